@@ -1,0 +1,60 @@
+# make demo   set up and make the first faces in out/
+# make test   set up, lint, test
+# make bench  the figures of README.md
+# make train-default PACK=path   train the embedded default again
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+OUT ?= out
+
+.PHONY: demo test lint format bench train-default notebooks wheel clean
+
+demo: $(VENV)/.core
+	$(BIN)/facekit demo --out $(OUT)
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/generate.py
+	$(BIN)/python benchmarks/render.py
+	$(BIN)/python benchmarks/export.py
+
+train-default: $(VENV)/.train
+	$(BIN)/python -m facekit.train --pack "$(PACK)"
+
+# Stamps the repository's address (REPOSITORY=owner/name) into badges and setup cells of the notebooks.
+notebooks: $(VENV)/.dev
+	$(BIN)/python notebooks/stamp.py "$(REPOSITORY)"
+
+wheel: $(VENV)/.dev
+	$(BIN)/python -m build --wheel --outdir dist
+
+# Each stamp is older than the files that decide what is installed, so a second run installs nothing.
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: $(VENV)/bin/python setup.py constraints.txt
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	$(PIP) --editable '.[dev,notebook]'
+	@touch $@
+
+$(VENV)/.train: $(VENV)/.core
+	$(PIP) --editable '.[train]'
+	@touch $@
+
+clean:
+	rm -rf $(OUT) dist build .pytest_cache .ruff_cache

@@ -1,0 +1,59 @@
+"""Axes, units, names and orders that every part of facekit shares.
+
+* Vertices: right-handed, millimetres, +Y up, +Z out of the face toward the viewer, +X to the image right when one
+  looks at the face, which is the *subject's left*. ``*_left`` always means the subject's left.
+* UVs: origin bottom-left as in OBJ; texel edges at 0 and 1 (``align_corners=False``).
+* Images: RGB float32 in [0, 1], shape (B, 3, H, W), row 0 at the top; albedo is sRGB-encoded unless its name says
+  ``linear``.
+* Meshes: verts (B, V, 3) float32 mm, faces (F, 3) int64, uvs (T, 2) float32, faces_uvs (F, 3) int64.
+* Displacement: signed millimetres along the smooth vertex normal, (B, 1, H, W).
+* Rendering: vertical field of view in degrees, pixel centres at +0.5, depth in mm along the view axis, straight alpha,
+  background face id -1 and depth inf, normals in camera space.
+
+Other systems (glTF: metres and UV origin top-left; PyTorch3D: +X left) are converted at the border, in one place each.
+"""
+
+from __future__ import annotations
+
+#: The 20 FaceScape expressions (Yang et al., CVPR 2020), in the order of the expression code.
+EXPRESSIONS: tuple[str, ...] = (
+    "neutral",
+    "smile",
+    "mouth_stretch",
+    "anger",
+    "jaw_left",
+    "jaw_right",
+    "jaw_forward",
+    "mouth_left",
+    "mouth_right",
+    "dimpler",
+    "chin_raiser",
+    "lip_puckerer",
+    "lip_funneler",
+    "sadness",
+    "lip_roll",
+    "grin",
+    "cheek_blowing",
+    "eye_closed",
+    "brow_raiser",
+    "brow_lower",
+)
+
+#: The expressions that a face is morphed into; the neutral face is the base mesh.
+MORPH_TARGETS: tuple[str, ...] = EXPRESSIONS[1:]
+
+#: Part ids of the template's vertices and of its atlas.
+PARTS: tuple[str, ...] = ("skin", "lips", "lids", "eyes", "teeth", "mouth", "back_of_head", "neck")
+
+#: Sizes of the latent fields, named as in 3DFaceCAM (Rai et al., WACV 2023).
+IDENTITY_DIM = 20
+EXPRESSION_DIM = len(EXPRESSIONS)
+SHAPE_NOISE_DIM = 5
+TEXTURE_NOISE_DIM = 128
+
+#: Beyond this an intensity is extrapolation that the models were not trained for: allowed, with a warning.
+MAX_INTENSITY = 1.5
+
+MM_PER_METRE = 1000.0
+
+AXES = {"x": "subject's left", "y": "up", "z": "out of the face", "handedness": "right", "units": "millimetres"}

@@ -1,0 +1,264 @@
+"""FaceLatents: the few numbers that decide a face."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from facekit.conventions import (
+    EXPRESSION_DIM,
+    EXPRESSIONS,
+    IDENTITY_DIM,
+    MAX_INTENSITY,
+    SHAPE_NOISE_DIM,
+    TEXTURE_NOISE_DIM,
+)
+from facekit.errors import FileError, InputError
+
+_SIZES = {
+    "identity": IDENTITY_DIM,
+    "expression": EXPRESSION_DIM,
+    "shape_noise": SHAPE_NOISE_DIM,
+    "texture_noise": TEXTURE_NOISE_DIM,
+    "style": IDENTITY_DIM,
+}
+
+
+def expression_code(expression: str | Mapping[str, float], intensity: float = 1.0) -> torch.Tensor:
+    """The weighted one-hot code of an expression, (20,) float32.
+
+    Parameters
+    ----------
+    expression:
+        One of :data:`facekit.conventions.EXPRESSIONS`, or a blend ``{"smile": 0.6, "brow_raiser": 0.4}`` of weights.
+    intensity:
+        Multiplies the code: 0 is neutral, 1 the posed expression, up to 1.5 extrapolated. Beyond 1.5 it warns.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, a negative or non-finite weight or intensity, or an empty blend.
+    """
+    weights = {expression: 1.0} if isinstance(expression, str) else dict(expression)
+    if not weights:
+        raise InputError("at least one expression", "an empty blend", 'pass for instance {"smile": 1.0}')
+    code = torch.zeros(EXPRESSION_DIM)
+    for name, weight in weights.items():
+        if name not in EXPRESSIONS:
+            raise InputError(f"an expression out of {', '.join(EXPRESSIONS)}", repr(name), "choose a listed name")
+        value = _finite(weight, f"the weight of {name!r}") * _finite(intensity, "the intensity")
+        if value < 0:
+            raise InputError("an intensity of 0 or more", f"{value:g}", "use 0 for the neutral face")
+        if value > MAX_INTENSITY + 1e-6:
+            warnings.warn(
+                f"{name} at intensity {value:g}: beyond {MAX_INTENSITY} the models extrapolate and faces may break",
+                stacklevel=3,
+            )
+        code[EXPRESSIONS.index(name)] = value
+    return code
+
+
+def _finite(value: float, what: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what} as a number", repr(value), "pass a float between 0 and 1.5") from error
+    if not math.isfinite(number):
+        raise InputError(f"{what} as a finite number", f"{number}", "pass a float between 0 and 1.5")
+    return number
+
+
+def _generator(seed: int, field: str) -> torch.Generator:
+    """A CPU generator for one field: a new field never shifts an old one, and every machine draws the same."""
+    digest = hashlib.sha256(f"{seed}:{field}".encode()).digest()
+    return torch.Generator("cpu").manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+@dataclass(frozen=True)
+class FaceLatents:
+    """A batch of B faces as codes; drives shape, texture and detail together.
+
+    Field names follow 3DFaceCAM (Rai et al., WACV 2023). All are float32 on one device.
+
+    Parameters
+    ----------
+    identity:
+        (B, 20), standard normal: who it is (z_id).
+    expression:
+        (B, 20), one-hot times intensity, or a blend (z_exp). All zeros is the neutral face.
+    shape_noise:
+        (B, 5), standard normal: what of the shape the identity does not decide.
+    texture_noise:
+        (B, 128), standard normal: what of the skin the identity does not decide.
+    style:
+        (B, 20): how this person makes expressions (z_style); by default the identity itself.
+
+    Raises
+    ------
+    InputError
+        For a wrong shape or dtype, or a non-finite number.
+    """
+
+    identity: torch.Tensor
+    expression: torch.Tensor
+    shape_noise: torch.Tensor
+    texture_noise: torch.Tensor
+    style: torch.Tensor
+
+    def __post_init__(self) -> None:
+        batch = None
+        for name, size in _SIZES.items():
+            value = getattr(self, name)
+            if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+                got = f"{value.dtype}" if isinstance(value, torch.Tensor) else type(value).__name__
+                raise InputError(f"{name} as a float tensor (B, {size})", got, "convert it with torch.as_tensor(..., dtype=torch.float32)")
+            if value.ndim != 2 or value.shape[1] != size:
+                raise InputError(f"{name} of shape (B, {size})", f"{tuple(value.shape)}", "give one row a face")
+            batch = value.shape[0] if batch is None else batch
+            if value.shape[0] != batch:
+                raise InputError(f"{name} with {batch} rows like identity", f"{value.shape[0]}", "use one batch size")
+            if not bool(torch.isfinite(value).all()):
+                raise InputError(f"finite numbers in {name}", "NaN or infinity", "check where the codes come from")
+
+    # -- making -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def sample(
+        cls,
+        seed: int,
+        count: int = 1,
+        expression: str | Mapping[str, float] = "neutral",
+        intensity: float = 1.0,
+        truncation: float = 1.0,
+        device: str | torch.device = "cpu",
+    ) -> FaceLatents:
+        """Draw ``count`` random people; the same seed gives the same people on every machine.
+
+        Face ``i`` of the batch is drawn from ``seed + i``, so it does not depend on ``count``.
+
+        Parameters
+        ----------
+        truncation:
+            Scales identity and noise toward the mean face (StyleGAN's truncation trick, Karras et al. 2019):
+            1 is the full variety, 0 the mean.
+        """
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise InputError("seed as a whole number of 0 or more", repr(seed), "pass for instance seed=7")
+        if not isinstance(count, int) or count < 1:
+            raise InputError("count as a whole number of 1 or more", repr(count), "pass for instance count=1")
+        psi = _finite(truncation, "the truncation")
+        if not 0 <= psi <= 1:
+            raise InputError("a truncation between 0 and 1", f"{psi:g}", "1 is the full variety, 0 the mean face")
+        fields = {
+            name: torch.stack(
+                [torch.randn(_SIZES[name], generator=_generator(seed + i, name)) * psi for i in range(count)]
+            )
+            for name in ("identity", "shape_noise", "texture_noise")
+        }
+        code = expression_code(expression, intensity).expand(count, -1).clone()
+        return cls(expression=code, style=fields["identity"].clone(), **fields).to(device)
+
+    def with_expression(self, expression: str | Mapping[str, float], intensity: float = 1.0) -> FaceLatents:
+        """The same people with another expression; see :func:`expression_code` for the arguments."""
+        code = expression_code(expression, intensity).to(self.device)
+        return dataclasses.replace(self, expression=code.expand(len(self), -1).clone())
+
+    def blend(self, weights: Mapping[str, float]) -> FaceLatents:
+        """The same people with a blend of expressions, for instance ``{"smile": 0.7, "brow_raiser": 0.5}``."""
+        return self.with_expression(weights)
+
+    def lerp(self, other: FaceLatents, t: float) -> FaceLatents:
+        """Walk from these faces (t = 0) to ``other`` (t = 1), field by field.
+
+        Random fields are interpolated on the sphere's radius (the length of the codes is kept between both ends), so
+        that the faces in the middle are as distinct as those at the ends; the expression is interpolated linearly.
+        """
+        t = _finite(t, "t")
+        if len(self) != len(other):
+            raise InputError(f"latents with {len(self)} faces", f"{len(other)}", "use batches of one size")
+        mixed = {}
+        for name in _SIZES:
+            a, b = getattr(self, name), getattr(other, name).to(self.device)
+            value = torch.lerp(a, b, t)
+            if name != "expression":
+                length = torch.lerp(a.norm(dim=1), b.norm(dim=1), t)
+                value = value * (length / value.norm(dim=1).clamp_min(1e-8))[:, None]
+            mixed[name] = value
+        return FaceLatents(**mixed)
+
+    # -- a batch ----------------------------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> torch.device:
+        return self.identity.device
+
+    def to(self, device: str | torch.device) -> FaceLatents:
+        """A copy on another device."""
+        return FaceLatents(**{name: getattr(self, name).to(device) for name in _SIZES})
+
+    def __len__(self) -> int:
+        return self.identity.shape[0]
+
+    def __getitem__(self, index: int | slice) -> FaceLatents:
+        if isinstance(index, int):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"face {index} of a batch of {len(self)}")
+            index = slice(index, index + 1 or None)
+        return FaceLatents(**{name: getattr(self, name)[index] for name in _SIZES})
+
+    def __iter__(self) -> Iterator[FaceLatents]:
+        return (self[i] for i in range(len(self)))
+
+    def repeat(self, count: int) -> FaceLatents:
+        """Each face ``count`` times, face after face."""
+        return FaceLatents(**{name: getattr(self, name).repeat_interleave(count, dim=0) for name in _SIZES})
+
+    @staticmethod
+    def cat(parts: list[FaceLatents]) -> FaceLatents:
+        """Several batches as one."""
+        return FaceLatents(**{name: torch.cat([getattr(p, name) for p in parts]) for name in _SIZES})
+
+    # -- files ------------------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, list[list[float]]]:
+        """Plain lists, for JSON. Float32 survives the round trip exactly."""
+        return {name: getattr(self, name).detach().cpu().tolist() for name in _SIZES}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, list[list[float]]]) -> FaceLatents:
+        """The inverse of :meth:`to_dict`."""
+        missing = [name for name in _SIZES if name not in data]
+        if missing:
+            raise InputError(f"the fields {', '.join(_SIZES)}", f"none called {', '.join(missing)}", "use a file that save() wrote")
+        try:
+            return cls(**{name: torch.tensor(data[name], dtype=torch.float32) for name in _SIZES})
+        except (TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError("lists of numbers, one row a face", str(error), "use a file that save() wrote") from error
+
+    def save(self, path: str | Path) -> Path:
+        """Write the codes as JSON."""
+        from facekit.io.files import atomic_write
+
+        path = Path(path)
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(self.to_dict()))
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> FaceLatents:
+        """Read what :meth:`save` wrote."""
+        try:
+            data = json.loads(Path(path).read_text())
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise FileError("a JSON file of latents", f"{path} ({error})", "use a file that FaceLatents.save wrote") from error
+        return cls.from_dict(data if isinstance(data, dict) else {})

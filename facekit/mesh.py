@@ -1,0 +1,215 @@
+"""FaceMesh, FaceRig and FaceOutput: what the pipeline returns. Axes and units: :mod:`facekit.conventions`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from facekit.conventions import EXPRESSIONS
+from facekit.errors import InputError
+from facekit.latents import FaceLatents
+
+if TYPE_CHECKING:
+    from facekit.render import Camera, RenderOutput
+
+
+def _check(name: str, value: torch.Tensor, ndim: int, last: int | None, floating: bool) -> None:
+    kind = "float" if floating else "integer"
+    if not isinstance(value, torch.Tensor) or value.ndim != ndim or (last is not None and value.shape[-1] != last):
+        shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+        raise InputError(f"{name} as a tensor with {ndim} dimensions, the last of size {last}", f"{shape}", "see FaceMesh")
+    if value.is_floating_point() != floating:
+        raise InputError(f"{name} as a {kind} tensor", f"{value.dtype}", "convert it with .to(...)")
+
+
+@dataclass(frozen=True)
+class FaceMesh:
+    """A batch of B textured meshes that share one topology.
+
+    Parameters
+    ----------
+    verts:
+        (B, V, 3) float32, millimetres.
+    faces:
+        (F, 3) int64, indices into verts, counter-clockwise seen from outside.
+    uvs:
+        (T, 2) float32, origin bottom-left.
+    faces_uvs:
+        (F, 3) int64, indices into uvs.
+    texture:
+        (B, 3, H, W) float32 sRGB in [0, 1], or None.
+    ao:
+        (V,) float32 in [0, 1], ambient occlusion of each vertex, or None.
+    parts:
+        (V,) uint8, ids into :data:`facekit.conventions.PARTS`, or None.
+    landmarks:
+        (68,) int64, vertex indices of the iBUG 68 landmarks, or None.
+    """
+
+    verts: torch.Tensor
+    faces: torch.Tensor
+    uvs: torch.Tensor
+    faces_uvs: torch.Tensor
+    texture: torch.Tensor | None = None
+    ao: torch.Tensor | None = None
+    parts: torch.Tensor | None = None
+    landmarks: torch.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        _check("verts", self.verts, 3, 3, True)
+        _check("faces", self.faces, 2, 3, False)
+        _check("uvs", self.uvs, 2, 2, True)
+        _check("faces_uvs", self.faces_uvs, 2, 3, False)
+        if self.faces.shape != self.faces_uvs.shape:
+            raise InputError("one row of faces_uvs a face", f"{tuple(self.faces_uvs.shape)}", "give each triangle its UV indices")
+        for name, index, limit in (("faces", self.faces, self.verts.shape[1]), ("faces_uvs", self.faces_uvs, len(self.uvs))):
+            if index.numel() and not (0 <= int(index.min()) and int(index.max()) < limit):
+                raise InputError(f"{name} between 0 and {limit - 1}", f"{int(index.min())} to {int(index.max())}", "check the topology")
+        if self.texture is not None:
+            _check("texture", self.texture, 4, None, True)
+            if self.texture.shape[0] != len(self) or self.texture.shape[1] != 3:
+                raise InputError(f"texture ({len(self)}, 3, H, W)", f"{tuple(self.texture.shape)}", "give one texture a face")
+
+    def __len__(self) -> int:
+        return self.verts.shape[0]
+
+    def __getitem__(self, index: int | slice) -> FaceMesh:
+        if isinstance(index, int):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"mesh {index} of a batch of {len(self)}")
+            index = slice(index, index + 1 or None)
+        texture = None if self.texture is None else self.texture[index]
+        return dataclasses.replace(self, verts=self.verts[index], texture=texture)
+
+    def to(self, device: str | torch.device) -> FaceMesh:
+        """A copy on another device."""
+        moved = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return FaceMesh(**{k: v if v is None else v.to(device) for k, v in moved.items()})
+
+    def normals(self) -> torch.Tensor:
+        """Smooth, area-weighted vertex normals, (B, V, 3) float32 of unit length."""
+        from facekit.geometry.normals import vertex_normals
+
+        return vertex_normals(self.verts, self.faces)
+
+    def save(self, path: str | Path, **options: Any) -> Path:
+        """Write the one mesh of this batch; the suffix chooses the format. See :func:`facekit.io.save`."""
+        from facekit.io import save
+
+        return save(self, path, **options)
+
+
+@dataclass(frozen=True)
+class FaceRig:
+    """One person's neutral face and the displacements that morph it into the 19 other expressions.
+
+    Parameters
+    ----------
+    neutral:
+        FaceMesh with B = 1, the zero expression code with its texture.
+    names:
+        The morph targets' names, by default :data:`facekit.conventions.MORPH_TARGETS`.
+    deltas:
+        (len(names), V, 3) float32 mm; weight 1 is the posed expression.
+    weights:
+        (len(names),) float32, the weights at which the face was when the rig was asked for.
+    """
+
+    neutral: FaceMesh
+    names: tuple[str, ...]
+    deltas: torch.Tensor
+    weights: torch.Tensor
+
+
+@dataclass(frozen=True)
+class FaceOutput:
+    """What :class:`facekit.FacePipeline` returns: B faces with the codes that made them.
+
+    ``len(face)`` is B, ``face[i]`` picks one face, iteration goes over single faces.
+
+    Parameters
+    ----------
+    mesh:
+        The textured meshes.
+    latents:
+        The codes they came from.
+    model:
+        Name of the model, a record of ``weights_manifest.json``.
+    metadata:
+        What a bundle's metadata.json tells besides: seed, labels of a sweep and the like. Lists of length B are
+        per face and are split by indexing.
+    make_rig:
+        Function of single latents that computes the FaceRig; None when the model cannot.
+    """
+
+    mesh: FaceMesh
+    latents: FaceLatents
+    model: str = "default"
+    metadata: dict[str, Any] = field(default_factory=dict)
+    make_rig: Callable[[FaceLatents], FaceRig] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def verts(self) -> torch.Tensor:
+        """(B, V, 3) float32 mm."""
+        return self.mesh.verts
+
+    @property
+    def texture(self) -> torch.Tensor | None:
+        """(B, 3, H, W) float32 sRGB in [0, 1]."""
+        return self.mesh.texture
+
+    def __len__(self) -> int:
+        return len(self.mesh)
+
+    def __getitem__(self, index: int | slice) -> FaceOutput:
+        if isinstance(index, int):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"face {index} of a batch of {len(self)}")
+            index = slice(index, index + 1 or None)
+        metadata = {
+            key: value[index] if isinstance(value, list) and len(value) == len(self) else value
+            for key, value in self.metadata.items()
+        }
+        return dataclasses.replace(self, mesh=self.mesh[index], latents=self.latents[index], metadata=metadata)
+
+    def __iter__(self) -> Iterator[FaceOutput]:
+        return (self[i] for i in range(len(self)))
+
+    def to(self, device: str | torch.device) -> FaceOutput:
+        """A copy on another device."""
+        return dataclasses.replace(self, mesh=self.mesh.to(device), latents=self.latents.to(device))
+
+    def expression_weights(self) -> list[dict[str, float]]:
+        """The expression of each face as ``{name: weight}``, without the zeros."""
+        return [
+            {EXPRESSIONS[k]: round(float(v), 6) for k, v in enumerate(code) if abs(float(v)) > 1e-6}
+            for code in self.latents.expression
+        ]
+
+    def rig(self) -> FaceRig:
+        """Neutral mesh and morph targets of the one face of this batch (B must be 1)."""
+        if len(self) != 1:
+            raise InputError("one face", f"a batch of {len(self)}", "pick one with face[i]")
+        if self.make_rig is None:
+            raise InputError("a face that knows its expressions", "one without", "make it with FacePipeline")
+        return self.make_rig(self.latents)
+
+    def render(self, camera: Camera | None = None, image_size: int = 512, **options: Any) -> RenderOutput:
+        """Pictures of all faces of the batch; see :func:`facekit.render.render`."""
+        from facekit.render import render
+
+        return render(self.mesh, camera=camera, image_size=image_size, **options)
+
+    def save(self, path: str | Path, **options: Any) -> Path:
+        """Write the one face of this batch (B must be 1): .obj .ply .glb .zip, or a picture as .png .jpg .webp.
+
+        The suffix chooses the format; see :func:`facekit.io.save` for what each holds and for the options.
+        """
+        from facekit.io import save
+
+        return save(self, path, **options)

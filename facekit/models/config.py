@@ -1,0 +1,64 @@
+"""Sizes of the networks: the embedded default and the published 3DFaceCAM weights are two of these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from facekit.conventions import EXPRESSION_DIM, IDENTITY_DIM, SHAPE_NOISE_DIM, TEXTURE_NOISE_DIM
+
+
+@dataclass(frozen=True)
+class ShapeConfig:
+    """Widths of the shape networks (3DFaceCAM, Rai et al., WACV 2023, section 3.1).
+
+    Parameters
+    ----------
+    vertices:
+        Number of vertices V; the decoder puts out V × 3 displacements in mm.
+    identity_latent, expression_latent:
+        Sizes of the autoencoder's two codes.
+    decoder_widths:
+        Hidden widths of the decoder.
+    generator_widths:
+        Hidden widths of both generators.
+    """
+
+    vertices: int
+    identity_latent: int = 100
+    expression_latent: int = 30
+    decoder_widths: tuple[int, ...] = (512, 1024)
+    generator_widths: tuple[int, ...] = (256, 512, 1024)
+    noise: int = SHAPE_NOISE_DIM
+    identity: int = IDENTITY_DIM
+    expression: int = EXPRESSION_DIM
+
+
+@dataclass(frozen=True)
+class TextureConfig:
+    """Widths of the texture generator, a conditional ProGAN (Karras et al., ICLR 2018).
+
+    Parameters
+    ----------
+    channels:
+        Channels of the progression blocks at 4², 8², … up to the full size: ``len(channels) - 1`` doublings.
+    """
+
+    channels: tuple[int, ...] = (256, 256, 256, 256, 128, 64, 64, 64)
+    noise: int = TEXTURE_NOISE_DIM
+    identity: int = IDENTITY_DIM
+    expression: int = EXPRESSION_DIM
+
+    @property
+    def code(self) -> int:
+        """Length of the input vector: noise, identity and expression."""
+        return self.noise + self.identity + self.expression
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Side lengths of the blocks' outputs: 4, 8, …"""
+        return tuple(4 << k for k in range(len(self.channels)))
+
+
+#: The published weights: 26,317 vertices, texture 512² with 256 base channels.
+PUBLISHED_SHAPE = ShapeConfig(vertices=26317)
+PUBLISHED_TEXTURE = TextureConfig()

@@ -1,0 +1,60 @@
+"""Shape networks of 3DFaceCAM (Rai et al., WACV 2023): two conditional generators and a decoder.
+
+Tensor names and layout are those of the published checkpoints (``fc0.0.weight`` …), so that those load as they are.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from facekit.models.config import ShapeConfig
+
+
+class MLP(nn.Module):
+    """Fully connected layers ``fc0 … fcN``, LeakyReLU(0.2) after each but the last."""
+
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.depth = len(widths) - 1
+        for k in range(self.depth):
+            linear = nn.Linear(widths[k], widths[k + 1])
+            last = k == self.depth - 1
+            setattr(self, f"fc{k}", nn.Sequential(linear) if last else nn.Sequential(linear, nn.LeakyReLU(0.2)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for k in range(self.depth):
+            x = getattr(self, f"fc{k}")(x)
+        return x
+
+
+class ShapeModel(nn.Module):
+    """Codes to vertex displacements: ``Decoder(G_id(noise, identity), G_exp(noise, style, expression))``.
+
+    The one noise vector feeds both generators, as it did in training.
+    """
+
+    def __init__(self, config: ShapeConfig) -> None:
+        super().__init__()
+        c = self.config = config
+        self.generator_identity = MLP((c.noise + c.identity, *c.generator_widths, c.identity_latent))
+        self.generator_expression = MLP((c.noise + c.identity + c.expression, *c.generator_widths, c.expression_latent))
+        self.decoder = MLP((c.identity_latent + c.expression_latent, *c.decoder_widths, 3 * c.vertices))
+
+    def forward(
+        self, noise: torch.Tensor, identity: torch.Tensor, style: torch.Tensor, expression: torch.Tensor
+    ) -> torch.Tensor:
+        """Displacements from the template, (B, V, 3) mm.
+
+        Parameters
+        ----------
+        noise, identity, style, expression:
+            (B, 5), (B, 20), (B, 20), (B, 20) float32; see :class:`facekit.FaceLatents`.
+        """
+        code_identity = self.generator_identity(torch.cat([noise, identity], dim=1))
+        code_expression = self.generator_expression(torch.cat([noise, style, expression], dim=1))
+        return self.decode(code_identity, code_expression)
+
+    def decode(self, code_identity: torch.Tensor, code_expression: torch.Tensor) -> torch.Tensor:
+        """Displacements (B, V, 3) mm from the autoencoder's codes, (B, 100) and (B, 30)."""
+        return self.decoder(torch.cat([code_identity, code_expression], dim=1)).unflatten(1, (-1, 3))

@@ -1,0 +1,57 @@
+"""Sweeps: one person over intensities or over expressions, with everything else held still."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from facekit.conventions import EXPRESSIONS, MAX_INTENSITY
+from facekit.errors import InputError
+from facekit.latents import FaceLatents
+from facekit.mesh import FaceOutput
+from facekit.pipeline import FacePipeline
+
+
+def sweep_intensity(
+    pipe: FacePipeline,
+    latents: FaceLatents,
+    expression: str | Mapping[str, float],
+    steps: int = 15,
+    stop: float = MAX_INTENSITY,
+) -> FaceOutput:
+    """One person, one expression, ``steps`` intensities from 0 to ``stop``; identity, noise and style stay fixed.
+
+    Returns
+    -------
+    FaceOutput
+        With B = steps and ``metadata["intensity"]``, the list of intensities.
+    """
+    _single(latents)
+    if not isinstance(steps, int) or steps < 2:
+        raise InputError("steps as a whole number of 2 or more", repr(steps), "pass for instance steps=15")
+    values = torch.linspace(0, float(stop), steps).tolist()
+    batch = FaceLatents.cat([latents.with_expression(expression, value) for value in values])
+    return dataclasses.replace(pipe(latents=batch), metadata={"expression": expression, "intensity": values})
+
+
+def sweep_expressions(
+    pipe: FacePipeline, latents: FaceLatents, expressions: Sequence[str] | None = None, intensity: float = 1.0
+) -> FaceOutput:
+    """One person in each of ``expressions`` (by default all 20) at one intensity.
+
+    Returns
+    -------
+    FaceOutput
+        With B = number of expressions and ``metadata["expression"]``, the list of names.
+    """
+    _single(latents)
+    names = list(EXPRESSIONS if expressions is None else expressions)
+    batch = FaceLatents.cat([latents.with_expression(name, intensity) for name in names])
+    return dataclasses.replace(pipe(latents=batch), metadata={"expression": names, "intensity": intensity})
+
+
+def _single(latents: FaceLatents) -> None:
+    if len(latents) != 1:
+        raise InputError("latents of one face", f"{len(latents)} faces", "pick one with latents[i]")

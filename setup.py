@@ -1,0 +1,62 @@
+"""Installation of facekit, its extras and the ``facekit`` command."""
+
+import re
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+HERE = Path(__file__).parent
+MANIFEST = "weights_manifest.json"
+
+
+class BuildWithManifest(build_py):
+    """Copies the weights manifest, which stands at the top level, into the built package."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:  # an editable install reads it from the repository
+            shutil.copyfile(HERE / MANIFEST, Path(self.build_lib) / "facekit" / MANIFEST)
+
+
+version = re.search(r'__version__ = "(.+?)"', (HERE / "facekit/__init__.py").read_text(encoding="utf-8")).group(1)
+
+extras = {
+    "notebook": ["ipywidgets>=7.7", "ipykernel", "plotly>=5.24"],
+    "train": ["scipy", "fast-simplification", "opencv-python-headless", "embreex; platform_machine == 'x86_64'"],
+    "dev": ["pytest", "ruff", "nbclient", "nbformat", "build"],
+}
+
+setup(
+    name="facekit",
+    version=version,
+    description="Controllable, detailed, textured 3D faces in notebooks, in Python and in a shell",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE", "NOTICE"],
+    packages=find_packages(include=["facekit", "facekit.*"]),
+    package_data={"facekit": ["assets/*", "py.typed"]},
+    python_requires=">=3.10",
+    install_requires=[
+        "torch>=2.4",
+        "numpy>=1.26",
+        "safetensors>=0.4",
+        "pillow>=10",
+        "matplotlib>=3.8",
+        "trimesh>=4,<6",
+        "tqdm>=4.66",
+    ],
+    extras_require=extras,
+    entry_points={"console_scripts": ["facekit = facekit.cli:main"]},
+    cmdclass={"build_py": BuildWithManifest},
+    classifiers=[
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Multimedia :: Graphics :: 3D Modeling",
+    ],
+)
