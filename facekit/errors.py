@@ -17,6 +17,10 @@ class FacekitError(Exception):
         self.expected, self.got, self.remedy = expected, got, remedy
         super().__init__(f"expected {expected}, got {got}; {remedy}")
 
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        # Exceptions are pickled by their message alone; a worker process must hand all three parts on.
+        return type(self), (self.expected, self.got, self.remedy)
+
 
 class InputError(FacekitError, ValueError):
     """An argument has the wrong value, shape, dtype or name."""

@@ -34,4 +34,5 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             f"to write {path}", error.strerror or str(error), "choose a folder that is writable and has room"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # for instance when the folder could not be made
+            temporary.unlink(missing_ok=True)

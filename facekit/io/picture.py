@@ -1,0 +1,45 @@
+"""A rendered picture as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facekit.io.files import atomic_write
+from facekit.io.images import encode
+
+if TYPE_CHECKING:
+    from facekit.mesh import FaceMesh, FaceOutput
+    from facekit.render import Camera
+
+
+def write(
+    subject: FaceOutput | FaceMesh,
+    path: Path,
+    camera: Camera | None = None,
+    image_size: int = 1024,
+    quality: str = "high",
+    **options: Any,
+) -> Path:
+    """Render the one face of ``subject`` and write the picture.
+
+    Parameters
+    ----------
+    camera:
+        None is the front view.
+    image_size:
+        Side length in pixels.
+    quality:
+        ``"high"`` or ``"standard"``.
+    options:
+        Whatever else :func:`facekit.render.render` takes, for instance ``lights`` and ``background``.
+    """
+    from facekit.mesh import FaceMesh
+    from facekit.render import render
+
+    mesh = subject if isinstance(subject, FaceMesh) else subject.mesh
+    picture = render(mesh, camera=camera, image_size=image_size, quality=quality, **options)
+    data = encode(picture.to_uint8()[0].numpy(), path.suffix)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data)
+    return path
