@@ -1,0 +1,152 @@
+"""The demonstration: one person, everything that facekit makes of them, in one folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from facekit.io import save
+from facekit.io.images import save_image, to_uint8
+from facekit.latents import FaceLatents
+from facekit.pipeline import FacePipeline
+from facekit.render import Camera
+from facekit.sweeps import sweep_expressions, sweep_intensity
+from facekit.viz.animation import save_animation, turntable
+from facekit.viz.progress import progress
+from facekit.viz.sheets import expression_sheet, intensity_strip, render_faces
+
+_EXPRESSION = "smile"
+_HERO_INTENSITY = 0.8
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What :func:`run_demo` wrote.
+
+    Parameters
+    ----------
+    files:
+        Path and description of each, in the order in which they were begun.
+    seconds:
+        The time it took, from loading the model on.
+    """
+
+    files: list[tuple[Path, str]]
+    seconds: float
+
+    def __str__(self) -> str:
+        rows = [(path.name, f"{path.stat().st_size / 1e6:.2f} MB", what) for path, what in self.files]
+        name, size = (max(len(row[k]) for row in rows) for k in (0, 1))
+        lines = [f"  {row[0]:<{name}}  {row[1]:>{size}}  {row[2]}" for row in rows]
+        return "\n".join([f"{self.files[0][0].parent}:", *lines, f"{len(rows)} files in {self.seconds:.1f} s"])
+
+
+class _Writer:
+    """Hands encoding to other threads while the next faces are computed: zlib, WebP and numpy release the lock."""
+
+    def __init__(self, folder: Path, pool: ThreadPoolExecutor) -> None:
+        self.folder, self.pool = folder, pool
+        self.jobs: list[tuple[Path, str, Future[Any]]] = []
+
+    def add(self, name: str, what: str, job: Callable[[Path], Any]) -> None:
+        """Run ``job(path)`` in the background; it writes ``folder/name``."""
+        path = self.folder / name
+        self.jobs.append((path, what, self.pool.submit(job, path)))
+
+    def finish(self) -> list[tuple[Path, str]]:
+        """Wait for all; the first error is raised."""
+        for _, _, future in self.jobs:
+            future.result()
+        return [(path, what) for path, what, _ in self.jobs]
+
+
+def run_demo(
+    folder: str | Path = "out",
+    seed: int = 7,
+    model: str = "default",
+    device: str | None = None,
+    pipe: FacePipeline | None = None,
+) -> DemoResult:
+    """One person: smile sweep, 20 expressions, turntable, a large portrait, meshes, textures and a bundle.
+
+    Parameters
+    ----------
+    seed:
+        Who it is.
+    model, device:
+        As of :meth:`facekit.FacePipeline.from_pretrained`.
+    pipe:
+        A pipeline that is loaded already, instead of ``model``.
+    """
+    start = time.perf_counter()
+    folder = Path(folder)
+    pipe = FacePipeline.from_pretrained(model, device) if pipe is None else pipe
+    latents = FaceLatents.sample(seed)
+    # One more worker than needed to keep a core busy would only compete with torch's own threads.
+    with ThreadPoolExecutor(2) as pool:
+        out = _Writer(folder, pool)
+        stages = (_sweep, _expressions, _portrait)
+        for stage in progress(stages, desc="demo"):
+            stage(pipe, latents, seed, out)
+        files = out.finish()
+    return DemoResult(files, time.perf_counter() - start)
+
+
+def _sweep(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer) -> None:
+    faces = sweep_intensity(pipe, latents, _EXPRESSION)
+    pictures = render_faces(faces)
+    out.add(
+        f"{_EXPRESSION}_sweep.png",
+        f"{len(faces)} steps of {_EXPRESSION}, intensity 0 to 1.5",
+        lambda path: save_image(_pixels(intensity_strip(faces, pictures)), path),
+    )
+    for suffix in ("webp", "gif"):
+        out.add(
+            f"{_EXPRESSION}_sweep.{suffix}",
+            "the same as a loop",
+            lambda path: save_animation(pictures, path, fps=15, boomerang=True),
+        )
+
+
+def _expressions(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer) -> None:
+    faces = sweep_expressions(pipe, latents)
+    pictures = render_faces(faces)
+    out.add(
+        "expressions.png",
+        "the 20 expressions",
+        lambda path: save_image(_pixels(expression_sheet(faces, pictures)), path),
+    )
+    neutral = to_uint8(faces.mesh.texture[0])
+    out.add("neutral_albedo.png", "texture of the neutral face", lambda path: save_image(neutral, path))
+
+
+def _portrait(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer) -> None:
+    face = pipe(latents=latents.with_expression(_EXPRESSION, _HERO_INTENSITY))
+    rig = face.rig()  # computed once for the GLB and the bundle
+    face = dataclasses.replace(face, metadata={"seed": seed}, make_rig=lambda _: rig)
+    name = _EXPRESSION
+    out.add(f"{name}.obj", "mesh with MTL and texture", lambda path: save(face, path))
+    out.add(f"{name}.ply", "mesh with vertex colours", lambda path: save(face, path))
+    out.add(f"{name}.glb", "mesh with 19 morph targets", lambda path: save(face, path))
+    albedo = to_uint8(face.texture)
+    out.add(f"{name}_albedo.png", "texture", lambda path: save_image(albedo, path))
+    out.add(f"{name}.zip", "all of one face in one file", lambda path: save(face, path))
+
+    # The large portrait takes the most memory of all, and so does the bundle: one after the other they stay under 2 GB.
+    out.finish()
+    portrait = face.render(camera=Camera.three_quarter(azimuth=24.0), image_size=1024, quality="high").rgb
+    out.add("portrait.png", "large portrait", lambda path: save_image(to_uint8(portrait), path))
+    frames = turntable(face)
+    out.add("turntable.webp", f"{len(frames)} views around", lambda path: save_animation(frames, path, fps=12))
+
+
+def _pixels(picture: Image.Image) -> np.ndarray:
+    return np.asarray(picture)

@@ -1,0 +1,1 @@
+"""Pictures of many faces: contact sheets, animations, progress bars."""

@@ -1,0 +1,130 @@
+"""Looping animations: GIF, WebP and animated PNG, and the turntable."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from facekit.errors import InputError
+from facekit.io.files import atomic_write
+from facekit.mesh import FaceMesh
+from facekit.viz.sheets import as_pictures
+
+if TYPE_CHECKING:
+    from facekit.mesh import FaceOutput
+    from facekit.render import Camera
+
+SUFFIXES = (".gif", ".webp", ".png")
+
+# Bayer's 8 × 8 threshold matrix, -0.5 to 0.5. Dithering by a fixed pattern stands still from frame to frame, where
+# error diffusion crawls over the skin like ants.
+_BAYER = np.array([[0]])
+for _ in range(3):
+    _BAYER = np.block([[4 * _BAYER, 4 * _BAYER + 2], [4 * _BAYER + 3, 4 * _BAYER + 1]])
+_BAYER = (_BAYER + 0.5) / 64 - 0.5
+# In 8-bit steps: about the distance between neighbouring colours of a palette that only has to hold skin.
+_DITHER = 7.0
+
+
+def save_animation(
+    frames: torch.Tensor | Sequence[np.ndarray | Image.Image],
+    path: str | Path,
+    fps: float = 12.0,
+    loop: bool = True,
+    boomerang: bool = False,
+    quality: int = 85,
+) -> Path:
+    """Write pictures as an animation; the suffix chooses .gif, .webp or .png (APNG).
+
+    Parameters
+    ----------
+    frames:
+        (N, 3, H, W) floats in [0, 1], or N arrays (H, W, 3) uint8 or PIL pictures, all of one size.
+    fps:
+        Pictures a second, up to 50 (what browsers show of a GIF).
+    loop:
+        Whether it repeats for ever.
+    boomerang:
+        Whether it runs back to its start, so that a sweep loops without a jump.
+    quality:
+        1 to 100, for .webp.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(
+            f"an animation's name that ends in {' '.join(SUFFIXES)}", repr(path.name), "choose one of these"
+        )
+    if not 0 < fps <= 50:
+        raise InputError("fps above 0 and up to 50", f"{fps}", "pass for instance fps=12")
+    pictures = as_pictures(frames)
+    # The ends of a boomerang are shown once each: the last frame and the first would stand still otherwise.
+    order = [*range(len(pictures)), *range(len(pictures) - 2, 0, -1)] if boomerang else [*range(len(pictures))]
+    timing: dict[str, Any] = {"save_all": True, "duration": round(1000 / fps)}
+    if loop:
+        timing["loop"] = 0
+    elif path.suffix.lower() != ".gif":
+        timing["loop"] = 1  # a GIF without the loop block plays once; the others want the count
+    buffer = io.BytesIO()
+    if path.suffix.lower() == ".gif":
+        pictures = _shared_palette(pictures)
+        timing |= {"format": "GIF", "optimize": False, "disposal": 1}
+    elif path.suffix.lower() == ".webp":
+        timing |= {"format": "WEBP", "quality": quality, "method": 3}
+    else:
+        timing |= {"format": "PNG", "compress_level": 3, "default_image": False}
+    first, *rest = [pictures[k] for k in order]
+    first.save(buffer, append_images=rest, **timing)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+    return path
+
+
+def turntable(
+    face: FaceOutput | FaceMesh, frames: int = 24, image_size: int = 512, camera: Camera | None = None, **options: Any
+) -> torch.Tensor:
+    """Pictures from once around one face, (frames, 3, H, W) float32 sRGB in [0, 1] on the CPU.
+
+    Parameters
+    ----------
+    face:
+        FaceOutput or FaceMesh with B = 1.
+    frames:
+        Number of views; the first is from the front.
+    camera:
+        Several cameras of your own instead; ``frames`` is not used then.
+    options:
+        For :func:`facekit.render.render`.
+    """
+    from facekit.render import Camera, render
+
+    if len(face) != 1:
+        raise InputError("one face", f"a batch of {len(face)}", "pick one with face[i]")
+    mesh = face if isinstance(face, FaceMesh) else face.mesh
+    cameras = Camera.turntable(frames) if camera is None else camera
+    return render(mesh, camera=cameras, image_size=image_size, **options).rgb.cpu()
+
+
+def _shared_palette(pictures: list[Image.Image]) -> list[Image.Image]:
+    """The pictures in 256 colours chosen over all of them: one palette does not flicker."""
+    chosen = [
+        pictures[k] for k in np.unique(np.linspace(0, len(pictures) - 1, min(len(pictures), 8)).round().astype(int))
+    ]
+    width = min(160, chosen[0].width)
+    height = max(1, round(chosen[0].height * width / chosen[0].width))
+    montage = Image.new("RGB", (width, height * len(chosen)))
+    for k, picture in enumerate(chosen):
+        montage.paste(picture.resize((width, height), Image.Resampling.BOX), (0, k * height))
+    palette = montage.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=2)
+    height, width = pictures[0].height, pictures[0].width
+    pattern = np.tile(_BAYER, (height // 8 + 1, width // 8 + 1))[:height, :width, None] * _DITHER
+    dithered = []
+    for picture in pictures:
+        values = np.clip(np.asarray(picture, dtype=np.float32) + pattern, 0, 255).astype(np.uint8)
+        dithered.append(Image.fromarray(values).quantize(palette=palette, dither=Image.Dither.NONE))
+    return dithered

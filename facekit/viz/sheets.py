@@ -1,0 +1,264 @@
+"""Contact sheets: many pictures on one page, with labels set in matplotlib's own DejaVu Sans."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from facekit.conventions import MAX_INTENSITY
+from facekit.errors import InputError
+from facekit.io.images import to_uint8
+
+if TYPE_CHECKING:
+    from facekit.mesh import FaceOutput
+    from facekit.render import Camera
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a sheet, 8-bit sRGB."""
+
+    page: Colour
+    text: Colour
+    muted: Colour
+    track: Colour
+    accent: Colour
+    beyond: Colour
+
+
+THEMES = {
+    "dark": Theme((22, 23, 26), (236, 236, 238), (150, 152, 158), (52, 54, 60), (120, 170, 220), (226, 164, 92)),
+    "light": Theme((248, 248, 246), (32, 33, 36), (112, 114, 120), (222, 222, 220), (52, 110, 170), (196, 120, 40)),
+}
+
+# Faces rendered at once: more is not faster on a CPU and costs memory.
+_RENDER_CHUNK = 4
+
+
+def close_up() -> Camera:
+    """From the front, crown to collar: on a small picture the expression is what counts."""
+    from facekit.render import Camera
+
+    return Camera.front(distance=740.0, target=(0.0, 26.0, 10.0))
+
+
+def render_faces(face: FaceOutput, camera: Camera | None = None, image_size: int = 512, **options: Any) -> torch.Tensor:
+    """Pictures of all faces of a batch on the CPU, (B, 3, H, W) float32 sRGB, rendered a few at a time.
+
+    Parameters
+    ----------
+    camera:
+        None is :func:`close_up`.
+    image_size, options:
+        For :func:`facekit.render.render`.
+    """
+    camera = close_up() if camera is None else camera
+    parts = [
+        face[i : i + _RENDER_CHUNK].render(camera=camera, image_size=image_size, **options).rgb.cpu()
+        for i in range(0, len(face), _RENDER_CHUNK)
+    ]
+    return torch.cat(parts)
+
+
+def as_pictures(images: torch.Tensor | Sequence[np.ndarray | Image.Image]) -> list[Image.Image]:
+    """RGB pictures of one size from (N, 3, H, W) floats, (H, W, 3) uint8 arrays or PIL pictures."""
+    if isinstance(images, torch.Tensor):
+        images = [to_uint8(image) for image in images]
+    pictures = [p if isinstance(p, Image.Image) else Image.fromarray(np.ascontiguousarray(p)) for p in images]
+    sizes = sorted({picture.size for picture in pictures})
+    if len(sizes) != 1:
+        raise InputError("one or more pictures of one size", f"{sizes or 'none'}", "render them at one image_size")
+    return [picture.convert("RGB") for picture in pictures]
+
+
+def contact_sheet(
+    images: torch.Tensor | Sequence[np.ndarray | Image.Image],
+    labels: Sequence[str] | None = None,
+    columns: int = 5,
+    title: str | None = None,
+    subtitle: str | None = None,
+    cell_size: int = 320,
+    theme: str = "dark",
+    levels: Sequence[float] | None = None,
+) -> Image.Image:
+    """Lay pictures out in rows, each with a label under it.
+
+    Parameters
+    ----------
+    images:
+        (N, 3, H, W) floats in [0, 1], or N arrays (H, W, 3) uint8 or PIL pictures, all of one size.
+    labels:
+        N texts; one too long for its cell is shortened with an ellipsis.
+    columns:
+        Pictures in a row; fewer pictures make a narrower page.
+    title, subtitle:
+        Lines at the top left.
+    cell_size:
+        Width of one picture on the page in pixels; text and gaps follow it.
+    theme:
+        ``"dark"`` or ``"light"``.
+    levels:
+        N intensities from 0 to 1.5, drawn as a thin bar under each picture; beyond 1 it changes its colour.
+    """
+    pictures = as_pictures(images)
+    if theme not in THEMES:
+        raise InputError(f"a theme out of {', '.join(THEMES)}", repr(theme), "choose one of these")
+    for name, values in (("labels", labels), ("levels", levels)):
+        if values is not None and len(values) != len(pictures):
+            raise InputError(f"{len(pictures)} {name}, one a picture", f"{len(values)}", "give each picture one")
+    if columns < 1 or cell_size < 16:
+        raise InputError("1 or more columns of 16 or more pixels", f"{columns} of {cell_size}", "use larger values")
+    colours = THEMES[theme]
+    columns = min(columns, len(pictures))
+    rows = math.ceil(len(pictures) / columns)
+
+    width = cell_size
+    height = round(pictures[0].height * width / pictures[0].width)
+    gap, margin = max(2, cell_size // 26), max(6, cell_size // 9)
+    label_font, title_font = font(max(9, cell_size // 19)), font(max(12, cell_size // 10), bold=True)
+    subtitle_font = font(max(9, cell_size // 18))
+    bar = max(2, cell_size // 90) if levels is not None else 0
+    caption = (2 * bar + (round(label_font.size * 1.75) if labels is not None else 0)) or 0
+    title_height = round(title_font.size * 1.5) if title else 0
+    head = title_height + (round(subtitle_font.size * 1.5) if subtitle else 0)
+    head += gap + margin // 4 if head else 0
+    page = Image.new(
+        "RGB",
+        (2 * margin + columns * width + (columns - 1) * gap, 2 * margin + head + rows * (height + caption + gap) - gap),
+        colours.page,
+    )
+    draw = ImageDraw.Draw(page)
+    room = page.width - 2 * margin
+    if title:
+        draw.text((margin, margin), _fit(title, title_font, room), colours.text, title_font, anchor="lt")
+    if subtitle:
+        place = (margin, margin + title_height)
+        draw.text(place, _fit(subtitle, subtitle_font, room), colours.muted, subtitle_font, anchor="lt")
+    corner = _rounded(width, height, max(2, cell_size // 40))
+    for k, picture in enumerate(pictures):
+        x = margin + (k % columns) * (width + gap)
+        y = margin + head + (k // columns) * (height + caption + gap)
+        if picture.size != (width, height):
+            picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+        page.paste(picture, (x, y), corner)
+        if levels is not None:
+            _level(draw, (x, y + height + bar, width, bar), float(levels[k]), colours)
+        if labels is not None:
+            text = _fit(str(labels[k]), label_font, width)
+            place = (x + width / 2, y + height + 2 * bar + (caption - 2 * bar) / 2)
+            draw.text(place, text, colours.text, label_font, anchor="mm")
+    return page
+
+
+def intensity_strip(
+    face: FaceOutput,
+    pictures: torch.Tensor | None = None,
+    columns: int = 5,
+    title: str | None = None,
+    theme: str = "dark",
+    cell_size: int = 320,
+    camera: Camera | None = None,
+    **options: Any,
+) -> Image.Image:
+    """A sweep of one expression's intensity, as :func:`facekit.sweep_intensity` returns it.
+
+    Parameters
+    ----------
+    face:
+        FaceOutput with ``metadata["intensity"]``, one number a face.
+    pictures:
+        (B, 3, H, W) in [0, 1], if they are rendered already.
+    options:
+        For :func:`facekit.render.render`.
+    """
+    values = [float(v) for v in _per_face(face, "intensity", "sweep_intensity")]
+    if pictures is None:
+        pictures = render_faces(face, camera, **options)
+    if title is None:
+        name = face.metadata.get("expression")
+        name = _readable(name) if isinstance(name, str) else "expression"
+        title = f"{name}: intensity {values[0]:g} to {values[-1]:g}"
+    return contact_sheet(
+        pictures,
+        [f"{value:.2f}" for value in values],
+        columns,
+        title,
+        "1 is the posed expression; beyond it is extrapolated" if max(values) > 1 else None,
+        cell_size,
+        theme,
+        levels=values,
+    )
+
+
+def expression_sheet(
+    face: FaceOutput,
+    pictures: torch.Tensor | None = None,
+    columns: int = 5,
+    title: str = "20 expressions",
+    theme: str = "dark",
+    cell_size: int = 320,
+    camera: Camera | None = None,
+    **options: Any,
+) -> Image.Image:
+    """One person in many expressions, as :func:`facekit.sweep_expressions` returns it; arguments as above."""
+    names = [_readable(str(name)) for name in _per_face(face, "expression", "sweep_expressions")]
+    if pictures is None:
+        pictures = render_faces(face, camera, **options)
+    if title == "20 expressions" and len(names) != 20:
+        title = f"{len(names)} expressions"
+    return contact_sheet(pictures, names, columns, title, None, cell_size, theme)
+
+
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans as matplotlib brings it: the same text on every machine, whatever fonts are installed."""
+    import matplotlib
+
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
+
+
+def _per_face(face: FaceOutput, key: str, maker: str) -> list[Any]:
+    values = face.metadata.get(key)
+    if not isinstance(values, list) or len(values) != len(face):
+        got = "none" if values is None else f"{values!r}"
+        raise InputError(f"metadata[{key!r}] with one value a face", got, f"make the batch with {maker}")
+    return values
+
+
+def _rounded(width: int, height: int, radius: int) -> Image.Image:
+    """A mask with rounded corners, drawn four times as large for smooth edges."""
+    mask = Image.new("L", (width * 4, height * 4), 0)
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, width * 4 - 1, height * 4 - 1), radius * 4, fill=255)
+    return mask.resize((width, height), Image.Resampling.BOX)
+
+
+def _level(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], value: float, colours: Theme) -> None:
+    """A bar over ``box`` (x, y, width, height) filled up to value / 1.5, with another colour beyond 1."""
+    x, y, width, height = box
+    draw.rectangle((x, y, x + width - 1, y + height - 1), fill=colours.track)
+    for start, stop, colour in ((0.0, min(value, 1.0), colours.accent), (1.0, value, colours.beyond)):
+        if stop > start:
+            left = x + round(start / MAX_INTENSITY * width)
+            right = x + round(min(stop / MAX_INTENSITY, 1) * width) - 1
+            draw.rectangle((left, y, max(left, right), y + height - 1), fill=colour)
+
+
+def _fit(text: str, face: ImageFont.FreeTypeFont, room: int) -> str:
+    if face.getlength(text) <= room:
+        return text
+    while text and face.getlength(text + "…") > room:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def _readable(name: str) -> str:
+    return name.replace("_", " ")
