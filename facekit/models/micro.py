@@ -1,0 +1,176 @@
+"""The micro layer: what is finer than the texture network draws, added after it at the atlas's resolution.
+
+Pores and skin grain, fine freckles, stubble, close-cropped scalp hair, and crisp strands where the network
+drew a brow. It depends on the identity and the texture noise, on the expression only through where the
+network's brow is: nothing flickers in a sweep.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facekit.errors import WeightsError
+
+DIRECTIONS = (
+    "melanin", "haemoglobin", "age", "masculinity", "freckles", "brow_thickness", "brow_height",
+    "hair_colour", "hair_red", "lip_colour", "lip_depth", "under_eye", "cheeks", "stubble",
+    "hair_strength", "nose_redness", "lashes", "ears", "mottling", "hue",
+)  # fmt: skip
+"""What each of the 20 orthonormal directions of the identity code means to the texture."""
+
+HAIR_SRGB = ((28, 22, 20), (54, 37, 27), (92, 62, 42), (152, 114, 76), (124, 62, 32), (122, 115, 108))
+"""Black, dark brown, brown, blond, red, grey."""
+
+TILE, ATLAS = 512, 768
+PATTERN = 384
+SCALP_COVER = 0.62
+"""Share of the skin that the scalp's hair hides where it is densest."""
+
+
+def hair_weights(p: dict[str, Tensor]) -> Tensor:
+    """Mix (B, 6) of ``HAIR_SRGB`` from projections `p` (name -> (B,), standard normal); rows sum to 1.
+
+    Dark skin comes with dark hair; at the fair end the code decides between brown, blond and red.
+    """
+    fair = 1 - torch.sigmoid(9 * (torch.special.ndtr(p["melanin"]) - 0.32))
+    age, shade = torch.special.ndtr(p["age"]), p["hair_colour"]
+    logits = [2.5 - 3.2 * fair - 1.5 * shade, 1.2 - 1.5 * fair - 0.3 * shade, 0.4 + 0 * fair,
+              -3.0 + 3.6 * fair + 1.6 * shade, -4.6 + 3.4 * fair + 2.2 * p["hair_red"],
+              -5.5 + 9.0 * torch.sigmoid(12 * (age - 0.85))]  # fmt: skip
+    return torch.softmax(1.6 * torch.stack(logits, -1), -1)
+
+
+def stubble_strength(p: dict[str, Tensor]) -> Tensor:
+    """Beard shadow (B,) in [0, 1]: nearly 0 for the feminine two thirds."""
+    return torch.sigmoid(3.2 * p["stubble"] + 9 * (torch.special.ndtr(p["masculinity"]) - 0.72))
+
+
+def freckle_density(p: dict[str, Tensor]) -> Tensor:
+    """Freckles (B,) from 0 (none) to about 1.4 (pale and full of them)."""
+    return torch.special.ndtr(p["freckles"]) * (1.4 - 1.2 * torch.special.ndtr(p["melanin"]))
+
+
+def grain_patterns(count: int, size: int = PATTERN) -> Tensor:
+    """Tileable skin grain (count, size, size), zero mean and unit deviation, always the same.
+
+    Every pattern is band-passed noise of its own scale; half of them are sharpened into pores (dark pits on
+    calm skin).
+    """
+    noise = torch.randn(count, size, size, generator=torch.Generator().manual_seed(768))
+    radius = torch.hypot(torch.fft.fftfreq(size)[:, None], torch.fft.rfftfreq(size))
+    patterns = []
+    for i, field in enumerate(noise):
+        centre = 0.13 + 0.14 * i / (count - 1)
+        band = torch.exp(-0.5 * ((radius - centre) / 0.07) ** 2)
+        grain = torch.fft.irfft2(torch.fft.rfft2(field) * band, s=(size, size))
+        grain = grain / grain.std()
+        if i % 2:
+            grain = -F.softplus(3 * (grain - 0.6))
+        grain = grain - grain.mean()
+        patterns.append(grain / grain.std())
+    return torch.stack(patterns)
+
+
+class MicroLayer(nn.Module):
+    """Tile (B, 3, 512, 512) and codes in, atlas face part (B, 3, 768, 768) out.
+
+    Parameters
+    ----------
+    asset: path of ``micro.npz``, which holds ``directions`` (20, 20); ``amplitude`` (96, 96) float16;
+    ``layers``
+        (5, 768, 768) uint8: three steps of fine freckles, stubble, scalp hair; ``strands`` (rows, 768) uint8
+        around 128; ``strand_zone`` (rows, 768) uint8; ``strand_top``, the first atlas row of both.
+    """
+
+    def __init__(self, asset: Path) -> None:
+        super().__init__()
+        try:
+            with np.load(asset, allow_pickle=False) as data:
+                arrays = {n: torch.from_numpy(data[n].astype(np.float32)) for n in data.files}
+            layers, strands = arrays["layers"] / 255, (arrays["strands"] - 128) / 48
+            zone, self.top = arrays["strand_zone"] / 255, int(arrays["strand_top"])
+            axes, amplitude = arrays["directions"], arrays["amplitude"]
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise WeightsError(
+                "the micro layer's asset", f"{Path(asset).name}: {error}", "reinstall facekit"
+            ) from error
+        patterns = grain_patterns(8)
+        amplitude = F.interpolate(
+            amplitude[None, None], size=(ATLAS, ATLAS), mode="bilinear", align_corners=False
+        )
+        for name, value in {
+            "axes": axes,
+            "layers": layers.flatten(1),
+            "strands": strands * zone,
+            "patterns": patterns.flatten(1),
+            "amplitude": amplitude[0, 0],
+            "hair_density": _density(torch.tensor(HAIR_SRGB) / 255),
+        }.items():
+            self.register_buffer(name, value.contiguous(), persistent=False)
+
+    def projections(self, identity: Tensor) -> dict[str, Tensor]:
+        """Identity code (B, 20) -> one standard normal number (B,) for each name in ``DIRECTIONS``."""
+        return dict(zip(DIRECTIONS, (identity @ self.axes.T).unbind(-1), strict=True))
+
+    def hair_strength(self, identity: Tensor) -> Tensor:
+        """Close-cropped scalp hair (B,) in [0, 1], 0 (shaved) for half of the identities.
+
+        Times ``SCALP_COVER`` it is the weight with which ``hair_colour`` replaces the skin on the cranium.
+        """
+        t = (self.projections(identity)["hair_strength"] / 1.1).clamp(0, 1)
+        return t * t * (3 - 2 * t)
+
+    def hair_colour(self, identity: Tensor) -> Tensor:
+        """Colour of scalp hair, brows and beard (B, 3), sRGB in [0, 1]."""
+        density = hair_weights(self.projections(identity)) @ self.hair_density
+        return 1.055 * torch.exp(-density / 2.4) - 0.055
+
+    def _strand_gate(self, tile: Tensor) -> Tensor:
+        """How much darker than the forehead each texel of the strand rows is: (B, rows, 768) in [0, 0.5]."""
+        rows = self.strands.shape[0]
+        low, high = self.top * TILE // ATLAS, (self.top + rows) * TILE // ATLAS
+        light = tile[:, :, low:high].mean(1, keepdim=True)
+        skin = tile[:, :, 40:66, 200:312].mean((1, 2, 3))[:, None, None, None].clamp_min(0.02)
+        dark = (F.avg_pool2d(1 - light / skin, 3, 1, 1) - 0.10).clamp(0, 0.5)
+        return F.interpolate(dark, size=(rows, ATLAS), mode="bilinear", align_corners=False)[:, 0]
+
+    def forward(self, tile: Tensor, identity: Tensor, texture_noise: Tensor) -> Tensor:
+        """Finish a face tile.
+
+        tile: (B, 3, 512, 512) float32 sRGB in [0, 1]. identity: (B, 20). texture_noise: (B, 128). Returns
+        (B, 3, 768, 768) float32 sRGB in [0, 1]. Gradients flow to the tile's colours only.
+        """
+        batch = len(tile)
+        with torch.no_grad():
+            p = self.projections(identity)
+            mix = texture_noise[:, 16:24]
+            mix = mix / mix.norm(dim=1, keepdim=True).clamp_min(1e-3)
+            grain = (mix @ self.patterns).view(batch, 1, PATTERN, 1, PATTERN)
+            shape = (1, ATLAS // PATTERN, PATTERN, ATLAS // PATTERN, PATTERN)
+            old = 0.85 + 0.3 * torch.special.ndtr(p["age"])
+            gain = torch.addcmul(torch.ones(()), grain * old.view(-1, 1, 1, 1, 1), self.amplitude.view(shape))
+            gain = gain.view(batch, ATLAS, ATLAS)
+            steps = identity.new_tensor([0.70, 0.9, 1.1])
+            freckles = 0.13 * torch.sigmoid(12 * (freckle_density(p)[:, None] - steps))
+            gain -= (freckles @ self.layers[:3]).view(batch, ATLAS, ATLAS)
+            rows = slice(self.top, self.top + self.strands.shape[0])
+            gain[:, rows] -= self._strand_gate(tile) * self.strands
+            hairs = torch.stack([stubble_strength(p), self.hair_strength(identity)], 1)
+            cover = (hairs @ self.layers[3:]).view(batch, ATLAS, ATLAS)
+            gain *= 1 - cover
+            hair = self.hair_colour(identity)
+        # `antialias` only selects the separable resampler: same filter when enlarging, several times faster.
+        # Bilinear, because bicubic alone would cost the whole time budget and the grain hides the difference.
+        out = F.interpolate(tile, size=(ATLAS, ATLAS), mode="bilinear", align_corners=False, antialias=True)
+        return out.mul_(gain[:, None]).addcmul_(hair[:, :, None, None], cover[:, None]).clamp_(0, 1)
+
+
+def _density(srgb: Tensor) -> Tensor:
+    """Optical density with which ``1.055 exp(-D / 2.4) - 0.055`` gives the colour back."""
+    return -2.4 * torch.log((srgb + 0.055) / 1.055)

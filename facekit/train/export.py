@@ -1,0 +1,57 @@
+"""Writing trained networks into the package: half-precision safetensors and the manifest's record."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from facekit.io.files import atomic_write
+from facekit.models.config import ShapeConfig, TextureConfig
+
+ROLES = {
+    "template": "template.npz",
+    "shape": "shape.safetensors",
+    "texture": "texture.safetensors",
+    "base": "atlas_base.png",
+    "parts": "atlas_parts.png",
+    "iris": "atlas_iris.png",
+    "micro": "micro.npz",
+}
+
+
+def write_weights(module: nn.Module, path: Path) -> None:
+    """Write a network's tensors in half precision, which halves the package and costs under 0.02 mm or 0.1/255."""
+    from safetensors.torch import save_file
+
+    tensors = {name: value.detach().half().contiguous() for name, value in module.state_dict().items()}
+    with atomic_write(path) as temporary:
+        save_file(tensors, temporary)
+
+
+def write_manifest(manifest: Path, assets: Path, shape: ShapeConfig, texture: TextureConfig) -> None:
+    """Put sizes and hashes of the embedded default's files into ``weights_manifest.json``; other records stay."""
+    data = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {"version": 1, "models": {}}
+    files = {}
+    for role, name in ROLES.items():
+        content = (assets / name).read_bytes()
+        files[role] = {"name": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    data["models"]["default"] = {
+        "summary": "The embedded default: trained by facekit/train on ICT Face Model Light and MakeHuman skins",
+        "licence": "MIT (weights); sources: MIT (USC ICT) and CC0 1.0 (MakeHuman), see NOTICE",
+        "origin": "make train-default",
+        "embedded": True,
+        "config": {"shape": dataclasses.asdict(shape), "texture": dataclasses.asdict(texture)},
+        "files": files,
+    }
+    with atomic_write(manifest) as temporary:
+        temporary.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+
+
+def parameters(module: nn.Module) -> int:
+    """Number of trained numbers."""
+    return sum(int(torch.numel(p)) for p in module.parameters())
