@@ -1,0 +1,11 @@
+"""Pictures of meshes: cameras, lights, a rasterizer in plain torch and one deferred shader."""
+
+from __future__ import annotations
+
+from facekit.render.camera import Camera
+from facekit.render.lights import PRESETS, Light, Lights
+from facekit.render.output import RenderOutput
+from facekit.render.rasterize import rasterize
+from facekit.render.render import render
+
+__all__ = ["PRESETS", "Camera", "Light", "Lights", "RenderOutput", "rasterize", "render"]

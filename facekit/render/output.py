@@ -1,0 +1,138 @@
+"""RenderOutput: what :func:`facekit.render.render` returns, and the backgrounds behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from facekit.errors import FileError, InputError
+from facekit.render.shading import linear_to_srgb, srgb_to_linear
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Background = str | tuple[float, float, float] | None
+
+
+@dataclass(frozen=True)
+class RenderOutput:
+    """B pictures. ``len(pictures)`` is B, ``pictures[i]`` picks one.
+
+    Parameters
+    ----------
+    rgb:
+        (B, 3, H, W) float32 sRGB in [0, 1]: over the background, or straight (not multiplied by alpha) if transparent.
+    alpha:
+        (B, 1, H, W) float32 in [0, 1]: how much of each pixel the mesh covers.
+    depth:
+        (B, 1, H, W) float32, mm along the view axis at the pixel's centre; inf where nothing is.
+    normals:
+        (B, 3, H, W) float32, camera space (+X right, +Y up, +Z to the viewer), unit; zero where nothing is.
+    face_ids:
+        (B, H, W) int64, the face at the pixel's centre; -1 where nothing is.
+    transparent:
+        Whether saved pictures carry alpha.
+    """
+
+    rgb: torch.Tensor
+    alpha: torch.Tensor
+    depth: torch.Tensor
+    normals: torch.Tensor
+    face_ids: torch.Tensor
+    transparent: bool = False
+
+    def __len__(self) -> int:
+        return self.rgb.shape[0]
+
+    def __getitem__(self, index: int | slice) -> RenderOutput:
+        if isinstance(index, int):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"picture {index} of {len(self)}")
+            index = slice(index, index + 1 or None)
+        parts = (self.rgb, self.alpha, self.depth, self.normals, self.face_ids)
+        return RenderOutput(*(part[index] for part in parts), self.transparent)
+
+    def to_uint8(self) -> torch.Tensor:
+        """(B, H, W, 3) uint8 on the CPU, or (B, H, W, 4) if transparent."""
+        picture = torch.cat((self.rgb, self.alpha), dim=1) if self.transparent else self.rgb
+        picture = (picture.detach().clamp(0.0, 1.0) * 255.0 + 0.5).to(torch.uint8)
+        return picture.permute(0, 2, 3, 1).contiguous().cpu()
+
+    def to_pil(self, index: int = 0) -> Image:
+        """One picture as a PIL image, RGB or RGBA."""
+        from PIL import Image
+
+        return Image.fromarray(self[index].to_uint8()[0].numpy())
+
+    def save(self, path: str | Path) -> Path:
+        """Write the one picture of this batch (B must be 1) as .png, .jpg or .webp."""
+        from facekit.io.files import atomic_write
+
+        path = Path(path)
+        if len(self) != 1:
+            raise InputError("one picture", f"a batch of {len(self)}", "save pictures[i], each under its own name")
+        formats = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+        if path.suffix.lower() not in formats:
+            raise FileError(f"a picture's suffix out of {', '.join(formats)}", repr(path.suffix), "rename the file")
+        picture = self.to_pil()
+        kind = formats[path.suffix.lower()]
+        if kind == "JPEG":
+            picture = picture.convert("RGB")
+        with atomic_write(path) as temporary:
+            picture.save(temporary, kind, **({} if kind == "PNG" else {"quality": 95}))
+        return path
+
+
+def background_of(background: Background, height: int, width: int, like: torch.Tensor) -> torch.Tensor | None:
+    """sRGB behind the mesh, (3, H, W) float32; None for transparent."""
+    if isinstance(background, str):
+        if background == "transparent":
+            return None
+        if background == "studio":
+            return _studio(height, width, like)
+        raise InputError('background "studio", "transparent" or an RGB', repr(background), "choose one of them")
+    colour = torch.as_tensor(background, dtype=torch.float32, device=like.device)
+    if colour.shape != (3,) or not bool(((colour >= 0) & (colour <= 1)).all()):
+        raise InputError("a background of three numbers between 0 and 1 (sRGB)", f"{background}", 'or use "studio"')
+    return colour[:, None, None].expand(3, height, width)
+
+
+def _studio(height: int, width: int, like: torch.Tensor) -> torch.Tensor:
+    """A lit paper roll: brightest behind the head, falling off to the corners and toward the floor."""
+    y = (torch.arange(height, device=like.device) + 0.5) / height
+    x = (torch.arange(width, device=like.device) + 0.5) / width
+    across = torch.exp(-1.35 * ((x - 0.5) * (width / height) / 0.80).square())
+    down = torch.exp(-1.35 * ((y - 0.40) / 0.86).square())
+    edge, middle = (like.new_tensor(c)[:, None, None] for c in ((0.46, 0.475, 0.50), (0.80, 0.81, 0.825)))
+    # Half a step of ordered noise (Jimenez 2014) hides the bands that so smooth a ramp gets in 8 bits.
+    ramp = 0.06711056 * torch.arange(width, device=like.device)
+    noise = torch.frac(52.9829189 * torch.frac(ramp + 0.00583715 * torch.arange(height, device=like.device)[:, None]))
+    glow = across * down[:, None]
+    return (edge + (noise - 0.5) / 255.0) + (middle - edge) * glow
+
+
+def resolve(linear: torch.Tensor, alpha: torch.Tensor, behind: torch.Tensor | None) -> torch.Tensor:
+    """Linear colours multiplied by alpha, (B, 3, H, W), to sRGB over a background, or to straight sRGB without one.
+
+    Mixing happens in linear light; only covered pixels are touched, for encoding costs more than all else here.
+    """
+    batch, _, height, width = linear.shape
+    coverage = alpha.reshape(-1)
+    place = (coverage > 0).nonzero()[:, 0]
+    covered = coverage.index_select(0, place)
+    part = (covered < 1.0).nonzero()[:, 0]
+    rows = []
+    for k in range(3):
+        colour = linear[:, k].reshape(-1).index_select(0, place)
+        ground = colour.new_zeros(batch * height * width) if behind is None else behind[k].reshape(-1).repeat(batch)
+        if behind is None:
+            colour = colour / covered
+        elif part.numel():
+            shine = srgb_to_linear(ground.index_select(0, place.index_select(0, part)))
+            colour = colour.index_add(0, part, (1.0 - covered.index_select(0, part)) * shine)
+        colour = linear_to_srgb(colour.clamp(0.0, 1.0))
+        rows.append(ground.index_put((place,), colour).view(batch, height, width))
+    return torch.stack(rows, dim=1)

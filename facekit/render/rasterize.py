@@ -1,0 +1,55 @@
+"""Visibility: which face each pixel sees, and how far away. The one step that backends differ in."""
+
+from __future__ import annotations
+
+import torch
+
+from facekit.geometry.coverage import prepare
+from facekit.render.camera import Camera, size_of
+
+
+def rasterize(
+    verts: torch.Tensor,
+    faces: torch.Tensor,
+    camera: Camera,
+    image_size: int | tuple[int, int] = 512,
+    *,
+    cull: bool = False,
+    budget: int = 128 << 20,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The nearest face at every pixel centre.
+
+    Nothing here is differentiable; :mod:`facekit.render.shading` recomputes places from the faces, with gradients.
+
+    Parameters
+    ----------
+    verts:
+        (B, V, 3) float, mm.
+    faces:
+        (F, 3) int64.
+    camera:
+        N cameras; one of B and N may be 1.
+    image_size:
+        Pixels, or (height, width).
+    cull:
+        Leave out faces seen from behind: faster, but open meshes get holes.
+    budget:
+        Bytes for intermediate lists; more work is done in pieces.
+
+    Returns
+    -------
+    tuple
+        face_ids (B, H, W) int64, -1 where nothing is, and depth (B, H, W) float32, mm along the view axis, inf there.
+    """
+    height, width = size_of(image_size)
+    points = pixel_points(verts, camera, height, width)
+    ids, depth = prepare(points, faces, height, width, near=camera.near, cull=cull).nearest(budget=budget)
+    return ids.view(-1, height, width), depth.view(-1, height, width)
+
+
+def pixel_points(verts: torch.Tensor, camera: Camera, height: int, width: int) -> torch.Tensor:
+    """Homogeneous pixel points (X w, Y w, w), (B, V, 3) float64, w the depth in mm."""
+    with torch.no_grad():
+        x, y, z = camera.view(verts.detach().to(torch.float64)).unbind(-1)
+        focal = camera.focal(height).to(x)[:, None]
+        return torch.stack((x * focal - z * (width / 2), -y * focal - z * (height / 2), -z), dim=-1)

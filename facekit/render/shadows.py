@@ -1,0 +1,112 @@
+"""Soft shadows of the key light, for pictures in high quality."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from facekit.geometry.coverage import prepare
+from facekit.render.camera import Camera
+from facekit.render.lights import Lights
+from facekit.render.rasterize import pixel_points
+from facekit.render.shading import Surface, dot
+
+#: Shadow maps have this many texels a side.
+_SIZE = 768
+#: The light stands so far away, in radii of the mesh: far enough that its rays are almost parallel.
+_FAR = 12.0
+_TAPS = 10
+#: The penumbra is as wide as a blocker this far away throws it, mm: a nose's or a chin's distance to the skin behind.
+_BLOCKER = 14.0
+
+
+@dataclass(frozen=True)
+class _ShadowMap:
+    """Depth maps of b frames in one row of numbers, and the way there from each camera's space.
+
+    ``depth`` (b * size²,), ``toward`` (b, 3) unit vectors to the light in camera space, ``turn`` (b, 3, 3) and
+    ``shift`` (b, 3) from camera to light space, ``texel`` (b,) mm, ``focal`` in texels, ``spread`` the tangent of the
+    light's half angle, ``pixels`` the picture's focal length in pixels.
+    """
+
+    depth: torch.Tensor
+    toward: torch.Tensor
+    turn: torch.Tensor
+    shift: torch.Tensor
+    texel: torch.Tensor
+    focal: float
+    spread: float
+    pixels: float
+
+
+def key_shadow(
+    verts: torch.Tensor, faces: torch.Tensor, lights: Lights, cameras: Camera, height: int
+) -> Callable[[Surface], torch.Tensor]:
+    """A function of :class:`Surface` that tells how much of the first light arrives, (P,) float32 in [0, 1].
+
+    Shadow mapping (Williams 1978) with percentage-closer filtering (Reeves et al. 1987) over a spiral disc that is
+    turned from sample to sample; the picture's own samples average the noise away.
+    """
+    with torch.no_grad():
+        rotation = cameras.rotation()
+        batch = max(len(cameras), len(verts))
+        toward = lights.directions(rotation)[:, 0]
+        world = torch.einsum("nij,ni->nj", rotation, toward)
+        low, high = verts.detach().amin(1), verts.detach().amax(1)
+        centre, radius = (low + high) / 2, (high - low).norm(dim=1, keepdim=True).clamp_min(1e-3) / 2
+        fov = 2 * math.degrees(math.asin(1 / _FAR))
+        position = centre + world * (_FAR * radius)
+        light = Camera(position, centre.expand_as(position), fov)
+        points = pixel_points(verts, light, _SIZE, _SIZE)
+        _, depth = prepare(points, faces, _SIZE, _SIZE, near=light.near).nearest()
+        focal = float(light.focal(_SIZE)[0])
+        turn = light.rotation() @ rotation.transpose(1, 2)
+        shift = torch.einsum("nij,nj->ni", light.rotation(), cameras.position - light.position)
+        shadow = _ShadowMap(
+            depth.view(-1), toward.expand(batch, 3), turn.expand(batch, 3, 3), shift.expand(batch, 3),
+            (_FAR * radius[:, 0] / focal).expand(batch), focal, math.tan(math.radians(lights.lights[0].size)),
+            float(cameras.focal(height)[0]),
+        )  # fmt: skip
+
+    def arrives(found: Surface) -> torch.Tensor:
+        with torch.no_grad():
+            return _filtered(found, shadow)
+
+    return arrives
+
+
+def _filtered(found: Surface, shadow: _ShadowMap) -> torch.Tensor:
+    """The share of taps around each sample's place in the map that see the light."""
+    distance, normal = found.depth.detach(), found.normal.detach()
+    position = torch.stack((found.ray[0] * distance, found.ray[1] * distance, -distance))
+    single = shadow.turn.shape[0] == 1
+    frame = slice(0, 1) if single else found.frame
+    toward, turn, texel = shadow.toward[frame].t(), shadow.turn[frame].permute(1, 2, 0), shadow.texel[frame]
+    cosine = dot(normal, toward)
+    # Starting a little off the surface keeps it from shadowing itself; more so where the light grazes it.
+    start = position + normal * (1.5 * texel + 1.2 * (1.0 - cosine.clamp(0.0, 1.0)))
+    x, y, z = (dot(turn[k], start) + shadow.shift[frame, k] for k in range(3))
+    distance = -z
+    column, row = shadow.focal * x / distance + _SIZE / 2, _SIZE / 2 - shadow.focal * y / distance
+    base = 0 if single else found.frame * (_SIZE * _SIZE)
+    # Interleaved gradient noise (Jimenez 2014) of the pixel turns the disc: it stays in place, so sweeps do not boil.
+    across, down = (found.ray * shadow.pixels + 8192.5).floor()
+    angle = 6.2831853 * torch.frac(52.9829189 * torch.frac(0.06711056 * across + 0.00583715 * down))
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    # Along the disc the surface itself comes nearer to the light: the bias grows with the tap's radius.
+    slope = torch.sqrt(1.0 - cosine.clamp(0.05, 1.0).square()) / cosine.clamp(0.25, 1.0)
+    reach = shadow.spread * _BLOCKER
+    cos, sin = cos * (reach / texel), sin * (reach / texel)
+    limit = distance - 0.6 * texel
+    total = torch.zeros_like(x)
+    for k in range(_TAPS):
+        radius = math.sqrt((k + 0.5) / _TAPS)
+        dx, dy = radius * math.cos(2.399963 * k), radius * math.sin(2.399963 * k)
+        u = (column + (cos * dx - sin * dy)).to(torch.int64).clamp_(0, _SIZE - 1)
+        v = (row + (sin * dx + cos * dy)).to(torch.int64).clamp_(0, _SIZE - 1)
+        nearest = shadow.depth.index_select(0, v.mul_(_SIZE).add_(u).add_(base))
+        total += torch.add(nearest, slope, alpha=0.8 * radius * reach) >= limit
+    return total / _TAPS

@@ -1,0 +1,65 @@
+"""Small synthetic scenes, and the plainest rasterizer there is to compare with."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from facekit.mesh import FaceMesh
+from facekit.render import Camera
+
+
+def ball(radius: float = 90.0, rings: int = 20, texture: torch.Tensor | None = None, **options) -> FaceMesh:
+    """A UV sphere around the origin whose UVs run once around."""
+    segments = 2 * rings
+    theta = torch.linspace(0, math.pi, rings + 1)[:, None]
+    phi = torch.linspace(-math.pi, math.pi, segments + 1)[None]
+    x, y = torch.sin(theta) * torch.sin(phi), torch.cos(theta).expand(-1, segments + 1)
+    verts = radius * torch.stack((x, y, torch.sin(theta) * torch.cos(phi)), dim=-1).reshape(1, -1, 3)
+    u = ((phi / math.pi + 1) / 2).expand(rings + 1, -1)
+    uvs = torch.stack((u, 1 - (theta / math.pi).expand(-1, segments + 1)), dim=-1).reshape(-1, 2)
+    i, j = torch.meshgrid(torch.arange(rings), torch.arange(segments), indexing="ij")
+    a = (i * (segments + 1) + j).reshape(-1)
+    b, c, d = a + segments + 1, a + segments + 2, a + 1
+    faces = torch.cat((torch.stack((a, b, c), 1), torch.stack((a, c, d), 1)))
+    return FaceMesh(verts, faces, uvs, faces, texture, **options)
+
+
+def board(size: float = 100.0, texture: torch.Tensor | None = None, **options) -> FaceMesh:
+    """A square in the plane z = 0 that faces the viewer."""
+    s = size / 2
+    verts = torch.tensor([[[-s, -s, 0.0], [s, -s, 0.0], [s, s, 0.0], [-s, s, 0.0]]])
+    uvs = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    faces = torch.tensor([[0, 1, 2], [0, 2, 3]])
+    return FaceMesh(verts, faces, uvs, faces, texture, **options)
+
+
+def brute_force(verts: torch.Tensor, faces: torch.Tensor, camera: Camera, height: int, width: int):
+    """All pixels against all faces in float64, one mesh: ids, depth, and how far each pixel is from a tie."""
+    view = camera.view(verts.double())[0]
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    focal = float(camera.focal(height)[0])
+    ray = torch.stack(((x - width / 2) / focal, (height / 2 - y) / focal, -torch.ones_like(x)), -1)
+    ray = ray.double().reshape(-1, 3)
+    best = torch.full((len(ray),), float("inf"), dtype=torch.float64)
+    ids = torch.full((len(ray),), -1)
+    closest = torch.full((len(ray),), float("inf"), dtype=torch.float64)
+    for index, corner in enumerate(faces.tolist()):
+        a, b, c = (view[k] for k in corner)
+        cross = torch.linalg.cross
+        parts = torch.stack((ray @ cross(b, c), ray @ cross(c, a), ray @ cross(a, b)))
+        volume = a @ cross(b, c)
+        if volume == 0 or not torch.isfinite(volume):
+            continue
+        parts = parts / volume
+        inverse = parts.sum(0)
+        depth = 1 / inverse
+        inside = (parts >= 0).all(0) & (depth >= camera.near)
+        scale = parts.abs().amax(0).clamp_min(1e-300)
+        closest = torch.minimum(closest, parts.abs().amin(0) / scale)
+        closest = torch.where(inside, torch.minimum(closest, (depth / camera.near - 1).abs()), closest)
+        closest = torch.where(inside & (best < float("inf")), torch.minimum(closest, (depth / best - 1).abs()), closest)
+        nearer = inside & (depth < best)
+        best, ids = torch.where(nearer, depth, best), torch.where(nearer, index, ids)
+    return ids.view(height, width), best.view(height, width), closest.view(height, width)
