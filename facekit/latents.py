@@ -47,6 +47,8 @@ def expression_code(expression: str | Mapping[str, float], intensity: float = 1.
     InputError
         For an unknown name, a negative or non-finite weight or intensity, or an empty blend.
     """
+    if not isinstance(expression, (str, Mapping)):
+        raise InputError("an expression's name or a blend of weights", repr(expression), 'pass for instance "smile"')
     weights = {expression: 1.0} if isinstance(expression, str) else dict(expression)
     if not weights:
         raise InputError("at least one expression", "an empty blend", 'pass for instance {"smile": 1.0}')
@@ -117,9 +119,13 @@ class FaceLatents:
         batch = None
         for name, size in _SIZES.items():
             value = getattr(self, name)
-            if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+            if not isinstance(value, torch.Tensor) or value.dtype != torch.float32:
                 got = f"{value.dtype}" if isinstance(value, torch.Tensor) else type(value).__name__
-                raise InputError(f"{name} as a float tensor (B, {size})", got, "convert it with torch.as_tensor(..., dtype=torch.float32)")
+                raise InputError(
+                    f"{name} as a float32 tensor (B, {size})",
+                    got,
+                    "convert it with torch.as_tensor(..., dtype=torch.float32)",
+                )
             if value.ndim != 2 or value.shape[1] != size:
                 raise InputError(f"{name} of shape (B, {size})", f"{tuple(value.shape)}", "give one row a face")
             batch = value.shape[0] if batch is None else batch
@@ -240,7 +246,7 @@ class FaceLatents:
             raise InputError(f"the fields {', '.join(_SIZES)}", f"none called {', '.join(missing)}", "use a file that save() wrote")
         try:
             return cls(**{name: torch.tensor(data[name], dtype=torch.float32) for name in _SIZES})
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError("lists of numbers, one row a face", str(error), "use a file that save() wrote") from error
@@ -251,14 +257,14 @@ class FaceLatents:
 
         path = Path(path)
         with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(self.to_dict()))
+            temporary.write_text(json.dumps(self.to_dict()), encoding="utf-8")
         return path
 
     @classmethod
     def load(cls, path: str | Path) -> FaceLatents:
         """Read what :meth:`save` wrote."""
         try:
-            data = json.loads(Path(path).read_text())
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
             raise FileError("a JSON file of latents", f"{path} ({error})", "use a file that FaceLatents.save wrote") from error
         return cls.from_dict(data if isinstance(data, dict) else {})

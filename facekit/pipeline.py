@@ -67,7 +67,7 @@ class FacePipeline:
             weights.load_into(module, weights.load_tensors(path), path.name)
         composer = AtlasComposer.load(
             **{role: weights.verified(name, role) for role in ("base", "parts", "iris", "micro")},
-            tile_rect=template.tile_rect,
+            template=template,
         )
         # Channels-last is the layout in which CPU convolutions run fastest here (benchmarks/generate.py).
         texture = texture.to(device, memory_format=torch.channels_last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -31,9 +32,11 @@ def sweep_intensity(
     _single(latents)
     if not isinstance(steps, int) or steps < 2:
         raise InputError("steps as a whole number of 2 or more", repr(steps), "pass for instance steps=15")
+    if not isinstance(stop, (int, float)) or not 0 < stop < math.inf:
+        raise InputError("stop as a finite number above 0", repr(stop), "pass for instance stop=1.5")
     values = torch.linspace(0, float(stop), steps).tolist()
     batch = FaceLatents.cat([latents.with_expression(expression, value) for value in values])
-    return dataclasses.replace(pipe(latents=batch), metadata={"expression": expression, "intensity": values})
+    return dataclasses.replace(pipe(latents=batch), metadata={"sweep": "intensity", "expression": expression, "intensity": values})
 
 
 def sweep_expressions(
@@ -48,8 +51,10 @@ def sweep_expressions(
     """
     _single(latents)
     names = list(EXPRESSIONS if expressions is None else expressions)
+    if not names:
+        raise InputError("at least one expression", "an empty list", "leave it out for all 20")
     batch = FaceLatents.cat([latents.with_expression(name, intensity) for name in names])
-    return dataclasses.replace(pipe(latents=batch), metadata={"expression": names, "intensity": intensity})
+    return dataclasses.replace(pipe(latents=batch), metadata={"sweep": "expression", "expression": names, "intensity": intensity})
 
 
 def _single(latents: FaceLatents) -> None:

@@ -89,7 +89,7 @@ def models() -> dict[str, ModelRecord]:
             )
             for name, record in data["models"].items()
         }
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise FileError("a readable weights manifest", f"{path} ({error!r})", "reinstall facekit") from error
 
 

@@ -38,3 +38,21 @@ def high_frequency_energy(
         ring = (radius >= 0.25) & (radius <= 0.5)
         energies.append(power[:, ring].mean(1))
     return torch.stack(energies).mean(0)
+
+
+def lab(image: Tensor) -> Tensor:
+    """sRGB pictures (B, 3, H, W) in [0, 1] as CIE L*a*b* (D65, 2 degrees), same shape."""
+    linear = torch.where(image <= 0.04045, image / 12.92, ((image.clamp_min(0) + 0.055) / 1.055) ** 2.4)
+    to_xyz = image.new_tensor(
+        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+    )
+    white = image.new_tensor([0.95047, 1.0, 1.08883])[:, None, None]
+    xyz = torch.einsum("ij,bjhw->bihw", to_xyz, linear) / white
+    f = torch.where(xyz > 216 / 24389, xyz.clamp_min(1e-9) ** (1 / 3), (24389 / 27 * xyz + 16) / 116)
+    x, y, z = f.unbind(1)
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=1)
+
+
+def delta_e(a: Tensor, b: Tensor) -> Tensor:
+    """Colour difference per pixel, CIE76: (B, H, W), where 1 is about what an eye just notices."""
+    return (lab(a) - lab(b)).norm(dim=1)

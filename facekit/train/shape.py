@@ -57,7 +57,7 @@ class ShapeDiscriminator(nn.Module):
 
 
 def train_autoencoder(
-    model: ShapeModel, basis: ShapeBasis, folder: Path, steps: int = 6000, batch: int = 192, seed: int = 1
+    model: ShapeModel, basis: ShapeBasis, folder: Path, steps: int = 8000, batch: int = 192, seed: int = 1
 ) -> ShapeEncoder:
     """Encoders and decoder on random people and expressions, with expressions swapped between people.
 
@@ -73,9 +73,9 @@ def train_autoencoder(
         code_person, code_pose = encoder(person + pose)
         other_person, _ = encoder(person.roll(1, 0) + pose)  # another face that makes the same expression
         _, neutral_pose = encoder(person)
-        rebuilt = _decode(model, code_person, code_pose)
-        swapped = _decode(model, other_person, code_pose)
-        neutral = _decode(model, code_person, neutral_pose)
+        rebuilt = decode(model, code_person, code_pose)
+        swapped = decode(model, other_person, code_pose)
+        neutral = decode(model, code_person, neutral_pose)
         loss = (
             _error(rebuilt, person + pose)
             + _error(swapped, person.roll(1, 0) + pose)
@@ -89,7 +89,7 @@ def train_autoencoder(
 
 
 def train_generators(
-    model: ShapeModel, encoder: ShapeEncoder, basis: ShapeBasis, folder: Path, steps: int = 8000, batch: int = 192, seed: int = 2
+    model: ShapeModel, encoder: ShapeEncoder, basis: ShapeBasis, folder: Path, steps: int = 12000, batch: int = 192, seed: int = 2
 ) -> ShapeModel:
     """Both generators against the encoders' codes and a discriminator; the decoder joins for the second half.
 
@@ -117,7 +117,7 @@ def train_generators(
         code_person = model.generator_identity(torch.cat([s["noise"], s["identity"]], dim=1))
         code_pose = model.generator_expression(torch.cat([s["noise"], s["style"], s["expression"]], dim=1))
         zero_pose = model.generator_expression(torch.cat([s["noise"], s["style"], torch.zeros_like(s["expression"])], dim=1))
-        neutral, posed = _decode(model, code_person, zero_pose), _decode(model, code_person, code_pose)
+        neutral, posed = decode(model, code_person, zero_pose), decode(model, code_person, code_pose)
 
         real, fake = critic(person / scale, condition), critic(neutral.detach() / scale, condition)
         d_loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
@@ -160,7 +160,8 @@ def fold_basis(model: ShapeModel, config: ShapeConfig, basis: ShapeBasis) -> Sha
     return full
 
 
-def _decode(model: ShapeModel, code_person: torch.Tensor, code_pose: torch.Tensor) -> torch.Tensor:
+def decode(model: ShapeModel, code_person: torch.Tensor, code_pose: torch.Tensor) -> torch.Tensor:
+    """Coordinates (B, K) from the two codes, by a model of :func:`coordinate_model`."""
     return model.decoder(torch.cat([code_person, code_pose], dim=1))
 
 

@@ -17,7 +17,7 @@ from facekit.conventions import EXPRESSION_DIM, EXPRESSIONS, IDENTITY_DIM, PARTS
 from facekit.train.recipes import DEFAULT_CAP, RECIPES, WEIGHT_CAPS
 
 # How much a millimetre counts, by part: what one looks at in a face counts most.
-_PART_WEIGHTS = {"skin": 1.0, "lips": 4.0, "lids": 8.0, "eyes": 2.0, "teeth": 1.0, "mouth": 0.3, "back_of_head": 0.3, "neck": 0.3}
+_PART_WEIGHTS = {"skin": 1.0, "lips": 12.0, "lids": 12.0, "eyes": 2.0, "teeth": 1.0, "mouth": 0.3, "back_of_head": 0.3, "neck": 0.3}
 _KNEE = 0.9  # the part of its cap up to which a blendshape weight is left as it is
 _BLINKS = ("eyeBlink_L", "eyeBlink_R")
 
