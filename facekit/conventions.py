@@ -8,7 +8,7 @@
 * Meshes: verts (B, V, 3) float32 mm, faces (F, 3) int64, uvs (T, 2) float32, faces_uvs (F, 3) int64.
 * Displacement: signed millimetres along the smooth vertex normal, (B, 1, H, W).
 * Rendering: vertical field of view in degrees, pixel centres at +0.5, depth in mm along the view axis, straight alpha,
-  background face id -1 and depth inf, normals in camera space.
+  background face id -1 and depth inf, normals in camera space; positive azimuth shows the subject's left side.
 
 Other systems (glTF: metres and UV origin top-left; PyTorch3D: +X left) are converted at the border, in one place each.
 """

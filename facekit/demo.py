@@ -103,10 +103,12 @@ def run_demo(
 def _sweep(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer) -> None:
     faces = sweep_intensity(pipe, latents, _EXPRESSION)
     pictures = render_faces(faces)
+    # Drawn here and not in the background, so that no job holds on to the textures of 15 faces.
+    strip = _pixels(intensity_strip(faces, pictures))
     out.add(
         f"{_EXPRESSION}_sweep.png",
         f"{len(faces)} steps of {_EXPRESSION}, intensity 0 to 1.5",
-        lambda path: save_image(_pixels(intensity_strip(faces, pictures)), path),
+        lambda path: save_image(strip, path),
     )
     for suffix in ("webp", "gif"):
         out.add(
@@ -119,11 +121,8 @@ def _sweep(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer) ->
 def _expressions(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer) -> None:
     faces = sweep_expressions(pipe, latents)
     pictures = render_faces(faces)
-    out.add(
-        "expressions.png",
-        "the 20 expressions",
-        lambda path: save_image(_pixels(expression_sheet(faces, pictures)), path),
-    )
+    sheet = _pixels(expression_sheet(faces, pictures))
+    out.add("expressions.png", "the 20 expressions", lambda path: save_image(sheet, path))
     neutral = to_uint8(faces.mesh.texture[0])
     out.add("neutral_albedo.png", "texture of the neutral face", lambda path: save_image(neutral, path))
 

@@ -223,6 +223,10 @@ class FaceLatents:
     def __iter__(self) -> Iterator[FaceLatents]:
         return (self[i] for i in range(len(self)))
 
+    def split(self, size: int) -> list[FaceLatents]:
+        """The batch in order, in parts of at most ``size`` faces."""
+        return [self[start : start + size] for start in range(0, len(self), size)]
+
     def repeat(self, count: int) -> FaceLatents:
         """Each face ``count`` times, face after face."""
         return FaceLatents(**{name: getattr(self, name).repeat_interleave(count, dim=0) for name in _SIZES})
@@ -243,7 +247,9 @@ class FaceLatents:
         """The inverse of :meth:`to_dict`."""
         missing = [name for name in _SIZES if name not in data]
         if missing:
-            raise InputError(f"the fields {', '.join(_SIZES)}", f"none called {', '.join(missing)}", "use a file that save() wrote")
+            raise InputError(
+                f"the fields {', '.join(_SIZES)}", f"none called {', '.join(missing)}", "use a file that save() wrote"
+            )
         try:
             return cls(**{name: torch.tensor(data[name], dtype=torch.float32) for name in _SIZES})
         except (TypeError, ValueError, RuntimeError) as error:
@@ -266,5 +272,7 @@ class FaceLatents:
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise FileError("a JSON file of latents", f"{path} ({error})", "use a file that FaceLatents.save wrote") from error
+            raise FileError(
+                "a JSON file of latents", f"{path} ({error})", "use a file that FaceLatents.save wrote"
+            ) from error
         return cls.from_dict(data if isinstance(data, dict) else {})

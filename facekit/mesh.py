@@ -22,7 +22,9 @@ def _check(name: str, value: torch.Tensor, ndim: int, last: int | None, floating
     kind = "float" if floating else "integer"
     if not isinstance(value, torch.Tensor) or value.ndim != ndim or (last is not None and value.shape[-1] != last):
         shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-        raise InputError(f"{name} as a tensor with {ndim} dimensions, the last of size {last}", f"{shape}", "see FaceMesh")
+        raise InputError(
+            f"{name} as a tensor with {ndim} dimensions, the last of size {last}", f"{shape}", "see FaceMesh"
+        )
     if value.is_floating_point() != floating:
         raise InputError(f"{name} as a {kind} tensor", f"{value.dtype}", "convert it with .to(...)")
 
@@ -66,14 +68,31 @@ class FaceMesh:
         _check("uvs", self.uvs, 2, 2, True)
         _check("faces_uvs", self.faces_uvs, 2, 3, False)
         if self.faces.shape != self.faces_uvs.shape:
-            raise InputError("one row of faces_uvs a face", f"{tuple(self.faces_uvs.shape)}", "give each triangle its UV indices")
-        for name, index, limit in (("faces", self.faces, self.verts.shape[1]), ("faces_uvs", self.faces_uvs, len(self.uvs))):
-            if index.numel() and not (0 <= int(index.min()) and int(index.max()) < limit):
-                raise InputError(f"{name} between 0 and {limit - 1}", f"{int(index.min())} to {int(index.max())}", "check the topology")
+            raise InputError(
+                "one row of faces_uvs a face", f"{tuple(self.faces_uvs.shape)}", "give each triangle its UV indices"
+            )
+        for name, index, limit in (
+            ("faces", self.faces, self.verts.shape[1]),
+            ("faces_uvs", self.faces_uvs, len(self.uvs)),
+        ):
+            if index.numel() and (int(index.min()) < 0 or int(index.max()) >= limit):
+                raise InputError(
+                    f"{name} between 0 and {limit - 1}",
+                    f"{int(index.min())} to {int(index.max())}",
+                    "check the topology",
+                )
+        for name in ("ao", "parts"):
+            value = getattr(self, name)
+            if value is not None and value.shape != self.verts.shape[1:2]:
+                raise InputError(
+                    f"{name} of shape ({self.verts.shape[1]},)", f"{tuple(value.shape)}", "give one number a vertex"
+                )
         if self.texture is not None:
             _check("texture", self.texture, 4, None, True)
             if self.texture.shape[0] != len(self) or self.texture.shape[1] != 3:
-                raise InputError(f"texture ({len(self)}, 3, H, W)", f"{tuple(self.texture.shape)}", "give one texture a face")
+                raise InputError(
+                    f"texture ({len(self)}, 3, H, W)", f"{tuple(self.texture.shape)}", "give one texture a face"
+                )
 
     def __len__(self) -> int:
         return self.verts.shape[0]
@@ -199,7 +218,9 @@ class FaceOutput:
             raise InputError("a face that knows its expressions", "one without", "make it with FacePipeline")
         return self.make_rig(self.latents)
 
-    def render(self, camera: Camera | None = None, image_size: int = 512, **options: Any) -> RenderOutput:
+    def render(
+        self, camera: Camera | None = None, image_size: int | tuple[int, int] = 512, **options: Any
+    ) -> RenderOutput:
         """Pictures of all faces of the batch; see :func:`facekit.render.render`."""
         from facekit.render import render
 

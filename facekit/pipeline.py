@@ -1,7 +1,7 @@
 """FacePipeline: from latents to a face, one line per arrow.
 
-    latents ─► shape ─► mesh ─┐
-        └────► texture ───────┴─► FaceOutput ─► render / view / export / measure
+latents ─► shape ─► mesh ─┐
+    └────► texture ───────┴─► FaceOutput ─► render / view / export / measure
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from facekit.latents import FaceLatents
 from facekit.mesh import FaceOutput, FaceRig
 from facekit.models.atlas import AtlasComposer
 from facekit.models.config import ShapeConfig, TextureConfig
+from facekit.models.micro import MicroLayer
 from facekit.models.shape import ShapeModel
 from facekit.models.texture import TextureModel
 from facekit.template import Template
@@ -65,10 +66,9 @@ class FacePipeline:
         for role, module in (("shape", shape), ("texture", texture)):
             path = weights.verified(name, role)
             weights.load_into(module, weights.load_tensors(path), path.name)
-        composer = AtlasComposer.load(
-            **{role: weights.verified(name, role) for role in ("base", "parts", "iris", "micro")},
-            template=template,
-        )
+        pictures = {role: weights.load_picture(weights.verified(name, role)) for role in ("base", "parts", "iris")}
+        micro = MicroLayer(weights.load_arrays(weights.verified(name, "micro")))
+        composer = AtlasComposer(**pictures, micro=micro, template=template)
         # Channels-last is the layout in which CPU convolutions run fastest here (benchmarks/generate.py).
         texture = texture.to(device, memory_format=torch.channels_last)
         return cls(template.to(device), shape.to(device), texture, composer.to(device), name)
@@ -100,7 +100,9 @@ class FacePipeline:
             Codes of B faces, instead of a seed.
         """
         if (seed is None) == (latents is None):
-            raise InputError("either a seed or latents", "both" if latents is not None else "neither", "pass seed=7, for instance")
+            raise InputError(
+                "either a seed or latents", "both" if latents is not None else "neither", "pass seed=7, for instance"
+            )
         metadata = {} if seed is None else {"seed": seed}
         if latents is None:
             latents = FaceLatents.sample(seed, truncation=truncation)
@@ -109,8 +111,7 @@ class FacePipeline:
         latents = latents.to(self.device)
 
         verts = self.decode_shape(latents)
-        tile = self.decode_texture(latents)
-        atlas = self.compose(tile, latents)
+        atlas = torch.cat([self.compose(self.decode_texture(some), some) for some in latents.split(_TEXTURE_CHUNK)])
         mesh = self.template.mesh(verts, atlas)
         return FaceOutput(mesh=mesh, latents=latents, model=self.name, metadata=metadata, make_rig=self.rig)
 
@@ -123,12 +124,8 @@ class FacePipeline:
 
     def decode_texture(self, latents: FaceLatents) -> torch.Tensor:
         """The generator's raw face tile (B, 3, S, S), sRGB, before clamping and composition."""
-        noise, identity, expression = latents.texture_noise, latents.identity, latents.expression
-        chunks = [
-            self.texture(noise[i : i + _TEXTURE_CHUNK], identity[i : i + _TEXTURE_CHUNK], expression[i : i + _TEXTURE_CHUNK])
-            for i in range(0, len(latents), _TEXTURE_CHUNK)
-        ]
-        return torch.cat(chunks)
+        codes = [(some.texture_noise, some.identity, some.expression) for some in latents.split(_TEXTURE_CHUNK)]
+        return torch.cat([self.texture(*code) for code in codes])
 
     def compose(self, tile: torch.Tensor, latents: FaceLatents) -> torch.Tensor:
         """The whole atlas (B, 3, H, W), sRGB in [0, 1], from the tile: micro detail, back of head, eyes, mouth."""
@@ -137,6 +134,7 @@ class FacePipeline:
     @torch.inference_mode()
     def rig(self, latents: FaceLatents) -> FaceRig:
         """Neutral mesh and the 19 morph targets of one face (B = 1); weight 1 is the posed expression."""
+        latents = latents.to(self.device)
         neutral = latents.with_expression("neutral", 0.0)
         posed = FaceLatents.cat([latents.with_expression(name) for name in MORPH_TARGETS])
         mesh = self.template.mesh(self.decode_shape(neutral), self.compose(self.decode_texture(neutral), neutral))

@@ -36,7 +36,9 @@ def sweep_intensity(
         raise InputError("stop as a finite number above 0", repr(stop), "pass for instance stop=1.5")
     values = torch.linspace(0, float(stop), steps).tolist()
     batch = FaceLatents.cat([latents.with_expression(expression, value) for value in values])
-    return dataclasses.replace(pipe(latents=batch), metadata={"sweep": "intensity", "expression": expression, "intensity": values})
+    return dataclasses.replace(
+        pipe(latents=batch), metadata={"sweep": "intensity", "expression": expression, "intensity": values}
+    )
 
 
 def sweep_expressions(
@@ -54,7 +56,9 @@ def sweep_expressions(
     if not names:
         raise InputError("at least one expression", "an empty list", "leave it out for all 20")
     batch = FaceLatents.cat([latents.with_expression(name, intensity) for name in names])
-    return dataclasses.replace(pipe(latents=batch), metadata={"sweep": "expression", "expression": names, "intensity": intensity})
+    return dataclasses.replace(
+        pipe(latents=batch), metadata={"sweep": "expression", "expression": names, "intensity": intensity}
+    )
 
 
 def _single(latents: FaceLatents) -> None:

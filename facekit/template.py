@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from facekit.errors import FileError
+from facekit.errors import WeightsError
 from facekit.mesh import FaceMesh
+from facekit.weights import load_arrays
 
 
 @dataclass(frozen=True)
@@ -47,20 +46,17 @@ class Template:
     @classmethod
     def load(cls, path: str | Path) -> Template:
         """Read an npz file that ``facekit.train.template`` wrote; nothing pickled is opened."""
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                return cls(
-                    verts=torch.from_numpy(data["verts"].astype(np.float32)),
-                    faces=torch.from_numpy(data["faces"].astype(np.int64)),
-                    uvs=torch.from_numpy(data["uvs"].astype(np.float32)),
-                    faces_uvs=torch.from_numpy(data["faces_uvs"].astype(np.int64)),
-                    parts=torch.from_numpy(data["parts"].astype(np.uint8)),
-                    landmarks=torch.from_numpy(data["landmarks"].astype(np.int64)),
-                    ao=torch.from_numpy(data["ao"].astype(np.float32)),
-                    tile_rect=tuple(float(x) for x in data["tile_rect"]),
-                )
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise FileError("a template npz", f"{path} ({error})", "reinstall facekit or build the template again") from error
+        data = load_arrays(path)
+        missing = [name for name in cls.__dataclass_fields__ if name not in data]
+        if missing:
+            raise WeightsError("a template npz", f"{path} without {', '.join(missing)}", "reinstall facekit")
+        floats, indices = ("verts", "uvs", "ao"), ("faces", "faces_uvs", "landmarks")
+        return cls(
+            **{name: data[name].float() for name in floats},
+            **{name: data[name].long() for name in indices},
+            parts=data["parts"],
+            tile_rect=tuple(data["tile_rect"].tolist()),
+        )
 
     def mesh(self, verts: torch.Tensor, texture: torch.Tensor | None = None) -> FaceMesh:
         """A batch of meshes of this topology, on the vertices' device.
@@ -73,7 +69,9 @@ class Template:
             (B, 3, H, W) float32 sRGB, or None.
         """
         device = verts.device
-        shared = {name: getattr(self, name).to(device) for name in ("faces", "uvs", "faces_uvs", "ao", "parts", "landmarks")}
+        shared = {
+            name: getattr(self, name).to(device) for name in ("faces", "uvs", "faces_uvs", "ao", "parts", "landmarks")
+        }
         return FaceMesh(verts=verts, texture=texture, **shared)
 
     def to(self, device: str | torch.device) -> Template:

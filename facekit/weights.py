@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import zipfile
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -144,6 +145,30 @@ def load_tensors(path: str | Path) -> dict[str, torch.Tensor]:
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError("a whole safetensors file", f"{path} ({error})", "fetch or build it again") from error
     return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+
+
+def load_arrays(path: str | Path) -> dict[str, torch.Tensor]:
+    """Read the numbers of an npz file as tensors by name; nothing pickled is opened."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            arrays = {name: data[name] for name in data.files}
+            return {name: torch.from_numpy(a) for name, a in arrays.items() if a.dtype.kind in "biuf"}  # no texts
+    except (OSError, ValueError, zipfile.BadZipFile, TypeError) as error:
+        raise WeightsError("a whole npz file", f"{path} ({error})", "reinstall facekit") from error
+
+
+def load_picture(path: str | Path) -> torch.Tensor:
+    """Read an 8-bit picture, (H, W, 3) or (H, W) uint8."""
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            return torch.from_numpy(np.array(picture))
+    except (OSError, SyntaxError, UnidentifiedImageError) as error:
+        raise WeightsError("a whole 8-bit picture", f"{path} ({error})", "reinstall facekit") from error
 
 
 def load_into(module: nn.Module, tensors: dict[str, torch.Tensor], source: str) -> nn.Module:

@@ -272,9 +272,7 @@ def _clipped_box(corners: torch.Tensor, near: float) -> tuple[torch.Tensor, ...]
     inf = float("inf")
     lows, highs = [], []
     for fill, out in ((inf, lows), (-inf, highs)):
-        both = torch.cat(
-            (crossing.masked_fill(~cut[..., None], fill), own.masked_fill(~ahead[..., None], fill)), dim=1
-        )
+        both = torch.cat((crossing.masked_fill(~cut[..., None], fill), own.masked_fill(~ahead[..., None], fill)), dim=1)
         out.extend((both.amin(1) if fill > 0 else both.amax(1)).clamp(-1e6, 1e6).unbind(1))
     return lows[0], highs[0], lows[1], highs[1]
 

@@ -7,21 +7,27 @@ by the identity.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from facekit.conventions import PARTS
-from facekit.errors import FileError, InputError
+from facekit.errors import InputError
 from facekit.geometry.uv import bake, rasterize_uv
 from facekit.models.micro import SCALP_COVER, MicroLayer
 from facekit.template import Template
 
 # Iris colours, sRGB, from dark brown to blue-grey: anchor points on a path that the identity walks along.
-_IRIS_PATH = ((0.20, 0.11, 0.06), (0.33, 0.19, 0.09), (0.46, 0.31, 0.14), (0.42, 0.42, 0.24), (0.36, 0.47, 0.50), (0.35, 0.50, 0.63))
+_IRIS_PATH = (
+    (0.20, 0.11, 0.06),
+    (0.31, 0.18, 0.09),
+    (0.40, 0.27, 0.14),
+    (0.38, 0.35, 0.22),
+    (0.36, 0.41, 0.40),
+    (0.34, 0.44, 0.53),
+)
+# Mean grey of the fibres that the static picture has in the iris, a little under it for a livelier eye.
+_IRIS_GREY = 0.60
 # Rows of the tile, in units of its height, that the teacher keeps in the border tone: scalp top and neck bottom.
 _BORDER_ROWS = ((0.010, 0.030), (0.970, 0.990))
 # Where hair begins behind the ear and at the nape, mm: heights y at two depths z, and the width of the fade.
@@ -35,11 +41,11 @@ class AtlasComposer(nn.Module):
     Parameters
     ----------
     base:
-        (3, H, W) float32 sRGB: static colours of eyes, teeth and mouth.
+        (H, W, 3) uint8 sRGB: static colours of eyes, teeth and mouth.
     parts:
         (H, W) uint8: part id per texel, 255 where no triangle lies.
     iris:
-        (1, H, W) float32 in [0, 1]: where the identity's iris colour goes.
+        (H, W) uint8: where the identity's iris colour goes, 255 is wholly.
     micro:
         The layer of finest detail.
     template:
@@ -65,23 +71,12 @@ class AtlasComposer(nn.Module):
             skin[PARTS.index(name)] = 1.0
         outside = skin[parts.long().clamp_max(len(PARTS))]
         outside[self.rows, self.columns] = 0.0
-        self.register_buffer("base", base, persistent=False)
-        self.register_buffer("iris", iris, persistent=False)
+        self.register_buffer("base", base.permute(2, 0, 1).float() / 255, persistent=False)
+        self.register_buffer("iris", iris[None].float() / 255, persistent=False)
         self.register_buffer("outside", outside[None], persistent=False)
         self.register_buffer("scalp", _scalp(template, (height, width)) * outside, persistent=False)
+        self.back_box, self.iris_box = _box(outside > 0), _box(iris > 0)
         self.register_buffer("iris_path", torch.tensor(_IRIS_PATH), persistent=False)
-
-    @classmethod
-    def load(cls, base: Path, parts: Path, iris: Path, micro: Path, template: Template) -> AtlasComposer:
-        """Read the 8-bit pictures and the micro layer of the embedded default."""
-        pictures = {path: _read_picture(path) for path in (base, parts, iris)}
-        return cls(
-            base=torch.from_numpy(pictures[base].astype(np.float32) / 255).permute(2, 0, 1),
-            parts=torch.from_numpy(pictures[parts]),
-            iris=torch.from_numpy(pictures[iris].astype(np.float32) / 255)[None],
-            micro=MicroLayer(micro),
-            template=template,
-        )
 
     def forward(self, tile: torch.Tensor, identity: torch.Tensor, texture_noise: torch.Tensor) -> torch.Tensor:
         """The atlas (B, 3, H, W), sRGB in [0, 1].
@@ -97,12 +92,17 @@ class AtlasComposer(nn.Module):
         if tile.ndim != 4 or tile.shape[1] != 3:
             raise InputError("a tile (B, 3, S, S)", f"{tuple(tile.shape)}", "pass the generator's output")
         atlas = self.base.expand(len(tile), -1, -1, -1).clone()
-        tone = self.border_tone(tile)[:, :, None, None]
-        strength = SCALP_COVER * self.micro.hair_strength(identity)[:, None, None, None] * self.scalp
-        back = torch.lerp(tone.expand_as(atlas), self.micro.hair_colour(identity)[:, :, None, None].expand_as(atlas), strength)
-        atlas = torch.lerp(atlas, back, self.outside)
-        atlas = torch.lerp(atlas, atlas * 2 * self.iris_colour(identity)[:, :, None, None], self.iris)
         atlas[:, :, self.rows, self.columns] = self.micro(tile, identity, texture_noise)
+        # Only the charts that change are touched: the whole atlas would cost three times as much.
+        box = (..., *self.back_box)
+        hair = SCALP_COVER * self.micro.hair_strength(identity)[:, None, None, None] * self.scalp[box]
+        back = torch.lerp(
+            self.border_tone(tile)[:, :, None, None], self.micro.hair_colour(identity)[:, :, None, None], hair
+        )
+        atlas[box] = torch.lerp(atlas[box], back, self.outside[box])
+        box = (..., *self.iris_box)
+        tinted = atlas[box] / _IRIS_GREY * self.iris_colour(identity)[:, :, None, None]
+        atlas[box] = torch.lerp(atlas[box], tinted, self.iris[box])
         return atlas.clamp_(0, 1)
 
     @staticmethod
@@ -125,6 +125,12 @@ class AtlasComposer(nn.Module):
         return torch.lerp(self.iris_path[index], self.iris_path[index + 1], (position - low)[:, None])
 
 
+def _box(mask: torch.Tensor) -> tuple[slice, slice]:
+    """Rows and columns that hold all of a mask (H, W)."""
+    spans = (mask.any(dim=1).nonzero(), mask.any(dim=0).nonzero())
+    return tuple(slice(int(s.min()), int(s.max()) + 1) for s in spans)
+
+
 def _scalp(template: Template, size: tuple[int, int]) -> torch.Tensor:
     """Where hair grows on the back of the head: (1, H, W) in [0, 1]."""
     x, y, z = template.verts.unbind(-1)
@@ -138,12 +144,3 @@ def _scalp(template: Template, size: tuple[int, int]) -> torch.Tensor:
     known = (face_ids >= 0).float()[None]
     blurred = [F.avg_pool2d(t, 9, stride=1, padding=4) for t in (baked * known, known)]
     return torch.where(known > 0, baked, blurred[0] / blurred[1].clamp_min(1e-6))
-
-
-def _read_picture(path: Path) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        return np.asarray(Image.open(path)).copy()
-    except (OSError, UnidentifiedImageError) as error:
-        raise FileError("an 8-bit picture of the atlas", f"{path} ({error})", "reinstall facekit") from error

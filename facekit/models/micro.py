@@ -7,10 +7,8 @@ network's brow is: nothing flickers in a sweep.
 
 from __future__ import annotations
 
-import zipfile
-from pathlib import Path
+from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -82,28 +80,24 @@ class MicroLayer(nn.Module):
 
     Parameters
     ----------
-    asset: path of ``micro.npz``, which holds ``directions`` (20, 20); ``amplitude`` (96, 96) float16;
-    ``layers``
-        (5, 768, 768) uint8: three steps of fine freckles, stubble, scalp hair; ``strands`` (rows, 768) uint8
-        around 128; ``strand_zone`` (rows, 768) uint8; ``strand_top``, the first atlas row of both.
+    arrays:
+        The content of ``micro.npz``: ``directions`` (20, 20); ``amplitude`` (96, 96); ``layers`` (5, 768, 768) uint8,
+        three steps of fine freckles, stubble and scalp hair; ``strands`` (rows, 768) uint8 around 128;
+        ``strand_zone`` (rows, 768) uint8; ``strand_top``, the first atlas row of both.
     """
 
-    def __init__(self, asset: Path) -> None:
+    def __init__(self, arrays: Mapping[str, Tensor]) -> None:
         super().__init__()
-        try:
-            with np.load(asset, allow_pickle=False) as data:
-                arrays = {n: torch.from_numpy(data[n].astype(np.float32)) for n in data.files}
-            layers, strands = arrays["layers"] / 255, (arrays["strands"] - 128) / 48
-            zone, self.top = arrays["strand_zone"] / 255, int(arrays["strand_top"])
-            axes, amplitude = arrays["directions"], arrays["amplitude"]
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        missing = {"directions", "amplitude", "layers", "strands", "strand_zone", "strand_top"} - set(arrays)
+        if missing:
             raise WeightsError(
-                "the micro layer's asset", f"{Path(asset).name}: {error}", "reinstall facekit"
-            ) from error
+                "the micro layer's arrays", f"none called {', '.join(sorted(missing))}", "reinstall facekit"
+            )
+        layers, strands = arrays["layers"].float() / 255, (arrays["strands"].float() - 128) / 48
+        zone, self.top = arrays["strand_zone"].float() / 255, int(arrays["strand_top"])
+        axes, amplitude = arrays["directions"].float(), arrays["amplitude"].float()
         patterns = grain_patterns(8)
-        amplitude = F.interpolate(
-            amplitude[None, None], size=(ATLAS, ATLAS), mode="bilinear", align_corners=False
-        )
+        amplitude = F.interpolate(amplitude[None, None], size=(ATLAS, ATLAS), mode="bilinear", align_corners=False)
         for name, value in {
             "axes": axes,
             "layers": layers.flatten(1),

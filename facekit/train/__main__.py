@@ -47,7 +47,9 @@ def run(pack: Path | None, work: Path, out: Path | None, stages: list[str]) -> N
     from facekit.train.pack import require
     from facekit.weights import assets_folder
 
-    pack = require(Path(pack or ""), "ict_light.npz", "ict_vertex_indices.json", "skins_uv", "brows_uv", "skin_mask_uv.png")
+    pack = require(
+        Path(pack or ""), "ict_light.npz", "ict_vertex_indices.json", "skins_uv", "brows_uv", "skin_mask_uv.png"
+    )
     out = assets_folder() if out is None else out
     manifest = Path(__file__).resolve().parents[2] / "weights_manifest.json"
     work.mkdir(parents=True, exist_ok=True)
@@ -63,9 +65,7 @@ def run(pack: Path | None, work: Path, out: Path | None, stages: list[str]) -> N
         write_atlas(head, out)
         build_micro_asset(pack, out / "micro.npz")
     template = Template.load(out / "template.npz")
-    shape_config = ShapeConfig(
-        vertices=len(template.verts), decoder_widths=(256, 72), generator_widths=(256, 256, 256)
-    )
+    shape_config = ShapeConfig(vertices=len(template.verts), decoder_widths=(256, 72), generator_widths=(256, 256, 256))
     texture_config = TextureConfig(channels=(128, 128, 128, 128, 64, 32, 16, 16))
 
     if "shape" in stages:
@@ -77,6 +77,8 @@ def run(pack: Path | None, work: Path, out: Path | None, stages: list[str]) -> N
         model = shape.coordinate_model(shape_config, basis)
         encoder = shape.train_autoencoder(model, basis, work)
         model = shape.train_generators(model, encoder, basis, work)
+        first = model.generator_expression.fc0[0].weight
+        export.silence_neutral(first, shape_config.noise + shape_config.identity, axis=1)
         export.write_weights(shape.fold_basis(model, shape_config, basis), out / "shape.safetensors")
 
     if "texture" in stages:
@@ -86,6 +88,8 @@ def run(pack: Path | None, work: Path, out: Path | None, stages: list[str]) -> N
         torch.manual_seed(0)
         samples = TextureSamples(pack, texture_config.sizes[-1])
         model = train_texture(TextureModel(texture_config), samples, work)
+        first = model.input_layer[0].conv.weight_orig
+        export.silence_neutral(first, texture_config.noise + texture_config.identity, axis=0)
         export.write_weights(model, out / "texture.safetensors")
 
     export.write_manifest(manifest, out, shape_config, texture_config)

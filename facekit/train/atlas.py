@@ -60,16 +60,10 @@ def rasterize_uv(uvs: np.ndarray, faces_uvs: np.ndarray, size: int) -> tuple[np.
             x, y = low[chunk, :1] + dx, low[chunk, 1:] + dy
             a, b, c = (corner[chunk, k][:, None] for k in range(3))
             px, py = x + 0.5, y + 0.5
-            det = (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (c[..., 0] - a[..., 0]) * (
-                b[..., 1] - a[..., 1]
-            )
+            det = (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (c[..., 0] - a[..., 0]) * (b[..., 1] - a[..., 1])
             det = np.where(np.abs(det) < 1e-12, 1e-12, det)
-            wb = (
-                (px - a[..., 0]) * (c[..., 1] - a[..., 1]) - (c[..., 0] - a[..., 0]) * (py - a[..., 1])
-            ) / det
-            wc = (
-                (b[..., 0] - a[..., 0]) * (py - a[..., 1]) - (px - a[..., 0]) * (b[..., 1] - a[..., 1])
-            ) / det
+            wb = ((px - a[..., 0]) * (c[..., 1] - a[..., 1]) - (c[..., 0] - a[..., 0]) * (py - a[..., 1])) / det
+            wc = ((b[..., 0] - a[..., 0]) * (py - a[..., 1]) - (px - a[..., 0]) * (b[..., 1] - a[..., 1])) / det
             inside = (wb >= -1e-6) & (wc >= -1e-6) & (wb + wc <= 1 + 1e-6) & (x < size) & (y < size)
             face, cell = np.nonzero(inside)
             owner[y[face, cell], x[face, cell]] = chunk[face]
@@ -122,9 +116,7 @@ def paint_eye(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         # A vein runs from the rim toward the iris, wandering and fading.
         direction, start, stop = rng.uniform(-np.pi, np.pi), 60.0, rng.uniform(27, 48)
         path = np.linspace(start, stop, 160)
-        wander = (
-            direction + np.cumsum(rng.normal(0, 0.010, 160)) + 0.03 * np.sin(path * rng.uniform(0.2, 0.6))
-        )
+        wander = direction + np.cumsum(rng.normal(0, 0.010, 160)) + 0.03 * np.sin(path * rng.uniform(0.2, 0.6))
         strength = np.linspace(1.0, 0.0, 160) * rng.uniform(0.3, 1.0)
         px = ((path / DISK_DEG * DISK_SHARE * np.cos(wander) + 1) / 2 * (angle.shape[1] - 1)).astype(int)
         py = ((1 - path / DISK_DEG * DISK_SHARE * np.sin(wander)) / 2 * (angle.shape[0] - 1)).astype(int)
@@ -134,12 +126,8 @@ def paint_eye(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
     # Fibres: noise over (turn, radius), much longer along the radius than across it.
     n_turn, n_rad = 512, 32
-    field = ndimage.gaussian_filter(
-        rng.standard_normal((n_rad, n_turn)), (5.0, 1.0), mode=("nearest", "wrap")
-    )
-    coarse = ndimage.gaussian_filter(
-        rng.standard_normal((n_rad, n_turn)), (6.0, 5.0), mode=("nearest", "wrap")
-    )
+    field = ndimage.gaussian_filter(rng.standard_normal((n_rad, n_turn)), (5.0, 1.0), mode=("nearest", "wrap"))
+    coarse = ndimage.gaussian_filter(rng.standard_normal((n_rad, n_turn)), (6.0, 5.0), mode=("nearest", "wrap"))
     field = field / field.std() + 0.7 * coarse / coarse.std()
     r = np.clip((angle - PUPIL_DEG) / (IRIS_DEG - PUPIL_DEG), 0, 1)
     # One column more on the right closes the ring: interpolation must not break at turn = pi.

@@ -102,9 +102,19 @@ def _texture(pipe: FacePipeline, pack: Path) -> dict[str, Any]:
     codes = held_out(_TEXTURES)
     samples = TextureSamples(pack, size)
     painted = samples.paint(codes, size)
-    made = torch.cat([pipe.texture(codes.noise[i : i + 4], codes.identity[i : i + 4], codes.expression[i : i + 4]) for i in range(0, _TEXTURES, 4)]).clamp(0, 1)
+    made = torch.cat(
+        [
+            pipe.texture(codes.noise[i : i + 4], codes.identity[i : i + 4], codes.expression[i : i + 4])
+            for i in range(0, _TEXTURES, 4)
+        ]
+    ).clamp(0, 1)
     shuffled = painted.roll(1, 0)
-    atlas = torch.cat([pipe.composer(made[i : i + 4], codes.identity[i : i + 4], codes.noise[i : i + 4]) for i in range(0, _TEXTURES, 4)])
+    atlas = torch.cat(
+        [
+            pipe.composer(made[i : i + 4], codes.identity[i : i + 4], codes.noise[i : i + 4])
+            for i in range(0, _TEXTURES, 4)
+        ]
+    )
     composed = atlas[:, :, pipe.composer.rows, pipe.composer.columns]
     flicker = []
     for person in FaceLatents.sample(60_000, 4):

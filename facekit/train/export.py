@@ -31,6 +31,16 @@ def write_weights(module: nn.Module, path: Path) -> None:
     tensors = {name: value.detach().half().contiguous() for name, value in module.state_dict().items()}
     with atomic_write(path) as temporary:
         save_file(tensors, temporary)
+        temporary.chmod(0o644)  # safetensors writes files that only their owner can read
+
+
+@torch.no_grad()
+def silence_neutral(weight: torch.Tensor, column: int, axis: int) -> None:
+    """Zero the weights that the code's "neutral" entry meets, so that neutral at any intensity is the zero code.
+
+    Training asks for the same face at both; this removes what is left between them.
+    """
+    weight.select(axis, column).zero_()
 
 
 def write_manifest(manifest: Path, assets: Path, shape: ShapeConfig, texture: TextureConfig) -> None:

@@ -118,9 +118,7 @@ def fold_layers(size: int) -> tuple[list[str], np.ndarray]:
                 one = one + one[:, ::-1]
             sigma = width * size / 512 / 1.3
             # A crease is a narrow line in a broad valley; the skin bulging beside it catches a little light.
-            narrow, valley, bulge = (
-                ndimage.gaussian_filter(one, k * sigma) * k * sigma * 2.5 for k in (1, 2.6, 5.5)
-            )
+            narrow, valley, bulge = (ndimage.gaussian_filter(one, k * sigma) * k * sigma * 2.5 for k in (1, 2.6, 5.5))
             shade += 0.5 * narrow + 0.65 * valley - 0.35 * bulge
         layers.append(shade)
     rng = np.random.default_rng(3)

@@ -81,9 +81,7 @@ def _eye_point(angle_deg: np.ndarray, azimuth: np.ndarray, radius: float, side: 
     """Offset ``(n, 3)`` mm from the eye's centre, optical axis along +Z but for OUTWARD_DEG."""
     length = radius + np.interp(angle_deg, BULGE_DEG, BULGE_MM)
     theta = np.radians(angle_deg)
-    direction = np.stack(
-        [np.sin(theta) * np.cos(azimuth), np.sin(theta) * np.sin(azimuth), np.cos(theta)], axis=-1
-    )
+    direction = np.stack([np.sin(theta) * np.cos(azimuth), np.sin(theta) * np.sin(azimuth), np.cos(theta)], axis=-1)
     turn = np.radians(OUTWARD_DEG if side == "L" else -OUTWARD_DEG)
     c, s = np.cos(turn), np.sin(turn)
     return direction * length[:, None] @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]).T
@@ -136,9 +134,7 @@ def build_eye(head: HeadPack, side: str, part: int) -> Patch:
     return Patch(verts, faces, disk_uv(angle, azimuth), faces, parts, carry)
 
 
-def eye_expression(
-    name: str, side: str, verts: np.ndarray, centre: np.ndarray, radius: float
-) -> np.ndarray | None:
+def eye_expression(name: str, side: str, verts: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray | None:
     """Displacement ``(V, 3)`` mm of one eyeball in the shapes that turn it or widen its pupil; None for the
     others.
 
@@ -173,9 +169,7 @@ def visible_faces(poses: list[np.ndarray], faces: np.ndarray, ask: np.ndarray, r
     golden = np.pi * (3 - np.sqrt(5))
     z = 1 - (np.arange(rays) + 0.5) / rays * (1 - np.cos(np.radians(72.0)))
     ring = np.sqrt(1 - z**2)
-    directions = np.stack(
-        [ring * np.cos(golden * np.arange(rays)), ring * np.sin(golden * np.arange(rays)), z], -1
-    )
+    directions = np.stack([ring * np.cos(golden * np.arange(rays)), ring * np.sin(golden * np.arange(rays)), z], -1)
     seen = np.zeros(len(ask), bool)
     for verts in poses:
         mesh = trimesh.Trimesh(verts, faces, process=False)

@@ -56,9 +56,7 @@ def blink_corrective(
     # gap[i] = (lower rim at the same x) - (upper rim point i), as a matrix over posed vertices.
     x = closed[upper, 0]
     right = np.clip(np.searchsorted(closed[lower, 0], x), 1, len(lower) - 1)
-    t = np.clip(
-        (x - closed[lower[right - 1], 0]) / (closed[lower[right], 0] - closed[lower[right - 1], 0]), 0, 1
-    )
+    t = np.clip((x - closed[lower[right - 1], 0]) / (closed[lower[right], 0] - closed[lower[right - 1], 0]), 0, 1)
     row = np.arange(len(upper))
     gap = sp.csr_matrix(
         (

@@ -85,29 +85,22 @@ def brow_guides(pack: Path) -> np.ndarray:
     return np.array(lines, np.float32)
 
 
-def brow_hairs(
-    centre: np.ndarray, count: int, spread: float, rng: np.random.Generator
-) -> tuple[list, np.ndarray]:
+def brow_hairs(centre: np.ndarray, count: int, spread: float, rng: np.random.Generator) -> tuple[list, np.ndarray]:
     """`count` hairs of a left brow: paths (7, 2) and each one's rank in [0, 1], low near the centre line.
 
     centre: (48,) y at ``BROW_X``. spread: half-thickness relative to a thick brow's 4.3 mm.
     """
     index = np.arange(len(centre))
-    slope = (
-        np.gradient(centre, BROW_X) * MM[0] / MM[1]
-    )  # in millimetres, negative where the brow falls outwards
+    slope = np.gradient(centre, BROW_X) * MM[0] / MM[1]  # in millimetres, negative where the brow falls outwards
     hairs, rank = [], []
     for _ in range(count):
         t, across = rng.random() ** 1.2, rng.uniform(-1, 1)
-        half = (
-            4.3 * spread * np.interp(t, [0, 0.08, 0.3, 0.6, 0.85, 1.0], [0.42, 0.85, 1.0, 0.78, 0.42, 0.18])
-        )
+        half = 4.3 * spread * np.interp(t, [0, 0.08, 0.3, 0.6, 0.85, 1.0], [0.42, 0.85, 1.0, 0.78, 0.42, 0.18])
         at = t * index[-1]
         x, y = np.interp(at, index, BROW_X), np.interp(at, index, centre)
         # Inner hairs stand up, then fan out and lie down; above the centre line they point down, below it up.
         rise = (
-            np.interp(t, [0, 0.12, 0.35, 1.0], [1.20, 0.80, 0.38, -0.05])
-            - np.interp(t, [0, 0.3], [0.1, 0.38]) * across
+            np.interp(t, [0, 0.12, 0.35, 1.0], [1.20, 0.80, 0.38, -0.05]) - np.interp(t, [0, 0.3], [0.1, 0.38]) * across
         )
         angle = rise + np.arctan(np.interp(at, index, slope)) + rng.normal(0, 0.10)
         length = rng.uniform(5.0, 8.0) * np.interp(t, [0, 0.15, 0.7, 1], [0.75, 1.0, 0.9, 0.6])
@@ -129,9 +122,7 @@ def brow_layers(size: int, centre: np.ndarray) -> np.ndarray:
             order = np.nonzero(rank < reach)[0]
             shade = alpha * np.random.default_rng(side).uniform(0.55, 1, len(rank))[order]
             mask = draw_hairs(size, [hairs[i] for i in order], np.full(len(order), width * size / 512), shade)
-            both.append(
-                np.maximum(mask, 0.55 * ndimage.gaussian_filter(mask, 0.0045 * size))
-            )  # hairs shade the skin
+            both.append(np.maximum(mask, 0.55 * ndimage.gaussian_filter(mask, 0.0045 * size)))  # hairs shade the skin
         layers.append(both[0] + both[1][:, ::-1])
     return np.stack(layers).clip(0, 1)
 
@@ -218,9 +209,7 @@ def spot_layers(
         across = rng.choice([-1, 1]) * abs(rng.normal(0, 0.16))
         cx, cy = 0.5 + across, rng.normal(0.37 + 0.25 * abs(across), 0.085)
         if 0.03 < cx < 0.97 and 0.05 < cy < 0.95:
-            stamp(
-                freckles[i % freckle_steps], cx, cy, fine * rng.uniform(0.0013, 0.0033), rng.uniform(0.3, 1.0)
-            )
+            stamp(freckles[i % freckle_steps], cx, cy, fine * rng.uniform(0.0013, 0.0033), rng.uniform(0.3, 1.0))
     spots = np.zeros((moles, size, size), np.float32)
     for layer in spots:
         cx, cy = rng.uniform(0.16, 0.84), rng.uniform(0.08, 0.85)
@@ -273,8 +262,6 @@ def lip_lines(size: int) -> np.ndarray:
     rng = np.random.default_rng(9)
     fan = (x - 0.5) / (1 + 2.2 * np.abs(y - 0.568))
     noise = ndimage.gaussian_filter1d(rng.standard_normal(4096), 5)
-    fine = np.interp(
-        (fan * 5200 + 2048 + 30 * np.sin(40 * y)).clip(0, 4095), np.arange(4096), noise / noise.std()
-    )
+    fine = np.interp((fan * 5200 + 2048 + 30 * np.sin(40 * y)).clip(0, 4095), np.arange(4096), noise / noise.std())
     depth = ndimage.gaussian_filter(rng.standard_normal((size, size)), 0.012 * size)
     return (fine * (0.6 + 0.4 * np.tanh(depth / depth.std()))).astype(np.float32)

@@ -25,9 +25,7 @@ def skin_amplitude(pack: Path, size: int = 96) -> np.ndarray:
         light = np.asarray(image, np.float32).mean(2) / 255
         sharp = light / ndimage.gaussian_filter(light, 2.0) - 1
         norm = ndimage.gaussian_filter(good, 14) + 1e-3
-        power = (
-            ndimage.gaussian_filter(sharp**2 * good, 14) + 1e-3 * np.median(sharp[good > 0.9] ** 2)
-        ) / norm
+        power = (ndimage.gaussian_filter(sharp**2 * good, 14) + 1e-3 * np.median(sharp[good > 0.9] ** 2)) / norm
         maps.append(np.sqrt(power + power[:, ::-1]) / np.sqrt(2))
     return np.median(maps, 0).reshape(size, ATLAS // size, size, ATLAS // size).mean((1, 3))
 

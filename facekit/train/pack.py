@@ -50,9 +50,7 @@ def require(folder: Path, *names: str) -> Path:
     """The folder, once it is sure to hold ``names``; else a FacekitError that says what is missing."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise FacekitError(
-            f"a training-pack folder with {', '.join(names)}", f"no folder at {folder}", ORIGIN
-        )
+        raise FacekitError(f"a training-pack folder with {', '.join(names)}", f"no folder at {folder}", ORIGIN)
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
         raise FacekitError(f"{', '.join(names)} in {folder}", f"no {', '.join(missing)}", ORIGIN)
@@ -82,6 +80,4 @@ def load_head(folder: Path) -> HeadPack:
             landmarks=np.array(table["idx_to_landmark_verts"], np.int64),
         )
     except (KeyError, ValueError, OSError) as problem:
-        raise FacekitError(
-            "a readable ict_light.npz and ict_vertex_indices.json", repr(problem), ORIGIN
-        ) from problem
+        raise FacekitError("a readable ict_light.npz and ict_vertex_indices.json", repr(problem), ORIGIN) from problem

@@ -65,7 +65,9 @@ def train_autoencoder(
     """
     teacher, encoder = ShapeTeacher(basis), ShapeEncoder(model.config, basis)
     optimiser = torch.optim.Adam([*encoder.parameters(), *model.decoder.parameters()], lr=1e-3)
-    checkpoint = Checkpoint(folder / "autoencoder.pt", {"encoder": encoder, "decoder": model.decoder, "adam": optimiser})
+    checkpoint = Checkpoint(
+        folder / "autoencoder.pt", {"encoder": encoder, "decoder": model.decoder, "adam": optimiser}
+    )
     for step in checkpoint.steps(steps, "shape autoencoder"):
         set_rate(optimiser, cosine(step, steps, 1e-3))
         s = teacher.sample(batch, step_generator(seed, step))
@@ -89,7 +91,13 @@ def train_autoencoder(
 
 
 def train_generators(
-    model: ShapeModel, encoder: ShapeEncoder, basis: ShapeBasis, folder: Path, steps: int = 12000, batch: int = 192, seed: int = 2
+    model: ShapeModel,
+    encoder: ShapeEncoder,
+    basis: ShapeBasis,
+    folder: Path,
+    steps: int = 12000,
+    batch: int = 192,
+    seed: int = 2,
 ) -> ShapeModel:
     """Both generators against the encoders' codes and a discriminator; the decoder joins for the second half.
 
@@ -116,7 +124,9 @@ def train_generators(
         condition = torch.cat([s["identity"], s["noise"]], dim=1)
         code_person = model.generator_identity(torch.cat([s["noise"], s["identity"]], dim=1))
         code_pose = model.generator_expression(torch.cat([s["noise"], s["style"], s["expression"]], dim=1))
-        zero_pose = model.generator_expression(torch.cat([s["noise"], s["style"], torch.zeros_like(s["expression"])], dim=1))
+        zero_pose = model.generator_expression(
+            torch.cat([s["noise"], s["style"], torch.zeros_like(s["expression"])], dim=1)
+        )
         neutral, posed = decode(model, code_person, zero_pose), decode(model, code_person, code_pose)
 
         real, fake = critic(person / scale, condition), critic(neutral.detach() / scale, condition)

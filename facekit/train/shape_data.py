@@ -17,7 +17,16 @@ from facekit.conventions import EXPRESSION_DIM, EXPRESSIONS, IDENTITY_DIM, PARTS
 from facekit.train.recipes import DEFAULT_CAP, RECIPES, WEIGHT_CAPS
 
 # How much a millimetre counts, by part: what one looks at in a face counts most.
-_PART_WEIGHTS = {"skin": 1.0, "lips": 12.0, "lids": 12.0, "eyes": 2.0, "teeth": 1.0, "mouth": 0.3, "back_of_head": 0.3, "neck": 0.3}
+_PART_WEIGHTS = {
+    "skin": 1.0,
+    "lips": 12.0,
+    "lids": 12.0,
+    "eyes": 2.0,
+    "teeth": 1.0,
+    "mouth": 0.3,
+    "back_of_head": 0.3,
+    "neck": 0.3,
+}
 _KNEE = 0.9  # the part of its cap up to which a blendshape weight is left as it is
 _BLINKS = ("eyeBlink_L", "eyeBlink_R")
 
@@ -55,7 +64,9 @@ class ShapeBasis:
         with np.load(path, allow_pickle=False) as data:
             modes, shapes = data["identity_modes"], data["expression_shapes"]
             names = tuple(str(n) for n in data["expression_names"])
-            blinks = [_blink_modes(modes, *(data[f"blink_{side}_{key}"] for key in ("row", "col", "data"))) for side in "LR"]
+            blinks = [
+                _blink_modes(modes, *(data[f"blink_{side}_{key}"] for key in ("row", "col", "data"))) for side in "LR"
+            ]
         stacked = torch.from_numpy(np.concatenate([modes, shapes, *blinks])).double().flatten(1)
         weight = torch.tensor([_PART_WEIGHTS[p] for p in PARTS], dtype=torch.float64)[parts.long()]
         weight = weight / weight.mean()
@@ -114,7 +125,9 @@ class ShapeTeacher:
         # How people differ in making an expression: strength per muscle, and a little left-right asymmetry.
         generator = torch.Generator().manual_seed(seed)
         sides = [name[-2:] for name in basis.names]
-        mirror = [index.get(n[:-2] + {"_L": "_R", "_R": "_L"}.get(n[-2:], n[-2:]), k) for k, n in enumerate(basis.names)]
+        mirror = [
+            index.get(n[:-2] + {"_L": "_R", "_R": "_L"}.get(n[-2:], n[-2:]), k) for k, n in enumerate(basis.names)
+        ]
         strength = torch.randn(IDENTITY_DIM, len(basis.names), generator=generator) / IDENTITY_DIM**0.5
         asymmetry = torch.randn(IDENTITY_DIM, len(basis.names), generator=generator) / IDENTITY_DIM**0.5
         sign = torch.tensor([{"_L": 1.0, "_R": -1.0}.get(s, 0.0) for s in sides])
@@ -136,12 +149,16 @@ class ShapeTeacher:
         Returns
         -------
         dict
-            ``modes`` (B, 100), ``identity`` (B, 20), ``noise`` (B, 5), ``style`` (B, 20), ``expression`` (B, 20), and the
-            coordinates ``shape_identity``, ``shape_expression`` (B, K), whose sum is the face.
+            ``modes`` (B, 100), ``identity`` (B, 20), ``noise`` (B, 5), ``style`` (B, 20), ``expression`` (B, 20), and
+            the coordinates ``shape_identity``, ``shape_expression`` (B, K), whose sum is the face.
         """
         modes = torch.randn(count, len(self.basis.identity), generator=generator).clamp(-3, 3)
         identity = modes[:, :IDENTITY_DIM]
-        style = torch.where(torch.rand(count, 1, generator=generator) < 0.7, identity, torch.randn(count, IDENTITY_DIM, generator=generator))
+        style = torch.where(
+            torch.rand(count, 1, generator=generator) < 0.7,
+            identity,
+            torch.randn(count, IDENTITY_DIM, generator=generator),
+        )
         expression = random_expressions(count, generator)
         return {
             "modes": modes,

@@ -73,9 +73,7 @@ REFINE_POSES = (
 
 def posed(head: HeadPack, weights: dict[str, float]) -> np.ndarray:
     """The pack's mean head ``(N, 3)`` mm under a mix of its expression shapes."""
-    return head.verts + sum(
-        w * head.expression_shapes[head.expression_names.index(k)] for k, w in weights.items()
-    )
+    return head.verts + sum(w * head.expression_shapes[head.expression_names.index(k)] for k, w in weights.items())
 
 
 def into_rect(uv: np.ndarray, rect: tuple[float, float, float, float]) -> np.ndarray:
@@ -126,9 +124,7 @@ def refinement_score(head: HeadPack, quads: np.ndarray, subdivision: Subdivision
     for pose in REFINE_POSES:
         rows = subdivision.positions @ posed(head, pose)
         smooth, edge_point, face_point = rows[:n], rows[n : n + n_edges], rows[n + n_edges :]
-        bend = np.linalg.norm(edge_point - smooth[subdivision.edges].mean(1), axis=1)[
-            subdivision.edge_of_quad
-        ].max(1)
+        bend = np.linalg.norm(edge_point - smooth[subdivision.edges].mean(1), axis=1)[subdivision.edge_of_quad].max(1)
         dome = np.linalg.norm(face_point - smooth[quads].mean(1), axis=1)
         score = np.maximum(score, np.maximum(bend, dome))
     smooth = (subdivision.positions @ head.verts)[:n]

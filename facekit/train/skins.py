@@ -165,9 +165,7 @@ def reliable_skin(pack: Path, size: int) -> np.ndarray:
     for spot in _PAINTED:
         good = good * (1 - _mirror(ellipse(size, *spot)))
     path = require(pack / "skin_mask_uv.png", "the pack's skin mask")
-    mask = (
-        np.asarray(Image.open(path).convert("L").resize((size, size), Image.Resampling.BOX), np.float32) / 255
-    )
+    mask = np.asarray(Image.open(path).convert("L").resize((size, size), Image.Resampling.BOX), np.float32) / 255
     return good * ndimage.grey_erosion(mask, 5)
 
 
@@ -197,9 +195,7 @@ def _random_phase(patch: np.ndarray, size: int, rng: np.random.Generator) -> np.
     common = np.fft.rfft2(rng.standard_normal((size, size)))
     own = np.fft.rfft2(rng.standard_normal((3, size, size)))
     noise = 0.95 * common + 0.31 * own  # skin varies mostly in brightness
-    return np.fft.irfft2(np.stack([np.sqrt(p)[ring] for p in profile]) * noise, s=(size, size)).astype(
-        np.float32
-    )
+    return np.fft.irfft2(np.stack([np.sqrt(p)[ring] for p in profile]) * noise, s=(size, size)).astype(np.float32)
 
 
 def tone_curve(samples: int = 65) -> np.ndarray:

@@ -53,9 +53,7 @@ class TextureTeacher(nn.Module):
         super().__init__()
         full = 512
         if size > full or full % size:
-            raise InputError(
-                "a tile size of 512 divided by a power of two", str(size), "use 512, 256, 128, …"
-            )
+            raise InputError("a tile size of 512 divided by a power of two", str(size), "use 512, 256, 128, …")
         self.size, step = size, full // size
         bank, chart = load_skins(Path(pack), full), load_chart(Path(pack), full)
 
@@ -157,9 +155,7 @@ class TextureTeacher(nn.Module):
         yellow = 0.05 * attributes["age"][:, None] * self.tone.new_tensor([0.1, 0.2, 1.0])
         return tone + blood[:, None] * self.blood_axis + hue + yellow, slope
 
-    def _soft_marks(
-        self, a: dict[str, Tensor], flush: Tensor, noise: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _soft_marks(self, a: dict[str, Tensor], flush: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Low-frequency melanin, blood and shade maps, each (B, 1, S, S)."""
         batch, names = len(noise), self.zone_names
         melanin, blood, shade = (torch.zeros(batch, len(names), device=noise.device) for _ in range(3))
@@ -240,16 +236,14 @@ class TextureTeacher(nn.Module):
         tone, slope = self.skin_tone(a)
         melanin, blood, shade = self._soft_marks(a, flush, noise)
 
-        spots = 0.11 * a["freckles"] @ self.freckle.view(-1, pixels) + 0.30 * a["moles"] @ self.mole.view(
-            MOLES, pixels
-        )
+        spots = 0.11 * a["freckles"] @ self.freckle.view(-1, pixels) + 0.30 * a["moles"] @ self.mole.view(MOLES, pixels)
         melanin = melanin + spots.view(view) * (1 - 0.55 * a["melanin"]).view(-1, 1, 1, 1)
         # Creases hold shadow with a little blood in it, not soot.
         shade = shade + 0.26 * (folds @ self.fold.view(-1, pixels)).view(view)
         blood = blood + 0.10 * (folds @ self.fold.view(-1, pixels)).view(view)
-        stubble = (a["stubble"].view(-1, 1, 1, 1) * self.beard) * (
-            0.08 + 0.10 * a["hair"][:, :2].sum(1)
-        ).view(-1, 1, 1, 1)
+        stubble = (a["stubble"].view(-1, 1, 1, 1) * self.beard) * (0.08 + 0.10 * a["hair"][:, :2].sum(1)).view(
+            -1, 1, 1, 1
+        )
         shade = shade + stubble
         # Averaging K details loses contrast; dividing by the weights' norm gives it back.
         loud = (0.52 + 0.30 * a["age"]) / a["skins"].square().sum(-1).sqrt().clamp_min(0.3)

@@ -103,7 +103,10 @@ def train_texture(
         phase, local = schedule[k], step - (ends[k] - schedule[k].steps)
         alpha = min(1.0, (local + 1) / (0.25 * phase.steps)) if k else 1.0  # fade the new block in
         for optimiser in (g_optimiser, d_optimiser):
-            set_rate(optimiser, cosine(local, phase.steps, phase.rate, warmup=30, floor=0.15 if k + 1 < len(schedule) else 0.02))
+            set_rate(
+                optimiser,
+                cosine(local, phase.steps, phase.rate, warmup=30, floor=0.15 if k + 1 < len(schedule) else 0.02),
+            )
         codes, target = data.batch(phase.batch, phase.size, step_generator(seed, step))
         condition = codes.condition()
         image = model(codes.noise, codes.identity, codes.expression, size=phase.size, alpha=alpha)
@@ -119,7 +122,9 @@ def train_texture(
         average.update(model)
         if step % 20 == 0:
             with log.open("a") as file:
-                file.write(f"{step},{phase.size},{rebuilt.item():.5f},{(image.detach() - target).abs().mean().item():.5f}\n")
+                file.write(
+                    f"{step},{phase.size},{rebuilt.item():.5f},{(image.detach() - target).abs().mean().item():.5f}\n"
+                )
     return average.module
 
 

@@ -66,9 +66,7 @@ def catmull_clark(quads: np.ndarray, n_verts: int) -> Subdivision:
     faces_at_edge = np.bincount(edge_of_quad.ravel(), minlength=n_edges)
     interior = faces_at_edge == 2
     quad_row = np.repeat(np.arange(n_quads), 4)
-    edge_faces = sp.csr_matrix(
-        (np.full(4 * n_quads, 0.25), (edge_of_quad.ravel(), quad_row)), shape=(n_edges, n_quads)
-    )
+    edge_faces = sp.csr_matrix((np.full(4 * n_quads, 0.25), (edge_of_quad.ravel(), quad_row)), shape=(n_edges, n_quads))
     inner = sp.diags(interior.astype(float))
     edge_points = sp.diags(np.where(interior, 0.5, 1.0)) @ mids + inner @ edge_faces @ face_points
 
@@ -77,10 +75,7 @@ def catmull_clark(quads: np.ndarray, n_verts: int) -> Subdivision:
     used = np.zeros(n_verts, bool)
     used[quads.ravel()] = True
     valence = np.maximum(np.bincount(quads.ravel(), minlength=n_verts), 1).astype(float)
-    mean_face = (
-        sp.csr_matrix((np.ones(4 * n_quads), (quads.ravel(), quad_row)), shape=(n_verts, n_quads))
-        @ face_points
-    )
+    mean_face = sp.csr_matrix((np.ones(4 * n_quads), (quads.ravel(), quad_row)), shape=(n_verts, n_quads)) @ face_points
     ends = edges.ravel()
     edge_row = np.repeat(np.arange(n_edges), 2)
     at_vertex = sp.csr_matrix((np.ones(2 * n_edges), (ends, edge_row)), shape=(n_verts, n_edges))
@@ -88,10 +83,7 @@ def catmull_clark(quads: np.ndarray, n_verts: int) -> Subdivision:
     smooth = smooth + sp.diags((valence - 3) / valence) @ sp.identity(n_verts)
     border_edges = sp.diags((~interior).astype(float))
     border = 0.25 * (at_vertex @ border_edges @ mids) + 0.5 * sp.identity(n_verts)
-    verts = (
-        sp.diags((used & ~on_border).astype(float)) @ smooth
-        + sp.diags((used & on_border).astype(float)) @ border
-    )
+    verts = sp.diags((used & ~on_border).astype(float)) @ smooth + sp.diags((used & on_border).astype(float)) @ border
     positions = sp.vstack([verts, edge_points, face_points]).tocsr()
     return Subdivision(positions, edges, edge_of_quad)
 
@@ -119,10 +111,8 @@ def _triangulations(kinds: tuple[bool, ...]) -> tuple[tuple[tuple[int, int, int]
     n = len(kinds)
 
     def flat(i: int, j: int, k: int) -> bool:
-        for a, b, c in ((i, j, k), (j, k, i), (k, i, j)):
-            if kinds[b] and (b - 1) % n == a and (b + 1) % n == c:
-                return True
-        return False
+        turns = ((i, j, k), (j, k, i), (k, i, j))
+        return any(kinds[b] and (b - 1) % n == a and (b + 1) % n == c for a, b, c in turns)
 
     def fill(lo: int, hi: int) -> list[tuple[tuple[int, int, int], ...]]:
         if hi - lo < 2:
@@ -185,9 +175,7 @@ def refine(
 
     for q in range(len(quads)):
         v, t, e = quads[q], quads_uv[q], subdivision.edge_of_quad[q]
-        mid = [
-            (n_verts + int(e[k]), side_uv(t[k], t[(k + 1) % 4])) if split[e[k]] else None for k in range(4)
-        ]
+        mid = [(n_verts + int(e[k]), side_uv(t[k], t[(k + 1) % 4])) if split[e[k]] else None for k in range(4)]
         if selected[q]:
             centre = (n_verts + n_edges + q, len(new_uvs))
             new_uvs.append(uvs[t].mean(0))

@@ -1,0 +1,125 @@
+"""A small textured head with a UV seam and a made-up rig: what io, viz and cli are tested on, without any weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from facekit.conventions import EXPRESSIONS, MORPH_TARGETS
+from facekit.latents import FaceLatents
+from facekit.mesh import FaceMesh, FaceOutput, FaceRig
+from facekit.pipeline import FacePipeline
+
+RINGS, COLUMNS = 13, 18
+
+
+def sphere(rings: int = RINGS, columns: int = COLUMNS, texture_size: int = 64) -> FaceMesh:
+    """An ellipsoid the size of a head, open at the poles; one column of vertices carries two columns of UVs.
+
+    Parameters
+    ----------
+    rings, columns:
+        Vertices from bottom to top and around; V = rings · columns.
+    """
+    height = torch.linspace(-0.45 * math.pi, 0.45 * math.pi, rings)
+    # Starting at the back (angle pi) keeps the seam off the face.
+    angle = math.pi + torch.arange(columns) * (2 * math.pi / columns)
+    lat, lon = torch.meshgrid(height, angle, indexing="ij")
+    unit = torch.stack([lat.cos() * lon.sin(), lat.sin(), lat.cos() * lon.cos()], dim=-1)
+    verts = (unit * torch.tensor([75.0, 110.0, 90.0])).reshape(1, -1, 3)
+    v, u = torch.meshgrid(torch.linspace(0.02, 0.98, rings), torch.linspace(0.01, 0.99, columns + 1), indexing="ij")
+    uvs = torch.stack([u, v], dim=-1).reshape(-1, 2)
+    faces, faces_uvs = [], []
+    for r in range(rings - 1):
+        for c in range(columns):
+            for index, width, wrap in ((faces, columns, columns), (faces_uvs, columns + 1, columns + 1)):
+                a, b = r * width + c, r * width + (c + 1) % wrap
+                index += [(a, b, b + width), (a, b + width, a + width)]
+    y, x = torch.meshgrid(torch.linspace(0, 1, texture_size), torch.linspace(0, 1, texture_size), indexing="ij")
+    checker = 0.08 * torch.sign(torch.sin(x * 40) * torch.sin(y * 30))
+    texture = torch.stack([0.75 - 0.2 * y, 0.45 + 0.2 * x, 0.4 + 0.1 * y]) + checker
+    texture = (texture.clamp(0, 1) * 255).round() / 255  # so that an 8-bit file holds it exactly
+    count = verts.shape[1]
+    return FaceMesh(
+        verts=verts,
+        faces=torch.tensor(faces),
+        uvs=uvs,
+        faces_uvs=torch.tensor(faces_uvs),
+        texture=texture[None],
+        ao=torch.ones(count),
+        parts=torch.zeros(count, dtype=torch.uint8),
+        landmarks=torch.arange(68),
+    )
+
+
+def morphs(mesh: FaceMesh) -> torch.Tensor:
+    """(19, V, 3) mm: one bump for each expression, somewhere else each time, zero far from it."""
+    verts = mesh.verts[0]
+    deltas = []
+    for k in range(len(MORPH_TARGETS)):
+        distance = (verts - verts[(k * 37 + 60) % len(verts)]).norm(dim=1, keepdim=True)
+        direction = torch.tensor([math.sin(k), math.cos(k), 1.0])
+        deltas.append(6 * torch.relu(1 - distance / 60) ** 2 * direction)
+    return torch.stack(deltas)
+
+
+class TinyPipe:
+    """Stands in for FacePipeline: same calls, no weights."""
+
+    name = "tiny"
+
+    def __init__(self, mesh: FaceMesh) -> None:
+        self.mesh, self.deltas, self.calls = mesh, morphs(mesh), 0
+
+    def __call__(self, seed=None, expression=None, intensity=1.0, truncation=1.0, latents=None) -> FaceOutput:
+        self.calls += 1
+        metadata = {} if seed is None else {"seed": seed}
+        if latents is None:
+            latents = FaceLatents.sample(seed, truncation=truncation)
+        if expression is not None:
+            latents = latents.with_expression(expression, intensity)
+        base = self.mesh.verts * (1 + 0.02 * latents.identity[:, :1, None])
+        verts = base + torch.einsum("bk,kvc->bvc", latents.expression[:, 1:], self.deltas)
+        texture = self.mesh.texture.expand(len(latents), -1, -1, -1)
+        mesh = dataclasses.replace(self.mesh, verts=verts, texture=texture)
+        return FaceOutput(mesh=mesh, latents=latents, model=self.name, metadata=metadata, make_rig=self.rig)
+
+    def rig(self, latents: FaceLatents) -> FaceRig:
+        neutral = self(latents=latents.with_expression("neutral", 0.0)).mesh
+        weights = latents.expression[0, 1:].clone()
+        return FaceRig(neutral=neutral, names=MORPH_TARGETS, deltas=self.deltas, weights=weights)
+
+
+@pytest.fixture
+def tiny_mesh() -> FaceMesh:
+    """234 vertices, 432 triangles, 247 UVs, a 64² texture."""
+    return sphere()
+
+
+@pytest.fixture
+def tiny_pipe(tiny_mesh: FaceMesh) -> TinyPipe:
+    """A pipeline that makes ellipsoids with all 19 morph targets."""
+    return TinyPipe(tiny_mesh)
+
+
+@pytest.fixture
+def tiny_face(tiny_pipe: TinyPipe) -> FaceOutput:
+    """One smiling ellipsoid (B = 1)."""
+    return tiny_pipe(seed=7, expression="smile", intensity=0.8)
+
+
+@pytest.fixture
+def tiny_sweep(tiny_pipe: TinyPipe) -> FaceOutput:
+    """All 20 expressions of one ellipsoid (B = 20) with their names in the metadata."""
+    latents = FaceLatents.sample(7)
+    batch = FaceLatents.cat([latents.with_expression(name) for name in EXPRESSIONS])
+    return dataclasses.replace(tiny_pipe(latents=batch), metadata={"expression": list(EXPRESSIONS)})
+
+
+@pytest.fixture(scope="session")
+def default_pipeline() -> FacePipeline:
+    """The embedded default on the CPU, loaded once."""
+    return FacePipeline.from_pretrained(device="cpu")

@@ -1,0 +1,132 @@
+"""GLB: round trip of mesh and morph targets, the rules of glTF that readers trip over, and files that are not whole."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import numpy as np
+import pytest
+import torch
+
+import facekit
+from facekit.conventions import MORPH_TARGETS
+from facekit.errors import FileError, InputError
+from facekit.io.glb_read import read_rig
+
+
+def document(path) -> dict:
+    data = path.read_bytes()
+    return json.loads(data[20 : 20 + struct.unpack_from("<I", data, 12)[0]])
+
+
+def test_rig_loads_back_equal(tiny_face, tmp_path):
+    rig, back = tiny_face.rig(), read_rig(facekit.save(tiny_face, tmp_path / "face.glb"))
+    assert (back.neutral.verts - rig.neutral.verts).abs().max() <= 1e-2
+    assert torch.equal(back.neutral.faces, rig.neutral.faces)
+    uv_of = [mesh.uvs[mesh.faces_uvs] for mesh in (back.neutral, rig.neutral)]
+    assert (uv_of[0] - uv_of[1]).abs().max() < 1e-6
+    assert torch.equal(back.neutral.texture, rig.neutral.texture)
+    assert back.names == MORPH_TARGETS
+    assert (back.deltas - rig.deltas).abs().max() <= 1.001e-3  # what is below a micrometre is dropped
+    assert (back.weights - rig.weights).abs().max() < 1e-6
+
+
+def test_posed_weights_give_the_posed_face(tiny_face, tmp_path):
+    back = read_rig(facekit.save(tiny_face, tmp_path / "face.glb"))
+    posed = back.neutral.verts + torch.einsum("k,kvc->vc", back.weights, back.deltas)
+    assert (posed - tiny_face.verts).abs().max() < 0.01
+
+
+def test_units_are_metres_and_v_counts_from_the_top(tiny_face, tmp_path):
+    path = facekit.save(tiny_face, tmp_path / "face.glb")
+    gltf = document(path)
+    attributes = gltf["meshes"][0]["primitives"][0]["attributes"]
+    position = gltf["accessors"][attributes["POSITION"]]
+    high = tiny_face.rig().neutral.verts[0].amax(0) / 1000
+    assert np.allclose(position["max"], high.numpy(), atol=1e-7)
+    trimesh = pytest.importorskip("trimesh")
+    other = trimesh.load(path, process=False, force="mesh")
+    # trimesh turns V over again while it reads, so its UVs are facekit's.
+    assert other.visual.uv[:, 1].min() == pytest.approx(0.02, abs=1e-6)
+    assert np.asarray(other.visual.material.baseColorTexture).shape == (64, 64, 3)
+
+
+def test_names_weights_and_one_material(tiny_face, tmp_path):
+    gltf = document(facekit.save(tiny_face, tmp_path / "face.glb"))
+    (mesh,) = gltf["meshes"]
+    (primitive,) = mesh["primitives"]
+    assert mesh["extras"]["targetNames"] == list(MORPH_TARGETS)
+    assert mesh["weights"] == pytest.approx([0.8] + [0.0] * 18)
+    assert len(primitive["targets"]) == len(MORPH_TARGETS)
+    assert all(set(target) == {"POSITION", "NORMAL"} for target in primitive["targets"])
+    (material,) = gltf["materials"]
+    assert material["pbrMetallicRoughness"]["metallicFactor"] == 0
+    assert material["doubleSided"]  # the ellipsoid is open at its poles
+    assert gltf["asset"]["extras"]["seed"] == 7
+
+
+def test_accessors_follow_the_rules(tiny_face, tmp_path):
+    gltf = document(facekit.save(tiny_face, tmp_path / "face.glb"))
+    views, size = gltf["bufferViews"], gltf["buffers"][0]["byteLength"]
+    assert all(view["byteOffset"] % 4 == 0 and view["byteOffset"] + view["byteLength"] <= size for view in views)
+    primitive = gltf["meshes"][0]["primitives"][0]
+    for holder in (primitive["attributes"], *primitive["targets"]):
+        assert {"min", "max"} <= set(gltf["accessors"][holder["POSITION"]])
+    sparse = [accessor for accessor in gltf["accessors"] if "sparse" in accessor]
+    assert sparse, "local morph targets take less room when sparse"
+    for accessor in sparse:
+        assert 0 < accessor["sparse"]["count"] <= accessor["count"]
+        # A sparse accessor's own views carry no target: the validator minds.
+        for part in ("indices", "values"):
+            assert "target" not in views[accessor["sparse"][part]["bufferView"]]
+
+
+def test_normals_are_unit(tiny_face, tmp_path):
+    from facekit.io.glb_read import _chunks, _Reader
+
+    gltf, binary = _chunks(facekit.save(tiny_face, tmp_path / "face.glb").read_bytes())
+    normals = _Reader(gltf, binary).accessor(gltf["meshes"][0]["primitives"][0]["attributes"]["NORMAL"])
+    assert np.abs(np.linalg.norm(normals, axis=1) - 1).max() < 1e-5
+
+
+def test_a_mesh_alone_is_plain(tiny_mesh, tmp_path):
+    path = facekit.save(tiny_mesh, tmp_path / "face.glb")
+    assert "targets" not in document(path)["meshes"][0]["primitives"][0]
+    back = facekit.load(path)
+    assert (back.verts - tiny_mesh.verts).abs().max() < 1e-4
+    assert torch.equal(back.faces, tiny_mesh.faces)
+
+
+def test_texture_as_jpeg(tiny_mesh, tmp_path):
+    path = facekit.save(tiny_mesh, tmp_path / "face.glb", texture_format="jpg")
+    assert document(path)["images"][0]["mimeType"] == "image/jpeg"
+    assert (facekit.load(path).texture - tiny_mesh.texture).abs().mean() < 0.03
+    with pytest.raises(InputError, match="png, jpg"):
+        facekit.save(tiny_mesh, path, texture_format="tiff")
+
+
+@pytest.mark.parametrize("cut", [5, 40, 0.5, 0.99])
+def test_a_truncated_file_is_refused(tiny_face, tmp_path, cut):
+    path = facekit.save(tiny_face, tmp_path / "face.glb")
+    data = path.read_bytes()
+    path.write_bytes(data[: cut if cut >= 1 else int(len(data) * cut)])
+    with pytest.raises(FileError, match="GLB"):
+        facekit.load(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04" + b"\0" * 40, b"glTF" + b"\xff" * 40])
+def test_a_foreign_file_is_refused(tmp_path, content):
+    path = tmp_path / "face.glb"
+    path.write_bytes(content)
+    with pytest.raises(FileError, match="GLB"):
+        facekit.load(path)
+
+
+def test_views_beyond_the_end_are_refused(tiny_mesh, tmp_path):
+    path = facekit.save(tiny_mesh, tmp_path / "face.glb")
+    path.write_bytes(path.read_bytes().replace(b'"byteOffset":0', b'"byteOffset":9', 1))
+    back = path.read_bytes().replace(b'"count":247', b'"count":999')
+    path.write_bytes(back)
+    with pytest.raises(FileError):
+        facekit.load(path)

@@ -1,0 +1,82 @@
+"""The repository as a package: the manifest is true, the assets are small, no file names someone's machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import facekit
+
+ROOT = Path(__file__).parents[1]
+ASSETS = ROOT / "facekit" / "assets"
+LIMIT = 18_000_000
+
+manifest = json.loads((ROOT / "weights_manifest.json").read_text(encoding="utf-8"))
+FILES = [(model, role) for model, entry in manifest["models"].items() if entry["embedded"] for role in entry["files"]]
+
+CACHES = {"__pycache__", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints"}
+SKIPPED = {".git", ".venv", ".train", "out", "dist", "build", *CACHES}
+BINARY = {".png", ".webp", ".gif", ".npz", ".safetensors", ".jpg"}
+# Written in pieces, so that this file does not name what it forbids.
+MACHINE_PATHS = re.compile("(?:/" + r"(?:work|root|home|Users)/\w|[A-Z]:\\Users)")
+
+
+def test_manifest_records_are_complete():
+    assert manifest["version"] == 1
+    assert "default" in manifest["models"]
+    for entry in manifest["models"].values():
+        assert set(entry) == {"summary", "licence", "origin", "embedded", "config", "files"}
+        assert all(entry[key].strip() for key in ("summary", "licence", "origin"))
+        for file in entry["files"].values():
+            assert set(file) == {"name", "size", "sha256"}
+            assert re.fullmatch(r"[\w.-]+", file["name"])
+            assert re.fullmatch(r"[0-9a-f]{64}", file["sha256"])
+            assert file["size"] > 0
+
+
+@pytest.mark.parametrize(("model", "role"), FILES)
+def test_manifest_is_true(model, role):
+    file = manifest["models"][model]["files"][role]
+    data = (ASSETS / file["name"]).read_bytes()
+    assert len(data) == file["size"]
+    assert hashlib.sha256(data).hexdigest() == file["sha256"]
+
+
+def test_assets_are_small_and_known():
+    files = [path for path in ASSETS.iterdir() if path.name != "__pycache__"]
+    assert sum(path.stat().st_size for path in files) <= LIMIT
+    assert {path.suffix for path in files} <= {".safetensors", ".npz", ".png", ".md"}
+    named = {entry["name"] for model in manifest["models"].values() for entry in model["files"].values()}
+    assert {path.name for path in files if path.suffix != ".md"} == named
+
+
+def repository_files() -> list[Path]:
+    return [
+        path
+        for path in ROOT.rglob("*")
+        if path.is_file() and not SKIPPED & set(path.relative_to(ROOT).parts) and ".egg-info" not in str(path)
+    ]
+
+
+def test_no_file_names_a_machine():
+    named = {
+        path.relative_to(ROOT).as_posix(): found.group()
+        for path in repository_files()
+        if path.suffix not in BINARY
+        if (found := MACHINE_PATHS.search(path.read_text(encoding="utf-8", errors="replace")))
+    }
+    assert not named
+
+
+def test_colab_requirements_leave_the_kernel_alone():
+    lines = [line for line in (ROOT / "requirements-colab.txt").read_text().splitlines() if line and line[0] != "#"]
+    assert lines
+    assert not [line for line in lines if re.match(r"(torch|numpy)\b", line)]
+
+
+def test_version_is_in_the_changelog():
+    assert f"## [{facekit.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -1,0 +1,78 @@
+"""Animations: frames, timing, loops, one palette, and the turntable."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageSequence
+
+from facekit.errors import InputError
+from facekit.viz.animation import save_animation, turntable
+
+SUFFIXES = ("gif", "webp", "png")
+
+
+def ramp(count: int = 5, size: int = 40) -> torch.Tensor:
+    """(count, 3, size, size): a skin-coloured ramp that gets brighter."""
+    x = torch.linspace(0.3, 0.8, size).expand(size, -1)
+    return torch.stack([torch.stack([x, 0.75 * x, 0.6 * x]) * (0.7 + 0.3 * k / count) for k in range(count)])
+
+
+def frames_of(path) -> list[np.ndarray]:
+    with Image.open(path) as picture:
+        return [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(picture)]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(("boomerang", "count"), [(False, 5), (True, 8)])
+def test_frames_timing_and_loop(tmp_path, suffix, boomerang, count):
+    path = save_animation(ramp(), tmp_path / f"a.{suffix}", fps=10, boomerang=boomerang)
+    with Image.open(path) as picture:
+        assert picture.n_frames == count
+        assert picture.info["loop"] == 0
+        picture.load()
+        assert picture.info["duration"] == pytest.approx(100)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_pictures_come_close(tmp_path, suffix):
+    back = frames_of(save_animation(ramp(), tmp_path / f"a.{suffix}"))
+    wanted = (ramp() * 255).permute(0, 2, 3, 1).numpy()
+    assert np.abs(np.stack(back) - wanted).mean() < 4
+
+
+def test_gif_noise_stands_still(tmp_path):
+    """Equal frames come back equal, and so does the still part of frames that differ elsewhere."""
+    frames = ramp(1).repeat(3, 1, 1, 1)
+    frames[1, :, :8] = 0.9
+    frames[2, :, :8] = 0.1
+    back = frames_of(save_animation(frames, tmp_path / "a.gif"))
+    assert (back[0][8:] == back[1][8:]).all() and (back[1][8:] == back[2][8:]).all()
+
+
+def test_gif_has_one_palette(tmp_path):
+    path = save_animation(ramp(), tmp_path / "a.gif")
+    used = np.unique(np.concatenate([frame.reshape(-1, 3) for frame in frames_of(path)]), axis=0)
+    assert len(used) <= 256
+
+
+def test_once(tmp_path):
+    with Image.open(save_animation(ramp(), tmp_path / "a.gif", loop=False)) as picture:
+        assert "loop" not in picture.info
+
+
+@pytest.mark.parametrize(("name", "fps"), [("a.mp4", 10), ("a.gif", 0), ("a.gif", 500)])
+def test_refusals(tmp_path, name, fps):
+    with pytest.raises(InputError):
+        save_animation(ramp(), tmp_path / name, fps=fps)
+    assert not list(tmp_path.iterdir())
+
+
+def test_turntable(tiny_face, tiny_sweep):
+    frames = turntable(tiny_face, frames=4, image_size=32)
+    assert frames.shape == (4, 3, 32, 32)
+    assert (frames[0] - frames[1]).abs().max() > 0.01
+    assert turntable(tiny_face.mesh, frames=2, image_size=32).shape == (2, 3, 32, 32)
+    with pytest.raises(InputError, match="one face"):
+        turntable(tiny_sweep)
