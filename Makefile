@@ -1,6 +1,7 @@
 # make demo   set up and make the first faces in out/
 # make test   set up, lint, test
 # make bench  the figures of README.md
+# make picture  the picture of README.md
 # make train-default PACK=path   train the embedded default again
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 OUT ?= out
 
-.PHONY: demo test lint format bench train-default notebooks wheel clean
+.PHONY: demo test lint format bench train-default notebooks picture wheel clean
 
 demo: $(VENV)/.core
 	$(BIN)/facekit demo --out $(OUT)
@@ -36,6 +37,10 @@ train-default: $(VENV)/.train
 # Stamps the repository's address (REPOSITORY=owner/name) into badges and setup cells of the notebooks.
 notebooks: $(VENV)/.dev
 	$(BIN)/python notebooks/stamp.py "$(REPOSITORY)"
+
+# Draws the picture at the top of README.md again.
+picture: $(VENV)/.core
+	$(BIN)/python docs/make_hero.py
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel --outdir dist

@@ -24,8 +24,8 @@ version = re.search(r'__version__ = "(.+?)"', (HERE / "facekit/__init__.py").rea
 
 extras = {
     "notebook": ["ipywidgets>=7.7", "ipykernel", "plotly>=5.24"],
-    "train": ["scipy", "fast-simplification", "opencv-python-headless", "embreex; platform_machine == 'x86_64'"],
-    "dev": ["pytest", "ruff", "nbclient", "nbformat", "build", "setuptools>=77"],
+    "train": ["scipy", "fast-simplification", "embreex"],
+    "dev": ["pytest", "ruff", "nbclient", "nbformat", "build", "setuptools>=77", "scipy"],
 }
 
 setup(

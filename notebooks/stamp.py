@@ -20,8 +20,10 @@ ADDRESS = re.compile(r'(?m)^(\[tool\.facekit\]\nrepository = )"(.*)"$')
 MARK = "<!-- badge -->"  # at the end of its line: what follows a comment would not be read as Markdown
 
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({}) "
-UNPUBLISHED = "*Open in Colab: the address comes with publication. Until then upload facekit's wheel beside this.* "
 COLAB = "https://colab.research.google.com/github/{}/blob/main/notebooks/{}"
+# Until there is an address the badge leads to Colab's own upload page.
+UPLOAD = "https://colab.research.google.com/#upload=true"
+UNPUBLISHED = "*Upload this notebook and, beside it, facekit's wheel: the public address comes with publication.* "
 
 SETUP = """\
 # Finds facekit, or installs it: from the checkout this lies in, from an uploaded wheel or zip, or from its address.
@@ -54,7 +56,7 @@ def requirements() -> list[str]:
 def stamped(text: str, name: str, repository: str, needs: list[str]) -> str:
     """The notebook's text as it should be."""
     notebook = json.loads(text)
-    link = BADGE.format(COLAB.format(repository, name)) if repository else UNPUBLISHED
+    link = BADGE.format(COLAB.format(repository, name) if repository else UPLOAD) + ("" if repository else UNPUBLISHED)
     setup = SETUP.format(repository=json.dumps(repository), needs=json.dumps(needs))
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":

@@ -41,9 +41,13 @@ class TextureConfig:
     ----------
     channels:
         Channels of the progression blocks at 4², 8², … up to the full size: ``len(channels) - 1`` doublings.
+    constant_neutral:
+        Hold the code's neutral entry at 1: its weights are then the face that everyone and every expression starts
+        from, and neutral at any intensity is the zero code exactly. The published weights do not do so.
     """
 
     channels: tuple[int, ...] = (256, 256, 256, 256, 128, 64, 64, 64)
+    constant_neutral: bool = False
     noise: int = TEXTURE_NOISE_DIM
     identity: int = IDENTITY_DIM
     expression: int = EXPRESSION_DIM

@@ -103,6 +103,8 @@ class TextureModel(nn.Module):
         size = sizes[-1] if size is None else size
         if size not in sizes[1:]:
             raise InputError(f"a size out of {sizes[1:]}", f"{size}", "choose a resolution of the progression")
+        if self.config.constant_neutral:
+            expression = torch.cat([torch.ones_like(expression[:, :1]), expression[:, 1:]], dim=1)
         x = self.input_layer(torch.cat([noise, identity, expression], dim=1)[:, :, None, None])
         x = self.progression_4(x)
         for step in sizes[1 : sizes.index(size) + 1]:

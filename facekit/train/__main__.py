@@ -41,7 +41,6 @@ def run(pack: Path | None, work: Path, out: Path | None, stages: list[str]) -> N
     import torch
 
     from facekit.models.config import ShapeConfig, TextureConfig
-    from facekit.models.texture import TextureModel
     from facekit.template import Template
     from facekit.train import export
     from facekit.train.pack import require
@@ -66,7 +65,7 @@ def run(pack: Path | None, work: Path, out: Path | None, stages: list[str]) -> N
         build_micro_asset(pack, out / "micro.npz")
     template = Template.load(out / "template.npz")
     shape_config = ShapeConfig(vertices=len(template.verts), decoder_widths=(256, 72), generator_widths=(256, 256, 256))
-    texture_config = TextureConfig(channels=(128, 128, 128, 128, 64, 32, 16, 16))
+    texture_config = TextureConfig(channels=(128, 128, 96, 64, 32, 24, 16, 12), constant_neutral=True)
 
     if "shape" in stages:
         from facekit.train import shape
@@ -82,14 +81,12 @@ def run(pack: Path | None, work: Path, out: Path | None, stages: list[str]) -> N
         export.write_weights(shape.fold_basis(model, shape_config, basis), out / "shape.safetensors")
 
     if "texture" in stages:
-        from facekit.train.texture import train_texture
+        from facekit.train.texture import start_texture, train_texture
         from facekit.train.texture_data import TextureSamples
 
         torch.manual_seed(0)
         samples = TextureSamples(pack, texture_config.sizes[-1])
-        model = train_texture(TextureModel(texture_config), samples, work)
-        first = model.input_layer[0].conv.weight_orig
-        export.silence_neutral(first, texture_config.noise + texture_config.identity, axis=0)
+        model = train_texture(start_texture(texture_config), samples, work)
         export.write_weights(model, out / "texture.safetensors")
 
     export.write_manifest(manifest, out, shape_config, texture_config)
