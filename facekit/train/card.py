@@ -64,7 +64,7 @@ turned by over 90 degrees, a person.
 - Texture traits are independent of the shape: nothing ties sex or age of the skin to those of the head.
 - No hair beyond brows, lashes, stubble and a close crop; no glasses, no scars, no make-up.
 - Expressions are mixes of blendshapes; how people differ in making them is modelled, not observed. Teeth and tongue are
-  simple. Very strong mixes can fold lips and lids; rarely the lower gums show through a very short chin.
+  simple. Strong mixes can fold lips and lids.
 - Skin changes with the expression (flush, blanching, folds) are drawn by rule.
 """
 
