@@ -29,7 +29,10 @@ _IRIS_PATH = (
 # Mean grey of the fibres that the static picture has in the iris, a little under it for a livelier eye.
 _IRIS_GREY = 0.60
 # Rows of the tile, in units of its height, that the teacher keeps in the border tone: scalp top and neck bottom.
-_BORDER_ROWS = ((0.010, 0.030), (0.970, 0.990))
+_BORDER_ROWS = ((0.025, 0.045), (0.955, 0.975))
+# Within this share of the tile's side from its edge that tone is laid over what the network drew, whose convolutions
+# see zeros past the edge.
+_BORDER_WIDTH = 0.035
 # Where hair begins behind the ear and at the nape, mm: heights y at two depths z, and the width of the fade.
 _HAIRLINE = ((-10.0, 2.0), (-80.0, -42.0))
 _HAIR_FADE = 16.0
@@ -92,13 +95,13 @@ class AtlasComposer(nn.Module):
         if tile.ndim != 4 or tile.shape[1] != 3:
             raise InputError("a tile (B, 3, S, S)", f"{tuple(tile.shape)}", "pass the generator's output")
         atlas = self.base.expand(len(tile), -1, -1, -1).clone()
+        tone = self.border_tone(tile)[:, :, None, None]
+        tile = torch.lerp(tile, tone, _border(tile.shape[-1], tile.device))
         atlas[:, :, self.rows, self.columns] = self.micro(tile, identity, texture_noise)
         # Only the charts that change are touched: the whole atlas would cost three times as much.
         box = (..., *self.back_box)
         hair = SCALP_COVER * self.micro.hair_strength(identity)[:, None, None, None] * self.scalp[box]
-        back = torch.lerp(
-            self.border_tone(tile)[:, :, None, None], self.micro.hair_colour(identity)[:, :, None, None], hair
-        )
+        back = torch.lerp(tone, self.micro.hair_colour(identity)[:, :, None, None], hair)
         atlas[box] = torch.lerp(atlas[box], back, self.outside[box])
         box = (..., *self.iris_box)
         tinted = atlas[box] / _IRIS_GREY * self.iris_colour(identity)[:, :, None, None]
@@ -123,6 +126,15 @@ class AtlasComposer(nn.Module):
         low = position.floor().clamp_max(len(_IRIS_PATH) - 2)
         index = low.long()
         return torch.lerp(self.iris_path[index], self.iris_path[index + 1], (position - low)[:, None])
+
+
+def _border(size: int, device: torch.device) -> torch.Tensor:
+    """(size, size): 1 at the edge of a picture, falling to 0 at ``_BORDER_WIDTH`` of its side."""
+    place = (torch.arange(size, device=device) + 0.5) / size
+    inside = torch.minimum(place, 1 - place)
+    inside = torch.minimum(inside[:, None], inside[None, :])
+    t = (1.4 * (1 - inside / _BORDER_WIDTH)).clamp(0, 1)
+    return t * t * (3 - 2 * t)
 
 
 def _box(mask: torch.Tensor) -> tuple[slice, slice]:
