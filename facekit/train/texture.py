@@ -35,13 +35,13 @@ class Phase:
     adversary: float  # 0 at low resolution, where a tile is tone and shapes that reconstruction learns alone
 
 
-#: About forty minutes on two CPU cores. The rates are high because equalised layers scale their weights down at use.
+#: About an hour on two CPU cores. The rates are high because equalised layers scale their weights down at use.
 SCHEDULE: tuple[Phase, ...] = (
     Phase(32, 800, 16, 2.0e-2, 0.0),
     Phase(64, 800, 16, 1.5e-2, 0.0),
     Phase(128, 1000, 16, 1.2e-2, 0.005),
     Phase(256, 500, 8, 0.8e-2, 0.005),
-    Phase(512, 550, 4, 0.5e-2, 0.005),
+    Phase(512, 1200, 4, 0.5e-2, 0.005),
 )
 
 
