@@ -90,8 +90,8 @@ def run_demo(
     folder = Path(folder)
     pipe = FacePipeline.from_pretrained(model, device) if pipe is None else pipe
     latents = FaceLatents.sample(seed)
-    # One more worker than needed to keep a core busy would only compete with torch's own threads.
-    with ThreadPoolExecutor(2) as pool:
+    # One worker: two would compete with torch for two cores, and hold two GLB files in memory at once.
+    with ThreadPoolExecutor(1) as pool:
         out = _Writer(folder, pool)
         stages = (_sweep, _expressions, _portrait)
         for stage in progress(stages, desc="demo"):
