@@ -65,9 +65,9 @@ turned by over 90 degrees, a person.
 - No hair beyond brows, lashes, stubble and a close crop; no glasses, no scars, no make-up.
 - Expressions are mixes of blendshapes; how people differ in making them is modelled, not observed. Teeth and tongue are
   simple. Strong mixes can fold lips and lids.
-- The teacher flushes, blanches and folds the skin with the expression by rule; the texture network has taken over little
-  of that so far (see the sweep's step above), and its tile is soft: the finest octave comes from the explicit layer.
-  Brows of very dark skins are faint, and brow edges can have a slight colour fringe.
+- The teacher flushes, blanches and folds the skin with the expression by rule; the texture network has taken over
+  little of that so far (see the sweep's step above), and its tile is soft: the finest octave comes from the explicit
+  layer. Brows of very dark skins are faint, and brow edges can have a slight colour fringe.
 """
 
 
