@@ -55,13 +55,10 @@ def run(pack: Path | None, work: Path, out: Path | None, stages: list[str]) -> N
     basis_path = work / "shape_basis.npz"
 
     if "template" in stages:
-        from facekit.train.atlas import write_atlas
         from facekit.train.micro_assets import build_micro_asset
-        from facekit.train.template import build_template, write_assets
+        from facekit.train.template import write_assets
 
-        head = build_template(pack)
-        write_assets(head, out, basis_path)
-        write_atlas(head, out)
+        write_assets(pack, out, basis_path)
         build_micro_asset(pack, out / "micro.npz")
     template = Template.load(out / "template.npz")
     shape_config = ShapeConfig(vertices=len(template.verts), decoder_widths=(256, 72), generator_widths=(256, 256, 256))

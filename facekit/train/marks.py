@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from facekit.train.skins import require, smoothstep, tile_grid
+from facekit.train.pack import require
+from facekit.train.skins import smoothstep, tile_grid
 
 MM = np.array([0.0054, 0.0038])
 """Tile units per millimetre around eyes and brows, in x and y."""
@@ -72,7 +73,7 @@ def draw_hairs(size: int, hairs: list[np.ndarray], widths: np.ndarray, alphas: n
 def brow_guides(pack: Path) -> np.ndarray:
     """Centre lines (12, 48) of the pack's left brows: y at the columns ``BROW_X``."""
     lines = []
-    for path in sorted(require(pack / "brows_uv", "the pack's brow guides").glob("*.png")):
+    for path in sorted((require(pack, "brows_uv") / "brows_uv").glob("*.png")):
         alpha = np.asarray(Image.open(path).convert("L"), np.float32)
         size = len(alpha)
         columns = alpha[:, : size // 2]

@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from facekit.errors import FacekitError
+from facekit.train.pack import require
 
 # Optical-density change of more blood in the skin: green and blue are absorbed, red hardly is.
 HAEMOGLOBIN_AXIS = np.array([0.17, 0.72, 0.60], np.float32)
@@ -123,16 +123,9 @@ def ellipse(size: int, x: float, y: float, rx: float, ry: float, softness: float
     return 1 - smoothstep(1.0, 1.0 + softness, radius)
 
 
-def require(path: Path, what: str) -> Path:
-    """`path` if it exists, else a FacekitError that says how to get the training pack."""
-    if not path.exists():
-        raise FacekitError(f"{what} at {path}", "no such file", "pass the training pack's folder as PACK=…")
-    return path
-
-
 def load_chart(pack: Path, size: int) -> Chart:
     """Rasterize the M_Face chart of the pack's mesh (its UVs in [0, 1]²)."""
-    with np.load(require(pack / "ict_light.npz", "the pack's mesh"), allow_pickle=False) as mesh:
+    with np.load(require(pack, "ict_light.npz") / "ict_light.npz", allow_pickle=False) as mesh:
         face = list(mesh["material_names"]).index("M_Face")
         corners = mesh["uvs"][mesh["quads_uv"][mesh["material_of_quad"] == face]]
     scale = 4  # the openings' corners are finer than a texel
@@ -164,7 +157,7 @@ def reliable_skin(pack: Path, size: int) -> np.ndarray:
     good = ndimage.gaussian_filter(np.asarray(canvas, np.float32) / 255, 0.02 * size)
     for spot in _PAINTED:
         good = good * (1 - _mirror(ellipse(size, *spot)))
-    path = require(pack / "skin_mask_uv.png", "the pack's skin mask")
+    path = require(pack, "skin_mask_uv.png") / "skin_mask_uv.png"
     mask = np.asarray(Image.open(path).convert("L").resize((size, size), Image.Resampling.BOX), np.float32) / 255
     return good * ndimage.grey_erosion(mask, 5)
 
@@ -209,7 +202,7 @@ def tone_curve(samples: int = 65) -> np.ndarray:
 
 def load_skins(pack: Path, size: int = 512) -> SkinBank:
     """Read and clean the pack's skins (`pack` holds ``skins_uv/*.png``); about ten seconds at 512²."""
-    paths = sorted(require(pack / "skins_uv", "the pack's skins").glob("*.png"))
+    paths = sorted((require(pack, "skins_uv") / "skins_uv").glob("*.png"))
     good = reliable_skin(pack, size)
     core = good > 0.9
     rng = np.random.default_rng(20)
