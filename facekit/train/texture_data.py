@@ -57,9 +57,11 @@ class TextureSamples:
         tiles = self._teachers[painted](codes.identity, codes.expression, codes.noise).clamp(0, 1)
         return F.avg_pool2d(tiles, painted // size) if painted > size else tiles
 
-    def batch(self, count: int, size: int, generator: torch.Generator) -> tuple[TextureCodes, torch.Tensor]:
-        """Random codes and their tiles."""
-        codes = TextureCodes.sample(count, generator)
+    def pairs(self, count: int, size: int, generator: torch.Generator) -> tuple[TextureCodes, torch.Tensor]:
+        """Codes and tiles of ``count`` random people with one expression each, then the same people with another."""
+        one = TextureCodes.sample(count, generator)
+        other = random_expressions(count, generator)
+        codes = TextureCodes(one.noise.repeat(2, 1), one.identity.repeat(2, 1), torch.cat([one.expression, other]))
         return codes, self.paint(codes, size)
 
 
