@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 
@@ -28,7 +30,7 @@ def vertex_normals(verts: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
     rows = verts.permute(2, 0, 1).reshape(3 * batch, count)
     corners = faces.t().contiguous()
     a, b, c = (rows.index_select(1, corner).view(3, batch, -1) for corner in corners)
-    normals = cross(b - a, c - a).view(3 * batch, -1)
+    normals = torch.stack(cross(b - a, c - a)).view(3 * batch, -1)
     if verts.requires_grad:
         total = torch.zeros_like(rows)
         for corner in corners:
@@ -44,9 +46,9 @@ def vertex_normals(verts: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
     return torch.where(bad, up, unit).permute(1, 2, 0).contiguous()
 
 
-def cross(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Cross product of vectors along dimension 0. Swapping the arguments negates the result exactly."""
-    return torch.stack((a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]))
+def cross(a: Sequence[torch.Tensor] | torch.Tensor, b: Sequence[torch.Tensor] | torch.Tensor) -> list[torch.Tensor]:
+    """Cross product of vectors given as three rows, likewise. Swapping the arguments negates the result exactly."""
+    return [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 
 
 def _gathered(values: torch.Tensor, corners: torch.Tensor, count: int) -> torch.Tensor:

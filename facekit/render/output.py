@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from facekit.errors import FileError, InputError
+from facekit.geometry.lists import places
 from facekit.render.shading import linear_to_srgb, srgb_to_linear
 
 if TYPE_CHECKING:
@@ -121,9 +122,10 @@ def resolve(linear: torch.Tensor, alpha: torch.Tensor, behind: torch.Tensor | No
     """
     batch, _, height, width = linear.shape
     coverage = alpha.reshape(-1)
-    place = (coverage > 0).nonzero()[:, 0]
+    place = places(coverage > 0)
     covered = coverage.index_select(0, place)
-    part = (covered < 1.0).nonzero()[:, 0]
+    part = places(covered < 1.0)
+    edge, rest = place.index_select(0, part), 1.0 - covered.index_select(0, part)
     rows = []
     for k in range(3):
         colour = linear[:, k].reshape(-1).index_select(0, place)
@@ -131,8 +133,7 @@ def resolve(linear: torch.Tensor, alpha: torch.Tensor, behind: torch.Tensor | No
         if behind is None:
             colour = colour / covered
         elif part.numel():
-            shine = srgb_to_linear(ground.index_select(0, place.index_select(0, part)))
-            colour = colour.index_add(0, part, (1.0 - covered.index_select(0, part)) * shine)
+            colour = colour.index_add(0, part, rest * srgb_to_linear(ground.index_select(0, edge)))
         colour = linear_to_srgb(colour.clamp(0.0, 1.0))
-        rows.append(ground.index_put((place,), colour).view(batch, height, width))
+        rows.append(ground.scatter_(0, place, colour).view(batch, height, width))
     return torch.stack(rows, dim=1)

@@ -15,7 +15,7 @@ def rasterize(
     image_size: int | tuple[int, int] = 512,
     *,
     cull: bool = False,
-    budget: int = 128 << 20,
+    budget: int | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The nearest face at every pixel centre.
 
@@ -34,7 +34,7 @@ def rasterize(
     cull:
         Leave out faces seen from behind: faster, but open meshes get holes.
     budget:
-        Bytes for intermediate lists; more work is done in pieces.
+        Bytes for intermediate lists; more work is done in pieces. None for what suits the device.
 
     Returns
     -------

@@ -8,6 +8,7 @@ import torch
 
 from facekit.errors import InputError
 from facekit.geometry.coverage import Triangles, prepare
+from facekit.geometry.lists import places
 from facekit.geometry.normals import vertex_normals
 from facekit.geometry.uv import MipTexture, halve
 from facekit.mesh import FaceMesh
@@ -15,12 +16,17 @@ from facekit.render.camera import Camera, size_of
 from facekit.render.lights import Lights
 from facekit.render.output import Background, RenderOutput, background_of, resolve
 from facekit.render.rasterize import pixel_points
-from facekit.render.shading import material_table, shade, surface
+from facekit.render.shading import material_table, shade
 from facekit.render.shadows import key_shadow
+from facekit.render.surface import Facets, depth_and_normal, surface
 
 #: Frames are rendered together as long as their pixels' lists stay under this, bytes (about 700 a pixel and sample).
 _BUDGET_CPU, _BUDGET_CUDA = 192 << 20, 4 << 30
 _BYTES_A_PIXEL = 700
+#: Samples are shaded in pieces: on a CPU so few that their lists stay in its caches.
+_PIECE_CPU, _PIECE_CUDA = 1 << 16, 1 << 22
+#: Where the four samples of a pixel lie with the shear of 1/8, see :meth:`Triangles.nearest`; and its centre.
+_SHEAR, _SPOTS = 0.125, ((0.375, 0.25), (0.875, 0.25), (0.125, 0.75), (0.625, 0.75), (0.5, 0.5))
 
 
 def render(
@@ -92,7 +98,7 @@ class _Scene:
 
     @classmethod
     def of(cls, mesh: FaceMesh, lights: Lights) -> _Scene:
-        """With the topology transposed, as :func:`facekit.render.shading.surface` reads it."""
+        """With the topology transposed, as :class:`facekit.render.surface.Facets` reads it."""
         texture = None if mesh.texture is None else MipTexture.build(mesh.texture)
         values = material_table(mesh.parts, mesh.ao, mesh.verts.shape[1], mesh.texture is None, mesh.verts)
         topology = tuple(t.t().contiguous() for t in (mesh.faces, mesh.uvs, mesh.faces_uvs))
@@ -122,70 +128,77 @@ def _pictures(scene: _Scene, cameras: Camera, height: int, width: int, high: boo
     rows = (t.permute(2, 0, 1).reshape(3, -1).contiguous() for t in (points, turned))
     frames = _Frames(*rows, rotation, pixel, texture)
 
-    triangles = _triangles(verts, mesh, cameras, height, width)
+    triangles = prepare(pixel_points(verts, cameras, height, width), mesh.faces, height, width, near=cameras.near)
     ids, seen = (t.view(batch, height, width) for t in triangles.nearest())
     if not high:
         linear, alpha, depth, normal = _passes(scene, frames, triangles, ids, seen, 1, None)
     else:
         lit = bool(lights.lights) and not lights.unlit
         shadow = key_shadow(verts, mesh.faces, lights, cameras, 2 * height) if lit else None
-        triangles = _triangles(verts, mesh, cameras, 2 * height, 2 * width)
-        fine, seen = (t.view(batch, 2 * height, 2 * width) for t in triangles.nearest())
+        fine, seen = (t.view(batch, 2 * height, 2 * width) for t in triangles.nearest(scale=2))
         linear, alpha, _, _ = _passes(scene, frames, triangles, fine, seen, 2, shadow)
         linear, alpha = halve(linear), halve(alpha)
-        depth, normal = _buffers(scene, frames, ids, height, width)
+        depth, normal = _buffers(scene, frames, ids)
     return resolve(linear, alpha, behind), alpha, depth, normal, ids
 
 
-def _triangles(verts: torch.Tensor, mesh: FaceMesh, cameras: Camera, height: int, width: int) -> Triangles:
-    return prepare(pixel_points(verts, cameras, height, width), mesh.faces, height, width, near=cameras.near)
+def _frame(place: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """The frame (P,) int64 of flat places in ``ids`` (b, H, W)."""
+    return torch.zeros_like(place) if len(ids) == 1 else place // ids[0].numel()
 
 
-def _rays(frames: _Frames, frame, x, y, height: int, width: int, scale: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Directions (2, P) of picture places in pixels, and the angle of a pixel (b,)."""
-    pixel = frames.pixel / scale
-    step = pixel[0] if pixel.shape[0] == 1 else pixel.index_select(0, frame)
-    return torch.stack(((x - width / 2) * step, (height / 2 - y) * step)), pixel
+def _rays(
+    frames: _Frames, place: torch.Tensor, ids: torch.Tensor, scale: int, spot: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Frames (P,) and directions (2, P) of flat places in ``ids`` (b, H, W), and the angle of a pixel (b,).
 
-
-def _centres(ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Covered pixels: their flat place, frame, and the column and row of their centres."""
-    place = (ids.view(-1) >= 0).nonzero()[:, 0]
-    return place, *_positions(place, ids)
-
-
-def _positions(place: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Frame (P,) int64, and column and row of the centre (P,) float32, of flat places in ``ids`` (b, H, W)."""
+    ``spot`` tells where in the pixel: 0 to 3 for the four samples, 4 for the centre, which is the default.
+    """
     batch, height, width = ids.shape
-    frame = torch.zeros_like(place) if batch == 1 else place // (height * width)
-    rest = (place if batch == 1 else place - frame * (height * width)).to(torch.int32)
-    row = rest // width
-    return frame, (rest - row * width).to(torch.float32) + 0.5, row.to(torch.float32) + 0.5
+    frame = _frame(place, ids)
+    rest = (place if batch == 1 else place - frame * (height * width)).to(torch.float64)
+    # Exact in float64, where dividing takes a tenth of the time that it takes integers.
+    row = (rest / width).floor_()
+    x, y = (rest - row * width).to(torch.float32), row.to(torch.float32)
+    if spot is None:
+        x, y = x + 0.5, y + 0.5
+    else:
+        across, down = x.new_tensor(_SPOTS).t().contiguous()
+        x, y = x + across.index_select(0, spot), y + down.index_select(0, spot)
+    pixel = frames.pixel / scale
+    step = pixel[0] if batch == 1 else pixel.index_select(0, frame)
+    return frame, torch.stack(((x - width / 2) * step, (height / 2 - y) * step)), pixel
 
 
-def _surface(scene: _Scene, frames: _Frames, frame, face, x, y, height: int, width: int, scale: int):
-    ray, pixel = _rays(frames, frame, x, y, height, width, scale)
-    return surface(frames.points, frames.normals, scene.values, *scene.topology, frame, face, ray, pixel)
+def _facets(
+    scene: _Scene, frames: _Frames, place: torch.Tensor, face: torch.Tensor, ids: torch.Tensor
+) -> tuple[Facets, torch.Tensor]:
+    face = face if len(ids) == 1 else face + _frame(place, ids) * len(scene.mesh.faces)
+    return Facets.of(frames.points, frames.normals, scene.values, *scene.topology, face)
 
 
-def _buffers(scene: _Scene, frames: _Frames, ids: torch.Tensor, height: int, width: int) -> tuple:
+def _buffers(scene: _Scene, frames: _Frames, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Depth and normals at pixel centres."""
-    place, frame, x, y = _centres(ids)
-    found = _surface(scene, frames, frame, ids.view(-1)[place], x, y, height, width, 1)
-    return _fill(ids, place, found.depth, found.normal)
+    place = places(ids >= 0)
+    facets, index = _facets(scene, frames, place, ids.view(-1).index_select(0, place), ids)
+    _, ray, _ = _rays(frames, place, ids, 1)
+    return _fill(ids, place, *depth_and_normal(facets, index, ray))
 
 
 def _fill(ids: torch.Tensor, place: torch.Tensor, distance: torch.Tensor, normal: torch.Tensor) -> tuple:
     batch, height, width = ids.shape
-    depth = torch.full((ids.numel(),), float("inf"), device=ids.device).index_put((place,), distance)
-    return depth.view(batch, 1, height, width), _scatter(normal, place, ids)
+    depth = torch.full((ids.numel(),), float("inf"), device=ids.device).scatter_(0, place, distance)
+    return depth.view(batch, 1, height, width), _pictured(_scattered(normal, place, ids.numel()), ids)
 
 
-def _scatter(values: torch.Tensor, place: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """(C, P) values at flat places to (b, C, H, W), zero elsewhere."""
-    batch, height, width = ids.shape
-    rows = [values.new_zeros(ids.numel()).index_put((place,), row) for row in values]
-    return torch.stack([row.view(batch, height, width) for row in rows], dim=1)
+def _scattered(values: torch.Tensor, place: torch.Tensor, total: int) -> list[torch.Tensor]:
+    """Rows (C, P) at flat places: C rows (total,), zero elsewhere."""
+    return [values.new_zeros(total).scatter_(0, place, row) for row in values]
+
+
+def _pictured(rows: list[torch.Tensor], ids: torch.Tensor) -> torch.Tensor:
+    """C rows (b * H * W,) as (b, C, H, W)."""
+    return torch.stack([row.view(ids.shape) for row in rows], dim=1)
 
 
 def _passes(
@@ -193,43 +206,41 @@ def _passes(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
     """One sample inside, four at edges: linear colour times alpha, alpha, depth and normals."""
     batch, height, width = ids.shape
-    place, frame, x, y = _centres(ids)
-    face = ids.view(-1).index_select(0, place)
+    flat = ids.view(-1)
+    covered = flat >= 0
+    place = places(covered)
     count = place.numel()
-    edge = _edges(seen, frames.pixel / scale).view(-1).nonzero()[:, 0]
-    slots = torch.full((ids.numel(),), -1, dtype=torch.int64, device=ids.device)
-    slots[edge] = torch.arange(edge.numel(), device=ids.device)
-    fine, _ = triangles.nearest(grid=2, shear=0.125, slots=slots)
-    owner, corner = (fine >= 0).nonzero(as_tuple=True)
-    at = edge.index_select(0, owner)
-    sub_frame, sub_x, sub_y = _positions(at, ids)
-    # Where the four samples lie in their pixel: see Triangles.nearest.
-    low, right = (corner >= 2).to(torch.float32), (corner % 2).to(torch.float32)
-    sub_x = sub_x - 0.125 + 0.5 * right - 0.25 * low
-    sub_y = sub_y - 0.25 + 0.5 * low
+    edge = places(_edges(seen, frames.pixel / scale))
+    slots = torch.full_like(flat, -1).scatter_(0, edge, torch.arange(edge.numel(), device=ids.device))
+    fine = triangles.nearest(scale=scale, grid=2, shear=_SHEAR, slots=slots)[0].view(-1)
+    sub = places(fine >= 0)
+    owner = sub >> 2
+    at = torch.cat((place, edge.index_select(0, owner)))
+    spot = torch.cat((torch.full_like(place, 4), sub & 3))
+    facets, index = _facets(scene, frames, at, torch.cat((flat.index_select(0, place), fine.index_select(0, sub))), ids)
 
-    every = (
-        torch.cat((frame, sub_frame)), torch.cat((face, fine[owner, corner])),
-        torch.cat((x, sub_x)), torch.cat((y, sub_y)),
-    )  # fmt: skip
-    found = _surface(scene, frames, *every, height, width, scale)
-    dim = None if shadow is None else shadow(found)
-    colour = shade(found, frames.texture, scene.lights, frames.rotation, dim)
+    colours, depths, normals = [], [], []
+    piece = _PIECE_CUDA if ids.is_cuda else _PIECE_CPU
+    for part in (slice(start, start + piece) for start in range(0, max(len(at), 1), piece)):
+        frame, ray, pixel = _rays(frames, at[part], ids, scale, spot[part])
+        found = surface(facets, index[part], frame, ray, pixel)
+        dim = None if shadow is None else shadow(found)
+        colours.append(shade(found, frames.texture, scene.lights, frames.rotation, dim))
+        if scale == 1:
+            depths.append(found.depth)
+            normals.append(found.normal)
+    colour = torch.cat(colours, 1)
 
-    linear = colour.new_zeros(3, ids.numel())
-    mixed = colour.new_zeros(3, edge.numel())
-    rows, mixes = [], []
-    for k in range(3):
-        mix = mixed[k].index_add(0, owner, colour[k, count:]) * 0.25
-        rows.append(linear[k].index_put((place,), colour[k, :count]).index_put((edge,), mix))
-        mixes.append(mix)
-    alpha = (ids.view(-1) >= 0).to(torch.float32)
-    alpha[edge] = (fine >= 0).to(torch.float32).mean(1)
-    linear = torch.stack([row.view(batch, height, width) for row in rows], dim=1)
-    alpha = alpha.view(batch, 1, height, width)
+    rows = _scattered(colour[:, :count], place, ids.numel())
+    for row, fine_row in zip(rows, colour[:, count:], strict=True):
+        row.scatter_(0, edge, colour.new_zeros(edge.numel()).index_add_(0, owner, fine_row) * 0.25)
+    share = colour.new_zeros(edge.numel()).index_add_(0, owner, colour.new_ones(owner.numel())) * 0.25
+    alpha = covered.to(torch.float32).scatter_(0, edge, share).view(batch, 1, height, width)
     # In high quality the buffers belong to the coarse grid.
-    buffers = (None, None) if scale > 1 else _fill(ids, place, found.depth[:count], found.normal[:, :count])
-    return linear, alpha, *buffers
+    buffers = (None, None)
+    if scale == 1:
+        buffers = _fill(ids, place, torch.cat(depths)[:count], torch.cat(normals, 1)[:, :count])
+    return _pictured(rows, ids), alpha, *buffers
 
 
 def _edges(depth: torch.Tensor, pixel: torch.Tensor) -> torch.Tensor:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import torch
 
 from facekit.geometry.coverage import prepare
+from facekit.geometry.lists import pick, places
 from facekit.render.camera import Camera
 from facekit.render.lights import Lights
 from facekit.render.rasterize import pixel_points
-from facekit.render.shading import Surface, dot
+from facekit.render.shading import WRAP
+from facekit.render.surface import Surface, dot
 
 #: Shadow maps have this many texels a side.
 _SIZE = 768
@@ -80,33 +82,37 @@ def key_shadow(
 
 def _filtered(found: Surface, shadow: _ShadowMap) -> torch.Tensor:
     """The share of taps around each sample's place in the map that see the light."""
-    distance, normal = found.depth.detach(), found.normal.detach()
-    position = torch.stack((found.ray[0] * distance, found.ray[1] * distance, -distance))
-    single = shadow.turn.shape[0] == 1
-    frame = slice(0, 1) if single else found.frame
-    toward, turn, texel = shadow.toward[frame].t(), shadow.turn[frame].permute(1, 2, 0), shadow.texel[frame]
+    normal, single = found.normal.detach(), shadow.turn.shape[0] == 1
+    toward = shadow.toward[0, :, None] if single else shadow.toward.t().index_select(1, found.frame)
     cosine = dot(normal, toward)
+    # What is turned away from the light, even with wrapping, gets nothing of it with or without a shadow.
+    lit = places(cosine > -WRAP[0])
+    cosine, distance, *normal, across, down = pick((cosine, found.depth.detach(), *normal, *found.ray), lit)
+    frame = slice(0, 1) if single else found.frame.index_select(0, lit)
+    turn, texel = shadow.turn[frame].permute(1, 2, 0), shadow.texel[frame]
+    # Interleaved gradient noise (Jimenez 2014) of the pixel turns the disc: it stays in place, so sweeps do not boil.
+    pixel = [(ray * shadow.pixels + 8192.5).floor_() for ray in (across, down)]
+    angle = 6.2831853 * torch.frac(52.9829189 * torch.frac(0.06711056 * pixel[0] + 0.00583715 * pixel[1]))
+    cos, sin = torch.cos(angle), torch.sin(angle)
     # Starting a little off the surface keeps it from shadowing itself; more so where the light grazes it.
-    start = position + normal * (1.5 * texel + 1.2 * (1.0 - cosine.clamp(0.0, 1.0)))
+    off = 1.5 * texel + 1.2 * (1.0 - cosine.clamp(0.0, 1.0))
+    start = [torch.addcmul(p * distance, n, off) for p, n in zip((across, down, -1.0), normal, strict=True)]
     x, y, z = (dot(turn[k], start) + shadow.shift[frame, k] for k in range(3))
     distance = -z
     column, row = shadow.focal * x / distance + _SIZE / 2, _SIZE / 2 - shadow.focal * y / distance
-    base = 0 if single else found.frame * (_SIZE * _SIZE)
-    # Interleaved gradient noise (Jimenez 2014) of the pixel turns the disc: it stays in place, so sweeps do not boil.
-    across, down = (found.ray * shadow.pixels + 8192.5).floor()
-    angle = 6.2831853 * torch.frac(52.9829189 * torch.frac(0.06711056 * across + 0.00583715 * down))
-    cos, sin = torch.cos(angle), torch.sin(angle)
+    base = 0 if single else (frame * (_SIZE * _SIZE)).to(torch.int32)
     # Along the disc the surface itself comes nearer to the light: the bias grows with the tap's radius.
     slope = torch.sqrt(1.0 - cosine.clamp(0.05, 1.0).square()) / cosine.clamp(0.25, 1.0)
     reach = shadow.spread * _BLOCKER
     cos, sin = cos * (reach / texel), sin * (reach / texel)
     limit = distance - 0.6 * texel
-    total = torch.zeros_like(x)
+    total, sees = torch.zeros_like(x), torch.empty_like(x)
     for k in range(_TAPS):
         radius = math.sqrt((k + 0.5) / _TAPS)
         dx, dy = radius * math.cos(2.399963 * k), radius * math.sin(2.399963 * k)
-        u = (column + (cos * dx - sin * dy)).to(torch.int64).clamp_(0, _SIZE - 1)
-        v = (row + (sin * dx + cos * dy)).to(torch.int64).clamp_(0, _SIZE - 1)
+        u = (cos * dx).sub_(sin, alpha=dy).add_(column).to(torch.int32).clamp_(0, _SIZE - 1)
+        v = (sin * dx).add_(cos, alpha=dy).add_(row).to(torch.int32).clamp_(0, _SIZE - 1)
         nearest = shadow.depth.index_select(0, v.mul_(_SIZE).add_(u).add_(base))
-        total += torch.add(nearest, slope, alpha=0.8 * radius * reach) >= limit
-    return total / _TAPS
+        # Written as numbers: several times as fast as adding bools.
+        total += torch.ge(nearest.add_(slope, alpha=0.8 * radius * reach), limit, out=sees)
+    return torch.ones_like(found.depth).scatter_(0, lit, total.mul_(1.0 / _TAPS))

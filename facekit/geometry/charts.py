@@ -1,0 +1,87 @@
+"""Places on a face's UV chart, in pixels of a picture laid over it: landmarks, the eyes' openings, soft shapes."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+
+class Charted(Protocol):
+    """What these functions read of a template or a mesh."""
+
+    faces: torch.Tensor
+    uvs: torch.Tensor
+    faces_uvs: torch.Tensor
+    landmarks: torch.Tensor
+
+
+def landmark_uvs(mesh: Charted) -> torch.Tensor:
+    """UVs (68, 2) float32 of the iBUG landmarks, origin bottom-left; at a seam, any of a vertex's own."""
+    return _vertex_uvs(mesh)[mesh.landmarks]
+
+
+def to_pixels(uvs: torch.Tensor, size: int) -> torch.Tensor:
+    """(N, 2) UVs as x, y in pixels of a square picture; a pixel's centre lies at +0.5."""
+    return torch.stack((uvs[:, 0] * size, (1 - uvs[:, 1]) * size), dim=-1)
+
+
+def eye_openings(mesh: Charted) -> tuple[torch.Tensor, torch.Tensor]:
+    """Outlines of the eyes' openings in UV, the subject's right eye first: polygons (K, 2) float32.
+
+    They are made of the mesh's open edges within reach of the eye's landmarks, or of these themselves where the mesh is
+    closed.
+    """
+    uvs = _vertex_uvs(mesh)
+    rim = open_edges(mesh.faces).unique()
+    outlines = []
+    for eye in (mesh.landmarks[36:42], mesh.landmarks[42:48]):
+        own = uvs[eye]
+        centre = own.mean(0)
+        reach = 0.75 * (own[:, 0].max() - own[:, 0].min())
+        near = rim[(uvs[rim] - centre).norm(dim=1) < reach]
+        points = uvs[near] if len(near) > 6 else own
+        ray = points - points.mean(0)
+        outlines.append(points[torch.atan2(ray[:, 1], ray[:, 0]).argsort()])
+    return outlines[0], outlines[1]
+
+
+def open_edges(faces: torch.Tensor) -> torch.Tensor:
+    """Edges (E, 2) int64 that only one triangle of ``faces`` (F, 3) has."""
+    edges = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    # One number an edge: sorting those is many times faster than sorting rows.
+    many = int(faces.max()) + 1
+    keys, count = (edges.amin(1) * many + edges.amax(1)).unique(return_counts=True)
+    keys = keys[count == 1]
+    return torch.stack((keys // many, keys % many), dim=-1)
+
+
+def signed_distance(polygon: torch.Tensor, rows: slice, columns: slice) -> torch.Tensor:
+    """How far each pixel's centre lies from a polygon's outline, negative inside: (h, w) float32.
+
+    ``polygon`` (K, 2) x, y in pixels; ``rows`` and ``columns`` bound the window.
+    """
+    y = torch.arange(rows.start, rows.stop) + 0.5
+    x = torch.arange(columns.start, columns.stop) + 0.5
+    place = torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).flip(-1).reshape(-1, 1, 2)
+    a, b = polygon.cpu().float(), polygon.cpu().float().roll(-1, 0)
+    side = b - a
+    along = ((place - a) * side).sum(-1) / side.square().sum(-1).clamp_min(1e-12)
+    distance = (place - a - along.clamp(0, 1)[..., None] * side).norm(dim=-1).amin(1)
+    crosses = (a[:, 1] > place[..., 1]) != (b[:, 1] > place[..., 1])
+    rise = torch.where(side[:, 1] == 0, torch.ones_like(side[:, 1]), side[:, 1])
+    left = place[..., 0] < a[:, 0] + (place[..., 1] - a[:, 1]) / rise * side[:, 0]
+    inside = (crosses & left).sum(1) % 2 == 1
+    return torch.where(inside, -distance, distance).view(len(y), len(x))
+
+
+def step(value: torch.Tensor, start: float, stop: float) -> torch.Tensor:
+    """A smooth step: 0 up to ``start``, 1 from ``stop`` on; falling where ``stop`` is less."""
+    t = ((value - start) / (stop - start)).clamp(0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _vertex_uvs(mesh: Charted) -> torch.Tensor:
+    found = mesh.uvs.new_zeros(int(mesh.faces.max()) + 1, 2)
+    found[mesh.faces.reshape(-1)] = mesh.uvs[mesh.faces_uvs.reshape(-1)]
+    return found

@@ -1,0 +1,47 @@
+"""Compact lists: the pieces that data-parallel work in plain torch is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+
+
+def places(mask: torch.Tensor) -> torch.Tensor:
+    """Where a mask is set, in its flat order: any shape bool to (P,) int64.
+
+    NumPy finds them several times as fast as torch does on a CPU, and shares the memory.
+    """
+    mask = mask.reshape(-1)
+    return torch.from_numpy(mask.numpy().nonzero()[0]) if mask.device.type == "cpu" else mask.nonzero()[:, 0]
+
+
+def pick(rows: Iterable[torch.Tensor], index: torch.Tensor) -> list[torch.Tensor]:
+    """Some columns of several rows. One row at a time: with 8-byte numbers four times as fast as a whole table."""
+    return [row.index_select(0, index) for row in rows]
+
+
+def expand(counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """For counts (2, 0, 3): owners (0, 0, 2, 2, 2) and places within the owner (0, 1, 0, 1, 2)."""
+    ends = counts.cumsum(0)
+    total = int(ends[-1]) if counts.numel() else 0
+    owner = torch.repeat_interleave(counts, output_size=total)
+    local = torch.arange(total, device=counts.device).sub_((ends - counts).index_select(0, owner))
+    return owner, local
+
+
+def pieces(counts: torch.Tensor, limit: int) -> Iterator[tuple[int, int]]:
+    """Ranges of items whose counts sum to at most ``limit`` (or hold one item)."""
+    items = counts.numel()
+    if not items:
+        return
+    ends = counts.cumsum(0)
+    if int(ends[-1]) <= limit:
+        yield 0, items
+        return
+    lo, done = 0, 0
+    while lo < items:
+        hi = int(torch.searchsorted(ends, done + max(limit, 1), right=True))
+        hi = min(max(hi, lo + 1), items)
+        yield lo, hi
+        lo, done = hi, int(ends[hi - 1])

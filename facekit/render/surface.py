@@ -1,0 +1,191 @@
+"""Where samples meet the mesh: from face ids to places, normals, UVs and materials, with gradients to the vertices.
+
+Every sample recomputes where its ray meets its face, so that any backend that finds face ids gets the same picture.
+All lists are rows of coordinates, (3, P) and the like, which is what plain torch is fast with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from facekit.geometry.lists import pick, places
+from facekit.geometry.normals import cross
+
+
+@dataclass(frozen=True)
+class Facets:
+    """What samples need to know of the n faces that are seen, a column each: far fewer than there are samples.
+
+    Parameters
+    ----------
+    planes:
+        (12, n) float32: for corners a, b, c the normals of Möller and Trumbore (*Fast, minimum storage ray-triangle
+        intersection*, 1997), (c - a) x (b - a), a x (c - a) and (b - a) x a; and the z of a, b - a and c - a.
+    normals:
+        (9, n): the vertex normals at a, and what b and c differ from it.
+    charts:
+        (7, n): the UV at a, and what b and c differ from it; twice the signed area there.
+    values:
+        (3 C, n): likewise all that else is interpolated.
+    """
+
+    planes: torch.Tensor
+    normals: torch.Tensor
+    charts: torch.Tensor
+    values: torch.Tensor
+
+    @classmethod
+    def of(
+        cls,
+        points: torch.Tensor,
+        normals: torch.Tensor,
+        values: torch.Tensor,
+        faces: torch.Tensor,
+        uvs: torch.Tensor,
+        faces_uvs: torch.Tensor,
+        ids: torch.Tensor,
+    ) -> tuple[Facets, torch.Tensor]:
+        """The facets that samples see, and which of them each sample sees, (P,) int64.
+
+        Parameters
+        ----------
+        points, normals:
+            (3, B * V) float32, camera space.
+        values:
+            (C, V) float32, interpolated along.
+        faces, faces_uvs:
+            (3, F) int64: transposed.
+        uvs:
+            (2, T) float32: transposed.
+        ids:
+            (P,) int64, frame * F + face of each sample.
+        """
+        count = faces.shape[1]
+        batch = points.shape[1] // max(values.shape[1], 1)
+        used = torch.zeros(batch * count, dtype=torch.int32, device=ids.device)
+        used.scatter_(0, ids, torch.ones_like(ids, dtype=torch.int32))
+        seen = places(used > 0)
+        index = used.cumsum(0).sub_(1).index_select(0, ids)
+        face = seen if batch == 1 else seen % count
+        corners = pick(faces, face)
+        spots = corners
+        if batch > 1:
+            start = seen // count * values.shape[1]
+            spots = [corner + start for corner in corners]
+        a, b, c = _fan(points, spots)
+        planes = torch.stack((*cross(c, b), *cross(a, c), *cross(b, a), a[2], b[2], c[2]))
+        chart = _fan(uvs, pick(faces_uvs, face))
+        _, along, across = chart
+        area = along[0] * across[1] - along[1] * across[0]
+        charts = torch.cat((*chart, area[None]))
+        return cls(planes, torch.cat(_fan(normals, spots)), charts, torch.cat(_fan(values, corners))), index
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Where P samples meet the mesh, in camera space; rows of coordinates.
+
+    Parameters
+    ----------
+    frame:
+        (P,) int64.
+    ray, depth:
+        (2, P) and (P,) float32: the place is depth times (x, y, -1), mm.
+    normal:
+        (3, P) unit, turned to the viewer.
+    view:
+        (3, P) unit, toward the viewer.
+    uv, span:
+        (2, P), and (P,) log2 of the UV length that a pixel covers.
+    values:
+        (C, P) what else was interpolated.
+    """
+
+    frame: torch.Tensor
+    ray: torch.Tensor
+    depth: torch.Tensor
+    normal: torch.Tensor
+    view: torch.Tensor
+    uv: torch.Tensor
+    span: torch.Tensor
+    values: torch.Tensor
+
+
+def surface(
+    facets: Facets, index: torch.Tensor, frame: torch.Tensor, ray: torch.Tensor, pixel: torch.Tensor
+) -> Surface:
+    """Intersect rays with the faces they are known to hit and interpolate there.
+
+    Parameters
+    ----------
+    index, frame:
+        (P,) int64: columns of the facets, and frames.
+    ray:
+        (2, P) float32: x and y of the direction (x, y, -1) in camera space.
+    pixel:
+        (B,) float32: the ray's change from one pixel to the next, 1 / focal length.
+    """
+    u, v, inverse, depth = _hit(facets, index, ray)
+    normal, view = _facing(facets, index, ray, u, v)
+    chart = facets.charts.index_select(1, index)
+    with torch.no_grad():
+        # UV area a pixel: from w_i = d . n_i / det(a, b, c) the map from screen to UV has the Jacobian determinant
+        # |along x across| depth² pixel² / |det|. A slanted pixel is longer one way; the share of its cosine leans the
+        # level a little toward that way, between the blur of the long side and the noise of the short one.
+        step = depth * (pixel if pixel.shape[0] == 1 else pixel.index_select(0, frame))
+        area = (chart[6] * inverse * step * step).abs() + 1e-20
+        span = 0.5 * torch.log2(area) - 0.15 * torch.log2(dot(normal, view).clamp_min(0.05))
+    values = _mix(facets.values.index_select(1, index), u, v)
+    return Surface(frame, ray, depth, normal, view, _mix(chart[:6], u, v), span, values)
+
+
+def depth_and_normal(facets: Facets, index: torch.Tensor, ray: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Only depth (P,) and normal (3, P) of :func:`surface`."""
+    u, v, _, depth = _hit(facets, index, ray)
+    return depth, _facing(facets, index, ray, u, v)[0]
+
+
+def dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Row by row: torch's sum and norm over a short leading dimension are ten times slower on a CPU."""
+    return torch.addcmul(torch.addcmul(a[0] * b[0], a[1], b[1]), a[2], b[2])
+
+
+def _fan(table: torch.Tensor, corners: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(C, V) values at each face's first corner, and what the other two differ from it, (C, n) each."""
+    a, b, c = (table.index_select(1, corner) for corner in corners)
+    return a, b - a, c - a
+
+
+def _mix(fan: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """(3 C, P) fans, interpolated: (C, P)."""
+    a, b, c = fan.view(3, -1, fan.shape[1])
+    return torch.addcmul(torch.addcmul(a, b, u), c, v)
+
+
+def _hit(facets: Facets, index: torch.Tensor, ray: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Barycentric u and v, 1 / determinant and depth of rays on their facets, all (P,)."""
+    dx, dy = ray
+    plane = facets.planes.index_select(1, index)
+    # Along d = (x, y, -1).
+    det, u, v = (torch.addcmul(torch.addcmul(-plane[k + 2], plane[k], dx), plane[k + 1], dy) for k in (0, 3, 6))
+    # 1 / det, but zero for a face that is seen exactly edge-on.
+    inverse = det / torch.addcmul(det.new_tensor(1e-24), det, det)
+    # A sample may lie a rounding error outside its face, or far outside for faces seen edge-on.
+    v = (v * inverse).clamp(0.0, 1.0)
+    u = torch.minimum((u * inverse).clamp_min(0.0), 1.0 - v)
+    return u, v, inverse, -_mix(plane[9:], u, v)[0]
+
+
+def _facing(facets: Facets, index: torch.Tensor, ray: torch.Tensor, u, v) -> tuple[torch.Tensor, torch.Tensor]:
+    """Unit normals, bent to be seen, for interpolated ones lean away at silhouettes, and open meshes show their backs;
+    and unit vectors to the viewer."""
+    dx, dy = ray
+    view = torch.stack((-dx, -dy, torch.ones_like(dx))) * torch.rsqrt(dx * dx + dy * dy + 1.0)
+    normal = _mix(facets.normals.index_select(1, index), u, v)
+    facing = dot(normal, view)
+    turn = torch.sign(facing + 0.3)
+    lack = (0.02 - facing * turn).clamp_min(0.0)
+    normal = torch.addcmul(normal * turn, view, lack)
+    return normal * torch.rsqrt(dot(normal, normal).clamp_min(1e-20)), view
