@@ -45,6 +45,7 @@ On people and codes that no training run drew.
 | lids at eye_closed, intensity 1 (open: {lid_gap_open_mm:.1f} mm) | {lid_gap_mm:.2f} mm |
 | texture against the teacher, mean ΔE (CIE76) | {texture_delta_e:.2f} |
 | the same between two people | {texture_delta_e_between_people:.1f} |
+| what the expression changes in the skin, share of its energy that the network explains | {expression_explained:.0%} |
 | largest mean step between neighbours of a 16-step smile sweep | {sweep_step_delta_e:.2f} ΔE |
 | energy at ¼ to ½ cycle a pixel against the training skins, network alone (teacher: {teacher:.2f}) | {network:.2f} |
 | the same, composed texture | {composed:.2f} |
@@ -65,9 +66,9 @@ turned by over 90 degrees, a person.
 - No hair beyond brows, lashes, stubble and a close crop; no glasses, no scars, no make-up.
 - Expressions are mixes of blendshapes; how people differ in making them is modelled, not observed. Teeth and tongue are
   simple. Strong mixes can fold lips and lids.
-- The teacher flushes, blanches and folds the skin with the expression by rule; the texture network has taken over
-  little of that so far (see the sweep's step above), and its tile is soft: the finest octave comes from the explicit
-  layer. Brows of very dark skins are faint, and brow edges can have a slight colour fringe.
+- The teacher flushes, blanches and folds the skin with the expression by rule, and the texture network has learned most
+  of it (the table above); its tile is smooth: the finest octave comes from the explicit layer, whose hair strands share
+  one layout.
 """
 
 

@@ -21,8 +21,8 @@ RECIPES: dict[str, dict[str, float]] = {
         cheekRaiser=0.25,
     ),
     "mouth_stretch": {
-        "jawOpen": 1.0,
-        **_both(mouthUpperUp=0.35, mouthLowerDown=0.40, mouthStretch=0.25, eyeWide=0.15),
+        "jawOpen": 0.70,
+        **_both(mouthUpperUp=0.30, mouthLowerDown=0.40, mouthStretch=0.20, eyeWide=0.15),
     },
     "anger": {
         "mouthShrugLower": 0.35,
@@ -31,15 +31,19 @@ RECIPES: dict[str, dict[str, float]] = {
     "jaw_left": {"jawLeft": 1.0},
     "jaw_right": {"jawRight": 1.0},
     "jaw_forward": {"jawForward": 1.0},
-    "mouth_left": {"mouthLeft": 1.0},
-    "mouth_right": {"mouthRight": 1.0},
+    # Well under the cap, beyond which the nose wing folds: there has to be room to move from 1 to 1.5.
+    "mouth_left": {"mouthLeft": 0.75},
+    "mouth_right": {"mouthRight": 0.75},
     "dimpler": _both(mouthDimple=1.0, mouthPress=0.30),
     "chin_raiser": {"mouthShrugLower": 0.90, "mouthShrugUpper": 0.30, **_both(mouthFrown=0.15)},
     "lip_puckerer": {"mouthPucker": 1.0},
     "lip_funneler": {"mouthFunnel": 1.0, "jawOpen": 0.15},
+    # No mouthShrugLower: it lifts the corners (1.7 mm) that mouthFrown lowers (4.6 mm), and its lower lip covers the
+    # dark line between the lips. A breath of jawOpen keeps that line; the rolled lower lip keeps the teeth hidden.
     "sadness": {
-        "mouthShrugLower": 0.40,
-        **_both(mouthFrown=1.0, browInnerUp=1.0, browDown=0.20, eyeBlink=0.18, eyeSquint=0.20),
+        "jawOpen": 0.04,
+        "mouthRollLower": 0.20,
+        **_both(mouthFrown=1.2, browInnerUp=0.80, browDown=0.25, eyeBlink=0.18, eyeSquint=0.20),
     },
     "lip_roll": {"mouthRollLower": 0.90, "mouthRollUpper": 0.70, **_both(mouthPress=0.20)},
     "grin": {
@@ -49,7 +53,8 @@ RECIPES: dict[str, dict[str, float]] = {
     "cheek_blowing": _both(cheekPuff=1.0),
     # A little over the cap, so that the lids meet at intensity 1 already.
     "eye_closed": _both(eyeBlink=1.15),
-    "brow_raiser": _both(browInnerUp=1.0, browOuterUp=1.0, eyeWide=0.35),
+    # 7 mm at intensity 1, at most 10: brows that rise further (13 mm) no longer look like, or are found as, brows.
+    "brow_raiser": _both(browInnerUp=0.75, browOuterUp=0.75, eyeWide=0.35),
     "brow_lower": _both(browDown=1.0, eyeSquint=0.20),
 }
 
@@ -65,13 +70,13 @@ WEIGHT_CAPS: dict[str, float] = {
         mouthSmile=1.2,
         mouthDimple=1.15,
         mouthPress=0.7,
-        mouthFrown=1.3,
+        mouthFrown=1.7,
         mouthStretch=1.15,
         mouthUpperUp=1.15,
         mouthLowerDown=1.2,
         browDown=1.35,
-        browInnerUp=1.4,
-        browOuterUp=1.4,
+        browInnerUp=1.1,
+        browOuterUp=1.1,
         noseSneer=1.2,
         cheekPuff=1.35,
     ),
@@ -81,7 +86,7 @@ WEIGHT_CAPS: dict[str, float] = {
     "mouthShrugUpper": 0.8,
     "mouthPucker": 1.2,
     "mouthFunnel": 1.2,
-    "jawOpen": 1.25,
+    "jawOpen": 1.1,
     "jawLeft": 1.3,
     "jawRight": 1.3,
     "jawForward": 1.3,
