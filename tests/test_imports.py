@@ -40,7 +40,7 @@ LAYERS = [
     {"sweeps"},
     {"viz", "dataset", "doctor"},
     {"demo"},
-    {"cli"},
+    {"cli", "cli_weights"},
     {"train"},
 ]
 # These know meshes, not models, not even inside a function.

@@ -194,8 +194,8 @@ def test_absent_cuda_is_told(monkeypatch):
 
 def test_altered_file_is_never_used(tmp_path, monkeypatch):
     shutil.copytree(weights.assets_folder(), tmp_path / "assets")
-    monkeypatch.setattr(weights, "assets_folder", lambda: tmp_path / "assets")
-    path = weights.record("default").path("shape")
+    monkeypatch.setattr("facekit.weights.store.assets_folder", lambda: tmp_path / "assets")
+    path = weights.path("default", "shape")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)

@@ -57,7 +57,11 @@ def test_wheel_is_small_and_whole(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assets = {f"facekit/assets/{path.name}" for path in (ROOT / "facekit" / "assets").iterdir() if path.is_file()}
-    assert assets | {"facekit/weights_manifest.json", "facekit/py.typed"} <= set(names)
+    assert assets | {
+        "facekit/weights_manifest.json",
+        "facekit/weights/manifest.schema.json",
+        "facekit/py.typed",
+    } <= set(names)
     assert not [name for name in names if name.startswith("tests/") or "__pycache__" in name]
     licences = {Path(name).name for name in names if ".dist-info/" in name}
     assert {"LICENSE", "NOTICE", "entry_points.txt"} <= licences

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import threading
 from collections import OrderedDict
@@ -148,6 +149,17 @@ def read(path: Path) -> FaceMesh:
     FileError
         For a file that is no OBJ, is cut off, or names an MTL or picture that is not there.
     """
+    mesh, libraries = _parse(path)
+    return dataclasses.replace(mesh, texture=_texture(path, libraries))
+
+
+def read_untextured(path: Path) -> FaceMesh:
+    """As :func:`read`, but the materials that the file names are left alone and need not be there."""
+    return _parse(path)[0]
+
+
+def _parse(path: Path) -> tuple[FaceMesh, list[bytes]]:
+    """The mesh without its texture, and the material files that it names."""
     data = path.read_bytes()
     groups: dict[bytes, list[bytes]] = {b"v": [], b"vt": [], b"f": [], b"mtllib": [], b"#": []}
     for line in data.replace(b"\r", b"").split(b"\n"):
@@ -166,14 +178,13 @@ def read(path: Path) -> FaceMesh:
                 raise ValueError(f"a triangle names {name} {index.max() + 1} of {limit}")
     except ValueError as error:
         raise FileError("a whole OBJ file", f"{path} ({error})", "check the file, or export it again") from error
-    texture = _texture(path, groups[b"mtllib"])
-    return FaceMesh(
+    mesh = FaceMesh(
         verts=torch.from_numpy(verts)[None],
         faces=torch.from_numpy(faces),
         uvs=torch.from_numpy(uvs),
         faces_uvs=torch.from_numpy(faces_uvs),
-        texture=texture,
     )
+    return mesh, groups[b"mtllib"]
 
 
 def _floats(lines: list[bytes], columns: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from facekit.models.config import PUBLISHED_SHAPE, ShapeConfig
 from facekit.models.shape import ShapeModel
+from tests.models.plain import plain_mlp
 
 # (out, in) of each weight of the published Generator_Checkpoint_id, Generator_Checkpoint_exp and ae/Decoder.
 PUBLISHED = {
@@ -25,20 +26,10 @@ PUBLISHED = {
 }
 
 
-def reference_mlp(tensors, prefix, x):
-    """Matrix products and leaky ramps on a state dict, written without the module."""
-    layers = sorted(name for name in tensors if name.startswith(prefix) and name.endswith(".weight"))
-    for name in layers:
-        x = x @ tensors[name].T + tensors[name.removesuffix("weight") + "bias"]
-        if name != layers[-1]:
-            x = torch.where(x > 0, x, 0.2 * x)
-    return x
-
-
 def reference(tensors, noise, identity, style, expression):
-    who = reference_mlp(tensors, "generator_identity.", torch.cat([noise, identity], 1))
-    what = reference_mlp(tensors, "generator_expression.", torch.cat([noise, style, expression], 1))
-    return reference_mlp(tensors, "decoder.", torch.cat([who, what], 1)).reshape(len(noise), -1, 3)
+    who = plain_mlp(tensors, "generator_identity.", torch.cat([noise, identity], 1))
+    what = plain_mlp(tensors, "generator_expression.", torch.cat([noise, style, expression], 1))
+    return plain_mlp(tensors, "decoder.", torch.cat([who, what], 1)).reshape(len(noise), -1, 3)
 
 
 def codes(batch):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,9 +9,7 @@ import torch.nn.functional as F
 from facekit.errors import InputError
 from facekit.models.config import PUBLISHED_TEXTURE, TextureConfig
 from facekit.models.texture import TextureModel
-
-SIZES = (4, 8, 16, 32, 64, 128, 256, 512)
-CHANNELS = (256, 256, 256, 256, 128, 64, 64, 64)
+from tests.models.plain import plain_texture
 
 # The 48 tensors of the published checkpoint 142000_g.model, after its prefix "module.".
 PUBLISHED = {
@@ -42,30 +38,6 @@ PUBLISHED = {
     "to_rgb_256.conv.weight_orig": (3, 64, 1, 1),
     "to_rgb_512.conv.weight_orig": (3, 64, 1, 1),
 }
-
-
-def reference(tensors, code, size):
-    """Plain convolutions on a state dict, written without the module."""
-
-    def conv(x, name, pad):
-        weight = tensors[f"{name}.conv.weight_orig"]
-        fan_in = weight.shape[1] * weight.shape[2] * weight.shape[3]
-        return F.conv2d(x, weight * math.sqrt(2 / fan_in), tensors[f"{name}.conv.bias"], padding=pad)
-
-    def ramp(x):
-        return torch.where(x > 0, x, 0.1 * x)
-
-    # A transposed convolution of one pixel is a matrix product; its fan-in counts the *output* channels.
-    weight = tensors["input_layer.0.conv.weight_orig"]
-    x = torch.einsum("bi,iohw->bohw", code, weight * math.sqrt(2 / (weight.shape[1] * 16)))
-    x = x + tensors["input_layer.0.conv.bias"][:, None, None]
-    x = ramp(x / (x.pow(2).mean(1, keepdim=True) + 1e-8).sqrt())
-    for step in [s for s in SIZES if s <= size]:
-        if step > 4:
-            x = F.interpolate(x, size=(step, step), mode="bilinear", align_corners=False)
-        x = ramp(conv(x, f"progression_{step}.conv.0", 1))
-        x = ramp(conv(x, f"progression_{step}.conv.2", 1))
-    return conv(x, f"to_rgb_{size}", 0)
 
 
 def codes(batch):
@@ -100,7 +72,7 @@ def test_published_size_agrees_with_the_reference():
     model = with_biases(TextureModel(PUBLISHED_TEXTURE))
     with torch.inference_mode():
         out = model(*codes(1))
-        expected = reference(model.state_dict(), torch.cat(codes(1), 1), 512)
+        expected = plain_texture(model.state_dict(), torch.cat(codes(1), 1), 512)
     assert out.shape == (1, 3, 512, 512)
     torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
     assert float(out.std()) > 0.01, "the comparison is not of zeros"
@@ -109,7 +81,7 @@ def test_published_size_agrees_with_the_reference():
 @pytest.mark.parametrize("size", [8, 16, 32])
 def test_every_resolution_agrees_with_the_reference(size):
     model = with_biases(TextureModel(TextureConfig(channels=(16, 12, 8, 4))))
-    expected = reference(model.state_dict(), torch.cat(codes(3), 1), size)
+    expected = plain_texture(model.state_dict(), torch.cat(codes(3), 1), size)
     torch.testing.assert_close(model(*codes(3), size=size), expected, atol=1e-5, rtol=1e-5)
 
 

@@ -1,0 +1,139 @@
+"""Measures of an atlas that is composed of a face tile and its surround, and of how tile and mesh fit together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from facekit.errors import InputError
+from facekit.geometry.charts import Charted, eye_openings, landmark_uvs, signed_distance, to_pixels
+from facekit.geometry.uv import bake, rasterize_uv
+from facekit.metrics.texture import delta_e, lab
+
+#: The eye ring: from the rim of the eye's opening outward, as a share of the distance between the eyes' centres.
+RING = (0.0, 0.14)
+#: So much darker (L*) than the cheeks is a stain: a lid's own shade is some 5 to 10.
+STAIN_L = 15.0
+
+#: Landmarks that :func:`find_landmarks` sees, in its order: both eyes' corners and the mouth's (iBUG numbers).
+FOUND = (36, 39, 42, 45, 48, 54)
+# Where in the tile it looks for them, left, right, top, bottom as fractions: right eye, left eye, mouth.
+_WINDOWS = ((0.29, 0.465, 0.365, 0.455), (0.535, 0.71, 0.365, 0.455), (0.36, 0.64, 0.635, 0.755))
+# Share of a window's darkness that lies past each corner.
+_TAIL = 0.03
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Masks (H, W) bool of an atlas: what the mesh shows, the ring around the eyes, cheeks, neck."""
+
+    covered: Tensor
+    ring: Tensor
+    cheeks: Tensor
+    neck: Tensor
+
+
+def regions(mesh: Charted, parts: Tensor, neck: int, size: int = 1024) -> Regions:
+    """The atlas's regions of a mesh; ``parts`` (V,) are its part ids, ``neck`` the id of the neck."""
+    ids, weights = rasterize_uv(mesh.uvs, mesh.faces_uvs, size)
+    is_neck = bake((parts == neck).float()[None, :, None], mesh.faces, ids, weights)[0, 0] > 0.99
+    points = to_pixels(landmark_uvs(mesh), size)
+    between = (points[36:42].mean(0) - points[42:48].mean(0)).norm()
+    ring = torch.zeros(size, size, dtype=torch.bool)
+    for outline in eye_openings(mesh):
+        outline = to_pixels(outline, size)
+        low, high = (outline.amin(0) - 0.2 * between).long(), (outline.amax(0) + 0.2 * between).long()
+        rows, columns = slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+        share = signed_distance(outline, rows, columns) / between
+        ring[rows, columns] |= (share > RING[0]) & (share < RING[1])
+    spots = (0.5 * (points[2] + points[31]), 0.5 * (points[14] + points[35]))
+    y, x = torch.meshgrid(torch.arange(size) + 0.5, torch.arange(size) + 0.5, indexing="ij")
+    cheeks = sum((x - s[0]) ** 2 + (y - s[1]) ** 2 < (0.25 * between) ** 2 for s in spots) > 0
+    covered = ids >= 0
+    return Regions(covered, ring & covered, cheeks, is_neck)
+
+
+def seam_step(atlas: Tensor, rows: tuple[int, int], columns: tuple[int, int], covered: Tensor) -> Tensor:
+    """The step across the border of a rectangle, in delta E (CIE76): (B,), mean over the border that the mesh shows.
+
+    Strips of three texels on either side are compared, so that grain does not count as a step. ``atlas`` (B, 3, H, W)
+    sRGB in [0, 1]; ``rows`` and ``columns`` bound the rectangle; ``covered`` (H, W) bool.
+    """
+    steps = []
+    for picture, shown, (start, stop), (low, high) in (
+        (atlas, covered, rows, columns),
+        (atlas.transpose(2, 3), covered.t(), columns, rows),
+    ):
+        for border in (start, stop):
+            before, after = picture[:, :, border - 3 : border, low:high], picture[:, :, border : border + 3, low:high]
+            seen = shown[border - 3 : border + 3, low:high].all(0)
+            step = delta_e(before.mean(2, keepdim=True), after.mean(2, keepdim=True))[:, 0]
+            steps.append(step[:, seen])
+    steps = torch.cat(steps, dim=1)
+    if steps.shape[1] == 0:
+        raise InputError("a border that the mesh shows", "none of it", "check the rectangle and the UVs")
+    return steps.mean(1)
+
+
+def stain_share(atlas: Tensor, found: Regions) -> Tensor:
+    """The share of the eye ring that is darker than the cheeks by more than ``STAIN_L`` (L*): (B,) in [0, 1]."""
+    ring, cheeks = (lab(atlas[:, :, mask][..., None])[:, 0, :, 0] for mask in (found.ring, found.cheeks))
+    return (ring < cheeks.mean(1, keepdim=True) - STAIN_L).float().mean(1)
+
+
+def neck_mismatch(atlas: Tensor, found: Regions) -> Tensor:
+    """The difference of tone between cheeks and neck, in delta E: (B,)."""
+    face, neck = (atlas[:, :, mask].mean(2)[..., None, None] for mask in (found.cheeks, found.neck))
+    return delta_e(face, neck)[:, 0, 0]
+
+
+def find_landmarks(tile: Tensor) -> Tensor:
+    """Corners of eyes and mouth in one picture of a face tile, told from its dark slits alone: (6, 2) pixels x, y.
+
+    Darkness against the surroundings is weighed in a wide window for each eye and the mouth; its ends across are the
+    corners, good to a few pixels each. Knows nothing of the mesh. In order of :data:`FOUND`. ``tile`` (3, S, S).
+    """
+    size = tile.shape[-1]
+    light = tile.mean(0)[None, None]
+    wide = size // 16 * 2 + 1
+    around = F.avg_pool2d(light, wide, 1, wide // 2, count_include_pad=False)
+    dark = ((around - light) / around.clamp_min(0.02)).clamp_min(0)[0, 0]
+    points = []
+    for left, right, top, bottom in _WINDOWS:
+        x0, y0 = round(left * size), round(top * size)
+        window = dark[y0 : round(bottom * size), x0 : round(right * size)]
+        window = (window - 0.35 * window.amax()).clamp_min(0)
+        total = window.sum().clamp_min(1e-9)
+        share = window.sum(0).cumsum(0) / total
+        y = (window.sum(1) * (torch.arange(len(window)) + 0.5)).sum() / total
+        for level in (_TAIL, 1 - _TAIL):
+            points.append(torch.stack((x0 + (share < level).sum() + 0.5, y0 + y)))
+    return torch.stack(points)
+
+
+def landmark_offset(
+    mesh: Charted, tile_landmarks_px: Tensor, rows: tuple[int, int], columns: tuple[int, int]
+) -> Tensor:
+    """How far the tile's landmarks lie from the mesh's in the atlas: (2,) dx, dy in the atlas's pixels, right and down.
+
+    Moving the tile by the negative of it makes them meet; corners of one feature err in opposite directions, so the
+    mean over all is far better than each.
+
+    Parameters
+    ----------
+    mesh:
+        UVs and landmarks.
+    tile_landmarks_px:
+        (6, 2), of :func:`find_landmarks` or any other finder, in pixels of a 512² tile, in order of :data:`FOUND`.
+    rows, columns:
+        Where the tile lies in an atlas of 1024².
+    """
+    if tile_landmarks_px.shape != (len(FOUND), 2):
+        raise InputError(f"landmarks ({len(FOUND)}, 2)", f"{tuple(tile_landmarks_px.shape)}", "see find_landmarks")
+    corner = torch.tensor([columns[0], rows[0]], dtype=torch.float32)
+    scale = torch.tensor([columns[1] - columns[0], rows[1] - rows[0]]) / 512
+    place = corner + tile_landmarks_px.cpu().float() * scale
+    return (place - to_pixels(landmark_uvs(mesh)[list(FOUND)].cpu(), 1024)).mean(0)

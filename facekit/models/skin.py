@@ -1,0 +1,59 @@
+"""Skin in pictures: its brightness and hue, what could be skin of a tone, and skin carried on over what is none."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from facekit.geometry.charts import step
+
+# Weights of sRGB in brightness (Rec. 709).
+_LUMA = (0.2126, 0.7152, 0.0722)
+# What differs from the skin tone by this much in brightness (a ratio) or chroma is no skin: hair, cap, background.
+_DARK, _BRIGHT, _CHROMA = (0.58, 0.86), (1.9, 1.45), (0.08, 0.035)
+
+
+def luminance(picture: torch.Tensor) -> torch.Tensor:
+    """(B, 3, H, W) sRGB to (B, 1, H, W), brightness as encoded."""
+    r, g, b = picture.split(1, dim=1)
+    return _LUMA[0] * r + _LUMA[1] * g + _LUMA[2] * b
+
+
+def chroma_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """How far the shares of red, green and blue lie apart: (B, 1, h, w)."""
+    a, b = (t / t.sum(1, keepdim=True).clamp_min(0.06) for t in (a, b))
+    return ((a - b).square().sum(1, keepdim=True) + 1e-9).sqrt()
+
+
+def skin_likeness(picture: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:
+    """How much each pixel could be skin of this tone: (B, 1, H, W) in [0, 1].
+
+    ``picture`` (B, 3, H, W) and ``tone`` (B, 3, 1, 1), sRGB. Shadows of skin count, hair and coloured caps do not.
+    """
+    ratio = luminance(picture) / luminance(tone).clamp_min(0.02)
+    return step(ratio, *_DARK) * step(ratio, *_BRIGHT) * step(chroma_distance(picture, tone), *_CHROMA)
+
+
+def fill(colour: torch.Tensor, weight: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:
+    """Carry colours on to where they are not known, by pulling them through a pyramid and pushing them back.
+
+    (Gortler et al., *The Lumigraph*, SIGGRAPH 1996, section 3.4.) The result passes through known colours and is as
+    smooth as a membrane elsewhere.
+
+    Parameters
+    ----------
+    colour:
+        (B, 3, h, w); without meaning where the weight is 0.
+    weight:
+        (B, 1, h, w) in [0, 1], how well each is known.
+    tone:
+        (B, 3, 1, 1), what is taken where nothing at all is known.
+    """
+    height, width = colour.shape[2:]
+    if max(height, width) <= 2:
+        total = weight.mean((2, 3), keepdim=True)
+        mean = (colour * weight).mean((2, 3), keepdim=True) / total.clamp_min(1e-6)
+        return torch.lerp(tone, mean, step(total, 0.0, 0.02)).expand_as(colour)
+    pooled = [F.avg_pool2d(t, 2, ceil_mode=True, count_include_pad=False) for t in (colour * weight, weight)]
+    coarse = fill(pooled[0] / pooled[1].clamp_min(1e-6), 1 - (1 - pooled[1].clamp(0, 1)) ** 4, tone)
+    return torch.lerp(F.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False), colour, weight)

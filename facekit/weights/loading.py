@@ -1,0 +1,104 @@
+"""Reading of weight files: safetensors, npz and 8-bit pictures only, nothing that can execute."""
+
+from __future__ import annotations
+
+import pickle
+import struct
+import tarfile
+import tokenize
+import zipfile
+import zlib
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from facekit.errors import WeightsError
+
+#: What readers of files are led to raise by damaged bytes: unpicklers and numpy's reader of literals nearly anything.
+DAMAGE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+    tarfile.TarError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def load_tensors(path: str | Path) -> dict[str, torch.Tensor]:
+    """Read a safetensors file as float32 tensors by name. Half-precision storage is widened."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(str(path))
+    except (SafetensorError, *DAMAGE) as error:
+        raise WeightsError("a whole safetensors file", f"{path} ({error})", "fetch or build it again") from error
+    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+
+
+def load_arrays(path: str | Path) -> dict[str, torch.Tensor]:
+    """Read the numbers of an npz file as tensors by name; nothing pickled is opened."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            arrays = {name: data[name] for name in data.files}
+            return {name: torch.from_numpy(a) for name, a in arrays.items() if a.dtype.kind in "biuf"}  # no texts
+    except DAMAGE as error:
+        raise WeightsError("a whole npz file", f"{path} ({error})", "reinstall facekit") from error
+
+
+def load_picture(path: str | Path) -> torch.Tensor:
+    """Read an 8-bit picture, (H, W, 3) or (H, W) uint8."""
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return torch.from_numpy(np.array(picture))
+    except (Image.DecompressionBombError, *DAMAGE) as error:
+        raise WeightsError("a whole 8-bit picture", f"{path} ({error})", "reinstall facekit") from error
+
+
+def load_into(module: nn.Module, tensors: dict[str, torch.Tensor], source: str) -> nn.Module:
+    """Load tensors strictly: every missing, unexpected or misshapen tensor is named.
+
+    The module takes the tensors themselves, not copies, so it may be built on the meta device and large files stay
+    mapped into memory.
+
+    Raises
+    ------
+    WeightsError
+        When anything does not fit.
+    """
+    wanted = module.state_dict()
+    faults = [f"missing {name}" for name in wanted if name not in tensors]
+    faults += [f"unexpected {name}" for name in tensors if name not in wanted]
+    faults += [
+        f"{name} is {tuple(tensors[name].shape)} instead of {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in tensors and tensors[name].shape != value.shape
+    ]
+    faults += [
+        f"{name} holds {tensors[name].dtype} instead of {value.dtype}"
+        for name, value in wanted.items()
+        if name in tensors and tensors[name].dtype != value.dtype
+    ]
+    if faults:
+        raise WeightsError(f"tensors that fit the network in {source}", "; ".join(faults), "use weights of this model")
+    module.load_state_dict(tensors, assign=True)
+    return module.eval().requires_grad_(False)

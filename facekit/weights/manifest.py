@@ -1,0 +1,141 @@
+"""The manifest: one record per model, the sole source of names, files, sizes, hashes, licences and origins.
+
+``weights_manifest.json`` stands at the top of the repository; the build copies it into the package. Its form is
+``manifest.schema.json``, which the tests check.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from facekit.errors import FileError, InputError
+
+_MANIFEST = "weights_manifest.json"
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file of a model: its name, size in bytes and sha256.
+
+    Both are None where the file is made on the user's machine: its ``record.json`` then tells them.
+    """
+
+    name: str
+    size: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """One place to download from: either the id of a Google Drive file, or an address."""
+
+    drive: str | None = None
+    url: str | None = None
+
+    @property
+    def link(self) -> str:
+        """What to open in a browser."""
+        return self.url or f"https://drive.google.com/file/d/{self.drive}/view"
+
+    @property
+    def label(self) -> str:
+        """What to call it in a message."""
+        return "Google Drive" if self.drive else str(urlsplit(self.url).netloc)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One upstream file to download: its name, size and sha256 where they are known, its mirrors in order."""
+
+    name: str
+    size: int | None
+    sha256: str | None
+    mirrors: tuple[Mirror, ...]
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """One record of the manifest.
+
+    Parameters
+    ----------
+    name:
+        What ``FacePipeline.from_pretrained`` takes.
+    summary, licence, origin:
+        One line each, for people.
+    embedded:
+        Whether the files come with the package.
+    config:
+        Sizes of the networks: ``{"shape": {...}, "texture": {...}}``.
+    files:
+        By role: template, shape, texture, …
+    notice:
+        What whoever fetches it has to know, in one line; empty for the embedded default.
+    by_hand:
+        What to do where the download fails, a line a step.
+    sources:
+        By role: the upstream files that ``files`` are converted from.
+    """
+
+    name: str
+    summary: str
+    licence: str
+    origin: str
+    embedded: bool
+    config: dict[str, Any]
+    files: dict[str, WeightFile]
+    notice: str = ""
+    by_hand: tuple[str, ...] = ()
+    sources: dict[str, Source] = field(default_factory=dict)
+
+
+def _manifest_path() -> Path:
+    package = Path(str(resources.files("facekit")))
+    for folder in (package, package.parent):  # in a wheel inside the package, in a checkout beside it
+        if (folder / _MANIFEST).is_file():
+            return folder / _MANIFEST
+    raise FileError(f"{_MANIFEST} in the package", "none", "reinstall facekit")
+
+
+@functools.cache
+def models() -> dict[str, ModelRecord]:
+    """All records of the manifest, by name."""
+    path = _manifest_path()
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return {name: _record(name, entry) for name, entry in data["models"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FileError("a readable weights manifest", f"{path} ({error!r})", "reinstall facekit") from error
+
+
+def _record(name: str, entry: dict[str, Any]) -> ModelRecord:
+    return ModelRecord(
+        name=name,
+        **{key: entry[key] for key in ("summary", "licence", "origin", "embedded", "config")},
+        files={role: WeightFile(**file) for role, file in entry["files"].items()},
+        notice=entry.get("notice", ""),
+        by_hand=tuple(entry.get("by_hand", ())),
+        sources={
+            role: Source(**{**source, "mirrors": tuple(Mirror(**mirror) for mirror in source["mirrors"])})
+            for role, source in entry.get("sources", {}).items()
+        },
+    )
+
+
+def record(name: str) -> ModelRecord:
+    """The record of one model.
+
+    Raises
+    ------
+    InputError
+        For an unknown name; the message lists the known ones.
+    """
+    if name not in models():
+        raise InputError(f"a model out of {', '.join(models())}", repr(name), "choose a listed name")
+    return models()[name]
