@@ -47,10 +47,14 @@ class MipTexture:
         if not halved:
             return cls(texture, torch.tensor(places))
         image = texture.new_empty(*texture.shape[:2], height, width + width // 2)
-        image[..., width:] = 0.0
         image[..., :width] = texture
-        for (x, y, w, h), level in zip(places[1:], halved, strict=True):
-            image[..., int(y) : int(y + h), int(x) : int(x + w)] = level
+        y = 0
+        for level in halved:
+            rows, columns = slice(y, y + level.shape[2]), width + level.shape[3]
+            image[..., rows, width:columns] = level
+            image[..., rows, columns:] = 0.0  # neighbours that a sample at the edge touches with weight 0
+            y = rows.stop
+        image[..., y:, width:] = 0.0
         return cls(image, torch.tensor(places))
 
     def sample(self, uv: torch.Tensor, level: torch.Tensor, frame: torch.Tensor | None = None) -> torch.Tensor:
