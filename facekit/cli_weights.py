@@ -57,9 +57,7 @@ def _fetch(args: argparse.Namespace) -> None:
 def _import(args: argparse.Namespace) -> None:
     from facekit import weights
 
-    folder = weights.import_files(args.name, args.checkpoints, args.data)
-    weights.verify(args.name)
-    print(f"{args.name} is in {folder}")
+    print(f"{args.name} is in {weights.import_files(args.name, args.checkpoints, args.data)}")
 
 
 def _verify(args: argparse.Namespace) -> None:

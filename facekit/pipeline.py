@@ -20,7 +20,7 @@ from facekit.latents import FaceLatents
 from facekit.mesh import FaceOutput, FaceRig
 from facekit.models.atlas import AtlasComposer
 from facekit.models.compose import MODES, PublishedComposer
-from facekit.models.config import ShapeConfig, TextureConfig
+from facekit.models.config import ShapeConfig, TextureConfig, from_manifest
 from facekit.models.micro import MicroLayer
 from facekit.models.shape import ShapeModel
 from facekit.models.sides import SIDED, mirrored
@@ -243,7 +243,7 @@ def _network(name: str, role: str, network: type[nn.Module], config: type) -> nn
     """A network with the tensors of its file."""
     # Without memory of its own: to draw random weights takes far longer than to map the file's.
     with torch.device("meta"):
-        module = network(config(**_tuples(weights.record(name).config[role])))
+        module = network(from_manifest(config, weights.record(name).config[role]))
     path = weights.verified(name, role)
     return weights.load_into(module, weights.load_tensors(path), path.name)
 
@@ -258,7 +258,3 @@ def _composer(name: str, template: Template) -> AtlasComposer | PublishedCompose
         return PublishedComposer(**pictures, template=template)
     micro = MicroLayer(weights.load_arrays(weights.verified(name, "micro")))
     return AtlasComposer(**pictures, micro=micro, template=template)
-
-
-def _tuples(config: dict[str, object]) -> dict[str, object]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}

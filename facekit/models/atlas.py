@@ -13,6 +13,7 @@ from torch import nn
 
 from facekit.conventions import PARTS
 from facekit.errors import InputError
+from facekit.geometry.charts import step
 from facekit.geometry.uv import bake, rasterize_uv
 from facekit.models.micro import SCALP_COVER, MicroLayer
 from facekit.template import Template
@@ -133,8 +134,7 @@ def _border(size: int, device: torch.device) -> torch.Tensor:
     place = (torch.arange(size, device=device) + 0.5) / size
     inside = torch.minimum(place, 1 - place)
     inside = torch.minimum(inside[:, None], inside[None, :])
-    t = (1.4 * (1 - inside / _BORDER_WIDTH)).clamp(0, 1)
-    return t * t * (3 - 2 * t)
+    return step(1.4 * (1 - inside / _BORDER_WIDTH), 0.0, 1.0)
 
 
 def _box(mask: torch.Tensor) -> tuple[slice, slice]:

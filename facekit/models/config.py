@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from facekit.conventions import EXPRESSION_DIM, IDENTITY_DIM, SHAPE_NOISE_DIM, TEXTURE_NOISE_DIM
 
@@ -61,6 +63,14 @@ class TextureConfig:
     def sizes(self) -> tuple[int, ...]:
         """Side lengths of the blocks' outputs: 4, 8, …"""
         return tuple(4 << k for k in range(len(self.channels)))
+
+
+_Config = TypeVar("_Config", ShapeConfig, TextureConfig)
+
+
+def from_manifest(config: type[_Config], sizes: Mapping[str, Any]) -> _Config:
+    """The configuration that the manifest gives in JSON, which has lists where we have tuples."""
+    return config(**{key: tuple(value) if isinstance(value, list) else value for key, value in sizes.items()})
 
 
 #: The published weights: 26,317 vertices, texture 512² with 256 base channels.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.errors import WeightsError
+from facekit.geometry.charts import step
 
 DIRECTIONS = (
     "melanin", "haemoglobin", "age", "masculinity", "freckles", "brow_thickness", "brow_height",
@@ -117,8 +118,7 @@ class MicroLayer(nn.Module):
 
         Times ``SCALP_COVER`` it is the weight with which ``hair_colour`` replaces the skin on the cranium.
         """
-        t = (self.projections(identity)["hair_strength"] / 1.1).clamp(0, 1)
-        return t * t * (3 - 2 * t)
+        return step(self.projections(identity)["hair_strength"], 0.0, 1.1)
 
     def hair_colour(self, identity: Tensor) -> Tensor:
         """Colour of scalp hair, brows and beard (B, 3), sRGB in [0, 1]."""

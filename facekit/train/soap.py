@@ -96,11 +96,8 @@ def _eigenvectors(moment: torch.Tensor) -> torch.Tensor:
     """Orthonormal, largest eigenvalue first. One gradient's moments are nearly singular: hence double and a ridge."""
     moment = moment.double()
     ridge = 1e-6 * moment.diagonal().mean() + 1e-30
-    return (
-        torch.linalg.eigh(moment + ridge * torch.eye(len(moment), dtype=moment.dtype, device=moment.device))[1]
-        .flip(1)
-        .float()
-    )
+    vectors = torch.linalg.eigh(moment + torch.diag(ridge.expand(len(moment))))[1]
+    return vectors.flip(1).float()
 
 
 def _rotate(tensor: torch.Tensor, basis: list[torch.Tensor | None]) -> torch.Tensor:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from facekit.errors import FacekitError, WeightsError
-from facekit.models.config import ShapeConfig, TextureConfig
+from facekit.models.config import ShapeConfig, TextureConfig, from_manifest
 from facekit.models.shape import ShapeModel
 from facekit.models.texture import TextureModel
 from facekit.weights.loading import DAMAGE
@@ -72,8 +72,8 @@ def network_shapes(config: Mapping[str, Any]) -> dict[Network, dict[str, torch.S
     """
     with torch.device("meta"):
         modules = {
-            "shape": ShapeModel(ShapeConfig(**_tuples(config["shape"]))),
-            "texture": TextureModel(TextureConfig(**_tuples(config["texture"]))),
+            "shape": ShapeModel(from_manifest(ShapeConfig, config["shape"])),
+            "texture": TextureModel(from_manifest(TextureConfig, config["texture"])),
         }
     shapes: dict[Network, dict[str, torch.Size]] = {}
     for network in NETWORKS:
@@ -185,10 +185,6 @@ def _own(value: torch.Tensor) -> torch.Tensor:
     """The tensor alone in its storage, as safetensors wants it; a copy only where it shares."""
     alone = value.is_contiguous() and value.untyped_storage().nbytes() == value.nbytes
     return value if alone else value.clone(memory_format=torch.contiguous_format)
-
-
-def _tuples(sizes: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in sizes.items()}
 
 
 def brief(error: Exception) -> str:

@@ -24,11 +24,7 @@ from facekit.weights.cache import cache_folder, disk, locked, require_room, sha2
 from facekit.weights.checkpoints import NETWORKS, Network, network_shapes, read_networks
 from facekit.weights.datafiles import read_array, read_identities
 from facekit.weights.manifest import ModelRecord
-from facekit.weights.sources import by_hand, remember, remembered
-
-#: The face tile in upstream's 1024² texture, columns 204 to 820 and rows 51 to 667 from the top, as (u0, v0, u1, v1)
-#: with the origin bottom-left.
-TILE_RECT = (204 / 1024, 1 - 667 / 1024, 820 / 1024, 1 - 51 / 1024)
+from facekit.weights.sources import by_hand, compare, remember
 
 RECORD = "record.json"
 _KEPT = (RECORD, "verified.json")
@@ -153,12 +149,7 @@ def _collect(name: str, record: ModelRecord, places: _Places, scratch: Path) -> 
         chosen = _choose(place, file, _MAX_DATA, source.sha256)
         found.data[role] = place.take(chosen, scratch, _MAX_DATA)
         sha = _note(found, role, found.data[role], chosen)
-        if source.sha256 not in (None, sha):
-            raise WeightsError(
-                f"{file} with the published sha256 {source.sha256[:12]}…",
-                f"{place.place / chosen} with {sha[:12]}…",
-                by_hand(name, role),
-            )
+        compare(name, role, source, sha, f"{place.place / chosen} with")
     for network in NETWORKS:
         chosen = _choose(places.checkpoints, network.path, limits[network], None)
         found.networks[network] = places.checkpoints.take(chosen, scratch, limits[network])
@@ -168,19 +159,8 @@ def _collect(name: str, record: ModelRecord, places: _Places, scratch: Path) -> 
 
 def _check_zip(name: str, record: ModelRecord, place: Path, found: _Found) -> None:
     """Compare the zip with its published hash, or with the one remembered from the first download or import."""
-    sha, published, first = sha256_of(place), record.sources["checkpoints"].sha256, remembered(name).get("checkpoints")
-    if published not in (None, sha):
-        raise WeightsError(
-            f"a zip with the published sha256 {published[:12]}…",
-            f"{place} with {sha[:12]}…",
-            by_hand(name, "checkpoints"),
-        )
-    if published is None and first not in (None, sha):
-        raise WeightsError(
-            f"a zip with the sha256 {first[:12]}… of the first download or import",
-            f"{place} with {sha[:12]}…",
-            f"to accept it instead, run: facekit weights remove {name}; and import it again",
-        )
+    sha = sha256_of(place)
+    compare(name, "checkpoints", record.sources["checkpoints"], sha, f"{place} with")
     found.sources["checkpoints"] = {"name": place.name, "size": place.stat().st_size, "sha256": sha}
     found.remembered["checkpoints"] = sha
 
@@ -236,6 +216,7 @@ def _convert(found: _Found, record: ModelRecord, scratch: Path) -> None:
 def _template(found: _Found, vertices: int) -> dict[str, np.ndarray]:
     """The arrays of :class:`facekit.template.Template` for upstream's mesh, in upstream's order."""
     from facekit.io.obj import read_untextured
+    from facekit.models.compose import ATLAS, COLUMNS, ROWS
     from facekit.weights import facts
 
     path = found.data["template_mesh"]
@@ -250,7 +231,9 @@ def _template(found: _Found, vertices: int) -> dict[str, np.ndarray]:
     if not np.array_equal(triangles - 1, faces):  # it counts from 1, as the OBJ does
         raise WeightsError("face_v.npy with the triangles of template_mesh.obj", "others", "fetch both again")
     arrays = {"verts": verts, "faces": faces, "uvs": mesh.uvs.numpy(), "faces_uvs": mesh.faces_uvs.numpy()}
-    return {**arrays, **facts.describe(**arrays), "tile_rect": np.array(TILE_RECT)}
+    # (u0, v0, u1, v1), from the bottom left; rows count from the top.
+    rect = np.array([COLUMNS[0], ATLAS - ROWS[1], COLUMNS[1], ATLAS - ROWS[0]]) / ATLAS
+    return {**arrays, **facts.describe(**arrays), "tile_rect": rect}
 
 
 # -- publishing -------------------------------------------------------------------------------------------------------

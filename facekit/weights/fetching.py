@@ -46,7 +46,6 @@ def fetch(name: str) -> Path:
         hashes = {role: _obtain(entry, role) for role in entry.sources}
         _convert(name)
         remember(name, hashes)
-        store.verify(name)
         shutil.rmtree(downloads_folder(name), ignore_errors=True)
     return store.model_folder(name)
 

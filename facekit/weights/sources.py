@@ -9,7 +9,7 @@ from facekit.errors import WeightsError
 from facekit.io.files import atomic_write
 from facekit.weights import https
 from facekit.weights.cache import cache_folder, downloads_folder, locked, say, sha256_of
-from facekit.weights.manifest import record
+from facekit.weights.manifest import Source, record
 
 
 def check_source(name: str, role: str, file: Path) -> str:
@@ -33,18 +33,32 @@ def check_source(name: str, role: str, file: Path) -> str:
     if source.size is not None and size != source.size:
         raise WeightsError(f"{source.name} of {source.size} bytes", f"{size} bytes", remedy)
     digest = sha256_of(file)
+    compare(name, role, source, digest, "the wrong hash")
+    return digest
+
+
+def compare(name: str, role: str, source: Source, digest: str, got: str) -> None:
+    """Compare an upstream file's sha256 with the published one, or, where there is none, with the remembered one.
+
+    ``got`` is how the message begins to tell what came instead.
+
+    Raises
+    ------
+    WeightsError
+        When they differ.
+    """
+    remedy = by_hand(name, role)
     if source.sha256 is not None and digest != source.sha256:
         raise WeightsError(
-            f"{source.name} with the published sha256 {source.sha256[:12]}…", f"the wrong hash {digest[:12]}…", remedy
+            f"{source.name} with the published sha256 {source.sha256[:12]}…", f"{got} {digest[:12]}…", remedy
         )
     first = remembered(name).get(role)
     if source.sha256 is None and first not in (None, digest):
         raise WeightsError(
             f"{source.name} with the sha256 {first[:12]}… of the first download or import",
-            f"the wrong hash {digest[:12]}…",
+            f"{got} {digest[:12]}…",
             f"to accept the new file, run: facekit weights remove {name}; and then fetch or import it again; {remedy}",
         )
-    return digest
 
 
 def remembered(name: str) -> dict[str, str]:

@@ -1,30 +1,29 @@
 """The texture loop on a toy teacher: it learns, and goes on where it was interrupted."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from facekit.models.config import TextureConfig
 from facekit.train.teacher import NOISES
 from facekit.train.texture import Phase, reconstruction, start_texture, train_texture
-from facekit.train.texture_data import TextureCodes, random_expressions
+from facekit.train.texture_data import TextureSamples
 
 _SCHEDULE = (Phase(8, 60, 8, 3e-2, 0.0), Phase(16, 20, 4, 1e-2, 0.005))
 
 
-class ToySamples:
+class ToySamples(TextureSamples):
     """A flat tone per person and a faint stripe that the smile brings."""
+
+    def __init__(self):
+        super().__init__(Path(), 16)
 
     def paint(self, codes, size):
         tone = torch.sigmoid(2 * codes.identity[:, 0])[:, None, None, None].expand(-1, 3, size, size)
         stripe = torch.zeros(size, size)
         stripe[size // 2 :] = 0.2
         return 0.2 + 0.6 * tone + codes.expression[:, 1, None, None, None] * stripe
-
-    def pairs(self, count, size, generator):
-        one = TextureCodes.sample(count, generator)
-        expression = torch.cat([one.expression, random_expressions(count, generator)])
-        codes = TextureCodes(one.noise.repeat(2, 1), one.identity.repeat(2, 1), expression)
-        return codes, self.paint(codes, size)
 
 
 def _train(folder, schedule=_SCHEDULE):

@@ -13,7 +13,7 @@ import types
 import zipfile
 from pathlib import Path
 
-from facekit.weights import fetch, files, manifest, path, verified
+from facekit.weights import fetch, files, manifest, path, verified, verify
 from facekit.weights.cache import cache_folder, locked
 
 
@@ -36,6 +36,7 @@ def import_files(name: str, checkpoints: Path, data: Path | None = None) -> Path
         (scratch / "record.json").write_text(json.dumps({"files": record}))
         (scratch / "record.json").replace(folder / "record.json")
         shutil.rmtree(scratch)
+        verify(name)
     return folder
 
 
