@@ -1,4 +1,4 @@
-"""FaceMesh, FaceRig and FaceOutput: what the pipeline returns. Axes and units: :mod:`facekit.conventions`."""
+"""What the pipeline returns: FaceMesh, FaceRig, FaceDetail, FaceOutput. Axes and units: :mod:`facekit.conventions`."""
 
 from __future__ import annotations
 
@@ -51,6 +51,9 @@ class FaceMesh:
         (V,) uint8, ids into :data:`facekit.conventions.PARTS`, or None.
     landmarks:
         (68,) int64, vertex indices of the iBUG 68 landmarks, or None.
+    displacement:
+        (B, 1, H, W) float32, mm along the smooth vertex normal, in the same UV: detail finer than the triangles, which
+        the renderer shades and :meth:`detailed` turns into triangles. Or None.
     """
 
     verts: torch.Tensor
@@ -61,6 +64,7 @@ class FaceMesh:
     ao: torch.Tensor | None = None
     parts: torch.Tensor | None = None
     landmarks: torch.Tensor | None = None
+    displacement: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         _check("verts", self.verts, 3, 3, True)
@@ -87,11 +91,14 @@ class FaceMesh:
                 raise InputError(
                     f"{name} of shape ({self.verts.shape[1]},)", f"{tuple(value.shape)}", "give one number a vertex"
                 )
-        if self.texture is not None:
-            _check("texture", self.texture, 4, None, True)
-            if self.texture.shape[0] != len(self) or self.texture.shape[1] != 3:
+        for name, channels in (("texture", 3), ("displacement", 1)):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            _check(name, value, 4, None, True)
+            if value.shape[0] != len(self) or value.shape[1] != channels:
                 raise InputError(
-                    f"texture ({len(self)}, 3, H, W)", f"{tuple(self.texture.shape)}", "give one texture a face"
+                    f"{name} ({len(self)}, {channels}, H, W)", f"{tuple(value.shape)}", f"give one {name} a face"
                 )
 
     def __len__(self) -> int:
@@ -102,8 +109,8 @@ class FaceMesh:
             if not -len(self) <= index < len(self):
                 raise IndexError(f"mesh {index} of a batch of {len(self)}")
             index = slice(index, index + 1 or None)
-        texture = None if self.texture is None else self.texture[index]
-        return dataclasses.replace(self, verts=self.verts[index], texture=texture)
+        own = {name: getattr(self, name) for name in ("verts", "texture", "displacement")}
+        return dataclasses.replace(self, **{k: v if v is None else v[index] for k, v in own.items()})
 
     def to(self, device: str | torch.device) -> FaceMesh:
         """A copy on another device."""
@@ -115,6 +122,18 @@ class FaceMesh:
         from facekit.geometry.normals import vertex_normals
 
         return vertex_normals(self.verts, self.faces)
+
+    def normal_map(self) -> torch.Tensor:
+        """Tangent-space normals of the displacement, (B, 3, H, W); see :func:`facekit.geometry.displace.normal_map`."""
+        from facekit.geometry.displace import normal_map
+
+        return normal_map(self)
+
+    def detailed(self, level: int = 2) -> FaceMesh:
+        """Subdivided ``level`` times and displaced; see :func:`facekit.geometry.displace.detailed_mesh`."""
+        from facekit.geometry.displace import detailed_mesh
+
+        return detailed_mesh(self, level)
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Write the one mesh of this batch; the suffix chooses the format. See :func:`facekit.io.save`."""
@@ -146,6 +165,46 @@ class FaceRig:
 
 
 @dataclass(frozen=True)
+class FaceDetail:
+    """The parts that a face's displacement is composed of (SD-DeTail of HiFace, Chai et al., ICCV 2023).
+
+    The displacement is ``strength * (static + UV(compress) * compressed + UV(stretch) * stretched)``. The three maps
+    belong to the person; only the weights move with the expression.
+
+    Parameters
+    ----------
+    static:
+        (B, 1, H, W) float32 mm, with the micro layer's pores.
+    compressed, stretched:
+        (B, 1, h, w) float32 mm, in the same UV at a lower resolution: what is added where skin is wholly compressed or
+        stretched.
+    compress, stretch:
+        (B, V) float32 in [0, 1], how far each vertex is.
+    tension:
+        (B, V) float32, what the weights were computed from: above 0 compressed, below 0 stretched, 0 at rest.
+    strength:
+        Factor on all of it.
+    """
+
+    static: torch.Tensor
+    compressed: torch.Tensor
+    stretched: torch.Tensor
+    compress: torch.Tensor
+    stretch: torch.Tensor
+    tension: torch.Tensor
+    strength: float = 1.0
+
+    def __getitem__(self, index: slice) -> FaceDetail:
+        maps = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "strength"}
+        return dataclasses.replace(self, **{name: value[index] for name, value in maps.items()})
+
+    def to(self, device: str | torch.device) -> FaceDetail:
+        """A copy on another device."""
+        maps = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "strength"}
+        return dataclasses.replace(self, **{name: value.to(device) for name, value in maps.items()})
+
+
+@dataclass(frozen=True)
 class FaceOutput:
     """What :class:`facekit.FacePipeline` returns: B faces with the codes that made them.
 
@@ -164,6 +223,8 @@ class FaceOutput:
         per face and are split by indexing.
     make_rig:
         Function of single latents that computes the FaceRig; None when the model cannot.
+    detail:
+        What ``mesh.displacement`` was composed of; None without detail.
     """
 
     mesh: FaceMesh
@@ -171,6 +232,7 @@ class FaceOutput:
     model: str = "default"
     metadata: dict[str, Any] = field(default_factory=dict)
     make_rig: Callable[[FaceLatents], FaceRig] | None = field(default=None, repr=False, compare=False)
+    detail: FaceDetail | None = field(default=None, repr=False, compare=False)
 
     @property
     def verts(self) -> torch.Tensor:
@@ -181,6 +243,20 @@ class FaceOutput:
     def texture(self) -> torch.Tensor | None:
         """(B, 3, H, W) float32 sRGB in [0, 1]."""
         return self.mesh.texture
+
+    @property
+    def displacement(self) -> torch.Tensor | None:
+        """(B, 1, H, W) float32 mm along the smooth vertex normal, in UV; None without detail."""
+        return self.mesh.displacement
+
+    @property
+    def normal_map(self) -> torch.Tensor | None:
+        """(B, 3, H, W) float32 in [0, 1], tangent space, OpenGL's +Y; None without detail."""
+        return None if self.mesh.displacement is None else self.mesh.normal_map()
+
+    def detailed_mesh(self, level: int = 2) -> FaceMesh:
+        """The mesh subdivided ``level`` times (4 triangles each time) and displaced, for print or close-up."""
+        return self.mesh.detailed(level)
 
     def __len__(self) -> int:
         return len(self.mesh)
@@ -194,14 +270,18 @@ class FaceOutput:
             key: value[index] if isinstance(value, list) and len(value) == len(self) else value
             for key, value in self.metadata.items()
         }
-        return dataclasses.replace(self, mesh=self.mesh[index], latents=self.latents[index], metadata=metadata)
+        detail = None if self.detail is None else self.detail[index]
+        return dataclasses.replace(
+            self, mesh=self.mesh[index], latents=self.latents[index], metadata=metadata, detail=detail
+        )
 
     def __iter__(self) -> Iterator[FaceOutput]:
         return (self[i] for i in range(len(self)))
 
     def to(self, device: str | torch.device) -> FaceOutput:
         """A copy on another device."""
-        return dataclasses.replace(self, mesh=self.mesh.to(device), latents=self.latents.to(device))
+        detail = None if self.detail is None else self.detail.to(device)
+        return dataclasses.replace(self, mesh=self.mesh.to(device), latents=self.latents.to(device), detail=detail)
 
     def expression_weights(self) -> list[dict[str, float]]:
         """The expression of each face as ``{name: weight}``, without the zeros."""

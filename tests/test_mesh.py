@@ -72,9 +72,19 @@ def test_normals_point_outward_and_are_unit(tiny_mesh):
 
 
 def test_to_copies_every_field(tiny_mesh):
-    moved = tiny_mesh.to("cpu")
-    for field in dataclasses.fields(tiny_mesh):
-        assert torch.equal(getattr(moved, field.name), getattr(tiny_mesh, field.name)), field.name
+    mesh = dataclasses.replace(tiny_mesh, displacement=torch.rand(1, 1, 8, 8))
+    moved = mesh.to("cpu")
+    for field in dataclasses.fields(mesh):
+        assert torch.equal(getattr(moved, field.name), getattr(mesh, field.name)), field.name
+
+
+def test_displacement_is_one_channel_a_face_and_indexed(tiny_mesh):
+    maps = torch.rand(3, 1, 8, 8)
+    batch = dataclasses.replace(tiny_mesh, verts=tiny_mesh.verts.expand(3, -1, -1), texture=None, displacement=maps)
+    assert torch.equal(batch[1].displacement, maps[1:2])
+    for wrong in (torch.rand(3, 3, 8, 8), torch.rand(2, 1, 8, 8), torch.rand(1, 8, 8)):
+        with pytest.raises(InputError, match="displacement"):
+            dataclasses.replace(batch, displacement=wrong)
 
 
 # -- FaceOutput -------------------------------------------------------------------------------------------------------
