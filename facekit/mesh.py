@@ -15,6 +15,8 @@ from facekit.errors import InputError
 from facekit.latents import FaceLatents
 
 if TYPE_CHECKING:
+    from pytorch3d.structures import Meshes
+
     from facekit.render import Camera, RenderOutput
 
 
@@ -135,6 +137,19 @@ class FaceMesh:
 
         return detailed_mesh(self, level)
 
+    def to_pytorch3d(self) -> Meshes:
+        """PyTorch3D's ``Meshes`` with ``TexturesUV``; see :func:`facekit.render.bridge.mesh_to`."""
+        from facekit.render.bridge import mesh_to
+
+        return mesh_to(self)
+
+    @classmethod
+    def from_pytorch3d(cls, meshes: Meshes, like: FaceMesh | None = None) -> FaceMesh:
+        """Meshes of one topology, in mm, ao and parts from ``like``; see :func:`facekit.render.bridge.mesh_from`."""
+        from facekit.render.bridge import mesh_from
+
+        return mesh_from(meshes, like)
+
     def save(self, path: str | Path, **options: Any) -> Path:
         """Write the one mesh of this batch; the suffix chooses the format. See :func:`facekit.io.save`."""
         from facekit.io import save
@@ -197,6 +212,14 @@ class FaceDetail:
     def __getitem__(self, index: slice) -> FaceDetail:
         maps = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "strength"}
         return dataclasses.replace(self, **{name: value[index] for name, value in maps.items()})
+
+    @classmethod
+    def cat(cls, parts: list[FaceDetail]) -> FaceDetail:
+        """Several batches as one; the first one's strength counts."""
+        if len(parts) == 1:
+            return parts[0]
+        names = [f.name for f in dataclasses.fields(cls) if f.name != "strength"]
+        return cls(**{n: torch.cat([getattr(p, n) for p in parts]) for n in names}, strength=parts[0].strength)
 
     def to(self, device: str | torch.device) -> FaceDetail:
         """A copy on another device."""
@@ -314,3 +337,12 @@ class FaceOutput:
         from facekit.io import save
 
         return save(self, path, **options)
+
+    def to_html(self, path: str | Path, **options: Any) -> Path:
+        """Write the one face of this batch (B must be 1) as a page with sliders, which opens without a network.
+
+        See :func:`facekit.viz.viewer_files.write_page` for the options.
+        """
+        from facekit.viz.viewer_files import write_page
+
+        return write_page(self, path, **options)

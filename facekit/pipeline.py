@@ -1,7 +1,7 @@
 """FacePipeline: from latents to a face, one line per arrow.
 
 latents ─► shape ─► mesh ─┐
-    └────► texture ───────┴─► FaceOutput ─► render / view / export / measure
+    └────► texture ───────┼─► detail (static + dynamic displacement) ─► FaceOutput ─► render / view / export / measure
 """
 
 from __future__ import annotations
@@ -9,19 +9,21 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
-from torch import nn
 
 from facekit import weights
+from facekit.assembly import load_composer, load_detail, load_network
 from facekit.conventions import EXPRESSIONS, MORPH_TARGETS
 from facekit.errors import InputError
 from facekit.latents import FaceLatents
-from facekit.mesh import FaceOutput, FaceRig
+from facekit.mesh import FaceDetail, FaceOutput, FaceRig
 from facekit.models.atlas import AtlasComposer
 from facekit.models.compose import MODES, PublishedComposer
-from facekit.models.config import ShapeConfig, TextureConfig, from_manifest
-from facekit.models.micro import MicroLayer
+from facekit.models.config import ShapeConfig, TextureConfig
+from facekit.models.detail_layer import MODES as DETAIL_MODES
+from facekit.models.detail_layer import DetailLayer
 from facekit.models.shape import ShapeModel
 from facekit.models.sides import SIDED, mirrored
 from facekit.models.texture import TextureModel
@@ -29,6 +31,7 @@ from facekit.template import Template
 
 # Textures are generated a few at a time: more does not run faster on a CPU and costs memory.
 _TEXTURE_CHUNK = 4
+_DETAIL_CHUNK = 16
 
 
 class FacePipeline:
@@ -44,6 +47,8 @@ class FacePipeline:
         (N, 20) float32, the codes of the people that the model was trained on, where they are published.
     mode:
         How the published model's texture is composed, ``compose`` of :meth:`from_pretrained`.
+    detail:
+        File of a detail module of your own; None for the one that comes with the package.
     """
 
     def __init__(
@@ -55,13 +60,18 @@ class FacePipeline:
         name: str,
         identities: torch.Tensor | None = None,
         mode: str = "blend",
+        detail: Path | None = None,
     ) -> None:
         self.template, self.shape, self.texture, self.composer = template, shape, texture, composer
-        self.name, self.identities, self.mode = name, identities, mode
+        self.name, self.identities, self.mode, self.detail = name, identities, mode, detail
 
     @classmethod
     def from_pretrained(
-        cls, name: str = "default", device: str | torch.device | None = None, compose: str = "blend"
+        cls,
+        name: str = "default",
+        device: str | torch.device | None = None,
+        compose: str = "blend",
+        detail: str | Path | None = None,
     ) -> FacePipeline:
         """Load a model by its name in the manifest.
 
@@ -76,6 +86,8 @@ class FacePipeline:
         compose:
             How the texture tile comes into the atlas: ``"blend"`` without a border. ``"upstream"``, for comparisons,
             pastes it as the published code does, with its seam and stains; for ``"3dfacecam"`` only.
+        detail:
+            An npz that ``python -m facekit.train.facescape`` trained, in place of the embedded detail module.
 
         Raises
         ------
@@ -90,16 +102,21 @@ class FacePipeline:
         if compose not in modes:
             raise InputError(f"compose out of {', '.join(modes)} for {name!r}", repr(compose), "choose one of these")
         weights.ensure(name)
+        detail = None if detail is None else Path(detail)
+        if detail is not None and not detail.is_file():
+            raise InputError("the file of a detail module", f"none at {detail}", "check its name, or leave it out")
         template = Template.load(weights.verified(name, "template"))
-        shape = _network(name, "shape", ShapeModel, ShapeConfig)
-        texture = _network(name, "texture", TextureModel, TextureConfig)
-        composer = _composer(name, template)
+        shape = load_network(name, "shape", ShapeModel, ShapeConfig)
+        texture = load_network(name, "texture", TextureModel, TextureConfig)
+        composer = load_composer(name, template)
         identities = None
         if "identities" in record.files:
             identities = weights.load_arrays(weights.verified(name, "identities"))["identities"]
         # Channels-last is the layout in which CPU convolutions run fastest here (benchmarks/generate.py).
         texture = texture.to(device, memory_format=torch.channels_last)
-        return cls(template.to(device), shape.to(device), texture, composer.to(device), name, identities, compose)
+        return cls(
+            template.to(device), shape.to(device), texture, composer.to(device), name, identities, compose, detail
+        )
 
     @property
     def device(self) -> torch.device:
@@ -113,6 +130,8 @@ class FacePipeline:
         intensity: float = 1.0,
         truncation: float = 1.0,
         latents: FaceLatents | None = None,
+        detail: bool | str = True,
+        detail_strength: float = 1.0,
     ) -> FaceOutput:
         """Make faces, from a seed or from latents.
 
@@ -126,6 +145,11 @@ class FacePipeline:
             1 is the full variety of people, 0 the mean face; used with ``seed`` only.
         latents:
             Codes of B faces, instead of a seed.
+        detail:
+            Displacement finer than the mesh: True for all of it, "static" for pores and lines that the person has at
+            rest, "dynamic" for the furrows that the expression makes, False for none.
+        detail_strength:
+            Factor on that displacement, 0 or more.
         """
         if (seed is None) == (latents is None):
             raise InputError(
@@ -142,7 +166,10 @@ class FacePipeline:
         verts = self.decode_shape(codes)
         atlas = torch.cat([self.compose(self.decode_texture(some), some) for some in codes.split(_TEXTURE_CHUNK)])
         mesh = self.template.mesh(verts, atlas)
-        return FaceOutput(mesh=mesh, latents=latents, model=self.name, metadata=metadata, make_rig=self.rig)
+        displacement, parts = self.displace(codes, verts, detail, detail_strength)
+        mesh = dataclasses.replace(mesh, displacement=displacement)
+        make_rig = functools.partial(self.rig, detail=detail, detail_strength=detail_strength)
+        return FaceOutput(mesh, latents, self.name, metadata, make_rig, parts)
 
     def training_identity(self, number: int, seed: int = 0) -> FaceLatents:
         """One of the people that the published model was trained on, neutral (B = 1).
@@ -215,13 +242,49 @@ class FacePipeline:
             return self.composer(tile, self.mode)
         return self.composer(tile, latents.identity, latents.texture_noise)
 
+    def displace(
+        self, latents: FaceLatents, verts: torch.Tensor, detail: bool | str = True, strength: float = 1.0
+    ) -> tuple[torch.Tensor | None, FaceDetail | None]:
+        """Displacement (B, 1, H, W) mm of faces with these vertices, and its parts; None and None for ``detail=False``.
+
+        The expression has a part in it through the vertices alone, which are compared with those of the zero code.
+        """
+        if type(detail) not in (bool, str) or detail not in DETAIL_MODES:
+            raise InputError('detail True, "static", "dynamic" or False', repr(detail), "choose one of them")
+        if not isinstance(strength, (int, float)) or not 0 <= strength < float("inf"):
+            raise InputError("detail_strength as a finite number of 0 or more", repr(strength), "1 is as learned")
+        if detail is False:
+            return None, None
+        rest = self.decode_shape(latents.with_expression("neutral", 0.0))
+        maps, parts = [], []
+        for k in range(0, len(latents), _DETAIL_CHUNK):
+            some = slice(k, k + _DETAIL_CHUNK)
+            codes = (latents.identity[some], latents.texture_noise[some])
+            displacement, part = self.detail_layer(*codes, rest[some], verts[some], detail, float(strength))
+            maps.append(displacement)
+            parts.append(part)
+        return torch.cat(maps), FaceDetail.cat(parts)
+
+    @functools.cached_property
+    def detail_layer(self) -> DetailLayer:
+        """The detail module on this model's topology, loaded when it is first asked for."""
+        size = self.composer.base.shape[-1]
+        with torch.inference_mode(False):  # what is made here serves callers that want gradients, too
+            return load_detail(self.template, size, self.detail)
+
     @torch.inference_mode()
-    def rig(self, latents: FaceLatents) -> FaceRig:
-        """Neutral mesh and the 19 morph targets of one face (B = 1); weight 1 is the posed expression."""
+    def rig(self, latents: FaceLatents, detail: bool | str = True, detail_strength: float = 1.0) -> FaceRig:
+        """Neutral mesh and the 19 morph targets of one face (B = 1); weight 1 is the posed expression.
+
+        Of the detail the neutral mesh has what it has at rest.
+        """
         latents = latents.to(self.device)
         neutral = latents.with_expression("neutral", 0.0)
         posed = self.own_codes(FaceLatents.cat([latents.with_expression(name) for name in MORPH_TARGETS]))
-        mesh = self.template.mesh(self.decode_shape(neutral), self.compose(self.decode_texture(neutral), neutral))
+        verts = self.decode_shape(neutral)
+        mesh = self.template.mesh(verts, self.compose(self.decode_texture(neutral), neutral))
+        displacement, _ = self.displace(neutral, verts, detail, detail_strength)
+        mesh = dataclasses.replace(mesh, displacement=displacement)
         deltas = self.decode_shape(posed) - mesh.verts
         return FaceRig(neutral=mesh, names=MORPH_TARGETS, deltas=deltas, weights=latents.expression[0, 1:].clone())
 
@@ -237,24 +300,3 @@ def pick_device(device: str | torch.device | None) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError("a device that is there", "cuda without a CUDA device", "use device='cpu'")
     return device
-
-
-def _network(name: str, role: str, network: type[nn.Module], config: type) -> nn.Module:
-    """A network with the tensors of its file."""
-    # Without memory of its own: to draw random weights takes far longer than to map the file's.
-    with torch.device("meta"):
-        module = network(from_manifest(config, weights.record(name).config[role]))
-    path = weights.verified(name, role)
-    return weights.load_into(module, weights.load_tensors(path), path.name)
-
-
-def _composer(name: str, template: Template) -> AtlasComposer | PublishedComposer:
-    """What completes the tile: the embedded model has an atlas of its own, the published one upstream's picture."""
-    files = weights.record(name).files
-    pictures = {
-        role: weights.load_picture(weights.verified(name, role)) for role in ("base", "parts", "iris") if role in files
-    }
-    if "micro" not in files:
-        return PublishedComposer(**pictures, template=template)
-    micro = MicroLayer(weights.load_arrays(weights.verified(name, "micro")))
-    return AtlasComposer(**pictures, micro=micro, template=template)

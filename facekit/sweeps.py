@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -21,8 +22,11 @@ def sweep_intensity(
     expression: str | Mapping[str, float],
     steps: int = 15,
     stop: float = MAX_INTENSITY,
+    **options: Any,
 ) -> FaceOutput:
     """One person, one expression, ``steps`` intensities from 0 to ``stop``; identity, noise and style stay fixed.
+
+    ``options`` go to the pipeline: ``detail`` and ``detail_strength``.
 
     Returns
     -------
@@ -37,14 +41,20 @@ def sweep_intensity(
     values = torch.linspace(0, float(stop), steps).tolist()
     batch = FaceLatents.cat([latents.with_expression(expression, value) for value in values])
     return dataclasses.replace(
-        pipe(latents=batch), metadata={"sweep": "intensity", "expression": expression, "intensity": values}
+        pipe(latents=batch, **options), metadata={"sweep": "intensity", "expression": expression, "intensity": values}
     )
 
 
 def sweep_expressions(
-    pipe: FacePipeline, latents: FaceLatents, expressions: Sequence[str] | None = None, intensity: float = 1.0
+    pipe: FacePipeline,
+    latents: FaceLatents,
+    expressions: Sequence[str] | None = None,
+    intensity: float = 1.0,
+    **options: Any,
 ) -> FaceOutput:
     """One person in each of ``expressions`` (by default all 20) at one intensity.
+
+    ``options`` go to the pipeline: ``detail`` and ``detail_strength``.
 
     Returns
     -------
@@ -57,7 +67,7 @@ def sweep_expressions(
         raise InputError("at least one expression", "an empty list", "leave it out for all 20")
     batch = FaceLatents.cat([latents.with_expression(name, intensity) for name in names])
     return dataclasses.replace(
-        pipe(latents=batch), metadata={"sweep": "expression", "expression": names, "intensity": intensity}
+        pipe(latents=batch, **options), metadata={"sweep": "expression", "expression": names, "intensity": intensity}
     )
 
 

@@ -36,18 +36,19 @@ LAYERS = [
     {"conventions", "errors"},
     {"latents", "mesh", "geometry"},
     {"template", "weights", "models", "render", "io", "metrics"},
+    {"assembly"},
     {"pipeline"},
     {"sweeps"},
     {"viz", "dataset", "doctor"},
-    {"demo"},
-    {"cli", "cli_weights"},
+    {"demo", "compare"},
+    {"cli", "cli_compare", "cli_options", "cli_weights"},
     {"train"},
 ]
 # These know meshes, not models, not even inside a function.
 MODEL_FREE = {"conventions", "errors", "latents", "geometry", "render", "io", "metrics"}
 MODELS = {"models", "pipeline", "sweeps", "template"}
 # Convenience methods import inside the method: face.save(), face.render(), latents.save().
-INSIDE_METHODS = {"mesh": {"render", "io"}, "latents": {"io"}}
+INSIDE_METHODS = {"mesh": {"render", "io", "viz"}, "latents": {"io"}}
 
 
 def part(path: Path) -> str:

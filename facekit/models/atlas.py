@@ -79,7 +79,7 @@ class AtlasComposer(nn.Module):
         self.register_buffer("iris", iris[None].float() / 255, persistent=False)
         self.register_buffer("outside", outside[None], persistent=False)
         self.register_buffer("scalp", _scalp(template, (height, width)) * outside, persistent=False)
-        self.back_box, self.iris_box = _box(outside > 0), _box(iris > 0)
+        self.back_box, self.iris_box = mask_box(outside > 0), mask_box(iris > 0)
         self.register_buffer("iris_path", torch.tensor(_IRIS_PATH), persistent=False)
 
     def forward(self, tile: torch.Tensor, identity: torch.Tensor, texture_noise: torch.Tensor) -> torch.Tensor:
@@ -137,7 +137,7 @@ def _border(size: int, device: torch.device) -> torch.Tensor:
     return step(1.4 * (1 - inside / _BORDER_WIDTH), 0.0, 1.0)
 
 
-def _box(mask: torch.Tensor) -> tuple[slice, slice]:
+def mask_box(mask: torch.Tensor) -> tuple[slice, slice]:
     """Rows and columns that hold all of a mask (H, W)."""
     spans = (mask.any(dim=1).nonzero(), mask.any(dim=0).nonzero())
     return tuple(slice(int(s.min()), int(s.max()) + 1) for s in spans)

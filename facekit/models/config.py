@@ -65,6 +65,34 @@ class TextureConfig:
         return tuple(4 << k for k in range(len(self.channels)))
 
 
+@dataclass(frozen=True)
+class DetailConfig:
+    """Sizes of the detail module (SD-DeTail of HiFace, Chai et al., ICCV 2023; the paper's own are not confirmed).
+
+    Parameters
+    ----------
+    size:
+        Side of the displacement maps on the face tile, texels.
+    static, compressed, stretched:
+        Numbers of basis maps, and of coefficients a person.
+    hidden:
+        Width of the regressors' hidden layer.
+    field:
+        Side of the map of furrow directions.
+    composition:
+        "directional" strain across furrows, or HiFace's "scalar" edge tension.
+    """
+
+    size: int = 384
+    static: int = 24
+    compressed: int = 16
+    stretched: int = 8
+    hidden: int = 96
+    field: int = 96
+    composition: str = "directional"
+    identity: int = IDENTITY_DIM
+
+
 _Config = TypeVar("_Config", ShapeConfig, TextureConfig)
 
 

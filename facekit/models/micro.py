@@ -28,6 +28,8 @@ HAIR_SRGB = ((28, 22, 20), (54, 37, 27), (92, 62, 42), (152, 114, 76), (124, 62,
 
 TILE, ATLAS = 512, 768
 PATTERN = 384
+PORE_DEPTH = 0.5
+"""Millimetres that the skin lies deeper where its grain takes all light: pores come out 0.02 to 0.05 mm deep."""
 SCALP_COVER = 0.62
 """Share of the skin that the scalp's hair hides where it is densest."""
 
@@ -134,6 +136,20 @@ class MicroLayer(nn.Module):
         dark = (F.avg_pool2d(1 - light / skin, 3, 1, 1) - 0.10).clamp(0, 0.5)
         return F.interpolate(dark, size=(rows, ATLAS), mode="bilinear", align_corners=False)[:, 0]
 
+    def _grain(self, identity: Tensor, texture_noise: Tensor) -> Tensor:
+        """Skin grain (B, 2, PATTERN, 2, PATTERN), to be multiplied by the amplitude: old skin has more of it."""
+        mix = texture_noise[:, 16:24]
+        mix = mix / mix.norm(dim=1, keepdim=True).clamp_min(1e-3)
+        repeats = ATLAS // PATTERN
+        old = 0.85 + 0.3 * torch.special.ndtr(self.projections(identity)["age"])
+        grain = (mix @ self.patterns * old[:, None]).view(-1, 1, PATTERN, 1, PATTERN)
+        return grain * self.amplitude.view(1, repeats, PATTERN, repeats, PATTERN)
+
+    def relief(self, identity: Tensor, texture_noise: Tensor) -> Tensor:
+        """Displacement (B, 1, 768, 768) mm that goes with the grain: where it is dark lies a pore (as in *mesoscopic
+        augmentation*, Beeler et al., SIGGRAPH 2010: dark is deep)."""
+        return (PORE_DEPTH * self._grain(identity, texture_noise)).view(-1, 1, ATLAS, ATLAS)
+
     def forward(self, tile: Tensor, identity: Tensor, texture_noise: Tensor) -> Tensor:
         """Finish a face tile.
 
@@ -143,13 +159,7 @@ class MicroLayer(nn.Module):
         batch = len(tile)
         with torch.no_grad():
             p = self.projections(identity)
-            mix = texture_noise[:, 16:24]
-            mix = mix / mix.norm(dim=1, keepdim=True).clamp_min(1e-3)
-            grain = (mix @ self.patterns).view(batch, 1, PATTERN, 1, PATTERN)
-            shape = (1, ATLAS // PATTERN, PATTERN, ATLAS // PATTERN, PATTERN)
-            old = 0.85 + 0.3 * torch.special.ndtr(p["age"])
-            gain = torch.addcmul(torch.ones(()), grain * old.view(-1, 1, 1, 1, 1), self.amplitude.view(shape))
-            gain = gain.view(batch, ATLAS, ATLAS)
+            gain = 1.0 + self._grain(identity, texture_noise).view(batch, ATLAS, ATLAS)
             steps = identity.new_tensor([0.70, 0.9, 1.1])
             freckles = 0.13 * torch.sigmoid(12 * (freckle_density(p)[:, None] - steps))
             gain -= (freckles @ self.layers[:3]).view(batch, ATLAS, ATLAS)

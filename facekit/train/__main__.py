@@ -1,6 +1,6 @@
 """``python -m facekit.train --pack PATH``: the embedded default, from the training pack to the committed files.
 
-Stages, each resumable: template → shape networks → texture network → model card.
+Stages, each resumable: template → shape networks → texture network → detail module → model card.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def main() -> int:
     return 0
 
 
-STAGES = ("template", "shape", "texture", "card")
+STAGES = ("template", "shape", "texture", "detail", "card")
 
 
 def run(pack: Path | None, work: Path, out: Path | None, stages: list[str]) -> None:
     """See the module's docstring; ``pack`` is checked before anything starts."""
     import torch
 
-    from facekit.models.config import ShapeConfig, TextureConfig
+    from facekit.models.config import DetailConfig, ShapeConfig, TextureConfig
     from facekit.template import Template
     from facekit.train import export
     from facekit.train.pack import require
@@ -86,7 +86,12 @@ def run(pack: Path | None, work: Path, out: Path | None, stages: list[str]) -> N
         model = train_texture(start_texture(texture_config), samples, work)
         export.write_weights(model, out / "texture.safetensors")
 
-    export.write_manifest(manifest, out, shape_config, texture_config)
+    export.write_manifest(manifest, out, shape_config, texture_config)  # the next stage loads what is there
+    if "detail" in stages:
+        from facekit.train.detail_stage import train_stage
+
+        train_stage(pack, work, out, DetailConfig())
+        export.write_manifest(manifest, out, shape_config, texture_config)
     if "card" in stages:
         from facekit.train.card import write_card
 

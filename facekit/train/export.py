@@ -21,6 +21,7 @@ ROLES = {
     "parts": "atlas_parts.png",
     "iris": "atlas_iris.png",
     "micro": "micro.npz",
+    "detail": "detail.npz",
 }
 
 
@@ -44,10 +45,15 @@ def silence_neutral(weight: torch.Tensor, column: int, axis: int) -> None:
 
 
 def write_manifest(manifest: Path, assets: Path, shape: ShapeConfig, texture: TextureConfig) -> None:
-    """Put sizes and hashes of the embedded default's files into ``weights_manifest.json``; other records stay."""
+    """Put sizes and hashes of the embedded default's files into ``weights_manifest.json``; other records stay.
+
+    Files that are not trained yet are left out.
+    """
     data = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {"version": 1, "models": {}}
     files = {}
     for role, name in ROLES.items():
+        if not (assets / name).is_file():
+            continue
         content = (assets / name).read_bytes()
         files[role] = {"name": name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     data["models"]["default"] = {

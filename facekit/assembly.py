@@ -1,0 +1,88 @@
+"""The parts of a model, from its files: networks, composer, detail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from facekit import weights
+from facekit.conventions import PARTS
+from facekit.errors import InputError
+from facekit.geometry.correspond import carried, similarity, warp
+from facekit.models.atlas import AtlasComposer
+from facekit.models.compose import PublishedComposer
+from facekit.models.config import from_manifest
+from facekit.models.detail import DetailHome, unpack_detail
+from facekit.models.detail_layer import DetailLayer, own_places
+from facekit.models.micro import MicroLayer
+from facekit.template import Template
+
+#: Whose detail module serves all models.
+_DETAIL_OF = "default"
+_SKIN = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "neck"))
+
+
+def load_network(name: str, role: str, network: type[nn.Module], config: type) -> nn.Module:
+    """A network with the tensors of its file."""
+    # Without memory of its own: to draw random weights takes far longer than to map the file's.
+    with torch.device("meta"):
+        module = network(from_manifest(config, weights.record(name).config[role]))
+    path = weights.verified(name, role)
+    return weights.load_into(module, weights.load_tensors(path), path.name)
+
+
+def load_composer(name: str, template: Template) -> AtlasComposer | PublishedComposer:
+    """What completes the tile: the embedded model has an atlas of its own, the published one upstream's picture."""
+    files = weights.record(name).files
+    pictures = {
+        role: weights.load_picture(weights.verified(name, role)) for role in ("base", "parts", "iris") if role in files
+    }
+    if "micro" not in files:
+        return PublishedComposer(**pictures, template=template)
+    micro = MicroLayer(weights.load_arrays(weights.verified(name, "micro")))
+    return AtlasComposer(**pictures, micro=micro, template=template)
+
+
+def load_detail(template: Template, size: int, path: Path | None = None) -> DetailLayer:
+    """The detail module on a topology, for maps of ``size`` texels a side; on the template's device.
+
+    ``path`` is a file of your own training (``python -m facekit.train.facescape``); by default the embedded one. A
+    module that was trained on another topology is carried over through the surfaces, which landmarks bring together.
+    Identity codes mean other people there: the detail is somebody's, the same for the same code, not learned with them.
+    """
+    device = template.verts.device
+    path = weights.verified(_DETAIL_OF, "detail") if path is None else path
+    model, home = unpack_detail(weights.load_arrays(path))
+    micro = MicroLayer(weights.load_arrays(weights.verified(_DETAIL_OF, "micro")))
+    if home.vertices == len(template.verts):
+        places, trust = own_places(template, home.tile_rect, _SKIN)
+    else:
+        places, trust = _carried_places(home, template)
+    return DetailLayer(model.to(device), micro.to(device), template, places, trust, size)
+
+
+def _carried_places(home: DetailHome, template: Template) -> tuple[torch.Tensor, torch.Tensor]:
+    """Places on the tile and trust in them of the UVs of a topology that the module does not know."""
+    device = template.verts.device
+    owner = Template.load(weights.verified(_DETAIL_OF, "template")).to(device)
+    if home.vertices != len(owner.verts):
+        raise InputError(
+            f"detail trained on {len(template.verts)} or {len(owner.verts)} vertices",
+            f"{home.vertices}",
+            "use it with the model that it was trained for",
+        )
+    places, trust = own_places(owner, home.tile_rect, _SKIN)
+    at_home = places.new_zeros(len(owner.verts), 3)
+    at_home[owner.faces.reshape(-1)] = torch.cat((places, trust[:, None]), dim=1)[owner.faces_uvs.reshape(-1)]
+    skin = at_home[:, 2] > 0
+    scale, rotation, shift = similarity(template.verts[template.landmarks], owner.verts[owner.landmarks])
+    moved = (scale * template.verts.double() @ rotation.T + shift).float()
+    moved = warp(moved, moved[template.landmarks], owner.verts[owner.landmarks])
+    found, near = carried(moved, owner.verts[skin], at_home[skin, :2])
+    near = near * torch.isin(template.parts, template.parts.new_tensor(_SKIN))
+    at_uvs = places.new_zeros(len(template.uvs), 3)
+    known = torch.cat((found, near[:, None]), dim=1)
+    at_uvs[template.faces_uvs.reshape(-1)] = known[template.faces.reshape(-1)]
+    return at_uvs[:, :2], at_uvs[:, 2]

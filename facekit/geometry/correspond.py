@@ -1,0 +1,64 @@
+"""Which place of one face mesh belongs to which of another: between topologies, by landmarks and nearness."""
+
+from __future__ import annotations
+
+import torch
+
+#: Further than this from the other surface, mm, a vertex has no counterpart; up to the first figure it surely has one.
+_NEAR, _FAR = 5.0, 12.0
+_NEIGHBOURS = 3
+_CHUNK = 1024
+
+
+def similarity(source: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Scale (), rotation (3, 3) and shift (3,) with ``scale * source @ rotation.T + shift`` nearest to ``target``.
+
+    Least squares over points (N, 3) (Umeyama, PAMI 1991).
+    """
+    a, b = (points.double() for points in (source, target))
+    ma, mb = a.mean(0), b.mean(0)
+    u, values, vt = torch.linalg.svd((b - mb).T @ (a - ma))
+    sign = torch.ones(3, dtype=a.dtype, device=a.device)
+    sign[2] = torch.sign(torch.linalg.det(u @ vt))
+    rotation = u @ torch.diag(sign) @ vt
+    scale = (values * sign).sum() / (a - ma).square().sum()
+    return scale, rotation, mb - scale * rotation @ ma
+
+
+def warp(points: torch.Tensor, source: torch.Tensor, target: torch.Tensor, stiffness: float = 1.0) -> torch.Tensor:
+    """Points (V, 3) carried along as ``source`` (N, 3) goes to ``target`` (N, 3), smoothly.
+
+    A thin-plate spline in space, kernel r (Bookstein, PAMI 1989); ``stiffness``, mm, is how far it may miss for
+    smoothness' sake.
+    """
+    count, kind = len(source), {"dtype": torch.float64, "device": source.device}
+    s, t = source.double(), target.double()
+    system = torch.zeros(count + 4, count + 4, **kind)
+    system[:count, :count] = torch.cdist(s, s) - stiffness * torch.eye(count, **kind)
+    system[:count, count:] = torch.cat((torch.ones(count, 1, **kind), s), dim=1)
+    system[count:, :count] = system[:count, count:].T
+    weights = torch.linalg.solve(system, torch.cat((t, torch.zeros(4, 3, **kind))))
+    p = points.double()
+    ones = torch.ones(len(p), 1, **kind)
+    return (torch.cat((torch.cdist(p, s), ones, p), dim=1) @ weights).to(points.dtype)
+
+
+def carried(points: torch.Tensor, known: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values (N, C) at ``known`` (N, 3), read at ``points`` (V, 3), and the trust in them (V,) in [0, 1].
+
+    The mean of the nearest three, weighted by the inverse square of their distance; trust ends where nothing is near.
+    """
+    found, nearest = [], []
+    for some in points.split(_CHUNK):
+        distance = torch.cdist(some, known)
+        weights, picked = [], []
+        for _ in range(_NEIGHBOURS):  # several times as fast as topk for so few
+            least, index = distance.min(dim=1)
+            distance.scatter_(1, index[:, None], float("inf"))
+            weights.append(1 / least.square().clamp_min(1e-6))
+            picked.append(values[index])
+            if len(weights) == 1:
+                nearest.append(least)
+        total = sum(w[:, None] * v for w, v in zip(weights, picked, strict=True))
+        found.append(total / sum(weights)[:, None])
+    return torch.cat(found), ((_FAR - torch.cat(nearest)) / (_FAR - _NEAR)).clamp(0, 1)

@@ -1,0 +1,136 @@
+"""Detail maps: SD-DeTail of HiFace (Chai et al., ICCV 2023, arXiv 2303.11225), whose code is not public.
+
+Published is the form: a static displacement from a basis, a dynamic one between two maps of polarised expressions, one
+compressed, one stretched, all regressed from identity, and their composition by the tension of the mesh::
+
+    D_x = mean_x + basis_x · φ_x                                 x: static, compressed, stretched
+    D   = D_static + UV(w_c) ⊙ D_compressed + UV(w_s) ⊙ D_stretched
+    w_c = clip(gain_c · s - bias_c, 0, 1)        w_s = clip(-gain_s · s - bias_s, 0, 1)
+
+Ours are the sizes, the regressors, and what s may be: HiFace's scalar edge tension, or the strain across the furrow
+that lies there (:mod:`facekit.geometry.strain`) over the strain that makes it, which does not cancel where skin is
+squeezed one way and stretched the other, and lets every place answer in its own range. The coefficients belong to the
+person: an animation holds them and moves only s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from facekit.errors import WeightsError
+from facekit.models.config import DetailConfig
+from facekit.models.shape import MLP
+
+#: The three kinds of maps, in the order of all that has three parts.
+KINDS = ("static", "compressed", "stretched")
+
+
+class DetailCodes(NamedTuple):
+    """Coefficients φ of B people, (B, n) float32 each."""
+
+    static: torch.Tensor
+    compressed: torch.Tensor
+    stretched: torch.Tensor
+
+
+class DetailModel(nn.Module):
+    """Identity to displacement maps on the face tile, and their composition by strain."""
+
+    def __init__(self, config: DetailConfig) -> None:
+        super().__init__()
+        c = self.config = config
+        counts = (c.static, c.compressed, c.stretched)
+        self.mean = nn.ParameterList(nn.Parameter(torch.zeros(c.size * c.size)) for _ in KINDS)
+        self.basis = nn.ParameterList(nn.Parameter(torch.zeros(n, c.size * c.size)) for n in counts)
+        self.regress_static = MLP((c.identity, c.hidden, c.static))
+        self.regress_dynamic = MLP((c.identity + c.static, c.hidden, c.compressed + c.stretched))
+        # gain_c, bias_c, gain_s, bias_s
+        self.response = nn.Parameter(torch.tensor([0.6, 0.05, 0.6, 0.05]))
+        # Where furrows run: cos and sin of twice the angle to the tile's x axis, times the trust in it; and the strain
+        # at which they are fully there.
+        self.register_buffer("furrows", torch.cat((torch.zeros(2, c.field, c.field), torch.ones(1, c.field, c.field))))
+
+    def coefficients(self, identity: torch.Tensor) -> DetailCodes:
+        """φ of people with identity codes (B, 20); no expression has a part in them."""
+        static = self.regress_static(identity)
+        dynamic = self.regress_dynamic(torch.cat([identity, static], dim=1))
+        return DetailCodes(static, *dynamic.split([self.config.compressed, self.config.stretched], dim=1))
+
+    def maps(self, codes: DetailCodes) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """D_static, D_compressed and D_stretched, each (B, 1, S, S) mm on the tile."""
+        size = (-1, 1, self.config.size, self.config.size)
+        return tuple(
+            torch.addmm(mean, code, basis).view(size)
+            for mean, basis, code in zip(self.mean, self.basis, codes, strict=True)
+        )
+
+    def weights(self, strain: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """w_c and w_s in [0, 1] of a strain of any shape over its reference: above 0 compressed, below 0 stretched."""
+        # Never below 0: a face at rest has no dynamic detail.
+        gain_c, bias_c, gain_s, bias_s = self.response.clamp_min(0).unbind()
+        return (gain_c * strain - bias_c).clamp(0, 1), (-gain_s * strain - bias_s).clamp(0, 1)
+
+
+class DetailHome(NamedTuple):
+    """The topology that a module's maps belong to: its number of vertices, and where in its UV the tile lies."""
+
+    vertices: int
+    tile_rect: tuple[float, float, float, float]
+
+
+def pack_detail(model: DetailModel, home: DetailHome) -> dict[str, torch.Tensor]:
+    """All of the module as arrays for an npz: maps in 8 bits with a step each, the rest in half precision.
+
+    A step is an eighth of the map's own deviation (its rounding is then 1 / 28 of it), or what the largest value needs.
+    """
+    arrays: dict[str, torch.Tensor] = {
+        "directional": torch.tensor(model.config.composition == "directional"),
+        "vertices": torch.tensor(home.vertices),
+        "tile_rect": torch.tensor(home.tile_rect),
+    }
+    for name, value in model.state_dict().items():
+        if name.startswith(("mean.", "basis.")):
+            rows = value.reshape(-1, value.shape[-1])
+            used = rows.square().sum(1) / (rows != 0).sum(1).clamp_min(1)
+            step = torch.maximum(used.sqrt() / 8, rows.abs().amax(1) / 127).clamp_min(1e-12)
+            arrays[name] = (rows / step[:, None]).round().to(torch.int8).view(value.shape)
+            arrays[f"{name}.step"] = step.float()
+        else:
+            arrays[name] = value.half()
+    return arrays
+
+
+def unpack_detail(arrays: Mapping[str, torch.Tensor]) -> tuple[DetailModel, DetailHome]:
+    """The module that :func:`pack_detail` packed, frozen, and its home.
+
+    Raises
+    ------
+    WeightsError
+        For arrays that are none of these, or of sizes that do not fit together.
+    """
+    try:
+        counts = [len(arrays[f"basis.{k}"]) for k in range(len(KINDS))]
+        hidden, identity = arrays["regress_static.fc0.0.weight"].shape
+        config = DetailConfig(
+            *(round(arrays["mean.0"].numel() ** 0.5), *counts),
+            hidden=hidden,
+            field=arrays["furrows"].shape[-1],
+            composition="directional" if bool(arrays["directional"]) else "scalar",
+            identity=identity,
+        )
+        state = {}
+        model = DetailModel(config)
+        for name in model.state_dict():
+            state[name] = arrays[name].float()
+            if arrays[name].dtype == torch.int8:
+                step = arrays[f"{name}.step"]
+                state[name] *= step[:, None] if state[name].ndim == 2 else step
+        model.load_state_dict(state, assign=True)
+        home = DetailHome(int(arrays["vertices"]), tuple(arrays["tile_rect"].tolist()))
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise WeightsError("arrays of a detail module", f"{error}", "reinstall facekit, or train it again") from error
+    return model.requires_grad_(False).eval(), home

@@ -1,0 +1,201 @@
+"""The detail module on one topology: from identity and vertices to a displacement map in the mesh's own UV."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from facekit.errors import InputError
+from facekit.geometry.strain import StrainGraph, lines_across
+from facekit.geometry.uv import bake, rasterize_uv
+from facekit.mesh import FaceDetail
+from facekit.models.atlas import mask_box
+from facekit.models.detail import DetailModel
+from facekit.models.micro import MicroLayer
+from facekit.template import Template
+
+#: What a pipeline's ``detail`` may be.
+MODES = (True, "static", "dynamic", False)
+# Rounds of averaging over neighbours: strain is a step from triangle to triangle, skin's answer to it is not.
+_SMOOTHING = 4
+#: The strain that counts as 1 everywhere in scalar composition.
+SCALAR_REFERENCE = 0.12
+
+
+class DetailLayer(nn.Module):
+    """Static and dynamic displacement of faces of one topology.
+
+    Parameters
+    ----------
+    model:
+        The trained module, whose maps lie on the face tile of the embedded default's atlas.
+    micro:
+        Carries the pores, which are procedural: too fine for the learned maps.
+    template:
+        The topology, with the neutral mean face as its vertices.
+    places:
+        (T, 2) float32, where each of the topology's UVs lies on the tile (origin bottom-left, the tile is [0, 1]²).
+    trust:
+        (T,) float32 in [0, 1], how much of the detail each UV takes: 0 on eyes, teeth and wherever the tile does not
+        reach.
+    size:
+        Side of the displacement maps that come out, texels: the texture's.
+    """
+
+    def __init__(
+        self,
+        model: DetailModel,
+        micro: MicroLayer,
+        template: Template,
+        places: torch.Tensor,
+        trust: torch.Tensor,
+        size: int = 1024,
+    ) -> None:
+        super().__init__()
+        self.model, self.micro, self.size = model, micro, size
+        self.graph = StrainGraph.of(template.faces, len(template.verts))
+        self.register_buffer("places", places)
+        self.register_buffer("trust", trust)
+        along, sure, reference = _furrows(model, places, trust, template.faces_uvs)
+        self.lines = lines_across(template.verts, template.faces, places, template.faces_uvs, along)
+        self.register_buffer("sure", _at_vertices(sure, template) * (self.lines.share > 0))
+        self.register_buffer("reference", _at_vertices(reference, template).clamp_min(1e-3))
+        self.half_box, ids, weights = self._chart("half", template, places, trust, None)
+        self.full_box, _, _ = self._chart("full", template, places, trust, self.half_box)
+        self.register_buffer("corners", template.faces[ids.clamp_min(0)].permute(2, 0, 1).flatten(1))
+        self.register_buffer("shares", (weights * (ids >= 0)[..., None]).permute(2, 0, 1).flatten(1))
+
+    def _chart(self, name, template, places, trust, half_box):
+        """Register where the tile lies in the mesh's UV, ``name`` in size; returns the box that holds it, face ids and
+        weights there. The full box is the half one, doubled, so that maps of both sizes meet texel by texel."""
+        side = self.size // 2 if half_box is None else self.size
+        ids, weights = rasterize_uv(template.uvs, template.faces_uvs, side)
+        known = torch.cat([places, trust[:, None]], dim=1)[None]
+        found = bake(known, template.faces_uvs, ids, weights)[0]
+        box = mask_box(found[2] > 0) if half_box is None else tuple(slice(2 * s.start, 2 * s.stop) for s in half_box)
+        x, y, mask = found[(slice(None), *box)]
+        self.register_buffer(f"{name}_mask", mask)
+        # The tile's rows run down, its places up: what grid_sample wants of both is -1 to 1.
+        self.register_buffer(f"{name}_grid", torch.stack((2 * x - 1, 1 - 2 * y), dim=-1))
+        return box, ids[box], weights[box]
+
+    def strain(self, rest: torch.Tensor, posed: torch.Tensor) -> torch.Tensor:
+        """What the weights are computed from, (B, V): above 0 where skin is compressed, below 0 where stretched.
+
+        Across the furrow where one runs, the mean of all edges elsewhere; in scalar composition the mean of edges
+        everywhere. ``rest`` are the vertices (B or 1, V, 3) of the zero expression code, ``posed`` (B, V, 3).
+        """
+        strain = self.graph.tension(rest, posed)
+        if self.model.config.composition == "directional":
+            strain = torch.lerp(strain, self.graph.along(rest, posed, self.lines), self.sure.to(strain))
+        return self.graph.smooth(strain, _SMOOTHING)
+
+    def forward(
+        self,
+        identity: torch.Tensor,
+        texture_noise: torch.Tensor,
+        rest: torch.Tensor,
+        posed: torch.Tensor,
+        mode: bool | str = True,
+        strength: float = 1.0,
+    ) -> tuple[torch.Tensor, FaceDetail]:
+        """Displacement (B, 1, H, W) float32 mm in the mesh's UV, and what it was composed of.
+
+        Parameters
+        ----------
+        identity, texture_noise:
+            (B, 20), (B, 128): whose skin it is. One face of a sweep stands for all where the codes agree.
+        rest, posed:
+            As in :meth:`strain`.
+        mode:
+            True for all, "static" for what the face has at rest, "dynamic" for what the expression adds.
+        strength:
+            Factor on the displacement.
+        """
+        if mode not in MODES or mode is False:
+            raise InputError('detail True, "static" or "dynamic"', repr(mode), "choose one of them")
+        batch = len(posed)
+        static, compressed, stretched = self._maps(identity, texture_noise)
+        strain = self.strain(rest, posed)
+        compress, stretch = self.model.weights(strain / self.reference)
+        if mode == "static":
+            compress, stretch = torch.zeros_like(compress), torch.zeros_like(stretch)
+        if mode == "dynamic":
+            static = torch.zeros_like(static)
+        rows, columns = self.half_box
+        folded = (self._splat(w) * m[..., rows, columns] for w, m in ((compress, compressed), (stretch, stretched)))
+        dynamic = F.interpolate(sum(folded), size=self.full_mask.shape, mode="bilinear", align_corners=False)
+        displacement = static.expand(batch, -1, -1, -1).clone()
+        displacement[(..., *self.full_box)] += dynamic
+        parts = (value.expand(batch, -1, -1, -1) for value in (static, compressed, stretched))
+        return displacement * strength, FaceDetail(*parts, compress, stretch, strain, strength)
+
+    def _maps(self, identity: torch.Tensor, texture_noise: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The three maps in the mesh's UV, static at the full size, the others at half of it; B may come back as 1."""
+        if bool((identity == identity[:1]).all()) and bool((texture_noise == texture_noise[:1]).all()):
+            identity, texture_noise = identity[:1], texture_noise[:1]
+        static, compressed, stretched = self.model.maps(self.model.coefficients(identity))
+        relief = self.micro.relief(identity, texture_noise)
+        static = self._carried(static, "full") + self._carried(relief, "full")
+        return static, self._carried(compressed, "half"), self._carried(stretched, "half")
+
+    def _carried(self, tile: torch.Tensor, name: str) -> torch.Tensor:
+        """A map (B, 1, S, S) on the tile, in the mesh's UV."""
+        grid, mask, box = (getattr(self, f"{name}_{part}") for part in ("grid", "mask", "box"))
+        found = F.grid_sample(
+            tile, grid.expand(len(tile), -1, -1, -1), mode="bilinear", padding_mode="border", align_corners=False
+        )
+        side = self.size if name == "full" else self.size // 2
+        carried = tile.new_zeros(len(tile), 1, side, side)
+        carried[(..., *box)] = found * mask
+        return carried
+
+    def _splat(self, values: torch.Tensor) -> torch.Tensor:
+        """Values at vertices (B, V) in the half-size box of the UV map, (B, 1, h, w); a seam's sides share vertices."""
+        mixed = sum(
+            values.index_select(1, corner) * share for corner, share in zip(self.corners, self.shares, strict=True)
+        )
+        return mixed.view(len(values), 1, *self.half_mask.shape)
+
+
+def own_places(
+    template: Template, tile_rect: tuple[float, float, float, float], parts: tuple[int, ...]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Places and trust, as :class:`DetailLayer` wants them, of the topology in whose UV the tile lies at ``tile_rect``.
+
+    ``parts`` are the ids of those that take detail.
+    """
+    u0, v0, u1, v1 = tile_rect
+    corner = template.uvs.new_tensor([u0, v0])
+    places = (template.uvs - corner) / (template.uvs.new_tensor([u1, v1]) - corner)
+    inside = ((places > -0.01) & (places < 1.01)).all(dim=1)
+    takes = torch.isin(template.parts, template.parts.new_tensor(parts))
+    at_uvs = torch.zeros(len(template.uvs), dtype=torch.bool, device=takes.device)
+    at_uvs[template.faces_uvs.reshape(-1)] = takes[template.faces.reshape(-1)]
+    return places, (inside & at_uvs).float()
+
+
+def _furrows(
+    model: DetailModel, places: torch.Tensor, trust: torch.Tensor, faces_uvs: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """At each face, read off the tile: direction of furrows (F, 2), the trust in it and the reference strain, (F,)."""
+    middle = places[faces_uvs].mean(dim=1)
+    grid = torch.stack((2 * middle[:, 0] - 1, 1 - 2 * middle[:, 1]), dim=-1)[None, None]
+    field = F.grid_sample(model.furrows[None], grid, mode="bilinear", padding_mode="border", align_corners=False)
+    cos, sin, reference = field[0, :, 0]
+    if model.config.composition == "scalar":  # HiFace has one range for all
+        reference = torch.full_like(reference, SCALAR_REFERENCE)
+    angle, sure = torch.atan2(sin, cos) / 2, torch.hypot(cos, sin).clamp_max(1)
+    sure = sure * trust[faces_uvs].amin(dim=1)
+    along = torch.stack((angle.cos(), angle.sin()), dim=-1)
+    return along * (sure > 0.02)[:, None], sure, reference
+
+
+def _at_vertices(values: torch.Tensor, template: Template) -> torch.Tensor:
+    """Mean of the faces' values (F,) at each vertex (V,)."""
+    total, number = (values.new_zeros(len(template.verts)) for _ in range(2))
+    for corner in template.faces.unbind(1):
+        total.index_add_(0, corner, values)
+        number.index_add_(0, corner, torch.ones_like(values))
+    return total / number.clamp_min(1)
