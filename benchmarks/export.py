@@ -18,8 +18,10 @@ import torch
 
 import facekit
 from facekit.conventions import MORPH_TARGETS
+from facekit.geometry import texels
 from facekit.io import obj
 from facekit.io.images import encode_png, to_uint8
+from facekit.io.maps import save_maps
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh, FaceOutput, FaceRig
 
@@ -27,7 +29,7 @@ SIDE = 162  # 162² vertices: 26,244, about those of the published template
 
 
 def head(side: int = SIDE, texture_size: int = 1024) -> FaceMesh:
-    """An ellipsoid of side² vertices with a UV seam and a texture about as hard to compress as skin."""
+    """An ellipsoid of side² vertices with a UV seam, a texture about as hard to compress as skin, and displacement."""
     height = torch.linspace(-0.45 * math.pi, 0.45 * math.pi, side)
     angle = torch.arange(side) * (2 * math.pi / side)
     lat, lon = torch.meshgrid(height, angle, indexing="ij")
@@ -44,7 +46,8 @@ def head(side: int = SIDE, texture_size: int = 1024) -> FaceMesh:
     smooth = torch.nn.functional.interpolate(noise[..., :32, :32], size=texture_size, mode="bicubic")
     texture = (torch.tensor([0.75, 0.55, 0.45]).view(1, 3, 1, 1) + 0.05 * smooth + 0.01 * noise).clamp(0, 1)
     verts = (unit * torch.tensor([75.0, 110.0, 90.0])).reshape(1, -1, 3)
-    return FaceMesh(verts, triangles(side), uvs, triangles(side + 1), texture)
+    displacement = 0.5 * smooth[:, :1] + 0.02 * noise[:, :1]
+    return FaceMesh(verts, triangles(side), uvs, triangles(side + 1), texture, displacement=displacement)
 
 
 def face(mesh: FaceMesh) -> FaceOutput:
@@ -91,16 +94,38 @@ def main() -> None:
     rows.append(("OBJ text, each next", median_ms(lambda: obj.encode_obj(mesh, "face.mtl"), repeat), "at most 80"))
     rows.append(("OBJ text by trimesh", median_ms(_by_trimesh(mesh), repeat), ""))
     pixels = to_uint8(mesh.texture)
+    size = f"{mesh.displacement.shape[-1]}²"
+
+    def first() -> None:
+        texels._CACHE.clear()
+        mesh.normal_map()
+
+    rows += [
+        (f"normal map of {size}, first of a topology", median_ms(first, repeat), "at most 1000"),
+        (f"normal map of {size}, each next", median_ms(mesh.normal_map, repeat), "at most 150"),
+        ("mesh subdivided to level 2 and displaced", median_ms(lambda: mesh.detailed(2), repeat), "at most 400"),
+    ]
     rows.append((f"PNG of the {pixels.shape[0]}² texture", median_ms(lambda: encode_png(pixels), repeat), ""))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        obj_file, glb_file = folder / "face.obj", folder / "face.glb"
+        obj_file, glb_file, plain = folder / "face.obj", folder / "face.glb", folder / "plain.glb"
+
+        def displacement() -> None:
+            save_maps(mesh, folder, normal_map=False)
+
         rows += [
             ("save .obj with MTL and PNG", median_ms(lambda: facekit.save(mesh, obj_file), repeat), ""),
             ("load .obj with texture", median_ms(lambda: facekit.load(obj_file), repeat), ""),
             ("save .ply with colours", median_ms(lambda: facekit.save(mesh, folder / "face.ply"), repeat), ""),
-            ("save .glb, 19 dense morph targets", median_ms(lambda: facekit.save(one, glb_file), repeat), ""),
+            (
+                "save .glb, 19 dense morph targets, normal map",
+                median_ms(lambda: facekit.save(one, glb_file), repeat),
+                "",
+            ),
+            ("… without the normal map", median_ms(lambda: facekit.save(one, plain, normal_map=False), repeat), ""),
             ("load .glb", median_ms(lambda: facekit.load(glb_file), repeat), ""),
+            (f"save displacement of {size}, 16-bit PNG and JSON", median_ms(displacement, repeat), "at most 150"),
+            ("save .ply displaced, level 2", median_ms(lambda: mesh.save(folder / "fine.ply", level=2), repeat), ""),
         ]
     rows.append(("import facekit", import_ms(["-c", "import facekit"], repeat), "at most 200"))
     rows.append(("facekit --help", import_ms(["-m", "facekit.cli", "--help"], repeat), "at most 500"))

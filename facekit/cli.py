@@ -14,10 +14,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facekit import __version__
+from facekit.cli_options import (
+    EXPRESSION_HELP,
+    blend_of,
+    check_maps,
+    detail_of,
+    detail_options,
+    device_of,
+    expression_options,
+    formats,
+    formats_of,
+    global_options,
+    mesh_options,
+    picture_options,
+    told,
+    who_options,
+)
 from facekit.cli_weights import add_weights_commands
-from facekit.conventions import EXPRESSIONS
 from facekit.errors import FacekitError, InputError
-from facekit.io import SUFFIXES, format_of
+from facekit.io import format_of
 
 if TYPE_CHECKING:
     from facekit.mesh import FaceMesh, FaceOutput
@@ -48,18 +63,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _demo(args: argparse.Namespace) -> None:
     from facekit.demo import run_demo
 
-    print(run_demo(args.out, args.seed, args.model, _device(args)))
+    print(run_demo(args.out, args.seed, args.model, device_of(args), **detail_of(args)))
 
 
 def _generate(args: argparse.Namespace) -> None:
     from facekit.dataset import generate_set
 
-    formats = args.format.split(",")
-    for name in formats:
-        format_of(f"face.{name.strip().lstrip('.')}")  # before the model is loaded
-    blend = _blend(args.expression)
+    check_maps(args)
     result = generate_set(
-        _pipeline(args), args.out, args.count, args.seed, blend, args.intensity, args.truncation, formats
+        formats=formats_of(args.format),
+        pipe=_pipeline(args),
+        folder=args.out,
+        count=args.count,
+        seed=args.seed,
+        expression=blend_of(args.expression),
+        intensity=args.intensity,
+        truncation=args.truncation,
+        maps=args.maps,
+        **detail_of(args),
     )
     print(f"{result.made} faces made, {result.kept} kept from before; list: {result.manifest}")
 
@@ -69,22 +90,25 @@ def _sweep(args: argparse.Namespace) -> None:
 
     from facekit.io import save
     from facekit.io.images import save_image
+    from facekit.io.maps import save_maps
     from facekit.sweeps import sweep_intensity
     from facekit.viz.animation import save_animation
     from facekit.viz.progress import progress
     from facekit.viz.sheets import intensity_strip, render_faces
 
-    formats = [] if args.format is None else [name.strip().lstrip(".") for name in args.format.split(",")]
-    for name in formats:
-        format_of(f"face.{name}")
-    faces = sweep_intensity(_pipeline(args), _latents(args), _blend(args.expression), args.steps, args.stop)
+    names, blend = formats_of(args.format), blend_of(args.expression)
+    check_maps(args)
+    faces = sweep_intensity(_pipeline(args), _latents(args), blend, args.steps, args.stop, **detail_of(args))
     pictures = render_faces(faces, image_size=args.size, quality=args.quality)
-    stem = "_".join(_blend(args.expression)) if "=" in args.expression else args.expression
-    _told(save_image(np.asarray(intensity_strip(faces, pictures)), args.out / f"{stem}_sweep.png"))
-    _told(save_animation(pictures, args.out / f"{stem}_sweep.{args.animation}", fps=args.fps, boomerang=True))
-    for k in progress(range(len(faces) if formats else 0), desc="meshes"):
-        for name in formats:
+    stem = blend if isinstance(blend, str) else "_".join(blend)
+    told(save_image(np.asarray(intensity_strip(faces, pictures)), args.out / f"{stem}_sweep.png"))
+    told(save_animation(pictures, args.out / f"{stem}_sweep.{args.animation}", fps=args.fps, boomerang=True))
+    for k in progress(range(len(faces) if names else 0), desc="meshes"):
+        for name in names:
             save(faces[k], args.out / f"{stem}_{k:02d}.{name}")
+    if args.maps:
+        written = save_maps(faces, args.maps, stem)
+        print(f"wrote {len(written)} files of maps in {args.maps}")
 
 
 def _expressions(args: argparse.Namespace) -> None:
@@ -95,9 +119,9 @@ def _expressions(args: argparse.Namespace) -> None:
     from facekit.viz.sheets import expression_sheet
 
     format_of(args.out)
-    faces = sweep_expressions(_pipeline(args), _latents(args), intensity=args.intensity)
+    faces = sweep_expressions(_pipeline(args), _latents(args), intensity=args.intensity, **detail_of(args))
     sheet = expression_sheet(faces, image_size=args.size, quality=args.quality)
-    _told(save_image(np.asarray(sheet), args.out))
+    told(save_image(np.asarray(sheet), args.out))
 
 
 def _render(args: argparse.Namespace) -> None:
@@ -114,16 +138,22 @@ def _render(args: argparse.Namespace) -> None:
     face = _face(args) if args.file is None else load(args.file)
     if args.camera == "turntable":
         frames = turntable(face, args.frames, camera=_camera(args, face), **options)
-        _told(save_animation(frames, args.out, fps=args.fps))
+        told(save_animation(frames, args.out, fps=args.fps))
     else:
-        _told(save(face, args.out, camera=_camera(args, face), **options))
+        told(save(face, args.out, camera=_camera(args, face), **options))
 
 
 def _export(args: argparse.Namespace) -> None:
     from facekit.io import save
+    from facekit.io.maps import save_maps
+    from facekit.io.obj import file_stem
 
-    format_of(args.out)
-    _told(save(_face(args), args.out))
+    options = mesh_options(args)
+    face = _face(args)
+    told(save(face, args.out, **options))
+    if args.maps and "maps" not in options:  # an OBJ brings its own
+        for path in save_maps(face, args.out.parent, file_stem(args.out)):
+            told(path)
 
 
 def _doctor(args: argparse.Namespace) -> int:
@@ -137,14 +167,10 @@ def _doctor(args: argparse.Namespace) -> int:
 # -- from arguments to objects ----------------------------------------------------------------------------------------
 
 
-def _device(args: argparse.Namespace) -> str | None:
-    return None if args.device == "auto" else args.device
-
-
 def _pipeline(args: argparse.Namespace) -> FacePipeline:
     from facekit.pipeline import FacePipeline
 
-    return FacePipeline.from_pretrained(args.model, _device(args))
+    return FacePipeline.from_pretrained(args.model, device_of(args))
 
 
 def _latents(args: argparse.Namespace) -> Any:
@@ -155,21 +181,12 @@ def _latents(args: argparse.Namespace) -> Any:
 
 def _face(args: argparse.Namespace) -> FaceOutput:
     return _pipeline(args)(
-        seed=args.seed, expression=_blend(args.expression), intensity=args.intensity, truncation=args.truncation
+        seed=args.seed,
+        expression=blend_of(args.expression),
+        intensity=args.intensity,
+        truncation=args.truncation,
+        **detail_of(args),
     )
-
-
-def _blend(text: str) -> str | dict[str, float]:
-    """A name as it is; ``smile=0.6,brow_raiser=0.4`` as a blend."""
-    if "=" not in text:
-        return text
-    try:
-        pairs = (part.split("=") for part in text.split(","))
-        return {name.strip(): float(weight) for name, weight in pairs}
-    except ValueError as error:
-        raise InputError(
-            "a blend like smile=0.6,brow_raiser=0.4", repr(text), "write name=weight with commas"
-        ) from error
 
 
 def _camera(args: argparse.Namespace, face: FaceOutput | FaceMesh) -> Camera:
@@ -187,10 +204,6 @@ def _camera(args: argparse.Namespace, face: FaceOutput | FaceMesh) -> Camera:
     return Camera.fit(face.verts, azimuth, elevation)  # a mesh from elsewhere may lie anywhere and have any size
 
 
-def _told(path: Path) -> None:
-    print(f"wrote {path} ({path.stat().st_size / 1e6:.2f} MB)")
-
-
 def _show_warning(message: Warning | str, *_: Any) -> None:
     print(f"facekit: warning: {message}", file=sys.stderr)
 
@@ -202,47 +215,54 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser with all commands; each sets ``run``."""
     parser = argparse.ArgumentParser(prog="facekit", description="Controllable, textured 3D faces from a few numbers.")
     parser.add_argument("--version", action="version", version=f"facekit {__version__}")
-    _global_options(parser, suppress=False)
+    global_options(parser, suppress=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], int | None], summary: str) -> argparse.ArgumentParser:
         child = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         child.set_defaults(run=run)
-        _global_options(child, suppress=True)
+        global_options(child, suppress=True)
         return child
 
     demo = command("demo", _demo, "one person: sweep, sheet, turntable, portrait, meshes, bundle")
     demo.add_argument("--out", type=Path, default=Path("out"), help="folder (default: out)")
     demo.add_argument("--seed", type=int, default=7, help="who it is (default: 7)")
+    detail_options(demo)
 
     generate = command("generate", _generate, "a set of people, one a seed; goes on where it was interrupted")
     generate.add_argument("--count", type=int, required=True, help="number of faces")
     generate.add_argument("--out", type=Path, required=True, help="folder")
-    _who(generate, seed=0)
-    _expression(generate, "neutral")
-    generate.add_argument("--format", default="glb", help=f"out of {_formats()}, with commas (default: glb)")
+    who_options(generate, seed=0)
+    expression_options(generate, "neutral")
+    detail_options(generate)
+    generate.add_argument("--format", default="glb", help=f"out of {formats()}, with commas (default: glb)")
+    generate.add_argument("--maps", action="store_true", help="also write each face's displacement and normal map")
 
     sweep = command("sweep", _sweep, "one expression from intensity 0 upward: strip and loop")
-    _who(sweep)
-    sweep.add_argument("--expression", default="smile", help=_EXPRESSION_HELP)
+    who_options(sweep)
+    sweep.add_argument("--expression", default="smile", help=EXPRESSION_HELP)
     sweep.add_argument("--steps", type=int, default=15, help="number of faces (default: 15)")
     sweep.add_argument("--stop", type=float, default=1.5, help="last intensity (default: 1.5)")
     sweep.add_argument("--out", type=Path, default=Path("out"), help="folder (default: out)")
     sweep.add_argument("--animation", choices=("webp", "gif", "png"), default="webp", help="kind of loop")
     sweep.add_argument("--fps", type=float, default=15.0, help="pictures a second (default: 15)")
-    sweep.add_argument("--format", help=f"also write each face, out of {_formats()}, with commas")
-    _picture(sweep)
+    sweep.add_argument("--format", help=f"also write each face, out of {formats()}, with commas")
+    sweep.add_argument("--maps", type=Path, metavar="FOLDER", help="also write each step's displacement and normal map")
+    detail_options(sweep)
+    picture_options(sweep)
 
     sheet = command("expressions", _expressions, "a sheet of all 20 expressions")
-    _who(sheet)
+    who_options(sheet)
     sheet.add_argument("--intensity", type=float, default=1.0, help="0 to 1.5 (default: 1)")
     sheet.add_argument("--out", type=Path, default=Path("expressions.png"), help="picture (default: expressions.png)")
-    _picture(sheet)
+    detail_options(sheet)
+    picture_options(sheet)
 
     render = command("render", _render, "a picture of a mesh file or of a seed")
     render.add_argument("file", nargs="?", type=Path, help=".obj, .ply or .glb; without it, the face of --seed")
-    _who(render)
-    _expression(render, "neutral")
+    who_options(render)
+    expression_options(render, "neutral")
+    detail_options(render)
     render.add_argument("--out", type=Path, required=True, help=".png, .jpg or .webp; turntable: .webp, .gif or .png")
     render.add_argument(
         "--camera", choices=("front", "three-quarter", "turntable"), default="front", help="view (default: front)"
@@ -250,49 +270,20 @@ def build_parser() -> argparse.ArgumentParser:
     render.add_argument("--lights", default="studio", help="lighting (default: studio)")
     render.add_argument("--frames", type=int, default=24, help="views of a turntable (default: 24)")
     render.add_argument("--fps", type=float, default=12.0, help="of a turntable (default: 12)")
-    _picture(render, quality="high")
+    picture_options(render, quality="high")
 
     export = command("export", _export, "one face as a file; the suffix chooses the format")
-    _who(export)
-    _expression(export, "neutral")
-    export.add_argument("--out", type=Path, required=True, help=f"file; {_formats()}")
+    who_options(export)
+    expression_options(export, "neutral")
+    detail_options(export)
+    export.add_argument("--level", type=int, default=0, help="subdivide and displace a mesh, 1 to 4 times (default: 0)")
+    export.add_argument("--maps", action="store_true", help="also write displacement and normal map, as PNG")
+    export.add_argument("--out", type=Path, required=True, help=f"file; {formats()}")
 
     group = command("weights", _doctor, "published weights: list, fetch, import, verify, path, remove")
     add_weights_commands(group)  # each of these replaces the group's run
     command("doctor", _doctor, "versions, devices, optional packages and how to install them")
     return parser
-
-
-_EXPRESSION_HELP = f"a name, or a blend like smile=0.6,brow_raiser=0.4; names: {' '.join(EXPRESSIONS)}"
-
-
-def _global_options(parser: argparse.ArgumentParser, suppress: bool) -> None:
-    """Understood before and after the command; a child must not overwrite what the parent parsed."""
-    parser.add_argument(
-        "--model", default=argparse.SUPPRESS if suppress else "default", help="default, 3dfacecam, … (default: default)"
-    )
-    parser.add_argument(
-        "--device", default=argparse.SUPPRESS if suppress else "auto", help="auto, cpu, cuda, cuda:1 (default: auto)"
-    )
-
-
-def _who(parser: argparse.ArgumentParser, seed: int = 7) -> None:
-    parser.add_argument("--seed", type=int, default=seed, help=f"who it is (default: {seed})")
-    parser.add_argument("--truncation", type=float, default=1.0, help="0 mean face to 1 full variety (default: 1)")
-
-
-def _expression(parser: argparse.ArgumentParser, name: str) -> None:
-    parser.add_argument("--expression", default=name, help=f"{_EXPRESSION_HELP} (default: {name})")
-    parser.add_argument("--intensity", type=float, default=1.0, help="0 to 1.5 (default: 1)")
-
-
-def _picture(parser: argparse.ArgumentParser, quality: str = "standard") -> None:
-    parser.add_argument("--size", type=int, default=512, help="side in pixels (default: 512)")
-    parser.add_argument("--quality", choices=("standard", "high"), default=quality, help=f"(default: {quality})")
-
-
-def _formats() -> str:
-    return " ".join(suffix.lstrip(".") for suffix in SUFFIXES)
 
 
 if __name__ == "__main__":

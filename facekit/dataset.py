@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,6 +48,9 @@ def generate_set(
     intensity: float = 1.0,
     truncation: float = 1.0,
     formats: Sequence[str] = ("glb",),
+    detail: bool | str = True,
+    detail_strength: float = 1.0,
+    maps: bool = False,
 ) -> SetResult:
     """Make the faces of seeds ``seed`` … ``seed + count - 1`` and write each in all ``formats``.
 
@@ -60,19 +64,30 @@ def generate_set(
         A :class:`facekit.FacePipeline`.
     formats:
         Suffixes without the dot, of :data:`facekit.io.SUFFIXES`.
+    detail, detail_strength:
+        Of the pipeline's call: True, ``"static"``, ``"dynamic"`` or False, and a factor.
+    maps:
+        Whether to write each face's displacement and normal map too, see :func:`facekit.io.maps.save_maps`.
 
     Raises
     ------
     InputError
-        For unknown formats, or settings other than those the folder was begun with.
+        For unknown formats, maps without detail, or settings other than those the folder was begun with.
     """
     from facekit.latents import FaceLatents
+    from facekit.models.detail_layer import MODES
     from facekit.viz.progress import progress
 
     folder = Path(folder)
     formats = _known_formats(formats)
     if count < 1:
         raise InputError("a count of 1 or more", f"{count}", "pass for instance count=10")
+    if detail not in MODES:
+        raise InputError(f"detail out of {', '.join(map(repr, MODES))}", repr(detail), "choose one of these")
+    if maps and not detail:
+        raise InputError("detail with maps", "detail=False", "leave one of them out")
+    if not 0 <= detail_strength < math.inf:
+        raise InputError("a detail_strength of 0 or more", f"{detail_strength}", "1 is as learned")
     blend = expression if isinstance(expression, str) else dict(sorted(expression.items()))
     settings = {
         "model": getattr(pipe, "name", "default"),
@@ -80,6 +95,9 @@ def generate_set(
         "intensity": float(intensity),
         "truncation": float(truncation),
         "formats": formats,
+        "detail": detail,
+        "detail_strength": float(detail_strength),
+        "maps": bool(maps),
     }
     # Bad names and numbers are refused before anything is written.
     FaceLatents.sample(seed, 1, expression, intensity, truncation)
@@ -94,13 +112,13 @@ def generate_set(
     def faces() -> Any:
         for batch in batches:
             codes = [FaceLatents.sample(s, 1, expression, intensity, truncation) for s in batch]
-            made = pipe(latents=FaceLatents.cat(codes))
+            made = pipe(latents=FaceLatents.cat(codes), detail=detail, detail_strength=detail_strength)
             for s, face in zip(batch, made, strict=True):
                 yield s, dataclasses.replace(face, metadata={**face.metadata, "seed": s})
 
     try:
         for s, face in progress(faces(), total=count, desc="faces", initial=kept):
-            _append(manifest, {"seed": s, "files": _write(face, folder, f"face_{s:06d}", formats)})
+            _append(manifest, {"seed": s, "files": _write(face, folder, f"face_{s:06d}", formats, maps)})
             done += 1
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -161,15 +179,19 @@ def _append(path: Path, record: dict[str, Any]) -> None:
         raise FileError(f"to write {path}", str(error), "choose a folder that is writable and has room") from error
 
 
-def _write(face: FaceOutput, folder: Path, stem: str, formats: list[str]) -> dict[str, int]:
+def _write(face: FaceOutput, folder: Path, stem: str, formats: list[str], maps: bool) -> dict[str, int]:
     """Write one face in a folder of its own name's files; returns their sizes in bytes by name."""
     from facekit.io import save
+    from facekit.io.maps import save_maps
 
     try:
+        if maps and "obj" not in formats:  # an OBJ brings and names its own
+            save_maps(face, folder, stem)
         for format_ in formats:
             # An OBJ brings its texture as <stem>.png, so the rendered picture has another name.
             name = f"{stem}_render" if format_ in ("png", "jpg", "webp") else stem
-            save(face, folder / f"{name}.{format_}")
+            options = {"maps": True} if maps and format_ == "obj" else {}
+            save(face, folder / f"{name}.{format_}", **options)
     except BaseException:  # Ctrl-C too: an unfinished face would look like a finished one
         for path in folder.glob(f"{stem}[._]*"):
             path.unlink(missing_ok=True)

@@ -11,20 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from facekit.io import save
 from facekit.io.images import save_image, to_uint8
+from facekit.io.maps import save_maps
 from facekit.latents import FaceLatents
+from facekit.mesh import FaceOutput
 from facekit.pipeline import FacePipeline
 from facekit.render import Camera
 from facekit.sweeps import sweep_expressions, sweep_intensity
 from facekit.viz.animation import save_animation, turntable
 from facekit.viz.progress import progress
-from facekit.viz.sheets import expression_sheet, intensity_strip, render_faces
+from facekit.viz.sheets import contact_sheet, expression_sheet, intensity_strip, render_faces
 
 _EXPRESSION = "smile"
 _HERO_INTENSITY = 0.8
+_FURROWED = ("smile", "brow_raiser")
+_LEVEL = 1  # four triangles for each: what the furrows need
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,12 @@ class _Writer:
         self.folder, self.pool = folder, pool
         self.jobs: list[tuple[Path, str, Future[Any]]] = []
 
-    def add(self, name: str, what: str, job: Callable[[Path], Any]) -> None:
-        """Run ``job(path)`` in the background; it writes ``folder/name``."""
+    def add(self, name: str, what: str, job: Callable[[Path], Any], also: dict[str, str] | None = None) -> None:
+        """Run ``job(path)`` in the background; it writes ``folder/name``, and the files of ``also`` with it."""
         path = self.folder / name
-        self.jobs.append((path, what, self.pool.submit(job, path)))
+        future = self.pool.submit(job, path)
+        self.jobs.append((path, what, future))
+        self.jobs += [(self.folder / more, told, future) for more, told in (also or {}).items()]
 
     def finish(self) -> list[tuple[Path, str]]:
         """Wait for all; the first error is raised."""
@@ -74,8 +81,10 @@ def run_demo(
     model: str = "default",
     device: str | None = None,
     pipe: FacePipeline | None = None,
+    detail: bool | str = True,
+    detail_strength: float = 1.0,
 ) -> DemoResult:
-    """One person: smile sweep, 20 expressions, turntable, a large portrait, meshes, textures and a bundle.
+    """One person: smile sweep, 20 expressions, turntable, a large portrait, meshes, maps, textures and a bundle.
 
     Parameters
     ----------
@@ -85,23 +94,25 @@ def run_demo(
         As of :meth:`facekit.FacePipeline.from_pretrained`.
     pipe:
         A pipeline that is loaded already, instead of ``model``.
+    detail, detail_strength:
+        Of the pipeline's call; with ``detail=False`` the maps, the displaced mesh and their picture are left out.
     """
     start = time.perf_counter()
     folder = Path(folder)
     pipe = FacePipeline.from_pretrained(model, device) if pipe is None else pipe
-    latents = FaceLatents.sample(seed)
+    latents, options = FaceLatents.sample(seed), {"detail": detail, "detail_strength": detail_strength}
     # One worker: two would compete with torch for two cores, and hold two GLB files in memory at once.
     with ThreadPoolExecutor(1) as pool:
         out = _Writer(folder, pool)
-        stages = (_sweep, _expressions, _portrait)
-        for stage in progress(stages, desc="demo"):
-            stage(pipe, latents, seed, out)
+        stages = (_sweep, _expressions, _portrait, _detail)
+        for stage in progress(stages[: len(stages) if detail else -1], desc="demo"):
+            stage(pipe, latents, seed, out, options)
         files = out.finish()
     return DemoResult(files, time.perf_counter() - start)
 
 
-def _sweep(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer) -> None:
-    faces = sweep_intensity(pipe, latents, _EXPRESSION)
+def _sweep(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, options: dict[str, Any]) -> None:
+    faces = sweep_intensity(pipe, latents, _EXPRESSION, **options)
     pictures = render_faces(faces)
     # Drawn here and not in the background, so that no job holds on to the textures of 15 faces.
     strip = _pixels(intensity_strip(faces, pictures))
@@ -118,8 +129,8 @@ def _sweep(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer) ->
         )
 
 
-def _expressions(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer) -> None:
-    faces = sweep_expressions(pipe, latents)
+def _expressions(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, options: dict[str, Any]) -> None:
+    faces = sweep_expressions(pipe, latents, **options)
     pictures = render_faces(faces)
     sheet = _pixels(expression_sheet(faces, pictures))
     out.add("expressions.png", "the 20 expressions", lambda path: save_image(sheet, path))
@@ -127,8 +138,8 @@ def _expressions(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writ
     out.add("neutral_albedo.png", "texture of the neutral face", lambda path: save_image(neutral, path))
 
 
-def _portrait(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer) -> None:
-    face = pipe(latents=latents.with_expression(_EXPRESSION, _HERO_INTENSITY))
+def _portrait(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, options: dict[str, Any]) -> None:
+    face = pipe(latents=latents.with_expression(_EXPRESSION, _HERO_INTENSITY), **options)
     rig = face.rig()  # computed once for the GLB and the bundle
     face = dataclasses.replace(face, metadata={"seed": seed}, make_rig=lambda _: rig)
     name = _EXPRESSION
@@ -137,6 +148,15 @@ def _portrait(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer)
     out.add(f"{name}.glb", "mesh with 19 morph targets", lambda path: save(face, path))
     albedo = to_uint8(face.texture)
     out.add(f"{name}_albedo.png", "texture", lambda path: save_image(albedo, path))
+    if face.displacement is not None:
+        out.add(
+            f"{name}_displacement.png",
+            "displacement, 16 bits",
+            lambda path: save_maps(face, path.parent, name),
+            {f"{name}_displacement.json": "how to read it", f"{name}_normal.png": "normal map"},
+        )
+        displaced = f"mesh with the displacement as {4**_LEVEL * len(face.mesh.faces):,} triangles"
+        out.add(f"{name}_displaced.ply", displaced, lambda path: save(face, path, level=_LEVEL))
     out.add(f"{name}.zip", "all of one face in one file", lambda path: save(face, path))
 
     # The large portrait takes the most memory of all, and so does the bundle: one after the other they stay under 2 GB.
@@ -145,6 +165,31 @@ def _portrait(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer)
     out.add("portrait.png", "large portrait", lambda path: save_image(to_uint8(portrait), path))
     frames = turntable(face)
     out.add("turntable.webp", f"{len(frames)} views around", lambda path: save_animation(frames, path, fps=12))
+
+
+def _detail(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, options: dict[str, Any]) -> None:
+    """A row an expression: without detail, with what the person has at rest, with all."""
+    poses = FaceLatents.cat([latents.with_expression(name, 1.2) for name in _FURROWED])
+    faces = pipe(latents=poses, **options)
+    camera = Camera.three_quarter(azimuth=20.0, distance=620.0)
+    kinds = {"off": None, "static": _static(faces), "full": faces.displacement}
+    rows = [
+        render_faces(
+            dataclasses.replace(faces, mesh=dataclasses.replace(faces.mesh, displacement=kind)),
+            camera=camera,
+            quality="high",
+        )
+        for kind in kinds.values()
+    ]
+    pictures = torch.stack(rows, dim=1).flatten(0, 1)
+    labels = [f"{name.replace('_', ' ')}: {kind}" for name in _FURROWED for kind in kinds]
+    page = _pixels(contact_sheet(pictures, labels, columns=len(kinds), title="detail", cell_size=480))
+    out.add("detail.png", "detail off, static and full", lambda path: save_image(page, path))
+
+
+def _static(faces: FaceOutput) -> torch.Tensor | None:
+    """The displacement that does not move with the expression."""
+    return None if faces.detail is None else faces.detail.strength * faces.detail.static
 
 
 def _pixels(picture: Image.Image) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 import pytest
@@ -66,6 +67,13 @@ def morphs(mesh: FaceMesh) -> torch.Tensor:
     return torch.stack(deltas)
 
 
+def relief(size: int = 64) -> torch.Tensor:
+    """(1, 1, size, size) mm: a bump at the front of the ellipsoid and shallow waves around it."""
+    y, x = torch.meshgrid(*2 * ((torch.arange(size) + 0.5) / size,), indexing="ij")
+    bump = torch.exp(-((x - 0.5) ** 2 + (y - 0.5) ** 2) / 0.01)
+    return (1.2 * bump + 0.1 * torch.sin(30 * x) * torch.sin(25 * y))[None, None]
+
+
 class TinyPipe:
     """Stands in for FacePipeline: same calls, no weights."""
 
@@ -74,7 +82,16 @@ class TinyPipe:
     def __init__(self, mesh: FaceMesh) -> None:
         self.mesh, self.deltas, self.calls = mesh, morphs(mesh), 0
 
-    def __call__(self, seed=None, expression=None, intensity=1.0, truncation=1.0, latents=None) -> FaceOutput:
+    def __call__(
+        self,
+        seed=None,
+        expression=None,
+        intensity=1.0,
+        truncation=1.0,
+        latents=None,
+        detail=False,
+        detail_strength=1.0,
+    ) -> FaceOutput:
         self.calls += 1
         metadata = {} if seed is None else {"seed": seed}
         if latents is None:
@@ -84,11 +101,13 @@ class TinyPipe:
         base = self.mesh.verts * (1 + 0.02 * latents.identity[:, :1, None])
         verts = base + torch.einsum("bk,kvc->bvc", latents.expression[:, 1:], self.deltas)
         texture = self.mesh.texture.expand(len(latents), -1, -1, -1)
-        mesh = dataclasses.replace(self.mesh, verts=verts, texture=texture)
-        return FaceOutput(mesh=mesh, latents=latents, model=self.name, metadata=metadata, make_rig=self.rig)
+        bumps = detail_strength * relief().expand(len(latents), -1, -1, -1) if detail else None
+        mesh = dataclasses.replace(self.mesh, verts=verts, texture=texture, displacement=bumps)
+        rig = functools.partial(self.rig, detail=detail, detail_strength=detail_strength)
+        return FaceOutput(mesh=mesh, latents=latents, model=self.name, metadata=metadata, make_rig=rig)
 
-    def rig(self, latents: FaceLatents) -> FaceRig:
-        neutral = self(latents=latents.with_expression("neutral", 0.0)).mesh
+    def rig(self, latents: FaceLatents, **detail) -> FaceRig:
+        neutral = self(latents=latents.with_expression("neutral", 0.0), **detail).mesh
         weights = latents.expression[0, 1:].clone()
         return FaceRig(neutral=neutral, names=MORPH_TARGETS, deltas=self.deltas, weights=weights)
 
@@ -109,6 +128,12 @@ def tiny_pipe(tiny_mesh: FaceMesh) -> TinyPipe:
 def tiny_face(tiny_pipe: TinyPipe) -> FaceOutput:
     """One smiling ellipsoid (B = 1)."""
     return tiny_pipe(seed=7, expression="smile", intensity=0.8)
+
+
+@pytest.fixture
+def bumpy_face(tiny_pipe: TinyPipe) -> FaceOutput:
+    """The same with displacement, in a 64² map."""
+    return tiny_pipe(seed=7, expression="smile", intensity=0.8, detail=True)
 
 
 @pytest.fixture

@@ -82,6 +82,41 @@ def test_export(tiny, tmp_path, capsys, suffix):
     assert str(path) in capsys.readouterr().out
 
 
+def test_export_with_maps(tiny, tmp_path):
+    names = {"face_displacement.png", "face_displacement.json", "face_normal.png"}
+    for suffix, others in (("glb", set()), ("obj", {"face.mtl", "face.png"})):
+        out = tmp_path / suffix / f"face.{suffix}"
+        assert cli.main(["export", "--maps", "--out", str(out)]) == 0
+        assert {p.name for p in out.parent.iterdir()} == names | others | {out.name}
+
+
+@pytest.mark.parametrize("suffix", ["obj", "ply", "glb"])
+def test_export_of_displaced_meshes(tiny, tmp_path, suffix):
+    out = tmp_path / f"face.{suffix}"
+    assert cli.main(["export", "--level", "1", "--out", str(out)]) == 0
+    assert len(facekit.load(out).faces) == 4 * 432
+
+
+@pytest.mark.parametrize(("word", "detail"), [("full", True), ("static", "static"), ("off", False)])
+def test_detail_reaches_the_pipeline(tmp_path, monkeypatch, tiny_pipe, word, detail):
+    asked = []
+
+    def pipe(**options):
+        asked.append((options["detail"], options["detail_strength"]))
+        return tiny_pipe(**options)
+
+    monkeypatch.setattr(cli, "_pipeline", lambda args: pipe)
+    options = ["--detail", word, "--detail-strength", "0.5"]
+    small = ["--size", "32"]
+    assert cli.main(["export", "--out", str(tmp_path / "a.ply"), *options]) == 0
+    assert cli.main(["sweep", "--steps", "2", "--out", str(tmp_path), *small, *options]) == 0
+    assert cli.main(["expressions", "--out", str(tmp_path / "a.png"), *small, *options]) == 0
+    assert cli.main(["render", "--out", str(tmp_path / "b.png"), "--quality", "standard", *small, *options]) == 0
+    folder = str(tmp_path / "set")
+    assert cli.main(["generate", "--count", "1", "--format", "ply", "--out", folder, *options]) == 0
+    assert asked == [(detail, 0.5)] * 5
+
+
 def test_blends(tiny, tmp_path):
     path = tmp_path / "face.glb"
     assert cli.main(["export", "--expression", "smile=0.6,brow_raiser=0.4", "--out", str(path)]) == 0
@@ -95,6 +130,13 @@ def test_sweep(tiny, tmp_path):
     assert cli.main(argv) == 0
     names = {p.name for p in tmp_path.iterdir()}
     assert names == {"smile_sweep.png", "smile_sweep.webp", "smile_00.ply", "smile_01.ply", "smile_02.ply"}
+
+
+def test_sweep_with_maps(tiny, tmp_path):
+    argv = ["sweep", "--steps", "2", "--size", "32", "--maps", str(tmp_path / "maps"), "--out", str(tmp_path)]
+    assert cli.main(argv) == 0
+    names = {p.name for p in (tmp_path / "maps").iterdir()}
+    assert len(names) == 6 and {"smile_00_displacement.png", "smile_01_normal.png"} < names
 
 
 def test_expressions(tiny, tmp_path):
@@ -133,6 +175,9 @@ def test_bad_input_is_one_line(tiny, tmp_path, capsys):
     assert "none at" in fails(capsys, "render", str(tmp_path / "c.obj"), "--out", str(tmp_path / "a.png"))
     assert ".webp" in fails(capsys, "render", "--camera", "turntable", "--out", str(tmp_path / "a.jpg"))
     assert "export" in fails(capsys, "render", "--out", str(tmp_path / "a.obj"))
+    assert "--detail off" in fails(capsys, "export", "--maps", "--detail", "off", "--out", out)
+    assert "0 to 4" in fails(capsys, "export", "--level", "9", "--out", out)
+    assert ".ply" in fails(capsys, "export", "--level", "1", "--out", str(tmp_path / "a.zip"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b.glb"]
 
 

@@ -7,6 +7,8 @@ import pytest
 import facekit
 from facekit.dataset import MANIFEST, generate_set, read_manifest
 from facekit.errors import FileError, InputError
+from facekit.io.maps import load_displacement
+from tests.conftest import relief
 
 
 def test_makes_one_face_a_seed(tiny_pipe, tmp_path):
@@ -19,6 +21,20 @@ def test_makes_one_face_a_seed(tiny_pipe, tmp_path):
     assert listed == {p.name for p in tmp_path.iterdir()} - {MANIFEST}
     alone = tiny_pipe(seed=12, expression="smile", intensity=0.5)
     assert (facekit.load(tmp_path / "face_000012.obj").verts - alone.verts).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(("formats", "beside"), [(["ply"], {"ply"}), (["obj", "glb"], {"obj", "mtl", "png", "glb"})])
+def test_maps(tiny_pipe, tmp_path, formats, beside):
+    result = generate_set(tiny_pipe, tmp_path, 2, formats=formats, maps=True, detail_strength=0.5)
+    settings, records = read_manifest(result.manifest)
+    assert (settings["maps"], settings["detail"], settings["detail_strength"]) == (True, True, 0.5)
+    maps = {"displacement.png", "displacement.json", "normal.png"}
+    expected = {f"face_000001.{name}" for name in beside} | {f"face_000001_{name}" for name in maps}
+    assert set(records[1]["files"]) == expected
+    found = load_displacement(tmp_path / "face_000001_displacement.png")
+    assert float(found.abs().max()) == pytest.approx(0.5 * float(relief().abs().max()), rel=1e-4)
+    named = "norm face_000001_normal.png"
+    assert "obj" not in formats or named in (tmp_path / "face_000001.mtl").read_text()
 
 
 def test_goes_on_where_it_stopped(tiny_pipe, tmp_path):
@@ -38,14 +54,35 @@ def test_a_line_cut_off_by_a_crash_is_dropped(tiny_pipe, tmp_path):
     assert list(read_manifest(manifest)[1]) == [0, 1]
 
 
-@pytest.mark.parametrize("change", [{"expression": "grin"}, {"intensity": 0.3}, {"formats": ["obj"]}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"expression": "grin"},
+        {"intensity": 0.3},
+        {"formats": ["obj"]},
+        {"detail": False},
+        {"detail_strength": 2},
+        {"maps": True},
+    ],
+)
 def test_other_settings_are_refused(tiny_pipe, tmp_path, change):
     generate_set(tiny_pipe, tmp_path, 1, formats=["ply"])
     with pytest.raises(InputError, match="choose another folder"):
         generate_set(tiny_pipe, tmp_path, 1, **{"formats": ["ply"], **change})
 
 
-@pytest.mark.parametrize("change", [{"formats": ["fbx"]}, {"formats": []}, {"count": 0}, {"expression": "joy"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"formats": ["fbx"]},
+        {"formats": []},
+        {"count": 0},
+        {"expression": "joy"},
+        {"maps": True, "detail": False},
+        {"detail_strength": -1.0},
+        {"detail": "all"},
+    ],
+)
 def test_bad_arguments_write_nothing(tiny_pipe, tmp_path, change):
     with pytest.raises(InputError):
         generate_set(tiny_pipe, tmp_path / "new", **{"count": 1, "formats": ["ply"], **change})

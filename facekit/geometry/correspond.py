@@ -48,17 +48,26 @@ def carried(points: torch.Tensor, known: torch.Tensor, values: torch.Tensor) -> 
 
     The mean of the nearest three, weighted by the inverse square of their distance; trust ends where nothing is near.
     """
-    found, nearest = [], []
-    for some in points.split(_CHUNK):
-        distance = torch.cdist(some, known)
-        weights, picked = [], []
-        for _ in range(_NEIGHBOURS):  # several times as fast as topk for so few
+    # Sorted along x, a chunk of points need only look at what lies within reach of its slab.
+    order, known_order = points[:, 0].argsort(), known[:, 0].argsort()
+    points, known, values = points[order], known[known_order].contiguous(), values[known_order]
+    found = values.new_zeros(len(points), values.shape[1])
+    nearest = points.new_full((len(points),), float("inf"))
+    for start in range(0, len(points), _CHUNK):
+        some = points[start : start + _CHUNK]
+        span = torch.stack((some[0, 0] - _FAR, some[-1, 0] + _FAR))
+        lo, hi = torch.searchsorted(known[:, 0].contiguous(), span).tolist()
+        if hi - lo < _NEIGHBOURS:
+            continue
+        distance = torch.cdist(some, known[lo:hi])
+        total, weights = 0.0, 0.0
+        for k in range(_NEIGHBOURS):  # several times as fast as topk for so few
             least, index = distance.min(dim=1)
             distance.scatter_(1, index[:, None], float("inf"))
-            weights.append(1 / least.square().clamp_min(1e-6))
-            picked.append(values[index])
-            if len(weights) == 1:
-                nearest.append(least)
-        total = sum(w[:, None] * v for w, v in zip(weights, picked, strict=True))
-        found.append(total / sum(weights)[:, None])
-    return torch.cat(found), ((_FAR - torch.cat(nearest)) / (_FAR - _NEAR)).clamp(0, 1)
+            weight = (1 / least.square().clamp_min(1e-6))[:, None]
+            total, weights = total + weight * values[lo:hi][index], weights + weight
+            if k == 0:
+                nearest[start : start + len(some)] = least
+        found[start : start + len(some)] = total / weights
+    back = order.argsort()
+    return found[back], ((_FAR - nearest[back]) / (_FAR - _NEAR)).clamp(0, 1)

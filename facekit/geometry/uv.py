@@ -5,6 +5,7 @@ UVs have their origin bottom-left and texel edges at 0 and 1; image row 0 is the
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +31,12 @@ class MipTexture:
 
     image: torch.Tensor
     places: torch.Tensor
+
+    @property
+    def detail(self) -> float:
+        """The level of a UV length l is log2 l plus this, log2 of the texels along a unit of UV."""
+        width, height = self.places[0, 2:].tolist()
+        return 0.5 * math.log2(width * height)
 
     @classmethod
     def build(cls, texture: torch.Tensor, levels: int | None = None) -> MipTexture:
@@ -106,6 +113,22 @@ def halve(image: torch.Tensor) -> torch.Tensor:
     # Two strided sums: several times faster on a CPU than avg_pool2d and interpolate.
     rows = image[..., 0::2, :] + image[..., 1::2, :]
     return (rows[..., 0::2] + rows[..., 1::2]) * 0.25
+
+
+def slopes(heights: torch.Tensor) -> torch.Tensor:
+    """How steeply a map rises along u and v, (B, 2, H, W), per unit of UV; from (B, 1, H, W) heights in mm: mm.
+
+    Central differences of fourth order: those of second order flatten what is a few texels wide, which pores are.
+    Unlike normals, slopes may be averaged and halved like any texture. Differentiable.
+    """
+    height, width = heights.shape[2:]
+    steps = []
+    for axis, scale in ((3, width), (2, -height)):  # rows run down, v runs up
+        pad = (2, 2, 0, 0) if axis == 3 else (0, 0, 2, 2)
+        wide, count = F.pad(heights, pad, mode="replicate"), heights.shape[axis]
+        a, b, c, d = (wide.narrow(axis, k, count) for k in (0, 1, 3, 4))
+        steps.append((c - b).mul_(scale * 8 / 12).add_(a - d, alpha=scale / 12))
+    return torch.cat(steps, dim=1)
 
 
 def sample_texture(texture: torch.Tensor, uvs: torch.Tensor) -> torch.Tensor:

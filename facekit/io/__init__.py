@@ -46,7 +46,7 @@ SUFFIXES: dict[str, Format] = {
     ".obj": Format("mesh with MTL and PNG beside it, millimetres", "facekit.io.obj", readable=True),
     ".ply": Format("mesh with vertex colours, binary, millimetres", "facekit.io.ply", readable=True),
     ".glb": Format("textured mesh with 19 morph targets, metres", "facekit.io.glb", readable=True),
-    ".zip": Format("all formats, codes, metadata and a preview", "facekit.io.bundle"),
+    ".zip": Format("all formats, maps, codes, metadata and a preview", "facekit.io.bundle"),
     ".png": Format("rendered picture", "facekit.io.picture"),
     ".jpg": Format("rendered picture", "facekit.io.picture"),
     ".webp": Format("rendered picture", "facekit.io.picture"),

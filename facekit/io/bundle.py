@@ -16,6 +16,7 @@ from facekit.io.arrays import mesh_of
 from facekit.io.files import atomic_write
 from facekit.io.glb import encode_glb
 from facekit.io.images import encode_png, to_uint8
+from facekit.io.maps import encode_maps, mtl_lines
 from facekit.io.obj import encode_mtl, encode_obj, file_stem
 from facekit.io.ply import encode_ply
 from facekit.mesh import FaceMesh, FaceOutput
@@ -29,6 +30,7 @@ _LEVEL = 3  # level 6 takes three times as long for 5 % less
 def write(subject: FaceOutput | FaceMesh, path: Path, preview: bool = True, preview_size: int = 512) -> Path:
     """Write ``name.zip``: name.obj with name.mtl and name_albedo.png, name.ply, name.glb, codes, metadata, a preview.
 
+    A face with displacement brings name_displacement.png with its .json, and name_normal.png.
     The same face and options give the same bytes.
 
     Parameters
@@ -56,9 +58,10 @@ def _encode(face: FaceOutput, stem: str, preview_size: int | None) -> dict[str, 
     mesh = mesh_of(face)
     albedo = f"{stem}_albedo.png"
     jobs: dict[str, Callable[[], bytes]] = {}
+    named = "" if mesh.displacement is None else mtl_lines(mesh, stem)
     if mesh.texture is not None:
         jobs[albedo] = lambda: encode_png(to_uint8(mesh.texture))
-        jobs[f"{stem}.mtl"] = lambda: encode_mtl(albedo).encode()
+        jobs[f"{stem}.mtl"] = lambda: encode_mtl(albedo, named).encode()
     jobs[f"{stem}.obj"] = lambda: encode_obj(mesh, f"{stem}.mtl" if mesh.texture is not None else None)
     jobs[f"{stem}.ply"] = lambda: encode_ply(mesh)
     jobs[f"{stem}.glb"] = lambda: encode_glb(face)
@@ -68,7 +71,9 @@ def _encode(face: FaceOutput, stem: str, preview_size: int | None) -> dict[str, 
     # Encoders spend their time in zlib, numpy and torch, which release the interpreter lock.
     with ThreadPoolExecutor(2) as pool:
         futures = {name: pool.submit(job) for name, job in jobs.items()}
+        maps = None if mesh.displacement is None else pool.submit(encode_maps, mesh, stem)
         files = {name: future.result() for name, future in futures.items()}
+        files |= {} if maps is None else maps.result()
     files["metadata.json"] = _json(metadata(face, {name: len(data) for name, data in files.items()}))
     return files
 
@@ -96,10 +101,21 @@ def metadata(face: FaceOutput, files: dict[str, int] | None = None) -> dict[str,
         "axes": AXES,
         "uv_origin": {"obj": "bottom-left", "glb": "top-left"},
         "albedo": "sRGB, 8 bits",
+        "detail_strength": None if face.detail is None else face.detail.strength,
+        **_about_maps(face),
         "counts": {"vertices": face.verts.shape[1], "triangles": len(face.mesh.faces), "uvs": len(face.mesh.uvs)},
         "details": scalars,
         "latents": face.latents.to_dict(),
         "files": files or {},
+    }
+
+
+def _about_maps(face: FaceOutput) -> dict[str, str]:
+    if face.displacement is None:
+        return {}
+    return {
+        "displacement": "linear, 16 bits; its .json tells how to read it",
+        "normal_map": "linear, 8 bits; tangent space of MikkTSpace, OpenGL's +Y; in the GLB the neutral face's",
     }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from facekit.conventions import AXES, MM_PER_METRE
 from facekit.errors import InputError
@@ -38,12 +39,15 @@ def write(
     morph_targets: bool = True,
     texture_format: str = "png",
     double_sided: bool | None = None,
+    normal_map: bool = True,
+    level: int = 0,
 ) -> Path:
     """Write one mesh with one PBR material, smooth normals and the texture inside.
 
     A FaceOutput that knows its expressions is written as its neutral face with 19 named morph targets, set to the
     weights of the expression it wears: what opens is the face as it was, with sliders. A FaceMesh, or
-    ``morph_targets=False``, is written as it stands.
+    ``morph_targets=False``, is written as it stands. Its displacement comes as a normal map: with morph targets that of
+    the neutral face, since glTF cannot morph textures (:func:`facekit.io.maps.save_maps` writes those of a sweep).
 
     Parameters
     ----------
@@ -51,8 +55,13 @@ def write(
         ``"png"``, lossless, or ``"jpg"``, a fifth of the size.
     double_sided:
         Whether back faces are drawn; None draws them where the surface has open edges.
+    normal_map:
+        Whether to write the normal map of a face with displacement, in the same format as the texture.
+    level:
+        0 for the mesh as it is; above, it is subdivided so many times and displaced, see
+        :func:`facekit.geometry.displace.detailed_mesh`, and has neither normal map nor morph targets.
     """
-    data = encode_glb(subject, morph_targets, texture_format, double_sided)
+    data = encode_glb(subject, morph_targets, texture_format, double_sided, normal_map, level)
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
     return path
@@ -63,6 +72,8 @@ def encode_glb(
     morph_targets: bool = True,
     texture_format: str = "png",
     double_sided: bool | None = None,
+    normal_map: bool = True,
+    level: int = 0,
 ) -> bytes:
     """The bytes of the .glb file; see :func:`write`."""
     suffix = f".{texture_format.lower().lstrip('.')}"
@@ -70,12 +81,16 @@ def encode_glb(
         raise InputError("a texture_format out of png, jpg", repr(texture_format), "choose one of these")
     rig = None
     if morph_targets and isinstance(subject, FaceOutput) and subject.make_rig is not None:
+        if level:
+            raise InputError("level 0 with morph targets", f"level {level}", "pass morph_targets=False, or level=0")
         rig = subject.rig()
     mesh = mesh_of(subject if rig is None else rig.neutral)
+    mesh = mesh.detailed(level) if level else mesh
     split = split_at_seams(mesh)
 
     builder = _Builder()
-    primitive = _base(builder, mesh, split)
+    mapped = normal_map and mesh.displacement is not None
+    primitive = _base(builder, mesh, split, mapped)
     node_mesh: dict[str, Any] = {"name": "face", "primitives": [primitive]}
     if rig is not None:
         primitive["targets"] = _targets(builder, mesh, rig, split)
@@ -89,28 +104,31 @@ def encode_glb(
         "scenes": [{"name": "face", "nodes": [0]}],
         "nodes": [{"name": "face", "mesh": 0}],
         "meshes": [node_mesh],
-        "materials": [_material(builder, mesh, suffix, double_sided)],
+        "materials": [_material(builder, mesh, suffix, double_sided, mapped)],
         **builder.tables(),
     }
     return builder.pack(gltf)
 
 
-def _base(builder: _Builder, mesh: FaceMesh, split: SplitTopology) -> dict[str, Any]:
-    """The primitive without its morph targets."""
+def _base(builder: _Builder, mesh: FaceMesh, split: SplitTopology, mapped: bool) -> dict[str, Any]:
+    """The primitive without its morph targets; with tangents if it has a normal map."""
     positions = mesh.verts[0].numpy()[split.vertex] / np.float32(MM_PER_METRE)
     normals = mesh.normals()[0].numpy()[split.vertex]
     uvs = mesh.uvs.numpy()[split.uv] * np.float32([1, -1]) + np.float32([0, 1])
     index_type = np.uint16 if len(split.vertex) < 65535 else np.uint32  # 65535 itself is reserved for restarts
-    return {
-        "attributes": {
-            "POSITION": builder.accessor(positions, bounds=True, target=_ARRAY_BUFFER),
-            "NORMAL": builder.accessor(normals, target=_ARRAY_BUFFER),
-            "TEXCOORD_0": builder.accessor(uvs, target=_ARRAY_BUFFER),
-        },
-        "indices": builder.accessor(split.faces.astype(index_type).reshape(-1), target=_ELEMENT_BUFFER),
-        "material": 0,
-        "mode": 4,
+    attributes = {
+        "POSITION": builder.accessor(positions, bounds=True, target=_ARRAY_BUFFER),
+        "NORMAL": builder.accessor(normals, target=_ARRAY_BUFFER),
+        "TEXCOORD_0": builder.accessor(uvs, target=_ARRAY_BUFFER),
     }
+    if mapped:
+        from facekit.geometry.displace import tangents
+
+        # glTF's bitangent is w (normal x tangent), too, and green points up in its pictures as in ours.
+        along = tangents(mesh, torch.from_numpy(split.vertex), torch.from_numpy(split.uv))
+        attributes["TANGENT"] = builder.accessor(along[0].numpy(), target=_ARRAY_BUFFER)
+    indices = builder.accessor(split.faces.astype(index_type).reshape(-1), target=_ELEMENT_BUFFER)
+    return {"attributes": attributes, "indices": indices, "material": 0, "mode": 4}
 
 
 def _targets(builder: _Builder, mesh: FaceMesh, rig: FaceRig, split: SplitTopology) -> list[dict[str, int]]:
@@ -131,14 +149,17 @@ def _targets(builder: _Builder, mesh: FaceMesh, rig: FaceRig, split: SplitTopolo
     return targets
 
 
-def _material(builder: _Builder, mesh: FaceMesh, suffix: str, double_sided: bool) -> dict[str, Any]:
+def _material(builder: _Builder, mesh: FaceMesh, suffix: str, double_sided: bool, mapped: bool) -> dict[str, Any]:
     surface: dict[str, Any] = {"metallicFactor": 0, "roughnessFactor": 0.6}
+    material = {"name": "face", "pbrMetallicRoughness": surface, "doubleSided": double_sided}
     if mesh.texture is not None:
-        builder.texture(encode(to_uint8(mesh.texture), suffix), _MIME[suffix])
-        surface["baseColorTexture"] = {"index": 0}
+        surface["baseColorTexture"] = builder.texture("albedo", encode(to_uint8(mesh.texture), suffix), _MIME[suffix])
     else:
         surface["baseColorFactor"] = [0.8, 0.8, 0.8, 1]
-    return {"name": "face", "pbrMetallicRoughness": surface, "doubleSided": double_sided}
+    if mapped:
+        pixels = to_uint8(mesh.normal_map())
+        material["normalTexture"] = builder.texture("normal", encode(pixels, suffix), _MIME[suffix])
+    return material
 
 
 def _metadata(subject: FaceOutput | FaceMesh, split: SplitTopology) -> dict[str, Any]:
@@ -220,16 +241,18 @@ class _Builder:
         self.accessors.append(entry)
         return len(self.accessors) - 1
 
-    def texture(self, data: bytes, mime: str) -> None:
-        """The one picture."""
-        self.images.append({"name": "albedo", "bufferView": self.view(data), "mimeType": mime})
+    def texture(self, name: str, data: bytes, mime: str) -> dict[str, int]:
+        """A picture; returns what a material says of it."""
+        self.images.append({"name": name, "bufferView": self.view(data), "mimeType": mime})
+        return {"index": len(self.images) - 1}
 
     def tables(self) -> dict[str, Any]:
         """The top-level lists for what was collected."""
         tables: dict[str, Any] = {"accessors": self.accessors, "bufferViews": self.views}
         if self.images:
             sampler = {"magFilter": _LINEAR, "minFilter": _TRILINEAR, "wrapS": _CLAMP, "wrapT": _CLAMP}
-            tables |= {"images": self.images, "samplers": [sampler], "textures": [{"sampler": 0, "source": 0}]}
+            textures = [{"sampler": 0, "source": k} for k in range(len(self.images))]
+            tables |= {"images": self.images, "samplers": [sampler], "textures": textures}
         return tables
 
     def pack(self, gltf: dict[str, Any]) -> bytes:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from facekit.errors import FileError
+from facekit.errors import FileError, InputError
 from facekit.io.arrays import mesh_of
 from facekit.io.files import atomic_write
 from facekit.io.images import encode_png, load_image, to_float, to_uint8
+from facekit.io.maps import mtl_lines, save_maps
 from facekit.mesh import FaceMesh
 
 if TYPE_CHECKING:
@@ -27,23 +28,41 @@ _UV_DECIMALS = 6  # a 500th of a texel at 2048
 # UVs and triangles are the same text for every face of one topology, and two thirds of the file.
 _CACHE: OrderedDict[bytes, bytes] = OrderedDict()
 _CACHE_ENTRIES = 4
+_CACHE_TRIANGLES = 200_000  # a finer topology's text is large, and seldom wanted twice
 _CACHE_LOCK = threading.Lock()
 
 
-def write(subject: FaceOutput | FaceMesh, path: Path) -> Path:
-    """Write ``name.obj`` with ``name.mtl`` and ``name.png`` beside it (without a texture the .obj alone).
+def write(subject: FaceOutput | FaceMesh, path: Path, level: int = 0, maps: bool = False) -> Path:
+    """Write ``name.obj`` with ``name.mtl`` and ``name.png`` beside it (without texture and maps the .obj alone).
 
     Positions are in millimetres with four decimals, UVs with six; lines ``v`` stand in the order of ``verts``.
     The .obj is written last: where it is, the others are.
+
+    Parameters
+    ----------
+    level:
+        0 for the mesh as it is; above, it is subdivided so many times and displaced, see
+        :func:`facekit.geometry.displace.detailed_mesh`.
+    maps:
+        Whether to write the maps of :func:`facekit.io.maps.save_maps` beside it, too, and to name them in the MTL:
+        readers that know ``norm`` and ``disp`` use them, others pass them over.
     """
     mesh = mesh_of(subject)
     stem = file_stem(path)
-    material = mesh.texture is not None
-    if material:
+    if level and maps:
+        raise InputError("level or maps", "both, which would displace it twice", "leave one out")
+    mesh = mesh.detailed(level) if level else mesh
+    named = ""
+    if maps:
+        save_maps(mesh, path.parent, stem)
+        named = mtl_lines(mesh, stem)
+    material = mesh.texture is not None or maps
+    if mesh.texture is not None:
         with atomic_write(path.with_name(f"{stem}.png")) as temporary:
             temporary.write_bytes(encode_png(to_uint8(mesh.texture)))
+    if material:
         with atomic_write(path.with_name(f"{stem}.mtl")) as temporary:
-            temporary.write_text(encode_mtl(f"{stem}.png"), encoding="utf-8")
+            temporary.write_text(encode_mtl(f"{stem}.png" if mesh.texture is not None else None, named), "utf-8")
     with atomic_write(path) as temporary:
         temporary.write_bytes(encode_obj(mesh, f"{stem}.mtl" if material else None))
     return path
@@ -54,9 +73,10 @@ def file_stem(path: Path) -> str:
     return "_".join(path.stem.split()) or "face"
 
 
-def encode_mtl(texture_name: str) -> str:
-    """The material: the texture as it is (Kd 1), no highlights (Ks 0), plain diffuse light (illum 1)."""
-    return f"# facekit\nnewmtl face\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nd 1\nillum 1\nmap_Kd {texture_name}\n"
+def encode_mtl(texture_name: str | None, maps: str = "") -> str:
+    """The material: the texture as it is (Kd 1), no highlights (Ks 0), plain diffuse light (illum 1), more lines."""
+    texture = "" if texture_name is None else f"map_Kd {texture_name}\n"
+    return f"# facekit\nnewmtl face\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nd 1\nillum 1\n{texture}{maps}"
 
 
 def encode_obj(mesh: FaceMesh, mtl_name: str | None) -> bytes:
@@ -86,6 +106,8 @@ def _topology_text(mesh: FaceMesh, mtl_name: str | None) -> bytes:
     corners = np.stack([faces, faces_uvs], axis=-1).reshape(-1, 6) + 1
     use = b"usemtl face\n" if mtl_name else b""
     text = decimal_lines(b"vt", uvs, _UV_DECIMALS) + use + b"s 1\n" + decimal_lines(b"f", corners, 0, b" / / /")
+    if len(faces) > _CACHE_TRIANGLES:
+        return text
     with _CACHE_LOCK:
         _CACHE[key] = text
         while len(_CACHE) > _CACHE_ENTRIES:

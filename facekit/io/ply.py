@@ -20,9 +20,17 @@ _FORMAT_LINE = b"format binary_little_endian 1.0\n"
 _COMMENT = b"comment facekit; units: millimetres; axes: +X subject's left, +Y up, +Z out of the face\n"
 
 
-def write(subject: FaceOutput | FaceMesh, path: Path) -> Path:
-    """Write positions (mm), triangles and, if there is a texture, its sRGB colour at each vertex."""
-    data = encode_ply(mesh_of(subject))
+def write(subject: FaceOutput | FaceMesh, path: Path, level: int = 0) -> Path:
+    """Write positions (mm), triangles and, if there is a texture, its sRGB colour at each vertex.
+
+    Parameters
+    ----------
+    level:
+        0 for the mesh as it is; above, it is subdivided so many times and displaced, see
+        :func:`facekit.geometry.displace.detailed_mesh`.
+    """
+    mesh = mesh_of(subject)
+    data = encode_ply(mesh.detailed(level) if level else mesh)
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
     return path

@@ -11,6 +11,7 @@ import torch
 import facekit
 from facekit import weights
 from facekit.errors import InputError
+from facekit.io.maps import load_displacement
 from facekit.latents import FaceLatents
 
 
@@ -43,9 +44,23 @@ def test_contents(tiny_face, tmp_path):
         assert torch.equal(mesh.faces, tiny_face.mesh.faces)
 
 
-def test_same_bytes(tiny_face, tmp_path):
-    first = facekit.save(tiny_face, tmp_path / "a" / "face.zip", preview=False).read_bytes()
-    assert facekit.save(tiny_face, tmp_path / "b" / "face.zip", preview=False).read_bytes() == first
+def test_detail_brings_its_maps(bumpy_face, tmp_path):
+    path = facekit.save(bumpy_face, tmp_path / "my smile.zip", preview=False)
+    with zipfile.ZipFile(path) as archive:
+        about = json.loads(archive.read("metadata.json"))
+        archive.extractall(tmp_path / "out")
+    maps = {f"my_smile_{name}" for name in ("displacement.png", "displacement.json", "normal.png")}
+    assert maps < set(about["files"])
+    assert "MikkTSpace" in about["normal_map"] and "16 bits" in about["displacement"]
+    back = load_displacement(tmp_path / "out" / "my_smile_displacement.png")
+    assert (back - bumpy_face.displacement).abs().max() < 3e-5
+    assert "norm my_smile_normal.png" in (tmp_path / "out" / "my_smile.mtl").read_text()
+    assert facekit.load(tmp_path / "out" / "my_smile.obj").texture is not None
+
+
+def test_same_bytes(bumpy_face, tmp_path):
+    first = facekit.save(bumpy_face, tmp_path / "a" / "face.zip", preview=False).read_bytes()
+    assert facekit.save(bumpy_face, tmp_path / "b" / "face.zip", preview=False).read_bytes() == first
 
 
 def test_preview(tiny_face, tmp_path):

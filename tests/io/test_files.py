@@ -7,6 +7,7 @@ import errno
 import importlib
 
 import pytest
+import torch
 
 import facekit
 from facekit.errors import FileError, InputError
@@ -94,3 +95,28 @@ def test_pictures_are_rendered(tiny_face, tmp_path, suffix):
 
     path = tiny_face.save(tmp_path / f"face.{suffix}", image_size=48, quality="standard")
     assert load_image(path).shape == (48, 48, 3)
+
+
+@pytest.mark.parametrize("suffix", ["obj", "ply"])
+def test_displaced_meshes(bumpy_face, tmp_path, suffix):
+    path = bumpy_face.save(tmp_path / f"face.{suffix}", level=2)
+    fine, back = bumpy_face.detailed_mesh(2), facekit.load(path)
+    assert torch.equal(back.faces, fine.faces)
+    assert (back.verts - fine.verts).abs().max() < 1e-4
+    assert torch.equal(facekit.load(bumpy_face.save(path)).faces, bumpy_face.mesh.faces)
+
+
+@pytest.mark.parametrize("suffix", ["obj", "ply", "glb"])
+def test_levels_that_there_are_not(bumpy_face, tiny_mesh, tmp_path, suffix):
+    path = tmp_path / f"face.{suffix}"
+    with pytest.raises(InputError, match="a level from 0 to 4"):
+        facekit.save(bumpy_face.mesh, path, level=7)
+    with pytest.raises(InputError, match="displacement"):
+        facekit.save(tiny_mesh, path, level=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_maps_and_triangles_would_displace_twice(bumpy_face, tmp_path):
+    with pytest.raises(InputError, match="level or maps"):
+        bumpy_face.save(tmp_path / "face.obj", level=1, maps=True)
+    assert not list(tmp_path.iterdir())

@@ -12,7 +12,8 @@ import torch
 import facekit
 from facekit.conventions import MORPH_TARGETS
 from facekit.errors import FileError, InputError
-from facekit.io.glb_read import read_rig
+from facekit.io.glb_read import _chunks, _Reader, read_rig
+from facekit.io.images import decode, to_uint8
 
 
 def document(path) -> dict:
@@ -83,8 +84,6 @@ def test_accessors_follow_the_rules(tiny_face, tmp_path):
 
 
 def test_normals_are_unit(tiny_face, tmp_path):
-    from facekit.io.glb_read import _chunks, _Reader
-
     gltf, binary = _chunks(facekit.save(tiny_face, tmp_path / "face.glb").read_bytes())
     normals = _Reader(gltf, binary).accessor(gltf["meshes"][0]["primitives"][0]["attributes"]["NORMAL"])
     assert np.abs(np.linalg.norm(normals, axis=1) - 1).max() < 1e-5
@@ -130,3 +129,73 @@ def test_views_beyond_the_end_are_refused(tiny_mesh, tmp_path):
     path.write_bytes(back)
     with pytest.raises(FileError):
         facekit.load(path)
+
+
+# -- detail -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_neutral_faces_normal_map_is_inside(bumpy_face, tmp_path):
+    path = facekit.save(bumpy_face, tmp_path / "face.glb")
+    gltf = document(path)
+    assert [image["name"] for image in gltf["images"]] == ["albedo", "normal"]
+    (material,) = gltf["materials"]
+    assert material["pbrMetallicRoughness"]["baseColorTexture"] == {"index": 0}
+    assert material["normalTexture"] == {"index": 1}
+    neutral = bumpy_face.rig().neutral
+    assert torch.equal(picture(path, 1), torch.from_numpy(to_uint8(neutral.normal_map())))
+    back = facekit.load(path)
+    assert torch.equal(back.texture, neutral.texture) and back.displacement is None
+
+
+def test_no_normal_map_where_none_is_wanted_or_known(bumpy_face, tiny_face, tmp_path):
+    for face, options in ((tiny_face, {}), (bumpy_face, {"normal_map": False})):
+        gltf = document(face.save(tmp_path / "face.glb", **options))
+        assert len(gltf["images"]) == 1 and "normalTexture" not in gltf["materials"][0]
+        assert "TANGENT" not in gltf["meshes"][0]["primitives"][0]["attributes"]
+
+
+def test_another_program_finds_the_normal_map(bumpy_face, tmp_path):
+    trimesh = pytest.importorskip("trimesh")
+    other = trimesh.load(facekit.save(bumpy_face, tmp_path / "face.glb"), process=False, force="mesh")
+    pixels = np.asarray(other.visual.material.normalTexture)
+    assert (pixels == to_uint8(bumpy_face.rig().neutral.normal_map())).all()
+
+
+def test_a_bump_faces_away_from_its_centre_as_gltf_reads_it(bumpy_face, tmp_path):
+    """From the file alone, by the rules of the glTF specification: bitangent w (normal x tangent), green along it."""
+    path = facekit.save(bumpy_face, tmp_path / "face.glb", morph_targets=False)
+    reader = _Reader(*_chunks(path.read_bytes()))
+    attributes = reader.gltf["meshes"][0]["primitives"][0]["attributes"]
+    position, normal, uv, tangent = (
+        reader.accessor(attributes[name]) for name in ("POSITION", "NORMAL", "TEXCOORD_0", "TANGENT")
+    )
+    assert np.abs(np.linalg.norm(tangent[:, :3], axis=1) - 1).max() < 1e-5
+    assert np.abs((tangent[:, :3] * normal).sum(1)).max() < 1e-5
+    assert set(tangent[:, 3]) == {1.0}
+    pixels = picture(path, 1).numpy()
+    row, column = (np.clip((uv[:, k] * 64).astype(int), 0, 63) for k in (1, 0))  # V counts from the first row here
+    x, y, z = (pixels[row, column] / 127.5 - 1).T[..., None]
+    found = x * tangent[:, :3] + y * tangent[:, 3:] * np.cross(normal, tangent[:, :3]) + z * normal
+    around = np.linalg.norm(uv - 0.5, axis=1)
+    ring = (around > 0.03) & (around < 0.16)
+    outward = (position - position[around.argmin()])[ring]
+    lean = ((found - normal)[ring, :2] * outward[:, :2]).sum(1)
+    assert ring.sum() >= 12 and (lean > 0).all()
+
+
+def test_a_displaced_mesh(bumpy_face, tmp_path):
+    path = bumpy_face.save(tmp_path / "face.glb", level=2, morph_targets=False)
+    gltf = document(path)
+    assert "targets" not in gltf["meshes"][0]["primitives"][0] and len(gltf["images"]) == 1
+    fine = bumpy_face.detailed_mesh(2)
+    back = facekit.load(path)
+    assert torch.equal(back.faces, fine.faces) and (back.verts - fine.verts).abs().max() < 1e-3
+    assert len(facekit.load(facekit.save(bumpy_face.mesh, path, level=1)).faces) == 4 * len(bumpy_face.mesh.faces)
+    with pytest.raises(InputError, match="level 0 with morph targets, got level 2; pass morph_targets=False"):
+        bumpy_face.save(path, level=2)
+
+
+def picture(path, index: int) -> torch.Tensor:
+    gltf, binary = _chunks(path.read_bytes())
+    view = gltf["bufferViews"][gltf["images"][index]["bufferView"]]
+    return torch.from_numpy(decode(binary[view["byteOffset"] : view["byteOffset"] + view["byteLength"]]))
