@@ -7,6 +7,7 @@ import importlib.util
 import os
 import platform
 import sys
+import sysconfig
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -32,10 +33,13 @@ OPTIONAL: tuple[tuple[str, str, str], ...] = (
     ("pytorch3d", "pytorch3d", "the PyTorch3D rasterizer"),
 )
 
+#: The version of PyTorch3D that its builders' wheels have, and that the renderer was compared with.
+_PYTORCH3D = "0.7.9"
+
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report; ``ok`` is None where nothing can be wrong."""
+    """One line of the report and what to do, a line each; ``ok`` is None where nothing can be wrong."""
 
     name: str
     value: str
@@ -63,8 +67,7 @@ class Report:
                 missing = "missing" if section == "Optional" else "BROKEN "
                 mark = {True: "ok     ", False: missing, None: "       "}[check.ok]
                 lines.append(f"  {mark}  {check.name:<{width}}  {check.value}".rstrip())
-                if check.remedy:
-                    lines.append(f"  {'':7}  {'':<{width}}  {check.remedy}")
+                lines += [f"  {'':7}  {'':<{width}}  {line}" for line in check.remedy.splitlines()]
         return "\n".join(lines)
 
 
@@ -136,24 +139,67 @@ def _cache() -> Check:
 
 def _optional(package: str, module: str, purpose: str) -> Check:
     # Looked for, not imported: some of these take seconds.
-    if importlib.util.find_spec(module) is not None:
-        return Check(package, f"{_version(package, module)}, for {purpose}", True)
-    return Check(package, f"for {purpose}", False, install_line(package))
+    if importlib.util.find_spec(module) is None:
+        return Check(package, f"for {purpose}", False, _remedy(package))
+    if package == "pytorch3d":
+        # A build for another torch or CUDA is found, but its compiled half does not load.
+        try:
+            importlib.import_module("torch")
+            importlib.import_module("pytorch3d._C")
+        except BROKEN as error:
+            reason = (str(error).splitlines() or [""])[0]
+            return Check(package, f"{_version(package)} does not load: {reason}", False, _remedy(package))
+        return Check(package, f"{_version(package)} loads and works, for {purpose}", True)
+    return Check(package, f"{_version(package, module)}, for {purpose}", True)
+
+
+def _remedy(package: str) -> str:
+    if package != "pytorch3d":
+        return install_line(package)
+    lines = [f"from source, about 20 minutes: {source_line()}"]
+    if wheel() is not None:
+        lines.insert(0, f"{install_line(package)}  ({wheel()}, if there is one)")
+    return "\n".join(lines)
 
 
 def install_line(package: str) -> str:
     """The command that installs an optional package into this very environment."""
-    pip = f"{os.path.basename(sys.executable) or 'python'} -m pip install"
     if package != "pytorch3d":
-        return f"{pip} {package}"
+        return f"{_pip()} {package}"
     # The package index has no wheels; these third-party ones are named after the torch they were built for.
+    if wheel() is None:
+        return source_line()
+    index = "https://miropsota.github.io/torch_packages_builder/pytorch3d/"
+    return f"{_pip()} pytorch3d=={_PYTORCH3D}+{_torch_build()} --find-links {index}"
+
+
+def source_line() -> str:
+    """The command that builds PyTorch3D against the torch that is installed."""
+    return f"{_pip()} --no-build-isolation git+https://github.com/facebookresearch/pytorch3d.git@stable"
+
+
+def wheel() -> str | None:
+    """File name of the PyTorch3D wheel for this Python, torch, CUDA and system; None where there can be none."""
+    system, build = sysconfig.get_platform().replace("-", "_").replace(".", "_"), _torch_build()
+    if build is None or system not in ("linux_x86_64", "win_amd64"):
+        return None
+    tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    return f"pytorch3d-{_PYTORCH3D}+{build}-{tag}-{tag}-{system}.whl"
+
+
+def _pip() -> str:
+    return f"{os.path.basename(sys.executable) or 'python'} -m pip install"
+
+
+def _torch_build() -> str | None:
+    """For instance "pt2.11.0cu128"; None without torch."""
     try:
-        version = metadata.version("torch").split("+")
-    except metadata.PackageNotFoundError:
-        return f"{pip} torch, then ask again"
-    build = version[1] if len(version) > 1 else "cpu"
-    index = "https://miropsota.github.io/torch_packages_builder"
-    return f"{pip} pytorch3d==0.7.9+pt{version[0]}{build} --extra-index-url {index}"
+        import torch
+    except BROKEN:
+        return None
+    # The version names the build only where the package index is not the default one.
+    cuda = torch.version.cuda
+    return f"pt{torch.__version__.split('+')[0]}{'cpu' if cuda is None else 'cu' + cuda.replace('.', '')}"
 
 
 def _version(package: str, module: str | None = None) -> str:

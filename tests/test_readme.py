@@ -42,7 +42,7 @@ def test_commands_are_understood(line):
 
 def test_every_command_is_shown():
     commands = {line.split()[1] for line in LINES}
-    assert commands == {"demo", "generate", "sweep", "expressions", "render", "export", "doctor", "weights"}
+    assert commands == {"demo", "generate", "sweep", "expressions", "render", "export", "doctor", "weights", "compare"}
 
 
 @pytest.mark.parametrize("page", PAGES)

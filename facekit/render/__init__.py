@@ -7,5 +7,6 @@ from facekit.render.lights import PRESETS, Light, Lights
 from facekit.render.output import RenderOutput
 from facekit.render.rasterize import rasterize
 from facekit.render.render import render
+from facekit.render.silhouette import silhouette
 
-__all__ = ["PRESETS", "Camera", "Light", "Lights", "RenderOutput", "rasterize", "render"]
+__all__ = ["PRESETS", "Camera", "Light", "Lights", "RenderOutput", "rasterize", "render", "silhouette"]

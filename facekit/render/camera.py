@@ -6,10 +6,15 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from facekit.errors import InputError
+
+if TYPE_CHECKING:
+    from pytorch3d.renderer import PerspectiveCameras
+    from pytorch3d.renderer.cameras import CamerasBase
 
 #: The head template's middle between crown and collar, mm: what the default cameras look at.
 HEAD_CENTRE = (0.0, 8.0, 10.0)
@@ -141,6 +146,19 @@ class Camera:
         centre = (low + high) / 2
         radius = float((points - centre).norm(dim=1).max().clamp_min(1e-3)) * margin
         return cls.orbit(azimuth, elevation, radius / math.sin(math.radians(fov / 2)), centre, fov)
+
+    @classmethod
+    def from_pytorch3d(cls, cameras: CamerasBase, image_size: int | tuple[int, int], near: float = 1.0) -> Camera:
+        """The cameras that see the same as PyTorch3D's; see :func:`facekit.render.bridge.camera_from`."""
+        from facekit.render.bridge import camera_from
+
+        return cls(**camera_from(cameras, *size_of(image_size)), near=near)
+
+    def to_pytorch3d(self, image_size: int | tuple[int, int]) -> PerspectiveCameras:
+        """PyTorch3D's cameras that see the same; see :func:`facekit.render.bridge.camera_to`."""
+        from facekit.render.bridge import camera_to
+
+        return camera_to(self, *size_of(image_size))
 
     # -- using ------------------------------------------------------------------------------------------------------
 

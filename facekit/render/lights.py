@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from facekit.errors import InputError
+from facekit.render.harmonics import returned
 
 Colour = tuple[float, float, float]
 
@@ -55,6 +57,10 @@ class Lights:
         What :func:`facekit.render.render` puts behind unless told: "studio" or an sRGB triple.
     unlit:
         Show the albedo as it is.
+    sh:
+        Light from everywhere besides: 9 x 3 second-order spherical harmonics of the radiance, linear RGB, in ``frame``;
+        order and scale as in :mod:`facekit.render.harmonics`, whose ``project`` makes them of an environment map.
+        Numbers, or a (9, 3) float32 tensor that is to be fitted: pictures have gradients to it.
     """
 
     lights: tuple[Light, ...] = ()
@@ -63,7 +69,17 @@ class Lights:
     frame: str = "camera"
     background: str | Colour = "studio"
     unlit: bool = False
+    sh: torch.Tensor | Sequence[Colour] | None = field(default=None, compare=False)
     name: str = field(default="custom", compare=False)
+
+    def __post_init__(self) -> None:
+        if self.sh is not None:
+            sh = torch.as_tensor(self.sh, dtype=torch.float32)
+            if sh.shape != (9, 3) or not bool(torch.isfinite(sh).all()):
+                raise InputError(
+                    "9 x 3 finite spherical harmonics", f"{tuple(sh.shape)}", "see facekit.render.harmonics"
+                )
+            object.__setattr__(self, "sh", sh)
 
     @classmethod
     def preset(cls, name: str) -> Lights:
@@ -71,6 +87,22 @@ class Lights:
         if name not in PRESETS:
             raise InputError(f"lights out of {', '.join(PRESETS)}", repr(name), "choose one, or pass a Lights")
         return PRESETS[name]
+
+    def surrounding(self, normal: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor | None:
+        """What a white surface returns of the light from everywhere: normals (3, P) to (3, P); None without ``sh``.
+
+        Parameters
+        ----------
+        normal:
+            Camera space.
+        rotation:
+            (1, 3, 3), or (P, 3, 3) where cameras differ from place to place.
+        """
+        if self.sh is None:
+            return None
+        if self.frame == "world":
+            normal = torch.einsum("nij,ip->jp" if len(rotation) == 1 else "pij,ip->jp", rotation, normal)
+        return returned(self.sh.to(normal), normal)
 
     def directions(self, rotation: torch.Tensor) -> torch.Tensor:
         """Unit vectors toward the lights in camera space, (N, L, 3), for cameras with ``rotation`` (N, 3, 3)."""

@@ -31,7 +31,8 @@ class RenderOutput:
     depth:
         (B, 1, H, W) float32, mm along the view axis at the pixel's centre; inf where nothing is.
     normals:
-        (B, 3, H, W) float32, camera space (+X right, +Y up, +Z to the viewer), unit; zero where nothing is.
+        (B, 3, H, W) float32, camera space (+X right, +Y up, +Z to the viewer), unit, as they were shaded, with the
+        displacement's slopes; zero where nothing is.
     face_ids:
         (B, H, W) int64, the face at the pixel's centre; -1 where nothing is.
     transparent:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from facekit.geometry.coverage import prepare
+from facekit.render.backends import choose, visibility
 from facekit.render.camera import Camera, size_of
 
 
@@ -14,6 +14,7 @@ def rasterize(
     camera: Camera,
     image_size: int | tuple[int, int] = 512,
     *,
+    backend: str = "torch",
     cull: bool = False,
     budget: int | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -31,6 +32,8 @@ def rasterize(
         N cameras; one of B and N may be 1.
     image_size:
         Pixels, or (height, width).
+    backend:
+        "torch", "pytorch3d" or "auto", see :func:`facekit.render.backends.choose`.
     cull:
         Leave out faces seen from behind: faster, but open meshes get holes.
     budget:
@@ -43,7 +46,9 @@ def rasterize(
     """
     height, width = size_of(image_size)
     points = pixel_points(verts, camera, height, width)
-    ids, depth = prepare(points, faces, height, width, near=camera.near, cull=cull).nearest(budget=budget)
+    backend = choose(backend, height, width, points.device)
+    seen = visibility(points, faces, height, width, near=camera.near, cull=cull, backend=backend)
+    ids, depth = seen.nearest(budget=budget)
     return ids.view(-1, height, width), depth.view(-1, height, width)
 
 

@@ -7,22 +7,23 @@ from dataclasses import dataclass
 import torch
 
 from facekit.errors import InputError
-from facekit.geometry.coverage import Triangles, prepare
 from facekit.geometry.lists import places
 from facekit.geometry.normals import vertex_normals
 from facekit.geometry.uv import MipTexture, halve
 from facekit.mesh import FaceMesh
+from facekit.render.backends import Visibility, choose, visibility
 from facekit.render.camera import Camera, size_of
 from facekit.render.lights import Lights
+from facekit.render.memory import frame_bytes, frames_at_once, free_memory
 from facekit.render.output import Background, RenderOutput, background_of, resolve
 from facekit.render.rasterize import pixel_points
+from facekit.render.relief import relief_of
 from facekit.render.shading import material_table, shade
 from facekit.render.shadows import key_shadow
-from facekit.render.surface import Facets, depth_and_normal, surface
+from facekit.render.surface import Facets, surface
 
-#: Frames are rendered together as long as their pixels' lists stay under this, bytes (about 700 a pixel and sample).
-_BUDGET_CPU, _BUDGET_CUDA = 192 << 20, 4 << 30
-_BYTES_A_PIXEL = 700
+#: Bytes a pixel of the result.
+_BYTES_A_PIXEL = 40
 #: Samples are shaded in pieces: on a CPU so few that their lists stay in its caches.
 _PIECE_CPU, _PIECE_CUDA = 1 << 16, 1 << 22
 #: Where the four samples of a pixel lie with the shear of 1/8, see :meth:`Triangles.nearest`; and its centre.
@@ -36,15 +37,18 @@ def render(
     lights: str | Lights = "studio",
     quality: str = "standard",
     background: Background = None,
+    backend: str = "auto",
 ) -> RenderOutput:
     """Pictures of meshes.
 
-    Differentiable with respect to ``mesh.verts`` and ``mesh.texture`` inside the silhouette (visibility itself is not).
+    Differentiable with respect to the mesh's vertices, texture and displacement, to the camera and to ``lights.sh``,
+    inside of the silhouette: visibility itself is not, see :func:`facekit.render.silhouette`.
 
     Parameters
     ----------
     mesh:
-        B meshes. Without a texture they are clay, without parts all skin, without ao unoccluded.
+        B meshes. Without a texture they are clay, without parts all skin, without ao unoccluded. A displacement bends
+        the normals that are shaded, texel by texel; silhouettes and shadows stay those of the triangles.
     camera:
         N cameras, B and N equal or one of them 1; by default :meth:`Camera.front`.
     image_size:
@@ -56,6 +60,9 @@ def render(
         of the key light.
     background:
         "studio", "transparent", an sRGB triple in [0, 1], or None for what the lights come with.
+    backend:
+        Who finds what is seen: "torch", "pytorch3d" (its CPU code is very slow) or "auto", which is torch. The picture
+        is the same.
     """
     camera = Camera.front() if camera is None else camera
     lights = Lights.preset(lights) if isinstance(lights, str) else lights
@@ -67,22 +74,42 @@ def render(
         raise InputError("as many cameras as meshes, or one", f"{len(camera)} for {len(mesh)}", "match their numbers")
     behind = background_of(lights.background if background is None else background, height, width, mesh.verts)
     camera = camera.to(mesh.verts.device)
-    wants = mesh.verts.requires_grad or (mesh.texture is not None and mesh.texture.requires_grad)
+    backend = choose(backend, height, width, mesh.verts.device)
+    learned = (mesh.verts, mesh.texture, mesh.displacement, lights.sh, camera.position, camera.look_at, camera.fov)
+    wants = any(t is not None and t.requires_grad for t in learned)
     with torch.set_grad_enabled(wants and torch.is_grad_enabled()):
-        scene = None
-        scale = 4 if quality == "high" else 1
-        budget = _BUDGET_CUDA if mesh.verts.is_cuda else _BUDGET_CPU
-        step = max(1, budget // (height * width * scale * _BYTES_A_PIXEL))
-        parts = []
+        scene, heights = None, mesh.displacement
+        shared = relief_of(heights) if heights is not None and heights.stride(0) == 0 else None
+        each = frame_bytes(mesh, height, width, 4 if quality == "high" else 1)
+        # On a CPU the result is no part of what is to stay small.
+        result = count * height * width * _BYTES_A_PIXEL if mesh.verts.is_cuda else 0
+        step = frames_at_once(count, each, result, free_memory(mesh.verts.device))
+        columns = None
         for start in range(0, count, step):
             some = slice(start, min(start + step, count))
             # Mip pyramids and normals of one mesh serve all cameras; those of many are made as they are needed.
             if scene is None or len(mesh) > 1:
-                scene = _Scene.of(mesh if len(mesh) == 1 else mesh[some], lights)
+                scene = _Scene.of(mesh if len(mesh) == 1 else mesh[some], lights, shared, backend)
             cameras = camera if len(camera) == 1 else camera[some]
-            parts.append(_pictures(scene, cameras, height, width, quality == "high", behind))
-        columns = [torch.cat(column) if len(parts) > 1 else column[0] for column in zip(*parts, strict=True)]
+            parts = _pictures(scene, cameras, height, width, quality == "high", behind)
+            columns = _gathered(columns, parts, some, count)
+        if torch.is_grad_enabled():
+            columns = [torch.cat(column) for column in columns]
     return RenderOutput(*columns, transparent=behind is None)
+
+
+def _gathered(columns: list | None, parts: tuple[torch.Tensor, ...], some: slice, count: int) -> list:
+    """Results so far and those of some more frames: in their final place, so that none is ever there twice. With
+    gradients, which do not like that, lists to be joined at the end."""
+    if torch.is_grad_enabled():
+        return [[*before, part] for before, part in zip(columns or [[]] * len(parts), parts, strict=True)]
+    if some == slice(0, count):
+        return list(parts)
+    if columns is None:
+        columns = [part.new_empty(count, *part.shape[1:]) for part in parts]
+    for column, part in zip(columns, parts, strict=True):
+        column[some] = part
+    return columns
 
 
 @dataclass(frozen=True)
@@ -92,17 +119,21 @@ class _Scene:
     mesh: FaceMesh
     normals: torch.Tensor
     texture: MipTexture | None
+    relief: MipTexture | None
     values: torch.Tensor
     lights: Lights
+    backend: str
     topology: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
     @classmethod
-    def of(cls, mesh: FaceMesh, lights: Lights) -> _Scene:
+    def of(cls, mesh: FaceMesh, lights: Lights, relief: MipTexture | None, backend: str) -> _Scene:
         """With the topology transposed, as :class:`facekit.render.surface.Facets` reads it."""
         texture = None if mesh.texture is None else MipTexture.build(mesh.texture)
+        if relief is None and mesh.displacement is not None:
+            relief = relief_of(mesh.displacement)
         values = material_table(mesh.parts, mesh.ao, mesh.verts.shape[1], mesh.texture is None, mesh.verts)
         topology = tuple(t.t().contiguous() for t in (mesh.faces, mesh.uvs, mesh.faces_uvs))
-        return cls(mesh, vertex_normals(mesh.verts, mesh.faces), texture, values, lights, topology)
+        return cls(mesh, vertex_normals(mesh.verts, mesh.faces), texture, relief, values, lights, backend, topology)
 
 
 @dataclass(frozen=True)
@@ -128,7 +159,8 @@ def _pictures(scene: _Scene, cameras: Camera, height: int, width: int, high: boo
     rows = (t.permute(2, 0, 1).reshape(3, -1).contiguous() for t in (points, turned))
     frames = _Frames(*rows, rotation, pixel, texture)
 
-    triangles = prepare(pixel_points(verts, cameras, height, width), mesh.faces, height, width, near=cameras.near)
+    spots = pixel_points(verts, cameras, height, width)
+    triangles = visibility(spots, mesh.faces, height, width, near=cameras.near, backend=scene.backend)
     ids, seen = (t.view(batch, height, width) for t in triangles.nearest())
     if not high:
         linear, alpha, depth, normal = _passes(scene, frames, triangles, ids, seen, 1, None)
@@ -174,15 +206,16 @@ def _facets(
     scene: _Scene, frames: _Frames, place: torch.Tensor, face: torch.Tensor, ids: torch.Tensor
 ) -> tuple[Facets, torch.Tensor]:
     face = face if len(ids) == 1 else face + _frame(place, ids) * len(scene.mesh.faces)
-    return Facets.of(frames.points, frames.normals, scene.values, *scene.topology, face)
+    return Facets.of(frames.points, frames.normals, scene.values, *scene.topology, face, scene.relief is not None)
 
 
 def _buffers(scene: _Scene, frames: _Frames, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Depth and normals at pixel centres."""
     place = places(ids >= 0)
     facets, index = _facets(scene, frames, place, ids.view(-1).index_select(0, place), ids)
-    _, ray, _ = _rays(frames, place, ids, 1)
-    return _fill(ids, place, *depth_and_normal(facets, index, ray))
+    frame, ray, pixel = _rays(frames, place, ids, 1)
+    found = surface(facets, index, frame, ray, pixel, scene.relief)
+    return _fill(ids, place, found.depth, found.normal)
 
 
 def _fill(ids: torch.Tensor, place: torch.Tensor, distance: torch.Tensor, normal: torch.Tensor) -> tuple:
@@ -202,7 +235,7 @@ def _pictured(rows: list[torch.Tensor], ids: torch.Tensor) -> torch.Tensor:
 
 
 def _passes(
-    scene: _Scene, frames: _Frames, triangles: Triangles, ids: torch.Tensor, seen: torch.Tensor, scale: int, shadow
+    scene: _Scene, frames: _Frames, triangles: Visibility, ids: torch.Tensor, seen: torch.Tensor, scale: int, shadow
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
     """One sample inside, four at edges: linear colour times alpha, alpha, depth and normals."""
     batch, height, width = ids.shape
@@ -210,7 +243,7 @@ def _passes(
     covered = flat >= 0
     place = places(covered)
     count = place.numel()
-    edge = places(_edges(seen, frames.pixel / scale))
+    edge = places(edges(seen, frames.pixel / scale))
     slots = torch.full_like(flat, -1).scatter_(0, edge, torch.arange(edge.numel(), device=ids.device))
     fine = triangles.nearest(scale=scale, grid=2, shear=_SHEAR, slots=slots)[0].view(-1)
     sub = places(fine >= 0)
@@ -223,7 +256,7 @@ def _passes(
     piece = _PIECE_CUDA if ids.is_cuda else _PIECE_CPU
     for part in (slice(start, start + piece) for start in range(0, max(len(at), 1), piece)):
         frame, ray, pixel = _rays(frames, at[part], ids, scale, spot[part])
-        found = surface(facets, index[part], frame, ray, pixel)
+        found = surface(facets, index[part], frame, ray, pixel, scene.relief)
         dim = None if shadow is None else shadow(found)
         colours.append(shade(found, frames.texture, scene.lights, frames.rotation, dim))
         if scale == 1:
@@ -243,7 +276,7 @@ def _passes(
     return _pictured(rows, ids), alpha, *buffers
 
 
-def _edges(depth: torch.Tensor, pixel: torch.Tensor) -> torch.Tensor:
+def edges(depth: torch.Tensor, pixel: torch.Tensor) -> torch.Tensor:
     """Pixels (b, H, W) that need more than one sample: along silhouettes and where depth jumps.
 
     1 / depth is linear over a flat face on screen, however steep: its second difference shows jumps and creases only.

@@ -8,9 +8,10 @@ import torch
 
 from facekit.conventions import PARTS
 from facekit.geometry.lists import pick, places
+from facekit.geometry.normals import dot
 from facekit.geometry.uv import MipTexture
 from facekit.render.lights import Lights
-from facekit.render.surface import Surface, dot
+from facekit.render.surface import Surface
 
 #: How each part takes light: roughness (GGX), reflectance at normal incidence, how far red light wraps around the
 #: terminator (the visible effect of scattering under skin; Penner, *Pre-integrated skin shading*, 2011), wet coat.
@@ -49,8 +50,7 @@ def albedo(found: Surface, texture: MipTexture | None) -> torch.Tensor:
     """(3, P) sRGB."""
     if texture is None:
         return found.normal.new_tensor(CLAY)[:, None].expand(3, found.normal.shape[1])
-    width, height = texture.places[0, 2:].tolist()
-    return texture.sample(found.uv, found.span + 0.5 * math.log2(width * height), found.frame)
+    return texture.sample(found.uv, found.span + texture.detail, found.frame)
 
 
 def shade(
@@ -88,6 +88,8 @@ def shade(
     up = up[0, :, None] if single else up.t().index_select(1, found.frame)
     sky, ground = (normal.new_tensor(c)[:, None] for c in (lights.sky, lights.ground))
     ambient = torch.addcmul(0.5 * (sky + ground), 0.5 * (sky - ground), dot(normal, up))
+    if lights.sh is not None:
+        ambient = ambient + lights.surrounding(normal, rotation if single else rotation.index_select(0, found.frame))
     # Light that was reflected before it arrives has the skin's own colour (Jimenez et al., *Practical realtime
     # strategies for accurate indirect occlusion*, 2016): crevices turn red, not grey.
     diffuse = ambient * torch.addcmul(occlusion, base, 0.55 * (1.0 - occlusion) * occlusion)

@@ -10,11 +10,12 @@ import torch
 
 from facekit.geometry.coverage import prepare
 from facekit.geometry.lists import pick, places
+from facekit.geometry.normals import dot
 from facekit.render.camera import Camera
 from facekit.render.lights import Lights
 from facekit.render.rasterize import pixel_points
 from facekit.render.shading import WRAP
-from facekit.render.surface import Surface, dot
+from facekit.render.surface import Surface
 
 #: Shadow maps have this many texels a side.
 _SIZE = 768
@@ -82,7 +83,7 @@ def key_shadow(
 
 def _filtered(found: Surface, shadow: _ShadowMap) -> torch.Tensor:
     """The share of taps around each sample's place in the map that see the light."""
-    normal, single = found.normal.detach(), shadow.turn.shape[0] == 1
+    normal, single = found.smooth.detach(), shadow.turn.shape[0] == 1
     toward = shadow.toward[0, :, None] if single else shadow.toward.t().index_select(1, found.frame)
     cosine = dot(normal, toward)
     # What is turned away from the light, even with wrapping, gets nothing of it with or without a shadow.

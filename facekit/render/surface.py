@@ -11,7 +11,12 @@ from dataclasses import dataclass
 import torch
 
 from facekit.geometry.lists import pick, places
-from facekit.geometry.normals import cross
+from facekit.geometry.normals import cross, dot
+from facekit.geometry.uv import MipTexture
+from facekit.render.relief import tilted, uv_gradients
+
+#: How much a hollow of 1 mm adds to what occludes it.
+_CAVITY = 1.5
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,15 @@ class Facets:
         (7, n): the UV at a, and what b and c differ from it; twice the signed area there.
     values:
         (3 C, n): likewise all that else is interpolated.
+    gradients:
+        (6, n): the surface gradients of u and of v, 1/mm; None without a relief.
     """
 
     planes: torch.Tensor
     normals: torch.Tensor
     charts: torch.Tensor
     values: torch.Tensor
+    gradients: torch.Tensor | None = None
 
     @classmethod
     def of(
@@ -46,6 +54,7 @@ class Facets:
         uvs: torch.Tensor,
         faces_uvs: torch.Tensor,
         ids: torch.Tensor,
+        relief: bool = False,
     ) -> tuple[Facets, torch.Tensor]:
         """The facets that samples see, and which of them each sample sees, (P,) int64.
 
@@ -61,6 +70,8 @@ class Facets:
             (2, T) float32: transposed.
         ids:
             (P,) int64, frame * F + face of each sample.
+        relief:
+            Whether the UV's gradients will be needed.
         """
         count = faces.shape[1]
         batch = points.shape[1] // max(values.shape[1], 1)
@@ -80,7 +91,8 @@ class Facets:
         _, along, across = chart
         area = along[0] * across[1] - along[1] * across[0]
         charts = torch.cat((*chart, area[None]))
-        return cls(planes, torch.cat(_fan(normals, spots)), charts, torch.cat(_fan(values, corners))), index
+        gradients = uv_gradients(b, c, along, across) if relief else None
+        return cls(planes, torch.cat(_fan(normals, spots)), charts, torch.cat(_fan(values, corners)), gradients), index
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,9 @@ class Surface:
     ray, depth:
         (2, P) and (P,) float32: the place is depth times (x, y, -1), mm.
     normal:
-        (3, P) unit, turned to the viewer.
+        (3, P) unit, turned to the viewer, with the relief's slopes.
+    smooth:
+        (3, P) likewise without the relief: the same tensor where there is none.
     view:
         (3, P) unit, toward the viewer.
     uv, span:
@@ -107,6 +121,7 @@ class Surface:
     ray: torch.Tensor
     depth: torch.Tensor
     normal: torch.Tensor
+    smooth: torch.Tensor
     view: torch.Tensor
     uv: torch.Tensor
     span: torch.Tensor
@@ -114,7 +129,12 @@ class Surface:
 
 
 def surface(
-    facets: Facets, index: torch.Tensor, frame: torch.Tensor, ray: torch.Tensor, pixel: torch.Tensor
+    facets: Facets,
+    index: torch.Tensor,
+    frame: torch.Tensor,
+    ray: torch.Tensor,
+    pixel: torch.Tensor,
+    relief: MipTexture | None = None,
 ) -> Surface:
     """Intersect rays with the faces they are known to hit and interpolate there.
 
@@ -126,9 +146,11 @@ def surface(
         (2, P) float32: x and y of the direction (x, y, -1) in camera space.
     pixel:
         (B,) float32: the ray's change from one pixel to the next, 1 / focal length.
+    relief:
+        What :func:`facekit.render.relief.relief_of` made of a displacement; facets need their gradients then.
     """
     u, v, inverse, depth = _hit(facets, index, ray)
-    normal, view = _facing(facets, index, ray, u, v)
+    smooth, view, turn = _facing(facets, index, ray, u, v)
     chart = facets.charts.index_select(1, index)
     with torch.no_grad():
         # UV area a pixel: from w_i = d . n_i / det(a, b, c) the map from screen to UV has the Jacobian determinant
@@ -136,20 +158,14 @@ def surface(
         # level a little toward that way, between the blur of the long side and the noise of the short one.
         step = depth * (pixel if pixel.shape[0] == 1 else pixel.index_select(0, frame))
         area = (chart[6] * inverse * step * step).abs() + 1e-20
-        span = 0.5 * torch.log2(area) - 0.15 * torch.log2(dot(normal, view).clamp_min(0.05))
-    values = _mix(facets.values.index_select(1, index), u, v)
-    return Surface(frame, ray, depth, normal, view, _mix(chart[:6], u, v), span, values)
-
-
-def depth_and_normal(facets: Facets, index: torch.Tensor, ray: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Only depth (P,) and normal (3, P) of :func:`surface`."""
-    u, v, _, depth = _hit(facets, index, ray)
-    return depth, _facing(facets, index, ray, u, v)[0]
-
-
-def dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Row by row: torch's sum and norm over a short leading dimension are ten times slower on a CPU."""
-    return torch.addcmul(torch.addcmul(a[0] * b[0], a[1], b[1]), a[2], b[2])
+        span = 0.5 * torch.log2(area) - 0.15 * torch.log2(dot(smooth, view).clamp_min(0.05))
+    values, uv, normal = _mix(facets.values.index_select(1, index), u, v), _mix(chart[:6], u, v), smooth
+    if relief is not None:
+        rise = relief.sample(uv, span + relief.detail, frame)
+        normal = tilted(smooth, view, turn, rise, facets.gradients.index_select(1, index))
+        # Occlusion is the first of the values.
+        values = torch.cat((values[:1] / (1.0 + _CAVITY * rise[2:]), values[1:]))
+    return Surface(frame, ray, depth, normal, smooth, view, uv, span, values)
 
 
 def _fan(table: torch.Tensor, corners: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -160,7 +176,7 @@ def _fan(table: torch.Tensor, corners: list[torch.Tensor]) -> tuple[torch.Tensor
 
 def _mix(fan: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """(3 C, P) fans, interpolated: (C, P)."""
-    a, b, c = fan.view(3, -1, fan.shape[1])
+    a, b, c = fan.view(3, len(fan) // 3, fan.shape[1])
     return torch.addcmul(torch.addcmul(a, b, u), c, v)
 
 
@@ -178,9 +194,9 @@ def _hit(facets: Facets, index: torch.Tensor, ray: torch.Tensor) -> tuple[torch.
     return u, v, inverse, -_mix(plane[9:], u, v)[0]
 
 
-def _facing(facets: Facets, index: torch.Tensor, ray: torch.Tensor, u, v) -> tuple[torch.Tensor, torch.Tensor]:
+def _facing(facets: Facets, index: torch.Tensor, ray: torch.Tensor, u, v) -> tuple[torch.Tensor, ...]:
     """Unit normals, bent to be seen, for interpolated ones lean away at silhouettes, and open meshes show their backs;
-    and unit vectors to the viewer."""
+    unit vectors to the viewer; and -1 where the back is seen, else 1."""
     dx, dy = ray
     view = torch.stack((-dx, -dy, torch.ones_like(dx))) * torch.rsqrt(dx * dx + dy * dy + 1.0)
     normal = _mix(facets.normals.index_select(1, index), u, v)
@@ -188,4 +204,4 @@ def _facing(facets: Facets, index: torch.Tensor, ray: torch.Tensor, u, v) -> tup
     turn = torch.sign(facing + 0.3)
     lack = (0.02 - facing * turn).clamp_min(0.0)
     normal = torch.addcmul(normal * turn, view, lack)
-    return normal * torch.rsqrt(dot(normal, normal).clamp_min(1e-20)), view
+    return normal * torch.rsqrt(dot(normal, normal).clamp_min(1e-20)), view, turn

@@ -42,24 +42,23 @@ def brute_force(verts: torch.Tensor, faces: torch.Tensor, camera: Camera, height
     focal = float(camera.focal(height)[0])
     ray = torch.stack(((x - width / 2) / focal, (height / 2 - y) / focal, -torch.ones_like(x)), -1)
     ray = ray.double().reshape(-1, 3)
-    best = torch.full((len(ray),), float("inf"), dtype=torch.float64)
-    ids = torch.full((len(ray),), -1)
-    closest = torch.full((len(ray),), float("inf"), dtype=torch.float64)
-    for index, corner in enumerate(faces.tolist()):
-        a, b, c = (view[k] for k in corner)
-        cross = torch.linalg.cross
-        parts = torch.stack((ray @ cross(b, c), ray @ cross(c, a), ray @ cross(a, b)))
-        volume = a @ cross(b, c)
-        if volume == 0 or not torch.isfinite(volume):
-            continue
-        parts = parts / volume
-        inverse = parts.sum(0)
-        depth = 1 / inverse
-        inside = (parts >= 0).all(0) & (depth >= camera.near)
-        scale = parts.abs().amax(0).clamp_min(1e-300)
-        closest = torch.minimum(closest, parts.abs().amin(0) / scale)
-        closest = torch.where(inside, torch.minimum(closest, (depth / camera.near - 1).abs()), closest)
-        closest = torch.where(inside & (best < float("inf")), torch.minimum(closest, (depth / best - 1).abs()), closest)
-        nearer = inside & (depth < best)
-        best, ids = torch.where(nearer, depth, best), torch.where(nearer, index, ids)
-    return ids.view(height, width), best.view(height, width), closest.view(height, width)
+    a, b, c = view[faces].unbind(1)
+    cross = torch.linalg.cross
+    volume = (a * cross(b, c)).sum(-1)
+    # Rounding leaves flat faces a trace of a volume.
+    sound = volume.abs() > 1e-14 * a.norm(dim=1) * b.norm(dim=1) * c.norm(dim=1)
+    a, b, c, volume, index = a[sound], b[sound], c[sound], volume[sound], torch.arange(len(faces))[sound]
+    parts = torch.stack([n @ ray.t() for n in (cross(b, c), cross(c, a), cross(a, b))]) / volume[:, None]
+    depth = 1 / parts.sum(0)
+    inside = (parts >= 0).all(0) & (depth >= camera.near)
+    inf = torch.full((1, len(ray)), float("inf"), dtype=torch.float64)
+    first, order = torch.cat((torch.where(inside, depth, inf), inf)).min(0)
+    ids = torch.where(first < float("inf"), torch.cat((index, index.new_tensor([-1])))[order], -1)
+    others = inside & (torch.arange(len(index))[:, None] != order)
+    second = torch.cat((torch.where(others, depth, inf), inf)).amin(0)
+    # Near an edge, near the near plane, near another face.
+    edge = torch.cat((parts.abs().amin(0) / parts.abs().amax(0).clamp_min(1e-300), inf)).amin(0)
+    plane = torch.cat((torch.where(inside, (depth / camera.near - 1).abs(), inf), inf)).amin(0)
+    tie = torch.where(second < float("inf"), second / first - 1, inf[0])
+    closest = torch.minimum(torch.minimum(edge, plane), tie)
+    return ids.view(height, width), first.view(height, width), closest.view(height, width)

@@ -135,6 +135,18 @@ def test_backgrounds_and_straight_alpha():
             render(mesh, camera, 16, background=wrong)
 
 
+@pytest.mark.parametrize("quality", ["standard", "high"])
+@pytest.mark.parametrize("relief", [False, True])
+def test_pictures_without_anything_in_them(quality, relief):
+    mesh = board(texture=smooth(), displacement=torch.zeros(1, 1, 8, 8) if relief else None)
+    away = Camera.front(target=(0.0, 900.0, 0.0), distance=300.0)
+    for faces in (mesh.faces, mesh.faces[:0]):
+        empty = dataclasses.replace(mesh, faces=faces, faces_uvs=faces)
+        picture = render(empty, away, 24, quality=quality, background=(0.2, 0.4, 0.6))
+        assert torch.allclose(picture.rgb, torch.tensor([0.2, 0.4, 0.6])[:, None, None].expand(3, 24, 24))
+        assert not bool(picture.alpha.any()) and bool((picture.face_ids == -1).all())
+
+
 def test_depth_and_normals_of_a_ball():
     picture = render(ball(rings=60), Camera.front(**FACING, fov=50.0), 65)
     assert abs(float(picture.depth[0, 0, 32, 32]) - 170.0) < 0.3

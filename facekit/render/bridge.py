@@ -1,0 +1,150 @@
+"""To PyTorch3D and back: meshes with their textures, and cameras. The one place that knows its conventions.
+
+Its camera space has +X left, +Y up and +Z into the scene, ours +X right, +Y up and +Z toward the viewer: half a turn
+about Y. Only the camera's rotation takes it; vertices, UVs and images are handed over as they are.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import torch
+
+from facekit.errors import InputError, MissingDependencyError
+from facekit.mesh import FaceMesh
+
+if TYPE_CHECKING:
+    from pytorch3d.renderer import PerspectiveCameras
+    from pytorch3d.renderer.cameras import CamerasBase
+    from pytorch3d.structures import Meshes
+
+    from facekit.render.camera import Camera
+
+
+def pytorch3d(module: str = "pytorch3d") -> ModuleType:
+    """A module of PyTorch3D, or the error that says how to get it: the package index has no wheels."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingDependencyError(
+            "the package 'pytorch3d' for its rasterizer and its structures",
+            f"{error}",
+            "facekit doctor names the wheel for this Python, torch and CUDA, and the source build",
+        ) from error
+
+
+def mesh_to(mesh: FaceMesh) -> Meshes:
+    """``Meshes`` with the same vertices, faces and UVs, and ``TexturesUV`` that is sampled as ours is.
+
+    Texel edges lie at 0 and 1 (``align_corners=False``), and the border is repeated. Without a texture there are no
+    textures. Tensors are shared, gradients flow. Displacement, occlusion, parts and landmarks have no place there.
+    """
+    batch, textures = len(mesh), None
+    if mesh.texture is not None:
+        textures = pytorch3d("pytorch3d.renderer").TexturesUV(
+            maps=mesh.texture.permute(0, 2, 3, 1),
+            faces_uvs=mesh.faces_uvs.expand(batch, -1, -1),
+            verts_uvs=mesh.uvs.expand(batch, -1, -1),
+            align_corners=False,
+            padding_mode="border",
+        )
+    meshes = pytorch3d("pytorch3d.structures").Meshes
+    return meshes(verts=mesh.verts, faces=mesh.faces.expand(batch, -1, -1), textures=textures)
+
+
+def mesh_from(meshes: Meshes, like: FaceMesh | None = None) -> FaceMesh:
+    """A :class:`FaceMesh` of ``Meshes`` that share one topology, in mm.
+
+    Parameters
+    ----------
+    meshes:
+        With ``TexturesUV`` or without textures.
+    like:
+        Where ao, parts and landmarks come from, and UVs if the meshes have none: a mesh of the same topology.
+
+    Raises
+    ------
+    InputError
+        For meshes of several topologies, and for textures that are not UV maps.
+    """
+    faces = meshes.faces_list()
+    same = all(f.shape == faces[0].shape and torch.equal(f, faces[0]) for f in faces)
+    if not len(faces) or not same or len({len(v) for v in meshes.verts_list()}) != 1:
+        raise InputError("meshes that share one topology", f"{len(faces)} meshes that differ", "convert one by one")
+    verts, faces = meshes.verts_padded().to(torch.float32), faces[0].to(torch.int64)
+    kept = {}
+    if like is not None:
+        if not torch.equal(like.faces, faces):
+            raise InputError("a mesh of the same topology to be like", "other faces", "pass the mesh it came from")
+        kept = {"ao": like.ao, "parts": like.parts, "landmarks": like.landmarks}
+    textures = meshes.textures
+    if textures is None:
+        uvs, corners = (verts.new_zeros(1, 2), torch.zeros_like(faces)) if like is None else (like.uvs, like.faces_uvs)
+        return FaceMesh(verts, faces, uvs, corners, None, **kept)
+    if not hasattr(textures, "verts_uvs_padded"):
+        raise InputError("TexturesUV, or no textures", type(textures).__name__, "bake the colours into a UV map")
+    corners, uvs = textures.faces_uvs_padded(), textures.verts_uvs_padded()
+    if not (corners == corners[:1]).all() or not (uvs == uvs[:1]).all():
+        raise InputError("one UV layout for all meshes", "several", "convert one by one")
+    texture, uvs = textures.maps_padded().permute(0, 3, 1, 2), uvs[0]
+    if textures.align_corners:
+        # Texel centres at 0 and 1 there: the same places in a map whose edges lie there.
+        size = uvs.new_tensor([texture.shape[3], texture.shape[2]])
+        uvs = (uvs * (size - 1.0) + 0.5) / size
+    return FaceMesh(verts, faces, uvs, corners[0].to(torch.int64), texture, **kept)
+
+
+def camera_to(camera: Camera, height: int, width: int) -> PerspectiveCameras:
+    """``PerspectiveCameras`` in screen space that see what ours sees in a picture of this size."""
+    turn = camera.position.new_tensor([-1.0, 1.0, -1.0])
+    # Its points are rows: X_view = X R + T.
+    rotation = camera.rotation().transpose(1, 2) * turn
+    shift = -(camera.position[:, None] @ rotation)[:, 0]
+    focal, count = camera.focal(height), len(camera)
+    return pytorch3d("pytorch3d.renderer").PerspectiveCameras(
+        focal_length=torch.stack((focal, focal), 1),
+        principal_point=focal.new_tensor([[width / 2, height / 2]]).expand(count, 2),
+        R=rotation,
+        T=shift,
+        in_ndc=False,
+        image_size=focal.new_tensor([[height, width]]).expand(count, 2),
+        device=camera.device,
+    )
+
+
+def camera_from(cameras: CamerasBase, height: int, width: int) -> dict[str, torch.Tensor]:
+    """Position, look_at, up and fov of our camera that sees the same in a picture of this size.
+
+    The focal length is read off where the cameras' own projection puts three points, so that every kind of theirs in
+    every unit will do. ``look_at`` lies as far away as the origin does.
+
+    Raises
+    ------
+    InputError
+        For cameras without perspective, with oblong or skewed pixels, or with the principal point off the middle.
+    """
+    view = cameras.get_world_to_view_transform()
+    matrix = view.get_matrix()
+    count, rotation, shift = len(matrix), matrix[:, :3, :3], matrix[:, 3, :3]
+    # As far away as the origin: nearer, and the world's own coordinates would drown the differences.
+    reach = shift.norm(dim=1).clamp_min(1.0)
+    probes = matrix.new_tensor([[0.0, 0.0, 1.0], [-0.5, 0.0, 1.0], [0.0, 0.5, 1.0], [-1.0, 0.0, 2.0]])
+    world = view.inverse().transform_points(probes * reach[:, None, None])
+    screen = cameras.transform_points_screen(world, image_size=((height, width),))[..., :2]
+    focal = 2.0 * (screen[:, 1] - screen[:, 0])[:, 0]
+    half = focal[:, None].detach() * screen.new_tensor([[0.5, 0.0]])
+    middle = screen.new_tensor([[width / 2, height / 2]]).expand(count, 2)
+    expected = torch.stack((middle, middle + half, middle - half.flip(1), middle + half), 1)
+    if not bool((focal > 0).all()) or not torch.allclose(screen, expected, rtol=0, atol=1e-3 * max(height, width)):
+        raise InputError(
+            "perspective cameras with square pixels and the principal point in the middle",
+            f"{type(cameras).__name__} with others",
+            "crop the picture around the principal point",
+        )
+    axes = rotation.transpose(1, 2) * matrix.new_tensor([-1.0, 1.0, -1.0])[:, None]
+    position = -(shift[:, None] @ rotation.transpose(1, 2))[:, 0]
+    ahead = -axes[:, 2] * position.norm(dim=1, keepdim=True).clamp_min(1.0)
+    fov = 2 * torch.rad2deg(torch.atan(0.5 * height / focal))
+    return {"position": position, "look_at": position + ahead, "up": axes[:, 1], "fov": fov}

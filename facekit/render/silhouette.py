@@ -1,0 +1,208 @@
+"""Silhouettes with useful gradients, for fitting cameras and shapes to masks.
+
+Coverage itself is a step, without a gradient. Here each pixel gets the logistic function of its signed distance to the
+outline, as Liu et al. have it for every triangle (*Soft Rasterizer*, ICCV 2019); but only the outline's edges count,
+which are found without gradients: deferred, as the shader is. Each pixel then recomputes how far it is from the one
+edge nearest to it, with gradients to that edge's two vertices and to the camera.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from facekit.errors import InputError
+from facekit.geometry.lists import expand, places
+from facekit.mesh import FaceMesh
+from facekit.render.backends import choose, visibility
+from facekit.render.camera import Camera, size_of
+from facekit.render.rasterize import pixel_points
+
+#: Beyond so many sigmas a pixel is simply in or out: the logistic function is within 1/3000 of that.
+_REACH = 8.0
+#: Edges are judged in pieces of at most this many pixels: parts of one may be hidden.
+_PIECE = 2.0
+#: Pixels are set against pieces in blocks of so many pairs.
+_PAIRS = 1 << 24
+
+
+def silhouette(
+    mesh: FaceMesh,
+    camera: Camera | None = None,
+    image_size: int | tuple[int, int] = 128,
+    sigma: float = 1.0,
+    backend: str = "auto",
+) -> torch.Tensor:
+    """How much each pixel is inside of the outline. Differentiable with respect to ``mesh.verts`` and the camera.
+
+    Parameters
+    ----------
+    mesh:
+        B meshes.
+    camera:
+        N cameras, B and N equal or one of them 1; by default :meth:`Camera.front`.
+    image_size:
+        Pixels, or (height, width).
+    sigma:
+        Softness in pixels: one sigma inside of the outline the value is 0.73. 0.3 looks like an antialiased mask;
+        gradients reach some 5 sigmas, so begin a fit with several pixels and end with one.
+    backend:
+        Who finds what is covered, see :func:`facekit.render.render`.
+
+    Returns
+    -------
+    torch.Tensor
+        (max(B, N), 1, H, W) float32 in [0, 1]. The picture's border is no outline; nor is where the near plane cuts.
+    """
+    camera = (Camera.front() if camera is None else camera).to(mesh.verts.device)
+    height, width = size_of(image_size)
+    if not 0.0 < sigma < float("inf"):
+        raise InputError("a softness of more than 0 pixels", f"sigma {sigma}", "pass for instance 1.0")
+    count = max(len(mesh), len(camera))
+    if len(mesh) not in (1, count) or len(camera) not in (1, count):
+        raise InputError("as many cameras as meshes, or one", f"{len(camera)} for {len(mesh)}", "match their numbers")
+    backend = choose(backend, height, width, mesh.verts.device)
+    edges = _Edges.of(mesh.faces)
+    pictures = []
+    for k in range(count):
+        verts = mesh.verts[k if len(mesh) > 1 else 0]
+        pictures.append(_picture(verts, edges, camera[k if len(camera) > 1 else 0], height, width, sigma, backend))
+    return torch.stack(pictures)[:, None]
+
+
+@dataclass(frozen=True)
+class _Edges:
+    """The edges of a topology: ends (E, 2), and which of them (3 F,) the faces' sides are; faces (F, 3)."""
+
+    faces: torch.Tensor
+    ends: torch.Tensor
+    sides: torch.Tensor
+
+    @classmethod
+    def of(cls, faces: torch.Tensor) -> _Edges:
+        low, high = torch.cat((faces[:, :2], faces[:, 1:], faces[:, ::2])).sort(1).values.unbind(1)
+        count = int(faces.max()) + 1 if faces.numel() else 1
+        keys, sides = torch.unique(low * count + high, return_inverse=True)
+        return cls(faces, torch.stack((keys // count, keys % count), 1), sides)
+
+    def folds(self, points: torch.Tensor) -> torch.Tensor:
+        """Edges (P,) between a front and a back, or at a border, as homogeneous pixel points (V, 3) are seen."""
+        a, b, c = points[self.faces].unbind(1)
+        front = torch.sign((a * torch.linalg.cross(b, c)).sum(1)).repeat(3)
+        total = front.new_zeros(len(self.ends)).index_add_(0, self.sides, front)
+        users = torch.bincount(self.sides, minlength=len(self.ends))
+        return places((users == 1) | (total.abs() < users))
+
+
+def _picture(verts, edges: _Edges, camera: Camera, height: int, width: int, sigma: float, backend: str) -> torch.Tensor:
+    """(H, W) of one mesh (V, 3)."""
+    margin = math.ceil(_REACH * sigma) + 2
+    with torch.no_grad():
+        # A frame around the picture, for outlines just outside of it.
+        points = pixel_points(verts[None], camera, height, width)
+        points[..., :2] += margin * points[..., 2:]
+        size = height + 2 * margin, width + 2 * margin
+        seen = visibility(points, edges.faces, *size, near=camera.near, backend=backend)
+        inside = seen.nearest()[0].view(size) >= 0
+        finer = seen.nearest(scale=2)[0].view(2 * size[0], 2 * size[1]) >= 0
+        folds = edges.folds(points[0])
+    ends = _projected(verts, edges.ends[folds], camera, height, width)
+    with torch.no_grad():
+        owner, begin, end = _outline(ends, finer, margin)
+        crop = slice(margin, margin + height), slice(margin, margin + width)
+        soft = places(_near_the_border(inside, math.ceil(_REACH * sigma))[crop])
+        spots = torch.stack((soft % width, soft // width), 1) + 0.5
+        nearest, along = _nearest(spots, ends.detach()[owner], begin, end)
+    hard = inside[crop].to(verts.dtype)
+    if not owner.numel() or not soft.numel():
+        return hard + 0.0 * ends.sum()
+    a, b = ends[owner[nearest]].unbind(1)
+    away = spots - torch.lerp(a, b, along[:, None])
+    # The nearest point is where the distance does not change along the edge: only the edge's own motion counts.
+    direction = F.normalize(away.detach(), dim=1)
+    signed = (away * direction).sum(1) * (2.0 * hard.reshape(-1)[soft] - 1.0)
+    return hard.reshape(-1).index_put((soft,), torch.sigmoid(signed / sigma)).view(height, width)
+
+
+def _projected(verts: torch.Tensor, ends: torch.Tensor, camera: Camera, height: int, width: int) -> torch.Tensor:
+    """Edges in pixels, (E, 2, 2), cut off at the near plane; what lies behind it is far off the picture."""
+    place = camera.view(verts[None])[0][ends]
+    a, b = place.unbind(1)
+    depth = -place[..., 2]
+    span = depth[:, 1] - depth[:, 0]
+    t = (camera.near - depth[:, 0]) / torch.where(span == 0, torch.ones_like(span), span)
+    cut = torch.lerp(a, b, t[:, None])[:, None]
+    ahead = (depth >= camera.near)[..., None]
+    place = torch.where(ahead, place, cut)
+    behind = ~ahead.any(1, keepdim=True)
+    place = torch.where(behind, place.new_tensor([1e4, 1e4, -1.0]), place)
+    scale = camera.focal(height).to(place) / -place[..., 2]
+    return torch.stack((width / 2 + place[..., 0] * scale, height / 2 - place[..., 1] * scale), -1)
+
+
+def _outline(ends: torch.Tensor, inside: torch.Tensor, margin: int) -> tuple[torch.Tensor, ...]:
+    """Pieces with the mesh on one side and nothing on the other: edge (P,), and where on it they begin and end.
+
+    ``inside`` is the mask at twice the size. Folds of a fine mesh run in zigzag: which side is which tells the mask's
+    own slope, not an edge's direction.
+    """
+    high, wide = inside.shape
+    size = ends.new_tensor([wide, high]) / 2
+    low, top = ends.amin(1) + margin, ends.amax(1) + margin
+    owner = places(((top >= 0) & (low <= size) & torch.isfinite(top) & (top - low < 1e5)).all(1))
+    length = (ends[owner, 1] - ends[owner, 0]).norm(dim=1)
+    pieces = (length / _PIECE).ceil().clamp(1, 2 * max(high, wide)).to(torch.int64)
+    local, step = expand(pieces)
+    begin, end = step / pieces[local], (step + 1) / pieces[local]
+    owner = owner[local]
+    a, b = ends[owner].unbind(1)
+    middle = 2 * (torch.lerp(a, b, ((begin + end) / 2)[:, None]) + margin)
+    sums = F.avg_pool2d(inside[None, None].to(ends.dtype), 3, 1, 1)[0, 0]
+    column, row = (middle - 0.5).round().to(torch.int64).clamp_min(1).unbind(1)
+    column, row = column.clamp_max(wide - 2), row.clamp_max(high - 2)
+    slope = (sums[row, column + 1] - sums[row, column - 1], sums[row + 1, column] - sums[row - 1, column])
+    aside = F.normalize(torch.stack(slope, 1), dim=1)
+    # A pixel of the finer mask to either side: as far as its centre can be from that, it is on the same side.
+    left, right = (_looked_up(inside, middle + side * aside) for side in (1, -1))
+    some = places(left + right == 1)
+    return owner[some], begin[some], end[some]
+
+
+def _looked_up(inside: torch.Tensor, spots: torch.Tensor) -> torch.Tensor:
+    """1 inside of the mesh, 0 outside, and 3 beyond the picture: (P,) int64."""
+    high, wide = inside.shape
+    x, y = spots.floor().to(torch.int64).unbind(1)
+    there = (x >= 0) & (x < wide) & (y >= 0) & (y < high)
+    value = inside[y.clamp(0, high - 1), x.clamp(0, wide - 1)].to(torch.int64)
+    return torch.where(there, value, 3)
+
+
+def _near_the_border(inside: torch.Tensor, reach: int) -> torch.Tensor:
+    """Pixels (H, W) that have both inside and outside within reach."""
+    mask = inside[None, None].to(torch.float32)
+    grown = [-F.max_pool2d(-m, (1, 2 * reach + 1), 1, (0, reach)) for m in (mask, 1.0 - mask)]
+    low, high = (-F.max_pool2d(-m, (2 * reach + 1, 1), 1, (reach, 0)) for m in grown)
+    return ((low == 0) & (high == 0))[0, 0]
+
+
+def _nearest(
+    spots: torch.Tensor, ends: torch.Tensor, begin: torch.Tensor, end: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """For each place (S, 2): the piece nearest to it (S,), and where on that piece's edge."""
+    a, b = ends.unbind(1)
+    middle = torch.lerp(a, b, ((begin + end) / 2)[:, None])
+    few, found = min(4, len(middle)), []
+    for part in spots.split(max(1, _PAIRS // max(len(middle), 1))) if few else ():
+        # The few with the nearest middles, then exactly.
+        piece = torch.cdist(part, middle).topk(few, dim=1, largest=False).indices
+        start, span = a[piece], b[piece] - a[piece]
+        t = ((part[:, None] - start) * span).sum(-1) / span.square().sum(-1).clamp_min(1e-12)
+        t = torch.minimum(torch.maximum(t, begin[piece]), end[piece])
+        best = (part[:, None] - start - span * t[..., None]).square().sum(-1).argmin(1, keepdim=True)
+        found.append((piece.gather(1, best)[:, 0], t.gather(1, best)[:, 0]))
+    if not found:
+        return spots.new_zeros(0, dtype=torch.int64), spots.new_zeros(0)
+    return tuple(torch.cat(column) for column in zip(*found, strict=True))
