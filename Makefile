@@ -2,6 +2,7 @@
 # make test   set up, lint, test
 # make bench  the figures of README.md
 # make picture  the picture of README.md
+# make viewer  the notebook viewer's module, after a change in viewer/
 # make train-default PACK=path   train the embedded default again
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 OUT ?= out
 
-.PHONY: demo test lint format bench train-default notebooks picture wheel clean
+.PHONY: demo test lint format bench train-default notebooks picture viewer wheel clean
 
 demo: $(VENV)/.core
 	$(BIN)/facekit demo --out $(OUT)
@@ -31,6 +32,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/render.py
 	$(BIN)/python benchmarks/export.py
 	$(BIN)/python benchmarks/published.py
+	$(BIN)/python benchmarks/viewer.py
 
 train-default: $(VENV)/.train
 	$(BIN)/python -m facekit.train --pack "$(PACK)"
@@ -42,6 +44,14 @@ notebooks: $(VENV)/.dev
 # Draws the picture at the top of README.md again.
 picture: $(VENV)/.core
 	$(BIN)/python docs/make_hero.py
+
+# Bundles viewer/src with three.js into facekit/viz/static; commit the result. Needs node 18 or newer.
+viewer: viewer/node_modules
+	cd viewer && npm run --silent build
+
+viewer/node_modules: viewer/package-lock.json
+	cd viewer && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel --outdir dist

@@ -23,7 +23,7 @@ class BuildWithManifest(build_py):
 version = re.search(r'__version__ = "(.+?)"', (HERE / "facekit/__init__.py").read_text(encoding="utf-8")).group(1)
 
 extras = {
-    "notebook": ["ipywidgets>=7.7", "ipykernel", "plotly>=5.24"],
+    "notebook": ["anywidget>=0.9", "ipywidgets>=7.7", "ipykernel", "plotly>=5.24"],
     "weights": ["gdown>=5", "requests", "filelock"],
     "train": ["scipy", "fast-simplification", "embreex"],
     "dev": ["pytest", "ruff", "nbclient", "nbformat", "build", "setuptools>=77", "scipy", "jsonschema"],
@@ -38,7 +38,11 @@ setup(
     license="MIT",
     license_files=["LICENSE", "NOTICE"],
     packages=find_packages(include=["facekit", "facekit.*"]),
-    package_data={"facekit": ["assets/*", "py.typed"], "facekit.weights": ["manifest.schema.json"]},
+    package_data={
+        "facekit": ["assets/*", "py.typed"],
+        "facekit.weights": ["manifest.schema.json"],
+        "facekit.viz": ["static/*"],
+    },
     python_requires=">=3.10",
     install_requires=[
         "torch>=2.4",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facekit import __version__
+from facekit import __version__, cli_compare
 from facekit.cli_options import (
     EXPRESSION_HELP,
     blend_of,
@@ -279,6 +279,9 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("--level", type=int, default=0, help="subdivide and displace a mesh, 1 to 4 times (default: 0)")
     export.add_argument("--maps", action="store_true", help="also write displacement and normal map, as PNG")
     export.add_argument("--out", type=Path, required=True, help=f"file; {formats()}")
+
+    compare = command("compare", cli_compare.run, "an experiment: faces side by side, differences, figures, a report")
+    cli_compare.add_compare_options(compare)
 
     group = command("weights", _doctor, "published weights: list, fetch, import, verify, path, remove")
     add_weights_commands(group)  # each of these replaces the group's run

@@ -96,6 +96,10 @@ def run(pack: Path | None, work: Path, out: Path | None, stages: list[str]) -> N
         from facekit.train.card import write_card
 
         write_card(pack, work, out)
+    elif "detail" in stages:
+        from facekit.train.card import write_detail_section
+
+        write_detail_section(pack, work, out)
 
 
 if __name__ == "__main__":

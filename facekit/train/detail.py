@@ -15,7 +15,7 @@ from facekit.models.detail import DetailModel
 from facekit.train.common import Average, Checkpoint, cosine, step_generator
 from facekit.train.detail_data import DetailSamples
 
-_STEPS, _BATCH, _RATE = 3000, 12, 2e-3
+_STEPS, _BATCH, _RATE = 2400, 12, 2e-3
 _RIDGE = 4.0  # samples' worth of belief that a map is zero where hardly anyone is ever strained
 _SLOPE = 1.5  # weight of the slope, mm a texel, beside the height, mm
 _SOFT = 0.01  # mm: errors under it count by their square

@@ -1,64 +1,59 @@
-"""The detail stage of training: samples, both ways of composition, the shipped file, and figures for the model card."""
+"""The detail stage of training: samples, both ways of composition, and the shipped file."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from facekit.conventions import PARTS
 from facekit.io.files import atomic_write
 from facekit.models.config import DetailConfig
-from facekit.models.detail import DetailHome, DetailModel, pack_detail, unpack_detail
+from facekit.models.detail import DetailHome, DetailModel, pack_detail
 from facekit.models.detail_layer import DetailLayer, own_places
 from facekit.pipeline import FacePipeline
-from facekit.train.detail import explained, train_detail
+from facekit.train.detail import train_detail
 from facekit.train.detail_data import TileStrain, taught_samples, texel_weight
+from facekit.train.detail_eval import SKIN, WAYS
 from facekit.train.detail_teacher import DetailTeacher
 from facekit.train.furrows import furrow_field, tile_metric
 
-_SAMPLES, _HELD_OUT = 1600, 160
-_SKIN = ("skin", "lips", "lids", "neck")
-FIGURES = "detail.json"
+_SAMPLES = 1600
 
 
 def train_stage(pack: Path, work: Path, out: Path, config: DetailConfig) -> None:
-    """Train on what the teacher displaces, and write ``detail.npz``; ``detail.json`` in ``work`` holds the figures.
+    """Train on what the teacher displaces, and write ``detail.npz``.
 
-    Both compositions are trained alike and measured on people and codes that neither saw; ``config`` says which is
-    shipped.
+    Both compositions are trained alike, for comparison, and kept in ``work``; ``config`` says which is shipped.
     """
     pipe = FacePipeline.from_pretrained("default", device="cpu")
     template = pipe.template
     teacher = DetailTeacher(pack, template, config.size)
-    metric = torch.from_numpy(tile_metric(template, config.size))
-    weight = texel_weight(pack, metric)
+    weight = texel_weight(pack, torch.from_numpy(tile_metric(template, config.size)))
     field = torch.from_numpy(furrow_field(teacher.families, config.field))
     home = DetailHome(len(template.verts), template.tile_rect)
-    places, trust = own_places(template, home.tile_rect, tuple(PARTS.index(name) for name in _SKIN))
-    ways = {name: dataclasses.replace(config, composition=name) for name in ("directional", "scalar")}
+    places, trust = own_places(template, home.tile_rect, SKIN)
+    ways = {name: dataclasses.replace(config, composition=name) for name in WAYS}
     strains = {}
     for name, way in ways.items():
         model = DetailModel(way)
         model.furrows.copy_(field)
         layer = DetailLayer(model, pipe.composer.micro, template, places, trust)
         strains[name] = TileStrain(layer, places, template.faces, template.faces_uvs)
-    train = taught_samples(pipe, teacher, strains, _SAMPLES, 31, weight)
-    held_out = taught_samples(pipe, teacher, strains, _HELD_OUT, 97, weight)
-    figures = {}
-    for name, way in ways.items():
+    samples = taught_samples(pipe, teacher, strains, _SAMPLES, 31, weight)
+    for name, path in packed_files(work).items():
         torch.manual_seed(0)
-        model = train_detail(way, train[name], field, work / f"detail_{name}.pt")
-        arrays = pack_detail(model, home)
-        shipped, _ = unpack_detail(arrays)
-        figures[name] = explained(shipped, held_out[name])
-        if name == config.composition:
-            write_detail(arrays, out / "detail.npz")
-    with atomic_write(work / FIGURES) as temporary:
-        temporary.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        model = train_detail(ways[name], samples[name], field, path.with_suffix(".pt"))
+        write_detail(pack_detail(model, home), path)
+    with atomic_write(out / "detail.npz") as temporary:  # last: the manifest is written right after
+        shutil.copyfile(packed_files(work)[config.composition], temporary)
+
+
+def packed_files(work: Path) -> dict[str, Path]:
+    """Where :func:`train_stage` keeps the modules of both ways of composition."""
+    return {name: work / f"detail_{name}.npz" for name in WAYS}
 
 
 def write_detail(arrays: dict[str, torch.Tensor], path: Path) -> None:

@@ -49,8 +49,8 @@ KINDS: dict[str, Kind] = {
     "crow": Kind(0.60, 1.3, 0.20, 0.35, 0.45),
     "under_eye": Kind(0.40, 1.5, 0.18, 0.50, 0.40),
     "bunny": Kind(0.50, 1.3, 0.09, 0.10, 0.45),
-    "nasolabial_right": Kind(1.20, 2.4, 0.11, 0.40, 0.35),
-    "nasolabial_left": Kind(1.20, 2.4, 0.11, 0.40, 0.35),
+    "nasolabial_right": Kind(1.20, 2.4, 0.09, 0.40, 0.35),
+    "nasolabial_left": Kind(1.20, 2.4, 0.09, 0.40, 0.35),
     "cheek": Kind(0.55, 1.8, 0.12, 0.15, 0.60),
     "marionette": Kind(0.65, 1.6, 0.10, 0.50, 0.45),
     "mentolabial": Kind(0.80, 2.4, 0.08, 0.35, 0.35, mean=0.8),
@@ -59,11 +59,15 @@ KINDS: dict[str, Kind] = {
     "chin": Kind(0.40, 1.2, 0.032, 0.08, 0.40),
 }
 
-#: Lines that only the displacement has, in the tile's coordinates like those of ``FOLDS``.
+_NASOLABIAL = [(0.392, 0.436), (0.356, 0.454), (0.326, 0.486), (0.306, 0.528), (0.300, 0.572)]
+#: Lines that only the displacement has, or has elsewhere, in the tile's coordinates like those of ``FOLDS``. The
+#: nasolabial fold lies where a smile goes on squeezing the skin up to 1.5; further in, the lip's pull takes over.
 _OWN: dict[str, Lines] = {
+    "nasolabial_right": [_NASOLABIAL],
+    "nasolabial_left": [[(1 - x, y) for x, y in _NASOLABIAL]],
     "cheek": [
-        [(0.318, 0.420), (0.300, 0.462), (0.296, 0.510), (0.306, 0.552)],
-        [(0.276, 0.440), (0.262, 0.480), (0.264, 0.524)],
+        [(0.290, 0.425), (0.270, 0.465), (0.264, 0.512), (0.272, 0.555)],
+        [(0.250, 0.442), (0.236, 0.482), (0.238, 0.526)],
     ],
 }
 #: Second layouts, for people whose lines run elsewhere.
@@ -113,7 +117,7 @@ def furrows(template: Template, size: int) -> dict[str, Furrow]:
         if name == "chin":
             found[name] = _chin(size)
             continue
-        layouts = [FOLDS[name][0] if name in FOLDS else _OWN[name], *([_OTHER[name]] if name in _OTHER else [])]
+        layouts = [_OWN[name] if name in _OWN else FOLDS[name][0], *([_OTHER[name]] if name in _OTHER else [])]
         paths = [(k, path) for k, lines in enumerate(layouts) for line in lines for path in _both_sides(name, line)]
         drawn = [_draw(path, kind.width, metric, seed) for seed, (_, path) in enumerate(paths)]
         distance = np.stack([d for _, d, _ in drawn])

@@ -6,15 +6,15 @@ from torch import nn
 from facekit.train.soap import Soap
 
 
-def _problem():
-    generator = torch.Generator().manual_seed(3)
+def _problem(seed):
+    generator = torch.Generator().manual_seed(seed)
     scales, mixing = torch.logspace(-1, 1, 12), torch.randn(12, 12, generator=generator)
     inputs = torch.randn(64, 12, generator=generator) * scales @ torch.linalg.qr(mixing)[0]  # no axis is an eigenvector
     return inputs, inputs @ torch.randn(12, 5, generator=generator)
 
 
-def _fit(make, steps):
-    inputs, target = _problem()
+def _fit(make, steps, seed=3):
+    inputs, target = _problem(seed)
     layer = nn.Linear(12, 5)
     with torch.no_grad():
         layer.weight.zero_()
@@ -29,10 +29,15 @@ def _fit(make, steps):
 
 
 def test_beats_adam_on_badly_scaled_directions():
-    rates = (1e-2, 3e-2, 1e-1, 3e-1)
-    soap = min(_fit(lambda p, rate=rate: Soap(p, lr=rate), 200)[2] for rate in rates)
-    adam = min(_fit(lambda p, rate=rate: torch.optim.Adam(p, lr=rate), 200)[2] for rate in rates)
-    assert soap < 0.75 * adam
+    """On most problems: a single one hangs on the last step's noise, which differs from machine to machine."""
+    ratios = []
+    for seed in range(3, 8):
+        soap, adam = (
+            min(_fit(lambda p, make=make, rate=rate: make(p, lr=rate), 300, seed)[2] for rate in (3e-2, 1e-1, 3e-1))
+            for make in (Soap, torch.optim.Adam)
+        )
+        ratios.append(soap / adam)
+    assert sorted(ratios)[2] < 0.5, ratios
 
 
 def test_convolution_weights_and_longer_axes_than_the_limit_are_moved():
@@ -53,7 +58,7 @@ def test_convolution_weights_and_longer_axes_than_the_limit_are_moved():
 
 
 def test_resumes_where_it_stopped(tmp_path):
-    inputs, target = _problem()
+    inputs, target = _problem(3)
     layer, optimiser, _ = _fit(lambda p: Soap(p, lr=3e-2), 25)
     torch.save({"layer": layer.state_dict(), "optimiser": optimiser.state_dict()}, tmp_path / "state.pt")
     straight = _fit(lambda p: Soap(p, lr=3e-2), 40)[0]

@@ -1,0 +1,138 @@
+// The shading of facekit.render (shading.py), in view space; see there for the sources of its parts.
+in vec3 vPlace;
+centroid in vec3 vNormal; // centroid: at silhouettes the others would lie outside their triangle
+in vec2 vUv;
+centroid in vec4 vMaterial;
+centroid in float vAo;
+centroid in vec3 vStrain;
+out vec4 colour;
+
+uniform sampler2D albedo;
+uniform sampler2D posed[3];
+uniform vec3 posedWeight;
+uniform sampler2D slopeStatic;
+uniform sampler2D slopeCompressed;
+uniform sampler2D slopeStretched;
+uniform vec3 slopeRange;
+uniform float strength;
+uniform int mode; // 0 texture, 1 clay, 2 wireframe, 3 tension
+uniform bool unlit;
+uniform vec3 sky;
+uniform vec3 ground;
+uniform vec3 lampDirection[4];
+uniform vec3 lampColour[4];
+uniform vec2 lampGloss[4]; // gloss, half angle in degrees
+uniform int lampCount;
+uniform vec3 wrap;
+uniform vec3 clay;
+uniform vec4 clayMaterial;
+uniform float tensionRange;
+
+vec3 toSrgb(vec3 c) {
+  return mix(12.92 * c, 1.055 * pow(max(c, 0.0031308), vec3(1.0 / 2.4)) - 0.055, step(0.0031308, c));
+}
+
+vec3 toLinear(vec3 c) {
+  return mix(c / 12.92, pow((max(c, 0.04045) + 0.055) / 1.055, vec3(2.4)), step(0.04045, c));
+}
+
+// A film's shoulder: the identity up to 0.62, then bending smoothly toward 1.
+vec3 tone(vec3 c) {
+  return clamp(c, 0.0, 0.62) + 0.38 * (1.0 - exp(-max(c - 0.62, 0.0) / 0.38));
+}
+
+// Tilts a normal by how steeply the surface rises along u and v; no tangents needed (Mikkelsen, *Surface gradient-based
+// bump mapping framework*, 2020).
+vec3 tilted(vec3 n, vec2 slope) {
+  vec3 sx = dFdx(vPlace);
+  vec3 sy = dFdy(vPlace);
+  float hx = dot(slope, dFdx(vUv));
+  float hy = dot(slope, dFdy(vUv));
+  vec3 r1 = cross(sy, n);
+  vec3 r2 = cross(n, sx);
+  float det = dot(sx, r1);
+  vec3 gradient = sign(det) * (hx * r1 + hy * r2);
+  return normalize(abs(det) * n - gradient);
+}
+
+vec2 slopes(sampler2D map) {
+  return texture(map, vUv).rg * (255.0 / 127.0) - 128.0 / 127.0;
+}
+
+vec3 heat(float t) {
+  vec3 stretched = vec3(0.145, 0.42, 0.72);
+  vec3 rest = vec3(0.90, 0.89, 0.87);
+  vec3 compressed = vec3(0.80, 0.25, 0.13);
+  float s = clamp(t / tensionRange, -1.0, 1.0);
+  return toLinear(s < 0.0 ? mix(rest, stretched, pow(-s, 0.8)) : mix(rest, compressed, pow(s, 0.8)));
+}
+
+void main() {
+  vec3 base = toLinear(clay);
+  vec4 material = clayMaterial;
+  if (mode == 0) {
+    base = texture(albedo, vUv).rgb;
+    vec3 neutral = base;
+    if (posedWeight.x != 0.0) base += posedWeight.x * (texture(posed[0], vUv).rgb - neutral);
+    if (posedWeight.y != 0.0) base += posedWeight.y * (texture(posed[1], vUv).rgb - neutral);
+    if (posedWeight.z != 0.0) base += posedWeight.z * (texture(posed[2], vUv).rgb - neutral);
+    base = clamp(base, 0.0, 1.0);
+    material = vMaterial;
+    if (unlit) {
+      colour = vec4(toSrgb(base), 1.0);
+      return;
+    }
+  } else if (mode == 3) {
+    base = heat(vStrain.x);
+  }
+  vec3 n = normalize(vNormal);
+  vec3 v = normalize(-vPlace);
+  // Inside the bust; smooth normals at silhouettes may lean away a little.
+  if (dot(n, v) < -0.35) n = -n;
+  if (strength > 0.0 && mode != 2) {
+    vec2 slope = slopeRange.x * slopes(slopeStatic) + vStrain.y * slopeRange.y * slopes(slopeCompressed) +
+                 vStrain.z * slopeRange.z * slopes(slopeStretched);
+    n = tilted(n, strength * slope);
+  }
+  float roughness = material.x;
+  float reflectance = material.y;
+  float scatter = material.z;
+  float coat = material.w;
+  float occlusion = vAo;
+  float openness = occlusion * occlusion;
+  vec3 up = (viewMatrix * vec4(0.0, 1.0, 0.0, 0.0)).xyz;
+  vec3 ambient = unlit ? vec3(0.9) : 0.5 * (sky + ground) + 0.5 * (sky - ground) * dot(n, up);
+  float facing = clamp(dot(n, v), 1e-3, 1.0);
+  vec3 diffuse = ambient * (occlusion + base * 0.55 * (1.0 - occlusion) * occlusion);
+  vec3 gleam = ambient * (reflectance + (0.35 - 0.3 * roughness) * pow(1.0 - facing, 5.0)) * openness;
+  float aperture = 2.0 * openness + 0.25 * occlusion - 1.0;
+  float alpha = roughness * roughness;
+  float spread = alpha * alpha;
+  float k = 0.5 * alpha;
+  vec3 wrapped = scatter * wrap;
+  for (int i = 0; i < 4; i++) {
+    if (i >= lampCount) break;
+    vec3 l = lampDirection[i];
+    float cosine = dot(n, l);
+    float lit = max(cosine, 0.0);
+    float reach = clamp(lit + aperture, 0.0, 1.0);
+    vec3 soft = max((cosine + wrapped) / (1.0 + wrapped), 0.0);
+    soft += 2.0 * wrapped * soft * (soft - 1.0);
+    diffuse += soft * reach * lampColour[i];
+    float between = max(dot(v, l), -0.999);
+    float scale = inversesqrt(2.0 + 2.0 * between);
+    float h = min((lit + facing) * scale, 1.0);
+    float seen = (1.0 + between) * scale;
+    float peak = h * h * (spread - 1.0) + 1.0;
+    float f = reflectance + (1.0 - reflectance) * exp2((-5.55473 * seen - 6.98316) * seen);
+    float hidden = (facing * (1.0 - k) + k) * (lit * (1.0 - k) + k);
+    gleam += reach * lit * f * spread * 0.25 / (peak * peak * hidden) * lampColour[i] * lampGloss[i].x;
+  }
+  if (coat > 0.01 && lampCount > 0) {
+    // Wet eyes mirror the key light's box.
+    float size = radians(lampGloss[0].y);
+    float t = smoothstep(cos(0.8 * size), cos(0.55 * size), dot(2.0 * facing * n - v, lampDirection[0]));
+    gleam += 0.85 * t * coat * openness * lampColour[0];
+  }
+  colour = vec4(toSrgb(tone(gleam + base * diffuse)), 1.0);
+}
