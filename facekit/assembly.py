@@ -1,4 +1,4 @@
-"""The parts of a model, from its files: networks, composer, detail."""
+"""The parts of a model, from its files: networks, composer, detail; and the device they go to."""
 
 from __future__ import annotations
 
@@ -22,6 +22,19 @@ from facekit.template import Template
 #: Whose detail module serves all models.
 _DETAIL_OF = "default"
 _SKIN = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "neck"))
+
+
+def pick_device(device: str | torch.device | None) -> torch.device:
+    """The device of that name, or CUDA where there is one, else the CPU, for None and ``"auto"``."""
+    if device is None or device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(device)
+    except RuntimeError as error:
+        raise InputError("a device like cpu, cuda or cuda:0", repr(device), "name one that torch knows") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError("a device that is there", "cuda without a CUDA device", "use device='cpu'")
+    return device
 
 
 def load_network(name: str, role: str, network: type[nn.Module], config: type) -> nn.Module:

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from facekit import weights
-from facekit.assembly import load_composer, load_detail, load_network
-from facekit.conventions import EXPRESSIONS, MORPH_TARGETS
+from facekit.assembly import load_composer, load_detail, load_network, pick_device
+from facekit.conventions import EXPRESSIONS, MORPH_TARGETS, PARTS
 from facekit.errors import InputError
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceDetail, FaceOutput, FaceRig
@@ -24,6 +24,7 @@ from facekit.models.compose import MODES, PublishedComposer
 from facekit.models.config import ShapeConfig, TextureConfig
 from facekit.models.detail_layer import MODES as DETAIL_MODES
 from facekit.models.detail_layer import DetailLayer
+from facekit.models.lids import LidContact
 from facekit.models.shape import ShapeModel
 from facekit.models.sides import SIDED, mirrored
 from facekit.models.texture import TextureModel
@@ -224,10 +225,19 @@ class FacePipeline:
             return tuple(pair for pair in SIDED if mirrored(moved[pair[0]], moved[pair[1]], self.template))
 
     def decode_shape(self, latents: FaceLatents) -> torch.Tensor:
-        """Vertices (B, V, 3) float32 mm."""
+        """Vertices (B, V, 3) float32 mm; where the model has eyeballs, lids are kept from sinking into them."""
         latents = latents.to(self.device)
         displacement = self.shape(latents.shape_noise, latents.identity, latents.style, latents.expression)
-        return self.template.verts + displacement
+        verts = self.template.verts + displacement
+        return verts if self.lids is None else self.lids(verts)
+
+    @functools.cached_property
+    def lids(self) -> LidContact | None:
+        """What keeps lids off the eyeballs; None for a model without eyeballs, as the published one."""
+        if not bool((self.template.parts == PARTS.index("eyes")).any()):
+            return None
+        with torch.inference_mode(False):
+            return LidContact(self.template.to("cpu")).to(self.device)
 
     def decode_texture(self, latents: FaceLatents) -> torch.Tensor:
         """The generator's raw face tile (B, 3, S, S), sRGB, before clamping and composition."""
@@ -287,16 +297,3 @@ class FacePipeline:
         mesh = dataclasses.replace(mesh, displacement=displacement)
         deltas = self.decode_shape(posed) - mesh.verts
         return FaceRig(neutral=mesh, names=MORPH_TARGETS, deltas=deltas, weights=latents.expression[0, 1:].clone())
-
-
-def pick_device(device: str | torch.device | None) -> torch.device:
-    """The device of that name, or CUDA where there is one, else the CPU, for None and ``"auto"``."""
-    if device is None or device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(device)
-    except RuntimeError as error:
-        raise InputError("a device like cpu, cuda or cuda:0", repr(device), "name one that torch knows") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError("a device that is there", "cuda without a CUDA device", "use device='cpu'")
-    return device

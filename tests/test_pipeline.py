@@ -11,7 +11,7 @@ import torch
 from facekit import EXPRESSIONS, MORPH_TARGETS, FaceLatents, FacePipeline, sweep_expressions, sweep_intensity, weights
 from facekit.conventions import PARTS
 from facekit.errors import InputError, WeightsError
-from facekit.pipeline import pick_device
+from facekit.assembly import pick_device
 
 SAME_MM = 1e-3
 SAME_COLOUR = 1e-3

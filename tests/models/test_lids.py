@@ -1,0 +1,61 @@
+"""Lids that would sink into an eyeball are pushed out, and nothing else is touched."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from facekit.conventions import PARTS
+from facekit.latents import FaceLatents
+from facekit.models.lids import LidContact
+
+
+@pytest.fixture(scope="module")
+def contact(default_pipeline) -> LidContact:
+    return LidContact(default_pipeline.template)
+
+
+def test_an_open_face_is_left_alone(contact, default_pipeline):
+    verts = default_pipeline.template.verts[None]
+    assert torch.equal(contact(verts), verts)
+
+
+def test_skin_inside_an_eye_comes_out_along_its_ray(contact, default_pipeline):
+    template = default_pipeline.template
+    lids = contact.lids_0[::40]
+    ball = template.verts[template.parts == PARTS.index("eyes")]
+    centre = torch.einsum("n,nk->k", contact.weights_0, template.verts[contact.ball_0])
+    verts = template.verts.clone()
+    verts[lids] = centre + 0.5 * (verts[lids] - centre)
+    moved = contact(verts[None])[0]
+    ray, wanted = moved[lids] - centre, template.verts[lids] - centre
+    cosine = torch.cosine_similarity(ray, wanted, dim=1)
+    torch.testing.assert_close(cosine, torch.ones_like(cosine))
+    radius = (ball[ball[:, 0] < 0] - centre).norm(dim=1)
+    assert float(ray.norm(dim=1).min()) > float(radius.min())
+    assert float(ray.norm(dim=1).max()) < float(radius.max()) + 0.35
+    rest = torch.ones(len(verts), dtype=torch.bool)
+    rest[lids] = False
+    assert torch.equal(moved[rest], verts[rest])
+
+
+def test_it_goes_along_with_the_eye(contact, default_pipeline):
+    verts = default_pipeline.template.verts[None].clone()
+    verts[:, contact.lids_1[::30]] *= 0.93
+    shifted = verts * 1.1 + torch.tensor([4.0, -3.0, 9.0])
+    moved = (contact(shifted) - torch.tensor([4.0, -3.0, 9.0])) / 1.1
+    torch.testing.assert_close(moved, contact(verts), atol=0.03, rtol=0)
+
+
+def test_closed_lids_cover_the_eyes_of_everyone(contact, default_pipeline):
+    people = FaceLatents.cat([FaceLatents.sample(seed).with_expression("eye_closed") for seed in range(24)])
+    verts = default_pipeline.decode_shape(people)
+    torch.testing.assert_close(contact(verts), verts, atol=1e-3, rtol=0)
+
+
+def test_gradients_flow(contact, default_pipeline):
+    verts = default_pipeline.template.verts[None].clone()
+    verts[:, contact.lids_0[:5]] *= 0.9
+    verts.requires_grad_()
+    contact(verts).square().sum().backward()
+    assert bool(verts.grad.isfinite().all())
