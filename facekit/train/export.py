@@ -12,6 +12,7 @@ from torch import nn
 
 from facekit.io.files import atomic_write
 from facekit.models.config import ShapeConfig, TextureConfig
+from facekit.weights import models
 
 ROLES = {
     "template": "template.npz",
@@ -66,6 +67,7 @@ def write_manifest(manifest: Path, assets: Path, shape: ShapeConfig, texture: Te
     }
     with atomic_write(manifest) as temporary:
         temporary.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    models.cache_clear()  # what was read before is no longer so
 
 
 def parameters(module: nn.Module) -> int:
