@@ -2,6 +2,7 @@
 # make test   set up, lint, test
 # make bench  the figures of README.md
 # make picture  the picture of README.md
+# make test-colab test-newest   the notebooks' code with Colab's versions, and with the newest
 # make viewer  the notebook viewer's module, after a change in viewer/
 # make train-default PACK=path   train the embedded default again
 
@@ -11,13 +12,24 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 OUT ?= out
 
-.PHONY: demo test lint format bench train-default notebooks picture viewer wheel clean
+MATRIX := tests/test_notebooks.py tests/test_colab.py tests/viz/test_notebook.py tests/viz/test_charts.py \
+	tests/viz/test_viewer.py
+
+.PHONY: demo test test-colab test-newest lint format bench train-default notebooks picture viewer wheel clean
 
 demo: $(VENV)/.core
 	$(BIN)/facekit demo --out $(OUT)
 
 test: lint
 	$(BIN)/python -m pytest
+
+test-colab: .venv-colab/.ready
+	.venv-colab/bin/python -m pytest $(MATRIX)
+
+test-newest: .venv-newest/.ready
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager \
+		--constraint constraints.txt --editable '.[notebook]'
+	.venv-newest/bin/python -m pytest $(MATRIX)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -70,6 +82,18 @@ $(VENV)/.dev: $(VENV)/.core
 
 $(VENV)/.train: $(VENV)/.core
 	$(PIP) --editable '.[train]'
+	@touch $@
+
+.venv-colab/.ready: setup.py constraints.txt constraints-colab.txt
+	$(PYTHON) -m venv .venv-colab
+	.venv-colab/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--constraint constraints-colab.txt --editable '.[notebook]' pytest nbclient nbformat
+	@touch $@
+
+.venv-newest/.ready: setup.py constraints.txt
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[notebook]' pytest nbclient nbformat
 	@touch $@
 
 clean:

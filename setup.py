@@ -23,10 +23,21 @@ class BuildWithManifest(build_py):
 version = re.search(r'__version__ = "(.+?)"', (HERE / "facekit/__init__.py").read_text(encoding="utf-8")).group(1)
 
 extras = {
-    "notebook": ["anywidget>=0.9", "ipywidgets>=7.7", "ipykernel", "plotly>=5.24"],
+    "notebook": ["anywidget>=0.9", "ipywidgets>=7.7", "ipykernel", "nbformat", "plotly>=5.24"],
     "weights": ["gdown>=5", "requests", "filelock"],
     "train": ["scipy", "fast-simplification", "embreex"],
-    "dev": ["pytest", "ruff", "nbclient", "nbformat", "build", "setuptools>=77", "scipy", "jsonschema"],
+    "dev": [
+        "pytest",
+        "ruff",
+        "nbclient",
+        "nbformat",
+        "build",
+        "setuptools>=77",
+        "scipy",
+        "jsonschema",
+        "playwright",
+        "jupyterlab",
+    ],
 }
 
 setup(

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
-NAMES = ["00_setup", "01_generate", "02_intensity_sweep", "03_expression_sweep"]
+NAMES = ["00_setup", "01_generate", "02_intensity_sweep", "03_expression_sweep", "04_comparison", "05_detail"]
 
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -63,6 +63,7 @@ def test_badge_setup_and_download(path):
     assert "notebook.offer_download(" in code[-1]
 
 
+@pytest.mark.slow
 @by_name
 def test_runs_from_top_to_bottom(path, tmp_path):
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")

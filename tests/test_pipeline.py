@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from facekit import EXPRESSIONS, MORPH_TARGETS, FaceLatents, FacePipeline, sweep_expressions, sweep_intensity, weights
+from facekit.assembly import pick_device
 from facekit.conventions import PARTS
 from facekit.errors import InputError, WeightsError
-from facekit.assembly import pick_device
 
 SAME_MM = 1e-3
 SAME_COLOUR = 1e-3

@@ -1,19 +1,21 @@
-"""Notebook helpers: pictures stay in the notebook, sliders answer without rendering, downloads are whole."""
+"""Notebook helpers: the setup is told, pictures and tables stay in the notebook, downloads are whole."""
 
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 import types
 import zipfile
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
-from facekit import EXPRESSIONS, FaceLatents
 from facekit.errors import FacekitError, FileError, InputError
 from facekit.viz import notebook
+from facekit.viz.report import Table
 
 
 @pytest.fixture
@@ -26,17 +28,8 @@ def shown(monkeypatch):
     return displayed
 
 
-@pytest.fixture
-def no_widgets(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ipywidgets", None)
-
-
 def decoded(image) -> Image.Image:
     return Image.open(io.BytesIO(image.data))
-
-
-def decoded_value(widget) -> Image.Image:
-    return Image.open(io.BytesIO(widget.value))
 
 
 def test_report_names_the_versions(capsys):
@@ -50,11 +43,43 @@ def test_report_asks_for_a_restart(monkeypatch):
         notebook.setup_report()
 
 
-def test_missing_widgets_are_told_in_one_line(no_widgets, capsys):
-    assert notebook._widgets() is None
-    out = capsys.readouterr().out
-    assert out.count("\n") == 1
-    assert "pip install 'facekit[notebook]'" in out
+def test_a_replaced_package_is_told_before_anything_heavy_is_imported():
+    """numpy of another version on the disk than in the kernel: its import may fail in any way."""
+    code = (
+        "import sys, types; sys.modules['numpy'] = types.ModuleType('numpy'); sys.modules['numpy'].__version__ = '1.0';"
+        "from facekit.viz import notebook; notebook.setup_report()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode
+    assert "restart the kernel and run again" in done.stderr
+    assert "got 1.0, imported before that" in done.stderr
+
+
+def test_missing_parts_are_told_in_one_line_each(monkeypatch, capsys):
+    monkeypatch.setattr(notebook.util, "find_spec", lambda name: None)
+    notebook.setup_report()
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split()[0] for line in lines] == ["anywidget", "plotly"]
+    assert all("pip install 'facekit[notebook]'" in line for line in lines)
+
+
+def test_optional_packages_are_installed_into_this_python(monkeypatch, capsys):
+    ran = []
+
+    def pip(command, **_):
+        ran.append(command)
+        return types.SimpleNamespace(returncode=len(ran) > 1, stdout="", stderr="first\nERROR: no such wheel")
+
+    monkeypatch.setattr(notebook.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(notebook.subprocess, "run", pip)
+    notebook.install("pytorch3d")
+    assert ran[0][:4] == [sys.executable, "-m", "pip", "install"]
+    assert any(part.startswith("pytorch3d") for part in ran[0])
+    assert "pytorch3d is installed" in capsys.readouterr().out
+    with pytest.raises(FacekitError, match="got ERROR: no such wheel; go on without it"):
+        notebook.install("pytorch3d")
+    with pytest.raises(InputError, match="'numpy'"):
+        notebook.install("numpy")
 
 
 def test_show_takes_pictures_of_every_kind(shown, tmp_path, tiny_face):
@@ -70,60 +95,19 @@ def test_show_takes_pictures_of_every_kind(shown, tmp_path, tiny_face):
     assert decoded(shown[-1]).size == (32, 32)
 
 
+def test_show_takes_figures_and_tables(shown):
+    notebook.show(Figure(figsize=(2, 1)))
+    assert decoded(shown[-1]).width == pytest.approx(220, abs=2)
+    table = Table({"a": ("mm", 1)}, [{"a": 1.0}])
+    notebook.show(table)
+    assert shown[-1] is table
+
+
 def test_show_refuses_the_rest(shown, tmp_path):
     with pytest.raises(FileError, match="none at"):
         notebook.show(tmp_path / "missing.png")
     with pytest.raises(InputError, match="got int"):
         notebook.show(7)
-
-
-def test_intensity_slider_is_rendered_beforehand(shown, tiny_pipe):
-    pytest.importorskip("ipywidgets")
-    notebook.intensity_slider(tiny_pipe, FaceLatents.sample(7), "smile", steps=4, image_size=32)
-    calls = tiny_pipe.calls
-    slider, picture = shown[0].children
-    assert [label for label, _ in slider.options] == ["0.00", "0.50", "1.00", "1.50"]
-    assert slider.label == "1.00"
-    frames = []
-    for k in range(4):
-        slider.value = k
-        frames.append(picture.value)
-    assert len(set(frames)) == 4
-    assert all(data[:3] == b"\xff\xd8\xff" for data in frames), "JPEG"
-    assert tiny_pipe.calls == calls
-
-
-def test_pictures_that_are_there_are_used(shown, tiny_pipe):
-    pytest.importorskip("ipywidgets")
-    notebook.intensity_slider(tiny_pipe, FaceLatents.sample(7), "smile", pictures=torch.rand(6, 3, 40, 40))
-    notebook.expression_picker(tiny_pipe, FaceLatents.sample(7), pictures=torch.rand(20, 3, 40, 40))
-    assert tiny_pipe.calls == 0
-    assert [label for label, _ in shown[0].children[0].options] == ["0.00", "0.30", "0.60", "0.90", "1.20", "1.50"]
-    assert decoded_value(shown[1].children[2]).size == (40, 40)
-
-
-def test_expression_picker_renders_other_intensities_once(shown, tiny_pipe):
-    pytest.importorskip("ipywidgets")
-    notebook.expression_picker(tiny_pipe, FaceLatents.sample(7), image_size=32)
-    who, how, picture = shown[0].children
-    assert [value for _, value in who.options] == list(EXPRESSIONS)
-    calls = tiny_pipe.calls
-    posed = picture.value
-    who.value = "anger"
-    assert tiny_pipe.calls == calls
-    assert picture.value != posed
-    how.value = 0.5
-    assert tiny_pipe.calls == calls + 1
-    how.value, who.value = 1.0, "smile"
-    assert picture.value == posed
-    who.value, how.value = "anger", 0.5
-    assert tiny_pipe.calls == calls + 1
-
-
-def test_without_widgets_everything_is_shown_at_once(shown, no_widgets, tiny_pipe):
-    notebook.intensity_slider(tiny_pipe, FaceLatents.sample(7), "smile", steps=4, image_size=32)
-    notebook.expression_picker(tiny_pipe, FaceLatents.sample(7), image_size=32)
-    assert [image.format for image in shown] == ["png", "png"]
 
 
 def test_download_is_a_link_elsewhere(shown, tmp_path, monkeypatch, capsys):

@@ -1,0 +1,83 @@
+"""Axes of a comparison: names and what is set under them, as ``{name: {setting: value}}``.
+
+Settings are ``seed``, ``truncation``, ``latents``, ``expression``, ``intensity``, ``detail``, ``detail_strength`` and
+``pipe``, each as :class:`facekit.FacePipeline` takes it; ``pipe`` is the pipeline itself.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from facekit import weights
+from facekit.conventions import EXPRESSIONS, MAX_INTENSITY
+from facekit.errors import InputError
+from facekit.pipeline import FacePipeline
+
+Axis = Mapping[str, Mapping[str, Any]]
+
+PUBLISHED = "3dfacecam"
+
+
+def identities(*seeds: int) -> Axis:
+    """One person a seed."""
+    return {f"seed {seed}": {"seed": seed} for seed in seeds}
+
+
+def expressions(*names: str) -> Axis:
+    """The named expressions, or all 20."""
+    return {name.replace("_", " "): {"expression": name} for name in names or EXPRESSIONS}
+
+
+def intensities(
+    expression: str | Mapping[str, float] | None = None, steps: int = 6, stop: float = MAX_INTENSITY
+) -> Axis:
+    """Even steps from 0 to ``stop``, by default 0, 0.3, … 1.5, of one expression unless another axis sets it."""
+    if not isinstance(steps, int) or steps < 2:
+        raise InputError("steps as a whole number of 2 or more", repr(steps), "pass for instance steps=6")
+    pose = {} if expression is None else {"expression": expression}
+    values = [round(value, 6) for value in torch.linspace(0, stop, steps).tolist()]
+    return {f"{value:.2g}": {**pose, "intensity": value} for value in values}
+
+
+def details() -> Axis:
+    """Without detail, with what belongs to the person, with what the expression adds, and with both."""
+    return {
+        "no detail": {"detail": False},
+        "static": {"detail": "static"},
+        "dynamic": {"detail": "dynamic"},
+        "static and dynamic": {"detail": True},
+    }
+
+
+def models(pipe: FacePipeline) -> Axis:
+    """This pipeline and, where its weights are, the published model in both compositions of its texture.
+
+    Where they are not, that is told in one line, once, and the axis holds ``pipe`` alone.
+    """
+    axis = {pipe.name: {"pipe": pipe}}
+    if not weights.ready(PUBLISHED):
+        _tell_missing()
+        return axis
+    ours = pipe if pipe.name == PUBLISHED else FacePipeline.from_pretrained(PUBLISHED, pipe.device)
+    upstream = copy.copy(ours)
+    upstream.mode = "upstream"
+    return {**axis, f"{PUBLISHED}, blended": {"pipe": ours}, f"{PUBLISHED}, upstream's paste": {"pipe": upstream}}
+
+
+def cross(outer: Axis, inner: Axis) -> Axis:
+    """Every name of ``outer`` with every name of ``inner``: identity × expression as one axis, for instance."""
+    return {
+        f"{first}, {second}": {**settings, **more}
+        for first, settings in outer.items()
+        for second, more in inner.items()
+    }
+
+
+@functools.cache
+def _tell_missing() -> None:
+    print(f"The published weights are not here; compared without them. To get them: facekit weights fetch {PUBLISHED}")

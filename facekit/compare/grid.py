@@ -1,0 +1,237 @@
+"""A grid of faces: each is made and rendered once, and kept in the size that is measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+
+from facekit.compare import figures, pages
+from facekit.compare.axes import Axis
+from facekit.errors import InputError
+from facekit.geometry.uv import halve
+from facekit.latents import FaceLatents
+from facekit.mesh import FaceOutput
+from facekit.metrics.geometry import wrinkle_amplitude
+from facekit.metrics.identity import proportions
+from facekit.pipeline import FacePipeline
+from facekit.viz.progress import progress
+from facekit.viz.report import Table, write_report
+from facekit.viz.sheets import render_faces
+
+if TYPE_CHECKING:
+    from facekit.render import Camera
+
+_CODES = ("seed", "truncation", "latents", "expression", "intensity")
+_OPTIONS = ("detail", "detail_strength")
+# Faces made together: more is not faster on a CPU and costs memory.
+_CHUNK = 4
+# Kept maps have at most this side: textures are measured on it, and sixty faces stay under half a gigabyte.
+_KEPT = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One face of a comparison.
+
+    Parameters
+    ----------
+    row, column:
+        Where it stands.
+    settings:
+        What it was made with.
+    face:
+        FaceOutput with B = 1 on the CPU, its maps at no more than 512².
+    picture:
+        (3, H, W) float32 sRGB in [0, 1].
+    proportions:
+        (P,) of :func:`facekit.metrics.identity.proportions`, after the model's mean expression was taken off.
+    wrinkles:
+        :func:`facekit.metrics.geometry.wrinkle_amplitude` in mm, None without detail.
+    """
+
+    row: str
+    column: str
+    settings: dict[str, Any]
+    face: FaceOutput
+    picture: torch.Tensor
+    proportions: torch.Tensor
+    wrinkles: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What :func:`grid` returns.
+
+    Parameters
+    ----------
+    title:
+        A line for pages and report.
+    rows, columns:
+        Their names, in order.
+    cells:
+        ``cells[i][k]`` is the face in row i and column k.
+    """
+
+    title: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[tuple[Cell, ...], ...]
+
+    def __iter__(self) -> Iterator[Cell]:
+        return (cell for row in self.cells for cell in row)
+
+    def page(self, theme: str = "dark") -> Image.Image:
+        """The faces in rows and columns."""
+        return pages.face_page(self, theme)
+
+    def differences(self, kind: str = "displacement", against: str | None = None, theme: str = "light") -> Image.Image:
+        """What changes from each face to its neighbour, as heat maps on the mesh.
+
+        Parameters
+        ----------
+        kind:
+            ``"displacement"``: mm that the surface moves, with detail; ``"texture"``: delta E of the albedo.
+        against:
+            ``"left"`` or ``"above"``: the neighbour there; ``"first"``: the row's first face. By default the left one
+            where rows sweep the intensity, else the first one, and the one above where a row is a single face.
+        """
+        return pages.difference_page(self, kind, against, theme)
+
+    @functools.cached_property
+    def table(self) -> Table:
+        """Figures of every face and of every row; :data:`facekit.compare.figures.EXPLANATIONS` tells what each is."""
+        return figures.measure(self)
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write pages as PNG, the table as ``figures.csv`` and everything as one ``report.html``.
+
+        Returns
+        -------
+        list[Path]
+            The files, the report last.
+        """
+        folder = Path(folder)
+        pictures = {"faces": ("The faces", self.page("light"))}
+        for against in pages.directions(self):
+            for kind, name in pages.KINDS.items():
+                title = f"{name}: against {pages.NEIGHBOURS[against]}"
+                pictures[f"{kind}_{against}"] = (title, self.differences(kind, against))
+        files = []
+        for name, (_, picture) in pictures.items():
+            files.append(pages.write(picture, folder / f"{name}.png"))
+        files.append(self.table.save(folder / "figures.csv"))
+        sections = [(title, picture) for title, picture in pictures.values()]
+        sections.insert(1, ("Figures", self.table))
+        sections.append(("What the figures are", figures.EXPLANATIONS))
+        return [*files, write_report(folder / "report.html", self.title, sections)]
+
+
+def grid(
+    pipe: FacePipeline,
+    rows: Axis,
+    columns: Axis,
+    title: str = "Comparison",
+    image_size: int = 256,
+    camera: Camera | None = None,
+    lights: str = "studio",
+    **fixed: Any,
+) -> Comparison:
+    """Make, render and lay out every combination of rows and columns.
+
+    Parameters
+    ----------
+    pipe:
+        Makes the faces, unless an axis sets another pipeline.
+    rows, columns:
+        Axes, see :mod:`facekit.compare.axes`; columns overrule rows.
+    image_size, camera, lights:
+        Of the pictures; by default a close view from the front.
+    fixed:
+        Settings for all, for instance ``seed=7``, ``expression="anger"``, ``detail=False``.
+
+    Raises
+    ------
+    InputError
+        For an empty axis or an unknown setting.
+    """
+    settings = {}
+    for row, own in _checked(rows, "rows").items():
+        for column, more in _checked(columns, "columns").items():
+            settings[row, column] = _checked_settings({"pipe": pipe, "seed": 7, **fixed, **own, **more})
+    groups: dict[Any, list[tuple[str, str]]] = {}
+    for place, setting in settings.items():
+        options = tuple((name, setting[name]) for name in _OPTIONS if name in setting)
+        groups.setdefault((setting["pipe"], options), []).append(place)
+    batches = [
+        (maker, dict(options), places[k : k + _CHUNK])
+        for (maker, options), places in groups.items()
+        for k in range(0, len(places), _CHUNK)
+    ]
+    cells = {}
+    with torch.inference_mode():
+        for maker, options, places in progress(batches, desc="faces"):
+            codes = FaceLatents.cat([_codes(settings[place]) for place in places])
+            faces = maker(latents=codes, **options)
+            pictures = render_faces(faces, camera, image_size, lights=lights)
+            shapes = proportions(_neutral_landmarks(maker, faces)).cpu()
+            wrinkles = wrinkle_amplitude(faces)
+            for k, place in enumerate(places):
+                depth = None if wrinkles is None else float(wrinkles[k])
+                kept = _kept(faces[k])
+                cells[place] = Cell(*place, settings[place], kept, pictures[k].clone(), shapes[k], depth)
+    table = tuple(tuple(cells[row, column] for column in columns) for row in rows)
+    return Comparison(title, tuple(rows), tuple(columns), table)
+
+
+def _checked(axis: Axis, name: str) -> Axis:
+    if not isinstance(axis, Mapping) or not axis or not all(isinstance(value, Mapping) for value in axis.values()):
+        expected = f"{name} as names with their settings, at least one"
+        raise InputError(expected, repr(axis)[:80], 'pass for instance {"a smile": {"expression": "smile"}}')
+    return axis
+
+
+def _checked_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    known = ("pipe", *_CODES, *_OPTIONS)
+    unknown = [name for name in settings if name not in known]
+    if unknown:
+        raise InputError(f"settings out of {', '.join(known)}", ", ".join(map(repr, unknown)), "use these names")
+    return settings
+
+
+def _codes(settings: Mapping[str, Any]) -> FaceLatents:
+    codes = settings.get("latents")
+    if codes is None:
+        codes = FaceLatents.sample(settings["seed"], truncation=settings.get("truncation", 1.0))
+    if len(codes) != 1:
+        raise InputError("latents of one face", f"{len(codes)} faces", "pick one with latents[i]")
+    if "expression" in settings or "intensity" in settings:
+        codes = codes.with_expression(settings.get("expression", "neutral"), settings.get("intensity", 1.0))
+    return codes.to("cpu")
+
+
+def _neutral_landmarks(pipe: FacePipeline, faces: FaceOutput) -> torch.Tensor:
+    """Landmarks (B, 68, 3) mm of the faces less what the same expression moves in the model's mean face."""
+    mean = FaceLatents.sample(0, truncation=0.0).repeat(len(faces))
+    posed = dataclasses.replace(mean, expression=faces.latents.expression.cpu())
+    both = pipe.decode_shape(pipe.own_codes(FaceLatents.cat([mean, posed]).to(pipe.device)))
+    landmarks = faces.mesh.landmarks
+    neutral, moved = both[:, landmarks].split(len(faces))
+    return faces.verts[:, landmarks] - (moved - neutral)
+
+
+def _kept(face: FaceOutput) -> FaceOutput:
+    maps = {}
+    for name in ("texture", "displacement"):
+        value = getattr(face.mesh, name)
+        while value is not None and max(value.shape[2:]) > _KEPT:
+            value = halve(value)
+        maps[name] = None if value is None else value.clone()
+    mesh = dataclasses.replace(face.mesh, verts=face.mesh.verts.clone(), **maps)
+    return dataclasses.replace(face, mesh=mesh, detail=None, make_rig=None).to("cpu")

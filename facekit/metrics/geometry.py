@@ -1,0 +1,126 @@
+"""Measures of surfaces that share a topology: how far points move, in which region, and how deep wrinkles are."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from facekit.conventions import PARTS
+from facekit.errors import InputError
+from facekit.geometry.uv import bake, rasterize_uv, sample_texture
+from facekit.mesh import FaceMesh, FaceOutput
+
+#: The parts that are measured: what moves and is seen of a face. Crown, neck, eyeballs and the mouth's inside are not.
+FACE_PARTS = ("skin", "lips", "lids")
+#: Of a displacement map's texels this share is shallower than a face's wrinkle amplitude: wrinkles cover little skin.
+WRINKLE_QUANTILE = 0.999
+
+# iBUG landmarks of each region; a vertex belongs to the region whose landmark is nearest.
+_REGIONS = {
+    "brows": range(17, 27),
+    "eyes": range(36, 48),
+    "nose": range(27, 36),
+    "mouth": range(48, 68),
+    "jaw": range(3, 14),
+}
+# So far above the brows the forehead's own places lie, as a share of the distance from the nose's root to the chin.
+_FOREHEAD = (0.25, 0.5)
+
+
+def face_vertices(mesh: FaceMesh) -> Tensor:
+    """Vertices (V,) bool of :data:`FACE_PARTS`; all of them where the mesh does not tell its parts."""
+    if mesh.parts is None:
+        return torch.ones(mesh.verts.shape[1], dtype=torch.bool, device=mesh.verts.device)
+    ids = torch.tensor([PARTS.index(name) for name in FACE_PARTS], device=mesh.parts.device)
+    return torch.isin(mesh.parts.long(), ids)
+
+
+def face_texels(mesh: FaceMesh, size: int) -> Tensor:
+    """Texels (size, size) bool that :func:`face_vertices` alone span."""
+    ids, weights = rasterize_uv(mesh.uvs, mesh.faces_uvs, size)
+    return bake(face_vertices(mesh).float()[None, :, None], mesh.faces, ids, weights)[0, 0] > 0.99
+
+
+def surface_points(mesh: FaceMesh) -> Tensor:
+    """Vertices (B, V, 3) mm with the displacement that the map has there."""
+    if mesh.displacement is None:
+        return mesh.verts
+    # Of the several UVs of a vertex at a seam the first: assigning them all would leave it to chance which one stays.
+    corners, charts = mesh.faces.reshape(-1), mesh.faces_uvs.reshape(-1)
+    first = charts.new_full((mesh.verts.shape[1],), len(mesh.uvs) - 1).scatter_reduce(0, corners, charts, "amin")
+    return mesh.verts + sample_texture(mesh.displacement, mesh.uvs[first]) * mesh.normals()
+
+
+def vertex_displacement(a: FaceMesh, b: FaceMesh) -> Tensor:
+    """How far each point of the surface moves from ``a`` to ``b``: (B, V) mm, with displacement maps.
+
+    Either batch may be one face, against which all of the other are held.
+
+    Raises
+    ------
+    InputError
+        For meshes of different topology.
+    """
+    _check_topology(a, b)
+    return (surface_points(b) - surface_points(a)).norm(dim=-1)
+
+
+def displacement_map(a: FaceMesh, b: FaceMesh, size: int = 512) -> Tensor:
+    """The same for each texel, (B, 1, size, size) mm: displacement maps enter at the texel, not at the next vertex.
+
+    Zero outside the mesh's UVs.
+    """
+    _check_topology(a, b)
+    ids, weights = rasterize_uv(a.uvs, a.faces_uvs, size)
+    moved = bake(b.verts - a.verts, a.faces, ids, weights)
+    for mesh, sign in ((a, -1.0), (b, 1.0)):
+        if mesh.displacement is not None:
+            height = F.interpolate(mesh.displacement, (size, size), mode="area")
+            moved = moved + sign * height * bake(mesh.normals(), mesh.faces, ids, weights)
+    return moved.norm(dim=1, keepdim=True) * (ids >= 0)
+
+
+def landmark_regions(mesh: FaceMesh) -> dict[str, Tensor]:
+    """The face in seven regions: names to masks (V,) bool that do not overlap and together are the face's vertices.
+
+    Each vertex goes to the nearest of the iBUG landmarks and of a few places that these span (cheeks, forehead),
+    measured on the first face of the batch.
+    """
+    if mesh.landmarks is None:
+        raise InputError("a mesh with landmarks", "one without", "use a face of FacePipeline")
+    verts = mesh.verts[0]
+    points = verts[mesh.landmarks]
+    up = points[27] - points[8]
+    places = {name: points[list(index)] for name, index in _REGIONS.items()}
+    places["cheeks"] = 0.5 * (points[[1, 2, 3, 15, 14, 13]] + points[[40, 31, 48, 47, 35, 54]])
+    places["forehead"] = torch.cat([points[17:27] + share * up for share in _FOREHEAD])
+    nearest = torch.stack([torch.cdist(verts, place).amin(1) for place in places.values()]).argmin(0)
+    face = face_vertices(mesh)
+    return {name: face & (nearest == k) for k, name in enumerate(places)}
+
+
+def wrinkle_amplitude(face: FaceOutput) -> Tensor | None:
+    """How deep the wrinkles of each face's expression are, (B,) mm; None for faces without detail.
+
+    Taken of what the displacement adds to the person's static detail: the depth or height that only 0.1 % of the face's
+    texels exceed.
+    """
+    if face.detail is None or face.displacement is None:
+        return None
+    dynamic = (face.displacement - face.detail.strength * face.detail.static).abs()
+    shown = face_texels(face.mesh, dynamic.shape[-1])
+    values = dynamic[:, 0][:, shown]
+    rank = max(1, round(WRINKLE_QUANTILE * values.shape[1]))
+    return values.kthvalue(rank, dim=1).values
+
+
+def same_topology(a: FaceMesh, b: FaceMesh) -> bool:
+    """Whether both have the same vertices and triangles in the same order."""
+    return a.verts.shape[1] == b.verts.shape[1] and torch.equal(a.faces, b.faces.to(a.faces.device))
+
+
+def _check_topology(a: FaceMesh, b: FaceMesh) -> None:
+    if not same_topology(a, b):
+        shapes = [f"{m.verts.shape[1]} vertices, {len(m.faces)} triangles" for m in (a, b)]
+        raise InputError("two faces of one topology", " and ".join(shapes), "compare faces of one model")
