@@ -18,12 +18,13 @@ import torch
 
 import facekit
 from facekit.conventions import MORPH_TARGETS
+from facekit.face import FaceOutput, FaceRig
 from facekit.geometry import texels
 from facekit.io import obj
 from facekit.io.images import encode_png, to_uint8
 from facekit.io.maps import save_maps
 from facekit.latents import FaceLatents
-from facekit.mesh import FaceMesh, FaceOutput, FaceRig
+from facekit.mesh import FaceMesh
 
 SIDE = 162  # 162² vertices: 26,244, about those of the published template
 

@@ -25,8 +25,8 @@ from pytest import MonkeyPatch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the plain reference belongs to the tests
 from facekit import FaceLatents, FacePipeline, sweep_intensity, weights
+from facekit.face import FaceOutput
 from facekit.io.images import to_uint8
-from facekit.mesh import FaceOutput
 from tests.models.plain import plain_mlp, plain_texture
 from tests.weights.published import DECODER, EXPRESSION, IDENTITY, NAME, TEXTURE, Published, build, pretend
 

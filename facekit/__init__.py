@@ -20,8 +20,8 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "FaceLatents": "facekit.latents",
     "FaceMesh": "facekit.mesh",
-    "FaceRig": "facekit.mesh",
-    "FaceOutput": "facekit.mesh",
+    "FaceRig": "facekit.face",
+    "FaceOutput": "facekit.face",
     "FacePipeline": "facekit.pipeline",
     "sweep_intensity": "facekit.sweeps",
     "sweep_expressions": "facekit.sweeps",
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
     from facekit.conventions import EXPRESSIONS as EXPRESSIONS
     from facekit.conventions import MORPH_TARGETS as MORPH_TARGETS
     from facekit.errors import FacekitError as FacekitError
+    from facekit.face import FaceOutput as FaceOutput
+    from facekit.face import FaceRig as FaceRig
     from facekit.io import load as load
     from facekit.io import save as save
     from facekit.latents import FaceLatents as FaceLatents
     from facekit.mesh import FaceMesh as FaceMesh
-    from facekit.mesh import FaceOutput as FaceOutput
-    from facekit.mesh import FaceRig as FaceRig
     from facekit.pipeline import FacePipeline as FacePipeline
     from facekit.render import Camera as Camera
     from facekit.render import render as render

@@ -35,7 +35,8 @@ from facekit.errors import FacekitError, InputError
 from facekit.io import format_of
 
 if TYPE_CHECKING:
-    from facekit.mesh import FaceMesh, FaceOutput
+    from facekit.face import FaceOutput
+    from facekit.mesh import FaceMesh
     from facekit.pipeline import FacePipeline
     from facekit.render import Camera
 

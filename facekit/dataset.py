@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from facekit.errors import FileError, InputError
 
 if TYPE_CHECKING:
-    from facekit.mesh import FaceOutput
+    from facekit.face import FaceOutput
 
 MANIFEST = "manifest.jsonl"
 

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from facekit.face import FaceOutput
 from facekit.io import save
 from facekit.io.images import save_image, to_uint8
 from facekit.io.maps import save_maps
 from facekit.latents import FaceLatents
-from facekit.mesh import FaceOutput
 from facekit.pipeline import FacePipeline
 from facekit.render import Camera
 from facekit.sweeps import sweep_expressions, sweep_intensity

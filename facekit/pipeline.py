@@ -17,8 +17,8 @@ from facekit import weights
 from facekit.assembly import load_composer, load_detail, load_network, pick_device
 from facekit.conventions import EXPRESSIONS, MORPH_TARGETS, PARTS
 from facekit.errors import InputError
+from facekit.face import FaceDetail, FaceOutput, FaceRig
 from facekit.latents import FaceLatents
-from facekit.mesh import FaceDetail, FaceOutput, FaceRig
 from facekit.models.atlas import AtlasComposer
 from facekit.models.compose import MODES, PublishedComposer
 from facekit.models.config import ShapeConfig, TextureConfig

@@ -11,8 +11,8 @@ import torch
 
 from facekit.conventions import EXPRESSIONS, MAX_INTENSITY
 from facekit.errors import InputError
+from facekit.face import FaceOutput
 from facekit.latents import FaceLatents
-from facekit.mesh import FaceOutput
 from facekit.pipeline import FacePipeline
 
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from facekit.conventions import EXPRESSIONS, MORPH_TARGETS
+from facekit.face import FaceOutput, FaceRig
 from facekit.latents import FaceLatents
-from facekit.mesh import FaceMesh, FaceOutput, FaceRig
+from facekit.mesh import FaceMesh
 from facekit.pipeline import FacePipeline
 
 RINGS, COLUMNS = 13, 18

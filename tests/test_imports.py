@@ -34,7 +34,7 @@ PUBLIC = [
 # A module imports from its own row and from those above.
 LAYERS = [
     {"conventions", "errors"},
-    {"latents", "mesh", "geometry"},
+    {"latents", "mesh", "face", "geometry"},
     {"template", "weights", "models", "render", "io", "metrics"},
     {"assembly"},
     {"pipeline"},
@@ -48,7 +48,7 @@ LAYERS = [
 MODEL_FREE = {"conventions", "errors", "latents", "geometry", "render", "io", "metrics"}
 MODELS = {"models", "pipeline", "sweeps", "template"}
 # Convenience methods import inside the method: face.save(), face.render(), latents.save().
-INSIDE_METHODS = {"mesh": {"render", "io", "viz"}, "latents": {"io"}}
+INSIDE_METHODS = {"mesh": {"render", "io"}, "face": {"render", "io", "viz"}, "latents": {"io"}}
 
 
 def part(path: Path) -> str:

@@ -15,9 +15,9 @@ from PIL import Image
 from facekit.compare import figures, pages
 from facekit.compare.axes import Axis
 from facekit.errors import InputError
+from facekit.face import FaceOutput
 from facekit.geometry.uv import halve
 from facekit.latents import FaceLatents
-from facekit.mesh import FaceOutput
 from facekit.metrics.geometry import wrinkle_amplitude
 from facekit.metrics.identity import proportions
 from facekit.pipeline import FacePipeline

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from facekit.errors import FileError, InputError
 
 if TYPE_CHECKING:
-    from facekit.mesh import FaceMesh, FaceOutput
+    from facekit.face import FaceOutput
+    from facekit.mesh import FaceMesh
 
 __all__ = ["SUFFIXES", "Format", "load", "save"]
 

@@ -11,7 +11,7 @@ import torch
 from facekit.mesh import FaceMesh
 
 if TYPE_CHECKING:
-    from facekit.mesh import FaceOutput
+    from facekit.face import FaceOutput
 
 
 def mesh_of(subject: FaceOutput | FaceMesh) -> FaceMesh:

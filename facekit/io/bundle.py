@@ -12,6 +12,7 @@ from typing import Any
 
 from facekit.conventions import AXES
 from facekit.errors import InputError
+from facekit.face import FaceOutput
 from facekit.io.arrays import mesh_of
 from facekit.io.files import atomic_write
 from facekit.io.glb import encode_glb
@@ -19,7 +20,7 @@ from facekit.io.images import encode_png, to_uint8
 from facekit.io.maps import encode_maps, mtl_lines
 from facekit.io.obj import encode_mtl, encode_obj, file_stem
 from facekit.io.ply import encode_ply
-from facekit.mesh import FaceMesh, FaceOutput
+from facekit.mesh import FaceMesh
 
 # The first date a zip can hold: the same face gives the same bytes on every day.
 _DATE = (1980, 1, 1, 0, 0, 0)

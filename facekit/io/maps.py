@@ -22,7 +22,7 @@ from facekit.io.images import encode_png, load_image, to_uint8
 from facekit.mesh import FaceMesh
 
 if TYPE_CHECKING:
-    from facekit.mesh import FaceOutput
+    from facekit.face import FaceOutput
 
 #: The pixel that means no displacement; the range is symmetric around it, so that 0 is not used.
 MID_LEVEL = 32768

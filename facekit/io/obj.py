@@ -20,7 +20,7 @@ from facekit.io.maps import mtl_lines, save_maps
 from facekit.mesh import FaceMesh
 
 if TYPE_CHECKING:
-    from facekit.mesh import FaceOutput
+    from facekit.face import FaceOutput
 
 _POSITION_DECIMALS = 4  # a tenth of a micrometre
 _UV_DECIMALS = 6  # a 500th of a texel at 2048

@@ -9,7 +9,8 @@ from facekit.io.files import atomic_write
 from facekit.io.images import encode
 
 if TYPE_CHECKING:
-    from facekit.mesh import FaceMesh, FaceOutput
+    from facekit.face import FaceOutput
+    from facekit.mesh import FaceMesh
     from facekit.render import Camera
 
 

@@ -14,7 +14,7 @@ from facekit.io.files import atomic_write
 from facekit.mesh import FaceMesh
 
 if TYPE_CHECKING:
-    from facekit.mesh import FaceOutput
+    from facekit.face import FaceOutput
 
 _FORMAT_LINE = b"format binary_little_endian 1.0\n"
 _COMMENT = b"comment facekit; units: millimetres; axes: +X subject's left, +Y up, +Z out of the face\n"

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from facekit.conventions import PARTS
 from facekit.errors import InputError
+from facekit.face import FaceOutput
 from facekit.geometry.uv import bake, rasterize_uv, sample_texture
-from facekit.mesh import FaceMesh, FaceOutput
+from facekit.mesh import FaceMesh
 
 #: The parts that are measured: what moves and is seen of a face. Crown, neck, eyeballs and the mouth's inside are not.
 FACE_PARTS = ("skin", "lips", "lids")

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from facekit.errors import InputError
+from facekit.face import FaceDetail
 from facekit.geometry.strain import StrainGraph, lines_across
 from facekit.geometry.uv import bake, rasterize_uv
-from facekit.mesh import FaceDetail
 from facekit.models.atlas import mask_box
 from facekit.models.detail import DetailModel
 from facekit.models.micro import MicroLayer

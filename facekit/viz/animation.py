@@ -17,7 +17,7 @@ from facekit.mesh import FaceMesh
 from facekit.viz.sheets import as_pictures
 
 if TYPE_CHECKING:
-    from facekit.mesh import FaceOutput
+    from facekit.face import FaceOutput
     from facekit.render import Camera
 
 SUFFIXES = (".gif", ".webp", ".png")

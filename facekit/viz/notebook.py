@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL import Image
 
-    from facekit.mesh import FaceOutput
+    from facekit.face import FaceOutput
     from facekit.render import RenderOutput
     from facekit.viz.report import Table
 

@@ -17,7 +17,7 @@ from facekit.errors import InputError
 from facekit.io.images import to_uint8
 
 if TYPE_CHECKING:
-    from facekit.mesh import FaceOutput
+    from facekit.face import FaceOutput
     from facekit.render import Camera
 
 Colour = tuple[int, int, int]

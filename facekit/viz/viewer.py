@@ -20,8 +20,8 @@ import traitlets
 
 from facekit.conventions import MAX_INTENSITY
 from facekit.errors import FacekitError, InputError, optional_import
+from facekit.face import FaceOutput
 from facekit.latents import FaceLatents
-from facekit.mesh import FaceOutput
 from facekit.pipeline import FacePipeline
 from facekit.viz.viewer_files import (
     BACKGROUNDS,

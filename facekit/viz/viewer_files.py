@@ -25,7 +25,7 @@ from facekit.viz.viewer_source import HeadSource, head_entries, mix_key, source_
 if TYPE_CHECKING:
     import numpy as np
 
-    from facekit.mesh import FaceOutput
+    from facekit.face import FaceOutput
 
 #: The one JavaScript module, built from the sources in viewer/ by ``make viewer``.
 MODULE = Path(__file__).parent / "static" / "viewer.js"

@@ -27,7 +27,8 @@ from facekit.viz.viewer_payload import (
 )
 
 if TYPE_CHECKING:
-    from facekit.mesh import FaceMesh, FaceOutput
+    from facekit.face import FaceOutput
+    from facekit.mesh import FaceMesh
     from facekit.pipeline import FacePipeline
 
 Arrays = dict[str, "np.ndarray | Picture"]

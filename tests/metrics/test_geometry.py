@@ -9,7 +9,7 @@ import torch
 
 from facekit.conventions import PARTS
 from facekit.errors import InputError
-from facekit.mesh import FaceDetail
+from facekit.face import FaceDetail
 from facekit.metrics.geometry import (
     displacement_map,
     face_texels,
