@@ -174,11 +174,7 @@ def _detail(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, o
     camera = Camera.three_quarter(azimuth=20.0, distance=620.0)
     kinds = {"off": None, "static": _static(faces), "full": faces.displacement}
     rows = [
-        render_faces(
-            dataclasses.replace(faces, mesh=dataclasses.replace(faces.mesh, displacement=kind)),
-            camera=camera,
-            quality="high",
-        )
+        render_faces(dataclasses.replace(faces, mesh=dataclasses.replace(faces.mesh, displacement=kind)), camera=camera)
         for kind in kinds.values()
     ]
     pictures = torch.stack(rows, dim=1).flatten(0, 1)
