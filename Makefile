@@ -42,6 +42,7 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/generate.py
 	$(BIN)/python benchmarks/render.py
+	$(BIN)/python benchmarks/detail.py
 	$(BIN)/python benchmarks/export.py
 	$(BIN)/python benchmarks/published.py
 	$(BIN)/python benchmarks/viewer.py

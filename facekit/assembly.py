@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from facekit.errors import InputError
 from facekit.geometry.correspond import carried, similarity, warp
 from facekit.models.atlas import AtlasComposer
 from facekit.models.compose import PublishedComposer
-from facekit.models.config import from_manifest
+from facekit.models.config import COMPOSITIONS, from_manifest
 from facekit.models.detail import DetailHome, unpack_detail
 from facekit.models.detail_layer import DetailLayer, own_places
 from facekit.models.micro import MicroLayer
@@ -58,16 +59,30 @@ def load_composer(name: str, template: Template) -> AtlasComposer | PublishedCom
     return AtlasComposer(**pictures, micro=micro, template=template)
 
 
-def load_detail(template: Template, size: int, path: Path | None = None) -> DetailLayer:
+def load_detail(template: Template, size: int, path: Path | None = None, composition: str | None = None) -> DetailLayer:
     """The detail module on a topology, for maps of ``size`` texels a side; on the template's device.
 
-    ``path`` is a file of your own training (``python -m facekit.train.facescape``); by default the embedded one. A
-    module that was trained on another topology is carried over through the surfaces, which landmarks bring together.
+    A module that was trained on another topology is carried over through the surfaces, which landmarks bring together.
     Identity codes mean other people there: the detail is somebody's, the same for the same code, not learned with them.
+
+    Parameters
+    ----------
+    template:
+        Any face with UVs and the 68 landmarks, its mean neutral shape as vertices; what it does with
+        ``layer(identity, texture_noise, rest, posed)`` see :class:`DetailLayer`.
+    path:
+        A file of your own training (``python -m facekit.train.facescape``); by default the embedded one.
+    composition:
+        "directional" or HiFace's "scalar", whichever the module was trained for; by default that. A pipeline takes a
+        layer of yours: ``pipe.detail_layer = load_detail(pipe.template, 1024, composition="scalar")``.
     """
     device = template.verts.device
     path = weights.verified(_DETAIL_OF, "detail") if path is None else path
     model, home = unpack_detail(weights.load_arrays(path))
+    if composition is not None:
+        if composition not in COMPOSITIONS:
+            raise InputError(f"a composition out of {', '.join(COMPOSITIONS)}", repr(composition), "choose one of them")
+        model.config = dataclasses.replace(model.config, composition=composition)
     micro = MicroLayer(weights.load_arrays(weights.verified(_DETAIL_OF, "micro")))
     if home.vertices == len(template.verts):
         places, trust = own_places(template, home.tile_rect, _SKIN)

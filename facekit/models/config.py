@@ -65,6 +65,10 @@ class TextureConfig:
         return tuple(4 << k for k in range(len(self.channels)))
 
 
+#: What detail is composed by: strain across furrows, or the mean tension of edges.
+COMPOSITIONS = ("directional", "scalar")
+
+
 @dataclass(frozen=True)
 class DetailConfig:
     """Sizes of the detail module (SD-DeTail of HiFace, Chai et al., ICCV 2023; the paper's own are not confirmed).
@@ -80,7 +84,7 @@ class DetailConfig:
     field:
         Side of the map of furrow directions.
     composition:
-        "directional" strain across furrows, or HiFace's "scalar" edge tension.
+        One of :data:`COMPOSITIONS`; "scalar" is HiFace's.
     """
 
     size: int = 384

@@ -73,6 +73,8 @@ class DetailLayer(nn.Module):
         ids, weights = rasterize_uv(template.uvs, template.faces_uvs, side)
         known = torch.cat([places, trust[:, None]], dim=1)[None]
         found = bake(known, template.faces_uvs, ids, weights)[0]
+        if not bool((found[2] > 0).any()):
+            raise InputError("UVs on which the face has an area", "none", "give the mesh UVs; detail lies in them")
         box = mask_box(found[2] > 0) if half_box is None else tuple(slice(2 * s.start, 2 * s.stop) for s in half_box)
         x, y, mask = found[(slice(None), *box)]
         self.register_buffer(f"{name}_mask", mask)

@@ -21,7 +21,6 @@ from facekit.train.furrows import tile_metric
 from facekit.train.shape_data import random_expressions
 from facekit.weights import load_arrays
 
-WAYS = ("directional", "scalar")
 SKIN = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "neck"))
 #: Expressions whose wrinkles have to deepen with intensity.
 WRINKLED = ("brow_raiser", "brow_lower", "smile", "grin", "anger", "chin_raiser")

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from facekit.io.files import atomic_write
-from facekit.models.config import DetailConfig
+from facekit.models.config import COMPOSITIONS, DetailConfig
 from facekit.models.detail import DetailHome, DetailModel, pack_detail
 from facekit.models.detail_layer import DetailLayer, own_places
 from facekit.pipeline import FacePipeline
 from facekit.train.detail import train_detail
 from facekit.train.detail_data import TileStrain, taught_samples, texel_weight
-from facekit.train.detail_eval import SKIN, WAYS
+from facekit.train.detail_eval import SKIN
 from facekit.train.detail_teacher import DetailTeacher
 from facekit.train.furrows import furrow_field, tile_metric
 
@@ -35,7 +35,7 @@ def train_stage(pack: Path, work: Path, out: Path, config: DetailConfig) -> None
     field = torch.from_numpy(furrow_field(teacher.families, config.field))
     home = DetailHome(len(template.verts), template.tile_rect)
     places, trust = own_places(template, home.tile_rect, SKIN)
-    ways = {name: dataclasses.replace(config, composition=name) for name in WAYS}
+    ways = {name: dataclasses.replace(config, composition=name) for name in COMPOSITIONS}
     strains = {}
     for name, way in ways.items():
         model = DetailModel(way)
@@ -53,7 +53,7 @@ def train_stage(pack: Path, work: Path, out: Path, config: DetailConfig) -> None
 
 def packed_files(work: Path) -> dict[str, Path]:
     """Where :func:`train_stage` keeps the modules of both ways of composition."""
-    return {name: work / f"detail_{name}.npz" for name in WAYS}
+    return {name: work / f"detail_{name}.npz" for name in COMPOSITIONS}
 
 
 def write_detail(arrays: dict[str, torch.Tensor], path: Path) -> None:

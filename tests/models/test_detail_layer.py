@@ -174,6 +174,25 @@ def test_another_topology_takes_the_same_detail(default_pipeline):
     assert float(offset.quantile(0.98)) < 0.01
 
 
+def test_a_mesh_without_uvs_is_refused(default_pipeline):
+    t = default_pipeline.template
+    bare = dataclasses.replace(t, uvs=torch.zeros(1, 2), faces_uvs=torch.zeros_like(t.faces))
+    with pytest.raises(InputError, match="give the mesh UVs"):
+        load_detail(bare, 256)
+
+
+def test_composition_can_be_switched(default_pipeline):
+    person = FaceLatents.sample(5).with_expression("smile")
+    rest, posed = (default_pipeline.decode_shape(p) for p in (person.with_expression("neutral", 0.0), person))
+    t = default_pipeline.template
+    scalar = load_detail(t, 256, composition="scalar")
+    tension = scalar.graph.smooth(scalar.graph.tension(rest, posed), 4)
+    torch.testing.assert_close(scalar.strain(rest, posed), tension)
+    assert not torch.allclose(default_pipeline.detail_layer.strain(rest, posed), tension, atol=0.01)
+    with pytest.raises(InputError, match="directional, scalar"):
+        load_detail(t, 256, composition="mean")
+
+
 def test_similarity_and_warp_bring_points_back():
     generator = torch.Generator().manual_seed(2)
     points = 60 * torch.randn(68, 3, generator=generator)
