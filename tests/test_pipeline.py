@@ -202,3 +202,14 @@ def test_altered_file_is_never_used(tmp_path, monkeypatch):
     assert hashlib.sha256(data).hexdigest() != weights.record("default").files["shape"].sha256
     with pytest.raises(WeightsError, match="shape.safetensors with sha256"):
         FacePipeline.from_pretrained()
+
+
+def test_textures_in_half_precision_are_the_same_to_the_eye(default_pipeline, monkeypatch):
+    """What CUDA does by itself: off by less than a step of 8 bits."""
+    person = FaceLatents.sample(3).with_expression("smile")
+    with torch.inference_mode():
+        whole = default_pipeline.decode_texture(person)
+        monkeypatch.setattr(default_pipeline, "half", True)
+        half = default_pipeline.decode_texture(person)
+    assert half.dtype == torch.float32
+    assert 0 < float((whole - half).abs().max()) < 1 / 255
