@@ -64,7 +64,7 @@ class FacePipeline:
     ) -> None:
         self.template, self.shape, self.texture, self.composer = template, shape, texture, composer
         self.name, self.identities, self.mode, self.detail = name, identities, mode, detail
-        #: Whether textures are generated in half precision: where that is faster, and off by less than a step of 8 bits.
+        #: Whether textures are generated in half precision: faster on CUDA, and off by less than a step of 8 bits.
         self.half = template.verts.is_cuda
 
     @classmethod

@@ -174,7 +174,7 @@ def test_other_training_identities_are_told(pipe, number):
 
 
 def test_the_default_has_no_training_identities(default_pipeline):
-    with pytest.raises(InputError, match="'default', which has none"):
+    with pytest.raises(InputError, match="'default', without"):
         default_pipeline.training_identity(1)
 
 
