@@ -4,8 +4,9 @@ The lines are those that the texture teacher paints (:mod:`facekit.train.folds`)
 people differ most. Depths and widths follow what is measured on skin: forehead 1.3 to 1.7 mm deep and 4.5 to 5 mm wide,
 nasolabial fold 4 mm wide (of its depth the mesh has the larger part). This is modelled, not scanned.
 
-A furrow's cross-section is ``d (l / w - 1) exp(-l / w)``, l the distance from its line, so that a bulge
-of a seventh of the depth stands beside it, and w is half the width at the skin's level.
+A furrow's cross-section is ``d (l / w - 1) exp(-l / w)``, l the distance from its line, so that a bulge of a seventh of
+the depth stands beside it, and w is half the width at the skin's level. The line's cusp is rounded off, which with the
+size of a texel makes furrows about half as wide again as w says.
 """
 
 from __future__ import annotations
