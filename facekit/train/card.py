@@ -72,6 +72,8 @@ turned by over 90 degrees, a person.
 - The teacher flushes, blanches and folds the skin with the expression by rule, and the texture network has learned most
   of it (the table above); its tile is smooth: the finest octave comes from the explicit layer, whose hair strands share
   one layout.
+- Furrows have two layouts at most, mixed by the person; the painted nasolabial fold lies some millimetres further in
+  than the displaced one, which was put where a smile goes on squeezing the skin up to 1.5.
 """
 
 
@@ -85,8 +87,8 @@ A module of {parameters:,} numbers ({megabytes:.1f} MB) displaces the surface al
 identity code. The form is SD-DeTail's (HiFace, Chai et al., ICCV 2023), whose code and sizes are not public; ours are
 the sizes, the training and the composition by the strain *across* furrows in place of the mean tension of edges.
 **Modelled, not scanned**: it learned relief that was derived from the training pack's skins (dark is deep) and furrows
-laid along anatomical lines, whose depth follows the strain of the mesh, with depths and widths from measurements of
-skin. Pores are not learned: a procedural layer adds them at the texture's resolution, seeded by the person.
+laid along anatomical lines, whose depth follows the strain of the mesh, with depths from measurements of skin and
+widths about half as wide again. Pores are not learned: a procedural layer adds them at the texture's resolution, seeded by the person.
 
 Measured on {people} people with random expressions that no training run drew; distance is the mean along the normal to
 the teacher's surface.
