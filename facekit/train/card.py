@@ -88,7 +88,8 @@ identity code. The form is SD-DeTail's (HiFace, Chai et al., ICCV 2023), whose c
 the sizes, the training and the composition by the strain *across* furrows in place of the mean tension of edges.
 **Modelled, not scanned**: it learned relief that was derived from the training pack's skins (dark is deep) and furrows
 laid along anatomical lines, whose depth follows the strain of the mesh, with depths from measurements of skin and
-widths about half as wide again. Pores are not learned: a procedural layer adds them at the texture's resolution, seeded by the person.
+widths about half as wide again. Pores are not learned: a procedural layer adds them at the texture's resolution,
+seeded by the person.
 
 Measured on {people} people with random expressions that no training run drew; distance is the mean along the normal to
 the teacher's surface.
