@@ -9,7 +9,7 @@ from torch import nn
 from facekit.errors import InputError
 from facekit.face import FaceDetail
 from facekit.geometry.strain import StrainGraph, lines_across
-from facekit.geometry.uv import bake, rasterize_uv
+from facekit.geometry.uv import bake, rasterize_uv, sample_texture
 from facekit.models.atlas import mask_box
 from facekit.models.detail import DetailModel
 from facekit.models.micro import MicroLayer
@@ -93,6 +93,10 @@ class DetailLayer(nn.Module):
             strain = torch.lerp(strain, self.graph.along(rest, posed, self.lines), self.sure.to(strain))
         return self.graph.smooth(strain, _SMOOTHING)
 
+    def weights(self, strain: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """w_c and w_s (B, V) in [0, 1] of :meth:`strain`."""
+        return self.model.weights(strain / self.reference)
+
     def forward(
         self,
         identity: torch.Tensor,
@@ -120,7 +124,7 @@ class DetailLayer(nn.Module):
         batch = len(posed)
         static, compressed, stretched = self._maps(identity, texture_noise)
         strain = self.strain(rest, posed)
-        compress, stretch = self.model.weights(strain / self.reference)
+        compress, stretch = self.weights(strain)
         if mode == "static":
             compress, stretch = torch.zeros_like(compress), torch.zeros_like(stretch)
         if mode == "dynamic":
@@ -183,9 +187,7 @@ def _furrows(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """At each face, read off the tile: direction of furrows (F, 2), the trust in it and the reference strain, (F,)."""
     middle = places[faces_uvs].mean(dim=1)
-    grid = torch.stack((2 * middle[:, 0] - 1, 1 - 2 * middle[:, 1]), dim=-1)[None, None]
-    field = F.grid_sample(model.furrows[None], grid, mode="bilinear", padding_mode="border", align_corners=False)
-    cos, sin, reference = field[0, :, 0]
+    cos, sin, reference = sample_texture(model.furrows[None], middle)[0].unbind(-1)
     if model.config.composition == "scalar":  # HiFace has one range for all
         reference = torch.full_like(reference, SCALAR_REFERENCE)
     angle, sure = torch.atan2(sin, cos) / 2, torch.hypot(cos, sin).clamp_max(1)

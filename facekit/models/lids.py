@@ -37,13 +37,14 @@ class LidContact(nn.Module):
             rows, wanted = torch.cat((points, ones), 1).T, torch.cat((centre, ones[0]))
             weights = torch.linalg.pinv(rows) @ wanted
             radius = (points - centre).norm(dim=1)
-            lids = self._outer(template, centre, points, radius)
+            profile = _profile((points - centre)[:, 2] / radius, radius)
+            lids = self._outer(template, centre, profile)
             for name, value in {
                 "ball": ball,
                 "weights": weights.float(),
                 "lids": lids,
                 "size": radius.mean().float(),
-                "profile": _profile((points - centre)[:, 2] / radius, radius).float(),
+                "profile": profile.float(),
             }.items():
                 self.register_buffer(f"{name}_{side}", value, persistent=False)
 
@@ -65,12 +66,12 @@ class LidContact(nn.Module):
         return moved
 
     @staticmethod
-    def _outer(template: Template, centre, points, radius) -> torch.Tensor:
+    def _outer(template: Template, centre: torch.Tensor, profile: torch.Tensor) -> torch.Tensor:
         """Indices of the skin that can come over this eye and at rest lies well outside of it."""
         ray = template.verts.double() - centre
         distance = ray.norm(dim=1)
         ahead = ray[:, 2] / distance
-        surface = _read(_profile((points - centre)[:, 2] / radius, radius), ahead)
+        surface = _read(profile, ahead)
         skin = torch.isin(template.parts, template.parts.new_tensor(_SKIN))
         return (skin & (distance < _REACH) & (ahead > _AHEAD) & (distance > surface + _OUTER)).nonzero()[:, 0]
 

@@ -100,7 +100,7 @@ class HeadSource:
         layer, device = self.pipe.detail_layer, self.pipe.device
         with torch.inference_mode():
             tension = layer.strain(rest.to(device), verts.to(device))
-            compress, stretch = layer.model.weights(tension / layer.reference)
+            compress, stretch = layer.weights(tension)
         found = {"tension": tension}
         if self.detail != "static":
             found |= {"compress": compress, "stretch": stretch}
