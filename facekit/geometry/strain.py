@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 
 from facekit.errors import InputError
+from facekit.geometry.lists import unique_pairs
 
 # Edges that are so many times longer or shorter, against the mesh's size: vertices in another order.
 _ORDER_JUMP = 8.0
@@ -47,8 +48,7 @@ class StrainGraph:
                 f"faces between 0 and {vertices - 1}", f"{int(faces.min())} to {int(faces.max())}", "check the topology"
             )
         pairs = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-        keys = (pairs.amin(1) * vertices + pairs.amax(1)).unique()
-        edges = torch.stack((keys // vertices, keys % vertices))
+        edges = unique_pairs(pairs, vertices)[0].t().contiguous()
         return cls(edges, _share(edges, vertices))
 
     @property

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
+from facekit.geometry.lists import unique_pairs
+
 #: How far points move from the flat triangle to the tangent planes. The paper takes 0.75 for its looks; with 0.5 any
 #: quadratic surface comes out exactly, and what is curved touches the tangent planes at the vertices.
 PHONG_SHAPE = 0.5
@@ -40,10 +42,7 @@ class Subdivision:
     def of(cls, faces: torch.Tensor, vertices: int) -> Subdivision:
         """For faces (F, 3) int64 over ``vertices`` vertices."""
         ends = torch.stack((faces, faces.roll(-1, 1)), dim=-1).view(-1, 2)
-        # One number an edge: sorting those is many times faster than sorting rows.
-        low, high = torch.minimum(*ends.t()), torch.maximum(*ends.t())
-        keys, side = (low * vertices + high).unique(return_inverse=True)
-        edges = torch.stack((keys // max(vertices, 1), keys % max(vertices, 1)), dim=-1)
+        edges, side = unique_pairs(ends, vertices)
         return cls(faces, edges, side.view(-1, 3), vertices)
 
     def counts(self, level: int) -> tuple[int, int]:

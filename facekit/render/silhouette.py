@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from facekit.errors import InputError
-from facekit.geometry.lists import expand, places
+from facekit.geometry.lists import expand, places, unique_pairs
 from facekit.mesh import FaceMesh
 from facekit.render.backends import choose, visibility
 from facekit.render.camera import Camera, size_of
@@ -83,10 +83,8 @@ class _Edges:
 
     @classmethod
     def of(cls, faces: torch.Tensor) -> _Edges:
-        low, high = torch.cat((faces[:, :2], faces[:, 1:], faces[:, ::2])).sort(1).values.unbind(1)
-        count = int(faces.max()) + 1 if faces.numel() else 1
-        keys, sides = torch.unique(low * count + high, return_inverse=True)
-        return cls(faces, torch.stack((keys // count, keys % count), 1), sides)
+        pairs = torch.cat((faces[:, :2], faces[:, 1:], faces[:, ::2]))
+        return cls(faces, *unique_pairs(pairs, int(faces.max()) + 1 if faces.numel() else 1))
 
     def folds(self, points: torch.Tensor) -> torch.Tensor:
         """Edges (P,) between a front and a back, or at a border, as homogeneous pixel points (V, 3) are seen."""

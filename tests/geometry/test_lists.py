@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from facekit.geometry.lists import expand, pick, pieces, places
+from facekit.geometry.lists import expand, pick, pieces, places, unique_pairs
 
 
 def test_places_are_those_of_nonzero_in_flat_order():
@@ -30,3 +30,11 @@ def test_pieces_cover_all_items_in_order_within_the_limit(limit):
     ranges = list(pieces(counts, limit))
     assert [i for lo, hi in ranges for i in range(lo, hi)] == list(range(7))
     assert all(hi == lo + 1 or int(counts[lo:hi].sum()) <= limit for lo, hi in ranges)
+
+
+def test_pairs_are_found_once_whichever_way_they_are_given():
+    ends = torch.tensor([[4, 1], [0, 2], [1, 4], [2, 0], [3, 4]])
+    pairs, index = unique_pairs(ends, 5)
+    assert pairs.tolist() == [[0, 2], [1, 4], [3, 4]]
+    assert torch.equal(pairs[index], ends.sort(1).values)
+    assert unique_pairs(ends[:0], 0)[0].shape == (0, 2)
