@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 OUT ?= out
 
 MATRIX := tests/test_notebooks.py tests/test_colab.py tests/viz/test_notebook.py tests/viz/test_charts.py \
-	tests/viz/test_viewer.py
+	tests/viz/viewer/test_widget.py
 
 .PHONY: demo test test-colab test-newest lint format bench train-default notebooks picture viewer wheel clean
 
@@ -58,7 +58,7 @@ notebooks: $(VENV)/.dev
 picture: $(VENV)/.core
 	$(BIN)/python docs/make_hero.py
 
-# Bundles viewer/src with three.js into facekit/viz/static; commit the result. Needs node 18 or newer.
+# Bundles viewer/src with three.js into facekit/viz/viewer/static; commit the result. Needs node 18 or newer.
 viewer: viewer/node_modules
 	cd viewer && npm run --silent build
 

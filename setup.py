@@ -52,7 +52,7 @@ setup(
     package_data={
         "facekit": ["assets/*", "py.typed"],
         "facekit.weights": ["manifest.schema.json"],
-        "facekit.viz": ["static/*"],
+        "facekit.viz.viewer": ["static/*"],
     },
     python_requires=">=3.10",
     install_requires=[
@@ -65,7 +65,7 @@ setup(
         "tqdm>=4.66",
     ],
     extras_require=extras,
-    entry_points={"console_scripts": ["facekit = facekit.cli:main"]},
+    entry_points={"console_scripts": ["facekit = facekit.cli.main:main"]},
     cmdclass={"build_py": BuildWithManifest},
     classifiers=[
         "License :: OSI Approved :: MIT License",

@@ -29,7 +29,7 @@ from facekit.metrics.composition import (
     seam_step,
     stain_share,
 )
-from facekit.models.compose import ATLAS, COLUMNS, MODES, ROWS, TILE, PublishedComposer, resized
+from facekit.models.composers.published import ATLAS, COLUMNS, MODES, ROWS, TILE, PublishedComposer, resized
 from facekit.template import Template
 
 Tiles = dict[str, torch.Tensor]
@@ -37,8 +37,8 @@ Tiles = dict[str, torch.Tensor]
 
 def from_folder(folder: Path) -> tuple[Template, PublishedComposer, Tiles]:
     """Upstream's mesh and base texture from its data files, and tiles made of the latter."""
+    from facekit.convert.template import describe
     from facekit.io.obj import read_untextured
-    from facekit.weights.facts import describe
 
     mesh = read_untextured(next(folder.rglob("template_mesh.obj")))
     arrays = {"verts": mesh.verts[0], "faces": mesh.faces, "uvs": mesh.uvs, "faces_uvs": mesh.faces_uvs}
@@ -155,7 +155,7 @@ def cost(composer: PublishedComposer, tiles: Tiles, repeat: int = 3) -> str:
 
 def save_pictures(template: Template, composer: PublishedComposer, tiles: Tiles, folder: Path) -> None:
     """Renderings of each tile, upstream's paste above the blend."""
-    from facekit.io.images import save_image, to_uint8
+    from facekit.files.images import save_image, to_uint8
     from facekit.render import Camera, render
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -19,9 +19,9 @@ import torch
 import facekit
 from facekit.conventions import MORPH_TARGETS
 from facekit.face import FaceOutput, FaceRig
+from facekit.files.images import encode_png, to_uint8
 from facekit.geometry import texels
 from facekit.io import obj
-from facekit.io.images import encode_png, to_uint8
 from facekit.io.maps import save_maps
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
@@ -129,7 +129,7 @@ def main() -> None:
             ("save .ply displaced, level 2", median_ms(lambda: mesh.save(folder / "fine.ply", level=2), repeat), ""),
         ]
     rows.append(("import facekit", import_ms(["-c", "import facekit"], repeat), "at most 200"))
-    rows.append(("facekit --help", import_ms(["-m", "facekit.cli", "--help"], repeat), "at most 500"))
+    rows.append(("facekit --help", import_ms(["-m", "facekit.cli.main", "--help"], repeat), "at most 500"))
 
     count = f"{mesh.verts.shape[1]:,} vertices, {len(mesh.faces):,} triangles, {os.cpu_count()} CPU cores"
     print(f"{count}; median of {repeat}\n")

@@ -91,13 +91,13 @@ def commands(repeat: int, demo: bool) -> tuple[list[Row], float]:
     rows: list[Row] = []
     for name, command, target in (
         ("`import facekit`", [*python, "-c", "import facekit"], "0.2 s"),
-        ("`facekit --help`", [*python, "-m", "facekit.cli", "--help"], "0.5 s"),
+        ("`facekit --help`", [*python, "-m", "facekit.cli.main", "--help"], "0.5 s"),
     ):
         rows.append((name, median_seconds(lambda command=command: measured(command), repeat), target, None))
     peak = 0.0
     if demo:
         with tempfile.TemporaryDirectory() as folder:
-            seconds, peak = measured([*python, "-m", "facekit.cli", "demo", "--out", str(Path(folder) / "out")])
+            seconds, peak = measured([*python, "-m", "facekit.cli.main", "demo", "--out", str(Path(folder) / "out")])
         rows.append(("`facekit demo`", seconds, "30 s", None))
     return rows, peak
 

@@ -24,11 +24,11 @@ import torch.nn.functional as F
 from pytest import MonkeyPatch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the plain reference belongs to the tests
-from facekit import FaceLatents, FacePipeline, sweep_intensity, weights
+from facekit import FaceLatents, FacePipeline, convert, sweep_intensity
 from facekit.face import FaceOutput
-from facekit.io.images import to_uint8
+from facekit.files.images import to_uint8
+from tests.convert.published import DECODER, EXPRESSION, IDENTITY, NAME, TEXTURE, Published, build, pretend
 from tests.models.plain import plain_mlp, plain_texture
-from tests.weights.published import DECODER, EXPRESSION, IDENTITY, NAME, TEXTURE, Published, build, pretend
 
 # Rows and columns of the 1024² picture where the tile goes.
 PASTE = (..., slice(51, 667), slice(204, 820))
@@ -151,7 +151,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, MonkeyPatch.context() as patch, torch.inference_mode():
         published = build(Path(name), "full", zipped=False)
         pretend(published, patch, Path(name) / "cache")
-        imported = timed(lambda: weights.import_files(NAME, published.checkpoints, published.data))
+        imported = timed(lambda: convert.import_files(NAME, published.checkpoints, published.data))
         rows = [("import of upstream's files", imported, "")]
         rows += measure(published, options.steps, options.reference_steps, Path(name) / "out")
     print("## The published model\n")

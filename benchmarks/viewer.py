@@ -17,9 +17,9 @@ from playwright.sync_api import sync_playwright
 
 from facekit import EXPRESSIONS, FacePipeline
 from facekit.viz import Viewer
-from facekit.viz.viewer_files import MODULE, write_page
-from facekit.viz.viewer_payload import pack
-from facekit.viz.viewer_source import HeadSource, head_entries, track_entries
+from facekit.viz.viewer.block import pack
+from facekit.viz.viewer.page import MODULE, write_page
+from facekit.viz.viewer.tracks import HeadSource, head_entries, track_entries
 
 FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 MEASURE = (Path(__file__).parent / "viewer_page.js").read_text(encoding="utf-8")

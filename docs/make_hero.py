@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 import facekit
-from facekit.io.images import save_image
+from facekit.files.images import save_image
 from facekit.viz.sheets import close_up, contact_sheet, render_faces
 
 PEOPLE = (10, 15, 12, 7, 16)

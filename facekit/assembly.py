@@ -11,13 +11,14 @@ from torch import nn
 from facekit import weights
 from facekit.conventions import PARTS
 from facekit.errors import InputError
+from facekit.files.readers import load_arrays, load_into, load_picture, load_tensors
 from facekit.geometry.correspond import carried, similarity, warp
-from facekit.models.atlas import AtlasComposer
-from facekit.models.compose import PublishedComposer
+from facekit.models.composers.default import AtlasComposer
+from facekit.models.composers.micro import MicroLayer
+from facekit.models.composers.published import PublishedComposer
 from facekit.models.config import COMPOSITIONS, from_manifest
 from facekit.models.detail import DetailHome, unpack_detail
 from facekit.models.detail_layer import DetailLayer, own_places
-from facekit.models.micro import MicroLayer
 from facekit.template import Template
 
 #: Whose detail module serves all models.
@@ -44,18 +45,16 @@ def load_network(name: str, role: str, network: type[nn.Module], config: type) -
     with torch.device("meta"):
         module = network(from_manifest(config, weights.record(name).config[role]))
     path = weights.verified(name, role)
-    return weights.load_into(module, weights.load_tensors(path), path.name)
+    return load_into(module, load_tensors(path), path.name)
 
 
 def load_composer(name: str, template: Template) -> AtlasComposer | PublishedComposer:
     """What completes the tile: the embedded model has an atlas of its own, the published one upstream's picture."""
     files = weights.record(name).files
-    pictures = {
-        role: weights.load_picture(weights.verified(name, role)) for role in ("base", "parts", "iris") if role in files
-    }
+    pictures = {role: load_picture(weights.verified(name, role)) for role in ("base", "parts", "iris") if role in files}
     if "micro" not in files:
         return PublishedComposer(**pictures, template=template)
-    micro = MicroLayer(weights.load_arrays(weights.verified(name, "micro")))
+    micro = MicroLayer(load_arrays(weights.verified(name, "micro")))
     return AtlasComposer(**pictures, micro=micro, template=template)
 
 
@@ -71,19 +70,19 @@ def load_detail(template: Template, size: int, path: Path | None = None, composi
         Any face with UVs and the 68 landmarks, its mean neutral shape as vertices; what it does with
         ``layer(identity, texture_noise, rest, posed)`` see :class:`DetailLayer`.
     path:
-        A file of your own training (``python -m facekit.train.facescape``); by default the embedded one.
+        A file of your own training (``python -m facekit.train.detail.facescape``); by default the embedded one.
     composition:
         "directional" or HiFace's "scalar", whichever the module was trained for; by default that. A pipeline takes a
         layer of yours: ``pipe.detail_layer = load_detail(pipe.template, 1024, composition="scalar")``.
     """
     device = template.verts.device
     path = weights.verified(_DETAIL_OF, "detail") if path is None else path
-    model, home = unpack_detail(weights.load_arrays(path))
+    model, home = unpack_detail(load_arrays(path))
     if composition is not None:
         if composition not in COMPOSITIONS:
             raise InputError(f"a composition out of {', '.join(COMPOSITIONS)}", repr(composition), "choose one of them")
         model.config = dataclasses.replace(model.config, composition=composition)
-    micro = MicroLayer(weights.load_arrays(weights.verified(_DETAIL_OF, "micro")))
+    micro = MicroLayer(load_arrays(weights.verified(_DETAIL_OF, "micro")))
     if home.vertices == len(template.verts):
         places, trust = own_places(template, home.tile_rect, _SKIN)
     else:

@@ -15,15 +15,15 @@ import torch
 from PIL import Image
 
 from facekit.face import FaceOutput
+from facekit.files.images import save_image, to_uint8
 from facekit.io import save
-from facekit.io.images import save_image, to_uint8
 from facekit.io.maps import save_maps
 from facekit.latents import FaceLatents
 from facekit.pipeline import FacePipeline
+from facekit.progress import progress
 from facekit.render import Camera
 from facekit.sweeps import sweep_expressions, sweep_intensity
 from facekit.viz.animation import save_animation, turntable
-from facekit.viz.progress import progress
 from facekit.viz.sheets import contact_sheet, expression_sheet, intensity_strip, render_faces
 
 _EXPRESSION = "smile"

@@ -203,8 +203,8 @@ class FaceOutput:
     def to_html(self, path: str | Path, **options: Any) -> Path:
         """Write the one face of this batch (B must be 1) as a page with sliders, which opens without a network.
 
-        See :func:`facekit.viz.viewer_files.write_page` for the options.
+        See :func:`facekit.viz.viewer.page.write_page` for the options.
         """
-        from facekit.viz.viewer_files import write_page
+        from facekit.viz.viewer.page import write_page
 
         return write_page(self, path, **options)

@@ -259,7 +259,7 @@ class FaceLatents:
 
     def save(self, path: str | Path) -> Path:
         """Write the codes as JSON."""
-        from facekit.io.files import atomic_write
+        from facekit.files.atomic import atomic_write
 
         path = Path(path)
         with atomic_write(path) as temporary:

@@ -16,11 +16,13 @@ import torch
 from facekit import weights
 from facekit.assembly import load_composer, load_detail, load_network, pick_device
 from facekit.conventions import EXPRESSIONS, MORPH_TARGETS, PARTS
+from facekit.convert import ensure
 from facekit.errors import InputError
 from facekit.face import FaceDetail, FaceOutput, FaceRig
+from facekit.files.readers import load_arrays
 from facekit.latents import FaceLatents
-from facekit.models.atlas import AtlasComposer
-from facekit.models.compose import MODES, PublishedComposer
+from facekit.models.composers.default import AtlasComposer
+from facekit.models.composers.published import MODES, PublishedComposer
 from facekit.models.config import ShapeConfig, TextureConfig
 from facekit.models.detail_layer import MODES as DETAIL_MODES
 from facekit.models.detail_layer import DetailLayer
@@ -89,7 +91,7 @@ class FacePipeline:
             How the texture tile comes into the atlas: ``"blend"`` without a border. ``"upstream"``, for comparisons,
             pastes it as the published code does, with its seam and stains; for ``"3dfacecam"`` only.
         detail:
-            An npz that ``python -m facekit.train.facescape`` trained, in place of the embedded detail module.
+            An npz that ``python -m facekit.train.detail.facescape`` trained, in place of the embedded detail module.
 
         Raises
         ------
@@ -103,7 +105,7 @@ class FacePipeline:
         modes = MODES[:1] if record.embedded else MODES
         if compose not in modes:
             raise InputError(f"compose out of {', '.join(modes)} for {name!r}", repr(compose), "choose one of these")
-        weights.ensure(name)
+        ensure(name)
         detail = None if detail is None else Path(detail)
         if detail is not None and not detail.is_file():
             raise InputError("the file of a detail module", f"none at {detail}", "check its name, or leave it out")
@@ -113,7 +115,7 @@ class FacePipeline:
         composer = load_composer(name, template)
         identities = None
         if "identities" in record.files:
-            identities = weights.load_arrays(weights.verified(name, "identities"))["identities"]
+            identities = load_arrays(weights.verified(name, "identities"))["identities"]
         # Channels-last is the layout in which CPU convolutions run fastest here (benchmarks/generate.py).
         texture = texture.to(device, memory_format=torch.channels_last)
         return cls(

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from facekit.errors import WeightsError
+from facekit.files.readers import load_arrays
 from facekit.mesh import FaceMesh
-from facekit.weights import load_arrays
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Template:
 
     @classmethod
     def load(cls, path: str | Path) -> Template:
-        """Read an npz file that ``facekit.train.template`` wrote; nothing pickled is opened."""
+        """Read an npz file that ``facekit.train.head.stage`` wrote; nothing pickled is opened."""
         data = load_arrays(path)
         missing = [name for name in cls.__dataclass_fields__ if name not in data]
         if missing:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
+
 # Loaded before the first cell runs: replacing them breaks the kernel.
 NEVER = {"torch", "numpy"}
 

@@ -118,7 +118,7 @@ def test_unknown_names_are_attribute_errors():
         _ = facekit.nonsense
 
 
-@pytest.mark.parametrize("module", ["facekit", "facekit.cli", "facekit.errors", "facekit.conventions"])
+@pytest.mark.parametrize("module", ["facekit", "facekit.cli.main", "facekit.errors", "facekit.conventions"])
 def test_light_imports_leave_the_heavy_alone(module):
     code = f"import sys, {module}; print([m for m in ('torch', 'numpy', 'matplotlib', 'trimesh') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)

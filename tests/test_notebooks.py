@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
+
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 NAMES = ["00_setup", "01_generate", "02_intensity_sweep", "03_expression_sweep", "04_comparison", "05_detail"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import facekit
+from tests import ROOT
 
-ROOT = Path(__file__).parents[1]
 ASSETS = ROOT / "facekit" / "assets"
 LIMIT = 22_000_000
 

@@ -1,6 +1,6 @@
 """The published model computes what upstream computes, number for number, and does everything the default does.
 
-Its weights are stand-ins in upstream's layout (:mod:`tests.weights.published`), imported as a user imports them; what
+Its weights are stand-ins in upstream's layout (:mod:`tests.convert.published`), imported as a user imports them; what
 comes out is compared with plain forward passes on the state dicts as upstream saved them (:mod:`tests.models.plain`).
 """
 
@@ -27,8 +27,8 @@ from facekit.conventions import EXPRESSIONS
 from facekit.errors import InputError
 from facekit.io.glb_read import read_rig
 from facekit.models.sides import SIDED, mirrored
+from tests.convert.published import DECODER, EXPRESSION, IDENTITY, NAME, TEXTURE, build, install
 from tests.models.plain import plain_mlp, plain_texture
-from tests.weights.published import DECODER, EXPRESSION, IDENTITY, NAME, TEXTURE, build, install
 
 SAME_MM = 1e-3
 SAME_COLOUR = 1e-4

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
-from facekit.cli import build_parser
+from facekit.cli.main import build_parser
+from tests import ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const target = process.argv[2] ?? join(here, "../facekit/viz/static/viewer.js");
+const target = process.argv[2] ?? join(here, "../facekit/viz/viewer/static/viewer.js");
 const three = JSON.parse(await readFile(join(here, "node_modules/three/package.json"), "utf8"));
 
 const result = await build({

@@ -15,7 +15,7 @@ from facekit.metrics.expression import flicker
 from facekit.metrics.geometry import face_texels, face_vertices, same_topology, vertex_displacement
 from facekit.metrics.identity import identity_distance, proportions, skin_tone
 from facekit.metrics.texture import lab
-from facekit.viz.report import Table
+from facekit.report import Table
 
 if TYPE_CHECKING:
     from facekit.compare.grid import Cell, Comparison

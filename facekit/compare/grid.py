@@ -21,8 +21,8 @@ from facekit.latents import FaceLatents
 from facekit.metrics.geometry import wrinkle_amplitude
 from facekit.metrics.identity import proportions
 from facekit.pipeline import FacePipeline
-from facekit.viz.progress import progress
-from facekit.viz.report import Table, write_report
+from facekit.progress import progress
+from facekit.report import Table, write_report
 from facekit.viz.sheets import render_faces
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw
 
 from facekit.compare import figures
 from facekit.errors import InputError
+from facekit.files.images import save_image
 from facekit.geometry.uv import rasterize_uv
-from facekit.io.images import save_image
 from facekit.metrics.geometry import displacement_map
 from facekit.metrics.texture import delta_e
 from facekit.viz.heat import colour_bar, heat_scale, render_heat

@@ -13,10 +13,10 @@ from typing import Any
 from facekit.conventions import AXES
 from facekit.errors import InputError
 from facekit.face import FaceOutput
+from facekit.files.atomic import atomic_write
+from facekit.files.images import encode_png, to_uint8
 from facekit.io.arrays import mesh_of
-from facekit.io.files import atomic_write
 from facekit.io.glb import encode_glb
-from facekit.io.images import encode_png, to_uint8
 from facekit.io.maps import encode_maps, mtl_lines
 from facekit.io.obj import encode_mtl, encode_obj, file_stem
 from facekit.io.ply import encode_ply

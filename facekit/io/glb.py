@@ -17,9 +17,9 @@ import torch
 from facekit.conventions import AXES, MM_PER_METRE
 from facekit.errors import InputError
 from facekit.face import FaceOutput, FaceRig
+from facekit.files.atomic import atomic_write
+from facekit.files.images import encode, to_uint8
 from facekit.io.arrays import SplitTopology, mesh_of, split_at_seams
-from facekit.io.files import atomic_write
-from facekit.io.images import encode, to_uint8
 from facekit.mesh import FaceMesh
 
 MAGIC, VERSION, CHUNK_JSON, CHUNK_BIN = 0x46546C67, 2, 0x4E4F534A, 0x004E4942

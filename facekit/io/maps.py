@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from facekit.errors import FileError, InputError
+from facekit.files.atomic import atomic_write
+from facekit.files.images import encode_png, load_image, to_uint8
 from facekit.io.arrays import mesh_of
-from facekit.io.files import atomic_write
-from facekit.io.images import encode_png, load_image, to_uint8
 from facekit.mesh import FaceMesh
 
 if TYPE_CHECKING:

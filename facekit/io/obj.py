@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from facekit.errors import FileError, InputError
+from facekit.files.atomic import atomic_write
+from facekit.files.images import encode_png, load_image, to_float, to_uint8
 from facekit.io.arrays import mesh_of
-from facekit.io.files import atomic_write
-from facekit.io.images import encode_png, load_image, to_float, to_uint8
 from facekit.io.maps import mtl_lines, save_maps
 from facekit.mesh import FaceMesh
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from facekit.io.files import atomic_write
-from facekit.io.images import encode
+from facekit.files.atomic import atomic_write
+from facekit.files.images import encode
 
 if TYPE_CHECKING:
     from facekit.face import FaceOutput

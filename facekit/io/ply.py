@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from facekit.errors import FileError
+from facekit.files.atomic import atomic_write
 from facekit.io.arrays import mesh_of, vertex_colours
-from facekit.io.files import atomic_write
 from facekit.mesh import FaceMesh
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from facekit.errors import InputError
 from facekit.face import FaceDetail
 from facekit.geometry.strain import StrainGraph, lines_across
 from facekit.geometry.uv import bake, rasterize_uv, sample_texture
-from facekit.models.atlas import mask_box
+from facekit.models.composers.default import mask_box
+from facekit.models.composers.micro import MicroLayer
 from facekit.models.detail import DetailModel
-from facekit.models.micro import MicroLayer
 from facekit.template import Template
 
 #: What a pipeline's ``detail`` may be.

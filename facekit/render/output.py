@@ -71,7 +71,7 @@ class RenderOutput:
 
     def save(self, path: str | Path) -> Path:
         """Write the one picture of this batch (B must be 1) as .png, .jpg or .webp."""
-        from facekit.io.files import atomic_write
+        from facekit.files.atomic import atomic_write
 
         path = Path(path)
         if len(self) != 1:

@@ -55,8 +55,8 @@ def run(pack: Path | None, work: Path, out: Path | None, stages: list[str]) -> N
     basis_path = work / "shape_basis.npz"
 
     if "template" in stages:
-        from facekit.train.micro_assets import build_micro_asset
-        from facekit.train.template import write_assets
+        from facekit.train.head.stage import write_assets
+        from facekit.train.skin.stage import build_micro_asset
 
         write_assets(pack, out, basis_path)
         build_micro_asset(pack, out / "micro.npz")
@@ -65,8 +65,8 @@ def run(pack: Path | None, work: Path, out: Path | None, stages: list[str]) -> N
     texture_config = TextureConfig(channels=(128, 128, 96, 64, 32, 24, 16, 12), constant_neutral=True)
 
     if "shape" in stages:
-        from facekit.train import shape
-        from facekit.train.shape_data import ShapeBasis
+        from facekit.train.shape import stage as shape
+        from facekit.train.shape.data import ShapeBasis
 
         torch.manual_seed(0)
         basis = ShapeBasis.load(basis_path, template.parts)
@@ -78,8 +78,8 @@ def run(pack: Path | None, work: Path, out: Path | None, stages: list[str]) -> N
         export.write_weights(shape.fold_basis(model, shape_config, basis), out / "shape.safetensors")
 
     if "texture" in stages:
-        from facekit.train.texture import start_texture, train_texture
-        from facekit.train.texture_data import TextureSamples
+        from facekit.train.texture.data import TextureSamples
+        from facekit.train.texture.stage import start_texture, train_texture
 
         torch.manual_seed(0)
         samples = TextureSamples(pack, texture_config.sizes[-1])
@@ -88,7 +88,7 @@ def run(pack: Path | None, work: Path, out: Path | None, stages: list[str]) -> N
 
     export.write_manifest(manifest, out, shape_config, texture_config)  # the next stage loads what is there
     if "detail" in stages:
-        from facekit.train.detail_stage import train_stage
+        from facekit.train.detail.stage import train_stage
 
         train_stage(pack, work, out, DetailConfig())
         export.write_manifest(manifest, out, shape_config, texture_config)

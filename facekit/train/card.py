@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from facekit.errors import FacekitError
-from facekit.io.files import atomic_write
-from facekit.train.evaluate import evaluate
+from facekit.files.atomic import atomic_write
+from facekit.train.figures import evaluate
 
 _TEMPLATE = """# Model card: the embedded default
 
-Written by `python -m facekit.train --stages card`; every figure below was measured by `facekit/train/evaluate.py`.
+Written by `python -m facekit.train --stages card`; every figure below was measured by `facekit/train/figures.py`.
 
 ## What it is
 
@@ -110,11 +110,11 @@ steps back by over a hundredth as intensity rises from 0 to 1.5 by tenths; depth
 
 def detail_section(pack: Path, work: Path, out: Path) -> str:
     """The card's section on detail, measured; ``work`` holds both ways of composition, ``out`` the shipped file."""
+    from facekit.files.readers import load_arrays
     from facekit.models.detail import unpack_detail
-    from facekit.train import detail_eval
-    from facekit.train.detail_stage import packed_files
+    from facekit.train.detail import figures as detail_eval
+    from facekit.train.detail.stage import packed_files
     from facekit.train.export import parameters
-    from facekit.weights import load_arrays
 
     figures = detail_eval.detail_figures(pack, packed_files(work))
     model, _ = unpack_detail(load_arrays(out / "detail.npz"))

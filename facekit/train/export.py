@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from facekit.io.files import atomic_write
+from facekit.files.atomic import atomic_write
 from facekit.models.config import ShapeConfig, TextureConfig
 from facekit.weights import models
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from facekit.errors import InputError
-from facekit.io.files import atomic_write
+from facekit.files.atomic import atomic_write
 from facekit.mesh import FaceMesh
 from facekit.viz.sheets import as_pictures
 

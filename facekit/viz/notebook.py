@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from facekit.face import FaceOutput
     from facekit.render import RenderOutput
-    from facekit.viz.report import Table
+    from facekit.report import Table
 
 _MOVING = {".gif": "image/gif", ".webp": "image/webp"}
 _DPI = 110

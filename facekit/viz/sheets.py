@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from facekit.conventions import MAX_INTENSITY
 from facekit.errors import InputError
-from facekit.io.images import to_uint8
+from facekit.files.images import to_uint8
 
 if TYPE_CHECKING:
     from facekit.face import FaceOutput

@@ -1,29 +1,13 @@
-"""Weights: the manifest, the cache, and files that are verified before they are loaded.
+"""Weights: the manifest, the cache, and whether the files of a model are here and whole.
 
-What reads tensors needs torch and is imported when it is first used; listing and fetching do without it.
+Who brings them in is :mod:`facekit.convert`; who reads them is :mod:`facekit.files.readers`. Nothing here needs torch.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
 from facekit.weights.cache import cache_folder
-from facekit.weights.fetching import fetch
 from facekit.weights.manifest import Mirror, ModelRecord, Source, WeightFile, models, record
-from facekit.weights.store import assets_folder, ensure, files, path, ready, remove, verified, verify
-
-if TYPE_CHECKING:
-    from facekit.weights.convert import import_files
-    from facekit.weights.loading import load_arrays, load_into, load_picture, load_tensors
-
-_LAZY = {
-    "import_files": "facekit.weights.convert",
-    "load_arrays": "facekit.weights.loading",
-    "load_into": "facekit.weights.loading",
-    "load_picture": "facekit.weights.loading",
-    "load_tensors": "facekit.weights.loading",
-}
+from facekit.weights.store import assets_folder, files, path, ready, verified, verify
 
 __all__ = [
     "Mirror",
@@ -32,25 +16,11 @@ __all__ = [
     "WeightFile",
     "assets_folder",
     "cache_folder",
-    "ensure",
-    "fetch",
     "files",
-    "import_files",
-    "load_arrays",
-    "load_into",
-    "load_picture",
-    "load_tensors",
     "models",
     "path",
     "ready",
     "record",
-    "remove",
     "verified",
     "verify",
 ]
-
-
-def __getattr__(name: str) -> object:
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'facekit.weights' has no attribute {name!r}")

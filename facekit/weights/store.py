@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
 from importlib import resources
 from pathlib import Path
 
-from facekit.errors import FacekitError, InputError, WeightsError
-from facekit.io.files import atomic_write
-from facekit.weights.cache import cache_folder, disk, downloads_folder, locked, sha256_of
+from facekit.errors import InputError, WeightsError
+from facekit.files.atomic import atomic_write
+from facekit.weights.cache import cache_folder, sha256_of
 from facekit.weights.manifest import WeightFile, record
-from facekit.weights.sources import forget
 
 #: Beside record.json: size and time of the files whose hash was found right, so that loading need not hash them again.
 _STAMPS = "verified.json"
@@ -72,14 +69,6 @@ def files(name: str) -> dict[str, WeightFile]:
     if found.keys() != entry.files.keys() or any(Path(f.name).name != f.name for f in found.values()):
         raise WeightsError(f"a record of {', '.join(entry.files)}", f"another in {file}", _again(name))
     return found
-
-
-def ensure(name: str) -> None:
-    """Have a model here: fetch it if it is neither embedded nor in the cache. It says what it downloads."""
-    if not ready(name):
-        from facekit.weights.fetching import fetch
-
-        fetch(name)
 
 
 def verify(name: str) -> None:
@@ -144,29 +133,3 @@ def _again(name: str) -> str:
     if record(name).embedded:
         return "reinstall facekit"
     return f"run: facekit weights remove {name}; then fetch or import it again"
-
-
-def remove(name: str) -> bool:
-    """Delete a fetched model, what was downloaded for it, and the remembered hashes; returns whether there was any.
-
-    Raises
-    ------
-    InputError
-        For an embedded model.
-    """
-    if record(name).embedded:
-        raise InputError("a model that was fetched or imported", repr(name), "the embedded one belongs to the package")
-    with locked(name):
-        folder, found = model_folder(name), False
-        with contextlib.suppress(FacekitError):  # a damaged list of hashes must not keep the model
-            found = forget(name)
-        rubbish = cache_folder() / f".{name}.removed"
-        for doomed in (folder, downloads_folder(name), cache_folder() / "importing" / name):
-            if doomed.exists():
-                found = True
-                # Renamed first: if this is interrupted, no half of it looks like a model.
-                with disk(doomed):
-                    shutil.rmtree(rubbish, ignore_errors=True)
-                    os.replace(doomed, rubbish)
-                    shutil.rmtree(rubbish)
-    return found

@@ -6,7 +6,8 @@ import argparse
 
 import pytest
 
-from facekit import EXPRESSIONS, cli_compare, compare, weights
+from facekit import EXPRESSIONS, compare, weights
+from facekit.cli import compare as cli_compare
 
 
 @pytest.mark.slow

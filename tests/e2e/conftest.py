@@ -18,9 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.viz.browser import chromium
-
-ROOT = Path(__file__).parents[2]
+from tests import ROOT
+from tests.viz.viewer.browser import chromium
 
 # Counts the graphics contexts that viewers hold, whatever charts do: those that were given back are lost.
 COUNT_CONTEXTS = """

@@ -1,6 +1,6 @@
 """Pages that stand alone, opened from a disk without a network: the viewer without WebGL, and a comparison's report.
 
-What the viewer's page does with WebGL is tested in tests/viz/test_viewer_page.py.
+What the viewer's page does with WebGL is tested in tests/viz/viewer/test_page.py.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from facekit import compare
-from tests.viz.browser import chromium
+from tests.viz.viewer.browser import chromium
 
 pytestmark = pytest.mark.slow
 

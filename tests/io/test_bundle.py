@@ -66,7 +66,7 @@ def test_same_bytes(bumpy_face, tmp_path):
 def test_preview(tiny_face, tmp_path):
     path = facekit.save(tiny_face, tmp_path / "face.zip", preview_size=64)
     with zipfile.ZipFile(path) as archive:
-        from facekit.io.images import decode
+        from facekit.files.images import decode
 
         assert decode(archive.read("preview.png")).shape == (64, 64, 3)
 

@@ -12,8 +12,8 @@ import torch
 import facekit
 from facekit.conventions import MORPH_TARGETS
 from facekit.errors import FileError, InputError
+from facekit.files.images import decode, to_uint8
 from facekit.io.glb_read import _chunks, _Reader, read_rig
-from facekit.io.images import decode, to_uint8
 
 
 def document(path) -> dict:

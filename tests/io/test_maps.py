@@ -12,7 +12,7 @@ import torch
 
 import facekit
 from facekit.errors import FileError, InputError
-from facekit.io.images import load_image
+from facekit.files.images import load_image
 from facekit.io.maps import MID_LEVEL, load_displacement, save_maps
 from facekit.io.obj import read as read_obj
 

@@ -18,7 +18,7 @@ from facekit.metrics.composition import (
     stain_share,
 )
 from facekit.metrics.texture import delta_e
-from tests.models.facemask import SKIN, face_tile, facemask
+from tests.models.composers.facemask import SKIN, face_tile, facemask
 
 ROWS, COLUMNS = (51, 667), (204, 820)
 

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from facekit.errors import FacekitError, FileError, InputError
+from facekit.report import Table
 from facekit.viz import notebook
-from facekit.viz.report import Table
 
 
 @pytest.fixture

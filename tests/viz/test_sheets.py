@@ -11,8 +11,8 @@ from PIL import Image
 
 from facekit.conventions import EXPRESSIONS
 from facekit.errors import InputError
+from facekit.progress import progress
 from facekit.viz import sheets
-from facekit.viz.progress import progress
 
 
 def colours(count: int, size: int = 32) -> torch.Tensor:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from facekit import weights
+from facekit import convert, weights
 from facekit.errors import InputError, WeightsError
 from facekit.weights import store
 
@@ -78,7 +78,7 @@ def test_absent_model_tells_how_to_get_it():
 
 
 def test_folder_without_a_record_is_no_model(small):
-    weights.fetch("small")
+    convert.fetch("small")
     (weights.path("small") / "record.json").unlink()
     assert not weights.ready("small")
     with pytest.raises(WeightsError, match="got none in"):
@@ -87,7 +87,7 @@ def test_folder_without_a_record_is_no_model(small):
 
 @pytest.mark.parametrize("damage", [Path.unlink, flip, lambda path: path.write_bytes(b"")])
 def test_damaged_model_is_told(small, damage):
-    weights.fetch("small")
+    convert.fetch("small")
     damage(weights.path("small", "a"))
     with pytest.raises(WeightsError, match="facekit weights remove small"):
         weights.verify("small")
@@ -98,14 +98,14 @@ def test_damaged_model_is_told(small, damage):
     ["", "[]", "{}", '{"files": {}}', '{"files": {"a": 1}}', '{"files": {"a": {"name": "b", "size": 1}}}'],
 )
 def test_damaged_record_is_told(small, content):
-    weights.fetch("small")
+    convert.fetch("small")
     (weights.path("small") / "record.json").write_text(content)
     with pytest.raises(WeightsError, match="record.*facekit weights remove small"):
         weights.verified("small", "a")
 
 
 def test_record_cannot_point_elsewhere(small):
-    weights.fetch("small")
+    convert.fetch("small")
     path = weights.path("small") / "record.json"
     record = json.loads(path.read_text())
     record["files"]["a"]["name"] = "../../elsewhere"
@@ -115,7 +115,7 @@ def test_record_cannot_point_elsewhere(small):
 
 
 def test_hashed_once_and_again_when_touched(small, monkeypatch):
-    weights.fetch("small")
+    convert.fetch("small")
     hashed = []
     sha256_of = store.sha256_of
     monkeypatch.setattr(store, "sha256_of", lambda path: hashed.append(path.name) or sha256_of(path))
@@ -130,14 +130,14 @@ def test_hashed_once_and_again_when_touched(small, monkeypatch):
 
 
 def test_altered_file_of_the_same_size_is_told(small):
-    weights.fetch("small")
+    convert.fetch("small")
     flip(weights.path("small", "a"))
     with pytest.raises(WeightsError, match="sha256"):
         weights.verified("small", "a")
 
 
 def test_damaged_stamps_cost_time_only(small):
-    weights.fetch("small")
+    convert.fetch("small")
     (weights.path("small") / "verified.json").write_text("{")
     weights.verified("small", "a")
 
@@ -183,7 +183,7 @@ def test_listing_needs_no_heavy_package():
 
 
 def test_public_names_exist():
-    pytest.importorskip("facekit.weights.convert")
+    pytest.importorskip("facekit.convert.published")
     assert all(getattr(weights, name) is not None for name in weights.__all__)
     with pytest.raises(AttributeError, match="nonsense"):
         _ = weights.nonsense

@@ -1,4 +1,4 @@
-// Blocks of bytes as facekit/viz/viewer_payload.py packs them, and movements made of components.
+// Blocks of bytes as facekit/viz/viewer/block.py packs them, and movements made of components.
 
 const ARRAYS = {
   uint8: Uint8Array,

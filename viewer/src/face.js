@@ -1,7 +1,7 @@
 // The moving mesh: blends components, then normals weighted by area. All in typed arrays that are made once.
 
 export class Face {
-  // `arrays` of a head: verts, faces, copies, uv, ao, parts; see facekit/viz/viewer_source.py.
+  // `arrays` of a head: verts, faces, copies, uv, ao, parts; see facekit/viz/viewer/tracks.py.
   constructor(header, arrays) {
     const [vertices, entries] = header.counts;
     this.vertices = vertices;

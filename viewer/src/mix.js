@@ -13,7 +13,7 @@ export function expressionOf(parts) {
   return Object.fromEntries(parts.map(({ name, weight }) => [name, weight]));
 }
 
-// One name for a blend, the same as mix_key() of facekit/viz/viewer_source.py.
+// One name for a blend, the same as mix_key() of facekit/viz/viewer/tracks.py.
 export function keyOf(parts) {
   const known = parts
     .map(({ name, weight }) => [name, Number(weight.toFixed(3))])

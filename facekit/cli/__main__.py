@@ -1,0 +1,7 @@
+"""``python -m facekit.cli``: the command where its script is not on the path."""
+
+import sys
+
+from facekit.cli.main import main
+
+sys.exit(main())

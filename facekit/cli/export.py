@@ -1,0 +1,42 @@
+"""``facekit export``: one face as a file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from facekit.cli.options import (
+    detail_options,
+    expression_options,
+    face_of,
+    formats,
+    mesh_options,
+    report_file,
+    who_options,
+)
+
+SUMMARY = "one face as a file; the suffix chooses the format"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    who_options(parser)
+    expression_options(parser, "neutral")
+    detail_options(parser)
+    parser.add_argument("--level", type=int, default=0, help="subdivide and displace a mesh, 1 to 4 times (default: 0)")
+    parser.add_argument("--maps", action="store_true", help="also write displacement and normal map, as PNG")
+    parser.add_argument("--out", type=Path, required=True, help=f"file; {formats()}")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the face and, if asked for, its maps."""
+    from facekit.io import save
+    from facekit.io.maps import save_maps
+    from facekit.io.obj import file_stem
+
+    options = mesh_options(args)
+    face = face_of(args)
+    report_file(save(face, args.out, **options))
+    if args.maps and "maps" not in options:  # an OBJ brings its own
+        for path in save_maps(face, args.out.parent, file_stem(args.out)):
+            report_file(path)

@@ -1,0 +1,42 @@
+"""``facekit expressions``: one person in all 20 expressions, on a sheet."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from facekit.cli.options import (
+    detail_of,
+    detail_options,
+    latents_of,
+    picture_options,
+    pipeline_of,
+    report_file,
+    who_options,
+)
+from facekit.io import format_of
+
+SUMMARY = "a sheet of all 20 expressions"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    who_options(parser)
+    parser.add_argument("--intensity", type=float, default=1.0, help="0 to 1.5 (default: 1)")
+    parser.add_argument("--out", type=Path, default=Path("expressions.png"), help="picture (default: expressions.png)")
+    detail_options(parser)
+    picture_options(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the sheet."""
+    import numpy as np
+
+    from facekit.files.images import save_image
+    from facekit.sweeps import sweep_expressions
+    from facekit.viz.sheets import expression_sheet
+
+    format_of(args.out)
+    faces = sweep_expressions(pipeline_of(args), latents_of(args), intensity=args.intensity, **detail_of(args))
+    sheet = expression_sheet(faces, image_size=args.size, quality=args.quality)
+    report_file(save_image(np.asarray(sheet), args.out))

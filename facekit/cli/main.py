@@ -1,0 +1,68 @@
+"""The parser of all commands, and how a run ends: exit codes, one-line errors.
+
+Nothing heavy is imported before a command runs, so that ``facekit --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+from facekit import __version__
+from facekit.cli import compare, demo, doctor, export, expressions, generate, render, sweep, weights
+from facekit.cli.options import global_options
+from facekit.errors import FacekitError
+
+#: In the order in which ``--help`` lists them.
+COMMANDS: dict[str, ModuleType] = {
+    "demo": demo,
+    "generate": generate,
+    "sweep": sweep,
+    "expressions": expressions,
+    "render": render,
+    "export": export,
+    "compare": compare,
+    "weights": weights,
+    "doctor": doctor,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, 1 for a broken installation, 2 for bad input, 130 for Ctrl-C."""
+    args = build_parser().parse_args(argv)
+    warnings.showwarning = _show_warning
+    # Idle OpenMP threads that spin take the cores from the threads that encode files beside them, and from whatever
+    # else runs on the machine: facekit demo took twice the CPU time. It counts only before torch is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        return args.run(args) or 0
+    except FacekitError as error:
+        print(f"facekit: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interrupt:
+        print(f"\nfacekit: interrupted; {interrupt}".rstrip("; "), file=sys.stderr)
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser with all commands; each sets ``run``."""
+    parser = argparse.ArgumentParser(prog="facekit", description="Controllable, textured 3D faces from a few numbers.")
+    parser.add_argument("--version", action="version", version=f"facekit {__version__}")
+    global_options(parser, suppress=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        summary: str = command.SUMMARY
+        child = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        global_options(child, suppress=True)
+        child.set_defaults(run=command.run)
+        command.add_options(child)
+    return parser
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    print(f"facekit: warning: {message}", file=sys.stderr)

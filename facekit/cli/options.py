@@ -1,0 +1,151 @@
+"""What several commands of ``facekit`` share: options, and what their values mean."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facekit.conventions import EXPRESSIONS
+from facekit.errors import InputError
+from facekit.io import SUFFIXES, format_of
+
+if TYPE_CHECKING:
+    from facekit.face import FaceOutput
+    from facekit.latents import FaceLatents
+    from facekit.pipeline import FacePipeline
+
+EXPRESSION_HELP = f"a name, or a blend like smile=0.6,brow_raiser=0.4; names: {' '.join(EXPRESSIONS)}"
+
+_DETAIL: dict[str, bool | str] = {"full": True, "static": "static", "dynamic": "dynamic", "off": False}
+
+
+# -- options ----------------------------------------------------------------------------------------------------------
+
+
+def global_options(parser: argparse.ArgumentParser, suppress: bool) -> None:
+    """Understood before and after the command; a child must not overwrite what the parent parsed."""
+    parser.add_argument(
+        "--model", default=argparse.SUPPRESS if suppress else "default", help="default, 3dfacecam, … (default: default)"
+    )
+    parser.add_argument(
+        "--device", default=argparse.SUPPRESS if suppress else "auto", help="auto, cpu, cuda, cuda:1 (default: auto)"
+    )
+
+
+def who_options(parser: argparse.ArgumentParser, seed: int = 7) -> None:
+    """Which person."""
+    parser.add_argument("--seed", type=int, default=seed, help=f"who it is (default: {seed})")
+    parser.add_argument("--truncation", type=float, default=1.0, help="0 mean face to 1 full variety (default: 1)")
+
+
+def expression_options(parser: argparse.ArgumentParser, name: str) -> None:
+    """Which expression, and how strongly."""
+    parser.add_argument("--expression", default=name, help=f"{EXPRESSION_HELP} (default: {name})")
+    parser.add_argument("--intensity", type=float, default=1.0, help="0 to 1.5 (default: 1)")
+
+
+def detail_options(parser: argparse.ArgumentParser) -> None:
+    """Pores and wrinkles."""
+    parser.add_argument(
+        "--detail", choices=tuple(_DETAIL), default="full", help="pores and lines, wrinkles, both, none (default: full)"
+    )
+    parser.add_argument("--detail-strength", type=float, default=1.0, help="factor on their depth (default: 1)")
+
+
+def picture_options(parser: argparse.ArgumentParser, quality: str = "standard") -> None:
+    """How pictures are rendered."""
+    parser.add_argument("--size", type=int, default=512, help="side in pixels (default: 512)")
+    parser.add_argument("--quality", choices=("standard", "high"), default=quality, help=f"(default: {quality})")
+
+
+def formats() -> str:
+    """The suffixes without their dots, for help texts."""
+    return " ".join(suffix.lstrip(".") for suffix in SUFFIXES)
+
+
+# -- what they mean ---------------------------------------------------------------------------------------------------
+
+
+def device_of(args: argparse.Namespace) -> str | None:
+    """``--device`` as the pipeline takes it."""
+    return None if args.device == "auto" else args.device
+
+
+def detail_of(args: argparse.Namespace) -> dict[str, Any]:
+    """``--detail`` and ``--detail-strength`` as the pipeline and the sweeps take them."""
+    return {"detail": _DETAIL[args.detail], "detail_strength": args.detail_strength}
+
+
+def blend_of(text: str) -> str | dict[str, float]:
+    """A name as it is; ``smile=0.6,brow_raiser=0.4`` as a blend."""
+    if "=" not in text:
+        return text
+    try:
+        pairs = (part.split("=") for part in text.split(","))
+        return {name.strip(): float(weight) for name, weight in pairs}
+    except ValueError as error:
+        raise InputError(
+            "a blend like smile=0.6,brow_raiser=0.4", repr(text), "write name=weight with commas"
+        ) from error
+
+
+def formats_of(text: str | None) -> list[str]:
+    """``obj,ply`` as a list; unknown names are refused before a model is loaded."""
+    names = [] if text is None else [name.strip().lstrip(".") for name in text.split(",")]
+    for name in names:
+        format_of(f"face.{name}")
+    return names
+
+
+def mesh_options(args: argparse.Namespace) -> dict[str, Any]:
+    """``--level`` and ``--maps`` of ``facekit export`` as options of the writer."""
+    check_maps(args)
+    kind = format_of(args.out)
+    if args.level and not kind.readable:
+        raise InputError("--level with a mesh", f"{args.out}", "choose .obj, .ply or .glb")
+    options: dict[str, Any] = {"level": args.level} if args.level else {}
+    if args.level and args.out.suffix.lower() == ".glb":
+        options["morph_targets"] = False  # they have the topology's vertices
+    if args.maps and args.out.suffix.lower() == ".obj":
+        options["maps"] = True
+    return options
+
+
+def check_maps(args: argparse.Namespace) -> None:
+    """Refuse ``--maps`` where there is nothing to map."""
+    if args.maps and args.detail == "off":
+        raise InputError("detail with --maps", "--detail off", "leave one of them out")
+
+
+def report_file(path: Path) -> None:
+    """Say that a file was written, and its size."""
+    print(f"wrote {path} ({path.stat().st_size / 1e6:.2f} MB)")
+
+
+# -- from arguments to objects ----------------------------------------------------------------------------------------
+
+
+def pipeline_of(args: argparse.Namespace) -> FacePipeline:
+    """Load the pipeline that ``--model`` and ``--device`` name."""
+    from facekit.pipeline import FacePipeline
+
+    return FacePipeline.from_pretrained(args.model, device_of(args))
+
+
+def latents_of(args: argparse.Namespace) -> FaceLatents:
+    """Draw the person of ``--seed`` and ``--truncation``."""
+    from facekit.latents import FaceLatents
+
+    return FaceLatents.sample(args.seed, truncation=args.truncation)
+
+
+def face_of(args: argparse.Namespace) -> FaceOutput:
+    """Make the face that the options describe."""
+    return pipeline_of(args)(
+        seed=args.seed,
+        expression=blend_of(args.expression),
+        intensity=args.intensity,
+        truncation=args.truncation,
+        **detail_of(args),
+    )

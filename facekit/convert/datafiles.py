@@ -1,0 +1,117 @@
+"""Reading of upstream's data files without executing anything that they hold: the pickled identities, npy arrays."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import pickletools
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from facekit.conventions import IDENTITY_DIM
+from facekit.convert.checkpoints import LEGACY_START, REFETCH, brief, short
+from facekit.errors import WeightsError
+from facekit.files.readers import DAMAGE
+
+#: Training identities, numbered from 1 in upstream's dictionary.
+IDENTITIES = 847
+
+# What a pickled dict of tensors needs, and no more.
+_OPCODES = frozenset(
+    (
+        *("PROTO", "FRAME", "STOP", "MARK", "MEMOIZE", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET"),
+        *("EMPTY_DICT", "SETITEM", "SETITEMS", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
+        *("BININT", "BININT1", "BININT2", "NEWFALSE", "NEWTRUE"),
+        *("SHORT_BINUNICODE", "BINUNICODE", "SHORT_BINBYTES", "BINBYTES", "GLOBAL", "STACK_GLOBAL", "REDUCE"),
+    )
+)
+
+
+def read_identities(path: Path) -> np.ndarray:
+    """Upstream's dictionary of training identities, (847, 20) float32; row k - 1 is identity k.
+
+    A plain pickle of tensors. Of its names three are known and mean what we say: a tensor, its storage and an empty
+    dict; torch's own functions behind them, one of which would open a pickle within the pickle, are never called.
+
+    Raises
+    ------
+    WeightsError
+        For a pickle that is damaged or holds anything else.
+    """
+    try:
+        data = path.read_bytes()
+        _check_opcodes(data)
+        found = _TensorUnpickler(io.BytesIO(data)).load()
+        if not isinstance(found, dict) or list(found) != list(range(1, IDENTITIES + 1)):
+            raise ValueError(f"not a dict with the keys 1 to {IDENTITIES}")
+        if not all(isinstance(value, torch.Tensor) for value in found.values()):
+            raise ValueError("values that are no tensors")
+        identities = torch.stack(list(found.values()))
+        if not torch.isfinite(identities).all():
+            raise ValueError("numbers that are not finite")
+    except DAMAGE as error:
+        expected = f"a pickled dict of {IDENTITIES} float32 tensors ({IDENTITY_DIM},)"
+        raise WeightsError(expected, f"{path} ({brief(error)})", REFETCH) from error
+    return identities.numpy()
+
+
+class _TensorUnpickler(pickle.Unpickler):
+    """Knows three names, and its own functions behind them."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        known = {
+            ("torch._utils", "_rebuild_tensor_v2"): _tensor,
+            ("torch.storage", "_load_from_bytes"): _storage,
+            ("collections", "OrderedDict"): dict,
+        }
+        if (module, name) not in known:
+            raise pickle.UnpicklingError(f"it names {short(f'{module}.{name}')}")
+        return known[module, name]
+
+
+def _check_opcodes(data: bytes) -> None:
+    """Refuse what no pickled dict of tensors needs; above all a memo index that makes room for billions of entries."""
+    for opcode, argument, _ in pickletools.genops(data):
+        if opcode.name not in _OPCODES:
+            raise ValueError(f"the pickle opcode {opcode.name}")
+        if opcode.name in ("LONG_BINPUT", "LONG_BINGET") and argument > len(data):
+            raise ValueError(f"the memo index {argument}")
+
+
+def _storage(data: bytes) -> torch.Tensor:
+    """Numbers (N,) float32 out of a storage that torch saved into bytes."""
+    if not isinstance(data, bytes) or not data.startswith(LEGACY_START):
+        raise ValueError("a storage that is not in torch's format")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the class TypedStorage is deprecated, files that name it are not
+        storage = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        if not isinstance(storage, torch.TypedStorage) or storage.dtype != torch.float32:
+            raise ValueError("a storage that does not hold float32")
+        return torch.empty(0).set_(storage.untyped())
+
+
+def _tensor(storage: torch.Tensor, offset: int, size: tuple, stride: tuple, *_: object) -> torch.Tensor:
+    """An identity out of its storage; what else torch notes of a tensor (gradient, hooks) is left out."""
+    if tuple(size) != (IDENTITY_DIM,) or tuple(stride) != (1,) or not 0 <= offset <= len(storage) - IDENTITY_DIM:
+        raise ValueError(f"a tensor that is not ({IDENTITY_DIM},)")
+    return storage[offset : offset + IDENTITY_DIM]
+
+
+def read_array(path: Path, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
+    """An npy file of this dtype and shape (None: any number of rows); nothing pickled is opened."""
+    wanted = f"{np.dtype(dtype)} {tuple('any' if n is None else n for n in shape)}"
+    try:
+        # Mapped, numpy compares the shape with the file's size before it makes room for it.
+        array = np.load(path, allow_pickle=False, mmap_mode="r")
+        if not isinstance(array, np.ndarray):
+            raise ValueError("an archive")
+        fits = array.ndim == len(shape) and all(w in (None, n) for n, w in zip(array.shape, shape, strict=True))
+        if array.dtype != dtype or not fits:
+            raise ValueError(f"{array.dtype} {array.shape}")
+        return np.array(array)
+    except DAMAGE as error:
+        raise WeightsError(f"an npy file of {wanted}", f"{path} ({brief(error)})", REFETCH) from error

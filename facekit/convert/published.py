@@ -1,0 +1,283 @@
+"""Upstream's files, converted once to safetensors, npz and PNG in the cache; nothing pickled is opened from then on.
+
+Everything is checked before the model's folder is touched. Converted files carry their hash in their names, so old and
+new ones lie side by side, and it is ``record.json``, replaced in one step, that says which are the model: whenever an
+import is killed, the model is the old one or the new one. What a killed one left is removed by the next.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from facekit.convert.archive import Files, Folder, Zip, digest, has_tail, open_files
+from facekit.convert.checkpoints import NETWORKS, Network, network_shapes, read_networks
+from facekit.convert.datafiles import read_array, read_identities
+from facekit.convert.sources import by_hand, compare, remember
+from facekit.errors import FacekitError, FileError, InputError, WeightsError
+from facekit.files.atomic import atomic_write
+from facekit.weights import manifest, store
+from facekit.weights.cache import cache_folder, disk, locked, require_room, sha256_of
+from facekit.weights.manifest import ModelRecord
+
+RECORD = "record.json"
+_KEPT = (RECORD, "verified.json")
+
+# Where upstream's repository has the data files: beside or above what a user points at.
+_LAYOUT = ("", "data/", "texture_model/assets/texture_processing/")
+_DATA = {
+    "template_mesh": "template_mesh.obj",
+    "faces": "face_v.npy",
+    "identities": "zid_dictionary.pkl",
+    "base_texture": "base_tex.npy",
+}
+_WANTED = (*(network.path for network in NETWORKS), *_DATA.values())
+_MAX_DATA = 64 << 20
+_BASE_SHAPE = (512, 512, 3)
+
+
+def import_files(
+    name: str, checkpoints: str | Path, data: str | Path | None = None, *, record: ModelRecord | None = None
+) -> Path:
+    """Convert the published files of a model on the user's disk into the cache.
+
+    Parameters
+    ----------
+    name:
+        The model's name in the manifest: ``"3dfacecam"``.
+    checkpoints:
+        Upstream's zip, or the folder that it unpacks to (``checkpoints/`` or the one above).
+    data:
+        Zip or folder with upstream's data files, found by their names at any depth: a checkout of its repository, its
+        ``data/`` folder or a flat one. None looks beside and in ``checkpoints``.
+    record:
+        The model's record, by default the manifest's.
+
+    Returns
+    -------
+    Path
+        The model's folder in the cache.
+
+    Raises
+    ------
+    FileError
+        For a path that is not there, an unsafe or damaged zip, missing files, and a cache without room.
+    WeightsError
+        For files that are not the published ones or do not fit the networks. Every fault is named.
+    InputError
+        For a model that is not converted from published files.
+    """
+    record = record or manifest.record(name)
+    if record.embedded or not record.sources:
+        raise InputError("a model that is converted from published files", f"{name!r}", "import another one")
+    places = _Places(Path(checkpoints).expanduser(), None if data is None else Path(data).expanduser())
+    with locked(name), _scratch(name) as scratch:
+        found = _collect(name, record, places, scratch)
+        _convert(found, record, scratch)
+        # Only now has every check passed.
+        folder = _publish(name, record, scratch, found.sources)
+        if found.remembered:
+            remember(name, found.remembered)
+        store.verify(name)  # what the disk really has; the stamps of this spare the first load from hashing
+    return folder
+
+
+# -- finding ----------------------------------------------------------------------------------------------------------
+
+
+class _Places:
+    """Where to look: what was pointed at, then beside it, as upstream's repository and a downloads folder have it."""
+
+    def __init__(self, checkpoints: Path, data: Path | None) -> None:
+        self.checkpoints = open_files(checkpoints, _WANTED)
+        self.data: list[Files] = []
+        for place, files in ((data, None), (checkpoints, self.checkpoints)):
+            if place is not None:
+                above = Path(place).absolute().parent
+                names = [prefix + name for name in _DATA.values() for prefix in _LAYOUT]
+                self.data += [files or open_files(place, _WANTED), Folder(above, names)]
+
+
+@dataclass
+class _Found:
+    """Upstream's files on disk, and what to note of them."""
+
+    networks: dict[Network, Path] = field(default_factory=dict)
+    data: dict[str, Path] = field(default_factory=dict)
+    sources: dict[str, dict[str, str | int]] = field(default_factory=dict)
+    remembered: dict[str, str] = field(default_factory=dict)
+
+
+def _collect(name: str, record: ModelRecord, places: _Places, scratch: Path) -> _Found:
+    """Find every file, compare hashes, unpack what lies in zips into ``scratch``."""
+    shapes = network_shapes(record.config)
+    sizes = {network: 4 * sum(shape.numel() for shape in shapes[network].values()) for network in NETWORKS}
+    # A file of doubles is told from one of floats by its content, so it may be twice as large.
+    limits = {network: 2 * size + (4 << 20) for network, size in sizes.items()}
+    zipped = isinstance(places.checkpoints, Zip)
+    with disk(scratch):
+        require_room(scratch, sum(sizes.values()) * (2 if zipped else 1) + 2 * _MAX_DATA)
+
+    missing = [n.path for n in NETWORKS if not _candidates(places.checkpoints, n.path)]
+    lacking = {role: file for role, file in _DATA.items() if not any(_candidates(p, file) for p in places.data)}
+    if missing:
+        raise FileError(
+            f"{', '.join(missing)} below {places.checkpoints.place}",
+            "none there",
+            "give upstream's checkpoints.zip, or the folder checkpoints/ that it unpacks to",
+        )
+    if lacking:
+        looked = ", ".join(dict.fromkeys(str(p.place) for p in places.data))
+        raise FileError(
+            f"upstream's data files {', '.join(lacking.values())} in {looked}",
+            "none there",
+            f"give their folder as --data, or {by_hand(name, next(iter(lacking)))}",
+        )
+
+    found = _Found()
+    if zipped:
+        _check_zip(name, record, places.checkpoints.place, found)
+    for role, file in _DATA.items():
+        place = next(p for p in places.data if _candidates(p, file))
+        source = record.sources[role]
+        chosen = _choose(place, file, _MAX_DATA, source.sha256)
+        found.data[role] = place.take(chosen, scratch, _MAX_DATA)
+        sha = _note(found, role, found.data[role], chosen)
+        compare(name, role, source, sha, f"{place.place / chosen} with")
+    for network in NETWORKS:
+        chosen = _choose(places.checkpoints, network.path, limits[network], None)
+        found.networks[network] = places.checkpoints.take(chosen, scratch, limits[network])
+        _note(found, network.path, found.networks[network], chosen)
+    return found
+
+
+def _check_zip(name: str, record: ModelRecord, place: Path, found: _Found) -> None:
+    """Compare the zip with its published hash, or with the one remembered from the first download or import."""
+    sha = sha256_of(place)
+    compare(name, "checkpoints", record.sources["checkpoints"], sha, f"{place} with")
+    found.sources["checkpoints"] = {"name": place.name, "size": place.stat().st_size, "sha256": sha}
+    found.remembered["checkpoints"] = sha
+
+
+def _candidates(files: Files, tail: str) -> list[str]:
+    return [name for name in files.names if has_tail(name, (tail,))]
+
+
+def _choose(files: Files, tail: str, limit: int, sha256: str | None) -> str:
+    """The one file of that name: among several the published one, else any if they are all alike."""
+    names = _candidates(files, tail)
+    if len(names) == 1:
+        return names[0]
+    digests = {candidate: digest(files, candidate, limit) for candidate in names}
+    for candidate, sha in digests.items():
+        if sha == sha256:
+            return candidate
+    if len(set(digests.values())) > 1:
+        raise FileError(f"one {tail} in {files.place}", f"different ones: {', '.join(names)}", "name its folder closer")
+    return names[0]
+
+
+def _note(found: _Found, role: str, path: Path, chosen: str) -> str:
+    try:
+        size, sha = path.stat().st_size, sha256_of(path)
+    except OSError as error:
+        raise FileError("a readable file", f"{path} ({error})", "check the path") from error
+    found.sources[role] = {"name": chosen.rsplit("/", 1)[-1], "size": size, "sha256": sha}
+    return sha
+
+
+# -- converting -------------------------------------------------------------------------------------------------------
+
+
+def _convert(found: _Found, record: ModelRecord, scratch: Path) -> None:
+    """Write the converted files of every role into ``scratch``, under the manifest's names."""
+    files = record.files
+    tensors = read_networks(found.networks, record.config)
+    base = read_array(found.data["base_texture"], np.uint8, _BASE_SHAPE)
+    identities = read_identities(found.data["identities"])
+    template = _template(found, record.config["shape"]["vertices"])
+    from PIL import Image
+    from safetensors.torch import save_file
+
+    with disk(scratch):
+        for role in ("shape", "texture"):
+            save_file(tensors.pop(role), scratch / files[role].name)
+        np.savez(scratch / files["template"].name, **template)
+        np.savez(scratch / files["identities"].name, identities=identities)
+        Image.fromarray(np.ascontiguousarray(base[..., ::-1])).save(scratch / files["base"].name)  # stored as BGR
+
+
+def _template(found: _Found, vertices: int) -> dict[str, np.ndarray]:
+    """The arrays of :class:`facekit.template.Template` for upstream's mesh, in upstream's order."""
+    from facekit.convert import template as facts
+    from facekit.io.obj import read_untextured
+    from facekit.models.composers.published import ATLAS, COLUMNS, ROWS
+
+    path = found.data["template_mesh"]
+    try:
+        mesh = read_untextured(path)
+    except (FacekitError, ArithmeticError, LookupError, TypeError) as error:
+        raise WeightsError("upstream's template_mesh.obj", f"{path} ({error})", "fetch it again") from error
+    triangles = read_array(found.data["faces"], np.int64, (None, 3))
+    verts, faces = mesh.verts[0].numpy(), mesh.faces.numpy()
+    if len(verts) != vertices:
+        raise WeightsError(f"template_mesh.obj with {vertices} vertices", f"{path} with {len(verts)}", "fetch it again")
+    if not np.array_equal(triangles - 1, faces):  # it counts from 1, as the OBJ does
+        raise WeightsError("face_v.npy with the triangles of template_mesh.obj", "others", "fetch both again")
+    arrays = {"verts": verts, "faces": faces, "uvs": mesh.uvs.numpy(), "faces_uvs": mesh.faces_uvs.numpy()}
+    # (u0, v0, u1, v1), from the bottom left; rows count from the top.
+    rect = np.array([COLUMNS[0], ATLAS - ROWS[1], COLUMNS[1], ATLAS - ROWS[0]]) / ATLAS
+    return {**arrays, **facts.describe(**arrays), "tile_rect": rect}
+
+
+# -- publishing -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _scratch(name: str) -> Iterator[Path]:
+    """An empty folder in the cache, one a model since its lock is held; a killed run's is cleared by the next."""
+    scratch = cache_folder() / "importing" / name
+    with disk(scratch):
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _publish(name: str, record: ModelRecord, scratch: Path, sources: Mapping[str, dict[str, str | int]]) -> Path:
+    """Move the converted files into the model's folder; ``record.json`` comes last and makes them the model."""
+    folder = cache_folder() / name
+    files: dict[str, dict[str, str | int]] = {}
+    with disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for role, entry in record.files.items():
+            converted = scratch / entry.name
+            size, sha = converted.stat().st_size, sha256_of(converted)
+            stored = f"{converted.stem}-{sha[:12]}{converted.suffix}"
+            converted.replace(folder / stored)
+            files[role] = {"name": stored, "size": size, "sha256": sha}
+    content = {"version": 1, "name": name, "files": files, "sources": dict(sources)}
+    with atomic_write(folder / RECORD) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    _sweep(folder, {str(entry["name"]) for entry in files.values()})
+    return folder
+
+
+def _sweep(folder: Path, named: set[str]) -> None:
+    """Remove what the record does not name: the files of the model before, and those of killed runs."""
+    for path in folder.iterdir():
+        if path.name in named or path.name in _KEPT:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):  # Windows keeps what another process has mapped; the next import removes it
+                path.unlink()

@@ -1,0 +1,158 @@
+"""AtlasComposer: from the network's face tile to the whole atlas of the embedded default.
+
+The tile covers face, ears and neck; the teacher paints its outer border in one tone a face, and the back of the head is
+painted in that tone here, so that no border shows. Eyes, teeth and mouth come from a static picture; the iris is tinted
+by the identity.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from facekit.conventions import PARTS
+from facekit.errors import InputError
+from facekit.geometry.charts import step
+from facekit.geometry.uv import bake, rasterize_uv
+from facekit.models.composers.micro import SCALP_COVER, MicroLayer
+from facekit.template import Template
+
+# Iris colours, sRGB, from dark brown to blue-grey: anchor points on a path that the identity walks along.
+_IRIS_PATH = (
+    (0.20, 0.11, 0.06),
+    (0.31, 0.18, 0.09),
+    (0.40, 0.27, 0.14),
+    (0.38, 0.35, 0.22),
+    (0.36, 0.41, 0.40),
+    (0.34, 0.44, 0.53),
+)
+# Mean grey of the fibres that the static picture has in the iris, a little under it for a livelier eye.
+_IRIS_GREY = 0.60
+# Rows of the tile, in units of its height, that the teacher keeps in the border tone: scalp top and neck bottom.
+_BORDER_ROWS = ((0.025, 0.045), (0.955, 0.975))
+# Within this share of the tile's side from its edge that tone is laid over what the network drew, whose convolutions
+# see zeros past the edge.
+_BORDER_WIDTH = 0.035
+# Where hair begins behind the ear and at the nape, mm: heights y at two depths z, and the width of the fade.
+_HAIRLINE = ((-10.0, 2.0), (-80.0, -42.0))
+_HAIR_FADE = 16.0
+
+
+class AtlasComposer(nn.Module):
+    """Tile, identity and noise to atlas.
+
+    Parameters
+    ----------
+    base:
+        (H, W, 3) uint8 sRGB: static colours of eyes, teeth and mouth.
+    parts:
+        (H, W) uint8: part id per texel, 255 where no triangle lies.
+    iris:
+        (H, W) uint8: where the identity's iris colour goes, 255 is wholly.
+    micro:
+        The layer of finest detail.
+    template:
+        Says where the tile lies in the atlas, and where on the back of the head hair grows.
+    """
+
+    def __init__(
+        self,
+        base: torch.Tensor,
+        parts: torch.Tensor,
+        iris: torch.Tensor,
+        micro: MicroLayer,
+        template: Template,
+    ) -> None:
+        super().__init__()
+        height, width = parts.shape
+        u0, v0, u1, v1 = template.tile_rect
+        self.rows = slice(round((1 - v1) * height), round((1 - v0) * height))
+        self.columns = slice(round(u0 * width), round(u1 * width))
+        self.micro = micro
+        skin = torch.zeros(len(PARTS) + 1)
+        for name in ("skin", "lips", "lids", "back_of_head", "neck"):
+            skin[PARTS.index(name)] = 1.0
+        outside = skin[parts.long().clamp_max(len(PARTS))]
+        outside[self.rows, self.columns] = 0.0
+        self.register_buffer("base", base.permute(2, 0, 1).float() / 255, persistent=False)
+        self.register_buffer("iris", iris[None].float() / 255, persistent=False)
+        self.register_buffer("outside", outside[None], persistent=False)
+        self.register_buffer("scalp", _scalp(template, (height, width)) * outside, persistent=False)
+        self.back_box, self.iris_box = mask_box(outside > 0), mask_box(iris > 0)
+        self.register_buffer("iris_path", torch.tensor(_IRIS_PATH), persistent=False)
+
+    def forward(self, tile: torch.Tensor, identity: torch.Tensor, texture_noise: torch.Tensor) -> torch.Tensor:
+        """The atlas (B, 3, H, W), sRGB in [0, 1].
+
+        Parameters
+        ----------
+        tile:
+            (B, 3, S, S) sRGB in [0, 1], the generator's picture.
+        identity, texture_noise:
+            (B, 20), (B, 128): they choose iris colour and micro detail; the expression has no part in them, so
+            nothing flickers through a sweep.
+        """
+        if tile.ndim != 4 or tile.shape[1] != 3:
+            raise InputError("a tile (B, 3, S, S)", f"{tuple(tile.shape)}", "pass the generator's output")
+        atlas = self.base.expand(len(tile), -1, -1, -1).clone()
+        tone = self.border_tone(tile)[:, :, None, None]
+        tile = torch.lerp(tile, tone, _border(tile.shape[-1], tile.device))
+        atlas[:, :, self.rows, self.columns] = self.micro(tile, identity, texture_noise)
+        # Only the charts that change are touched: the whole atlas would cost three times as much.
+        box = (..., *self.back_box)
+        hair = SCALP_COVER * self.micro.hair_strength(identity)[:, None, None, None] * self.scalp[box]
+        back = torch.lerp(tone, self.micro.hair_colour(identity)[:, :, None, None], hair)
+        atlas[box] = torch.lerp(atlas[box], back, self.outside[box])
+        box = (..., *self.iris_box)
+        tinted = atlas[box] / _IRIS_GREY * self.iris_colour(identity)[:, :, None, None]
+        atlas[box] = torch.lerp(atlas[box], tinted, self.iris[box])
+        return atlas.clamp_(0, 1)
+
+    @staticmethod
+    def border_tone(tile: torch.Tensor) -> torch.Tensor:
+        """The skin tone (B, 3) in which the tile ends at scalp and neck."""
+        size = tile.shape[-1]
+        strips = [tile[:, :, round(a * size) : round(b * size), size // 4 : -size // 4] for a, b in _BORDER_ROWS]
+        return torch.stack([s.mean(dim=(2, 3)) for s in strips]).mean(dim=0)
+
+    def iris_colour(self, identity: torch.Tensor) -> torch.Tensor:
+        """Iris colour (B, 3) sRGB: brown to blue along one path, light eyes only with light skin."""
+        traits = self.micro.projections(identity)
+        lightness = 1 - torch.special.ndtr(traits["melanin"])
+        # Hair colour leads the eyes' colour loosely; "hue" is otherwise a small shift of the skin.
+        lean = torch.special.ndtr(0.8 * traits["hue"] + 0.6 * traits["hair_colour"])
+        position = lean * (1.3 * lightness).clamp(0.12, 1)
+        position = position * (len(_IRIS_PATH) - 1)
+        low = position.floor().clamp_max(len(_IRIS_PATH) - 2)
+        index = low.long()
+        return torch.lerp(self.iris_path[index], self.iris_path[index + 1], (position - low)[:, None])
+
+
+def _border(size: int, device: torch.device) -> torch.Tensor:
+    """(size, size): 1 at the edge of a picture, falling to 0 at ``_BORDER_WIDTH`` of its side."""
+    place = (torch.arange(size, device=device) + 0.5) / size
+    inside = torch.minimum(place, 1 - place)
+    inside = torch.minimum(inside[:, None], inside[None, :])
+    return step(1.4 * (1 - inside / _BORDER_WIDTH), 0.0, 1.0)
+
+
+def mask_box(mask: torch.Tensor) -> tuple[slice, slice]:
+    """Rows and columns that hold all of a mask (H, W)."""
+    spans = (mask.any(dim=1).nonzero(), mask.any(dim=0).nonzero())
+    return tuple(slice(int(s.min()), int(s.max()) + 1) for s in spans)
+
+
+def _scalp(template: Template, size: tuple[int, int]) -> torch.Tensor:
+    """Where hair grows on the back of the head: (1, H, W) in [0, 1]."""
+    x, y, z = template.verts.unbind(-1)
+    (z0, y0), (z1, y1) = _HAIRLINE
+    line = y0 + (y1 - y0) * ((z0 - z) / (z0 - z1)).clamp(0, 1)
+    rise = ((y - line) / _HAIR_FADE).clamp(0, 1)
+    density = (rise * rise * (3 - 2 * rise))[None, :, None]
+    face_ids, weights = rasterize_uv(template.uvs, template.faces_uvs, size)
+    baked = bake(density, template.faces, face_ids, weights)[0]
+    # Past the chart's edge the mask goes on, so that no filter mixes in bald texels.
+    known = (face_ids >= 0).float()[None]
+    blurred = [F.avg_pool2d(t, 9, stride=1, padding=4) for t in (baked * known, known)]
+    return torch.where(known > 0, baked, blurred[0] / blurred[1].clamp_min(1e-6))

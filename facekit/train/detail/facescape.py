@@ -1,0 +1,211 @@
+"""The detail module from real scans, for holders of FaceScape's licence.
+
+Run it as ``python -m facekit.train.detail.facescape FOLDER``.
+
+FaceScape (Yang et al., CVPR 2020; non-commercial research only) has, for each of 847 people in 20 expressions, a mesh
+in the topology of the published 3DFaceCAM weights and a displacement map in its UV::
+
+    <folder>/<person>/models_reg/<k>_<expression>.obj        k: 1 to 20
+    <folder>/<person>/dpmap/<k>_<expression>.png             16 bits, 32768 is 0, 32768 more is the scale
+
+The published weights name the identity code of each of these people, so what is learned belongs to them:
+``FacePipeline.from_pretrained("3dfacecam", detail="detail.npz")``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from facekit.conventions import EXPRESSIONS
+from facekit.errors import FacekitError, FileError
+from facekit.files.images import load_image
+from facekit.geometry.uv import bake, rasterize_uv
+from facekit.io.obj import read_untextured
+from facekit.models.config import DetailConfig
+from facekit.models.detail import DetailHome, DetailModel, pack_detail
+from facekit.models.detail_layer import DetailLayer
+from facekit.template import Template
+from facekit.train.detail.data import DetailSamples, TileStrain
+from facekit.train.detail.fit import explained, train_detail
+
+#: Millimetres that a map's full range stands for, as the authors' own tools read them.
+SCALE_MM = 0.914
+_MIDDLE = 32768
+_TILE = (0.0, 0.0, 1.0, 1.0)  # FaceScape's maps cover the whole of its UV
+_HELD_OUT = 20  # of so many people one is kept back for measuring
+
+
+@dataclass(frozen=True)
+class Person:
+    """One of FaceScape's people: number from 1, and the files of each expression that has both."""
+
+    number: int
+    files: dict[str, tuple[Path, Path]]
+
+
+def find_people(folder: Path) -> list[Person]:
+    """The people under ``folder`` with a neutral scan and at least one other, by number."""
+    people = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if not path.name.isdigit():
+            continue
+        files = {}
+        for mesh in sorted((path / "models_reg").glob("*.obj")):
+            name = re.sub(r"^\d+_", "", mesh.stem)
+            picture = path / "dpmap" / f"{mesh.stem}.png"
+            if name in EXPRESSIONS and picture.is_file():
+                files[name] = (mesh, picture)
+        if EXPRESSIONS[0] in files and len(files) > 1:
+            people.append(Person(int(path.name), files))
+    if not people:
+        raise FileError(
+            "folders <person>/models_reg/<k>_<expression>.obj and <person>/dpmap/<k>_<expression>.png",
+            f"none in {folder}",
+            "give the folder that holds FaceScape's people 1, 2, …",
+        )
+    return sorted(people, key=lambda person: person.number)
+
+
+def read_displacement(path: Path, size: int, scale: float = SCALE_MM) -> torch.Tensor:
+    """A 16-bit map as (size, size) float32 mm: ``(value - 32768) / 32768 * scale``, averaged down."""
+    picture = load_image(path)
+    if picture.ndim != 2 or picture.dtype.name != "uint16" or picture.shape[0] != picture.shape[1]:
+        raise FileError(
+            "a square 16-bit grey map", f"{path}: {picture.shape} {picture.dtype}", "take the original file"
+        )
+    values = (torch.from_numpy(picture.astype("float32")) - _MIDDLE) / _MIDDLE * scale
+    return F.interpolate(values[None, None], size=(size, size), mode="area")[0, 0]
+
+
+def facescape_samples(
+    people: list[Person],
+    template: Template,
+    identities: torch.Tensor,
+    measure: TileStrain,
+    weight: torch.Tensor,
+    scale: float = SCALE_MM,
+) -> DetailSamples:
+    """Samples of all expressions of these people.
+
+    Parameters
+    ----------
+    identities:
+        (847, 20) float32, the published codes, person 1 first.
+    measure:
+        Measures strain on this template.
+    weight:
+        (S, S) as :class:`DetailSamples` has it; its side is that of the maps.
+    """
+    from facekit.progress import progress
+
+    rows, strains, targets = [], [], []
+    for person in progress(people, desc="scans"):
+        if person.number > len(identities):
+            raise FileError(f"people from 1 to {len(identities)}", f"{person.number}", "remove that folder")
+        rest = _verts(person.files[EXPRESSIONS[0]][0], template)
+        for mesh, picture in person.files.values():
+            rows.append(identities[person.number - 1])
+            strains.append(measure(rest, _verts(mesh, template)))
+            targets.append(read_displacement(picture, len(weight), scale).half())
+    return DetailSamples(torch.stack(rows), torch.cat(strains), torch.stack(targets), weight)
+
+
+def carried_field(
+    field: torch.Tensor, places: torch.Tensor, trust: torch.Tensor, template: Template, side: int
+) -> torch.Tensor:
+    """A map of furrows (3, side, side), see :class:`DetailModel`, from the tile of ``places`` to the template's own UV.
+
+    ``places`` (T, 2) and ``trust`` (T,) say where on the tile each of the template's UVs lies.
+    """
+    ids, weights = rasterize_uv(template.uvs, template.faces_uvs, side)
+    known = torch.cat((places, trust[:, None]), dim=1)[None]
+    x, y, sure = bake(known, template.faces_uvs, ids, weights)[0]
+    grid = torch.stack((2 * x - 1, 1 - 2 * y), dim=-1)
+    cos, sin, strain = F.grid_sample(field[None], grid[None], padding_mode="border", align_corners=False)[0]
+    angle, trusted = torch.atan2(sin, cos) / 2, torch.hypot(cos, sin)
+    # A direction there is the direction here that leads to it: solve with the Jacobian of here to there (v runs up).
+    (xv, xu), (yv, yu) = (torch.gradient(t, dim=(0, 1)) for t in (x, y))
+    xv, yv = -xv, -yv
+    u, v = yv * angle.cos() - xv * angle.sin(), xu * angle.sin() - yu * angle.cos()
+    here = 2 * torch.atan2(v, u)
+    trusted = trusted * (sure > 0.5)
+    return torch.stack((trusted * here.cos(), trusted * here.sin(), strain))
+
+
+def train(folder: Path, model: str, out: Path, work: Path, config: DetailConfig, scale: float, steps: int) -> None:
+    """The one command; see the module's docstring."""
+    from facekit.pipeline import FacePipeline
+    from facekit.train.detail.stage import write_detail
+
+    people = find_people(folder)
+    pipe = FacePipeline.from_pretrained(model, device="cpu")
+    if pipe.identities is None:
+        raise FacekitError("a model with the codes of FaceScape's people", repr(model), "use 3dfacecam")
+    layer, template = pipe.detail_layer, pipe.template
+    field = carried_field(layer.model.furrows, layer.places, layer.trust, template, config.field)
+    learner = DetailModel(config)
+    learner.furrows.copy_(field)
+    own = DetailLayer(learner, layer.micro, template, template.uvs, layer.trust)
+    measure = TileStrain(own, template.uvs, template.faces, template.faces_uvs)
+    weight = chart_weight(template, layer.trust, config.size)
+    kept = people[::_HELD_OUT] if len(people) >= _HELD_OUT else []
+    samples = facescape_samples([p for p in people if p not in kept], template, pipe.identities, measure, weight, scale)
+    work.mkdir(parents=True, exist_ok=True)
+    learned = train_detail(config, samples, field, work / "detail_facescape.pt", steps)
+    write_detail(pack_detail(learned, DetailHome(len(template.verts), _TILE)), out)
+    print(f"wrote {out}")
+    if kept:
+        print(explained(learned, facescape_samples(kept, template, pipe.identities, measure, weight, scale)))
+
+
+def chart_weight(template: Template, trust: torch.Tensor, size: int) -> torch.Tensor:
+    """(size, size) float32, mean 1: the share of detail in each texel of the template's UV."""
+    ids, weights = rasterize_uv(template.uvs, template.faces_uvs, size)
+    sure = bake(trust[None, :, None], template.faces_uvs, ids, weights)[0, 0]
+    return sure / sure.mean().clamp_min(1e-6)
+
+
+def _verts(path: Path, template: Template) -> torch.Tensor:
+    verts = read_untextured(path).verts
+    if verts.shape[1] != len(template.verts):
+        raise FileError(
+            f"{len(template.verts)} vertices", f"{verts.shape[1]} in {path}", "take the registered meshes, models_reg"
+        )
+    return verts
+
+
+def main() -> int:
+    """Read arguments and train; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m facekit.train.detail.facescape", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("folder", type=Path, help="holds FaceScape's people 1, 2, …")
+    parser.add_argument("--model", default="3dfacecam", help="whose topology and codes (default 3dfacecam)")
+    parser.add_argument("--out", type=Path, default=Path("detail.npz"), help="the file to write (default detail.npz)")
+    parser.add_argument("--work", type=Path, default=Path(".train"), help="checkpoints (default .train)")
+    parser.add_argument("--size", type=int, default=512, help="side of the maps in texels (default 512)")
+    parser.add_argument("--steps", type=int, default=6000, help="steps of the descent (default 6000)")
+    parser.add_argument("--scale", type=float, default=SCALE_MM, help=f"mm of a map's range (default {SCALE_MM})")
+    parser.add_argument("--composition", choices=("directional", "scalar"), default="directional")
+    a = parser.parse_args()
+    config = DetailConfig(size=a.size, static=32, compressed=24, stretched=12, composition=a.composition)
+    try:
+        train(a.folder, a.model, a.out, a.work, config, a.scale, a.steps)
+    except FacekitError as error:
+        print(f"facekit.train.detail.facescape: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("facekit.train.detail.facescape: interrupted; the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""The detail teacher: identity codes and two meshes in, a displacement map of the face tile out.
+
+Modelled, not scanned. Two things are added up, all in millimetres along the smooth normal:
+
+* skin: fine structure of the training pack's albedos, taken as relief (dark is deep: Beeler et al., *High-quality
+  single-shot capture of facial geometry*, SIGGRAPH 2010), mixed as the texture teacher mixes the skins, so that relief
+  and colour belong together; old skins have more of it;
+* furrows (:mod:`facekit.train.detail.furrows`), whose depth follows the strain across them, above a rest of their own
+  in old faces. How deep, in which layout and how evenly left and right is the person's;
+* dimples of the chin, which follow the mean strain.
+
+Where skin is stretched, what it has at rest is smoothed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from facekit.geometry.strain import StrainGraph, lines_across
+from facekit.geometry.uv import bake, rasterize_uv
+from facekit.template import Template
+from facekit.train.detail.furrows import KINDS, Kind, face_directions, furrows
+from facekit.train.skin.marks import lip_lines, zones
+from facekit.train.skin.photographs import load_chart, load_skins
+from facekit.train.skin.teacher import TextureTeacher, unit_rows
+
+_STRAINS = 128  # side of the strain maps
+_SMOOTHING = 4
+# The skins' relief in mm for one of optical density, and what it may reach.
+_SKIN_RELIEF, _SKIN_LIMIT = 0.9, 0.22
+_LIP_RELIEF = 0.05
+_FLATTEN, _FLATTEN_AT = 0.7, 0.25  # share of the rest relief that stretching takes away, and the strain at which
+
+
+class DetailTeacher(nn.Module):
+    """T(identity, rest mesh, posed mesh) -> displacement (B, 1, S, S) mm on the tile."""
+
+    def __init__(self, pack: Path, template: Template, size: int = 384) -> None:
+        super().__init__()
+        self.size = size
+        self.texture = TextureTeacher(pack, 64)  # for what an identity code means: age, melanin, the mix of skins
+        chart, bank = load_chart(pack, size), load_skins(pack, 512)
+        mask = skin_mask(pack, size)
+        self.graph = StrainGraph.of(template.faces, len(template.verts))
+        self.families = furrows(template, size)
+        self.lines = {
+            name: lines_across(
+                template.verts, template.faces, template.uvs, template.faces_uvs, face_directions(template, f.along)
+            )
+            for name, f in self.families.items()
+        }
+
+        def keep(name: str, array: np.ndarray) -> None:
+            self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array, np.float32)), persistent=False)
+
+        keep("skin", np.stack([skin_relief(d, size) for d in bank.detail]) * mask)
+        lips = zones(size, chart.openings)["lips"] * (1 - chart.openings)
+        keep("lips", -lip_lines(size) * lips * _LIP_RELIEF)
+        seed = 40
+        for name, family in self.families.items():
+            keep(f"profile_{name}", family.profiles * mask)
+            keep(f"rows_{name}", unit_rows(len(family.profiles) + 3, seed))
+            seed += 1
+        u0, v0, u1, v1 = template.tile_rect
+        uvs = (template.uvs - template.uvs.new_tensor([u0, v0])) / template.uvs.new_tensor([u1 - u0, v1 - v0])
+        self.ids, self.weights = rasterize_uv(uvs, template.faces_uvs, _STRAINS)
+        self.faces = template.faces
+
+    @torch.no_grad()
+    def forward(self, identity: Tensor, rest: Tensor, posed: Tensor) -> Tensor:
+        """Displacement (B, 1, S, S) float32 mm of people (B, 20) with vertices (B, V, 3) at rest and posed."""
+        traits = self.texture.attributes(identity)
+        shape = (len(identity), self.size, self.size)
+        tension = self._tile(self.graph.tension(rest, posed))
+        flat = 1 - _FLATTEN * (-tension / _FLATTEN_AT).clamp(0, 1)
+        old = (0.55 + 0.9 * traits["age"])[:, None]
+        skin = (traits["skins"] * old) @ self.skin.flatten(1)
+        total = skin.view(shape) * flat + self.lips * (0.5 + traits["age"])[:, None, None] * flat
+        for name, kind in KINDS.items():
+            strain = torch.lerp(self._tile(self.graph.along(rest, posed, self.lines[name])), tension, kind.mean)
+            lines = (self._gains(name, kind, identity) @ getattr(self, f"profile_{name}").flatten(1)).view(shape)
+            flat = 1 - _FLATTEN * (-strain / _FLATTEN_AT).clamp(0, 1)
+            total += lines * depth(kind, strain, traits, flat)
+        return total[:, None]
+
+    def _gains(self, name: str, kind: Kind, identity: Tensor) -> Tensor:
+        """How strongly a person has each line of a family, (B, L): shared by the family, and a little each its own."""
+        drawn = identity @ getattr(self, f"rows_{name}").T
+        layout = torch.from_numpy(self.families[name].layout)
+        share = torch.sigmoid(2.5 * drawn[:, :1] * torch.where(layout == 0, 1.0, -1.0))
+        share = share if int(layout.max()) else torch.ones_like(share)
+        return share * torch.exp(kind.vary * (0.7 * drawn[:, 1:2] + 0.6 * drawn[:, 3:]).clamp(-1.6, 1))
+
+    def _tile(self, values: Tensor) -> Tensor:
+        """Strain at vertices (B, V), smoothed, as maps (B, S, S)."""
+        values = self.graph.smooth(values, _SMOOTHING)
+        coarse = bake(values[..., None], self.faces, self.ids, self.weights)
+        return F.interpolate(coarse, size=(self.size, self.size), mode="bilinear", align_corners=False)[:, 0]
+
+
+def depth(kind: Kind, strain: Tensor, traits: dict[str, Tensor], flat: Tensor) -> Tensor:
+    """How deep furrows are (B, S, S), mm: what age leaves at rest, and what the strain adds.
+
+    The answer to strain starts a little above 0, is proportional up to the reference and saturates. Old skin folds
+    deeper, dark skin less.
+    """
+    age, melanin = (traits[name].view(-1, 1, 1) for name in ("age", "melanin"))
+    x = (strain / kind.strain - 0.12).clamp_min(0)
+    moved = 1.4 * (1 - torch.exp(-x / 1.4))
+    rest = kind.rest * age.square()
+    return kind.depth * (1.05 - 0.3 * melanin) * (rest * flat + (0.75 + 0.5 * age) * moved)
+
+
+def skin_relief(density: np.ndarray, size: int) -> np.ndarray:
+    """Relief (S, S) mm of a cleaned skin's detail (3, 512, 512), optical density: darker lies deeper."""
+    grey = density.mean(0)
+    band = ndimage.gaussian_filter(grey, 0.9) - ndimage.gaussian_filter(grey, 7.0)
+    relief = -_SKIN_LIMIT * np.tanh(_SKIN_RELIEF * band / _SKIN_LIMIT)
+    return ndimage.zoom(relief, size / 512, order=1, grid_mode=True, mode="nearest")
+
+
+def skin_mask(pack: Path, size: int) -> np.ndarray:
+    """Where detail may lie, (S, S) in [0, 1]: on the chart, off its border, its openings and the lips' inside."""
+    chart = load_chart(pack, size)
+    grown = ndimage.gaussian_filter(ndimage.grey_dilation(chart.openings, 5), 1.0 * size / 384)
+    inner = zones(size, chart.openings)["mouth"]
+    return chart.fade * (1 - np.clip(1.3 * grown, 0, 1)) * (1 - inner)

@@ -1,0 +1,112 @@
+"""Ambient occlusion per vertex, cast by rays over several poses so that opened lips and lids are not
+black."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from facekit.errors import optional_import
+from facekit.train.head.topology import adjacency, vertex_normals
+
+# Weight of each pose in the blend, by what a vertex belongs to: (neutral, mouth open, grin).
+POSES = (
+    {},
+    {"jawOpen": 0.8, "mouthUpperUp_L": 0.4, "mouthUpperUp_R": 0.4, "eyeWide_L": 0.6, "eyeWide_R": 0.6},
+    {
+        "mouthStretch_L": 0.8,
+        "mouthStretch_R": 0.8,
+        "mouthUpperUp_L": 0.8,
+        "mouthUpperUp_R": 0.8,
+        "mouthLowerDown_L": 0.8,
+        "mouthLowerDown_R": 0.8,
+        "mouthSmile_L": 0.5,
+        "mouthSmile_R": 0.5,
+        "eyeBlink_L": 0.25,
+        "eyeBlink_R": 0.25,
+    },
+)
+SKIN_WEIGHTS = (1.0, 0.0, 0.0)
+INSIDE_WEIGHTS = (0.1, 0.3, 0.6)
+# Exponent of the cast value by part id (skin, lips, lids, eyes, teeth, mouth, back of head, neck): light
+# bounces between wet surfaces.
+BOUNCE = (1.0, 0.7, 0.7, 0.5, 0.5, 0.5, 1.0, 1.0)
+# Teeth, gums and tongue are cast without the lips and cheeks before them, then darkened with depth (z, mm).
+TEETH, MOUTH = 4, 5
+DEPTH_FROM_MM, DEPTH_TO_MM, DEPTH_FLOOR, DEPTH_TOP = 30.0, 95.0, 0.06, 0.95
+RAYS = 96
+
+
+def sphere_directions(count: int) -> np.ndarray:
+    """``(count, 3)`` unit vectors spread evenly (Fibonacci)."""
+    k = np.arange(count) + 0.5
+    z = 1 - 2 * k / count
+    turn = np.pi * (3 - np.sqrt(5)) * k
+    ring = np.sqrt(1 - z**2)
+    return np.stack([ring * np.cos(turn), ring * np.sin(turn), z], axis=-1)
+
+
+def cast(verts: np.ndarray, faces: np.ndarray, rays: int = RAYS) -> np.ndarray:
+    """Cosine-weighted share ``(V,)`` of free sky over each vertex's hemisphere, 0..1."""
+    trimesh = optional_import("trimesh", "train", "casting rays")
+    mesh = trimesh.Trimesh(verts, faces, process=False)
+    normals = vertex_normals(verts, faces)
+    start = verts + 0.05 * normals
+    free, total = np.zeros(len(verts)), np.zeros(len(verts))
+    for direction in sphere_directions(2 * rays):
+        cosine = normals @ direction
+        ask = np.flatnonzero(cosine > 0.05)
+        hit = mesh.ray.intersects_any(start[ask], np.tile(direction, (len(ask), 1)))
+        free[ask] += cosine[ask] * ~hit
+        total[ask] += cosine[ask]
+    return free / np.maximum(total, 1e-9)
+
+
+def ambient_occlusion(
+    verts: np.ndarray,
+    faces: np.ndarray,
+    shapes: np.ndarray,
+    names: list[str],
+    parts: np.ndarray,
+) -> np.ndarray:
+    """AO ``(V,)`` in 0..1: skin by the neutral pose, lips, lids and the mouth mostly by poses that open
+    them."""
+    cast_in = []
+    for pose in POSES:
+        shift = sum((w * shapes[names.index(k)] for k, w in pose.items()), np.zeros_like(verts))
+        cast_in.append(cast(verts + shift, faces))
+    cast_in = np.stack(cast_in)
+    inside = np.isin(parts, (1, 2, 3, 4, 5)).astype(float)
+    links = adjacency(faces, len(verts))
+    degree = np.maximum(np.asarray(links.sum(1)).ravel(), 1)
+    for _ in range(4):
+        inside = 0.5 * inside + 0.5 * (links @ inside) / degree
+    weights = np.outer(1 - inside, SKIN_WEIGHTS) + np.outer(inside, INSIDE_WEIGHTS)
+    ao = (weights.T * cast_in).sum(0)
+    open_most = cast_in.max(0)
+    ao = ao + inside * 0.6 * (open_most - ao)
+    # Light inside the mouth and between the lids bounces: lift the cast value where it is low, more for what
+    # is wet.
+    ao = ao ** (1 - inside * (1 - np.array(BOUNCE)[parts]))
+    opened = verts + sum(w * shapes[names.index(k)] for k, w in POSES[1].items())
+    ao = np.where(np.isin(parts, (TEETH, MOUTH)), mouth_occlusion(verts, opened, faces, parts, ao), ao)
+    for _ in range(2):
+        ao = 0.6 * ao + 0.4 * (links @ ao) / degree
+    return np.clip(ao, 0.0, 1.0)
+
+
+def mouth_occlusion(
+    verts: np.ndarray,
+    opened: np.ndarray,
+    faces: np.ndarray,
+    parts: np.ndarray,
+    ao: np.ndarray,
+) -> np.ndarray:
+    """AO ``(V,)`` of teeth, gums, tongue and mouth socket; other vertices, eye sockets too, keep ``ao``.
+
+    Cast with the mouth ``opened`` ``(V, 3)``: with the rows of teeth closed the tongue would be black.
+    """
+    in_mouth = np.isin(parts, (TEETH, MOUTH)) & (verts[:, 1] < 10)
+    alone = cast(opened, faces[in_mouth[faces].all(1)])
+    t = np.clip((verts[:, 2] - DEPTH_FROM_MM) / (DEPTH_TO_MM - DEPTH_FROM_MM), 0, 1)
+    depth = DEPTH_FLOOR + (DEPTH_TOP - DEPTH_FLOOR) * t * t * (3 - 2 * t)
+    return np.where(in_mouth, np.clip(alone, 0, 1) ** 0.4 * depth, ao)

@@ -1,0 +1,190 @@
+"""Shape samples: identity modes × expression recipes × intensity, in an orthonormal basis of the pack's linear span.
+
+Every shape that the pack can make is mean + basis · weights, 100 identity modes and 57 blendshapes. The autoencoder is
+trained on coordinates in a vertex-weighted orthonormal basis of that span: the squared error there *is* the weighted
+squared error of all V vertices, at a four-hundredth of the cost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from facekit.conventions import EXPRESSION_DIM, EXPRESSIONS, IDENTITY_DIM, PARTS, SHAPE_NOISE_DIM
+from facekit.train.shape.recipes import DEFAULT_CAP, RECIPES, WEIGHT_CAPS
+
+# How much a millimetre counts, by part: what one looks at in a face counts most.
+_PART_WEIGHTS = {
+    "skin": 1.0,
+    "lips": 12.0,
+    "lids": 12.0,
+    "eyes": 2.0,
+    "teeth": 1.0,
+    "mouth": 0.3,
+    "back_of_head": 0.3,
+    "neck": 0.3,
+}
+_KNEE = 0.9  # the part of its cap up to which a blendshape weight is left as it is
+_BLINKS = ("eyeBlink_L", "eyeBlink_R")
+
+
+@dataclass(frozen=True)
+class ShapeBasis:
+    """Linear shape data on our topology.
+
+    Parameters
+    ----------
+    identity:
+        (100, K) float32: coordinates of the identity modes; weights are N(0, 1).
+    expression:
+        (57, K) float32: coordinates of the blendshapes.
+    blink:
+        (2, 100, K) float32: what each identity mode adds to the left and right blink, so that everyone's lids meet.
+    vectors:
+        (K, 3V) float32: the basis, so that displacement in mm = coordinates @ vectors.
+    names:
+        The blendshapes' names.
+    vertex_weights:
+        (V,) float32, mean 1: the metric in which the basis is orthonormal (times V, see ``error_mm``).
+    """
+
+    identity: torch.Tensor
+    expression: torch.Tensor
+    blink: torch.Tensor
+    vectors: torch.Tensor
+    names: tuple[str, ...]
+    vertex_weights: torch.Tensor
+
+    @classmethod
+    def load(cls, path: str | Path, parts: torch.Tensor) -> ShapeBasis:
+        """Orthonormalise the npz that ``facekit.train.head.stage`` wrote."""
+        with np.load(path, allow_pickle=False) as data:
+            modes, shapes = data["identity_modes"], data["expression_shapes"]
+            names = tuple(str(n) for n in data["expression_names"])
+            blinks = [
+                _blink_modes(modes, *(data[f"blink_{side}_{key}"] for key in ("row", "col", "data"))) for side in "LR"
+            ]
+        stacked = torch.from_numpy(np.concatenate([modes, shapes, *blinks])).double().flatten(1)
+        weight = torch.tensor([_PART_WEIGHTS[p] for p in PARTS], dtype=torch.float64)[parts.long()]
+        weight = weight / weight.mean()
+        root = weight.repeat_interleave(3).sqrt()
+        values, rotation = torch.linalg.eigh((stacked * root) @ (stacked * root).T)
+        keep = values > values.max() * 1e-9
+        values, rotation = values[keep].flip(0), rotation[:, keep].flip(1)
+        # Orthonormal in the metric of root-mean-square mm: |coordinates|² = weighted mean over vertices of |mm|².
+        scale = (values / len(weight)).sqrt()
+        coordinates = rotation * scale
+        vectors = (rotation / scale).T @ stacked
+        return cls(
+            identity=coordinates[: len(modes)].float(),
+            expression=coordinates[len(modes) : len(modes) + len(shapes)].float(),
+            blink=coordinates[len(modes) + len(shapes) :].unflatten(0, (2, -1)).float(),
+            vectors=vectors.float(),
+            names=names,
+            vertex_weights=weight.float(),
+        )
+
+    def vertices(self, coordinates: torch.Tensor) -> torch.Tensor:
+        """Displacements (B, V, 3) mm of coordinates (B, K)."""
+        return (coordinates @ self.vectors).unflatten(1, (-1, 3))
+
+
+def _blink_modes(modes: np.ndarray, row: np.ndarray, column: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """What each mode (100, V, 3) adds to a blink: the lid vertex ``row`` follows vertex ``column``, up and out only."""
+    added = np.zeros_like(modes)
+    np.add.at(added, (slice(None), row), modes[:, column] * weight[:, None])
+    added[..., 0] = 0
+    return added
+
+
+def soft_cap(weights: torch.Tensor, caps: torch.Tensor) -> torch.Tensor:
+    """Saturate smoothly: unchanged up to 0.9 of the cap, a parabola from there, the cap itself from 1.1 on.
+
+    Lids that have met and lips that touch stop there in place of passing through; the response stays monotone.
+    """
+    x = weights / caps
+    room = 1 - _KNEE
+    over = (x - _KNEE).clamp(0, 2 * room)
+    return caps * (x.clamp_max(_KNEE) + over - over.square() / (4 * room))
+
+
+class ShapeTeacher:
+    """Samples of (identity, noise, style, expression) and the shapes that belong to them."""
+
+    def __init__(self, basis: ShapeBasis, seed: int = 0) -> None:
+        self.basis = basis
+        index = {name: k for k, name in enumerate(basis.names)}
+        self.recipes = torch.zeros(EXPRESSION_DIM, len(basis.names))
+        for expression, recipe in RECIPES.items():
+            for name, weight in recipe.items():
+                self.recipes[EXPRESSIONS.index(expression), index[name]] = weight
+        self.caps = torch.tensor([WEIGHT_CAPS.get(name, DEFAULT_CAP) for name in basis.names])
+        # How people differ in making an expression: strength per muscle, and a little left-right asymmetry.
+        generator = torch.Generator().manual_seed(seed)
+        sides = [name[-2:] for name in basis.names]
+        mirror = [
+            index.get(n[:-2] + {"_L": "_R", "_R": "_L"}.get(n[-2:], n[-2:]), k) for k, n in enumerate(basis.names)
+        ]
+        strength = torch.randn(IDENTITY_DIM, len(basis.names), generator=generator) / IDENTITY_DIM**0.5
+        asymmetry = torch.randn(IDENTITY_DIM, len(basis.names), generator=generator) / IDENTITY_DIM**0.5
+        sign = torch.tensor([{"_L": 1.0, "_R": -1.0}.get(s, 0.0) for s in sides])
+        self.strength = (strength + strength[:, mirror]) / 2
+        self.asymmetry = (asymmetry + asymmetry[:, mirror]) / 2 * sign
+        self.blinks = [index[name] for name in _BLINKS]
+
+    def expression_weights(self, expression: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+        """Blendshape weights (B, 57) of expression codes (B, 20) made by people of style (B, 20)."""
+        gain = 1 + 0.18 * torch.tanh(style @ self.strength) + 0.12 * torch.tanh(style @ self.asymmetry)
+        return soft_cap((expression @ self.recipes) * gain, self.caps)
+
+    def sample(self, count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """Random people with random expressions.
+
+        The first 20 identity modes are the identity code, the next 5 the noise; the other 75 (about 4 % of the
+        variance) are for the generator to make up, as the discriminator wants them.
+
+        Returns
+        -------
+        dict
+            ``modes`` (B, 100), ``identity`` (B, 20), ``noise`` (B, 5), ``style`` (B, 20), ``expression`` (B, 20), and
+            the coordinates ``shape_identity``, ``shape_expression`` (B, K), whose sum is the face.
+        """
+        modes = torch.randn(count, len(self.basis.identity), generator=generator).clamp(-3, 3)
+        identity = modes[:, :IDENTITY_DIM]
+        style = torch.where(
+            torch.rand(count, 1, generator=generator) < 0.7,
+            identity,
+            torch.randn(count, IDENTITY_DIM, generator=generator),
+        )
+        expression = random_expressions(count, generator)
+        return {
+            "modes": modes,
+            "identity": identity,
+            "noise": modes[:, IDENTITY_DIM : IDENTITY_DIM + SHAPE_NOISE_DIM],
+            "style": style,
+            "expression": expression,
+            "shape_identity": modes @ self.basis.identity,
+            "shape_expression": self.pose(modes, expression, style),
+        }
+
+    def pose(self, modes: torch.Tensor, expression: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+        """Coordinates (B, K) of what the expression adds to the face with these mode weights (B, 100)."""
+        weights = self.expression_weights(expression, style)
+        blink = (torch.einsum("bm,smk->sbk", modes, self.basis.blink) * weights[:, self.blinks].T[..., None]).sum(dim=0)
+        return weights @ self.basis.expression + blink
+
+
+def random_expressions(count: int, generator: torch.Generator) -> torch.Tensor:
+    """Expression codes (B, 20): a tenth neutral, most single at intensity 0 to 1.5, a sixth blends of two."""
+    rows = torch.arange(count)
+    first, second = (torch.randint(0, EXPRESSION_DIM, (count,), generator=generator) for _ in range(2))
+    intensity = 1.5 * torch.rand(count, generator=generator)
+    share = torch.where(torch.rand(count, generator=generator) < 0.17, torch.rand(count, generator=generator), 1.0)
+    code = torch.zeros(count, EXPRESSION_DIM)
+    code[rows, first] += intensity * share
+    code[rows, second] += intensity * (1 - share)
+    code[torch.rand(count, generator=generator) < 0.1] = 0
+    return code

@@ -1,0 +1,97 @@
+"""The 20 expressions at intensity 1 as mixes of the pack's blendshapes, and how far each shape may go."""
+
+from __future__ import annotations
+
+
+def _both(**weights: float) -> dict[str, float]:
+    """The same weight for a shape's left and right half."""
+    return {f"{name}_{side}": weight for name, weight in weights.items() for side in "LR"}
+
+
+RECIPES: dict[str, dict[str, float]] = {
+    "neutral": {},
+    # Duchenne: cheeks rise, lower lids tighten, the upper lip bares the teeth.
+    "smile": _both(
+        mouthSmile=0.85,
+        cheekSquint=0.65,
+        eyeSquint=0.30,
+        mouthDimple=0.15,
+        mouthUpperUp=0.30,
+        mouthStretch=0.15,
+        cheekRaiser=0.25,
+    ),
+    "mouth_stretch": {
+        "jawOpen": 0.70,
+        **_both(mouthUpperUp=0.30, mouthLowerDown=0.40, mouthStretch=0.20, eyeWide=0.15),
+    },
+    "anger": {
+        "mouthShrugLower": 0.35,
+        **_both(browDown=1.0, eyeSquint=0.45, eyeWide=0.20, noseSneer=0.65, mouthPress=0.60, mouthFrown=0.40),
+    },
+    "jaw_left": {"jawLeft": 1.0},
+    "jaw_right": {"jawRight": 1.0},
+    "jaw_forward": {"jawForward": 1.0},
+    # Well under the cap, beyond which the nose wing folds: there has to be room to move from 1 to 1.5.
+    "mouth_left": {"mouthLeft": 0.75},
+    "mouth_right": {"mouthRight": 0.75},
+    "dimpler": _both(mouthDimple=1.0, mouthPress=0.30),
+    "chin_raiser": {"mouthShrugLower": 0.90, "mouthShrugUpper": 0.30, **_both(mouthFrown=0.15)},
+    "lip_puckerer": {"mouthPucker": 1.0},
+    "lip_funneler": {"mouthFunnel": 1.0, "jawOpen": 0.15},
+    # No mouthShrugLower: it lifts the corners (1.7 mm) that mouthFrown lowers (4.6 mm), and its lower lip covers the
+    # dark line between the lips. A breath of jawOpen keeps that line; the rolled lower lip keeps the teeth hidden.
+    "sadness": {
+        "jawOpen": 0.04,
+        "mouthRollLower": 0.20,
+        **_both(mouthFrown=1.2, browInnerUp=0.80, browDown=0.25, eyeBlink=0.18, eyeSquint=0.20),
+    },
+    "lip_roll": {"mouthRollLower": 0.90, "mouthRollUpper": 0.70, **_both(mouthPress=0.20)},
+    "grin": {
+        "jawOpen": 0.06,
+        **_both(mouthStretch=0.75, mouthUpperUp=0.75, mouthLowerDown=0.80, mouthSmile=0.50, cheekSquint=0.25),
+    },
+    "cheek_blowing": _both(cheekPuff=1.0),
+    # A little over the cap, so that the lids meet at intensity 1 already.
+    "eye_closed": _both(eyeBlink=1.15),
+    # 7 mm at intensity 1, at most 10: brows that rise further (13 mm) no longer look like, or are found as, brows.
+    "brow_raiser": _both(browInnerUp=0.75, browOuterUp=0.75, eyeWide=0.35),
+    "brow_lower": _both(browDown=1.0, eyeSquint=0.20),
+}
+
+# The largest weight of each shape whatever the intensity, approached by
+# facekit.train.shape.data.soft_cap. Not named: DEFAULT_CAP.
+WEIGHT_CAPS: dict[str, float] = {
+    **_both(
+        eyeBlink=1.02,
+        eyeSquint=1.0,
+        eyeWide=1.2,
+        cheekSquint=1.0,
+        cheekRaiser=1.0,
+        mouthSmile=1.2,
+        mouthDimple=1.15,
+        mouthPress=0.7,
+        mouthFrown=1.7,
+        mouthStretch=1.15,
+        mouthUpperUp=1.15,
+        mouthLowerDown=1.2,
+        browDown=1.35,
+        browInnerUp=1.1,
+        browOuterUp=1.1,
+        noseSneer=1.2,
+        cheekPuff=1.35,
+    ),
+    "mouthRollLower": 1.0,
+    "mouthRollUpper": 0.75,
+    "mouthShrugLower": 1.0,
+    "mouthShrugUpper": 0.8,
+    "mouthPucker": 1.2,
+    "mouthFunnel": 1.2,
+    "jawOpen": 1.1,
+    "jawLeft": 1.3,
+    "jawRight": 1.3,
+    "jawForward": 1.3,
+    "mouthLeft": 1.05,
+    "mouthRight": 1.05,
+    "mouthClose": 1.0,
+}
+DEFAULT_CAP = 1.5

@@ -1,0 +1,83 @@
+"""Computes what the micro layer needs at inference, ``facekit/assets/micro.npz``, from the pack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from facekit.models.composers.micro import ATLAS, SCALP_COVER
+from facekit.train.skin import marks
+from facekit.train.skin.photographs import ellipse, load_chart, reliable_skin, srgb_to_density, tile_grid
+from facekit.train.skin.teacher import directions
+
+STRAND_ROWS = (96, 240)  # atlas rows of brows and lashes; a multiple of 3, to start on a tile row
+
+
+def skin_amplitude(pack: Path, size: int = 96) -> np.ndarray:
+    """Local deviation of the skins' finest octave over brightness (size, size), median of the pack."""
+    good = reliable_skin(pack, ATLAS)
+    maps = []
+    for path in sorted((pack / "skins_uv").glob("*.png")):
+        image = Image.open(path).convert("RGB").resize((ATLAS, ATLAS), Image.Resampling.LANCZOS)
+        light = np.asarray(image, np.float32).mean(2) / 255
+        sharp = light / ndimage.gaussian_filter(light, 2.0) - 1
+        norm = ndimage.gaussian_filter(good, 14) + 1e-3
+        power = (ndimage.gaussian_filter(sharp**2 * good, 14) + 1e-3 * np.median(sharp[good > 0.9] ** 2)) / norm
+        maps.append(np.sqrt(power + power[:, ::-1]) / np.sqrt(2))
+    return np.median(maps, 0).reshape(size, ATLAS // size, size, ATLAS // size).mean((1, 3))
+
+
+def build_micro_asset(pack: Path, path: Path, grain: float = 1.55) -> None:
+    """Write the asset of :class:`facekit.models.composers.micro.MicroLayer` to `path` (``.npz``).
+
+    grain: factor on the skins' own deviation. Above 1, because their mean energy, which is to be met, is
+    several times the median's, and the network's tile brings almost nothing of its own in this octave.
+    """
+    chart = load_chart(pack, ATLAS)
+    zones = marks.zones(ATLAS, chart.openings)
+    _, y = tile_grid(ATLAS)
+    skin = (1 - np.maximum(zones["lips"], zones["mouth"])) * chart.fade * (1 - chart.openings)
+    lids = np.maximum(
+        ellipse(ATLAS, 0.36, 0.285, 0.07, 0.025, 0.8),
+        ellipse(ATLAS, 0.64, 0.285, 0.07, 0.025, 0.8),
+    )
+    cell = ATLAS // 96
+    weight = (skin * (1 - 0.6 * lids)).reshape(96, cell, 96, cell).mean((1, 3))
+    amplitude = skin_amplitude(pack) * weight * grain
+
+    freckles, _ = marks.spot_layers(ATLAS, 3, 1, seed=11, fine=0.62, count=1900)
+    density = ndimage.gaussian_filter(np.random.default_rng(2).standard_normal((ATLAS, ATLAS)), 20)
+    beard = zones["beard"] * (0.85 + 0.15 * np.tanh(density / density.std()))
+    stubble = marks.stubble_dots(ATLAS, 2.6, 21) * beard * 0.42 * chart.fade
+    # Towards the border the cropped hair turns into an even tint, which the back of the head goes on with.
+    dots = marks.stubble_dots(ATLAS, 1.9, 22)
+    even = dots.mean() + 0.4 * (dots - dots.mean()) * chart.fade
+    crop = marks.scalp(ATLAS) * SCALP_COVER * even / dots.mean()
+    layers = np.stack([*(freckles * chart.fade * (1 - zones["lips"])), stubble, crop]).clip(0, 1)
+
+    centre = marks.brow_guides(pack).mean(0)
+    strands = marks.strand_layer(ATLAS, centre)
+    rows = slice(*STRAND_ROWS)
+    band = strands[rows] / strands[rows][np.abs(strands[rows]) > 0.02].std()
+    across = np.r_[marks.BROW_X + 0.008, marks.BROW_X[::-1] - 0.012]
+    reach = marks.polygon(ATLAS, np.stack([across, np.r_[centre - 0.026, centre[::-1] + 0.026]], 1), 0.006)
+    zone = np.maximum(reach, reach[:, ::-1]) * (y < 0.262)
+    np.savez_compressed(
+        path,
+        directions=directions(),
+        amplitude=amplitude.astype(np.float16),
+        layers=np.rint(layers * 255).astype(np.uint8),
+        strands=(128 + 48 * band).round().clip(0, 255).astype(np.uint8),
+        strand_zone=np.rint(zone[rows] * 255).astype(np.uint8),
+        strand_top=np.int32(STRAND_ROWS[0]),
+    )
+
+
+def reference_density(pack: Path, size: int) -> np.ndarray:
+    """The pack's skins as they are (14, 3, size, size), optical density: the measure of energy."""
+    paths = sorted((pack / "skins_uv").glob("*.png"))
+    images = [Image.open(p).convert("RGB").resize((size, size), Image.Resampling.LANCZOS) for p in paths]
+    return np.stack([srgb_to_density(np.asarray(i, np.float32).transpose(2, 0, 1) / 255) for i in images])

@@ -1,0 +1,70 @@
+"""Texture samples: codes drawn at random and the tiles that the teacher paints for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from facekit.conventions import IDENTITY_DIM, TEXTURE_NOISE_DIM
+from facekit.train.loop import step_generator
+from facekit.train.shape.data import random_expressions
+from facekit.train.skin.teacher import TextureTeacher
+
+_COARSE = 64  # up to this size tiles are painted at it, which costs a sixtieth of painting at 512²
+
+
+@dataclass(frozen=True)
+class TextureCodes:
+    """Codes of N samples: ``noise`` (N, 128), ``identity`` (N, 20), ``expression`` (N, 20)."""
+
+    noise: torch.Tensor
+    identity: torch.Tensor
+    expression: torch.Tensor
+
+    @classmethod
+    def sample(cls, count: int, generator: torch.Generator) -> TextureCodes:
+        """Standard normal noise and identity; expressions as in the shape samples."""
+        return cls(
+            noise=torch.randn(count, TEXTURE_NOISE_DIM, generator=generator),
+            identity=torch.randn(count, IDENTITY_DIM, generator=generator),
+            expression=random_expressions(count, generator),
+        )
+
+    def condition(self) -> torch.Tensor:
+        """(N, 40): what a discriminator is told of a tile."""
+        return torch.cat([self.identity, self.expression], dim=1)
+
+
+class TextureSamples:
+    """An endless supply of codes and teacher tiles, painted when asked for.
+
+    The teacher costs a tenth of a training step, so no sample is ever used twice and nothing lies on disk.
+    """
+
+    def __init__(self, pack: Path, size: int) -> None:
+        self.pack, self.size = pack, size
+        self._teachers: dict[int, TextureTeacher] = {}
+
+    @torch.no_grad()
+    def paint(self, codes: TextureCodes, size: int) -> torch.Tensor:
+        """Tiles (N, 3, size, size) float32 sRGB in [0, 1]."""
+        painted = max(size, min(_COARSE, self.size))
+        if painted not in self._teachers:
+            self._teachers[painted] = TextureTeacher(self.pack, painted)
+        tiles = self._teachers[painted](codes.identity, codes.expression, codes.noise).clamp(0, 1)
+        return F.avg_pool2d(tiles, painted // size) if painted > size else tiles
+
+    def pairs(self, count: int, size: int, generator: torch.Generator) -> tuple[TextureCodes, torch.Tensor]:
+        """Codes and tiles of ``count`` random people with one expression each, then the same people with another."""
+        one = TextureCodes.sample(count, generator)
+        other = random_expressions(count, generator)
+        codes = TextureCodes(one.noise.repeat(2, 1), one.identity.repeat(2, 1), torch.cat([one.expression, other]))
+        return codes, self.paint(codes, size)
+
+
+def held_out(count: int, seed: int = 99) -> TextureCodes:
+    """Codes that no training run draws, for measuring."""
+    return TextureCodes.sample(count, step_generator(seed, 0))

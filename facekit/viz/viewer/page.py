@@ -1,0 +1,229 @@
+"""What the viewer hands out: the still picture, the downloads, the page that stands alone."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facekit.conventions import MAX_INTENSITY
+from facekit.errors import FileError, InputError
+from facekit.files.atomic import atomic_write
+from facekit.files.images import encode, encode_png, to_uint8
+from facekit.io.arrays import mesh_of
+from facekit.io.glb import encode_glb
+from facekit.io.obj import encode_mtl, encode_obj
+from facekit.viz.viewer.block import Picture, pack
+from facekit.viz.viewer.tracks import HeadSource, head_entries, mix_key, source_of, track_entries
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from facekit.face import FaceOutput
+
+#: The one JavaScript module, built from the sources in viewer/ by ``make viewer``.
+MODULE = Path(__file__).parent / "static" / "viewer.js"
+
+#: Views, lights and backgrounds that the viewer offers, the first of each by default.
+VIEWS = ("texture", "clay", "wireframe", "tension")
+LIGHTS = ("studio", "daylight", "rim", "flat")
+BACKGROUNDS = ("studio", "light", "dark", "none")
+
+_POSTER_SIZE = 480
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<style>
+:root {{ color-scheme: light dark }}
+body {{ margin: 0; min-height: 100vh; background: #f4f4f2 }}
+main {{ max-width: 1280px; margin: 0 auto; padding: clamp(0px, 2vw, 24px); box-sizing: border-box }}
+noscript img {{ display: block; margin: 0 auto; max-width: 100% }}
+@media (prefers-color-scheme: dark) {{ body {{ background: #131417 }} }}
+</style>
+</head>
+<body>
+<main id="facekit-page"></main>
+<noscript><p>This page shows a face that can be turned and moved; it needs JavaScript.</p>
+<img alt="{title}" src="{poster}"></noscript>
+<script type="application/json" id="facekit-state">{state}</script>
+<script type="text/plain" id="facekit-data">{data}</script>
+<script type="module">{module}</script>
+</body>
+</html>
+"""
+
+
+def module_text() -> str:
+    """The viewer's JavaScript module."""
+    try:
+        return MODULE.read_text(encoding="utf-8")
+    except OSError as error:
+        raise FileError("the viewer's module in the package", f"none at {MODULE}", "install facekit again") from error
+
+
+def portrait(face: FaceOutput) -> np.ndarray:
+    """What stands in for the viewer where it cannot run, (480, 480, 3) uint8."""
+    return to_uint8(face.render(image_size=_POSTER_SIZE).rgb)
+
+
+def poster_of(pixels: np.ndarray) -> Picture:
+    """The portrait as the viewer keeps it."""
+    return Picture(encode(pixels, ".jpg", 88), "image/jpeg")
+
+
+def still_of(pixels: np.ndarray) -> bytes:
+    """The portrait for the notebook, a PNG in 256 colours: it is saved with every run."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    colours = Image.fromarray(pixels).quantize(256, Image.Quantize.MEDIANCUT, kmeans=1)
+    colours.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def obj_zip(face: FaceOutput, stem: str) -> bytes:
+    """An OBJ with its MTL and PNG in a zip; the same face gives the same bytes."""
+    mesh = mesh_of(face)
+    textured = mesh.texture is not None
+    files = {f"{stem}.obj": encode_obj(mesh, f"{stem}.mtl" if textured else None)}
+    if textured:
+        files |= {
+            f"{stem}.mtl": encode_mtl(f"{stem}.png").encode(),
+            f"{stem}.png": encode_png(to_uint8(mesh.texture)),
+        }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name, _ZIP_DATE), data)
+    return buffer.getvalue()
+
+
+def download(face: FaceOutput, kind: str, stem: str) -> bytes:
+    """The bytes of a download, ``kind`` "glb" or "obj" (a zip)."""
+    if kind not in ("glb", "obj"):
+        raise InputError("a download out of glb, obj", repr(kind), "choose one of these")
+    return encode_glb(face) if kind == "glb" else obj_zip(face, stem)
+
+
+def pose_of(face: FaceOutput) -> tuple[str | dict[str, float], float]:
+    """The expression or blend that a face wears, and its intensity; a smile at 0 for the neutral face.
+
+    The strongest weight of a blend is 1 at that intensity.
+    """
+    weights = face.expression_weights()[0]
+    weights.pop("neutral", None)
+    if not weights:
+        return "smile", 0.0
+    intensity = max(weights.values())
+    blend = {name: round(weight / intensity, 6) for name, weight in weights.items()}
+    return next(iter(blend)) if len(blend) == 1 else blend, min(intensity, MAX_INTENSITY)
+
+
+def strength_of(face: FaceOutput) -> float:
+    """How strong a face's detail is, within what the viewer's slider has."""
+    return 1.0 if face.detail is None else min(max(face.detail.strength, 0.0), 2.0)
+
+
+def write_page(
+    face: FaceOutput,
+    path: str | Path,
+    expressions: Sequence[str] | None = None,
+    steps: int = 15,
+    title: str | None = None,
+    source: HeadSource | None = None,
+    **settings: Any,
+) -> Path:
+    """Write the viewer as one self-contained HTML file, which opens from disk with no network.
+
+    With the default's mesh a page of all 20 expressions takes some 18 MB: each adds 0.8 MB, and the rest 2.5. Blends
+    are sums of the expressions' movements here, where no generator can be asked.
+
+    Parameters
+    ----------
+    face:
+        One face (B = 1) that knows its expressions; the page opens with the expression that it wears.
+    expressions:
+        Names that the page can show; all by default. Those that the face wears are always among them.
+    steps:
+        Keyframes from intensity 0 to 1.5; the page interpolates between neighbours.
+    title:
+        Of the page.
+    source:
+        Where the data come from; by default what made the face.
+    settings:
+        ``view``, ``light``, ``background``, ``detail_strength`` and ``height``, as for :class:`facekit.viz.Viewer`.
+
+    Raises
+    ------
+    InputError
+        For several faces, a face without expressions, or an unknown name or setting.
+    """
+    source = source_of(face) if source is None else source
+    expression, intensity = pose_of(face)
+    settings = {"detail_strength": strength_of(face), **settings}
+    worn = [expression] if isinstance(expression, str) else list(expression)
+    portrait_ = poster_of(portrait(face))
+    header, arrays = head_entries(source, portrait_)
+    names = list(dict.fromkeys([*worn, *(header["expressions"] if expressions is None else expressions)]))
+    for name in names:
+        mix_key(name)
+        if name not in header["expressions"]:
+            raise InputError(f"expressions out of {', '.join(header['expressions'])}", repr(name), "drop it")
+    header |= {"expressions": [name for name in header["expressions"] if name in names], "tracks": []}
+    for name in header["expressions"]:
+        track, more = track_entries(source, name, steps)
+        header["tracks"].append(track)
+        arrays |= more
+    seed = face.metadata.get("seed")
+    header |= {"seed": seed[0] if isinstance(seed, list) else seed, "person": 0}
+    state = settings_of(settings) | {"expression": expression, "intensity": intensity, "seed": header["seed"]}
+    # A light level: numbers pack little better at a higher one.
+    block = gzip.compress(pack(header, arrays), 5, mtime=0)
+    text = _PAGE.format(
+        title=html.escape(title or "A face by facekit"),
+        poster=f"data:{portrait_.mime};base64,{base64.b64encode(portrait_.data).decode()}",
+        state=json.dumps(state).replace("<", "\\u003c"),
+        data=base64.b64encode(block).decode(),
+        module=module_text().replace("</script", "<\\/script"),
+    )
+    path = Path(path)
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def settings_of(given: dict[str, Any]) -> dict[str, Any]:
+    """View, light, background, detail strength and height, checked, with what was not given.
+
+    Raises
+    ------
+    InputError
+        For an unknown setting or value.
+    """
+    settings: dict[str, Any] = {
+        "view": VIEWS[0],
+        "light": LIGHTS[0],
+        "background": BACKGROUNDS[0],
+        "detail_strength": 1.0,
+        "height": 560,
+    }
+    unknown = [name for name in given if name not in settings]
+    if unknown:
+        raise InputError(f"settings out of {', '.join(settings)}", ", ".join(unknown), "drop or rename them")
+    settings |= given
+    for name, known in (("view", VIEWS), ("light", LIGHTS), ("background", BACKGROUNDS)):
+        if settings[name] not in known:
+            raise InputError(f"{name} out of {', '.join(known)}", repr(settings[name]), "choose one of these")
+    return settings

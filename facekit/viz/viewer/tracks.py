@@ -1,0 +1,274 @@
+"""Where the viewer's data come from: one person's head, and how each expression moves it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from facekit.conventions import EXPRESSIONS, MAX_INTENSITY, PARTS
+from facekit.errors import InputError
+from facekit.files.images import encode, to_uint8
+from facekit.geometry.strain import StrainGraph
+from facekit.geometry.uv import slopes
+from facekit.io.arrays import mesh_of, split_at_seams
+from facekit.latents import FaceLatents, expression_code
+from facekit.viz.viewer.block import (
+    POSITION_BUDGET,
+    POSITION_TOLERANCE,
+    WEIGHT_BUDGET,
+    WEIGHT_TOLERANCE,
+    Picture,
+    Series,
+)
+
+if TYPE_CHECKING:
+    from facekit.face import FaceOutput
+    from facekit.mesh import FaceMesh
+    from facekit.pipeline import FacePipeline
+
+Arrays = dict[str, "np.ndarray | Picture"]
+Entries = tuple[dict[str, Any], Arrays]
+
+_SKIN_QUALITY = 94
+_SLOPE_QUALITY = 92
+#: A posed texture that differs by less than this on average, in 8-bit steps, is not sent: nobody sees it.
+_TEXTURE_CHANGE = 0.35
+
+
+def mix_key(expression: str | Mapping[str, float]) -> str:
+    """One name for an expression or a blend: ``"smile"``, ``"anger:0.5+smile:1"``, in the order of the names."""
+    if isinstance(expression, str):
+        expression_code(expression)  # refuses unknown names
+        return expression
+    expression_code(expression)
+    weights = {name: round(float(expression[name]), 3) for name in sorted(expression)}
+    weights = {name: weight for name, weight in weights.items() if weight}
+    if not weights:
+        return "neutral"
+    if list(weights.values()) == [1.0]:
+        return next(iter(weights))
+    return "+".join(f"{name}:{weight:g}" for name, weight in weights.items())
+
+
+class HeadSource:
+    """One person, asked for the head and for movements; computes nothing before it is asked.
+
+    Parameters
+    ----------
+    pipe:
+        Makes the keyframes.
+    latents:
+        Codes of one face; their expression is not used.
+    detail:
+        As for the pipeline: True, "static", "dynamic" or False.
+    """
+
+    def __init__(self, pipe: FacePipeline | None, latents: FaceLatents, detail: bool | str = True) -> None:
+        self.pipe, self.latents, self.detail = pipe, latents.with_expression("neutral", 0.0), detail
+
+    @functools.cached_property
+    def neutral(self) -> FaceOutput:
+        """The face at rest."""
+        return self.pipe(latents=self.latents, detail=self.detail)
+
+    def face(self, expression: str | Mapping[str, float], intensity: float, detail_strength: float) -> FaceOutput:
+        """The face with an expression, exactly."""
+        options = {"detail": self.detail, "detail_strength": detail_strength}
+        return self.pipe(latents=self.latents, expression=expression, intensity=intensity, **options)
+
+    @functools.cached_property
+    def mesh(self) -> FaceMesh:
+        """The mesh at rest, on the CPU."""
+        return mesh_of(self.neutral)
+
+    def keyframes(self, expression: str | Mapping[str, float], steps: int) -> torch.Tensor:
+        """Vertices at ``steps`` intensities from 0 to 1.5, (steps, V, 3) float32 mm."""
+        batch = self._batch(expression, torch.linspace(0, MAX_INTENSITY, steps).tolist())
+        with torch.inference_mode():
+            return self.pipe.decode_shape(self.pipe.own_codes(batch)).cpu()
+
+    def strain(self, verts: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Tension of the keyframes against the neutral face, (steps, V), and with detail its two weights."""
+        rest = self.mesh.verts
+        if self.neutral.detail is None:
+            return {"tension": StrainGraph.of(self.mesh.faces, rest.shape[1]).tension(rest, verts)}
+        layer, device = self.pipe.detail_layer, self.pipe.device
+        with torch.inference_mode():
+            tension = layer.strain(rest.to(device), verts.to(device))
+            compress, stretch = layer.weights(tension)
+        found = {"tension": tension}
+        if self.detail != "static":
+            found |= {"compress": compress, "stretch": stretch}
+        return {name: value.cpu() for name, value in found.items()}
+
+    def posed_texture(self, expression: str | Mapping[str, float]) -> torch.Tensor | None:
+        """The albedo at intensity 1, (1, 3, H, W) sRGB, or None where the texture does not follow the expression."""
+        with torch.inference_mode():
+            codes = self.pipe.own_codes(self._batch(expression, [1.0])).to(self.pipe.device)
+            return self.pipe.compose(self.pipe.decode_texture(codes), codes).cpu()
+
+    def _batch(self, expression: str | Mapping[str, float], intensities: list[float]) -> FaceLatents:
+        return FaceLatents.cat([self.latents.with_expression(expression, value) for value in intensities])
+
+
+class RigSource(HeadSource):
+    """The same from a face that only knows its morph targets: its movements are straight lines.
+
+    Parameters
+    ----------
+    face:
+        With B = 1 and ``make_rig``.
+    """
+
+    def __init__(self, face: FaceOutput) -> None:
+        super().__init__(None, face.latents)
+        self.origin, self.rig = face, face.rig()
+
+    @functools.cached_property
+    def neutral(self) -> FaceOutput:
+        return dataclasses.replace(self.origin, mesh=self.rig.neutral, latents=self.latents, detail=None)
+
+    def face(self, expression: str | Mapping[str, float], intensity: float, detail_strength: float) -> FaceOutput:
+        mesh = dataclasses.replace(self.rig.neutral, verts=self._posed(expression, [intensity]))
+        latents = self.latents.with_expression(expression, intensity)
+        return dataclasses.replace(self.origin, mesh=mesh, latents=latents, detail=None)
+
+    def keyframes(self, expression: str | Mapping[str, float], steps: int) -> torch.Tensor:
+        return self._posed(expression, torch.linspace(0, MAX_INTENSITY, steps).tolist())
+
+    def _posed(self, expression: str | Mapping[str, float], intensities: list[float]) -> torch.Tensor:
+        weights = expression_code(expression)[[EXPRESSIONS.index(name) for name in self.rig.names]]
+        moved = torch.einsum("k,kvc->vc", weights, self.rig.deltas.cpu())
+        return self.mesh.verts + torch.tensor(intensities)[:, None, None] * moved
+
+    def posed_texture(self, expression: str | Mapping[str, float]) -> torch.Tensor | None:
+        return None
+
+
+def source_of(face: FaceOutput) -> HeadSource:
+    """The source behind a face: the pipeline that made it, else its morph targets.
+
+    Raises
+    ------
+    InputError
+        For several faces, or one that does not know its expressions.
+    """
+    from facekit.pipeline import FacePipeline
+
+    if len(face) != 1:
+        raise InputError("one face", f"a batch of {len(face)}", "pick one with face[i]")
+    if face.make_rig is None:
+        raise InputError("a face that knows its expressions", "one without", "make it with FacePipeline")
+    # The pipeline's own method, with the detail that the face was made with.
+    owner = getattr(getattr(face.make_rig, "func", face.make_rig), "__self__", None)
+    if not isinstance(owner, FacePipeline):
+        return RigSource(face)
+    return HeadSource(owner, face.latents, getattr(face.make_rig, "keywords", {}).get("detail", True))
+
+
+def head_entries(source: HeadSource, poster: Picture | None = None) -> Entries:
+    """Header and arrays of a head: topology, rest shape, materials, texture, detail, lights and camera."""
+    mesh, face = source.mesh, source.neutral
+    split = split_at_seams(mesh)
+    uv = mesh.uvs.numpy()[split.uv] * np.float32([1, -1]) + np.float32([0, 1])  # pictures have row 0 at the top
+    index = np.uint16 if len(split.vertex) <= 65535 else np.uint32
+    count = split.vertices
+    arrays: Arrays = {
+        "verts": mesh.verts[0].numpy(),
+        "faces": split.faces.astype(index),
+        "copies": split.copies.astype(index),
+        "uv": np.rint(uv.clip(0, 1) * 65535).astype(np.uint16),
+        "ao": _bytes(np.ones(count) if mesh.ao is None else mesh.ao.numpy()),
+        "parts": np.zeros(count, np.uint8) if mesh.parts is None else mesh.parts.numpy().astype(np.uint8),
+    }
+    if mesh.texture is not None:
+        arrays["texture"] = Picture(encode(to_uint8(mesh.texture), ".jpg", _SKIN_QUALITY), "image/jpeg")
+    if poster is not None:
+        arrays["poster"] = poster
+    header: dict[str, Any] = {
+        "model": face.model,
+        "counts": [count, len(split.vertex), len(split.faces)],
+        "expressions": list(EXPRESSIONS) if not isinstance(source, RigSource) else ["neutral", *source.rig.names],
+        "maxIntensity": MAX_INTENSITY,
+        "stage": _stage(),
+        "detail": None,
+    }
+    if face.detail is not None:
+        header["detail"], maps = _detail(face)
+        arrays |= maps
+    return header, arrays
+
+
+def track_entries(source: HeadSource, expression: str | Mapping[str, float], steps: int) -> Entries:
+    """Header and arrays of one expression or blend: how it moves vertices, tension, detail weights and texture."""
+    key = mix_key(expression)
+    verts = source.keyframes(expression, steps)
+    moved = (verts - source.mesh.verts).numpy()
+    moved -= moved[:1]  # intensity 0 is the neutral face to the bit
+    header: dict[str, Any] = {"key": key, "steps": steps}
+    arrays: Arrays = {}
+
+    def add(name: str, values: np.ndarray, tolerance: float, budget: int) -> None:
+        entry, parts = Series.encode(values.reshape(len(values), -1), tolerance, budget).entries(f"{key}/{name}")
+        header[name] = entry
+        arrays.update(parts)
+
+    add("position", moved, POSITION_TOLERANCE, POSITION_BUDGET)
+    for name, values in source.strain(verts).items():
+        add(name, values.float().numpy(), WEIGHT_TOLERANCE, WEIGHT_BUDGET)
+    if source.mesh.texture is not None and key != "neutral":
+        posed = source.posed_texture(expression)
+        if posed is not None and float((posed - source.mesh.texture).abs().mean()) * 255 > _TEXTURE_CHANGE:
+            arrays[f"{key}/texture"] = Picture(encode(to_uint8(posed), ".jpg", _SKIN_QUALITY), "image/jpeg")
+    return header, arrays
+
+
+def _bytes(values: np.ndarray) -> np.ndarray:
+    return np.rint(values.clip(0, 1) * 255).astype(np.uint8)
+
+
+def _detail(face: FaceOutput) -> tuple[dict[str, Any], Arrays]:
+    """The three maps as slopes: what a shader needs to tilt normals, and what bears eight bits and filtering."""
+    detail = face.detail
+    ranges, maps = {}, {}
+    for name in ("static", "compressed", "stretched"):
+        steep = slopes(getattr(detail, name).detach().cpu())[0].numpy() * np.float32([1, -1])[:, None, None]
+        span = max(float(np.quantile(np.abs(steep), 0.9995)), 1e-6)
+        levels = np.rint(steep.clip(-span, span) * (127 / span) + 128).astype(np.uint8)
+        pixels = np.stack([levels[0], levels[1], np.full_like(levels[0], 128)], axis=-1)
+        ranges[name] = span
+        maps[f"detail/{name}"] = Picture(encode(pixels, ".jpg", _SLOPE_QUALITY), "image/jpeg")
+    return {"ranges": ranges, "strength": detail.strength}, maps
+
+
+def _stage() -> dict[str, Any]:
+    """Lights, materials and camera as :mod:`facekit.render` has them: the same face looks the same."""
+    from facekit.render.camera import HEAD_CENTRE, PORTRAIT_DISTANCE, PORTRAIT_FOV
+    from facekit.render.lights import PRESETS, Lights
+    from facekit.render.shading import CLAY, CLAY_MATERIAL, MATERIALS, WRAP
+
+    def described(lights: Lights) -> dict[str, Any]:
+        toward = lights.directions(torch.eye(3)[None])[0].tolist() if lights.lights else []
+        lamps = [
+            {
+                "direction": [round(value, 6) for value in vector],
+                "colour": [light.strength * value for value in light.colour],
+                "gloss": light.gloss,
+                "size": light.size,
+            }
+            for light, vector in zip(lights.lights, toward, strict=True)
+        ]
+        return {"lamps": lamps, "sky": lights.sky, "ground": lights.ground, "unlit": lights.unlit}
+
+    return {
+        "lights": {name: described(preset) for name, preset in PRESETS.items()},
+        "materials": [MATERIALS[name] for name in PARTS],
+        "clay": {"colour": CLAY, "material": CLAY_MATERIAL},
+        "wrap": WRAP,
+        "camera": {"target": HEAD_CENTRE, "distance": PORTRAIT_DISTANCE, "fov": PORTRAIT_FOV},
+    }

@@ -1,0 +1,228 @@
+"""Viewer: a face with sliders in a notebook.
+
+The browser has all that a movement needs: moving a slider or turning the head sends nothing. Python is asked, and
+answers when it has time, for a new person, for an expression that was not sent yet and for exact downloads. While a
+slider is dragged ``intensity`` changes in the page alone, for widgets linked there too; when it is let go Python hears.
+
+Blends: at once the page shows the sum of the expressions' movements. The generator does not quite add up like that, so
+when a weight is let go the page asks for keyframes of the very blend, and shows those as soon as they are there.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import traitlets
+
+from facekit.conventions import MAX_INTENSITY
+from facekit.errors import FacekitError, InputError, optional_import
+from facekit.face import FaceOutput
+from facekit.latents import FaceLatents
+from facekit.pipeline import FacePipeline
+from facekit.viz.viewer.block import pack
+from facekit.viz.viewer.page import (
+    BACKGROUNDS,
+    LIGHTS,
+    VIEWS,
+    download,
+    module_text,
+    portrait,
+    pose_of,
+    poster_of,
+    settings_of,
+    still_of,
+    strength_of,
+    write_page,
+)
+from facekit.viz.viewer.tracks import HeadSource, head_entries, mix_key, source_of, track_entries
+
+anywidget = optional_import("anywidget", "notebook", "the viewer")
+
+
+class Viewer(anywidget.AnyWidget):
+    """A textured 3D head that follows its sliders while they are dragged.
+
+    ``expression``, ``intensity`` and ``seed`` are traits: observe them, set them, link them to other widgets with
+    ``ipywidgets.jslink`` or ``link``. The cell keeps a picture for where widgets do not run.
+
+    Parameters
+    ----------
+    pipe:
+        The pipeline; by default the embedded model.
+    seed:
+        Who it is, unless ``latents`` say so.
+    expression, intensity:
+        Name or blend ``{"smile": 0.6, …}``, and how strongly, 0 to 1.5.
+    latents:
+        Codes of one face, instead of a seed; their expression is not used.
+    steps:
+        Keyframes from intensity 0 to 1.5; the page interpolates between neighbours.
+    truncation:
+        1 is the full variety of people, 0 the mean face; used with seeds.
+    detail:
+        As for the pipeline: True, "static", "dynamic" or False.
+    settings:
+        ``view`` ("texture", "clay", "wireframe", "tension"), ``light`` ("studio", "daylight", "rim", "flat"),
+        ``background`` ("studio", "light", "dark", "none"), ``detail_strength`` (0 to 2) and ``height`` in pixels.
+
+    Raises
+    ------
+    InputError
+        For latents of several faces, fewer than two steps, or an unknown expression or setting.
+    """
+
+    expression = traitlets.Union([traitlets.Unicode(), traitlets.Dict()], default_value="smile").tag(sync=True)
+    intensity = traitlets.Float(0.8, min=0.0, max=MAX_INTENSITY).tag(sync=True)
+    seed = traitlets.Int(7, allow_none=True, min=0).tag(sync=True)
+    view = traitlets.Enum(VIEWS, VIEWS[0]).tag(sync=True)
+    light = traitlets.Enum(LIGHTS, LIGHTS[0]).tag(sync=True)
+    background = traitlets.Enum(BACKGROUNDS, BACKGROUNDS[0]).tag(sync=True)
+    detail_strength = traitlets.Float(1.0, min=0.0, max=2.0).tag(sync=True)
+    height = traitlets.Int(560, min=240).tag(sync=True)
+    #: The head and the first expression, a block of :mod:`facekit.viz.viewer.block`; part of the saved notebook.
+    _head = traitlets.Bytes(b"").tag(sync=True)
+    #: Whose head that is, counted: not every notebook notices that bytes changed.
+    _shown = traitlets.Int(-1).tag(sync=True)
+    #: Whether other people can be asked for.
+    _people = traitlets.Bool(True).tag(sync=True)
+
+    # ipywidgets 7 would display the widget by itself, without the picture that stands in for it.
+    _ipython_display_ = None
+
+    def __init__(
+        self,
+        pipe: FacePipeline | HeadSource | None = None,
+        seed: int | None = 7,
+        expression: str | Mapping[str, float] = "smile",
+        intensity: float = 0.8,
+        latents: FaceLatents | None = None,
+        steps: int = 15,
+        truncation: float = 1.0,
+        detail: bool | str = True,
+        **settings: Any,
+    ) -> None:
+        if not isinstance(steps, int) or steps < 2:
+            raise InputError("steps as a whole number of 2 or more", repr(steps), "pass for instance steps=15")
+        if latents is not None and len(latents) != 1:
+            raise InputError("latents of one face", f"{len(latents)} faces", "pick one with latents[i]")
+        mix_key(expression)  # refuses unknown names
+        if not isinstance(pipe, HeadSource):
+            pipe = FacePipeline.from_pretrained() if pipe is None else pipe
+            codes = FaceLatents.sample(seed, truncation=truncation) if latents is None else latents
+            seed = seed if latents is None else None
+            pipe = HeadSource(pipe, codes, detail)
+        self._source, self._steps, self._truncation = pipe, steps, truncation
+        self._person, self._portrait, self._made = 0, None, None
+        self._esm = module_text()
+        super().__init__(
+            expression=expression if isinstance(expression, str) else dict(expression),
+            intensity=intensity,
+            seed=seed,
+            _people=pipe.pipe is not None,
+            **settings_of(settings),
+        )
+        self._show_person()
+        self.observe(self._new_person, "seed")
+        self.on_msg(self._answer)
+
+    @classmethod
+    def of(cls, face: FaceOutput, steps: int = 15, **settings: Any) -> Viewer:
+        """A viewer of a face that exists (B = 1), wearing what it wears; see :class:`Viewer` for the rest."""
+        expression, intensity = pose_of(face)
+        settings = {"detail_strength": strength_of(face), **settings}
+        seed = face.metadata.get("seed")
+        seed = seed[0] if isinstance(seed, list) else seed
+        return cls(source_of(face), seed=seed, expression=expression, intensity=intensity, steps=steps, **settings)
+
+    @property
+    def face(self) -> FaceOutput:
+        """The face as the sliders have it, made when it is asked for (and kept until they move)."""
+        state = (self._person, mix_key(self.expression), round(self.intensity, 6), self.detail_strength)
+        if self._made is None or self._made[0] != state:
+            made = self._source.face(self.expression, self.intensity, self.detail_strength)
+            known = {} if self.seed is None else {"seed": self.seed}
+            self._made = state, dataclasses.replace(made, metadata=known)
+        return self._made[1]
+
+    @property
+    def latents(self) -> FaceLatents:
+        """Codes of the face as the sliders have it (B = 1)."""
+        return self._source.latents.with_expression(self.expression, self.intensity)
+
+    def save(self, path: str | Path, **options: Any) -> Path:
+        """Write the face as the sliders have it: any suffix of :func:`facekit.io.save`, or .html for a page.
+
+        Parameters
+        ----------
+        options:
+            Of the format; for .html those of :func:`facekit.viz.viewer.page.write_page`.
+        """
+        if Path(path).suffix.lower() != ".html":
+            return self.face.save(path, **options)
+        settings = {name: getattr(self, name) for name in ("view", "light", "background", "detail_strength", "height")}
+        return write_page(self.face, path, source=self._source, **{"steps": self._steps, **settings, **options})
+
+    @traitlets.validate("expression")
+    def _known(self, proposal: Any) -> Any:
+        try:
+            mix_key(proposal["value"])
+        except InputError as error:
+            raise traitlets.TraitError(str(error)) from error
+        return proposal["value"]
+
+    # -- what the page is sent --------------------------------------------------------------------------------------
+
+    def _show_person(self) -> None:
+        """Send the head and the expression that it wears, in one block."""
+        self._portrait = portrait(self.face)
+        header, arrays = head_entries(self._source, poster_of(self._portrait))
+        tracks = []
+        for expression in (self.expression, *_parts(self.expression)):
+            track, more = track_entries(self._source, expression, self._steps)
+            tracks.append(track)
+            arrays |= more
+        with self.hold_sync():
+            self._head = pack({**header, "person": self._person, "seed": self.seed, "tracks": tracks}, arrays)
+            self._shown = self._person
+
+    def _new_person(self, change: Any) -> None:
+        if change["new"] is None or self._source.pipe is None:
+            return
+        self._person += 1
+        codes = FaceLatents.sample(change["new"], truncation=self._truncation)
+        self._source = HeadSource(self._source.pipe, codes, self._source.detail)
+        self._show_person()
+
+    def _answer(self, _: Any, content: Any, __: Any) -> None:
+        """Answer a message of the page: ``{"ask": "hello" | "track" | "file", "id": number, ...}``."""
+        reply = {"id": content.get("id"), "person": self._person}
+        try:
+            kind, data = self._reply(content)
+            self.send({"answer": kind, **reply}, data)
+        except FacekitError as error:
+            self.send({"answer": "problem", "message": str(error), **reply})
+
+    def _reply(self, content: Mapping[str, Any]) -> tuple[str, list[bytes] | None]:
+        if content.get("ask") == "track":
+            if content.get("person") != self._person:
+                return "late", None
+            track, arrays = track_entries(self._source, content["expression"], self._steps)
+            return "track", [pack({"tracks": [track], "person": self._person}, arrays)]
+        if content.get("ask") == "file":
+            face = self._source.face(content["expression"], content["intensity"], self.detail_strength)
+            return "file", [download(face, content["format"], content["stem"])]
+        return "hello", None
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        still = base64.b64encode(still_of(self._portrait)).decode()
+        return {**data, "image/png": still}, metadata
+
+
+def _parts(expression: str | Mapping[str, float]) -> list[str]:
+    """The names of which a blend is the sum, none for a single expression."""
+    return [] if isinstance(expression, str) else [name for name in expression if name != mix_key(expression)]

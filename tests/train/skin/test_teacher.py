@@ -1,0 +1,117 @@
+"""The texture teacher: smooth, neutral is neutral, expressions respond monotonically, no border."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from facekit.conventions import EXPRESSIONS
+from tests import TRAINING_PACK as PACK
+
+pytestmark = pytest.mark.skipif(not PACK.exists(), reason="the training pack is not at ../shared/training-pack")
+SIZE = 128
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    from facekit.train.skin.teacher import TextureTeacher
+
+    return TextureTeacher(PACK, size=SIZE)
+
+
+@pytest.fixture(scope="module")
+def codes():
+    generator = torch.Generator().manual_seed(4)
+    return (
+        torch.randn(3, 20, generator=generator),
+        torch.zeros(3, 20),
+        torch.randn(3, 128, generator=generator),
+    )
+
+
+def expression(name: str, intensity: float, batch: int = 3) -> torch.Tensor:
+    code = torch.zeros(batch, 20)
+    code[:, EXPRESSIONS.index(name)] = intensity
+    return code
+
+
+def test_range_and_shape(teacher, codes):
+    tile = teacher(*codes)
+    assert tile.shape == (3, 3, SIZE, SIZE)
+    assert tile.dtype == torch.float32
+    assert tile.isfinite().all()
+    assert tile.min() >= 0
+    assert tile.max() <= 1
+
+
+def test_batch_equals_single(teacher, codes):
+    together = teacher(*codes)
+    alone = torch.cat([teacher(*(c[i : i + 1] for c in codes)) for i in range(3)])
+    assert torch.allclose(together, alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_smooth_in_every_code(teacher, codes, which):
+    """Halving a small step halves the change: no jumps, no steps."""
+    step = torch.randn(codes[which].shape, generator=torch.Generator().manual_seed(which))
+    base = list(codes)
+    base[1] = expression("smile", 0.5)
+    start = teacher(*base).double()
+    change = []
+    for size in (2e-2, 1e-2):
+        moved = list(base)
+        moved[which] = base[which] + size * step
+        change.append(teacher(*moved).double() - start)
+    assert 0 < change[0].abs().max() < 0.06
+    assert (change[0] - 2 * change[1]).norm() < 0.15 * change[0].norm()
+
+
+@pytest.mark.parametrize("intensity", [0.3, 1.0, 1.5])
+def test_neutral_has_no_effect(teacher, codes, intensity):
+    assert torch.equal(teacher(*codes), teacher(codes[0], expression("neutral", intensity), codes[2]))
+
+
+@pytest.mark.parametrize("name", ["smile", "anger", "chin_raiser", "brow_raiser", "brow_lower", "sadness", "grin"])
+def test_expression_response_is_monotone(teacher, codes, name):
+    start = teacher(*codes)
+    change = [
+        (teacher(codes[0], expression(name, i), codes[2]) - start).norm() for i in (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+    ]
+    assert all(a < b for a, b in zip(change, change[1:], strict=False))
+    assert change[-1] > 0.2
+
+
+def test_expressions_mix(teacher, codes):
+    """A blend shows both: each part's change is contained in the blend's."""
+    start = teacher(*codes)
+    smile, lower = expression("smile", 0.8), expression("brow_lower", 0.8)
+    blend = teacher(codes[0], smile + lower, codes[2]) - start
+    parts = teacher(codes[0], smile, codes[2]) + teacher(codes[0], lower, codes[2]) - 2 * start
+    assert torch.nn.functional.cosine_similarity(blend.flatten(), parts.flatten(), dim=0) > 0.95
+
+
+def test_border_is_one_tone(teacher, codes):
+    """The outermost texels have one tone a face, with which the back of the head goes on."""
+    tile = teacher(codes[0], expression("anger", 1.5), codes[2])
+    border = torch.cat([tile[:, :, 0], tile[:, :, -1], tile[:, :, :, 0], tile[:, :, :, -1]], -1)
+    assert (border.amax(-1) - border.amin(-1)).max() < 2 / 255
+    assert (border.mean(-1)[0] - border.mean(-1)[1]).abs().max() > 0.01
+
+
+def test_identities_span_the_skin_tones(teacher):
+    identity = torch.randn(400, 20, generator=torch.Generator().manual_seed(1))
+    attributes = teacher.attributes(identity)
+    melanin = attributes["melanin"]
+    assert melanin.min() < 0.03
+    assert melanin.max() > 0.97
+    assert abs(float(melanin.median()) - 0.5) < 0.08
+    assert torch.allclose(attributes["skins"].sum(1), torch.ones(400), atol=1e-5)
+    assert attributes["moles"].sum(1).median() < 6
+
+
+def test_missing_pack_is_told(tmp_path):
+    from facekit.errors import FacekitError
+    from facekit.train.skin.teacher import TextureTeacher
+
+    with pytest.raises(FacekitError, match="training pack"):
+        TextureTeacher(tmp_path)

@@ -1,0 +1,77 @@
+"""The texture loop on a toy teacher: it learns, and goes on where it was interrupted."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from facekit.models.config import TextureConfig
+from facekit.train.skin.teacher import NOISES
+from facekit.train.texture.data import TextureSamples
+from facekit.train.texture.stage import Phase, reconstruction, start_texture, train_texture
+
+_SCHEDULE = (Phase(8, 60, 8, 3e-2, 0.0), Phase(16, 20, 4, 1e-2, 0.005))
+
+
+class ToySamples(TextureSamples):
+    """A flat tone per person and a faint stripe that the smile brings."""
+
+    def __init__(self):
+        super().__init__(Path(), 16)
+
+    def paint(self, codes, size):
+        tone = torch.sigmoid(2 * codes.identity[:, 0])[:, None, None, None].expand(-1, 3, size, size)
+        stripe = torch.zeros(size, size)
+        stripe[size // 2 :] = 0.2
+        return 0.2 + 0.6 * tone + codes.expression[:, 1, None, None, None] * stripe
+
+
+def _train(folder, schedule=_SCHEDULE):
+    torch.manual_seed(0)
+    config = TextureConfig(channels=(16, 16, 12), constant_neutral=True)
+    return train_texture(start_texture(config), ToySamples(), folder, schedule, seed=1)
+
+
+def _folder(parent, name):
+    (parent / name).mkdir(exist_ok=True)
+    return parent / name
+
+
+def test_comes_nearer_to_the_teacher_and_keeps_a_log(tmp_path):
+    _train(tmp_path)
+    lines = [line.split(",") for line in (tmp_path / "texture_log.csv").read_text().splitlines()]
+    assert [int(line[0]) for line in lines] == [0, 20, 40, 60]
+    assert {line[1] for line in lines} == {"8", "16"}
+    assert float(lines[2][2]) < 0.5 * float(lines[0][2])  # reconstruction
+    assert float(lines[2][3]) < 0.5 * float(lines[0][3])  # difference of two expressions
+
+
+def test_unheard_noise_has_weights_of_zero(tmp_path):
+    first = _train(tmp_path).input_layer[0].conv.weight_orig
+    assert first[NOISES:128].abs().max() == 0
+    assert first[:NOISES].abs().max() > 0
+
+
+def test_interrupted_run_ends_like_a_straight_one(tmp_path, monkeypatch):
+    straight = _train(_folder(tmp_path, "a"))
+    calls = {"left": 30}
+    pairs = ToySamples.pairs
+
+    def interrupted(self, *args):
+        calls["left"] -= 1
+        if calls["left"] == 0:
+            raise KeyboardInterrupt
+        return pairs(self, *args)
+
+    monkeypatch.setattr(ToySamples, "pairs", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _train(_folder(tmp_path, "b"))
+    resumed = _train(_folder(tmp_path, "b"))
+    for mine, other in zip(straight.parameters(), resumed.parameters(), strict=True):
+        assert torch.allclose(mine, other, atol=1e-4)
+
+
+def test_reconstruction_is_zero_only_for_equal_pictures():
+    picture = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert reconstruction(picture, picture) == 0
+    assert reconstruction(picture, picture + 0.1).item() == pytest.approx(0.3, abs=1e-4)  # three sizes, no gradients
