@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from facekit.checks import as_slice
 from facekit.conventions import EXPRESSIONS
 from facekit.errors import InputError
 from facekit.latents import FaceLatents
@@ -147,10 +148,7 @@ class FaceOutput:
         return len(self.mesh)
 
     def __getitem__(self, index: int | slice) -> FaceOutput:
-        if isinstance(index, int):
-            if not -len(self) <= index < len(self):
-                raise IndexError(f"face {index} of a batch of {len(self)}")
-            index = slice(index, index + 1 or None)
+        index = as_slice(index, len(self), "face")
         metadata = {
             key: value[index] if isinstance(value, list) and len(value) == len(self) else value
             for key, value in self.metadata.items()

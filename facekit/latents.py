@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from facekit.checks import as_slice, finite, whole
 from facekit.conventions import (
     EXPRESSION_DIM,
     EXPRESSIONS,
@@ -56,7 +56,7 @@ def expression_code(expression: str | Mapping[str, float], intensity: float = 1.
     for name, weight in weights.items():
         if name not in EXPRESSIONS:
             raise InputError(f"an expression out of {', '.join(EXPRESSIONS)}", repr(name), "choose a listed name")
-        value = _finite(weight, f"the weight of {name!r}") * _finite(intensity, "the intensity")
+        value = finite(weight, f"the weight of {name!r}") * finite(intensity, "the intensity")
         if value < 0:
             raise InputError("an intensity of 0 or more", f"{value:g}", "use 0 for the neutral face")
         if value > MAX_INTENSITY + 1e-6:
@@ -66,16 +66,6 @@ def expression_code(expression: str | Mapping[str, float], intensity: float = 1.
             )
         code[EXPRESSIONS.index(name)] = value
     return code
-
-
-def _finite(value: float, what: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{what} as a number", repr(value), "pass a float between 0 and 1.5") from error
-    if not math.isfinite(number):
-        raise InputError(f"{what} as a finite number", f"{number}", "pass a float between 0 and 1.5")
-    return number
 
 
 def _generator(seed: int, field: str) -> torch.Generator:
@@ -156,11 +146,9 @@ class FaceLatents:
             Scales identity and noise toward the mean face (StyleGAN's truncation trick, Karras et al. 2019):
             1 is the full variety, 0 the mean.
         """
-        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            raise InputError("seed as a whole number of 0 or more", repr(seed), "pass for instance seed=7")
-        if not isinstance(count, int) or count < 1:
-            raise InputError("count as a whole number of 1 or more", repr(count), "pass for instance count=1")
-        psi = _finite(truncation, "the truncation")
+        seed = whole(seed, "seed", 0, remedy="pass for instance seed=7")
+        count = whole(count, "count", 1)
+        psi = finite(truncation, "the truncation")
         if not 0 <= psi <= 1:
             raise InputError("a truncation between 0 and 1", f"{psi:g}", "1 is the full variety, 0 the mean face")
         fields = {
@@ -187,7 +175,7 @@ class FaceLatents:
         Random fields are interpolated on the sphere's radius (the length of the codes is kept between both ends), so
         that the faces in the middle are as distinct as those at the ends; the expression is interpolated linearly.
         """
-        t = _finite(t, "t")
+        t = finite(t, "t")
         if len(self) != len(other):
             raise InputError(f"latents with {len(self)} faces", f"{len(other)}", "use batches of one size")
         mixed = {}
@@ -214,10 +202,7 @@ class FaceLatents:
         return self.identity.shape[0]
 
     def __getitem__(self, index: int | slice) -> FaceLatents:
-        if isinstance(index, int):
-            if not -len(self) <= index < len(self):
-                raise IndexError(f"face {index} of a batch of {len(self)}")
-            index = slice(index, index + 1 or None)
+        index = as_slice(index, len(self), "face")
         return FaceLatents(**{name: getattr(self, name)[index] for name in _SIZES})
 
     def __iter__(self) -> Iterator[FaceLatents]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from facekit.checks import as_slice
 from facekit.errors import InputError
 
 if TYPE_CHECKING:
@@ -102,10 +103,7 @@ class FaceMesh:
         return self.verts.shape[0]
 
     def __getitem__(self, index: int | slice) -> FaceMesh:
-        if isinstance(index, int):
-            if not -len(self) <= index < len(self):
-                raise IndexError(f"mesh {index} of a batch of {len(self)}")
-            index = slice(index, index + 1 or None)
+        index = as_slice(index, len(self), "mesh")
         own = {name: getattr(self, name) for name in ("verts", "texture", "displacement")}
         return dataclasses.replace(self, **{k: v if v is None else v[index] for k, v in own.items()})
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
+from facekit.checks import finite, whole
 from facekit.conventions import EXPRESSIONS, MAX_INTENSITY
 from facekit.errors import InputError
 from facekit.face import FaceOutput
@@ -34,11 +34,11 @@ def sweep_intensity(
         With B = steps and ``metadata["intensity"]``, the list of intensities.
     """
     _single(latents)
-    if not isinstance(steps, int) or steps < 2:
-        raise InputError("steps as a whole number of 2 or more", repr(steps), "pass for instance steps=15")
-    if not isinstance(stop, (int, float)) or not 0 < stop < math.inf:
-        raise InputError("stop as a finite number above 0", repr(stop), "pass for instance stop=1.5")
-    values = torch.linspace(0, float(stop), steps).tolist()
+    steps = whole(steps, "steps", 2, remedy="pass for instance steps=15")
+    stop = finite(stop, "stop", "pass for instance stop=1.5")
+    if stop <= 0:
+        raise InputError("stop as a finite number above 0", f"{stop:g}", "pass for instance stop=1.5")
+    values = torch.linspace(0, stop, steps).tolist()
     batch = FaceLatents.cat([latents.with_expression(expression, value) for value in values])
     return dataclasses.replace(
         pipe(latents=batch, **options), metadata={"sweep": "intensity", "expression": expression, "intensity": values}

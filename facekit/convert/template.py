@@ -15,6 +15,7 @@ import torch
 
 from facekit.conventions import PARTS
 from facekit.errors import WeightsError
+from facekit.geometry.angles import fibonacci_sphere
 from facekit.geometry.charts import open_edges
 from facekit.geometry.coverage import prepare
 from facekit.geometry.normals import vertex_normals
@@ -95,7 +96,7 @@ def occlusion(verts: np.ndarray, faces: np.ndarray, directions: int = _DIRECTION
     distance = 20 * radius
     fov = 2 * math.degrees(math.asin(radius / distance)) * 1.02
     lit, total = torch.zeros(len(verts), dtype=torch.float64), torch.zeros(len(verts), dtype=torch.float64)
-    for toward in _sphere(directions):
+    for toward in fibonacci_sphere(directions):
         up = (0.0, 0.0, 1.0) if abs(toward[1]) > 0.9 else (0.0, 1.0, 0.0)
         camera = Camera(centre + distance * toward.float(), centre, fov, up=up)
         places = pixel_points(points, camera, _MAP, _MAP)[0]
@@ -166,12 +167,3 @@ def _inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
         rise = b[1] - a[1] if b[1] != a[1] else 1.0
         inside ^= crosses & (points[:, 0] < a[0] + (points[:, 1] - a[1]) / rise * (b[0] - a[0]))
     return inside
-
-
-def _sphere(count: int) -> torch.Tensor:
-    """Directions (count, 3) spread evenly over the sphere (Fibonacci's spiral)."""
-    k = torch.arange(count, dtype=torch.float64) + 0.5
-    z = 1 - 2 * k / count
-    turn = math.pi * (3 - math.sqrt(5)) * k
-    ring = (1 - z.square()).sqrt()
-    return torch.stack([ring * turn.cos(), ring * turn.sin(), z], dim=-1)

@@ -74,6 +74,12 @@ def signed_distance(polygon: torch.Tensor, rows: slice, columns: slice) -> torch
     return torch.where(inside, -distance, distance).view(len(y), len(x))
 
 
+def mask_box(mask: torch.Tensor) -> tuple[slice, slice]:
+    """Rows and columns that hold all of a mask (H, W) bool, which is set somewhere."""
+    rows, columns = mask.any(dim=1).nonzero(), mask.any(dim=0).nonzero()
+    return slice(int(rows.min()), int(rows.max()) + 1), slice(int(columns.min()), int(columns.max()) + 1)
+
+
 def step(value: torch.Tensor, start: float, stop: float) -> torch.Tensor:
     """A smooth step: 0 up to ``start``, 1 from ``stop`` on; falling where ``stop`` is less."""
     t = ((value - start) / (stop - start)).clamp(0, 1)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from facekit.checks import whole
 from facekit.errors import InputError
 from facekit.geometry.normals import cross, vertex_normals
 from facekit.geometry.subdivide import Subdivision, levels, phong_rows, phong_surface
@@ -115,8 +116,7 @@ def detailed_mesh(mesh: FaceMesh, level: int = 2) -> FaceMesh:
     """
     heights = _checked(mesh)
     check_uvs(mesh.uvs, mesh.faces_uvs)
-    if not isinstance(level, int) or not 0 <= level <= MAX_LEVEL:
-        raise InputError(f"a level from 0 to {MAX_LEVEL}", repr(level), "each level has four times the triangles")
+    level = whole(level, "level", 0, MAX_LEVEL, "each level has four times the triangles")
     surface, chart = (
         Subdivision.of(faces, count)
         for faces, count in ((mesh.faces, mesh.verts.shape[1]), (mesh.faces_uvs, len(mesh.uvs)))

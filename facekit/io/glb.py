@@ -19,6 +19,7 @@ from facekit.errors import InputError
 from facekit.face import FaceOutput, FaceRig
 from facekit.files.atomic import atomic_write
 from facekit.files.images import encode, to_uint8
+from facekit.geometry.charts import open_edges
 from facekit.io.arrays import SplitTopology, mesh_of, split_at_seams
 from facekit.mesh import FaceMesh
 
@@ -98,7 +99,7 @@ def encode_glb(
         node_mesh["weights"] = [round(float(w), 6) for w in rig.weights]
         node_mesh["extras"] = {"targetNames": list(rig.names)}
     if double_sided is None:
-        double_sided = _has_open_edges(mesh.faces.numpy())
+        double_sided = bool(len(open_edges(mesh.faces)))
     gltf = {
         "asset": {"version": "2.0", "generator": f"facekit {_version()}", "extras": _metadata(subject, split)},
         "scene": 0,
@@ -176,13 +177,6 @@ def _metadata(subject: FaceOutput | FaceMesh, split: SplitTopology) -> dict[str,
             seed = subject.metadata["seed"]
             extras["seed"] = seed[0] if isinstance(seed, list) else seed
     return extras
-
-
-def _has_open_edges(faces: np.ndarray) -> bool:
-    """Whether some edge belongs to one triangle only."""
-    edges = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
-    _, count = np.unique(edges[:, 0] * (faces.max(initial=0) + 1) + edges[:, 1], return_counts=True)
-    return bool((count == 1).any())
 
 
 def _version() -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from facekit.color import luminance, srgb_to_linear
+
 SKIN_PATCHES = ((0.20, 0.34, 0.38, 0.50), (0.66, 0.80, 0.38, 0.50), (0.40, 0.60, 0.085, 0.155))
 """Both cheeks and the forehead in the face tile: left, right, top, bottom as fractions (top 0 is v = 1)."""
 
@@ -20,10 +22,10 @@ def high_frequency_energy(img: Tensor, patches: tuple[tuple[float, float, float,
     frequency; white noise of relative deviation s gives s². Compare only images of equal size.
     """
     height, width = img.shape[-2:]
-    luminance = (img * img.new_tensor([0.2126, 0.7152, 0.0722])[:, None, None]).sum(1)
+    brightness = luminance(img)[:, 0]
     energies = []
     for left, right, top, bottom in patches:
-        patch = luminance[:, round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
+        patch = brightness[:, round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
         patch = patch / patch.mean((1, 2), keepdim=True).clamp_min(1e-3) - 1
         rows, columns = patch.shape[1:]
         window = torch.hann_window(rows, device=img.device)[:, None] * torch.hann_window(columns, device=img.device)
@@ -36,7 +38,7 @@ def high_frequency_energy(img: Tensor, patches: tuple[tuple[float, float, float,
 
 def lab(image: Tensor) -> Tensor:
     """sRGB pictures (B, 3, H, W) in [0, 1] as CIE L*a*b* (D65, 2 degrees), same shape."""
-    linear = torch.where(image <= 0.04045, image / 12.92, ((image.clamp_min(0) + 0.055) / 1.055) ** 2.4)
+    linear = srgb_to_linear(image)
     to_xyz = image.new_tensor(
         [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
     )

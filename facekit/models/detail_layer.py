@@ -8,9 +8,9 @@ from torch import nn
 
 from facekit.errors import InputError
 from facekit.face import FaceDetail
+from facekit.geometry.charts import mask_box
 from facekit.geometry.strain import StrainGraph, lines_across
 from facekit.geometry.uv import bake, rasterize_uv, sample_texture
-from facekit.models.composers.default import mask_box
 from facekit.models.composers.micro import MicroLayer
 from facekit.models.detail import DetailModel
 from facekit.template import Template

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from facekit.checks import as_slice, whole
 from facekit.errors import InputError
+from facekit.geometry.angles import direction
 
 if TYPE_CHECKING:
     from pytorch3d.renderer import PerspectiveCameras
@@ -22,6 +24,9 @@ HEAD_CENTRE = (0.0, 8.0, 10.0)
 PORTRAIT_FOV = 22.0
 #: From the head's centre, mm: shows some 310 mm there, crown to collar, so that the bust's edge stays out.
 PORTRAIT_DISTANCE = 800.0
+
+#: Pixels along a side of a picture, at most.
+_LARGEST = 16384
 
 Vector = Sequence[float] | torch.Tensor
 
@@ -207,23 +212,16 @@ class Camera:
         return self.position.shape[0]
 
     def __getitem__(self, index: int | slice) -> Camera:
-        if isinstance(index, int):
-            if not -len(self) <= index < len(self):
-                raise IndexError(f"camera {index} of {len(self)}")
-            index = slice(index, index + 1 or None)
+        index = as_slice(index, len(self), "camera")
         picked = {name: getattr(self, name)[index] for name in ("position", "look_at", "fov", "up")}
         return dataclasses.replace(self, **picked)
 
 
-def direction(azimuth: torch.Tensor, elevation: torch.Tensor) -> torch.Tensor:
-    """Unit vectors (N, 3) from degrees (N,); the angles are those of :meth:`Camera.orbit`."""
-    a, e = torch.deg2rad(azimuth), torch.deg2rad(elevation)
-    return torch.stack((torch.sin(a) * torch.cos(e), torch.sin(e), torch.cos(a) * torch.cos(e)), dim=-1)
-
-
 def size_of(image_size: int | tuple[int, int]) -> tuple[int, int]:
     """Height and width of ``512`` or ``(height, width)``."""
-    size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    if len(size) != 2 or not all(isinstance(s, int) and 1 <= s <= 16384 for s in size):
-        raise InputError("an image size of 1 to 16384, or (height, width)", f"{image_size}", "pass for instance 512")
-    return size
+    size = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
+    remedy = "pass for instance 512, or (height, width)"
+    if len(size) != 2:
+        raise InputError("an image size, or (height, width)", f"{image_size}", remedy)
+    height, width = (whole(side, "image_size", 1, _LARGEST, remedy) for side in size)
+    return height, width

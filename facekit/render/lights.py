@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from facekit.errors import InputError
+from facekit.geometry.angles import direction
 from facekit.render.harmonics import returned
 
 Colour = tuple[float, float, float]
@@ -106,8 +107,6 @@ class Lights:
 
     def directions(self, rotation: torch.Tensor) -> torch.Tensor:
         """Unit vectors toward the lights in camera space, (N, L, 3), for cameras with ``rotation`` (N, 3, 3)."""
-        from facekit.render.camera import direction
-
         angles = rotation.new_tensor([[light.azimuth, light.elevation] for light in self.lights]).reshape(-1, 2)
         vectors = direction(angles[:, 0], angles[:, 1])
         if self.frame == "world":

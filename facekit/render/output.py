@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from facekit.checks import as_slice
+from facekit.color import linear_to_srgb, srgb_to_linear
 from facekit.errors import FileError, InputError
 from facekit.geometry.lists import places
-from facekit.render.shading import linear_to_srgb, srgb_to_linear
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,10 +51,7 @@ class RenderOutput:
         return self.rgb.shape[0]
 
     def __getitem__(self, index: int | slice) -> RenderOutput:
-        if isinstance(index, int):
-            if not -len(self) <= index < len(self):
-                raise IndexError(f"picture {index} of {len(self)}")
-            index = slice(index, index + 1 or None)
+        index = as_slice(index, len(self), "picture")
         parts = (self.rgb, self.alpha, self.depth, self.normals, self.face_ids)
         return RenderOutput(*(part[index] for part in parts), self.transparent)
 

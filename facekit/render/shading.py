@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from facekit.color import srgb_to_linear
 from facekit.conventions import PARTS
 from facekit.geometry.lists import pick, places
 from facekit.geometry.normals import dot
@@ -186,16 +187,3 @@ def tone(linear: torch.Tensor, start: float = 0.62) -> torch.Tensor:
     room = 1.0 - start
     bend = torch.exp2((linear - start).clamp_min(0.0) * (-1.0 / (room * math.log(2.0))))
     return torch.add(linear.clamp(0.0, start), bend, alpha=-room) + room
-
-
-def srgb_to_linear(colour: torch.Tensor) -> torch.Tensor:
-    """IEC 61966-2-1 decoding of values in [0, 1]."""
-    # The two parts meet at a height that the sum counts twice. exp2 and log2 take a quarter of a power's time.
-    high = torch.exp2(2.4 * torch.log2((colour.clamp_min(0.04045) + 0.055) * (1.0 / 1.055)))
-    return torch.add(high, colour.clamp_max(0.04045), alpha=1.0 / 12.92) - 0.04045 / 12.92
-
-
-def linear_to_srgb(colour: torch.Tensor) -> torch.Tensor:
-    """IEC 61966-2-1 encoding of values in [0, 1]."""
-    high = torch.exp2(torch.log2(colour.clamp_min(0.0031308)) * (1.0 / 2.4) + math.log2(1.055))
-    return torch.add(high, colour.clamp_max(0.0031308), alpha=12.92) - (0.055 + 12.92 * 0.0031308)

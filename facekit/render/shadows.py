@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from facekit.geometry.angles import GOLDEN_ANGLE
 from facekit.geometry.coverage import prepare
 from facekit.geometry.lists import pick, places
 from facekit.geometry.normals import dot
@@ -110,7 +111,7 @@ def _filtered(found: Surface, shadow: _ShadowMap) -> torch.Tensor:
     total, sees = torch.zeros_like(x), torch.empty_like(x)
     for k in range(_TAPS):
         radius = math.sqrt((k + 0.5) / _TAPS)
-        dx, dy = radius * math.cos(2.399963 * k), radius * math.sin(2.399963 * k)
+        dx, dy = radius * math.cos(GOLDEN_ANGLE * k), radius * math.sin(GOLDEN_ANGLE * k)
         u = (cos * dx).sub_(sin, alpha=dy).add_(column).to(torch.int32).clamp_(0, _SIZE - 1)
         v = (sin * dx).add_(cos, alpha=dy).add_(row).to(torch.int32).clamp_(0, _SIZE - 1)
         nearest = shadow.depth.index_select(0, v.mul_(_SIZE).add_(u).add_(base))

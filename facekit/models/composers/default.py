@@ -13,7 +13,7 @@ from torch import nn
 
 from facekit.conventions import PARTS
 from facekit.errors import InputError
-from facekit.geometry.charts import step
+from facekit.geometry.charts import mask_box, step
 from facekit.geometry.uv import bake, rasterize_uv
 from facekit.models.composers.micro import SCALP_COVER, MicroLayer
 from facekit.template import Template
@@ -135,12 +135,6 @@ def _border(size: int, device: torch.device) -> torch.Tensor:
     inside = torch.minimum(place, 1 - place)
     inside = torch.minimum(inside[:, None], inside[None, :])
     return step(1.4 * (1 - inside / _BORDER_WIDTH), 0.0, 1.0)
-
-
-def mask_box(mask: torch.Tensor) -> tuple[slice, slice]:
-    """Rows and columns that hold all of a mask (H, W)."""
-    spans = (mask.any(dim=1).nonzero(), mask.any(dim=0).nonzero())
-    return tuple(slice(int(s.min()), int(s.max()) + 1) for s in spans)
 
 
 def _scalp(template: Template, size: tuple[int, int]) -> torch.Tensor:

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from facekit.color import luminance
 from facekit.geometry.charts import eye_openings, landmark_uvs, signed_distance, step
-from facekit.models.composers.skin import chroma_distance, fill, luminance, skin_likeness
+from facekit.models.composers.skin import chroma_distance, fill, skin_likeness
 from facekit.template import Template
 
 # Distances from the rim of the eye's opening, in pixels of the tile.

@@ -6,10 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from facekit.color import luminance
 from facekit.errors import InputError
 from facekit.geometry.charts import landmark_uvs, signed_distance, step, to_pixels
 from facekit.models.composers.eyes import EyeInpainter
-from facekit.models.composers.skin import fill, luminance, skin_likeness
+from facekit.models.composers.skin import fill, skin_likeness
 from facekit.template import Template
 
 #: Side of the atlas and of the tile, and where upstream pastes the tile (resized to this rectangle), in pixels.

@@ -5,18 +5,11 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from facekit.color import luminance
 from facekit.geometry.charts import step
 
-# Weights of sRGB in brightness (Rec. 709).
-_LUMA = (0.2126, 0.7152, 0.0722)
 # What differs from the skin tone by this much in brightness (a ratio) or chroma is no skin: hair, cap, background.
 _DARK, _BRIGHT, _CHROMA = (0.58, 0.86), (1.9, 1.45), (0.08, 0.035)
-
-
-def luminance(picture: torch.Tensor) -> torch.Tensor:
-    """(B, 3, H, W) sRGB to (B, 1, H, W), brightness as encoded."""
-    r, g, b = picture.split(1, dim=1)
-    return _LUMA[0] * r + _LUMA[1] * g + _LUMA[2] * b
 
 
 def chroma_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,7 @@ from typing import Any
 
 import traitlets
 
+from facekit.checks import whole
 from facekit.conventions import MAX_INTENSITY
 from facekit.errors import FacekitError, InputError, optional_import
 from facekit.face import FaceOutput
@@ -105,8 +106,7 @@ class Viewer(anywidget.AnyWidget):
         detail: bool | str = True,
         **settings: Any,
     ) -> None:
-        if not isinstance(steps, int) or steps < 2:
-            raise InputError("steps as a whole number of 2 or more", repr(steps), "pass for instance steps=15")
+        steps = whole(steps, "steps", 2, remedy="pass for instance steps=15")
         if latents is not None and len(latents) != 1:
             raise InputError("latents of one face", f"{len(latents)} faces", "pick one with latents[i]")
         mix_key(expression)  # refuses unknown names

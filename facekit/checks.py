@@ -1,0 +1,72 @@
+"""Checks of arguments that several parts share: whole numbers, finite numbers, places in a batch.
+
+numpy's and torch's scalars are as good as Python's; truth values are no numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+from facekit.errors import InputError
+
+
+def whole(value: Any, what: str, least: int, most: int | None = None, remedy: str | None = None) -> int:
+    """Return ``value`` as an int between ``least`` and ``most``.
+
+    Parameters
+    ----------
+    what:
+        Its name, for the message: ``"steps"``.
+    remedy:
+        What to do instead; by default to pass ``least``.
+
+    Raises
+    ------
+    InputError
+        For what is no whole number, and for one that is out of range.
+    """
+    expected = f"{what} as a whole number " + (f"of {least} or more" if most is None else f"from {least} to {most}")
+    remedy = f"pass for instance {what}={max(least, 1)}" if remedy is None else remedy
+    try:
+        number = operator.index(value)
+    except TypeError as error:
+        raise InputError(expected, repr(value), remedy) from error
+    is_truth = isinstance(value, bool) or str(getattr(value, "dtype", "")) in ("bool", "torch.bool")
+    if is_truth or number < least or (most is not None and number > most):
+        raise InputError(expected, repr(value), remedy)
+    return number
+
+
+def finite(value: Any, what: str, remedy: str = "pass a float between 0 and 1.5") -> float:
+    """Return ``value`` as a finite float.
+
+    Raises
+    ------
+    InputError
+        For what is no number, NaN and infinity.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what} as a number", repr(value), remedy) from error
+    if not math.isfinite(number):
+        raise InputError(f"{what} as a finite number", f"{number}", remedy)
+    return number
+
+
+def as_slice(index: Any, length: int, what: str) -> slice:
+    """Return the slice that picks item ``index`` of a batch and keeps the batch's dimension; a slice stays as it is.
+
+    Raises
+    ------
+    IndexError
+        For an item that is not there, so that iteration ends.
+    """
+    if isinstance(index, slice):
+        return index
+    number = operator.index(index)
+    if not -length <= number < length:
+        raise IndexError(f"{what} {number} of a batch of {length}")
+    return slice(number, number + 1 or None)
