@@ -20,7 +20,7 @@ class BuildWithManifest(build_py):
             shutil.copyfile(HERE / MANIFEST, Path(self.build_lib) / "facekit" / MANIFEST)
 
 
-version = re.search(r'__version__ = "(.+?)"', (HERE / "facekit/__init__.py").read_text(encoding="utf-8")).group(1)
+version = re.search(r'__version__ = "(.+?)"', (HERE / "facekit/version.py").read_text(encoding="utf-8")).group(1)
 
 extras = {
     "notebook": ["anywidget>=0.9", "ipywidgets>=7.7", "ipykernel", "nbformat", "plotly>=5.24"],

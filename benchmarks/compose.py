@@ -29,7 +29,7 @@ from facekit.metrics.composition import (
     seam_step,
     stain_share,
 )
-from facekit.models.composers.published import ATLAS, COLUMNS, MODES, ROWS, TILE, PublishedComposer, resized
+from facekit.models.composers.published import ATLAS, COLUMNS, ROWS, TILE, PublishedComposer, resized
 from facekit.template import Template
 
 Tiles = dict[str, torch.Tensor]
@@ -99,7 +99,7 @@ def mended(template: Template, composer: PublishedComposer, tiles: Tiles) -> str
     for name, tile in tiles.items():
         values = []
         with torch.inference_mode():
-            for mode in reversed(MODES):
+            for mode in reversed(composer.MODES):
                 atlas = composer(tile, mode)
                 seam = seam_step(atlas, ROWS, COLUMNS, found.covered)
                 values.append(torch.stack((seam, stain_share(atlas, found), neck_mismatch(atlas, found)))[:, 0])
@@ -143,12 +143,12 @@ def cost(composer: PublishedComposer, tiles: Tiles, repeat: int = 3) -> str:
     """Processor time of one atlas, in batches of four."""
     batch = torch.cat(list(tiles.values()) * 4)[:4]
     rows = ["| mode | ms of processor time an atlas |", "| --- | ---: |"]
-    for mode in MODES:
+    for mode in composer.MODES:
         with torch.inference_mode():
-            composer(batch, mode)
+            composer.with_mode(mode)(batch)
             start = time.process_time()
             for _ in range(repeat):
-                composer(batch, mode)
+                composer.with_mode(mode)(batch)
         rows.append(f"| {mode} | {(time.process_time() - start) / repeat / len(batch) * 1000:.0f} |")
     return "\n".join(rows)
 
@@ -162,7 +162,9 @@ def save_pictures(template: Template, composer: PublishedComposer, tiles: Tiles,
     cameras = Camera.orbit([0.0, 40.0, 110.0], target=(0.0, 0.0, 0.0))
     for name, tile in tiles.items():
         with torch.inference_mode():
-            meshes = [template.mesh(template.verts[None], composer(tile, mode)) for mode in reversed(MODES)]
+            meshes = [
+                template.mesh(template.verts[None], composer.with_mode(mode)(tile)) for mode in reversed(composer.MODES)
+            ]
             rows = [torch.cat(list(render(mesh, cameras, 512).rgb[:, :3]), dim=2) for mesh in meshes]
         save_image(to_uint8(torch.cat(rows, dim=1)[None]), folder / f"{'_'.join(name.replace(',', '').split())}.png")
 

@@ -18,13 +18,14 @@ import torch
 
 import facekit
 from facekit.conventions import MORPH_TARGETS
-from facekit.face import FaceOutput, FaceRig
+from facekit.face import FaceOutput
 from facekit.files.images import encode_png, to_uint8
 from facekit.geometry import texels
 from facekit.io import obj
 from facekit.io.maps import save_maps
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
+from facekit.source import FaceRig, RigSource
 
 SIDE = 162  # 162² vertices: 26,244, about those of the published template
 
@@ -55,7 +56,7 @@ def face(mesh: FaceMesh) -> FaceOutput:
     """The mesh with 19 morph targets that move all of it: the largest GLB there can be."""
     deltas = torch.stack([0.02 * mesh.verts[0].roll(k + 1, 0) for k in range(len(MORPH_TARGETS))])
     rig = FaceRig(mesh, MORPH_TARGETS, deltas, torch.zeros(len(MORPH_TARGETS)))
-    return FaceOutput(mesh, FaceLatents.sample(7), model="benchmark", make_rig=lambda _: rig)
+    return FaceOutput(mesh, FaceLatents.sample(7), model="benchmark", source=RigSource(rig))
 
 
 def median_ms(job: Callable[[], object], repeat: int) -> float:

@@ -19,7 +19,7 @@ from facekit import EXPRESSIONS, FacePipeline
 from facekit.viz import Viewer
 from facekit.viz.viewer.block import pack
 from facekit.viz.viewer.page import MODULE, write_page
-from facekit.viz.viewer.tracks import HeadSource, head_entries, track_entries
+from facekit.viz.viewer.tracks import Subject, head_entries, track_entries
 
 FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 MEASURE = (Path(__file__).parent / "viewer_page.js").read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     pipe = FacePipeline.from_pretrained(device="cpu")
     face = pipe(seed=7, expression="smile", intensity=0.8)
-    source = HeadSource(pipe, face.latents)
+    source = Subject(pipe, face.latents)
     vertices = face.verts.shape[1]
 
     times = []

@@ -15,12 +15,12 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from facekit.version import __version__
 
 _PUBLIC = {
     "FaceLatents": "facekit.latents",
     "FaceMesh": "facekit.mesh",
-    "FaceRig": "facekit.face",
+    "FaceRig": "facekit.source",
     "FaceOutput": "facekit.face",
     "FacePipeline": "facekit.pipeline",
     "sweep_intensity": "facekit.sweeps",

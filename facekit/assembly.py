@@ -11,11 +11,10 @@ from torch import nn
 from facekit import weights
 from facekit.conventions import PARTS
 from facekit.errors import InputError
-from facekit.files.readers import load_arrays, load_into, load_picture, load_tensors
+from facekit.files.readers import load_arrays, load_into, load_tensors
 from facekit.geometry.correspond import carried, similarity, warp
-from facekit.models.composers.default import AtlasComposer
+from facekit.models.composers import Composer, composer_class
 from facekit.models.composers.micro import MicroLayer
-from facekit.models.composers.published import PublishedComposer
 from facekit.models.config import COMPOSITIONS, from_manifest
 from facekit.models.detail import DetailHome, unpack_detail
 from facekit.models.detail_layer import DetailLayer, own_places
@@ -48,14 +47,11 @@ def load_network(name: str, role: str, network: type[nn.Module], config: type) -
     return load_into(module, load_tensors(path), path.name)
 
 
-def load_composer(name: str, template: Template) -> AtlasComposer | PublishedComposer:
-    """What completes the tile: the embedded model has an atlas of its own, the published one upstream's picture."""
-    files = weights.record(name).files
-    pictures = {role: load_picture(weights.verified(name, role)) for role in ("base", "parts", "iris") if role in files}
-    if "micro" not in files:
-        return PublishedComposer(**pictures, template=template)
-    micro = MicroLayer(load_arrays(weights.verified(name, "micro")))
-    return AtlasComposer(**pictures, micro=micro, template=template)
+def load_composer(name: str, template: Template, mode: str = "blend") -> Composer:
+    """What completes the tile of a model, in one of its modes; its record says of which kind it is."""
+    record = weights.record(name)
+    files = {role: weights.verified(name, role) for role in ("base", "parts", "iris", "micro") if role in record.files}
+    return composer_class(record.config["composer"], mode).load(files, template, mode)
 
 
 def load_detail(template: Template, size: int, path: Path | None = None, composition: str | None = None) -> DetailLayer:

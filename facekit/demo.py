@@ -140,8 +140,8 @@ def _expressions(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writ
 
 def _portrait(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, options: dict[str, Any]) -> None:
     face = pipe(latents=latents.with_expression(_EXPRESSION, _HERO_INTENSITY), **options)
-    rig = face.rig()  # computed once for the GLB and the bundle
-    face = dataclasses.replace(face, metadata={"seed": seed}, make_rig=lambda _: rig)
+    face = dataclasses.replace(face, metadata={"seed": seed})
+    face.rig()  # kept: the GLB and the bundle are encoded in other threads
     name = _EXPRESSION
     out.add(f"{name}.obj", "mesh with MTL and texture", lambda path: save(face, path))
     out.add(f"{name}.ply", "mesh with vertex colours", lambda path: save(face, path))

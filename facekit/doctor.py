@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from facekit.errors import FacekitError
+from facekit.version import __version__
 
 # What importing a damaged or mismatched binary package raises.
 BROKEN = (ImportError, OSError, RuntimeError, ValueError, SystemError)
@@ -84,8 +85,6 @@ def diagnose() -> Report:
 
 
 def _versions() -> list[Check]:
-    from facekit import __version__
-
     checks = [
         Check("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         Check("facekit", __version__, True),

@@ -1,9 +1,9 @@
-"""FaceOutput, what the pipeline returns: meshes with their codes. FaceRig and FaceDetail are what it is made up of."""
+"""FaceOutput, what the pipeline returns: meshes with the codes that made them."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,82 +12,15 @@ import torch
 
 from facekit.checks import as_slice
 from facekit.conventions import EXPRESSIONS
+from facekit.detail import FaceDetail
 from facekit.errors import InputError
+from facekit.files.pickling import compact_state
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
+from facekit.source import FaceRig, FaceSettings, FaceSource, LostSource
 
 if TYPE_CHECKING:
     from facekit.render import Camera, RenderOutput
-
-
-@dataclass(frozen=True)
-class FaceRig:
-    """One person's neutral face and the displacements that morph it into the 19 other expressions.
-
-    Parameters
-    ----------
-    neutral:
-        FaceMesh with B = 1, the zero expression code with its texture.
-    names:
-        The morph targets' names, by default :data:`facekit.conventions.MORPH_TARGETS`.
-    deltas:
-        (len(names), V, 3) float32 mm; weight 1 is the posed expression.
-    weights:
-        (len(names),) float32, the weights at which the face was when the rig was asked for.
-    """
-
-    neutral: FaceMesh
-    names: tuple[str, ...]
-    deltas: torch.Tensor
-    weights: torch.Tensor
-
-
-@dataclass(frozen=True)
-class FaceDetail:
-    """The parts that a face's displacement is composed of (SD-DeTail of HiFace, Chai et al., ICCV 2023).
-
-    The displacement is ``strength * (static + UV(compress) * compressed + UV(stretch) * stretched)``. The three maps
-    belong to the person; only the weights move with the expression.
-
-    Parameters
-    ----------
-    static:
-        (B, 1, H, W) float32 mm, with the micro layer's pores.
-    compressed, stretched:
-        (B, 1, h, w) float32 mm, in the same UV at a lower resolution: what is added where skin is wholly compressed or
-        stretched.
-    compress, stretch:
-        (B, V) float32 in [0, 1], how far each vertex is.
-    tension:
-        (B, V) float32, what the weights were computed from: above 0 compressed, below 0 stretched, 0 at rest.
-    strength:
-        Factor on all of it.
-    """
-
-    static: torch.Tensor
-    compressed: torch.Tensor
-    stretched: torch.Tensor
-    compress: torch.Tensor
-    stretch: torch.Tensor
-    tension: torch.Tensor
-    strength: float = 1.0
-
-    def __getitem__(self, index: slice) -> FaceDetail:
-        maps = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "strength"}
-        return dataclasses.replace(self, **{name: value[index] for name, value in maps.items()})
-
-    @classmethod
-    def cat(cls, parts: list[FaceDetail]) -> FaceDetail:
-        """Several batches as one; the first one's strength counts."""
-        if len(parts) == 1:
-            return parts[0]
-        names = [f.name for f in dataclasses.fields(cls) if f.name != "strength"]
-        return cls(**{n: torch.cat([getattr(p, n) for p in parts]) for n in names}, strength=parts[0].strength)
-
-    def to(self, device: str | torch.device) -> FaceDetail:
-        """A copy on another device."""
-        maps = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "strength"}
-        return dataclasses.replace(self, **{name: value.to(device) for name, value in maps.items()})
 
 
 @dataclass(frozen=True)
@@ -107,18 +40,22 @@ class FaceOutput:
     metadata:
         What a bundle's metadata.json tells besides: seed, labels of a sweep and the like. Lists of length B are
         per face and are split by indexing.
-    make_rig:
-        Function of single latents that computes the FaceRig; None when the model cannot.
+    settings:
+        What they were made with besides the codes.
     detail:
         What ``mesh.displacement`` was composed of; None without detail.
+    source:
+        Who made them and can make more of the same people; None where nobody can. A pickle leaves it out: the first
+        use loads the model again, or :meth:`reattach` hands one over.
     """
 
     mesh: FaceMesh
     latents: FaceLatents
     model: str = "default"
     metadata: dict[str, Any] = field(default_factory=dict)
-    make_rig: Callable[[FaceLatents], FaceRig] | None = field(default=None, repr=False, compare=False)
+    settings: FaceSettings = field(default_factory=FaceSettings)
     detail: FaceDetail | None = field(default=None, repr=False, compare=False)
+    source: FaceSource | LostSource | None = field(default=None, repr=False, compare=False)
 
     @property
     def verts(self) -> torch.Tensor:
@@ -173,13 +110,54 @@ class FaceOutput:
             for code in self.latents.expression
         ]
 
+    # -- who made it ------------------------------------------------------------------------------------------------
+
+    @property
+    def can_rig(self) -> bool:
+        """Whether the face knows its expressions, so that :meth:`rig` and viewers work."""
+        return self.source is not None
+
+    def resolve_source(self) -> FaceSource:
+        """Return who made this face; one that came out of a pickle loads its model first.
+
+        Raises
+        ------
+        InputError
+            For a face that nobody made, or whose model cannot be found.
+        """
+        if self.source is None:
+            raise InputError("a face that knows its expressions", "one without", "make it with FacePipeline")
+        if isinstance(self.source, LostSource):
+            # Frozen fields are set this way: what is found again is no change of the face.
+            object.__setattr__(self, "source", self.source.find(self.mesh.verts.device))
+        assert self.source is not None and not isinstance(self.source, LostSource)
+        return self.source
+
+    def reattach(self, source: FaceSource | None = None) -> FaceOutput:
+        """Return the face with a source: ``source``, or the model that it names, loaded now."""
+        found = self.resolve_source() if source is None else source
+        return dataclasses.replace(self, source=found)
+
     def rig(self) -> FaceRig:
-        """Neutral mesh and morph targets of the one face of this batch (B must be 1)."""
+        """Return neutral mesh and morph targets of the one face of this batch (B must be 1); kept once made."""
         if len(self) != 1:
             raise InputError("one face", f"a batch of {len(self)}", "pick one with face[i]")
-        if self.make_rig is None:
-            raise InputError("a face that knows its expressions", "one without", "make it with FacePipeline")
-        return self.make_rig(self.latents)
+        if "_rig" not in self.__dict__:
+            options = {"detail": self.settings.detail, "detail_strength": self.settings.detail_strength}
+            object.__setattr__(self, "_rig", self.resolve_source().rig(self.latents, **options))
+        return self.__dict__["_rig"]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**compact_state(self), "source": None, "lost": self.source is not None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        lost = state.pop("lost")
+        self.__dict__.update(state)
+        if lost:
+            source = LostSource(self.model, self.settings.pretrained, self.mesh.verts.shape[1])
+            object.__setattr__(self, "source", source)
+
+    # -- using ------------------------------------------------------------------------------------------------------
 
     def render(
         self, camera: Camera | None = None, image_size: int | tuple[int, int] = 512, **options: Any

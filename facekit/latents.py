@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,6 +23,7 @@ from facekit.conventions import (
     TEXTURE_NOISE_DIM,
 )
 from facekit.errors import FileError, InputError
+from facekit.files.pickling import compact_state
 
 _SIZES = {
     "identity": IDENTITY_DIM,
@@ -220,6 +222,9 @@ class FaceLatents:
     def cat(parts: list[FaceLatents]) -> FaceLatents:
         """Several batches as one."""
         return FaceLatents(**{name: torch.cat([getattr(p, name) for p in parts]) for name in _SIZES})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return compact_state(self)
 
     # -- files ------------------------------------------------------------------------------------------------------
 

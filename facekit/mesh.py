@@ -11,6 +11,7 @@ import torch
 
 from facekit.checks import as_slice
 from facekit.errors import InputError
+from facekit.files.pickling import compact_state
 
 if TYPE_CHECKING:
     from pytorch3d.structures import Meshes
@@ -106,6 +107,9 @@ class FaceMesh:
         index = as_slice(index, len(self), "mesh")
         own = {name: getattr(self, name) for name in ("verts", "texture", "displacement")}
         return dataclasses.replace(self, **{k: v if v is None else v[index] for k, v in own.items()})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return compact_state(self)
 
     def to(self, device: str | torch.device) -> FaceMesh:
         """A copy on another device."""

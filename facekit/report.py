@@ -17,6 +17,7 @@ from PIL import Image
 from facekit.errors import InputError
 from facekit.files.atomic import atomic_write
 from facekit.files.images import encode
+from facekit.version import __version__
 
 Section = tuple[str, "Image.Image | Table | Mapping[str, str]"]
 
@@ -122,8 +123,6 @@ def write_report(path: str | Path, title: str, sections: Sequence[Section], note
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError("a report's name that ends in .html", repr(path.name), "rename it")
     parts = [f"<h2>{html.escape(heading)}</h2>\n{_element(heading, content)}" for heading, content in sections]
-    from facekit import __version__
-
     foot = " · ".join(text for text in (note, f"facekit {__version__}") if text)
     page = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 
 import pytest
 import torch
 
 from facekit.conventions import EXPRESSIONS, MORPH_TARGETS
-from facekit.face import FaceOutput, FaceRig
+from facekit.face import FaceOutput
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
 from facekit.pipeline import FacePipeline
+from facekit.source import FaceRig, FaceSettings, Keyframes
 
 RINGS, COLUMNS = 13, 18
 
@@ -76,9 +76,11 @@ def relief(size: int = 64) -> torch.Tensor:
 
 
 class TinyPipe:
-    """Stands in for FacePipeline: same calls, no weights."""
+    """Stands in for FacePipeline: a source with the same calls, without weights."""
 
     name = "tiny"
+    expressions = EXPRESSIONS
+    single_person = False
 
     def __init__(self, mesh: FaceMesh) -> None:
         self.mesh, self.deltas, self.calls = mesh, morphs(mesh), 0
@@ -99,16 +101,24 @@ class TinyPipe:
             latents = FaceLatents.sample(seed, truncation=truncation)
         if expression is not None:
             latents = latents.with_expression(expression, intensity)
+        mesh = self.decode(latents, detail=detail, detail_strength=detail_strength)
+        settings = FaceSettings(detail, detail_strength)
+        return FaceOutput(mesh, latents, self.name, metadata, settings, source=self)
+
+    def decode(self, latents: FaceLatents, *, texture=True, detail=False, detail_strength=1.0) -> FaceMesh:
         base = self.mesh.verts * (1 + 0.02 * latents.identity[:, :1, None])
         verts = base + torch.einsum("bk,kvc->bvc", latents.expression[:, 1:], self.deltas)
-        texture = self.mesh.texture.expand(len(latents), -1, -1, -1)
+        skin = self.mesh.texture.expand(len(latents), -1, -1, -1) if texture else None
         bumps = detail_strength * relief().expand(len(latents), -1, -1, -1) if detail else None
-        mesh = dataclasses.replace(self.mesh, verts=verts, texture=texture, displacement=bumps)
-        rig = functools.partial(self.rig, detail=detail, detail_strength=detail_strength)
-        return FaceOutput(mesh=mesh, latents=latents, model=self.name, metadata=metadata, make_rig=rig)
+        return dataclasses.replace(self.mesh, verts=verts, texture=skin, displacement=bumps)
 
-    def rig(self, latents: FaceLatents, **detail) -> FaceRig:
-        neutral = self(latents=latents.with_expression("neutral", 0.0), **detail).mesh
+    def keyframes(self, latents: FaceLatents, *, detail=False) -> Keyframes:
+        verts = self.decode(latents, texture=False).verts
+        return Keyframes(verts, torch.zeros(verts.shape[:2]))
+
+    def rig(self, latents: FaceLatents, *, detail=False, detail_strength=1.0) -> FaceRig:
+        options = {"detail": detail, "detail_strength": detail_strength}
+        neutral = self.decode(latents.with_expression("neutral", 0.0), **options)
         weights = latents.expression[0, 1:].clone()
         return FaceRig(neutral=neutral, names=MORPH_TARGETS, deltas=self.deltas, weights=weights)
 

@@ -116,7 +116,7 @@ def test_rig_wants_one_face_that_knows_its_expressions(tiny_face, tiny_sweep):
     with pytest.raises(InputError, match="one face, got a batch of 20"):
         tiny_sweep.rig()
     with pytest.raises(InputError, match="knows its expressions"):
-        dataclasses.replace(tiny_face, make_rig=None).rig()
+        dataclasses.replace(tiny_face, source=None).rig()
 
 
 def test_save_wants_one_face(tiny_sweep, tmp_path):

@@ -286,11 +286,11 @@ class Nods(torch.nn.Module):
         return torch.einsum("bk,kvc->bvc", expression, self.moved)
 
 
-@pytest.mark.parametrize(("side", "swapped"), [(1.0, ()), (-1.0, SIDED)])
-def test_left_is_the_subjects_left(default_pipeline, side, swapped):
+@pytest.mark.parametrize(("side", "pairs"), [(1.0, ()), (-1.0, SIDED)])
+def test_left_is_the_subjects_left(default_pipeline, side, pairs):
     parts = (default_pipeline.texture, default_pipeline.composer)
     pipe = FacePipeline(default_pipeline.template, Nods(default_pipeline.template, side), *parts, "nods")
-    assert pipe.swapped == swapped
+    assert pipe.mirrored_pairs == pairs
     face = pipe(seed=1, expression="jaw_left", intensity=1.0)
     chin = face.mesh.landmarks[8]
     assert float(face.verts[0, chin, 0] - pipe.template.verts[chin, 0]) == pytest.approx(5.0, abs=1e-3)
@@ -302,7 +302,7 @@ def test_left_is_the_subjects_left(default_pipeline, side, swapped):
 
 
 def test_weights_of_no_face_say_nothing_about_sides(pipe, default_pipeline):
-    assert pipe.swapped == ()
+    assert pipe.mirrored_pairs == ()
     assert default_pipeline.swapped == ()
     template = default_pipeline.template
     noise = torch.randn(*template.verts.shape, generator=torch.Generator().manual_seed(0))

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from facekit import __version__
 from facekit.cli import compare, demo, doctor, export, expressions, generate, render, sweep, weights
 from facekit.cli.options import global_options
 from facekit.errors import FacekitError
+from facekit.version import __version__
 
 #: In the order in which ``--help`` lists them.
 COMMANDS: dict[str, ModuleType] = {

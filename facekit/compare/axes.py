@@ -6,7 +6,6 @@ Settings are ``seed``, ``truncation``, ``latents``, ``expression``, ``intensity`
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Mapping
 from typing import Any
@@ -14,8 +13,8 @@ from typing import Any
 import torch
 
 from facekit import weights
+from facekit.checks import whole
 from facekit.conventions import EXPRESSIONS, MAX_INTENSITY
-from facekit.errors import InputError
 from facekit.pipeline import FacePipeline
 
 Axis = Mapping[str, Mapping[str, Any]]
@@ -37,8 +36,7 @@ def intensities(
     expression: str | Mapping[str, float] | None = None, steps: int = 6, stop: float = MAX_INTENSITY
 ) -> Axis:
     """Even steps from 0 to ``stop``, by default 0, 0.3, … 1.5, of one expression unless another axis sets it."""
-    if not isinstance(steps, int) or steps < 2:
-        raise InputError("steps as a whole number of 2 or more", repr(steps), "pass for instance steps=6")
+    steps = whole(steps, "steps", 2, remedy="pass for instance steps=6")
     pose = {} if expression is None else {"expression": expression}
     values = [round(value, 6) for value in torch.linspace(0, stop, steps).tolist()]
     return {f"{value:.2g}": {**pose, "intensity": value} for value in values}
@@ -64,8 +62,7 @@ def models(pipe: FacePipeline) -> Axis:
         _tell_missing()
         return axis
     ours = pipe if pipe.name == PUBLISHED else FacePipeline.from_pretrained(PUBLISHED, pipe.device)
-    upstream = copy.copy(ours)
-    upstream.mode = "upstream"
+    upstream = ours.with_composition("upstream")
     return {**axis, f"{PUBLISHED}, blended": {"pipe": ours}, f"{PUBLISHED}, upstream's paste": {"pipe": upstream}}
 
 

@@ -220,7 +220,8 @@ def _neutral_landmarks(pipe: FacePipeline, faces: FaceOutput) -> torch.Tensor:
     """Landmarks (B, 68, 3) mm of the faces less what the same expression moves in the model's mean face."""
     mean = FaceLatents.sample(0, truncation=0.0).repeat(len(faces))
     posed = dataclasses.replace(mean, expression=faces.latents.expression.cpu())
-    both = pipe.decode_shape(pipe.own_codes(FaceLatents.cat([mean, posed]).to(pipe.device)))
+    with torch.no_grad():
+        both = pipe.decode(FaceLatents.cat([mean, posed]), texture=False, detail=False).verts
     landmarks = faces.mesh.landmarks
     neutral, moved = both[:, landmarks].split(len(faces))
     return faces.verts[:, landmarks] - (moved - neutral)
@@ -234,4 +235,4 @@ def _kept(face: FaceOutput) -> FaceOutput:
             value = halve(value)
         maps[name] = None if value is None else value.clone()
     mesh = dataclasses.replace(face.mesh, verts=face.mesh.verts.clone(), **maps)
-    return dataclasses.replace(face, mesh=mesh, detail=None, make_rig=None).to("cpu")
+    return dataclasses.replace(face, mesh=mesh, detail=None, source=None).to("cpu")

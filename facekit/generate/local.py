@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facekit.detail import check_detail
 from facekit.errors import FileError, InputError
+from facekit.version import __version__
 
 if TYPE_CHECKING:
     from facekit.face import FaceOutput
@@ -75,19 +76,15 @@ def generate_set(
         For unknown formats, maps without detail, or settings other than those the folder was begun with.
     """
     from facekit.latents import FaceLatents
-    from facekit.models.detail_layer import MODES
     from facekit.progress import progress
 
     folder = Path(folder)
     formats = _known_formats(formats)
     if count < 1:
         raise InputError("a count of 1 or more", f"{count}", "pass for instance count=10")
-    if detail not in MODES:
-        raise InputError(f"detail out of {', '.join(map(repr, MODES))}", repr(detail), "choose one of these")
+    detail_strength = check_detail(detail, detail_strength)
     if maps and not detail:
         raise InputError("detail with maps", "detail=False", "leave one of them out")
-    if not 0 <= detail_strength < math.inf:
-        raise InputError("a detail_strength of 0 or more", f"{detail_strength}", "1 is as learned")
     blend = expression if isinstance(expression, str) else dict(sorted(expression.items()))
     settings = {
         "model": getattr(pipe, "name", "default"),
@@ -96,7 +93,7 @@ def generate_set(
         "truncation": float(truncation),
         "formats": formats,
         "detail": detail,
-        "detail_strength": float(detail_strength),
+        "detail_strength": detail_strength,
         "maps": bool(maps),
     }
     # Bad names and numbers are refused before anything is written.
@@ -146,7 +143,6 @@ def read_manifest(path: str | Path) -> tuple[dict[str, Any], dict[int, dict[str,
 
 def _open_manifest(path: Path, settings: dict[str, Any]) -> dict[int, dict[str, Any]]:
     """Records of finished faces, after a check that they were made with these settings; makes a new manifest."""
-    from facekit import __version__
     from facekit.files.atomic import atomic_write
 
     if not path.exists():

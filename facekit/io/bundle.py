@@ -21,6 +21,7 @@ from facekit.io.maps import encode_maps, mtl_lines
 from facekit.io.obj import encode_mtl, encode_obj, file_stem
 from facekit.io.ply import encode_ply
 from facekit.mesh import FaceMesh
+from facekit.version import __version__
 
 # The first date a zip can hold: the same face gives the same bytes on every day.
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -87,8 +88,6 @@ def metadata(face: FaceOutput, files: dict[str, int] | None = None) -> dict[str,
     files:
         Names and sizes in bytes of the files it goes with.
     """
-    from facekit import __version__
-
     scalars = {
         key: value[0] if isinstance(value, list) and len(value) == 1 else value for key, value in face.metadata.items()
     }

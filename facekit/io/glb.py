@@ -16,12 +16,14 @@ import torch
 
 from facekit.conventions import AXES, MM_PER_METRE
 from facekit.errors import InputError
-from facekit.face import FaceOutput, FaceRig
+from facekit.face import FaceOutput
 from facekit.files.atomic import atomic_write
 from facekit.files.images import encode, to_uint8
 from facekit.geometry.charts import open_edges
 from facekit.io.arrays import SplitTopology, mesh_of, split_at_seams
 from facekit.mesh import FaceMesh
+from facekit.source import FaceRig
+from facekit.version import __version__
 
 MAGIC, VERSION, CHUNK_JSON, CHUNK_BIN = 0x46546C67, 2, 0x4E4F534A, 0x004E4942
 FLOAT, UINT16, UINT32 = 5126, 5123, 5125
@@ -82,7 +84,7 @@ def encode_glb(
     if suffix not in _MIME:
         raise InputError("a texture_format out of png, jpg", repr(texture_format), "choose one of these")
     rig = None
-    if morph_targets and isinstance(subject, FaceOutput) and subject.make_rig is not None:
+    if morph_targets and isinstance(subject, FaceOutput) and subject.can_rig:
         if level:
             raise InputError("level 0 with morph targets", f"level {level}", "pass morph_targets=False, or level=0")
         rig = subject.rig()
@@ -180,8 +182,6 @@ def _metadata(subject: FaceOutput | FaceMesh, split: SplitTopology) -> dict[str,
 
 
 def _version() -> str:
-    from facekit import __version__
-
     return __version__
 
 

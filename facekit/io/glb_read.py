@@ -12,10 +12,10 @@ import torch
 
 from facekit.conventions import MM_PER_METRE
 from facekit.errors import FileError
-from facekit.face import FaceRig
 from facekit.files.images import decode, to_float
 from facekit.io.glb import CHUNK_BIN, CHUNK_JSON, MAGIC, VERSION
 from facekit.mesh import FaceMesh
+from facekit.source import FaceRig
 
 _TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _COLUMNS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}

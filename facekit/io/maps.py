@@ -20,6 +20,7 @@ from facekit.files.atomic import atomic_write
 from facekit.files.images import encode_png, load_image, to_uint8
 from facekit.io.arrays import mesh_of
 from facekit.mesh import FaceMesh
+from facekit.version import __version__
 
 if TYPE_CHECKING:
     from facekit.face import FaceOutput
@@ -154,8 +155,6 @@ def mtl_lines(mesh: FaceMesh, stem: str) -> str:
 
 def _describe(name: str, pixels: np.ndarray, scale: float) -> bytes:
     """The JSON beside a displacement."""
-    from facekit import __version__
-
     facts: dict[str, Any] = {
         "format": _FORMAT,
         "generator": f"facekit {__version__}",

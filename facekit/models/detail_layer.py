@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from facekit.detail import DETAIL_MODES, FaceDetail
 from facekit.errors import InputError
-from facekit.face import FaceDetail
 from facekit.geometry.charts import mask_box
 from facekit.geometry.strain import StrainGraph, lines_across
 from facekit.geometry.uv import bake, rasterize_uv, sample_texture
@@ -15,8 +15,6 @@ from facekit.models.composers.micro import MicroLayer
 from facekit.models.detail import DetailModel
 from facekit.template import Template
 
-#: What a pipeline's ``detail`` may be.
-MODES = (True, "static", "dynamic", False)
 # Rounds of averaging over neighbours: strain is a step from triangle to triangle, skin's answer to it is not.
 _SMOOTHING = 4
 #: The strain that counts as 1 everywhere in scalar composition.
@@ -119,7 +117,7 @@ class DetailLayer(nn.Module):
         strength:
             Factor on the displacement.
         """
-        if mode not in MODES or mode is False:
+        if mode not in DETAIL_MODES or mode is False:
             raise InputError('detail True, "static" or "dynamic"', repr(mode), "choose one of them")
         batch = len(posed)
         static, compressed, stretched = self._maps(identity, texture_noise)
@@ -139,7 +137,8 @@ class DetailLayer(nn.Module):
 
     def _maps(self, identity: torch.Tensor, texture_noise: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The three maps in the mesh's UV, static at the full size, the others at half of it; B may come back as 1."""
-        if bool((identity == identity[:1]).all()) and bool((texture_noise == texture_noise[:1]).all()):
+        learning = identity.requires_grad or texture_noise.requires_grad  # then each face's codes need their own
+        if not learning and _alike(identity) and _alike(texture_noise):
             identity, texture_noise = identity[:1], texture_noise[:1]
         static, compressed, stretched = self.model.maps(self.model.coefficients(identity))
         relief = self.micro.relief(identity, texture_noise)
@@ -163,6 +162,10 @@ class DetailLayer(nn.Module):
             values.index_select(1, corner) * share for corner, share in zip(self.corners, self.shares, strict=True)
         )
         return mixed.view(len(values), 1, *self.half_mask.shape)
+
+
+def _alike(codes: torch.Tensor) -> bool:
+    return bool((codes == codes[:1]).all())
 
 
 def own_places(

@@ -62,7 +62,11 @@ def write_manifest(manifest: Path, assets: Path, shape: ShapeConfig, texture: Te
         "licence": "MIT (weights); sources: MIT (USC ICT) and CC0 1.0 (MakeHuman), see NOTICE",
         "origin": "make train-default",
         "embedded": True,
-        "config": {"shape": dataclasses.asdict(shape), "texture": dataclasses.asdict(texture)},
+        "config": {
+            "shape": dataclasses.asdict(shape),
+            "texture": dataclasses.asdict(texture),
+            "composer": "default",
+        },
         "files": files,
     }
     with atomic_write(manifest) as temporary:

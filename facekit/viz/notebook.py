@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facekit.errors import FacekitError, FileError, InputError, optional_import
+from facekit.version import __version__
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +55,6 @@ def setup_report() -> None:
             )
     import torch
 
-    from facekit import __version__
     from facekit.assembly import pick_device
 
     device = pick_device(None)

@@ -72,7 +72,7 @@ class ModelRecord:
     embedded:
         Whether the files come with the package.
     config:
-        Sizes of the networks: ``{"shape": {...}, "texture": {...}}``.
+        Sizes of the networks and kind of composer: ``{"shape": {...}, "texture": {...}, "composer": "default"}``.
     files:
         By role: template, shape, texture, …
     notice:

@@ -12,6 +12,8 @@ import torch
 from facekit import FaceLatents, compare, weights
 from facekit.compare import figures
 from facekit.errors import InputError
+from facekit.models.composers import PublishedComposer
+from tests.models.composers.facemask import base_texture, facemask
 
 SIZE = 48
 
@@ -51,8 +53,8 @@ def test_every_face_is_made_once(default_pipeline):
     made = []
 
     class Counting:
-        name, device, own_codes = default_pipeline.name, default_pipeline.device, default_pipeline.own_codes
-        decode_shape, template = default_pipeline.decode_shape, default_pipeline.template
+        name, device, template = default_pipeline.name, default_pipeline.device, default_pipeline.template
+        decode = default_pipeline.decode
 
         def __call__(self, latents):
             made.append(len(latents))
@@ -172,7 +174,8 @@ def test_missing_weights_are_told_once(default_pipeline, monkeypatch, capsys):
 def test_published_weights_come_in_both_compositions(default_pipeline, monkeypatch):
     published = copy.copy(default_pipeline)
     published.name = "3dfacecam"
+    published.composer = PublishedComposer(base_texture(), facemask(60))
     monkeypatch.setattr(weights, "ready", lambda name: True)
     found = compare.models(published)
-    assert [settings["pipe"].mode for settings in found.values()] == ["blend", "blend", "upstream"]
-    assert published.mode == "blend"
+    assert [settings["pipe"].composer.mode for settings in found.values()] == ["blend", "blend", "upstream"]
+    assert published.composer.mode == "blend"

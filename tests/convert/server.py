@@ -143,7 +143,7 @@ def write_manifest(path: Path, server: Server, mirrors: list[dict[str, str]] | N
         "licence": "CC0",
         "origin": "loopback",
         "embedded": False,
-        "config": {"shape": {"vertices": 3}, "texture": {}},
+        "config": {"shape": {"vertices": 3}, "texture": {}, "composer": "published"},
         "files": {role: {"name": f"{role}.bin", "size": None, "sha256": None} for role in ("mesh", "a", "b")},
         "notice": "for tests only",
         "by_hand": ["ask the tests"],

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from facekit.conventions import PARTS
+from facekit.detail import FaceDetail
 from facekit.errors import InputError
-from facekit.face import FaceDetail
 from facekit.metrics.geometry import (
     displacement_map,
     face_texels,

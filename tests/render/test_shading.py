@@ -5,10 +5,11 @@ import dataclasses
 import pytest
 import torch
 
+from facekit.color import linear_to_srgb, srgb_to_linear
 from facekit.conventions import PARTS
 from facekit.errors import InputError
 from facekit.render import PRESETS, Camera, rasterize, render
-from facekit.render.shading import linear_to_srgb, srgb_to_linear, tone
+from facekit.render.shading import tone
 from tests.render.scenes import ball, board
 
 FACING = {"target": (0.0, 0.0, 0.0), "distance": 260.0}

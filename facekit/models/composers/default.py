@@ -1,4 +1,4 @@
-"""AtlasComposer: from the network's face tile to the whole atlas of the embedded default.
+"""DefaultComposer: from the network's face tile to the whole atlas of the embedded default.
 
 The tile covers face, ears and neck; the teacher paints its outer border in one tone a face, and the back of the head is
 painted in that tone here, so that no border shows. Eyes, teeth and mouth come from a static picture; the iris is tinted
@@ -7,12 +7,16 @@ by the identity.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from facekit.conventions import PARTS
 from facekit.errors import InputError
+from facekit.files.readers import load_arrays, load_picture
 from facekit.geometry.charts import mask_box, step
 from facekit.geometry.uv import bake, rasterize_uv
 from facekit.models.composers.micro import SCALP_COVER, MicroLayer
@@ -39,7 +43,7 @@ _HAIRLINE = ((-10.0, 2.0), (-80.0, -42.0))
 _HAIR_FADE = 16.0
 
 
-class AtlasComposer(nn.Module):
+class DefaultComposer(nn.Module):
     """Tile, identity and noise to atlas.
 
     Parameters
@@ -55,6 +59,9 @@ class AtlasComposer(nn.Module):
     template:
         Says where the tile lies in the atlas, and where on the back of the head hair grows.
     """
+
+    #: It has one way to compose.
+    MODES = ("blend",)
 
     def __init__(
         self,
@@ -81,6 +88,23 @@ class AtlasComposer(nn.Module):
         self.register_buffer("scalp", _scalp(template, (height, width)) * outside, persistent=False)
         self.back_box, self.iris_box = mask_box(outside > 0), mask_box(iris > 0)
         self.register_buffer("iris_path", torch.tensor(_IRIS_PATH), persistent=False)
+
+    @classmethod
+    def load(cls, files: Mapping[str, Path], template: Template, mode: str = "blend") -> DefaultComposer:
+        """Build it from the files ``base``, ``parts``, ``iris`` and ``micro``."""
+        base, parts, iris = (load_picture(files[role]) for role in ("base", "parts", "iris"))
+        return cls(base, parts, iris, MicroLayer(load_arrays(files["micro"])), template).with_mode(mode)
+
+    @property
+    def size(self) -> int:
+        """Side of the atlas in texels."""
+        return self.base.shape[-1]
+
+    def with_mode(self, mode: str) -> DefaultComposer:
+        """Return the composer itself: it has one mode."""
+        if mode not in self.MODES:
+            raise InputError(f"compose out of {', '.join(self.MODES)}", repr(mode), "choose one of these")
+        return self
 
     def forward(self, tile: torch.Tensor, identity: torch.Tensor, texture_noise: torch.Tensor) -> torch.Tensor:
         """The atlas (B, 3, H, W), sRGB in [0, 1].

@@ -154,21 +154,20 @@ class MicroLayer(nn.Module):
         """Finish a face tile.
 
         tile: (B, 3, 512, 512) float32 sRGB in [0, 1]. identity: (B, 20). texture_noise: (B, 128). Returns
-        (B, 3, 768, 768) float32 sRGB in [0, 1]. Gradients flow to the tile's colours only.
+        (B, 3, 768, 768) float32 sRGB in [0, 1]. Differentiable with respect to all three.
         """
         batch = len(tile)
-        with torch.no_grad():
-            p = self.projections(identity)
-            gain = 1.0 + self._grain(identity, texture_noise).view(batch, ATLAS, ATLAS)
-            steps = identity.new_tensor([0.70, 0.9, 1.1])
-            freckles = 0.13 * torch.sigmoid(12 * (freckle_density(p)[:, None] - steps))
-            gain -= (freckles @ self.layers[:3]).view(batch, ATLAS, ATLAS)
-            rows = slice(self.top, self.top + self.strands.shape[0])
-            gain[:, rows] -= self._strand_gate(tile) * self.strands
-            hairs = torch.stack([stubble_strength(p), self.hair_strength(identity)], 1)
-            cover = (hairs @ self.layers[3:]).view(batch, ATLAS, ATLAS)
-            gain *= 1 - cover
-            hair = self.hair_colour(identity)
+        p = self.projections(identity)
+        gain = 1.0 + self._grain(identity, texture_noise).view(batch, ATLAS, ATLAS)
+        steps = identity.new_tensor([0.70, 0.9, 1.1])
+        freckles = 0.13 * torch.sigmoid(12 * (freckle_density(p)[:, None] - steps))
+        gain -= (freckles @ self.layers[:3]).view(batch, ATLAS, ATLAS)
+        rows = slice(self.top, self.top + self.strands.shape[0])
+        gain[:, rows] -= self._strand_gate(tile) * self.strands
+        hairs = torch.stack([stubble_strength(p), self.hair_strength(identity)], 1)
+        cover = (hairs @ self.layers[3:]).view(batch, ATLAS, ATLAS)
+        gain *= 1 - cover
+        hair = self.hair_colour(identity)
         # `antialias` only selects the separable resampler: same filter when enlarging, several times faster.
         # Bilinear, because bicubic alone would cost the whole time budget and the grain hides the difference.
         out = F.interpolate(tile, size=(ATLAS, ATLAS), mode="bilinear", align_corners=False, antialias=True)

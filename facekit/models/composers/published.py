@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from facekit.color import luminance
 from facekit.errors import InputError
+from facekit.files.readers import load_picture
 from facekit.geometry.charts import landmark_uvs, signed_distance, step, to_pixels
 from facekit.models.composers.eyes import EyeInpainter
 from facekit.models.composers.skin import fill, skin_likeness
@@ -16,8 +21,6 @@ from facekit.template import Template
 #: Side of the atlas and of the tile, and where upstream pastes the tile (resized to this rectangle), in pixels.
 ATLAS, TILE = 1024, 512
 ROWS, COLUMNS = (51, 667), (204, 820)
-
-MODES = ("blend", "upstream")
 
 # The blend is computed on grids this much coarser than tile and atlas: only tones are, detail stays with the tile.
 _COARSE = 4
@@ -51,10 +54,17 @@ class PublishedComposer(nn.Module):
     offset_px:
         (dx, dy), whole pixels of the atlas by which "blend" moves the tile right and down. On the published base
         texture, tile and mesh agree to a pixel (``benchmarks/compose.py`` measures it), hence (0, 0).
+    mode:
+        "blend" or "upstream".
     """
 
-    def __init__(self, base: torch.Tensor, template: Template, offset_px: tuple[int, int] = (0, 0)) -> None:
+    MODES = ("blend", "upstream")
+
+    def __init__(
+        self, base: torch.Tensor, template: Template, offset_px: tuple[int, int] = (0, 0), mode: str = "blend"
+    ) -> None:
         super().__init__()
+        self.mode = self._checked(mode)
         if base.shape != (TILE, TILE, 3) or base.dtype != torch.uint8:
             raise InputError(
                 f"a base texture ({TILE}, {TILE}, 3) uint8", f"{tuple(base.shape)} {base.dtype}", "import it again"
@@ -80,32 +90,53 @@ class PublishedComposer(nn.Module):
         self.register_buffer("grain", _grain(), persistent=False)
         self.mender = EyeInpainter(crop, template, tile_pixels)
 
-    def forward(self, tile: torch.Tensor, mode: str = "blend") -> torch.Tensor:
+    @classmethod
+    def load(cls, files: Mapping[str, Path], template: Template, mode: str = "blend") -> PublishedComposer:
+        """Build it from the file ``base``."""
+        return cls(load_picture(files["base"]), template, mode=mode)
+
+    @property
+    def size(self) -> int:
+        """Side of the atlas in texels."""
+        return ATLAS
+
+    def with_mode(self, mode: str) -> PublishedComposer:
+        """Return the same composer in another mode; its buffers are shared."""
+        other = copy.copy(self)
+        other.mode = self._checked(mode)
+        return other
+
+    def forward(
+        self, tile: torch.Tensor, identity: torch.Tensor | None = None, texture_noise: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """The atlas (B, 3, 1024, 1024), sRGB in [0, 1].
 
         Parameters
         ----------
         tile:
             (B, 3, 512, 512) sRGB in [0, 1], the generator's picture after clamping.
-        mode:
-            "blend" or "upstream".
+        identity, texture_noise:
+            Not used: all that this model knows of a skin is in its tile.
         """
         if tile.ndim != 4 or tile.shape[1:] != (3, TILE, TILE):
             raise InputError(f"a tile (B, 3, {TILE}, {TILE})", f"{tuple(tile.shape)}", "pass the generator's output")
-        if mode not in MODES:
-            raise InputError(f"a composition of {', '.join(MODES)}", repr(mode), "choose one of them")
+        return self.paste(tile) if self.mode == "upstream" else self.blend(tile)
+
+    def paste(self, tile: torch.Tensor) -> torch.Tensor:
+        """Put the tile onto the base texture as the published code does."""
+        atlas = self.base.expand(len(tile), -1, -1, -1).clone()
+        atlas[:, :, slice(*ROWS), slice(*COLUMNS)] = resized(tile, ROWS[1] - ROWS[0])
+        return atlas
+
+    def blend(self, tile: torch.Tensor) -> torch.Tensor:
+        """Carry the tile's skin on over its border, and mend the eyes."""
         side = ROWS[1] - ROWS[0]
-        if mode == "upstream":
-            atlas = self.base.expand(len(tile), -1, -1, -1).clone()
-            atlas[:, :, slice(*ROWS), slice(*COLUMNS)] = resized(tile, side)
-            return atlas
         # In this layout, which is a picture file's own, pictures are resized twice as fast.
         tile = tile.contiguous(memory_format=torch.channels_last)
         coarse = F.avg_pool2d(tile, _COARSE)
         tone = self.tone(coarse)
         tile = self.mender(tile, tone)
-        like = skin_likeness(coarse, tone)
-        like = _softened(like)
+        like = _softened(skin_likeness(coarse, tone))
         surround = self.surround(coarse, like, tone)
         atlas = resized(surround.contiguous(memory_format=torch.channels_last), ATLAS)
         atlas = atlas * (1 + self.grain * self.roughness(tile))
@@ -113,6 +144,12 @@ class PublishedComposer(nn.Module):
         window = atlas[:, :, self.rows, self.columns]
         window.lerp_(resized(tile, side), resized(shown, side))
         return atlas.clamp_(0, 1)
+
+    @classmethod
+    def _checked(cls, mode: str) -> str:
+        if mode not in cls.MODES:
+            raise InputError(f"compose out of {', '.join(cls.MODES)}", repr(mode), "choose one of these")
+        return mode
 
     def tone(self, coarse: torch.Tensor) -> torch.Tensor:
         """The skin tone (B, 3, 1, 1) of cheeks, forehead and chin; what is unlike it (hair, a shadow) counts less."""

@@ -96,7 +96,7 @@ def _wrinkles(pipe: FacePipeline, name: str) -> dict[str, float]:
     for k in range(SWEPT):
         person = FaceLatents.sample(_SEED + 500 + k)
         sweep = FaceLatents.cat([person.with_expression(name, 0.1 * step) for step in range(16)])
-        verts = pipe.decode_shape(pipe.own_codes(sweep.to(pipe.device)))
+        verts = pipe.decode_shape(pipe.to_model_codes(sweep.to(pipe.device)))
         displacement, _ = pipe.displace(sweep.to(pipe.device), verts, "dynamic")
         energy = displacement.square().mean(dim=(1, 2, 3)).sqrt()
         rising += int(bool((energy.diff() > -_STEP_BACK * energy.max()).all()))

@@ -20,7 +20,7 @@ from facekit.io.arrays import mesh_of
 from facekit.io.glb import encode_glb
 from facekit.io.obj import encode_mtl, encode_obj
 from facekit.viz.viewer.block import Picture, pack
-from facekit.viz.viewer.tracks import HeadSource, head_entries, mix_key, source_of, track_entries
+from facekit.viz.viewer.tracks import Subject, head_entries, mix_key, track_entries
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,7 +142,7 @@ def write_page(
     expressions: Sequence[str] | None = None,
     steps: int = 15,
     title: str | None = None,
-    source: HeadSource | None = None,
+    subject: Subject | None = None,
     **settings: Any,
 ) -> Path:
     """Write the viewer as one self-contained HTML file, which opens from disk with no network.
@@ -160,7 +160,7 @@ def write_page(
         Keyframes from intensity 0 to 1.5; the page interpolates between neighbours.
     title:
         Of the page.
-    source:
+    subject:
         Where the data come from; by default what made the face.
     settings:
         ``view``, ``light``, ``background``, ``detail_strength`` and ``height``, as for :class:`facekit.viz.Viewer`.
@@ -170,12 +170,12 @@ def write_page(
     InputError
         For several faces, a face without expressions, or an unknown name or setting.
     """
-    source = source_of(face) if source is None else source
+    subject = Subject.of(face) if subject is None else subject
     expression, intensity = pose_of(face)
     settings = {"detail_strength": strength_of(face), **settings}
     worn = [expression] if isinstance(expression, str) else list(expression)
     portrait_ = poster_of(portrait(face))
-    header, arrays = head_entries(source, portrait_)
+    header, arrays = head_entries(subject, portrait_)
     names = list(dict.fromkeys([*worn, *(header["expressions"] if expressions is None else expressions)]))
     for name in names:
         mix_key(name)
@@ -183,7 +183,7 @@ def write_page(
             raise InputError(f"expressions out of {', '.join(header['expressions'])}", repr(name), "drop it")
     header |= {"expressions": [name for name in header["expressions"] if name in names], "tracks": []}
     for name in header["expressions"]:
-        track, more = track_entries(source, name, steps)
+        track, more = track_entries(subject, name, steps)
         header["tracks"].append(track)
         arrays |= more
     seed = face.metadata.get("seed")

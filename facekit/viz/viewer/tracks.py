@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from facekit.conventions import EXPRESSIONS, MAX_INTENSITY, PARTS
+from facekit.conventions import MAX_INTENSITY, PARTS
 from facekit.errors import InputError
 from facekit.files.images import encode, to_uint8
-from facekit.geometry.strain import StrainGraph
 from facekit.geometry.uv import slopes
 from facekit.io.arrays import mesh_of, split_at_seams
 from facekit.latents import FaceLatents, expression_code
@@ -29,7 +27,7 @@ from facekit.viz.viewer.block import (
 if TYPE_CHECKING:
     from facekit.face import FaceOutput
     from facekit.mesh import FaceMesh
-    from facekit.pipeline import FacePipeline
+    from facekit.source import FaceSource, Keyframes
 
 Arrays = dict[str, "np.ndarray | Picture"]
 Entries = tuple[dict[str, Any], Arrays]
@@ -55,12 +53,12 @@ def mix_key(expression: str | Mapping[str, float]) -> str:
     return "+".join(f"{name}:{weight:g}" for name, weight in weights.items())
 
 
-class HeadSource:
+class Subject:
     """One person, asked for the head and for movements; computes nothing before it is asked.
 
     Parameters
     ----------
-    pipe:
+    source:
         Makes the keyframes.
     latents:
         Codes of one face; their expression is not used.
@@ -68,112 +66,54 @@ class HeadSource:
         As for the pipeline: True, "static", "dynamic" or False.
     """
 
-    def __init__(self, pipe: FacePipeline | None, latents: FaceLatents, detail: bool | str = True) -> None:
-        self.pipe, self.latents, self.detail = pipe, latents.with_expression("neutral", 0.0), detail
+    def __init__(self, source: FaceSource, latents: FaceLatents, detail: bool | str = True) -> None:
+        self.source, self.latents, self.detail = source, latents.with_expression("neutral", 0.0), detail
+
+    @classmethod
+    def of(cls, face: FaceOutput) -> Subject:
+        """Take the person of a face that exists (B = 1).
+
+        Raises
+        ------
+        InputError
+            For several faces, or one that does not know its expressions.
+        """
+        if len(face) != 1:
+            raise InputError("one face", f"a batch of {len(face)}", "pick one with face[i]")
+        return cls(face.resolve_source(), face.latents, face.settings.detail)
 
     @functools.cached_property
     def neutral(self) -> FaceOutput:
         """The face at rest."""
-        return self.pipe(latents=self.latents, detail=self.detail)
+        return self.source(latents=self.latents, detail=self.detail)
 
     def face(self, expression: str | Mapping[str, float], intensity: float, detail_strength: float) -> FaceOutput:
-        """The face with an expression, exactly."""
+        """Make the face with an expression, exactly."""
         options = {"detail": self.detail, "detail_strength": detail_strength}
-        return self.pipe(latents=self.latents, expression=expression, intensity=intensity, **options)
+        return self.source(latents=self.latents, expression=expression, intensity=intensity, **options)
 
     @functools.cached_property
     def mesh(self) -> FaceMesh:
         """The mesh at rest, on the CPU."""
         return mesh_of(self.neutral)
 
-    def keyframes(self, expression: str | Mapping[str, float], steps: int) -> torch.Tensor:
-        """Vertices at ``steps`` intensities from 0 to 1.5, (steps, V, 3) float32 mm."""
-        batch = self._batch(expression, torch.linspace(0, MAX_INTENSITY, steps).tolist())
-        with torch.inference_mode():
-            return self.pipe.decode_shape(self.pipe.own_codes(batch)).cpu()
-
-    def strain(self, verts: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Tension of the keyframes against the neutral face, (steps, V), and with detail its two weights."""
-        rest = self.mesh.verts
-        if self.neutral.detail is None:
-            return {"tension": StrainGraph.of(self.mesh.faces, rest.shape[1]).tension(rest, verts)}
-        layer, device = self.pipe.detail_layer, self.pipe.device
-        with torch.inference_mode():
-            tension = layer.strain(rest.to(device), verts.to(device))
-            compress, stretch = layer.weights(tension)
-        found = {"tension": tension}
-        if self.detail != "static":
-            found |= {"compress": compress, "stretch": stretch}
-        return {name: value.cpu() for name, value in found.items()}
+    def keyframes(self, expression: str | Mapping[str, float], steps: int) -> Keyframes:
+        """Shapes at ``steps`` intensities from 0 to 1.5, with their strain."""
+        intensities = torch.linspace(0, MAX_INTENSITY, steps).tolist()
+        batch = FaceLatents.cat([self.latents.with_expression(expression, value) for value in intensities])
+        return self.source.keyframes(batch, detail=self.detail)
 
     def posed_texture(self, expression: str | Mapping[str, float]) -> torch.Tensor | None:
-        """The albedo at intensity 1, (1, 3, H, W) sRGB, or None where the texture does not follow the expression."""
-        with torch.inference_mode():
-            codes = self.pipe.own_codes(self._batch(expression, [1.0])).to(self.pipe.device)
-            return self.pipe.compose(self.pipe.decode_texture(codes), codes).cpu()
-
-    def _batch(self, expression: str | Mapping[str, float], intensities: list[float]) -> FaceLatents:
-        return FaceLatents.cat([self.latents.with_expression(expression, value) for value in intensities])
+        """The albedo at intensity 1, (1, 3, H, W) sRGB, or None without one."""
+        with torch.no_grad():
+            posed = self.latents.with_expression(expression, 1.0)
+            texture = self.source.decode(posed, detail=False).texture
+        return None if texture is None else texture.cpu()
 
 
-class RigSource(HeadSource):
-    """The same from a face that only knows its morph targets: its movements are straight lines.
-
-    Parameters
-    ----------
-    face:
-        With B = 1 and ``make_rig``.
-    """
-
-    def __init__(self, face: FaceOutput) -> None:
-        super().__init__(None, face.latents)
-        self.origin, self.rig = face, face.rig()
-
-    @functools.cached_property
-    def neutral(self) -> FaceOutput:
-        return dataclasses.replace(self.origin, mesh=self.rig.neutral, latents=self.latents, detail=None)
-
-    def face(self, expression: str | Mapping[str, float], intensity: float, detail_strength: float) -> FaceOutput:
-        mesh = dataclasses.replace(self.rig.neutral, verts=self._posed(expression, [intensity]))
-        latents = self.latents.with_expression(expression, intensity)
-        return dataclasses.replace(self.origin, mesh=mesh, latents=latents, detail=None)
-
-    def keyframes(self, expression: str | Mapping[str, float], steps: int) -> torch.Tensor:
-        return self._posed(expression, torch.linspace(0, MAX_INTENSITY, steps).tolist())
-
-    def _posed(self, expression: str | Mapping[str, float], intensities: list[float]) -> torch.Tensor:
-        weights = expression_code(expression)[[EXPRESSIONS.index(name) for name in self.rig.names]]
-        moved = torch.einsum("k,kvc->vc", weights, self.rig.deltas.cpu())
-        return self.mesh.verts + torch.tensor(intensities)[:, None, None] * moved
-
-    def posed_texture(self, expression: str | Mapping[str, float]) -> torch.Tensor | None:
-        return None
-
-
-def source_of(face: FaceOutput) -> HeadSource:
-    """The source behind a face: the pipeline that made it, else its morph targets.
-
-    Raises
-    ------
-    InputError
-        For several faces, or one that does not know its expressions.
-    """
-    from facekit.pipeline import FacePipeline
-
-    if len(face) != 1:
-        raise InputError("one face", f"a batch of {len(face)}", "pick one with face[i]")
-    if face.make_rig is None:
-        raise InputError("a face that knows its expressions", "one without", "make it with FacePipeline")
-    # The pipeline's own method, with the detail that the face was made with.
-    owner = getattr(getattr(face.make_rig, "func", face.make_rig), "__self__", None)
-    if not isinstance(owner, FacePipeline):
-        return RigSource(face)
-    return HeadSource(owner, face.latents, getattr(face.make_rig, "keywords", {}).get("detail", True))
-
-
-def head_entries(source: HeadSource, poster: Picture | None = None) -> Entries:
+def head_entries(subject: Subject, poster: Picture | None = None) -> Entries:
     """Header and arrays of a head: topology, rest shape, materials, texture, detail, lights and camera."""
-    mesh, face = source.mesh, source.neutral
+    mesh, face = subject.mesh, subject.neutral
     split = split_at_seams(mesh)
     uv = mesh.uvs.numpy()[split.uv] * np.float32([1, -1]) + np.float32([0, 1])  # pictures have row 0 at the top
     index = np.uint16 if len(split.vertex) <= 65535 else np.uint32
@@ -193,7 +133,7 @@ def head_entries(source: HeadSource, poster: Picture | None = None) -> Entries:
     header: dict[str, Any] = {
         "model": face.model,
         "counts": [count, len(split.vertex), len(split.faces)],
-        "expressions": list(EXPRESSIONS) if not isinstance(source, RigSource) else ["neutral", *source.rig.names],
+        "expressions": list(subject.source.expressions),
         "maxIntensity": MAX_INTENSITY,
         "stage": _stage(),
         "detail": None,
@@ -204,11 +144,11 @@ def head_entries(source: HeadSource, poster: Picture | None = None) -> Entries:
     return header, arrays
 
 
-def track_entries(source: HeadSource, expression: str | Mapping[str, float], steps: int) -> Entries:
+def track_entries(subject: Subject, expression: str | Mapping[str, float], steps: int) -> Entries:
     """Header and arrays of one expression or blend: how it moves vertices, tension, detail weights and texture."""
     key = mix_key(expression)
-    verts = source.keyframes(expression, steps)
-    moved = (verts - source.mesh.verts).numpy()
+    frames = subject.keyframes(expression, steps)
+    moved = (frames.verts.cpu() - subject.mesh.verts).numpy()
     moved -= moved[:1]  # intensity 0 is the neutral face to the bit
     header: dict[str, Any] = {"key": key, "steps": steps}
     arrays: Arrays = {}
@@ -219,11 +159,13 @@ def track_entries(source: HeadSource, expression: str | Mapping[str, float], ste
         arrays.update(parts)
 
     add("position", moved, POSITION_TOLERANCE, POSITION_BUDGET)
-    for name, values in source.strain(verts).items():
-        add(name, values.float().numpy(), WEIGHT_TOLERANCE, WEIGHT_BUDGET)
-    if source.mesh.texture is not None and key != "neutral":
-        posed = source.posed_texture(expression)
-        if posed is not None and float((posed - source.mesh.texture).abs().mean()) * 255 > _TEXTURE_CHANGE:
+    for name in ("tension", "compress", "stretch"):
+        values = getattr(frames, name)
+        if values is not None:
+            add(name, values.float().cpu().numpy(), WEIGHT_TOLERANCE, WEIGHT_BUDGET)
+    if subject.mesh.texture is not None and key != "neutral":
+        posed = subject.posed_texture(expression)
+        if posed is not None and float((posed - subject.mesh.texture).abs().mean()) * 255 > _TEXTURE_CHANGE:
             arrays[f"{key}/texture"] = Picture(encode(to_uint8(posed), ".jpg", _SKIN_QUALITY), "image/jpeg")
     return header, arrays
 

@@ -24,6 +24,7 @@ from facekit.errors import FacekitError, InputError, optional_import
 from facekit.face import FaceOutput
 from facekit.latents import FaceLatents
 from facekit.pipeline import FacePipeline
+from facekit.source import FaceSource
 from facekit.viz.viewer.block import pack
 from facekit.viz.viewer.page import (
     BACKGROUNDS,
@@ -39,7 +40,7 @@ from facekit.viz.viewer.page import (
     strength_of,
     write_page,
 )
-from facekit.viz.viewer.tracks import HeadSource, head_entries, mix_key, source_of, track_entries
+from facekit.viz.viewer.tracks import Subject, head_entries, mix_key, track_entries
 
 anywidget = optional_import("anywidget", "notebook", "the viewer")
 
@@ -53,7 +54,7 @@ class Viewer(anywidget.AnyWidget):
     Parameters
     ----------
     pipe:
-        The pipeline; by default the embedded model.
+        The pipeline, or any other :class:`facekit.source.FaceSource`; by default the embedded model.
     seed:
         Who it is, unless ``latents`` say so.
     expression, intensity:
@@ -96,7 +97,7 @@ class Viewer(anywidget.AnyWidget):
 
     def __init__(
         self,
-        pipe: FacePipeline | HeadSource | None = None,
+        pipe: FaceSource | Subject | None = None,
         seed: int | None = 7,
         expression: str | Mapping[str, float] = "smile",
         intensity: float = 0.8,
@@ -110,19 +111,23 @@ class Viewer(anywidget.AnyWidget):
         if latents is not None and len(latents) != 1:
             raise InputError("latents of one face", f"{len(latents)} faces", "pick one with latents[i]")
         mix_key(expression)  # refuses unknown names
-        if not isinstance(pipe, HeadSource):
-            pipe = FacePipeline.from_pretrained() if pipe is None else pipe
-            codes = FaceLatents.sample(seed, truncation=truncation) if latents is None else latents
-            seed = seed if latents is None else None
-            pipe = HeadSource(pipe, codes, detail)
-        self._source, self._steps, self._truncation = pipe, steps, truncation
+        if isinstance(pipe, Subject):
+            subject = pipe
+        else:
+            source = FacePipeline.from_pretrained() if pipe is None else pipe
+            if latents is None:
+                latents = FaceLatents.sample(0 if seed is None else seed, truncation=truncation)
+            else:
+                seed = None
+            subject = Subject(source, latents, detail)
+        self._subject, self._steps, self._truncation = subject, steps, truncation
         self._person, self._portrait, self._made = 0, None, None
         self._esm = module_text()
         super().__init__(
             expression=expression if isinstance(expression, str) else dict(expression),
             intensity=intensity,
             seed=seed,
-            _people=pipe.pipe is not None,
+            _people=not subject.source.single_person,
             **settings_of(settings),
         )
         self._show_person()
@@ -136,14 +141,14 @@ class Viewer(anywidget.AnyWidget):
         settings = {"detail_strength": strength_of(face), **settings}
         seed = face.metadata.get("seed")
         seed = seed[0] if isinstance(seed, list) else seed
-        return cls(source_of(face), seed=seed, expression=expression, intensity=intensity, steps=steps, **settings)
+        return cls(Subject.of(face), seed=seed, expression=expression, intensity=intensity, steps=steps, **settings)
 
     @property
     def face(self) -> FaceOutput:
         """The face as the sliders have it, made when it is asked for (and kept until they move)."""
         state = (self._person, mix_key(self.expression), round(self.intensity, 6), self.detail_strength)
         if self._made is None or self._made[0] != state:
-            made = self._source.face(self.expression, self.intensity, self.detail_strength)
+            made = self._subject.face(self.expression, self.intensity, self.detail_strength)
             known = {} if self.seed is None else {"seed": self.seed}
             self._made = state, dataclasses.replace(made, metadata=known)
         return self._made[1]
@@ -151,7 +156,7 @@ class Viewer(anywidget.AnyWidget):
     @property
     def latents(self) -> FaceLatents:
         """Codes of the face as the sliders have it (B = 1)."""
-        return self._source.latents.with_expression(self.expression, self.intensity)
+        return self._subject.latents.with_expression(self.expression, self.intensity)
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Write the face as the sliders have it: any suffix of :func:`facekit.io.save`, or .html for a page.
@@ -164,7 +169,7 @@ class Viewer(anywidget.AnyWidget):
         if Path(path).suffix.lower() != ".html":
             return self.face.save(path, **options)
         settings = {name: getattr(self, name) for name in ("view", "light", "background", "detail_strength", "height")}
-        return write_page(self.face, path, source=self._source, **{"steps": self._steps, **settings, **options})
+        return write_page(self.face, path, subject=self._subject, **{"steps": self._steps, **settings, **options})
 
     @traitlets.validate("expression")
     def _known(self, proposal: Any) -> Any:
@@ -179,10 +184,10 @@ class Viewer(anywidget.AnyWidget):
     def _show_person(self) -> None:
         """Send the head and the expression that it wears, in one block."""
         self._portrait = portrait(self.face)
-        header, arrays = head_entries(self._source, poster_of(self._portrait))
+        header, arrays = head_entries(self._subject, poster_of(self._portrait))
         tracks = []
         for expression in (self.expression, *_parts(self.expression)):
-            track, more = track_entries(self._source, expression, self._steps)
+            track, more = track_entries(self._subject, expression, self._steps)
             tracks.append(track)
             arrays |= more
         with self.hold_sync():
@@ -190,11 +195,11 @@ class Viewer(anywidget.AnyWidget):
             self._shown = self._person
 
     def _new_person(self, change: Any) -> None:
-        if change["new"] is None or self._source.pipe is None:
+        if change["new"] is None or self._subject.source.single_person:
             return
         self._person += 1
         codes = FaceLatents.sample(change["new"], truncation=self._truncation)
-        self._source = HeadSource(self._source.pipe, codes, self._source.detail)
+        self._subject = Subject(self._subject.source, codes, self._subject.detail)
         self._show_person()
 
     def _answer(self, _: Any, content: Any, __: Any) -> None:
@@ -210,10 +215,10 @@ class Viewer(anywidget.AnyWidget):
         if content.get("ask") == "track":
             if content.get("person") != self._person:
                 return "late", None
-            track, arrays = track_entries(self._source, content["expression"], self._steps)
+            track, arrays = track_entries(self._subject, content["expression"], self._steps)
             return "track", [pack({"tracks": [track], "person": self._person}, arrays)]
         if content.get("ask") == "file":
-            face = self._source.face(content["expression"], content["intensity"], self.detail_strength)
+            face = self._subject.face(content["expression"], content["intensity"], self.detail_strength)
             return "file", [download(face, content["format"], content["stem"])]
         return "hello", None
 

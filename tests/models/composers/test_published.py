@@ -42,7 +42,7 @@ def tiles():
 @pytest.fixture(scope="module")
 def atlases(composer, tiles):
     with torch.inference_mode():
-        return {mode: composer(tiles, mode) for mode in ("blend", "upstream")}
+        return {mode: composer.with_mode(mode)(tiles) for mode in ("blend", "upstream")}
 
 
 def test_upstream_is_the_published_paste(composer, tiles, atlases):
@@ -97,7 +97,7 @@ def test_the_face_itself_is_left_alone(atlases):
 
 def test_clean_eyes_stay_much_as_they_are(composer, found):
     tile = face_tile(SKIN, stain=0.0)
-    pair = [composer(tile, mode)[:, :, found.ring][..., None] for mode in ("blend", "upstream")]
+    pair = [composer.with_mode(mode)(tile)[:, :, found.ring][..., None] for mode in ("blend", "upstream")]
     change = delta_e(*pair)
     assert change.mean() < 3
 
@@ -163,7 +163,7 @@ def test_an_offset_moves_the_tile(template, tiles, atlases):
 )
 def test_bad_calls_are_told(composer, shape, mode):
     with pytest.raises(InputError):
-        composer(torch.zeros(shape), mode)
+        composer.with_mode(mode)(torch.zeros(shape))
 
 
 def test_bad_bases_and_offsets_are_told(template):

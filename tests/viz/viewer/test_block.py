@@ -5,17 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from facekit.conventions import EXPRESSIONS
 from facekit.errors import InputError
 from facekit.latents import FaceLatents
+from facekit.source import RigSource
 from facekit.viz.viewer.block import POSITION_TOLERANCE, WEIGHT_TOLERANCE, Picture, Series, pack, read_series, unpack
-from facekit.viz.viewer.tracks import HeadSource, RigSource, head_entries, mix_key, source_of, track_entries
+from facekit.viz.viewer.tracks import Subject, head_entries, mix_key, track_entries
 
 MEGABYTES = 1e6
 
 
 @pytest.fixture(scope="module")
 def source(default_pipeline):
-    return HeadSource(default_pipeline, FaceLatents.sample(7))
+    return Subject(default_pipeline, FaceLatents.sample(7))
 
 
 def test_a_block_comes_back():
@@ -106,11 +108,12 @@ def test_the_head_has_the_mesh(source):
 
 
 def test_a_rig_moves_in_straight_lines(tiny_face):
-    source = source_of(tiny_face)
-    assert isinstance(source, RigSource)
-    frames = source.keyframes("smile", 4) - source.mesh.verts
-    np.testing.assert_allclose(frames[3].numpy(), 1.5 * source.rig.deltas[0].numpy(), atol=1e-4)
-    header, arrays = head_entries(source)
+    rig = tiny_face.rig()
+    subject = Subject(RigSource(rig), tiny_face.latents)
+    frames = subject.keyframes("smile", 4).verts - subject.mesh.verts
+    np.testing.assert_allclose(frames[3].numpy(), 1.5 * rig.deltas[0].numpy(), atol=1e-4)
+    header, arrays = head_entries(subject)
+    assert header["expressions"] == list(EXPRESSIONS)
     assert header["detail"] is None
     assert "detail/static" not in arrays
 
@@ -126,4 +129,4 @@ def test_blends_have_one_name():
 
 def test_several_faces_are_refused(tiny_sweep):
     with pytest.raises(InputError, match="one face"):
-        source_of(tiny_sweep)
+        Subject.of(tiny_sweep)

@@ -14,7 +14,7 @@ from PIL import Image
 import facekit
 from facekit.viz.viewer.block import Picture, pack
 from facekit.viz.viewer.page import module_text, write_page
-from facekit.viz.viewer.tracks import HeadSource, head_entries, track_entries
+from facekit.viz.viewer.tracks import Subject, head_entries, track_entries
 from tests.viz.viewer.browser import START, chromium
 
 HOST = "document.querySelector('.facekit-viewer')"
@@ -41,7 +41,7 @@ def page_file(face, tmp_path_factory):
 @pytest.fixture(scope="module")
 def blocks(default_pipeline, face):
     """A head that wears a smile, and what Python answers, in base64."""
-    source = HeadSource(default_pipeline, face.latents)
+    source = Subject(default_pipeline, face.latents)
     header, arrays = head_entries(source)
     track, more = track_entries(source, "smile", 15)
     head = pack({**header, "seed": 3, "person": 0, "tracks": [track]}, {**arrays, **more})

@@ -1,0 +1,227 @@
+"""FaceSource: what made a face, as far as faces, files and viewers ask; and FaceRig, one thing they ask for.
+
+A pipeline is a source. A wrapper around one is a source when it has the methods below: it hands on what it does not
+change. A face does not hide its source, and a pickled face leaves it behind: see :meth:`facekit.FaceOutput.reattach`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+
+from facekit.conventions import EXPRESSIONS, MORPH_TARGETS
+from facekit.errors import InputError
+from facekit.geometry.strain import StrainGraph
+from facekit.latents import FaceLatents
+from facekit.mesh import FaceMesh
+
+if TYPE_CHECKING:
+    from facekit.face import FaceOutput
+
+
+@dataclass(frozen=True)
+class FaceRig:
+    """One person's neutral face and the displacements that morph it into other expressions.
+
+    Parameters
+    ----------
+    neutral:
+        FaceMesh with B = 1, the zero expression code with its texture.
+    names:
+        The morph targets' names, by default :data:`facekit.conventions.MORPH_TARGETS`.
+    deltas:
+        (len(names), V, 3) float32 mm; weight 1 is the posed expression.
+    weights:
+        (len(names),) float32, the weights at which the face was when the rig was asked for.
+    """
+
+    neutral: FaceMesh
+    names: tuple[str, ...]
+    deltas: torch.Tensor
+    weights: torch.Tensor
+
+
+@dataclass(frozen=True)
+class FaceSettings:
+    """What a face was made with besides its codes: enough to make it again.
+
+    Parameters
+    ----------
+    detail, detail_strength:
+        As for the pipeline's call.
+    pretrained:
+        Keyword arguments of ``from_pretrained`` besides name and device, where they were not the defaults.
+    """
+
+    detail: bool | str = True
+    detail_strength: float = 1.0
+    pretrained: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Keyframes:
+    """K shapes of one person, without textures, and how their skin is strained.
+
+    Parameters
+    ----------
+    verts:
+        (K, V, 3) float32 mm.
+    tension:
+        (K, V) float32, above 0 where skin is compressed against rest, below 0 where it is stretched.
+    compress, stretch:
+        (K, V) float32 in [0, 1], the weights of dynamic detail; None without it.
+    """
+
+    verts: torch.Tensor
+    tension: torch.Tensor
+    compress: torch.Tensor | None = None
+    stretch: torch.Tensor | None = None
+
+
+class FaceSource(Protocol):
+    """Makes faces, and more of the same person."""
+
+    @property
+    def name(self) -> str:
+        """The model, a record of ``weights_manifest.json``."""
+        ...
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """The expressions it can make, neutral first."""
+        ...
+
+    @property
+    def single_person(self) -> bool:
+        """Whether it knows one person only, so that no other can be asked of it."""
+        ...
+
+    def __call__(
+        self,
+        *,
+        latents: FaceLatents,
+        expression: str | Mapping[str, float] | None = None,
+        intensity: float = 1.0,
+        detail: bool | str = True,
+        detail_strength: float = 1.0,
+    ) -> FaceOutput:
+        """Make faces without gradients."""
+        ...
+
+    def decode(
+        self, latents: FaceLatents, *, texture: bool = True, detail: bool | str = True, detail_strength: float = 1.0
+    ) -> FaceMesh:
+        """Make meshes, with gradients to the codes where they ask for them."""
+        ...
+
+    def keyframes(self, latents: FaceLatents, *, detail: bool | str = True) -> Keyframes:
+        """Make the shapes of K codes of one person, without textures."""
+        ...
+
+    def rig(self, latents: FaceLatents, *, detail: bool | str = True, detail_strength: float = 1.0) -> FaceRig:
+        """Make the neutral mesh and morph targets of one face (B = 1)."""
+        ...
+
+
+class RigSource:
+    """A source that has nothing but one person's rig: its movements are straight lines, its texture stays.
+
+    Parameters
+    ----------
+    rig:
+        For instance of :func:`facekit.io.glb_read.read_rig`.
+    name:
+        The model that it came from.
+    """
+
+    single_person = True
+
+    def __init__(self, rig: FaceRig, name: str = "rig") -> None:
+        self._rig, self.name = rig, name
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """Neutral, and those of facekit's expressions that the rig has."""
+        return ("neutral", *(name for name in self._rig.names if name in MORPH_TARGETS))
+
+    def __call__(
+        self,
+        *,
+        latents: FaceLatents,
+        expression: str | Mapping[str, float] | None = None,
+        intensity: float = 1.0,
+        detail: bool | str = True,
+        detail_strength: float = 1.0,
+    ) -> FaceOutput:
+        """Make the person's faces; of the codes only the expression counts."""
+        from facekit.face import FaceOutput
+
+        if expression is not None:
+            latents = latents.with_expression(expression, intensity)
+        settings = FaceSettings(detail, detail_strength)
+        return FaceOutput(self.decode(latents), latents, self.name, settings=settings, source=self)
+
+    def decode(
+        self, latents: FaceLatents, *, texture: bool = True, detail: bool | str = True, detail_strength: float = 1.0
+    ) -> FaceMesh:
+        """Add up the morph targets with the codes' weights; the rig's own displacement stays as it is."""
+        neutral, names = self._rig.neutral, self.expressions[1:]
+        weights = latents.expression[:, [EXPRESSIONS.index(name) for name in names]].to(neutral.verts)
+        deltas = self._rig.deltas[[self._rig.names.index(name) for name in names]].to(neutral.verts)
+        verts = neutral.verts + torch.einsum("bk,kvc->bvc", weights, deltas)
+        skin, relief = neutral.texture if texture else None, neutral.displacement if detail else None
+        skin, relief = (None if m is None else m.expand(len(latents), -1, -1, -1) for m in (skin, relief))
+        return dataclasses.replace(neutral, verts=verts, texture=skin, displacement=relief)
+
+    def keyframes(self, latents: FaceLatents, *, detail: bool | str = True) -> Keyframes:
+        """Shapes and tension; a rig has no dynamic detail."""
+        mesh = self.decode(latents, texture=False, detail=False)
+        rest = self._rig.neutral.verts
+        return Keyframes(mesh.verts, StrainGraph.of(mesh.faces, rest.shape[1]).tension(rest, mesh.verts))
+
+    def rig(self, latents: FaceLatents, *, detail: bool | str = True, detail_strength: float = 1.0) -> FaceRig:
+        """Return the rig, at the weights of these codes (B = 1)."""
+        code = {name: float(latents.expression[0, k]) for k, name in enumerate(EXPRESSIONS)}
+        weights = torch.tensor([code.get(name, 0.0) for name in self._rig.names])
+        return dataclasses.replace(self._rig, weights=weights)
+
+
+@dataclass(frozen=True)
+class LostSource:
+    """Stands for the source of a face that was pickled, until it is found again.
+
+    Parameters
+    ----------
+    model, pretrained:
+        What ``from_pretrained`` is called with.
+    vertices:
+        Of the face's topology, for a check.
+    """
+
+    model: str
+    pretrained: Mapping[str, Any]
+    vertices: int
+
+    def find(self, device: torch.device) -> FaceSource:
+        """Load the model that the face names.
+
+        Raises
+        ------
+        InputError
+            For a model that the manifest does not know, or whose topology is another.
+        """
+        from facekit.pipeline import FacePipeline
+        from facekit.weights import models
+
+        remedy = "hand over the pipeline that made it: face.reattach(pipe)"
+        if self.model not in models():
+            raise InputError("a pickled face whose model is in the manifest", f"one of {self.model!r}", remedy)
+        pipe = FacePipeline.from_pretrained(self.model, device, **self.pretrained)
+        if len(pipe.template.verts) != self.vertices:
+            got = f"{self.vertices} vertices, where {self.model!r} has {len(pipe.template.verts)}"
+            raise InputError("a face of that model", got, remedy)
+        return pipe
