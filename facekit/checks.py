@@ -48,11 +48,13 @@ def finite(value: Any, what: str, remedy: str = "pass a float between 0 and 1.5"
         For what is no number, NaN and infinity.
     """
     try:
+        if isinstance(value, (str, bytes, bool)):
+            raise TypeError("text and truth values are no numbers")
         number = float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # torch: a tensor of several numbers
         raise InputError(f"{what} as a number", repr(value), remedy) from error
     if not math.isfinite(number):
-        raise InputError(f"{what} as a finite number", f"{number}", remedy)
+        raise InputError(f"{what} as a finite number", repr(value), remedy)
     return number
 
 

@@ -130,7 +130,8 @@ class FaceDecoder:
         """The contact of lids and eyeballs; None for a model without eyeballs, as the published one."""
         if not bool((self.template.parts == PARTS.index("eyes")).any()):
             return None
-        return LidContact(self.template.to("cpu")).to(self.device)
+        with torch.inference_mode(False):  # what is kept serves callers that want gradients, too
+            return LidContact(self.template.to("cpu")).to(self.device)
 
     def decode_texture(self, latents: FaceLatents) -> torch.Tensor:
         """The generator's raw face tile (B, 3, S, S), sRGB, before clamping and composition."""
@@ -166,4 +167,5 @@ class FaceDecoder:
     @functools.cached_property
     def detail_layer(self) -> DetailLayer:
         """The detail module on this model's topology, loaded when it is first asked for."""
-        return load_detail(self.template, self.composer.size, self.detail)
+        with torch.inference_mode(False):
+            return load_detail(self.template, self.composer.size, self.detail)

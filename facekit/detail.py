@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from facekit.checks import as_slice
+from facekit.checks import as_slice, finite
 from facekit.errors import InputError
 from facekit.files.pickling import compact_state
 
@@ -81,10 +81,7 @@ def check_detail(detail: bool | str, strength: float) -> float:
     """
     if type(detail) not in (bool, str) or detail not in DETAIL_MODES:
         raise InputError('detail True, "static", "dynamic" or False', repr(detail), "choose one of them")
-    try:
-        number = float(strength)
-    except (TypeError, ValueError):
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise InputError("detail_strength as a finite number of 0 or more", repr(strength), "1 is as learned")
-    return number
+    strength = finite(strength, "detail_strength", "1 is as learned")
+    if strength < 0:
+        raise InputError("detail_strength as a finite number of 0 or more", f"{strength:g}", "1 is as learned")
+    return strength

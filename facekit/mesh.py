@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,11 @@ from facekit.files.pickling import compact_state
 
 if TYPE_CHECKING:
     from pytorch3d.structures import Meshes
+
+
+_TENSORS = (
+    "verts", "faces", "uvs", "faces_uvs", "texture", "ao", "parts", "landmarks", "displacement", "vertex_colors",
+)  # fmt: skip
 
 
 def _check(name: str, value: torch.Tensor, ndim: int, last: int | None, floating: bool) -> None:
@@ -53,6 +58,13 @@ class FaceMesh:
     displacement:
         (B, 1, H, W) float32, mm along the smooth vertex normal, in the same UV: detail finer than the triangles, which
         the renderer shades and :meth:`detailed` turns into triangles. Or None.
+    vertex_colors:
+        (V, 3) float32 sRGB in [0, 1], shown where there is no texture. Or None.
+
+    Raises
+    ------
+    InputError
+        For shapes or dtypes that do not fit, and for indices out of range.
     """
 
     verts: torch.Tensor
@@ -64,6 +76,9 @@ class FaceMesh:
     parts: torch.Tensor | None = None
     landmarks: torch.Tensor | None = None
     displacement: torch.Tensor | None = None
+    vertex_colors: torch.Tensor | None = None
+    #: Index tables that were found in range, with their limits: meshes of one topology are checked once.
+    _known: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check("verts", self.verts, 3, 3, True)
@@ -74,16 +89,7 @@ class FaceMesh:
             raise InputError(
                 "one row of faces_uvs a face", f"{tuple(self.faces_uvs.shape)}", "give each triangle its UV indices"
             )
-        for name, index, limit in (
-            ("faces", self.faces, self.verts.shape[1]),
-            ("faces_uvs", self.faces_uvs, len(self.uvs)),
-        ):
-            if index.numel() and (int(index.min()) < 0 or int(index.max()) >= limit):
-                raise InputError(
-                    f"{name} between 0 and {limit - 1}",
-                    f"{int(index.min())} to {int(index.max())}",
-                    "check the topology",
-                )
+        self._check_ranges()
         for name in ("ao", "parts"):
             value = getattr(self, name)
             if value is not None and value.shape != self.verts.shape[1:2]:
@@ -100,6 +106,34 @@ class FaceMesh:
                     f"{name} ({len(self)}, {channels}, H, W)", f"{tuple(value.shape)}", f"give one {name} a face"
                 )
 
+        colours = self.vertex_colors
+        if colours is not None:
+            _check("vertex_colors", colours, 2, 3, True)
+            if len(colours) != self.verts.shape[1]:
+                raise InputError(
+                    f"vertex_colors ({self.verts.shape[1]}, 3)", f"{tuple(colours.shape)}", "give one colour a vertex"
+                )
+
+    def _check_ranges(self) -> None:
+        """Look through the index tables, which has to wait for a device, unless these were looked through before."""
+        now = (self.faces, self.faces_uvs, self.verts.shape[1], len(self.uvs))
+        known = self._known
+        if known is not None and all(a is b for a, b in zip(now[:2], known[:2], strict=True)) and now[2:] == known[2:]:
+            return
+        for name, index, limit in (("faces", self.faces, now[2]), ("faces_uvs", self.faces_uvs, now[3])):
+            if not index.numel():
+                continue
+            low, high = (int(bound) for bound in index.aminmax())
+            if low < 0 or high >= limit:
+                raise InputError(f"{name} between 0 and {limit - 1}", f"{low} to {high}", "check the topology")
+        object.__setattr__(self, "_known", now)
+
+    def used(self) -> torch.Tensor:
+        """(V,) bool: the vertices that some face has."""
+        mask = torch.zeros(self.verts.shape[1], dtype=torch.bool, device=self.faces.device)
+        mask[self.faces.reshape(-1)] = True
+        return mask
+
     def __len__(self) -> int:
         return self.verts.shape[0]
 
@@ -109,12 +143,20 @@ class FaceMesh:
         return dataclasses.replace(self, **{k: v if v is None else v[index] for k, v in own.items()})
 
     def __getstate__(self) -> dict[str, Any]:
-        return compact_state(self)
+        return {**compact_state(self), "_known": None}
 
     def to(self, device: str | torch.device) -> FaceMesh:
         """A copy on another device."""
-        moved = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return FaceMesh(**{k: v if v is None else v.to(device) for k, v in moved.items()})
+        tensors = {name: getattr(self, name) for name in _TENSORS}
+        moved = {name: None if value is None else value.to(device) for name, value in tensors.items()}
+        known = (moved["faces"], moved["faces_uvs"], self.verts.shape[1], len(self.uvs))
+        return dataclasses.replace(self, **moved, _known=known)
+
+    def detach(self) -> FaceMesh:
+        """The same mesh without gradients."""
+        tensors = {name: getattr(self, name) for name in _TENSORS}
+        learned = {k: v.detach() for k, v in tensors.items() if v is not None and v.requires_grad}
+        return dataclasses.replace(self, **learned) if learned else self
 
     def normals(self) -> torch.Tensor:
         """Smooth, area-weighted vertex normals, (B, V, 3) float32 of unit length."""

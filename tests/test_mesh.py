@@ -75,6 +75,9 @@ def test_to_copies_every_field(tiny_mesh):
     mesh = dataclasses.replace(tiny_mesh, displacement=torch.rand(1, 1, 8, 8))
     moved = mesh.to("cpu")
     for field in dataclasses.fields(mesh):
+        if field.name.startswith("_") or getattr(mesh, field.name) is None:
+            assert field.name in ("_known", "vertex_colors")
+            continue
         assert torch.equal(getattr(moved, field.name), getattr(mesh, field.name)), field.name
 
 

@@ -16,13 +16,13 @@ from facekit import (
     MORPH_TARGETS,
     FaceLatents,
     FacePipeline,
-    cli,
     load,
     save,
     sweep_expressions,
     sweep_intensity,
     weights,
 )
+from facekit.cli import main as cli
 from facekit.conventions import EXPRESSIONS
 from facekit.errors import InputError
 from facekit.io.glb_read import read_rig
@@ -169,7 +169,7 @@ def test_training_identities_are_upstreams(published, pipe, number):
 
 @pytest.mark.parametrize("number", [0, -1, 848, 1.0, "1", True, None])
 def test_other_training_identities_are_told(pipe, number):
-    with pytest.raises(InputError, match="a training identity from 1 to 847"):
+    with pytest.raises(InputError, match="a training identity as a whole number from 1 to 847"):
         pipe.training_identity(number)
 
 
@@ -303,7 +303,7 @@ def test_left_is_the_subjects_left(default_pipeline, side, pairs):
 
 def test_weights_of_no_face_say_nothing_about_sides(pipe, default_pipeline):
     assert pipe.mirrored_pairs == ()
-    assert default_pipeline.swapped == ()
+    assert default_pipeline.mirrored_pairs == ()
     template = default_pipeline.template
     noise = torch.randn(*template.verts.shape, generator=torch.Generator().manual_seed(0))
     assert not mirrored(noise - 1, noise + 1, template)

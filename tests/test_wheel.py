@@ -74,7 +74,7 @@ def test_installed_package_is_the_one_that_runs(installed, elsewhere):
 
 
 def test_module_makes_a_face(elsewhere):
-    run(sys.executable, "-m", "facekit.cli.main", "generate", "--count", "1", "--out", "faces", **elsewhere)
+    run(sys.executable, "-m", "facekit.cli", "generate", "--count", "1", "--out", "faces", **elsewhere)
     made = elsewhere["cwd"] / "faces"
     assert (made / "face_000000.glb").stat().st_size > 500_000
     assert (made / "manifest.jsonl").is_file()

@@ -89,7 +89,8 @@ def strangers(pipe: FacePipeline) -> float:
     """How different random people of a model are, percent: the median identity distance over all pairs of 24 people."""
     if pipe in _STRANGERS:
         return _STRANGERS[pipe]
-    verts = pipe.decode_shape(FaceLatents.sample(100_000, count=_PEOPLE, intensity=0.0, device=pipe.device))
+    with torch.no_grad():
+        verts = pipe.decode(FaceLatents.sample(100_000, _PEOPLE, intensity=0.0), texture=False, detail=False).verts
     people = proportions(verts[:, pipe.template.landmarks])
     pairs = [identity_distance(one, other) for one, other in itertools.combinations(people, 2)]
     _STRANGERS[pipe] = float(torch.stack(pairs).median())

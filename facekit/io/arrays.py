@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 def mesh_of(subject: FaceOutput | FaceMesh) -> FaceMesh:
     """The mesh of either, detached and on the CPU."""
     mesh = subject if isinstance(subject, FaceMesh) else subject.mesh
-    detached = {
-        name: None if value is None else value.detach().cpu()
-        for name, value in ((name, getattr(mesh, name)) for name in FaceMesh.__dataclass_fields__)
-    }
-    return FaceMesh(**detached)
+    return mesh.detach().to("cpu")
 
 
 @dataclass(frozen=True)

@@ -102,49 +102,53 @@ def camera_to(camera: Camera, height: int, width: int) -> PerspectiveCameras:
     # Its points are rows: X_view = X R + T.
     rotation = camera.rotation().transpose(1, 2) * turn
     shift = -(camera.position[:, None] @ rotation)[:, 0]
-    focal, count = camera.focal(height), len(camera)
+    intrinsics = camera.intrinsics((height, width))
     return pytorch3d("pytorch3d.renderer").PerspectiveCameras(
-        focal_length=torch.stack((focal, focal), 1),
-        principal_point=focal.new_tensor([[width / 2, height / 2]]).expand(count, 2),
+        focal_length=intrinsics[:, :2],
+        principal_point=intrinsics[:, 2:],
         R=rotation,
         T=shift,
         in_ndc=False,
-        image_size=focal.new_tensor([[height, width]]).expand(count, 2),
+        image_size=intrinsics.new_tensor([[height, width]]).expand(len(camera), 2),
         device=camera.device,
     )
 
 
 def camera_from(cameras: CamerasBase, height: int, width: int) -> dict[str, torch.Tensor]:
-    """Position, look_at, up and fov of our camera that sees the same in a picture of this size.
+    """Arguments of our camera that sees the same in a picture of this size.
 
-    The focal length is read off where the cameras' own projection puts three points, so that every kind of theirs in
-    every unit will do. ``look_at`` lies as far away as the origin does.
+    Focal lengths and principal point are read off where the cameras' own projection puts four points, so that every
+    kind of theirs in every unit will do. ``look_at`` lies as far away as the origin does.
 
     Raises
     ------
     InputError
-        For cameras without perspective, with oblong or skewed pixels, or with the principal point off the middle.
+        For cameras without perspective or with skewed pixels.
     """
     view = cameras.get_world_to_view_transform()
     matrix = view.get_matrix()
-    count, rotation, shift = len(matrix), matrix[:, :3, :3], matrix[:, 3, :3]
+    rotation, shift = matrix[:, :3, :3], matrix[:, 3, :3]
     # As far away as the origin: nearer, and the world's own coordinates would drown the differences.
     reach = shift.norm(dim=1).clamp_min(1.0)
     probes = matrix.new_tensor([[0.0, 0.0, 1.0], [-0.5, 0.0, 1.0], [0.0, 0.5, 1.0], [-1.0, 0.0, 2.0]])
     world = view.inverse().transform_points(probes * reach[:, None, None])
     screen = cameras.transform_points_screen(world, image_size=((height, width),))[..., :2]
-    focal = 2.0 * (screen[:, 1] - screen[:, 0])[:, 0]
-    half = focal[:, None].detach() * screen.new_tensor([[0.5, 0.0]])
-    middle = screen.new_tensor([[width / 2, height / 2]]).expand(count, 2)
-    expected = torch.stack((middle, middle + half, middle - half.flip(1), middle + half), 1)
-    if not bool((focal > 0).all()) or not torch.allclose(screen, expected, rtol=0, atol=1e-3 * max(height, width)):
-        raise InputError(
-            "perspective cameras with square pixels and the principal point in the middle",
-            f"{type(cameras).__name__} with others",
-            "crop the picture around the principal point",
-        )
+    middle = screen[:, 0]
+    fx, fy = 2.0 * (screen[:, 1] - middle)[:, 0], 2.0 * (middle - screen[:, 2])[:, 1]
+    with torch.no_grad():
+        across, down = (torch.stack((f, torch.zeros_like(f)), 1) / 2 for f in (fx, fy))
+        expected = torch.stack((middle, middle + across, middle - down.flip(1), middle + across), 1)
+    plain = bool((fx > 0).all()) and bool((fy > 0).all())
+    if not plain or not torch.allclose(screen, expected, rtol=0, atol=1e-3 * max(height, width)):
+        raise InputError("perspective cameras without skew", f"{type(cameras).__name__} with others", "see Camera")
     axes = rotation.transpose(1, 2) * matrix.new_tensor([-1.0, 1.0, -1.0])[:, None]
     position = -(shift[:, None] @ rotation.transpose(1, 2))[:, 0]
     ahead = -axes[:, 2] * position.norm(dim=1, keepdim=True).clamp_min(1.0)
-    fov = 2 * torch.rad2deg(torch.atan(0.5 * height / focal))
-    return {"position": position, "look_at": position + ahead, "up": axes[:, 1], "fov": fov}
+    return {
+        "position": position,
+        "look_at": position + ahead,
+        "up": axes[:, 1],
+        "fov": 2 * torch.rad2deg(torch.atan(0.5 * height / fy)),
+        "principal": middle / middle.new_tensor([width, height]),
+        "aspect": fx / fy,
+    }

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pytorch3d.renderer import PerspectiveCameras
     from pytorch3d.renderer.cameras import CamerasBase
 
+    from facekit.mesh import FaceMesh
+
 #: The head template's middle between crown and collar, mm: what the default cameras look at.
 HEAD_CENTRE = (0.0, 8.0, 10.0)
 #: A portrait lens: about 90 mm on a full-frame camera in portrait orientation.
@@ -25,56 +27,102 @@ PORTRAIT_FOV = 22.0
 #: From the head's centre, mm: shows some 310 mm there, crown to collar, so that the bust's edge stays out.
 PORTRAIT_DISTANCE = 800.0
 
+#: Nearer than this no surface of a head is seen, mm.
+NEAR = 1.0
+#: From the first to the last tenth of a head's vertices, along the diagonal, mm; of so many vertices at most.
+_HEAD_SPAN, _SAMPLE = 200.0, 2048
 #: Pixels along a side of a picture, at most.
 _LARGEST = 16384
+_TENSORS = ("position", "look_at", "fov", "up", "principal", "aspect")
 
 Vector = Sequence[float] | torch.Tensor
 
 
-@dataclass(frozen=True)
+def _rows(name: str, value: Vector | float, width: int, device: torch.device | None) -> torch.Tensor:
+    """A camera's argument as (N, width) float32."""
+    rows = torch.as_tensor(value, dtype=torch.float32, device=device)
+    fits = rows.ndim <= 1 if width == 1 else rows.ndim in (1, 2) and rows.shape[-1] == width
+    if not fits or not bool(torch.isfinite(rows).all()):
+        numbers = "one finite number" if width == 1 else f"{width} finite numbers"
+        raise InputError(f"a camera's {name} as {numbers}, or one row per camera", f"{value}", "see Camera")
+    return rows.reshape(-1, width)
+
+
+@dataclass(frozen=True, init=False)
 class Camera:
-    """N pinhole cameras with square pixels, the principal point in the middle of the picture.
+    """N pinhole cameras.
 
     Camera space is right-handed: +X to the image right, +Y up, +Z toward the viewer; so depth, the distance along the
-    view axis, is -z. Arguments may be single values or one a camera; they are stored as tensors.
+    view axis, is -z. Lengths are in the unit of the mesh, millimetres for facekit's own. Arguments may be single values
+    or one per camera; they are stored as tensors for N cameras. Nothing here depends on a picture's size: resized
+    pictures need no other camera.
 
     Parameters
     ----------
     position, look_at:
-        (3,) or (N, 3), mm, in the space of the mesh.
+        (3,) or (N, 3), in the space of the mesh.
     fov:
-        Vertical field of view in degrees, a float or (N,).
+        Vertical field of view in degrees, a float or (N,): the angle whose tangent is half the picture's height over
+        the focal length, wherever the principal point lies.
     up:
         (3,) or (N, 3): the direction that is up in the picture.
     near:
-        Surfaces nearer than this are not seen, mm.
+        Surfaces nearer than this are not seen; None for a small part of the mesh's size.
+    principal:
+        (2,) or (N, 2): where the view axis meets the picture, in parts of its width and height from the upper left
+        corner. A crop out of the middle moves it.
+    aspect:
+        A float or (N,): the focal length along X over that along Y, in pixels; 1 for square pixels.
+
+    Raises
+    ------
+    InputError
+        For shapes that do not fit together, numbers that are not finite or out of range, and a camera that looks
+        nowhere.
     """
 
-    position: Vector = (HEAD_CENTRE[0], HEAD_CENTRE[1], HEAD_CENTRE[2] + PORTRAIT_DISTANCE)
-    look_at: Vector = HEAD_CENTRE
-    fov: float | torch.Tensor = PORTRAIT_FOV
-    up: Vector = (0.0, 1.0, 0.0)
-    near: float = 1.0
+    position: torch.Tensor
+    look_at: torch.Tensor
+    fov: torch.Tensor
+    up: torch.Tensor
+    near: float | None
+    principal: torch.Tensor
+    aspect: torch.Tensor
 
-    def __post_init__(self) -> None:
-        device = next((v.device for v in (self.position, self.look_at) if isinstance(v, torch.Tensor)), None)
-        vectors = {}
-        for name in ("position", "look_at", "up"):
-            value = torch.as_tensor(getattr(self, name), dtype=torch.float32, device=device)
-            if value.ndim not in (1, 2) or value.shape[-1] != 3 or not bool(torch.isfinite(value).all()):
-                raise InputError(f"a camera's {name} as 3 finite numbers, mm", f"{getattr(self, name)}", "see Camera")
-            vectors[name] = value.reshape(-1, 3)
-        fov = torch.as_tensor(self.fov, dtype=torch.float32, device=device).reshape(-1)
-        if not bool(((fov > 0) & (fov < 180)).all()):
-            raise InputError("a vertical field of view between 0 and 180°", f"{self.fov}", "a portrait has about 22")
-        if not (math.isfinite(self.near) and self.near > 0):
-            raise InputError("a near plane in front of the camera, mm", f"{self.near}", "pass for instance near=1.0")
-        count = max(len(fov), *(len(v) for v in vectors.values()))
-        for name, value in (*vectors.items(), ("fov", fov)):
+    def __init__(
+        self,
+        position: Vector = (HEAD_CENTRE[0], HEAD_CENTRE[1], HEAD_CENTRE[2] + PORTRAIT_DISTANCE),
+        look_at: Vector = HEAD_CENTRE,
+        fov: float | torch.Tensor = PORTRAIT_FOV,
+        up: Vector = (0.0, 1.0, 0.0),
+        near: float | None = None,
+        principal: Vector = (0.5, 0.5),
+        aspect: float | torch.Tensor = 1.0,
+    ) -> None:
+        device = next((v.device for v in (position, look_at) if isinstance(v, torch.Tensor)), None)
+        given = {
+            "position": (position, 3),
+            "look_at": (look_at, 3),
+            "up": (up, 3),
+            "principal": (principal, 2),
+            "fov": (fov, 1),
+            "aspect": (aspect, 1),
+        }
+        values = {name: _rows(name, value, width, device) for name, (value, width) in given.items()}
+        if not bool(((values["fov"] > 0) & (values["fov"] < 180)).all()):
+            raise InputError("a vertical field of view between 0 and 180°", f"{fov}", "a portrait has about 22")
+        if not bool((values["aspect"] > 0).all()):
+            raise InputError("an aspect above 0", f"{aspect}", "1 is for square pixels")
+        if near is not None and not (math.isfinite(near) and near > 0):
+            raise InputError("a near plane in front of the camera", f"{near}", "leave it out, or pass a distance")
+        count = max(len(value) for value in values.values())
+        for name, value in values.items():
             if len(value) not in (1, count):
-                raise InputError(f"{count} values of {name}, or one", f"{len(value)}", "give one a camera")
-            object.__setattr__(self, name, value.expand(count, *value.shape[1:]))
-        if bool(((self.position - self.look_at).norm(dim=1) < 1e-6).any()):
+                raise InputError(f"{count} values of {name}, or one", f"{len(value)}", "give one per camera")
+            value = value.expand(count, *value.shape[1:])
+            object.__setattr__(self, name, value[:, 0] if given[name][1] == 1 else value)
+        object.__setattr__(self, "near", None if near is None else float(near))
+        if bool(((self.position - self.look_at).norm(dim=1) == 0).any()):
             raise InputError("a camera that looks somewhere", "position equal to look_at", "move one of them")
 
     # -- making -----------------------------------------------------------------------------------------------------
@@ -133,7 +181,7 @@ class Camera:
     @classmethod
     def fit(
         cls,
-        verts: torch.Tensor,
+        shape: FaceMesh | torch.Tensor,
         azimuth: float | Sequence[float] = 0.0,
         elevation: float = 0.0,
         fov: float = PORTRAIT_FOV,
@@ -143,17 +191,61 @@ class Camera:
 
         Parameters
         ----------
-        verts:
-            (V, 3) or (B, V, 3) float, mm; one framing for the whole batch.
+        shape:
+            A mesh, of which only the vertices count that its faces use, or vertices (V, 3) or (B, V, 3) float; one
+            framing for the whole batch.
         """
+        verts = shape if isinstance(shape, torch.Tensor) else shape.verts[:, shape.used()]
         points = verts.detach().reshape(-1, 3).to("cpu", torch.float32)
+        points = points[points.isfinite().all(1)]
+        if not len(points):
+            raise InputError("a mesh with vertices", "none that is finite and used", "check where it comes from")
         low, high = points.amin(0), points.amax(0)
         centre = (low + high) / 2
-        radius = float((points - centre).norm(dim=1).max().clamp_min(1e-3)) * margin
+        radius = float((points - centre).norm(dim=1).max()) * margin or 1.0
         return cls.orbit(azimuth, elevation, radius / math.sin(math.radians(fov / 2)), centre, fov)
 
     @classmethod
-    def from_pytorch3d(cls, cameras: CamerasBase, image_size: int | tuple[int, int], near: float = 1.0) -> Camera:
+    def from_opencv(
+        cls,
+        rotation: torch.Tensor,
+        translation: torch.Tensor,
+        intrinsics: torch.Tensor,
+        image_size: int | tuple[int, int],
+        near: float | None = None,
+    ) -> Camera:
+        """The cameras of OpenCV's R, t and K: ``x = K (R X + t)``, +X right, +Y down, +Z into the scene.
+
+        ``look_at`` lies as far away as the origin does. Differentiable.
+
+        Parameters
+        ----------
+        rotation, translation:
+            (3, 3) or (N, 3, 3), (3,) or (N, 3): from mesh space to OpenCV's camera space, in the mesh's unit.
+        intrinsics:
+            (3, 3) or (N, 3, 3), pixels; the first pixel's centre lies at 0.5.
+        image_size:
+            Of the picture that the intrinsics are for: pixels, or (height, width).
+
+        Raises
+        ------
+        InputError
+            For other shapes, a matrix that is no rotation, or intrinsics with skew.
+        """
+        from facekit.render.opencv import camera_from
+
+        return cls(**camera_from(rotation, translation, intrinsics, *size_of(image_size)), near=near)
+
+    def to_opencv(self, image_size: int | tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """R (N, 3, 3), t (N, 3) and K (N, 3, 3) of :meth:`from_opencv` for pictures of this size. Differentiable."""
+        from facekit.render.opencv import camera_to
+
+        return camera_to(self, *size_of(image_size))
+
+    @classmethod
+    def from_pytorch3d(
+        cls, cameras: CamerasBase, image_size: int | tuple[int, int], near: float | None = None
+    ) -> Camera:
         """The cameras that see the same as PyTorch3D's; see :func:`facekit.render.bridge.camera_from`."""
         from facekit.render.bridge import camera_from
 
@@ -164,6 +256,50 @@ class Camera:
         from facekit.render.bridge import camera_to
 
         return camera_to(self, *size_of(image_size))
+
+    # -- changing ---------------------------------------------------------------------------------------------------
+
+    def with_head_pose(self, rotation: torch.Tensor, translation: torch.Tensor) -> Camera:
+        """Cameras that see a resting mesh as these see it posed: turned first, then moved. Differentiable.
+
+        A photograph has one camera and a head in some pose; rendering the resting mesh through this camera gives the
+        same picture, and lights that stand around the camera stay where they are.
+
+        Parameters
+        ----------
+        rotation:
+            (3, 3) or (N, 3, 3), of the head.
+        translation:
+            (3,) or (N, 3), in the mesh's unit.
+        """
+        turn = rotation_matrices(rotation).to(self.position)
+        shift = _rows("translation", translation, 3, self.device)
+        back = turn.transpose(1, 2)
+        position, look_at = ((back @ (value - shift)[..., None])[..., 0] for value in (self.position, self.look_at))
+        return dataclasses.replace(self, position=position, look_at=look_at, up=(back @ self.up[..., None])[..., 0])
+
+    def crop(self, top: float, left: float, size: tuple[int, int], image_size: int | tuple[int, int]) -> Camera:
+        """Cameras of a part of the picture, which shows the same there.
+
+        Parameters
+        ----------
+        top, left:
+            The part's upper left corner in pixels; it may lie outside.
+        size:
+            The part's (height, width) in pixels.
+        image_size:
+            Of the whole picture: pixels, or (height, width).
+        """
+        height, width = size_of(size)
+        fx, fy, cx, cy = self.intrinsics(image_size).unbind(1)
+        fov = 2 * torch.rad2deg(torch.atan(0.5 * height / fy))
+        principal = torch.stack(((cx - left) / width, (cy - top) / height), dim=1)
+        return dataclasses.replace(self, fov=fov, principal=principal)
+
+    def scaled(self, factor: float) -> Camera:
+        """Cameras that see a mesh of ``factor`` times the size as these see the mesh."""
+        near = None if self.near is None else self.near * factor
+        return dataclasses.replace(self, position=self.position * factor, look_at=self.look_at * factor, near=near)
 
     # -- using ------------------------------------------------------------------------------------------------------
 
@@ -183,21 +319,35 @@ class Camera:
         return (verts - self.position.to(verts)[:, None]) @ rotation.transpose(1, 2)
 
     def focal(self, height: int) -> torch.Tensor:
-        """(N,) float32: focal length in pixels for a picture of this height."""
+        """(N,) float32: focal length along Y in pixels for a picture of this height."""
         return 0.5 * height / torch.tan(torch.deg2rad(self.fov) / 2)
 
+    def intrinsics(self, image_size: int | tuple[int, int]) -> torch.Tensor:
+        """(N, 4) float32, pixels: focal lengths along X and Y, principal point x and y from the upper left corner."""
+        height, width = size_of(image_size)
+        focal = self.focal(height)
+        return torch.stack((focal * self.aspect, focal, self.principal[:, 0] * width, self.principal[:, 1] * height), 1)
+
     def project(self, verts: torch.Tensor, image_size: int | tuple[int, int]) -> torch.Tensor:
-        """Places in the picture: (B, V, 3) mm to (max(B, N), V, 3), columns X and Y in pixels, depth in mm.
+        """Positions in the picture: (B, V, 3) to (max(B, N), V, 3), columns X and Y in pixels, and depth.
 
         The origin is the picture's upper left corner, pixel centres lie at +0.5. Behind the camera X and Y are
         mirrored, as the formula has it: look at the depth.
         """
-        height, width = size_of(image_size)
+        fx, fy, cx, cy = self.intrinsics(image_size).to(verts).unbind(1)
         view = self.view(verts)
         depth = -view[..., 2]
-        safe = torch.where(depth.abs() < 1e-9, torch.full_like(depth, 1e-9), depth)
-        scale = self.focal(height).to(verts)[:, None] / safe
-        return torch.stack((width / 2 + view[..., 0] * scale, height / 2 - view[..., 1] * scale, depth), dim=-1)
+        safe = torch.where(depth == 0, torch.full_like(depth, 1e-9), depth)
+        x, y = view[..., 0] * (fx[:, None] / safe), view[..., 1] * (fy[:, None] / safe)
+        return torch.stack((cx[:, None] + x, cy[:, None] - y, depth), dim=-1)
+
+    def near_plane(self, verts: torch.Tensor) -> float:
+        """The near plane for these vertices: the camera's own, or what suits their size."""
+        return scene_unit(verts) * NEAR if self.near is None else self.near
+
+    def tensors(self) -> tuple[torch.Tensor, ...]:
+        """All that pictures have gradients to."""
+        return tuple(getattr(self, name) for name in _TENSORS)
 
     @property
     def device(self) -> torch.device:
@@ -205,7 +355,7 @@ class Camera:
 
     def to(self, device: str | torch.device) -> Camera:
         """A copy on another device."""
-        moved = {name: getattr(self, name).to(device) for name in ("position", "look_at", "fov", "up")}
+        moved = {name: getattr(self, name).to(device) for name in _TENSORS}
         return dataclasses.replace(self, **moved)
 
     def __len__(self) -> int:
@@ -213,8 +363,44 @@ class Camera:
 
     def __getitem__(self, index: int | slice) -> Camera:
         index = as_slice(index, len(self), "camera")
-        picked = {name: getattr(self, name)[index] for name in ("position", "look_at", "fov", "up")}
+        picked = {name: getattr(self, name)[index] for name in _TENSORS}
         return dataclasses.replace(self, **picked)
+
+
+def rotation_matrices(rotation: torch.Tensor) -> torch.Tensor:
+    """Rotation matrices as (N, 3, 3) float32.
+
+    Raises
+    ------
+    InputError
+        For another shape, or a matrix that scales, shears or mirrors.
+    """
+    turn = torch.as_tensor(rotation)
+    if turn.ndim not in (2, 3) or turn.shape[-2:] != (3, 3):
+        raise InputError("rotations (3, 3) or (N, 3, 3)", f"{tuple(turn.shape)}", "give matrices, not angles")
+    turn = turn.reshape(-1, 3, 3).to(torch.float32)
+    eye = torch.eye(3, device=turn.device)
+    with torch.no_grad():
+        proper = (turn @ turn.transpose(1, 2) - eye).abs().amax() < 1e-3 and torch.linalg.det(turn).amin() > 0
+    if not bool(proper):
+        raise InputError("matrices that rotate and do no more", "others", "orthonormalise them, determinant 1")
+    return turn
+
+
+def scene_unit(verts: torch.Tensor) -> float:
+    """The length in which a mesh has about a head's size in millimetres: a power of two, so that it scales exactly.
+
+    Near plane, shadow bias and cavities are lengths in millimetres for a head; in this unit they suit any mesh. All
+    heads in millimetres have the unit 1. ``verts`` (B, V, 3): the first mesh of the batch decides, by where most of its
+    vertices are, so that one far away does not matter.
+    """
+    points = verts[0].detach()
+    points = points[:: max(1, len(points) // _SAMPLE)].float()
+    if not points.numel():
+        return 1.0
+    low, high = torch.nanquantile(points, points.new_tensor([0.1, 0.9]), dim=0)
+    size = float((high - low).norm())
+    return 2.0 ** round(math.log2(size / _HEAD_SPAN)) if 0 < size < math.inf else 1.0
 
 
 def size_of(image_size: int | tuple[int, int]) -> tuple[int, int]:

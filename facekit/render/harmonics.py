@@ -38,13 +38,20 @@ def basis(directions: torch.Tensor) -> torch.Tensor:
     return torch.stack([row * norm for row, norm in zip(rows, _NORMS, strict=True)])
 
 
-def returned(sh: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
-    """What a white, unoccluded surface returns, E / pi: coefficients (9, 3) and normals (3, P) to (3, P) linear RGB.
+def irradiance(sh: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
+    """Light that a white, unoccluded surface returns, E / pi: normals (3, P) to (3, P) linear RGB.
 
     Not below zero, where the series of a strong small light undershoots. Differentiable.
+
+    Parameters
+    ----------
+    sh:
+        (9, 3), or (P, 9, 3), one set per normal.
     """
-    cosine = sh.new_tensor(_COSINE)[:, None]
-    return ((sh * cosine).t() @ basis(normal)).clamp_min(0.0)
+    weighted = sh * sh.new_tensor(_COSINE)[:, None]
+    if sh.ndim == 2:
+        return (weighted.t() @ basis(normal)).clamp_min(0.0)
+    return torch.einsum("pkc,kp->cp", weighted, basis(normal)).clamp_min(0.0)
 
 
 def project(panorama: torch.Tensor) -> torch.Tensor:

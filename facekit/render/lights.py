@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from facekit.errors import InputError
 from facekit.geometry.angles import direction
-from facekit.render.harmonics import returned
+from facekit.render.harmonics import irradiance
 
 Colour = tuple[float, float, float]
 
@@ -59,9 +58,10 @@ class Lights:
     unlit:
         Show the albedo as it is.
     sh:
-        Light from everywhere besides: 9 x 3 second-order spherical harmonics of the radiance, linear RGB, in ``frame``;
-        order and scale as in :mod:`facekit.render.harmonics`, whose ``project`` makes them of an environment map.
-        Numbers, or a (9, 3) float32 tensor that is to be fitted: pictures have gradients to it.
+        Light from everywhere besides: second-order spherical harmonics of the radiance, float32, linear RGB, in
+        ``frame``; (9, 3) for all pictures, or (B, 9, 3), one set per picture. Order and scale are those of
+        :mod:`facekit.render.harmonics`, whose ``project`` makes them of an environment map. Pictures have gradients to
+        it.
     """
 
     lights: tuple[Light, ...] = ()
@@ -70,15 +70,17 @@ class Lights:
     frame: str = "camera"
     background: str | Colour = "studio"
     unlit: bool = False
-    sh: torch.Tensor | Sequence[Colour] | None = field(default=None, compare=False)
+    sh: torch.Tensor | None = field(default=None, compare=False)
     name: str = field(default="custom", compare=False)
 
     def __post_init__(self) -> None:
         if self.sh is not None:
             sh = torch.as_tensor(self.sh, dtype=torch.float32)
-            if sh.shape != (9, 3) or not bool(torch.isfinite(sh).all()):
+            if sh.ndim not in (2, 3) or sh.shape[-2:] != (9, 3) or not bool(torch.isfinite(sh).all()):
                 raise InputError(
-                    "9 x 3 finite spherical harmonics", f"{tuple(sh.shape)}", "see facekit.render.harmonics"
+                    "finite spherical harmonics (9, 3) or (B, 9, 3)",
+                    f"{tuple(sh.shape)}",
+                    "see facekit.render.harmonics",
                 )
             object.__setattr__(self, "sh", sh)
 
@@ -89,21 +91,33 @@ class Lights:
             raise InputError(f"lights out of {', '.join(PRESETS)}", repr(name), "choose one, or pass a Lights")
         return PRESETS[name]
 
-    def surrounding(self, normal: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor | None:
-        """What a white surface returns of the light from everywhere: normals (3, P) to (3, P); None without ``sh``.
+    def irradiance(self, normal: torch.Tensor, rotation: torch.Tensor, frame: torch.Tensor) -> torch.Tensor | None:
+        """Light from everywhere that a white surface returns, (3, P) linear RGB; None without ``sh``.
 
         Parameters
         ----------
         normal:
-            Camera space.
+            (3, P) unit, camera space.
         rotation:
-            (1, 3, 3), or (P, 3, 3) where cameras differ from place to place.
+            (B, 3, 3), the cameras' rotations.
+        frame:
+            (P,) int64, the picture of each sample.
         """
         if self.sh is None:
             return None
         if self.frame == "world":
-            normal = torch.einsum("nij,ip->jp" if len(rotation) == 1 else "pij,ip->jp", rotation, normal)
-        return returned(self.sh.to(normal), normal)
+            if len(rotation) == 1:
+                normal = rotation[0].t() @ normal
+            else:
+                normal = torch.einsum("pij,ip->jp", rotation.index_select(0, frame), normal)
+        sh = self.sh.to(normal)
+        return irradiance(sh if sh.ndim == 2 else sh[0] if len(sh) == 1 else sh.index_select(0, frame), normal)
+
+    def of_frames(self, frames: slice) -> Lights:
+        """The lights of some of the pictures; the same where all pictures have one set of harmonics."""
+        if self.sh is None or self.sh.ndim == 2 or len(self.sh) == 1:
+            return self
+        return replace(self, sh=self.sh[frames])
 
     def directions(self, rotation: torch.Tensor) -> torch.Tensor:
         """Unit vectors toward the lights in camera space, (N, L, 3), for cameras with ``rotation`` (N, 3, 3)."""

@@ -47,7 +47,7 @@ def rasterize(
     height, width = size_of(image_size)
     points = pixel_points(verts, camera, height, width)
     backend = choose(backend, height, width, points.device)
-    seen = visibility(points, faces, height, width, near=camera.near, cull=cull, backend=backend)
+    seen = visibility(points, faces, height, width, near=camera.near_plane(verts), cull=cull, backend=backend)
     ids, depth = seen.nearest(budget=budget)
     return ids.view(-1, height, width), depth.view(-1, height, width)
 
@@ -56,5 +56,5 @@ def pixel_points(verts: torch.Tensor, camera: Camera, height: int, width: int) -
     """Homogeneous pixel points (X w, Y w, w), (B, V, 3) float64, w the depth in mm."""
     with torch.no_grad():
         x, y, z = camera.view(verts.detach().to(torch.float64)).unbind(-1)
-        focal = camera.focal(height).to(x)[:, None]
-        return torch.stack((x * focal - z * (width / 2), -y * focal - z * (height / 2), -z), dim=-1)
+        fx, fy, cx, cy = camera.intrinsics((height, width)).to(x)[..., None].unbind(1)
+        return torch.stack((x * fx - z * cx, -y * fy - z * cy, -z), dim=-1)

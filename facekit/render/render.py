@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +15,7 @@ from facekit.geometry.normals import vertex_normals
 from facekit.geometry.uv import MipTexture, halve
 from facekit.mesh import FaceMesh
 from facekit.render.backends import Visibility, choose, visibility
-from facekit.render.camera import Camera, size_of
+from facekit.render.camera import Camera, scene_unit, size_of
 from facekit.render.lights import Lights
 from facekit.render.memory import frame_bytes, frames_at_once, free_memory
 from facekit.render.output import Background, RenderOutput, background_of, resolve
@@ -20,9 +23,11 @@ from facekit.render.rasterize import pixel_points
 from facekit.render.relief import relief_of
 from facekit.render.shading import material_table, shade
 from facekit.render.shadows import key_shadow
-from facekit.render.surface import Facets, surface
+from facekit.render.surface import Facets, Surface, surface
 
-#: Bytes a pixel of the result.
+#: From the outer corner of one eye to that of the other, mm.
+_EYE_CORNERS = 90.0
+#: Bytes per pixel of the result.
 _BYTES_A_PIXEL = 40
 #: Samples are shaded in pieces: on a CPU so few that their lists stay in its caches.
 _PIECE_CPU, _PIECE_CUDA = 1 << 16, 1 << 22
@@ -41,16 +46,18 @@ def render(
 ) -> RenderOutput:
     """Pictures of meshes.
 
-    Differentiable with respect to the mesh's vertices, texture and displacement, to the camera and to ``lights.sh``,
-    inside of the silhouette: visibility itself is not, see :func:`facekit.render.silhouette`.
+    Differentiable with respect to the mesh's vertices, texture, colours and displacement, to the camera and to
+    ``lights.sh``, inside of the silhouette: visibility itself is not, see :func:`facekit.render.silhouette`. A mesh in
+    any unit looks alike.
 
     Parameters
     ----------
     mesh:
-        B meshes. Without a texture they are clay, without parts all skin, without ao unoccluded. A displacement bends
-        the normals that are shaded, texel by texel; silhouettes and shadows stay those of the triangles.
+        B meshes. Without a texture they have their vertex colours, without those they are clay; without parts they are
+        all skin, without ao unoccluded. A displacement bends the normals that are shaded, texel by texel; silhouettes
+        and shadows stay those of the triangles.
     camera:
-        N cameras, B and N equal or one of them 1; by default :meth:`Camera.front`.
+        N cameras, B and N equal or one of them 1; by default :func:`default_camera`.
     image_size:
         Pixels, or (height, width).
     lights:
@@ -64,7 +71,7 @@ def render(
         Who finds what is seen: "torch", "pytorch3d" (its CPU code is very slow) or "auto", which is torch. The picture
         is the same.
     """
-    camera = Camera.front() if camera is None else camera
+    camera = default_camera(mesh) if camera is None else camera
     lights = Lights.preset(lights) if isinstance(lights, str) else lights
     height, width = size_of(image_size)
     if quality not in ("standard", "high"):
@@ -75,8 +82,13 @@ def render(
     behind = background_of(lights.background if background is None else background, height, width, mesh.verts)
     camera = camera.to(mesh.verts.device)
     backend = choose(backend, height, width, mesh.verts.device)
-    learned = (mesh.verts, mesh.texture, mesh.displacement, lights.sh, camera.position, camera.look_at, camera.fov)
+    if lights.sh is not None and lights.sh.ndim == 3 and len(lights.sh) not in (1, count):
+        raise InputError(f"spherical harmonics for {count} pictures, or one set", f"{len(lights.sh)}", "match them")
+    learned = (mesh.verts, mesh.texture, mesh.vertex_colors, mesh.displacement, lights.sh, *camera.tensors())
     wants = any(t is not None and t.requires_grad for t in learned)
+    unit = scene_unit(mesh.verts)
+    if unit != 1.0:
+        mesh, camera = _in_unit(mesh, unit), camera.scaled(1.0 / unit)
     with torch.set_grad_enabled(wants and torch.is_grad_enabled()):
         scene, heights = None, mesh.displacement
         shared = relief_of(heights) if heights is not None and heights.stride(0) == 0 else None
@@ -89,13 +101,36 @@ def render(
             some = slice(start, min(start + step, count))
             # Mip pyramids and normals of one mesh serve all cameras; those of many are made as they are needed.
             if scene is None or len(mesh) > 1:
-                scene = _Scene.of(mesh if len(mesh) == 1 else mesh[some], lights, shared, backend)
+                scene = _Scene.of(mesh if len(mesh) == 1 else mesh[some], shared, backend)
             cameras = camera if len(camera) == 1 else camera[some]
-            parts = _pictures(scene, cameras, height, width, quality == "high", behind)
+            parts = _pictures(scene, cameras, lights.of_frames(some), height, width, quality == "high", behind)
             columns = _gathered(columns, parts, some, count)
         if torch.is_grad_enabled():
             columns = [torch.cat(column) for column in columns]
-    return RenderOutput(*columns, transparent=behind is None)
+    rgb, alpha, depth, normals, ids = columns
+    return RenderOutput(rgb, alpha, depth if unit == 1.0 else depth * unit, normals, ids, transparent=behind is None)
+
+
+def default_camera(mesh: FaceMesh) -> Camera:
+    """The camera for a mesh that comes without one.
+
+    A face with landmarks gets :meth:`Camera.front`, in metres or centimetres, too, if that is what its vertices are in;
+    any other mesh :meth:`Camera.fit`.
+    """
+    if mesh.landmarks is None or len(mesh.landmarks) != 68:
+        return Camera.fit(mesh)
+    with torch.no_grad():
+        corners = mesh.verts[0, mesh.landmarks[[36, 45]]]
+        wide = float((corners[1] - corners[0]).norm())
+    if not (math.isfinite(wide) and wide > 0):
+        return Camera.front()
+    unit = 10.0 ** round(math.log10(wide / _EYE_CORNERS))
+    return Camera.front() if unit == 1.0 else Camera.front().scaled(unit)
+
+
+def _in_unit(mesh: FaceMesh, unit: float) -> FaceMesh:
+    relief = None if mesh.displacement is None else mesh.displacement / unit
+    return dataclasses.replace(mesh, verts=mesh.verts / unit, displacement=relief)
 
 
 def _gathered(columns: list | None, parts: tuple[torch.Tensor, ...], some: slice, count: int) -> list:
@@ -121,54 +156,64 @@ class _Scene:
     texture: MipTexture | None
     relief: MipTexture | None
     values: torch.Tensor
-    lights: Lights
     backend: str
     topology: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
     @classmethod
-    def of(cls, mesh: FaceMesh, lights: Lights, relief: MipTexture | None, backend: str) -> _Scene:
+    def of(cls, mesh: FaceMesh, relief: MipTexture | None, backend: str) -> _Scene:
         """With the topology transposed, as :class:`facekit.render.surface.Facets` reads it."""
         texture = None if mesh.texture is None else MipTexture.build(mesh.texture)
         if relief is None and mesh.displacement is not None:
             relief = relief_of(mesh.displacement)
-        values = material_table(mesh.parts, mesh.ao, mesh.verts.shape[1], mesh.texture is None, mesh.verts)
+        values = material_table(mesh)
         topology = tuple(t.t().contiguous() for t in (mesh.faces, mesh.uvs, mesh.faces_uvs))
-        return cls(mesh, vertex_normals(mesh.verts, mesh.faces), texture, relief, values, lights, backend, topology)
+        return cls(mesh, vertex_normals(mesh.verts, mesh.faces), texture, relief, values, backend, topology)
 
 
 @dataclass(frozen=True)
 class _Frames:
-    """Some frames as the camera sees them: points and normals (3, b * V), rotation (b, 3, 3), pixel (b,)."""
+    """Some frames as the camera sees them: points and normals (3, b * V), rotation (b, 3, 3).
+
+    ``step`` (b, 2) is how far apart the rays of neighbouring pixels are, across and down, ``pixel`` (b,) their mean;
+    ``centre`` (b, 2) the principal point in pixels.
+    """
 
     points: torch.Tensor
     normals: torch.Tensor
     rotation: torch.Tensor
+    step: torch.Tensor
     pixel: torch.Tensor
+    centre: torch.Tensor
     texture: MipTexture | None
 
 
-def _pictures(scene: _Scene, cameras: Camera, height: int, width: int, high: bool, behind) -> tuple[torch.Tensor, ...]:
+def _pictures(
+    scene: _Scene, cameras: Camera, lights: Lights, height: int, width: int, high: bool, behind: torch.Tensor | None
+) -> tuple[torch.Tensor, ...]:
     """The columns of :class:`RenderOutput` for some frames."""
-    mesh, lights, texture = scene.mesh, scene.lights, scene.texture
+    mesh = scene.mesh
     verts, normals = mesh.verts, scene.normals
     batch = max(len(cameras), len(verts))
     rotation = cameras.rotation().expand(batch, 3, 3)
     points = cameras.view(verts).expand(batch, -1, -1)
     turned = (normals @ rotation[: len(cameras)].transpose(1, 2)).expand(batch, -1, -1)
-    pixel = (1.0 / cameras.focal(height)).expand(batch)
+    intrinsics = cameras.intrinsics((height, width)).expand(batch, 4)
+    step = 1.0 / intrinsics[:, :2]
+    square = bool((cameras.aspect == 1).all())
+    pixel = step[:, 1] if square else step.prod(1).sqrt()
     rows = (t.permute(2, 0, 1).reshape(3, -1).contiguous() for t in (points, turned))
-    frames = _Frames(*rows, rotation, pixel, texture)
+    frames = _Frames(*rows, rotation, step, pixel, intrinsics[:, 2:], scene.texture)
 
     spots = pixel_points(verts, cameras, height, width)
-    triangles = visibility(spots, mesh.faces, height, width, near=cameras.near, backend=scene.backend)
+    triangles = visibility(spots, mesh.faces, height, width, near=cameras.near_plane(verts), backend=scene.backend)
     ids, seen = (t.view(batch, height, width) for t in triangles.nearest())
     if not high:
-        linear, alpha, depth, normal = _passes(scene, frames, triangles, ids, seen, 1, None)
+        linear, alpha, depth, normal = _passes(scene, frames, lights, triangles, ids, seen, 1, None)
     else:
         lit = bool(lights.lights) and not lights.unlit
         shadow = key_shadow(verts, mesh.faces, lights, cameras, 2 * height) if lit else None
         fine, seen = (t.view(batch, 2 * height, 2 * width) for t in triangles.nearest(scale=2))
-        linear, alpha, _, _ = _passes(scene, frames, triangles, fine, seen, 2, shadow)
+        linear, alpha, _, _ = _passes(scene, frames, lights, triangles, fine, seen, 2, shadow)
         linear, alpha = halve(linear), halve(alpha)
         depth, normal = _buffers(scene, frames, ids)
     return resolve(linear, alpha, behind), alpha, depth, normal, ids
@@ -197,9 +242,12 @@ def _rays(
     else:
         across, down = x.new_tensor(_SPOTS).t().contiguous()
         x, y = x + across.index_select(0, spot), y + down.index_select(0, spot)
-    pixel = frames.pixel / scale
-    step = pixel[0] if batch == 1 else pixel.index_select(0, frame)
-    return frame, torch.stack(((x - width / 2) * step, (height / 2 - y) * step)), pixel
+    step, centre = frames.step / scale, frames.centre * scale
+    if batch == 1:
+        (across, down), (cx, cy) = step[0], centre[0]
+    else:
+        (across, down), (cx, cy) = (t.t().contiguous().index_select(1, frame) for t in (step, centre))
+    return frame, torch.stack(((x - cx) * across, (cy - y) * down)), frames.pixel / scale
 
 
 def _facets(
@@ -235,7 +283,14 @@ def _pictured(rows: list[torch.Tensor], ids: torch.Tensor) -> torch.Tensor:
 
 
 def _passes(
-    scene: _Scene, frames: _Frames, triangles: Visibility, ids: torch.Tensor, seen: torch.Tensor, scale: int, shadow
+    scene: _Scene,
+    frames: _Frames,
+    lights: Lights,
+    triangles: Visibility,
+    ids: torch.Tensor,
+    seen: torch.Tensor,
+    scale: int,
+    shadow: Callable[[Surface], torch.Tensor] | None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
     """One sample inside, four at edges: linear colour times alpha, alpha, depth and normals."""
     batch, height, width = ids.shape
@@ -258,7 +313,7 @@ def _passes(
         frame, ray, pixel = _rays(frames, at[part], ids, scale, spot[part])
         found = surface(facets, index[part], frame, ray, pixel, scene.relief)
         dim = None if shadow is None else shadow(found)
-        colours.append(shade(found, frames.texture, scene.lights, frames.rotation, dim))
+        colours.append(shade(found, frames.texture, lights, frames.rotation, dim))
         if scale == 1:
             depths.append(found.depth)
             normals.append(found.normal)

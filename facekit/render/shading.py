@@ -11,6 +11,7 @@ from facekit.conventions import PARTS
 from facekit.geometry.lists import pick, places
 from facekit.geometry.normals import dot
 from facekit.geometry.uv import MipTexture
+from facekit.mesh import FaceMesh
 from facekit.render.lights import Lights
 from facekit.render.surface import Surface
 
@@ -33,25 +34,35 @@ CLAY_MATERIAL = (0.55, 0.035, 0.35, 0.0)
 WRAP = (0.28, 0.16, 0.12)
 
 
-def material_table(
-    parts: torch.Tensor | None, ao: torch.Tensor | None, count: int, clay: bool, like: torch.Tensor
-) -> torch.Tensor:
-    """Per-vertex material, (5, V) float32: occlusion, roughness, reflectance, scattering, wet coat."""
-    if clay:
-        rows = like.new_tensor([CLAY_MATERIAL]).expand(count, -1)
-    elif parts is None:
-        rows = like.new_tensor([MATERIALS["skin"]]).expand(count, -1)
+#: Rows of :func:`material_table` before the colours.
+_MATERIAL = 5
+
+
+def material_table(mesh: FaceMesh) -> torch.Tensor:
+    """Per-vertex values that samples interpolate, (5, V) or (8, V) float32.
+
+    Occlusion, roughness, reflectance, scattering, wet coat; and the vertex colours, sRGB, of a mesh without a texture.
+    """
+    count, like = mesh.verts.shape[1], mesh.verts
+    plain = mesh.texture is None and mesh.vertex_colors is None
+    if plain or mesh.parts is None:
+        rows = like.new_tensor([CLAY_MATERIAL if plain else MATERIALS["skin"]]).expand(count, -1)
     else:
-        rows = like.new_tensor([MATERIALS[name] for name in PARTS])[parts.to(torch.int64)]
-    shade = like.new_ones(count) if ao is None else ao.to(like)
-    return torch.cat((shade[None], rows.t()), dim=0)
+        rows = like.new_tensor([MATERIALS[name] for name in PARTS])[mesh.parts.to(torch.int64)]
+    shade = like.new_ones(count) if mesh.ao is None else mesh.ao.to(like)
+    table = torch.cat((shade[None], rows.t()), dim=0)
+    if mesh.texture is not None or mesh.vertex_colors is None:
+        return table
+    return torch.cat((table, mesh.vertex_colors.to(like).t()), dim=0)
 
 
 def albedo(found: Surface, texture: MipTexture | None) -> torch.Tensor:
-    """(3, P) sRGB."""
-    if texture is None:
-        return found.normal.new_tensor(CLAY)[:, None].expand(3, found.normal.shape[1])
-    return texture.sample(found.uv, found.span + texture.detail, found.frame)
+    """(3, P) sRGB: the texture's, else the vertex colours', else clay."""
+    if texture is not None:
+        return texture.sample(found.uv, found.span + texture.detail, found.frame)
+    if len(found.values) > _MATERIAL:
+        return found.values[_MATERIAL:]
+    return found.normal.new_tensor(CLAY)[:, None].expand(3, found.normal.shape[1])
 
 
 def shade(
@@ -68,7 +79,7 @@ def shade(
     found:
         What :func:`surface` returned.
     texture:
-        sRGB albedo, or None for clay.
+        sRGB albedo, or None for vertex colours and clay.
     rotation:
         (B, 3, 3) float32, the cameras' rotations.
     shadow:
@@ -82,7 +93,7 @@ def shade(
     base = srgb_to_linear(albedo(found, texture))
     if lights.unlit:
         return base
-    occlusion, roughness, reflectance, scatter, coat = found.values
+    occlusion, roughness, reflectance, scatter, coat = found.values[:_MATERIAL]
     normal, view = found.normal, found.view
     single = rotation.shape[0] == 1
     up = rotation[:, :, 1]
@@ -90,7 +101,7 @@ def shade(
     sky, ground = (normal.new_tensor(c)[:, None] for c in (lights.sky, lights.ground))
     ambient = torch.addcmul(0.5 * (sky + ground), 0.5 * (sky - ground), dot(normal, up))
     if lights.sh is not None:
-        ambient = ambient + lights.surrounding(normal, rotation if single else rotation.index_select(0, found.frame))
+        ambient = ambient + lights.irradiance(normal, rotation, found.frame)
     # Light that was reflected before it arrives has the skin's own colour (Jimenez et al., *Practical realtime
     # strategies for accurate indirect occlusion*, 2016): crevices turn red, not grey.
     diffuse = ambient * torch.addcmul(occlusion, base, 0.55 * (1.0 - occlusion) * occlusion)

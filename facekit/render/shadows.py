@@ -65,7 +65,7 @@ def key_shadow(
         position = centre + world * (_FAR * radius)
         light = Camera(position, centre.expand_as(position), fov)
         points = pixel_points(verts, light, _SIZE, _SIZE)
-        _, depth = prepare(points, faces, _SIZE, _SIZE, near=light.near).nearest()
+        _, depth = prepare(points, faces, _SIZE, _SIZE, near=light.near_plane(verts)).nearest()
         focal = float(light.focal(_SIZE)[0])
         turn = light.rotation() @ rotation.transpose(1, 2)
         shift = torch.einsum("nij,nj->ni", light.rotation(), cameras.position - light.position)

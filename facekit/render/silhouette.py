@@ -97,17 +97,17 @@ class _Edges:
 
 def _picture(verts, edges: _Edges, camera: Camera, height: int, width: int, sigma: float, backend: str) -> torch.Tensor:
     """(H, W) of one mesh (V, 3)."""
-    margin = math.ceil(_REACH * sigma) + 2
+    margin, near = math.ceil(_REACH * sigma) + 2, camera.near_plane(verts[None])
     with torch.no_grad():
         # A frame around the picture, for outlines just outside of it.
         points = pixel_points(verts[None], camera, height, width)
         points[..., :2] += margin * points[..., 2:]
         size = height + 2 * margin, width + 2 * margin
-        seen = visibility(points, edges.faces, *size, near=camera.near, backend=backend)
+        seen = visibility(points, edges.faces, *size, near=near, backend=backend)
         inside = seen.nearest()[0].view(size) >= 0
         finer = seen.nearest(scale=2)[0].view(2 * size[0], 2 * size[1]) >= 0
         folds = edges.folds(points[0])
-    ends = _projected(verts, edges.ends[folds], camera, height, width)
+    ends = _projected(verts, edges.ends[folds], camera, near, height, width)
     with torch.no_grad():
         owner, begin, end = _outline(ends, finer, margin)
         crop = slice(margin, margin + height), slice(margin, margin + width)
@@ -125,20 +125,23 @@ def _picture(verts, edges: _Edges, camera: Camera, height: int, width: int, sigm
     return hard.reshape(-1).index_put((soft,), torch.sigmoid(signed / sigma)).view(height, width)
 
 
-def _projected(verts: torch.Tensor, ends: torch.Tensor, camera: Camera, height: int, width: int) -> torch.Tensor:
+def _projected(
+    verts: torch.Tensor, ends: torch.Tensor, camera: Camera, near: float, height: int, width: int
+) -> torch.Tensor:
     """Edges in pixels, (E, 2, 2), cut off at the near plane; what lies behind it is far off the picture."""
     place = camera.view(verts[None])[0][ends]
     a, b = place.unbind(1)
     depth = -place[..., 2]
     span = depth[:, 1] - depth[:, 0]
-    t = (camera.near - depth[:, 0]) / torch.where(span == 0, torch.ones_like(span), span)
+    t = (near - depth[:, 0]) / torch.where(span == 0, torch.ones_like(span), span)
     cut = torch.lerp(a, b, t[:, None])[:, None]
-    ahead = (depth >= camera.near)[..., None]
+    ahead = (depth >= near)[..., None]
     place = torch.where(ahead, place, cut)
     behind = ~ahead.any(1, keepdim=True)
-    place = torch.where(behind, place.new_tensor([1e4, 1e4, -1.0]), place)
-    scale = camera.focal(height).to(place) / -place[..., 2]
-    return torch.stack((width / 2 + place[..., 0] * scale, height / 2 - place[..., 1] * scale), -1)
+    place = torch.where(behind, near * place.new_tensor([1e4, 1e4, -1.0]), place)
+    fx, fy, cx, cy = camera.intrinsics((height, width))[0].to(place)
+    depth = -place[..., 2]
+    return torch.stack((cx + place[..., 0] * (fx / depth), cy - place[..., 1] * (fy / depth)), -1)
 
 
 def _outline(ends: torch.Tensor, inside: torch.Tensor, margin: int) -> tuple[torch.Tensor, ...]:

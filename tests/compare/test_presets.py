@@ -32,7 +32,7 @@ def test_the_command_writes_a_report(default_pipeline, tmp_path, monkeypatch, ca
     monkeypatch.setattr(FacePipeline, "from_pretrained", lambda name, device: default_pipeline)
     monkeypatch.setattr(weights, "ready", lambda name: False)
     parser = argparse.ArgumentParser()
-    cli_compare.add_compare_options(parser)
+    cli_compare.add_options(parser)
     args = parser.parse_args(["--preset", "models", "--out", str(tmp_path / "out"), "--size", "32"])
     args.model, args.device = "default", "auto"
     cli_compare.run(args)

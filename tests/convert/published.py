@@ -213,7 +213,7 @@ def record_of(published: Published, hashes: bool = False) -> weights.ModelRecord
             content = (published.data / source.name).read_bytes()
             digest = hashlib.sha256(content).hexdigest()
             sources[role] = dataclasses.replace(source, size=len(content), sha256=digest)
-    return dataclasses.replace(record, config=published.config, sources=sources)
+    return dataclasses.replace(record, config={**record.config, **published.config}, sources=sources)
 
 
 def describe(verts: np.ndarray, **_: np.ndarray) -> dict[str, np.ndarray]:

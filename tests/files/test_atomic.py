@@ -109,7 +109,7 @@ def test_displaced_meshes(bumpy_face, tmp_path, suffix):
 @pytest.mark.parametrize("suffix", ["obj", "ply", "glb"])
 def test_levels_that_there_are_not(bumpy_face, tiny_mesh, tmp_path, suffix):
     path = tmp_path / f"face.{suffix}"
-    with pytest.raises(InputError, match="a level from 0 to 4"):
+    with pytest.raises(InputError, match="level as a whole number from 0 to 4"):
         facekit.save(bumpy_face.mesh, path, level=7)
     with pytest.raises(InputError, match="displacement"):
         facekit.save(tiny_mesh, path, level=1)

@@ -249,7 +249,7 @@ def test_bad_meshes_are_refused(function, make, message):
 
 @pytest.mark.parametrize("level", [-1, MAX_LEVEL + 1, 1.5, "2", None])
 def test_bad_levels_are_refused(level):
-    with pytest.raises(InputError, match=f"a level from 0 to {MAX_LEVEL}"):
+    with pytest.raises(InputError, match=f"level as a whole number from 0 to {MAX_LEVEL}"):
         detailed_mesh(bumpy(), level)
 
 

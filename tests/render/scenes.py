@@ -50,7 +50,7 @@ def brute_force(verts: torch.Tensor, faces: torch.Tensor, camera: Camera, height
     a, b, c, volume, index = a[sound], b[sound], c[sound], volume[sound], torch.arange(len(faces))[sound]
     parts = torch.stack([n @ ray.t() for n in (cross(b, c), cross(c, a), cross(a, b))]) / volume[:, None]
     depth = 1 / parts.sum(0)
-    inside = (parts >= 0).all(0) & (depth >= camera.near)
+    inside = (parts >= 0).all(0) & (depth >= camera.near_plane(verts))
     inf = torch.full((1, len(ray)), float("inf"), dtype=torch.float64)
     first, order = torch.cat((torch.where(inside, depth, inf), inf)).min(0)
     ids = torch.where(first < float("inf"), torch.cat((index, index.new_tensor([-1])))[order], -1)
@@ -58,7 +58,7 @@ def brute_force(verts: torch.Tensor, faces: torch.Tensor, camera: Camera, height
     second = torch.cat((torch.where(others, depth, inf), inf)).amin(0)
     # Near an edge, near the near plane, near another face.
     edge = torch.cat((parts.abs().amin(0) / parts.abs().amax(0).clamp_min(1e-300), inf)).amin(0)
-    plane = torch.cat((torch.where(inside, (depth / camera.near - 1).abs(), inf), inf)).amin(0)
+    plane = torch.cat((torch.where(inside, (depth / camera.near_plane(verts) - 1).abs(), inf), inf)).amin(0)
     tie = torch.where(second < float("inf"), second / first - 1, inf[0])
     closest = torch.minimum(torch.minimum(edge, plane), tie)
     return ids.view(height, width), first.view(height, width), closest.view(height, width)

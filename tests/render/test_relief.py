@@ -135,10 +135,10 @@ def test_without_relief_zero_relief_and_the_shape_of_batches():
 def test_gradients_to_the_displacement_by_finite_differences():
     torch.manual_seed(0)
     heights = torch.nn.functional.interpolate(torch.randn(1, 1, 8, 8), size=(32, 32), mode="bicubic").requires_grad_()
-    camera, weights = Camera.front(target=(0.0, 0.0, 0.0), distance=100.0, fov=40.0), torch.randn(1, 3, 24, 24)
+    camera, weights = Camera.front(target=(0.0, 0.0, 0.0), distance=125.0, fov=40.0), torch.randn(1, 3, 24, 24)
 
     def loss(displacement):
-        return (render(board(200.0, displacement=displacement), camera, 24).rgb * weights).sum()
+        return (render(board(250.0, displacement=displacement), camera, 24).rgb * weights).sum()
 
     loss(heights).backward()
     way = torch.randn_like(heights)
