@@ -34,6 +34,7 @@ test-newest: .venv-newest/.ready
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python --level error
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -29,6 +29,7 @@ extras = {
     "dev": [
         "pytest",
         "ruff",
+        "basedpyright",
         "nbclient",
         "nbformat",
         "build",
@@ -74,5 +75,6 @@ setup(
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
         "Topic :: Multimedia :: Graphics :: 3D Modeling",
+        "Typing :: Typed",
     ],
 )

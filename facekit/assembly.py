@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -12,14 +13,15 @@ from facekit import weights
 from facekit.conventions import PARTS
 from facekit.errors import InputError
 from facekit.files.readers import load_arrays, load_into, load_tensors
-from facekit.geometry.correspond import carried, similarity, warp
+from facekit.geometry.correspond import interpolate_nearest, similarity, warp
 from facekit.models.composers import Composer, composer_class
 from facekit.models.composers.micro import MicroLayer
 from facekit.models.config import COMPOSITIONS, from_manifest
 from facekit.models.detail import DetailHome, unpack_detail
-from facekit.models.detail_layer import DetailLayer, own_places
+from facekit.models.detail_layer import DetailLayer, tile_uvs_of
 from facekit.template import Template
 
+_Network = TypeVar("_Network", bound=nn.Module)
 #: Whose detail module serves all models.
 _DETAIL_OF = "default"
 _SKIN = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "neck"))
@@ -38,7 +40,7 @@ def pick_device(device: str | torch.device | None) -> torch.device:
     return device
 
 
-def load_network(name: str, role: str, network: type[nn.Module], config: type) -> nn.Module:
+def load_network(name: str, role: str, network: type[_Network], config: type) -> _Network:
     """A network with the tensors of its file."""
     # Without memory of its own: to draw random weights takes far longer than to map the file's.
     with torch.device("meta"):
@@ -80,14 +82,14 @@ def load_detail(template: Template, size: int, path: Path | None = None, composi
         model.config = dataclasses.replace(model.config, composition=composition)
     micro = MicroLayer(load_arrays(weights.verified(_DETAIL_OF, "micro")))
     if home.vertices == len(template.verts):
-        places, trust = own_places(template, home.tile_rect, _SKIN)
+        tile_uvs, trust = tile_uvs_of(template, home.tile_rect, _SKIN)
     else:
-        places, trust = _carried_places(home, template)
-    return DetailLayer(model.to(device), micro.to(device), template, places, trust, size)
+        tile_uvs, trust = _transferred_tile_uvs(home, template)
+    return DetailLayer(model.to(device), micro.to(device), template, tile_uvs, trust, size)
 
 
-def _carried_places(home: DetailHome, template: Template) -> tuple[torch.Tensor, torch.Tensor]:
-    """Places on the tile and trust in them of the UVs of a topology that the module does not know."""
+def _transferred_tile_uvs(home: DetailHome, template: Template) -> tuple[torch.Tensor, torch.Tensor]:
+    """UVs on the tile, and the trust in them, of a topology that the module does not know."""
     device = template.verts.device
     owner = Template.load(weights.verified(_DETAIL_OF, "template")).to(device)
     if home.vertices != len(owner.verts):
@@ -96,16 +98,16 @@ def _carried_places(home: DetailHome, template: Template) -> tuple[torch.Tensor,
             f"{home.vertices}",
             "use it with the model that it was trained for",
         )
-    places, trust = own_places(owner, home.tile_rect, _SKIN)
-    at_home = places.new_zeros(len(owner.verts), 3)
-    at_home[owner.faces.reshape(-1)] = torch.cat((places, trust[:, None]), dim=1)[owner.faces_uvs.reshape(-1)]
+    tile_uvs, trust = tile_uvs_of(owner, home.tile_rect, _SKIN)
+    at_home = tile_uvs.new_zeros(len(owner.verts), 3)
+    at_home[owner.faces.reshape(-1)] = torch.cat((tile_uvs, trust[:, None]), dim=1)[owner.faces_uvs.reshape(-1)]
     skin = at_home[:, 2] > 0
     scale, rotation, shift = similarity(template.verts[template.landmarks], owner.verts[owner.landmarks])
     moved = (scale * template.verts.double() @ rotation.T + shift).float()
     moved = warp(moved, moved[template.landmarks], owner.verts[owner.landmarks])
-    found, near = carried(moved, owner.verts[skin], at_home[skin, :2])
+    found, near = interpolate_nearest(moved, owner.verts[skin], at_home[skin, :2])
     near = near * torch.isin(template.parts, template.parts.new_tensor(_SKIN))
-    at_uvs = places.new_zeros(len(template.uvs), 3)
+    at_uvs = tile_uvs.new_zeros(len(template.uvs), 3)
     known = torch.cat((found, near[:, None]), dim=1)
     at_uvs[template.faces_uvs.reshape(-1)] = known[template.faces.reshape(-1)]
     return at_uvs[:, :2], at_uvs[:, 2]

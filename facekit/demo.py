@@ -66,7 +66,7 @@ class _Writer:
         path = self.folder / name
         future = self.pool.submit(job, path)
         self.jobs.append((path, what, future))
-        self.jobs += [(self.folder / more, told, future) for more, told in (also or {}).items()]
+        self.jobs += [(self.folder / more, about, future) for more, about in (also or {}).items()]
 
     def finish(self) -> list[tuple[Path, str]]:
         """Wait for all; the first error is raised."""
@@ -134,7 +134,7 @@ def _expressions(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writ
     pictures = render_faces(faces)
     sheet = _pixels(expression_sheet(faces, pictures))
     out.add("expressions.png", "the 20 expressions", lambda path: save_image(sheet, path))
-    neutral = to_uint8(faces.mesh.texture[0])
+    neutral = to_uint8(faces.mesh.need("texture")[0])
     out.add("neutral_albedo.png", "texture of the neutral face", lambda path: save_image(neutral, path))
 
 
@@ -146,7 +146,7 @@ def _portrait(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer,
     out.add(f"{name}.obj", "mesh with MTL and texture", lambda path: save(face, path))
     out.add(f"{name}.ply", "mesh with vertex colours", lambda path: save(face, path))
     out.add(f"{name}.glb", "mesh with 19 morph targets", lambda path: save(face, path))
-    albedo = to_uint8(face.texture)
+    albedo = to_uint8(face.mesh.need("texture"))
     out.add(f"{name}_albedo.png", "texture", lambda path: save_image(albedo, path))
     if face.displacement is not None:
         out.add(

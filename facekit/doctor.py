@@ -120,7 +120,7 @@ def _embedded() -> Check:
         from facekit import weights
 
         weights.verify("default")
-        size = sum(file.size for file in weights.record("default").files.values())
+        size = sum(file.size or 0 for file in weights.record("default").files.values())
         return Check("default", f"{size / 1e6:.1f} MB, sha256 verified", True)
     except (FacekitError, *BROKEN) as error:
         return Check("default", f"{error}", False, "reinstall facekit")

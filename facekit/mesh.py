@@ -128,6 +128,19 @@ class FaceMesh:
                 raise InputError(f"{name} between 0 and {limit - 1}", f"{low} to {high}", "check the topology")
         object.__setattr__(self, "_known", now)
 
+    def need(self, name: str) -> torch.Tensor:
+        """Return ``texture``, ``displacement`` or another optional tensor that has to be there.
+
+        Raises
+        ------
+        InputError
+            For a mesh without it.
+        """
+        value = getattr(self, name)
+        if value is None:
+            raise InputError(f"a mesh with {name}", "one without", "make the face with it, see FacePipeline")
+        return value
+
     def used(self) -> torch.Tensor:
         """(V,) bool: the vertices that some face has."""
         mask = torch.zeros(self.verts.shape[1], dtype=torch.bool, device=self.faces.device)

@@ -114,7 +114,7 @@ class FacePipeline(FaceDecoder):
         if "identities" in record.files:
             identities = load_arrays(weights.verified(name, "identities"))["identities"]
         # Channels-last is the layout in which CPU convolutions run fastest here (benchmarks/generate.py).
-        texture = texture.to(device, memory_format=torch.channels_last)
+        texture = texture.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         pretrained = {"compose": compose} if compose != "blend" else {}
         pretrained |= {} if own is None else {"detail": str(own.absolute())}
         parts = (template.to(device), shape.to(device), texture, composer.to(device))
@@ -153,17 +153,16 @@ class FacePipeline(FaceDecoder):
             raise InputError(
                 "either a seed or latents", "both" if latents is not None else "neither", "pass seed=7, for instance"
             )
-        metadata = {}
-        if latents is None:
-            assert seed is not None
-            latents = FaceLatents.sample(seed, truncation=truncation)
-            metadata["seed"] = int(seed)
+        metadata, codes = {}, latents
+        if codes is None:
+            seed = whole(seed, "seed", 0)
+            metadata, codes = {"seed": seed}, FaceLatents.sample(seed, truncation=truncation)
         if expression is not None:
-            latents = latents.with_expression(expression, intensity)
-        latents = latents.to(self.device)
-        mesh, parts = self._assemble(self.to_model_codes(latents), True, detail, detail_strength)
+            codes = codes.with_expression(expression, intensity)
+        codes = codes.to(self.device)
+        mesh, parts = self._assemble(self.to_model_codes(codes), True, detail, detail_strength)
         settings = FaceSettings(detail, float(detail_strength), self.pretrained)
-        return FaceOutput(mesh, latents, self.name, metadata, settings, parts, self)
+        return FaceOutput(mesh, codes, self.name, metadata, settings, parts, self)
 
     @torch.no_grad()
     def keyframes(self, latents: FaceLatents, *, detail: bool | str = True) -> Keyframes:

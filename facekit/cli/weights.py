@@ -51,7 +51,7 @@ def _state(name: str) -> str:
     if not weights.ready(name):
         return "not here"
     folder = weights.path(name)
-    size = sum(file.size for file in weights.files(name).values())
+    size = sum(file.size or 0 for file in weights.files(name).values())
     return f"{'embedded' if weights.record(name).embedded else 'here'}, {size / 1e6:.1f} MB, {folder}"
 
 

@@ -106,10 +106,10 @@ class _Colours:
 
     def _of(self, cell: Cell) -> torch.Tensor:
         """(3, S)."""
-        return lab(cell.face.texture[:, :, self.shown(cell)][..., None])[0, :, :, 0]
+        return lab(cell.face.mesh.need("texture")[:, :, self.shown(cell)][..., None])[0, :, :, 0]
 
     def shown(self, cell: Cell) -> torch.Tensor:
-        size = cell.face.texture.shape[-1]
+        size = cell.face.mesh.need("texture").shape[-1]
         topology = (len(cell.face.mesh.uvs), size)
         if topology not in self._shown:
             self._shown[topology] = face_texels(cell.face.mesh, size)
@@ -121,7 +121,7 @@ class _Colours:
         return {f"{name} ΔE": float((self.of(a) - self.of(b)).norm(dim=0).mean())}
 
     def skin(self, a: Cell, b: Cell) -> dict[str, float]:
-        tones = [skin_tone(c.face.texture, self.shown(c))[0] for c in (a, b)]
+        tones = [skin_tone(c.face.mesh.need("texture"), self.shown(c))[0] for c in (a, b)]
         return {"skin ΔE": float((tones[0] - tones[1]).norm())}
 
 

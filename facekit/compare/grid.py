@@ -22,7 +22,7 @@ from facekit.metrics.geometry import wrinkle_amplitude
 from facekit.metrics.identity import proportions
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
-from facekit.report import Table, write_report
+from facekit.report import Section, Table, write_report
 from facekit.viz.sheets import render_faces
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Comparison:
         for name, (_, picture) in pictures.items():
             files.append(pages.write(picture, folder / f"{name}.png"))
         files.append(self.table.save(folder / "figures.csv"))
-        sections = [(title, picture) for title, picture in pictures.values()]
+        sections: list[Section] = list(pictures.values())
         sections.insert(1, ("Figures", self.table))
         sections.append(("What the figures are", figures.EXPLANATIONS))
         return [*files, write_report(folder / "report.html", self.title, sections)]
@@ -185,7 +185,8 @@ def grid(
             for k, place in enumerate(places):
                 depth = None if wrinkles is None else float(wrinkles[k])
                 kept = _kept(faces[k])
-                cells[place] = Cell(*place, settings[place], kept, pictures[k].clone(), shapes[k], depth)
+                row, column = place
+                cells[place] = Cell(row, column, settings[place], kept, pictures[k].clone(), shapes[k], depth)
     table = tuple(tuple(cells[row, column] for column in columns) for row in rows)
     return Comparison(title, tuple(rows), tuple(columns), table)
 

@@ -53,7 +53,8 @@ def difference_page(comparison: Comparison, kind: str, against: str | None, them
     if not _there(comparison, against):
         got = f"{len(comparison.rows)} rows of {len(comparison.columns)}, against {NEIGHBOURS[against]}"
         raise InputError("neighbours of one topology", got, "compare more faces of one model")
-    size = tuple(comparison.cells[0][0].picture.shape[1:])
+    height, width = comparison.cells[0][0].picture.shape[1:]
+    size = int(height), int(width)
     pairs = _pairs(comparison, against)
     maps = _maps(kind, [pair for row in pairs for pair in row], 256 if max(size) <= 256 else 512)
     low, high = heat_scale(torch.cat([values.reshape(-1) for _, _, values in maps]))
@@ -105,7 +106,7 @@ def _maps(kind: str, pairs: Sequence[tuple[Cell, Cell]], size: int) -> list[tupl
             changed = displacement_map(before, after, size)
         else:
             ids, _ = rasterize_uv(after.uvs, after.faces_uvs, size)
-            changed = delta_e(before.texture, after.texture)[:, None] * (ids >= 0)
+            changed = delta_e(before.need("texture"), after.need("texture"))[:, None] * (ids >= 0)
         found.append((group, after, changed))
     return found
 

@@ -43,9 +43,11 @@ class Files(Protocol):
 
     def chunks(self, name: str, limit: int) -> Iterator[bytes]:
         """The file's bytes, at most ``limit`` of them; more is an error."""
+        ...
 
     def take(self, name: str, scratch: Path, limit: int) -> Path:
         """The file on disk: where it lies, or unpacked into the folder ``scratch``."""
+        ...
 
 
 class Folder:
@@ -131,7 +133,7 @@ class Zip:
 
     def _check_expected(self, expected: tuple[str, ...]) -> None:
         tops = {name.split("/")[0] + "/" for name in self.names}
-        if len(tops) == 1 and _REPOSITORY.fullmatch(*tops):
+        if len(tops) == 1 and _REPOSITORY.fullmatch(tops.pop()):
             return
         strange = [name for name in self.names if not has_tail(name, expected) and not _UNOPENED.search(name)]
         if strange:

@@ -78,7 +78,7 @@ def _check_opcodes(data: bytes) -> None:
     for opcode, argument, _ in pickletools.genops(data):
         if opcode.name not in _OPCODES:
             raise ValueError(f"the pickle opcode {opcode.name}")
-        if opcode.name in ("LONG_BINPUT", "LONG_BINGET") and argument > len(data):
+        if opcode.name in ("LONG_BINPUT", "LONG_BINGET") and int(argument or 0) > len(data):
             raise ValueError(f"the memo index {argument}")
 
 

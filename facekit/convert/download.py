@@ -66,7 +66,7 @@ def _from(mirror: Mirror, source: Source, part: Path, check: Callable[[Path], st
     """``part`` whole and checked, or MirrorFailure."""
     while True:
         try:
-            resumed = _drive(mirror.drive, part) if mirror.drive else https.get(mirror.url, part, source.size)
+            resumed = _drive(mirror.drive, part) if mirror.drive else https.get(mirror.link, part, source.size)
         except CutShort as short:
             # Servers announce wrong lengths, too: what came may be all there is.
             with contextlib.suppress(WeightsError):
@@ -131,7 +131,7 @@ def _gdown(gdown: Any, file_id: str, output: Path) -> None:
     import requests
 
     known = inspect.signature(gdown.download).parameters
-    options = {"quiet": not sys.stderr.isatty() and "ipykernel" not in sys.modules, "resume": True}
+    options: dict[str, Any] = {"quiet": not sys.stderr.isatty() and "ipykernel" not in sys.modules, "resume": True}
     if "timeout" in known:
         options["timeout"] = https.TIMEOUT
     try:

@@ -102,10 +102,10 @@ def get(url: str, part: Path, size: int | None) -> bool:
     _State.read(part, url)  # drops what does not belong to this address
     best, fruitless = length(part), 0
     resumed = best > 0
-    with requests.Session() as session, bar(part.name.removesuffix(".part"), best) as told:
+    with requests.Session() as session, bar(part.name.removesuffix(".part"), best) as shown:
         while True:
             try:
-                _attempt(session, url, part, size, told)
+                _attempt(session, url, part, size, shown)
                 return resumed
             except Again as again:
                 fruitless = fruitless + 1 if length(part) <= best else 0
@@ -116,7 +116,7 @@ def get(url: str, part: Path, size: int | None) -> bool:
                 time.sleep(max(min(again.wait, LONGEST_PAUSE), min(PAUSE * 2**fruitless, LONGEST_PAUSE)))
 
 
-def _attempt(session: Any, url: str, part: Path, size: int | None, told: Any) -> None:
+def _attempt(session: Any, url: str, part: Path, size: int | None, shown: Any) -> None:
     """One request: appends to ``part`` what comes. Returns when it is whole as far as the server knows."""
     import requests
 
@@ -132,8 +132,8 @@ def _attempt(session: Any, url: str, part: Path, size: int | None, told: Any) ->
                 _at_the_end(response, part, offset)
                 return
             offset = _begin(response, state, part, offset)
-            told.reset(state.total)
-            told.update(offset)
+            shown.reset(state.total)
+            shown.update(offset)
             with disk(part):
                 require_room(part.parent, (state.total or 0) - offset)
                 file = part.open("ab")
@@ -143,7 +143,7 @@ def _attempt(session: Any, url: str, part: Path, size: int | None, told: Any) ->
                 for chunk in response.iter_content(_CHUNK):
                     with disk(part):
                         file.write(chunk)
-                    told.update(len(chunk))
+                    shown.update(len(chunk))
                     if size is not None and file.tell() > size:
                         discard(part)
                         raise MirrorFailure(f"more than the {size} bytes that it should have")

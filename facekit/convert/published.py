@@ -73,12 +73,13 @@ def import_files(
     InputError
         For a model that is not converted from published files.
     """
-    record = record or manifest.record(name)
+    if record is None:
+        record = manifest.record(name)
     if record.embedded or not record.sources:
         raise InputError("a model that is converted from published files", f"{name!r}", "import another one")
-    places = _Places(Path(checkpoints).expanduser(), None if data is None else Path(data).expanduser())
+    where = _Locations(Path(checkpoints).expanduser(), None if data is None else Path(data).expanduser())
     with locked(name), _scratch(name) as scratch:
-        found = _collect(name, record, places, scratch)
+        found = _collect(name, record, where, scratch)
         _convert(found, record, scratch)
         # Only now has every check passed.
         folder = _publish(name, record, scratch, found.sources)
@@ -91,7 +92,7 @@ def import_files(
 # -- finding ----------------------------------------------------------------------------------------------------------
 
 
-class _Places:
+class _Locations:
     """Where to look: what was pointed at, then beside it, as upstream's repository and a downloads folder have it."""
 
     def __init__(self, checkpoints: Path, data: Path | None) -> None:
@@ -114,26 +115,26 @@ class _Found:
     remembered: dict[str, str] = field(default_factory=dict)
 
 
-def _collect(name: str, record: ModelRecord, places: _Places, scratch: Path) -> _Found:
+def _collect(name: str, record: ModelRecord, where: _Locations, scratch: Path) -> _Found:
     """Find every file, compare hashes, unpack what lies in zips into ``scratch``."""
     shapes = network_shapes(record.config)
     sizes = {network: 4 * sum(shape.numel() for shape in shapes[network].values()) for network in NETWORKS}
     # A file of doubles is told from one of floats by its content, so it may be twice as large.
     limits = {network: 2 * size + (4 << 20) for network, size in sizes.items()}
-    zipped = isinstance(places.checkpoints, Zip)
+    zipped = isinstance(where.checkpoints, Zip)
     with disk(scratch):
         require_room(scratch, sum(sizes.values()) * (2 if zipped else 1) + 2 * _MAX_DATA)
 
-    missing = [n.path for n in NETWORKS if not _candidates(places.checkpoints, n.path)]
-    lacking = {role: file for role, file in _DATA.items() if not any(_candidates(p, file) for p in places.data)}
+    missing = [n.path for n in NETWORKS if not _candidates(where.checkpoints, n.path)]
+    lacking = {role: file for role, file in _DATA.items() if not any(_candidates(p, file) for p in where.data)}
     if missing:
         raise FileError(
-            f"{', '.join(missing)} below {places.checkpoints.place}",
+            f"{', '.join(missing)} below {where.checkpoints.place}",
             "none there",
             "give upstream's checkpoints.zip, or the folder checkpoints/ that it unpacks to",
         )
     if lacking:
-        looked = ", ".join(dict.fromkeys(str(p.place) for p in places.data))
+        looked = ", ".join(dict.fromkeys(str(p.place) for p in where.data))
         raise FileError(
             f"upstream's data files {', '.join(lacking.values())} in {looked}",
             "none there",
@@ -142,17 +143,17 @@ def _collect(name: str, record: ModelRecord, places: _Places, scratch: Path) -> 
 
     found = _Found()
     if zipped:
-        _check_zip(name, record, places.checkpoints.place, found)
+        _check_zip(name, record, where.checkpoints.place, found)
     for role, file in _DATA.items():
-        place = next(p for p in places.data if _candidates(p, file))
+        place = next(p for p in where.data if _candidates(p, file))
         source = record.sources[role]
         chosen = _choose(place, file, _MAX_DATA, source.sha256)
         found.data[role] = place.take(chosen, scratch, _MAX_DATA)
         sha = _note(found, role, found.data[role], chosen)
         compare(name, role, source, sha, f"{place.place / chosen} with")
     for network in NETWORKS:
-        chosen = _choose(places.checkpoints, network.path, limits[network], None)
-        found.networks[network] = places.checkpoints.take(chosen, scratch, limits[network])
+        chosen = _choose(where.checkpoints, network.path, limits[network], None)
+        found.networks[network] = where.checkpoints.take(chosen, scratch, limits[network])
         _note(found, network.path, found.networks[network], chosen)
     return found
 
@@ -208,7 +209,7 @@ def _convert(found: _Found, record: ModelRecord, scratch: Path) -> None:
     with disk(scratch):
         for role in ("shape", "texture"):
             save_file(tensors.pop(role), scratch / files[role].name)
-        np.savez(scratch / files["template"].name, **template)
+        np.savez(scratch / files["template"].name, allow_pickle=False, **template)
         np.savez(scratch / files["identities"].name, identities=identities)
         Image.fromarray(np.ascontiguousarray(base[..., ::-1])).save(scratch / files["base"].name)  # stored as BGR
 

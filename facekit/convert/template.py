@@ -99,11 +99,11 @@ def occlusion(verts: np.ndarray, faces: np.ndarray, directions: int = _DIRECTION
     for toward in fibonacci_sphere(directions):
         up = (0.0, 0.0, 1.0) if abs(toward[1]) > 0.9 else (0.0, 1.0, 0.0)
         camera = Camera(centre + distance * toward.float(), centre, fov, up=up)
-        places = pixel_points(points, camera, _MAP, _MAP)[0]
-        _, depth = prepare(places[None], triangles, _MAP, _MAP, near=camera.near_plane(points)).nearest()
+        seen_at = pixel_points(points, camera, _MAP, _MAP)[0]
+        _, depth = prepare(seen_at[None], triangles, _MAP, _MAP, near=camera.near_plane(points)).nearest()
         cosine = (normals @ toward).clamp_min(0)
-        own = places[:, 2]
-        column, row = ((places[:, k] / own - 0.5).clamp(0, _MAP - 1.001) for k in (0, 1))
+        own = seen_at[:, 2]
+        column, row = ((seen_at[:, k] / own - 0.5).clamp(0, _MAP - 1.001) for k in (0, 1))
         # Where the surface slants, a texel of the map spans depth: the bias grows with it.
         texel = 2 * radius / _MAP
         limit = own - _BIAS_MM - texel * (1 - cosine.square()).sqrt() / cosine.clamp_min(0.2)

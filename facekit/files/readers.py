@@ -9,12 +9,14 @@ import tokenize
 import zipfile
 import zlib
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from facekit.errors import WeightsError
 
+_Module = TypeVar("_Module", bound=nn.Module)
 #: What readers of files are led to raise by damaged bytes: unpicklers and numpy's reader of literals nearly anything.
 DAMAGE = (
     ArithmeticError,
@@ -74,7 +76,7 @@ def load_picture(path: str | Path) -> torch.Tensor:
         raise WeightsError("a whole 8-bit picture", f"{path} ({error})", "reinstall facekit") from error
 
 
-def load_into(module: nn.Module, tensors: dict[str, torch.Tensor], source: str) -> nn.Module:
+def load_into(module: _Module, tensors: dict[str, torch.Tensor], source: str) -> _Module:
     """Load tensors strictly: every missing, unexpected or misshapen tensor is named.
 
     The module takes the tensors themselves, not copies, so it may be built on the meta device and large files stay

@@ -10,12 +10,16 @@ from facekit.geometry.lists import unique_pairs
 
 
 class Charted(Protocol):
-    """What these functions read of a template or a mesh."""
+    """The parts of a template that these functions read."""
 
-    faces: torch.Tensor
-    uvs: torch.Tensor
-    faces_uvs: torch.Tensor
-    landmarks: torch.Tensor
+    @property
+    def faces(self) -> torch.Tensor: ...
+    @property
+    def uvs(self) -> torch.Tensor: ...
+    @property
+    def faces_uvs(self) -> torch.Tensor: ...
+    @property
+    def landmarks(self) -> torch.Tensor: ...
 
 
 def landmark_uvs(mesh: Charted) -> torch.Tensor:

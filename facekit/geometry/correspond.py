@@ -1,4 +1,4 @@
-"""Which place of one face mesh belongs to which of another: between topologies, by landmarks and nearness."""
+"""Correspondence between face meshes of different topology, by landmarks and nearness."""
 
 from __future__ import annotations
 
@@ -43,8 +43,10 @@ def warp(points: torch.Tensor, source: torch.Tensor, target: torch.Tensor, stiff
     return (torch.cat((torch.cdist(p, s), ones, p), dim=1) @ weights).to(points.dtype)
 
 
-def carried(points: torch.Tensor, known: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Values (N, C) at ``known`` (N, 3), read at ``points`` (V, 3), and the trust in them (V,) in [0, 1].
+def interpolate_nearest(
+    points: torch.Tensor, known: torch.Tensor, values: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Read values (N, C) at ``known`` (N, 3) off at ``points`` (V, 3); also the trust in them, (V,) in [0, 1].
 
     The mean of the nearest three, weighted by the inverse square of their distance; trust ends where nothing is near.
     """

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import torch
 
-from facekit.geometry.lists import expand, pick, pieces, places
+from facekit.geometry.lists import expand, flat_indices, pick, pieces
 from facekit.geometry.triangles import bounds, edge_functions
 
 #: "No triangle here": read as two halves, infinite depth and face -1; greater than every other key.
@@ -111,10 +111,10 @@ class Triangles:
             if slots is None:
                 # Most faces seen from behind lie behind the front: draw that first, and leave out what it hides.
                 front = self.front.index_select(0, chosen)
-                first, back = places(front), places(~front)
+                first, back = flat_indices(front), flat_indices(~front)
                 self._draw(raster, chosen.index_select(0, first), pick(boxes, first))
                 chosen, boxes = chosen.index_select(0, back), pick(boxes, back)
-                rest = places(~self._hidden(raster, chosen, boxes))
+                rest = flat_indices(~self._hidden(raster, chosen, boxes))
                 chosen, boxes = chosen.index_select(0, rest), pick(boxes, rest)
             self._draw(raster, chosen, boxes)
         # The halves of a key, the lower first: every machine that torch runs on is little-endian.
@@ -129,16 +129,17 @@ class Triangles:
         x1 = torch.floor(x1 - 1.0 + aside).clamp_(-1, self.width * fine - 1)
         y0 = torch.ceil(y0 - 0.5).clamp_(0, self.height * fine)
         y1 = torch.floor(y1 - 0.5).clamp_(-1, self.height * fine - 1)
-        chosen = places((x0 <= x1) & (y0 <= y1))
+        chosen = flat_indices((x0 <= x1) & (y0 <= y1))
         boxes = [row.to(torch.int64) for row in pick((x0, x1, y0, y1), chosen)]
         if raster.slots is not None:
-            some = places(self._touches(raster, chosen, [row >> raster.bits for row in boxes]))
+            some = flat_indices(self._touches(raster, chosen, [row >> raster.bits for row in boxes]))
             chosen, boxes = chosen.index_select(0, some), pick(boxes, some)
         return chosen, boxes
 
     def _touches(self, raster: _Raster, chosen: torch.Tensor, boxes: list[torch.Tensor]) -> torch.Tensor:
         """Whether a box of cells holds a wanted one, by a summed-area table."""
         height, width = self.height * raster.scale, self.width * raster.scale
+        assert raster.slots is not None
         wanted = (raster.slots >= 0).view(self.frames, height, width).to(torch.int32)
         table = torch.nn.functional.pad(wanted.cumsum(1, dtype=torch.int32).cumsum(2, dtype=torch.int32), (1, 0, 1, 0))
         flat, stride = table.view(-1), width + 1
@@ -169,19 +170,22 @@ class Triangles:
         place = y.to(torch.float64).add_(0.5).div_(fine)
         owner = chosen.index_select(0, local)
         # Column c lies at X = (c + shift) / fine.
-        shift = 0.5 if not shear else (1 - 2 * (y & 1)).to(torch.float64).mul_(shear * raster.grid).add_(0.5)
-        lower, upper = None, None
+        shift = place.new_tensor([0.5])
+        if shear:
+            shift = (1 - 2 * (y & 1)).to(torch.float64).mul_(shear * raster.grid).add_(0.5)
+        spans = []
         for i in range(3):
             lean, left, right = pick(edges[i::3][:3], owner)
             lean.mul_(place)
-            left.sub_(lean)
-            right.sub_(lean)
-            lower = left if lower is None else torch.maximum(lower, left, out=lower)
-            upper = right if upper is None else torch.minimum(upper, right, out=upper)
+            spans.append((left.sub_(lean), right.sub_(lean)))
+        (lower, upper), *others = spans
+        for left, right in others:
+            torch.maximum(lower, left, out=lower)
+            torch.minimum(upper, right, out=upper)
         first, last = (t.mul_(fine).sub_(shift) for t in (lower, upper))
         torch.maximum(first, x0.to(torch.float64).index_select(0, local), out=first).ceil_()
         torch.minimum(last, x1.to(torch.float64).index_select(0, local), out=last).floor_()
-        some = places(first <= last)
+        some = flat_indices(first <= last)
         owner, y, place, begin = pick((owner, y, place, first), some)
         first, last = begin.to(torch.int64), last.index_select(0, some).to(torch.int64)
         shift = shift if not shear else shift.index_select(0, some)
@@ -192,7 +196,7 @@ class Triangles:
         if raster.counts is not None:
             # Rows without a wanted cell are not worth expanding.
             before = raster.counts.index_select(0, line + (first >> raster.bits))
-            some = places(raster.counts.index_select(0, line + (last >> raster.bits) + 1) > before)
+            some = flat_indices(raster.counts.index_select(0, line + (last >> raster.bits) + 1) > before)
             owner, y, place, begin, line, first, last = pick((owner, y, place, begin, line, first, last), some)
             shift = shift if not shear else shift.index_select(0, some)
         r, s, t = pick(edges[9:], owner)
@@ -284,7 +288,7 @@ def _samples(raster: _Raster, near: float, ids, line, first, last, inverse, slop
         place = line.index_select(0, row).add_(x >> raster.bits)
         if raster.slots is not None:
             place = raster.slots.index_select(0, place)
-            wanted = places(place >= 0)
+            wanted = flat_indices(place >= 0)
             row, local, x, place = pick((row, local, x, place), wanted)
         within = (y & (grid - 1)).mul_(grid).index_select(0, row).add_(x.bitwise_and_(grid - 1))
         place = place.mul_(grid * grid).add_(within)
@@ -294,6 +298,6 @@ def _samples(raster: _Raster, near: float, ids, line, first, last, inverse, slop
     key = (depth.view(torch.int32).to(torch.int64) << 32).bitwise_or_(ids.index_select(0, row))
     low, high = (float(t) for t in depth.aminmax()) if depth.numel() else (near, near)
     if not near <= low <= high < float("inf"):  # NaN fails the comparison, too
-        good = places((depth >= near) & (depth < float("inf")))
+        good = flat_indices((depth >= near) & (depth < float("inf")))
         place, key = pick((place, key), good)
     raster.keys.scatter_reduce_(0, place, key, "amin")

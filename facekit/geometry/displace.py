@@ -52,7 +52,7 @@ def normal_map(mesh: FaceMesh) -> torch.Tensor:
         For a mesh without displacement or UVs, or values that are not finite.
     """
     heights = _checked(mesh)
-    texels = texels_of(mesh.uvs, mesh.faces_uvs, tuple(heights.shape[2:]))
+    texels = texels_of(mesh.uvs, mesh.faces_uvs, (heights.shape[2], heights.shape[3]))
     along_u, along_v = texels.slopes(heights)
     x, y = _tilt(mesh, texels, along_u, along_v)
     length = torch.rsqrt(x * x + y * y + 1)
@@ -134,13 +134,13 @@ def detailed_mesh(mesh: FaceMesh, level: int = 2) -> FaceMesh:
     for coarser in meshes:
         rows = coarser.midpoints(rows)
         parts = None if parts is None else coarser.lesser(parts)
-    places, normals = phong_surface(rows[: 15 * batch].view(15, batch, -1))
+    smooth, normals = phong_surface(rows[: 15 * batch].view(15, batch, -1))
     uvs, faces_uvs, moved = _sampled(mesh, heights, chart, level)
-    total = moved.new_zeros(batch, places.shape[1]).index_add(1, faces.view(-1), moved[:, faces_uvs.view(-1)])
-    corners = torch.bincount(faces.view(-1), minlength=places.shape[1]).clamp_min(1)
+    total = moved.new_zeros(batch, smooth.shape[1]).index_add(1, faces.view(-1), moved[:, faces_uvs.view(-1)])
+    corners = torch.bincount(faces.view(-1), minlength=smooth.shape[1]).clamp_min(1)
     return dataclasses.replace(
         mesh,
-        verts=places + (total / corners)[..., None] * normals,
+        verts=smooth + (total / corners)[..., None] * normals,
         faces=faces,
         uvs=uvs,
         faces_uvs=faces_uvs,

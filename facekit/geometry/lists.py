@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import torch
 
 
-def places(mask: torch.Tensor) -> torch.Tensor:
-    """Where a mask is set, in its flat order: any shape bool to (P,) int64.
+def flat_indices(mask: torch.Tensor) -> torch.Tensor:
+    """Return where a mask is set, in its flat order: any shape bool to (P,) int64.
 
     NumPy finds them several times as fast as torch does on a CPU, and shares the memory.
     """
@@ -22,7 +22,7 @@ def pick(rows: Iterable[torch.Tensor], index: torch.Tensor) -> list[torch.Tensor
 
 
 def expand(counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """For counts (2, 0, 3): owners (0, 0, 2, 2, 2) and places within the owner (0, 1, 0, 1, 2)."""
+    """Ragged arange: for counts (2, 0, 3) the owners (0, 0, 2, 2, 2) and their positions (0, 1, 0, 1, 2)."""
     ends = counts.cumsum(0)
     total = int(ends[-1]) if counts.numel() else 0
     owner = torch.repeat_interleave(counts, output_size=total)
@@ -54,3 +54,11 @@ def unique_pairs(ends: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Te
     # One number a pair: sorting those is many times faster than sorting rows.
     keys, index = (ends.amin(1) * count + ends.amax(1)).unique(return_inverse=True)
     return torch.stack((keys // count, keys % count), dim=-1), index
+
+
+def weighted_sum(values: torch.Tensor, index: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Mix columns of values (C, V), those of each row of ``index`` (K, P) by its ``weights`` (K, P): (C, P)."""
+    mixed = values.index_select(1, index[0]) * weights[0].to(values)
+    for corner, weight in zip(index[1:], weights[1:], strict=True):
+        mixed = mixed + values.index_select(1, corner) * weight.to(values)
+    return mixed

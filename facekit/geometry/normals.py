@@ -51,7 +51,7 @@ def cross(a: Sequence[torch.Tensor] | torch.Tensor, b: Sequence[torch.Tensor] | 
     return [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 
 
-def dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def dot(a: Sequence[torch.Tensor] | torch.Tensor, b: Sequence[torch.Tensor] | torch.Tensor) -> torch.Tensor:
     """Row by row: torch's sum and norm over a short leading dimension are ten times slower on a CPU."""
     return torch.addcmul(torch.addcmul(a[0] * b[0], a[1], b[1]), a[2], b[2])
 

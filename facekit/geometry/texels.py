@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from facekit.errors import InputError
 from facekit.geometry.charts import open_edges
-from facekit.geometry.lists import expand, places
+from facekit.geometry.lists import expand, flat_indices, weighted_sum
 from facekit.geometry.uv import rasterize_uv
 
 #: Texels around each chart that are filled from inside: bilinear samples and three mip levels stay clean.
@@ -61,10 +61,7 @@ class Texels:
 
     def bake(self, values: torch.Tensor) -> torch.Tensor:
         """Values at the UV vertices, (C, T), as a map (C, H, W): interpolated inside, 0 outside. Differentiable."""
-        mixed = sum(
-            values.index_select(1, corner) * weight.to(values)
-            for corner, weight in zip(self.corners, self.weights, strict=True)
-        )
+        mixed = weighted_sum(values, self.corners, self.weights)
         height, width = self.size
         empty = values.new_zeros(len(values), height * width)
         return empty.index_copy(1, self.inside, mixed).view(-1, height, width)
@@ -111,7 +108,7 @@ def texels_of(uvs: torch.Tensor, faces_uvs: torch.Tensor, size: tuple[int, int])
     """
     digest = hashlib.sha1(repr((size, str(uvs.device))).encode(), usedforsecurity=False)
     for tensor in (uvs, faces_uvs):
-        digest.update(tensor.detach().cpu().contiguous().numpy())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     key = digest.digest()
     with _CACHE_LOCK:
         if key not in _CACHE:
@@ -136,7 +133,7 @@ def check_uvs(uvs: torch.Tensor, faces_uvs: torch.Tensor) -> None:
 def _find(uvs: torch.Tensor, faces_uvs: torch.Tensor, size: tuple[int, int]) -> Texels:
     check_uvs(uvs, faces_uvs)
     ids, weights = rasterize_uv(uvs, faces_uvs, size)
-    inside = places(ids >= 0)
+    inside = flat_indices(ids >= 0)
     corners = faces_uvs.to(torch.int32)[ids.view(-1)[inside]].t().contiguous()
     across, down = _links(uvs, faces_uvs, ids >= 0)
     sound = (F.pad(across, (1, 0)) | F.pad(across, (0, 1))) & (F.pad(down, (0, 0, 1, 0)) | F.pad(down, (0, 0, 0, 1)))
@@ -179,7 +176,7 @@ def _gutter(inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     nearest = torch.where(inside, index, index.new_tensor(-1.0))
     for _ in range(GUTTER):
         nearest = torch.where(nearest < 0, F.max_pool2d(nearest[None, None], 3, 1, 1)[0, 0], nearest)
-    gutter = places((nearest >= 0) & ~inside)
+    gutter = flat_indices((nearest >= 0) & ~inside)
     return gutter, nearest.view(-1)[gutter].long()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from facekit.geometry.lists import pick, places
+from facekit.geometry.lists import flat_indices, pick
 from facekit.geometry.normals import cross
 
 #: Pixels that edges are moved outward.
@@ -29,7 +29,7 @@ def bounds(
         spans += [torch.minimum(torch.minimum(a, b), c), torch.maximum(torch.maximum(a, b), c)]
     xlo, xhi, ylo, yhi, closest, farthest = spans
     seen = farthest >= near
-    crossing = places(seen & (closest < near))
+    crossing = flat_indices(seen & (closest < near))
     if crossing.numel():
         frame, face = crossing // len(faces), crossing % len(faces)
         cut = _clipped_box(rows.permute(1, 2, 0)[frame[:, None], faces[face]], near)
@@ -37,7 +37,7 @@ def bounds(
     # Float32 places are good to some 1e-4 pixel; the margin keeps every sample that float64 would accept.
     margin = 1e-3
     seen &= (xhi > -margin) & (xlo < width + margin) & (yhi > -margin) & (ylo < height + margin)
-    tri = places(seen)
+    tri = flat_indices(seen)
     box = torch.stack((xlo - margin, xhi + margin, ylo - margin, yhi + margin))
     return tri, box.index_select(1, tri), closest.index_select(0, tri)
 
@@ -91,7 +91,7 @@ def edge_functions(
     total = cross([q - p for p, q in zip(a, b, strict=True)], [q - p for p, q in zip(a, c, strict=True)])
     det = a[0] * total[0] + a[1] * total[1] + a[2] * total[2]
     # Seen from the front: counter-clockwise in a world with Y up is clockwise in pixels, where Y runs down.
-    kept = places((det < 0 if cull else det != 0) & torch.isfinite(det))
+    kept = flat_indices((det < 0 if cull else det != 0) & torch.isfinite(det))
     if kept.numel() < len(tri):
         normals = [pick(n, kept) for n in normals]
         total, det = pick(total, kept), det.index_select(0, kept)

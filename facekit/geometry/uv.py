@@ -25,34 +25,34 @@ class MipTexture:
     ----------
     image:
         (B, C, H, W + W / 2) float32.
-    places:
+    layout:
         (levels, 4) float32 on the CPU: x and y of each level's corner, its width and height, in texels.
     """
 
     image: torch.Tensor
-    places: torch.Tensor
+    layout: torch.Tensor
 
     @property
     def detail(self) -> float:
         """The level of a UV length l is log2 l plus this, log2 of the texels along a unit of UV."""
-        width, height = self.places[0, 2:].tolist()
+        width, height = self.layout[0, 2:].tolist()
         return 0.5 * math.log2(width * height)
 
     @classmethod
     def build(cls, texture: torch.Tensor, levels: int | None = None) -> MipTexture:
         """From (B, C, H, W) float; ``levels`` at most, by default down to 4 texels. Differentiable."""
         height, width = texture.shape[2:]
-        places, halved = [(0.0, 0.0, float(width), float(height))], []
+        layout, halved = [(0.0, 0.0, float(width), float(height))], []
         y, level = 0, texture
-        while min(level.shape[2:]) >= 8 and (levels is None or len(places) < levels):
+        while min(level.shape[2:]) >= 8 and (levels is None or len(layout) < levels):
             level = halve(level)
             if y + level.shape[2] > height:
                 break
-            places.append((float(width), float(y), float(level.shape[3]), float(level.shape[2])))
+            layout.append((float(width), float(y), float(level.shape[3]), float(level.shape[2])))
             halved.append(level)
             y += level.shape[2]
         if not halved:
-            return cls(texture, torch.tensor(places))
+            return cls(texture, torch.tensor(layout))
         image = texture.new_empty(*texture.shape[:2], height, width + width // 2)
         image[..., :width] = texture
         y = 0
@@ -62,7 +62,7 @@ class MipTexture:
             image[..., rows, columns:] = 0.0  # neighbours that a sample at the edge touches with weight 0
             y = rows.stop
         image[..., y:, width:] = 0.0
-        return cls(image, torch.tensor(places))
+        return cls(image, torch.tensor(layout))
 
     def sample(self, uv: torch.Tensor, level: torch.Tensor, frame: torch.Tensor | None = None) -> torch.Tensor:
         """Trilinear samples, clamped at the texture's border.
@@ -81,7 +81,7 @@ class MipTexture:
         torch.Tensor
             (C, P) float32.
         """
-        top = len(self.places) - 1
+        top = len(self.layout) - 1
         level = level.clamp(0.0, float(top))
         base = level.detach().floor()
         part = level - base
@@ -94,7 +94,7 @@ class MipTexture:
 
     def _bilinear(self, uv: torch.Tensor, level: torch.Tensor, frame: torch.Tensor | None) -> torch.Tensor:
         batch, channels, height, width = self.image.shape
-        x0, y0, w, h = self.places.t().to(uv.device).contiguous().index_select(1, level)
+        x0, y0, w, h = self.layout.t().to(uv.device).contiguous().index_select(1, level)
         x = x0 + torch.minimum((uv[0] * w).clamp_min(0.5), w - 0.5)
         y = y0 + torch.minimum(((1.0 - uv[1]) * h).clamp_min(0.5), h - 0.5)
         image = self.image
@@ -195,7 +195,8 @@ def bake(
 ) -> torch.Tensor:
     """Per-vertex values as a map: (B, V, C) to (B, C, H, W), ``fill`` outside; see :func:`rasterize_uv`."""
     corner = faces[face_ids.clamp_min(0)]
-    mixed = sum(values[:, corner[..., k]] * weights[..., k, None].to(values) for k in range(3))
+    first, *rest = (values[:, corner[..., k]] * weights[..., k, None].to(values) for k in range(3))
+    mixed = sum(rest, first)
     mixed = torch.where(face_ids[..., None] >= 0, mixed, torch.full_like(mixed, fill))
     return mixed.permute(0, 3, 1, 2).contiguous()
 

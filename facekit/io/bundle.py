@@ -62,7 +62,7 @@ def _encode(face: FaceOutput, stem: str, preview_size: int | None) -> dict[str, 
     jobs: dict[str, Callable[[], bytes]] = {}
     named = "" if mesh.displacement is None else mtl_lines(mesh, stem)
     if mesh.texture is not None:
-        jobs[albedo] = lambda: encode_png(to_uint8(mesh.texture))
+        jobs[albedo] = lambda: encode_png(to_uint8(mesh.need("texture")))
         jobs[f"{stem}.mtl"] = lambda: encode_mtl(albedo, named).encode()
     jobs[f"{stem}.obj"] = lambda: encode_obj(mesh, f"{stem}.mtl" if mesh.texture is not None else None)
     jobs[f"{stem}.ply"] = lambda: encode_ply(mesh)

@@ -118,7 +118,7 @@ def _base(builder: _Builder, mesh: FaceMesh, split: SplitTopology, mapped: bool)
     """The primitive without its morph targets; with tangents if it has a normal map."""
     positions = mesh.verts[0].numpy()[split.vertex] / np.float32(MM_PER_METRE)
     normals = mesh.normals()[0].numpy()[split.vertex]
-    uvs = mesh.uvs.numpy()[split.uv] * np.float32([1, -1]) + np.float32([0, 1])
+    uvs = mesh.uvs.numpy()[split.uv] * np.array([1, -1], np.float32) + np.array([0, 1], np.float32)
     index_type = np.uint16 if len(split.vertex) < 65535 else np.uint32  # 65535 itself is reserved for restarts
     attributes = {
         "POSITION": builder.accessor(positions, bounds=True, target=_ARRAY_BUFFER),

@@ -91,7 +91,7 @@ def encode_maps(mesh: FaceMesh, stem: str, scale: float | None = None, normal_ma
     """
     scale = displacement_scale(mesh) if scale is None else scale
     name = f"{stem}_displacement.png"
-    values = mesh.displacement[0, 0].numpy().astype(np.float64)
+    values = mesh.need("displacement")[0, 0].numpy().astype(np.float64)
     pixels = (np.rint(values / scale) + MID_LEVEL).astype(np.uint16)
     files = {name: encode_png(pixels), f"{stem}_displacement.json": _describe(name, pixels, scale)}
     if normal_map:

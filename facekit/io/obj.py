@@ -97,7 +97,7 @@ def _topology_text(mesh: FaceMesh, mtl_name: str | None) -> bytes:
     uvs, faces, faces_uvs = mesh.uvs.numpy(), mesh.faces.numpy(), mesh.faces_uvs.numpy()
     digest = hashlib.sha1(b"mtl" if mtl_name else b"", usedforsecurity=False)
     for array in (uvs, faces, faces_uvs):
-        digest.update(np.ascontiguousarray(array))
+        digest.update(array.tobytes())
     key = digest.digest()
     with _CACHE_LOCK:
         if key in _CACHE:

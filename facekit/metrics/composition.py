@@ -51,9 +51,9 @@ def regions(mesh: Charted, parts: Tensor, neck: int, size: int = 1024) -> Region
         ring[rows, columns] |= (share > RING[0]) & (share < RING[1])
     spots = (0.5 * (points[2] + points[31]), 0.5 * (points[14] + points[35]))
     y, x = torch.meshgrid(torch.arange(size) + 0.5, torch.arange(size) + 0.5, indexing="ij")
-    cheeks = sum((x - s[0]) ** 2 + (y - s[1]) ** 2 < (0.25 * between) ** 2 for s in spots) > 0
+    left, right = ((x - s[0]) ** 2 + (y - s[1]) ** 2 < (0.25 * between) ** 2 for s in spots)
     covered = ids >= 0
-    return Regions(covered, ring & covered, cheeks, is_neck)
+    return Regions(covered, ring & covered, left | right, is_neck)
 
 
 def seam_step(atlas: Tensor, rows: tuple[int, int], columns: tuple[int, int], covered: Tensor) -> Tensor:

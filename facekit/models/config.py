@@ -101,8 +101,9 @@ _Config = TypeVar("_Config", ShapeConfig, TextureConfig)
 
 
 def from_manifest(config: type[_Config], sizes: Mapping[str, Any]) -> _Config:
-    """The configuration that the manifest gives in JSON, which has lists where we have tuples."""
-    return config(**{key: tuple(value) if isinstance(value, list) else value for key, value in sizes.items()})
+    """Return the configuration that the manifest gives in JSON, which has lists where we have tuples."""
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in sizes.items()}
+    return config(**fields)
 
 
 #: The published weights: 26,317 vertices, texture 512² with 256 base channels.

@@ -40,6 +40,8 @@ class DetailCodes(NamedTuple):
 class DetailModel(nn.Module):
     """Identity to displacement maps on the face tile, and their composition by strain."""
 
+    furrows: torch.Tensor
+
     def __init__(self, config: DetailConfig) -> None:
         super().__init__()
         c = self.config = config
@@ -63,10 +65,11 @@ class DetailModel(nn.Module):
     def maps(self, codes: DetailCodes) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """D_static, D_compressed and D_stretched, each (B, 1, S, S) mm on the tile."""
         size = (-1, 1, self.config.size, self.config.size)
-        return tuple(
+        static, compressed, stretched = (
             torch.addmm(mean, code, basis).view(size)
             for mean, basis, code in zip(self.mean, self.basis, codes, strict=True)
         )
+        return static, compressed, stretched
 
     def weights(self, strain: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """w_c and w_s in [0, 1] of a strain of any shape over its reference: above 0 compressed, below 0 stretched."""

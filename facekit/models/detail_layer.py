@@ -9,6 +9,7 @@ from torch import nn
 from facekit.detail import DETAIL_MODES, FaceDetail
 from facekit.errors import InputError
 from facekit.geometry.charts import mask_box
+from facekit.geometry.lists import weighted_sum
 from facekit.geometry.strain import StrainGraph, lines_across
 from facekit.geometry.uv import bake, rasterize_uv, sample_texture
 from facekit.models.composers.micro import MicroLayer
@@ -32,8 +33,8 @@ class DetailLayer(nn.Module):
         Carries the pores, which are procedural: too fine for the learned maps.
     template:
         The topology, with the neutral mean face as its vertices.
-    places:
-        (T, 2) float32, where each of the topology's UVs lies on the tile (origin bottom-left, the tile is [0, 1]²).
+    tile_uvs:
+        (T, 2) float32, the UV on the face tile of each of the topology's UVs (origin bottom-left, the tile is [0, 1]²).
     trust:
         (T,) float32 in [0, 1], how much of the detail each UV takes: 0 on eyes, teeth and wherever the tile does not
         reach.
@@ -41,42 +42,62 @@ class DetailLayer(nn.Module):
         Side of the displacement maps that come out, texels: the texture's.
     """
 
+    tile_uvs: torch.Tensor
+    trust: torch.Tensor
+    sure: torch.Tensor
+    reference: torch.Tensor
+    corners: torch.Tensor
+    shares: torch.Tensor
+    half_mask: torch.Tensor
+    full_mask: torch.Tensor
+
     def __init__(
         self,
         model: DetailModel,
         micro: MicroLayer,
         template: Template,
-        places: torch.Tensor,
+        tile_uvs: torch.Tensor,
         trust: torch.Tensor,
         size: int = 1024,
     ) -> None:
         super().__init__()
         self.model, self.micro, self.size = model, micro, size
         self.graph = StrainGraph.of(template.faces, len(template.verts))
-        self.register_buffer("places", places)
+        self.register_buffer("tile_uvs", tile_uvs)
         self.register_buffer("trust", trust)
-        along, sure, reference = _furrows(model, places, trust, template.faces_uvs)
-        self.lines = lines_across(template.verts, template.faces, places, template.faces_uvs, along)
+        along, sure, reference = _furrows(model, tile_uvs, trust, template.faces_uvs)
+        self.lines = lines_across(template.verts, template.faces, tile_uvs, template.faces_uvs, along)
         self.register_buffer("sure", _at_vertices(sure, template) * (self.lines.share > 0))
         self.register_buffer("reference", _at_vertices(reference, template).clamp_min(1e-3))
-        self.half_box, ids, weights = self._chart("half", template, places, trust, None)
-        self.full_box, _, _ = self._chart("full", template, places, trust, self.half_box)
+        self.half_box, ids, weights = self._chart("half", template, tile_uvs, trust, None)
+        self.full_box, _, _ = self._chart("full", template, tile_uvs, trust, self.half_box)
         self.register_buffer("corners", template.faces[ids.clamp_min(0)].permute(2, 0, 1).flatten(1))
         self.register_buffer("shares", (weights * (ids >= 0)[..., None]).permute(2, 0, 1).flatten(1))
 
-    def _chart(self, name, template, places, trust, half_box):
+    def _chart(
+        self,
+        name: str,
+        template: Template,
+        tile_uvs: torch.Tensor,
+        trust: torch.Tensor,
+        half_box: tuple[slice, slice] | None,
+    ) -> tuple[tuple[slice, slice], torch.Tensor, torch.Tensor]:
         """Register where the tile lies in the mesh's UV, ``name`` in size; returns the box that holds it, face ids and
         weights there. The full box is the half one, doubled, so that maps of both sizes meet texel by texel."""
         side = self.size // 2 if half_box is None else self.size
         ids, weights = rasterize_uv(template.uvs, template.faces_uvs, side)
-        known = torch.cat([places, trust[:, None]], dim=1)[None]
+        known = torch.cat([tile_uvs, trust[:, None]], dim=1)[None]
         found = bake(known, template.faces_uvs, ids, weights)[0]
         if not bool((found[2] > 0).any()):
             raise InputError("UVs on which the face has an area", "none", "give the mesh UVs; detail lies in them")
-        box = mask_box(found[2] > 0) if half_box is None else tuple(slice(2 * s.start, 2 * s.stop) for s in half_box)
+        if half_box is None:
+            box = mask_box(found[2] > 0)
+        else:
+            rows, columns = half_box
+            box = slice(2 * rows.start, 2 * rows.stop), slice(2 * columns.start, 2 * columns.stop)
         x, y, mask = found[(slice(None), *box)]
         self.register_buffer(f"{name}_mask", mask)
-        # The tile's rows run down, its places up: what grid_sample wants of both is -1 to 1.
+        # The tile's rows run down, its UVs up: what grid_sample wants of both is -1 to 1.
         self.register_buffer(f"{name}_grid", torch.stack((2 * x - 1, 1 - 2 * y), dim=-1))
         return box, ids[box], weights[box]
 
@@ -129,11 +150,14 @@ class DetailLayer(nn.Module):
             static = torch.zeros_like(static)
         rows, columns = self.half_box
         folded = (self._splat(w) * m[..., rows, columns] for w, m in ((compress, compressed), (stretch, stretched)))
-        dynamic = F.interpolate(sum(folded), size=self.full_mask.shape, mode="bilinear", align_corners=False)
+        first, second = folded
+        size = list(self.full_mask.shape)
+        dynamic = F.interpolate(first + second, size=size, mode="bilinear", align_corners=False)
         displacement = static.expand(batch, -1, -1, -1).clone()
         displacement[(..., *self.full_box)] += dynamic
-        parts = (value.expand(batch, -1, -1, -1) for value in (static, compressed, stretched))
-        return displacement * strength, FaceDetail(*parts, compress, stretch, strain, strength)
+        static, compressed, stretched = (m.expand(batch, -1, -1, -1) for m in (static, compressed, stretched))
+        parts = FaceDetail(static, compressed, stretched, compress, stretch, strain, strength)
+        return displacement * strength, parts
 
     def _maps(self, identity: torch.Tensor, texture_noise: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The three maps in the mesh's UV, static at the full size, the others at half of it; B may come back as 1."""
@@ -142,25 +166,23 @@ class DetailLayer(nn.Module):
             identity, texture_noise = identity[:1], texture_noise[:1]
         static, compressed, stretched = self.model.maps(self.model.coefficients(identity))
         relief = self.micro.relief(identity, texture_noise)
-        static = self._carried(static, "full") + self._carried(relief, "full")
-        return static, self._carried(compressed, "half"), self._carried(stretched, "half")
+        static = self._on_mesh(static, "full") + self._on_mesh(relief, "full")
+        return static, self._on_mesh(compressed, "half"), self._on_mesh(stretched, "half")
 
-    def _carried(self, tile: torch.Tensor, name: str) -> torch.Tensor:
+    def _on_mesh(self, tile: torch.Tensor, name: str) -> torch.Tensor:
         """A map (B, 1, S, S) on the tile, in the mesh's UV."""
         grid, mask, box = (getattr(self, f"{name}_{part}") for part in ("grid", "mask", "box"))
         found = F.grid_sample(
             tile, grid.expand(len(tile), -1, -1, -1), mode="bilinear", padding_mode="border", align_corners=False
         )
         side = self.size if name == "full" else self.size // 2
-        carried = tile.new_zeros(len(tile), 1, side, side)
-        carried[(..., *box)] = found * mask
-        return carried
+        spread = tile.new_zeros(len(tile), 1, side, side)
+        spread[(..., *box)] = found * mask
+        return spread
 
     def _splat(self, values: torch.Tensor) -> torch.Tensor:
         """Values at vertices (B, V) in the half-size box of the UV map, (B, 1, h, w); a seam's sides share vertices."""
-        mixed = sum(
-            values.index_select(1, corner) * share for corner, share in zip(self.corners, self.shares, strict=True)
-        )
+        mixed = weighted_sum(values, self.corners, self.shares)
         return mixed.view(len(values), 1, *self.half_mask.shape)
 
 
@@ -168,7 +190,7 @@ def _alike(codes: torch.Tensor) -> bool:
     return bool((codes == codes[:1]).all())
 
 
-def own_places(
+def tile_uvs_of(
     template: Template, tile_rect: tuple[float, float, float, float], parts: tuple[int, ...]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Places and trust, as :class:`DetailLayer` wants them, of the topology in whose UV the tile lies at ``tile_rect``.
@@ -177,19 +199,19 @@ def own_places(
     """
     u0, v0, u1, v1 = tile_rect
     corner = template.uvs.new_tensor([u0, v0])
-    places = (template.uvs - corner) / (template.uvs.new_tensor([u1, v1]) - corner)
-    inside = ((places > -0.01) & (places < 1.01)).all(dim=1)
+    tile_uvs = (template.uvs - corner) / (template.uvs.new_tensor([u1, v1]) - corner)
+    inside = ((tile_uvs > -0.01) & (tile_uvs < 1.01)).all(dim=1)
     takes = torch.isin(template.parts, template.parts.new_tensor(parts))
     at_uvs = torch.zeros(len(template.uvs), dtype=torch.bool, device=takes.device)
     at_uvs[template.faces_uvs.reshape(-1)] = takes[template.faces.reshape(-1)]
-    return places, (inside & at_uvs).float()
+    return tile_uvs, (inside & at_uvs).float()
 
 
 def _furrows(
-    model: DetailModel, places: torch.Tensor, trust: torch.Tensor, faces_uvs: torch.Tensor
+    model: DetailModel, tile_uvs: torch.Tensor, trust: torch.Tensor, faces_uvs: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """At each face, read off the tile: direction of furrows (F, 2), the trust in it and the reference strain, (F,)."""
-    middle = places[faces_uvs].mean(dim=1)
+    middle = tile_uvs[faces_uvs].mean(dim=1)
     cos, sin, reference = sample_texture(model.furrows[None], middle)[0].unbind(-1)
     if model.config.composition == "scalar":  # HiFace has one range for all
         reference = torch.full_like(reference, SCALAR_REFERENCE)

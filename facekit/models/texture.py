@@ -16,6 +16,14 @@ from facekit.errors import InputError
 from facekit.models.config import TextureConfig
 
 
+class _Weights(nn.Module):
+    """The two tensors of a convolution under the checkpoint's names."""
+
+    def __init__(self, weight: nn.Parameter, bias: nn.Parameter) -> None:
+        super().__init__()
+        self.weight_orig, self.bias = weight, bias
+
+
 class EqualConv2d(nn.Module):
     """Convolution with equalised learning rate: weights are stored as drawn and scaled by sqrt(2 / fan_in) at use.
 
@@ -25,14 +33,11 @@ class EqualConv2d(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: int, padding: int = 0, transposed: bool = False) -> None:
         super().__init__()
-        conv = nn.Module()
         shape = (inputs, outputs, kernel, kernel) if transposed else (outputs, inputs, kernel, kernel)
         weight = torch.empty(shape)
         if not weight.is_meta:  # which holds no numbers; to draw it nonetheless would import for a second
             weight.normal_()
-        conv.weight_orig = nn.Parameter(weight)
-        conv.bias = nn.Parameter(torch.zeros(outputs))
-        self.conv = conv
+        self.conv = _Weights(nn.Parameter(weight), nn.Parameter(torch.zeros(outputs)))
         self.padding, self.transposed = padding, transposed
         self.scale = math.sqrt(2.0 / (shape[1] * kernel * kernel))
 
@@ -109,7 +114,8 @@ class TextureModel(nn.Module):
         if self.config.constant_neutral:
             expression = torch.cat([torch.ones_like(expression[:, :1]), expression[:, 1:]], dim=1)
         x = self.input_layer(torch.cat([noise, identity, expression], dim=1)[:, :, None, None])
-        x = self.progression_4(x)
+        x = getattr(self, f"progression_{sizes[0]}")(x)
+        previous = x
         for step in sizes[1 : sizes.index(size) + 1]:
             previous = x
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

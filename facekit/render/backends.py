@@ -38,6 +38,7 @@ class Visibility(Protocol):
         budget: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Faces and depths as :meth:`facekit.geometry.coverage.Triangles.nearest` returns them."""
+        ...
 
 
 def choose(backend: str, height: int, width: int, device: torch.device) -> str:

@@ -74,15 +74,15 @@ def mesh_from(meshes: Meshes, like: FaceMesh | None = None) -> FaceMesh:
     if not len(faces) or not same or len({len(v) for v in meshes.verts_list()}) != 1:
         raise InputError("meshes that share one topology", f"{len(faces)} meshes that differ", "convert one by one")
     verts, faces = meshes.verts_padded().to(torch.float32), faces[0].to(torch.int64)
-    kept = {}
+    ao = parts = landmarks = None
     if like is not None:
         if not torch.equal(like.faces, faces):
             raise InputError("a mesh of the same topology to be like", "other faces", "pass the mesh it came from")
-        kept = {"ao": like.ao, "parts": like.parts, "landmarks": like.landmarks}
+        ao, parts, landmarks = like.ao, like.parts, like.landmarks
     textures = meshes.textures
     if textures is None:
         uvs, corners = (verts.new_zeros(1, 2), torch.zeros_like(faces)) if like is None else (like.uvs, like.faces_uvs)
-        return FaceMesh(verts, faces, uvs, corners, None, **kept)
+        return FaceMesh(verts, faces, uvs, corners, None, ao, parts, landmarks)
     if not hasattr(textures, "verts_uvs_padded"):
         raise InputError("TexturesUV, or no textures", type(textures).__name__, "bake the colours into a UV map")
     corners, uvs = textures.faces_uvs_padded(), textures.verts_uvs_padded()
@@ -93,7 +93,7 @@ def mesh_from(meshes: Meshes, like: FaceMesh | None = None) -> FaceMesh:
         # Texel centres at 0 and 1 there: the same places in a map whose edges lie there.
         size = uvs.new_tensor([texture.shape[3], texture.shape[2]])
         uvs = (uvs * (size - 1.0) + 0.5) / size
-    return FaceMesh(verts, faces, uvs, corners[0].to(torch.int64), texture, **kept)
+    return FaceMesh(verts, faces, uvs, corners[0].to(torch.int64), texture, ao, parts, landmarks)
 
 
 def camera_to(camera: Camera, height: int, width: int) -> PerspectiveCameras:

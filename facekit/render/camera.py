@@ -150,14 +150,14 @@ class Camera:
         target:
             (3,), mm.
         """
-        azimuth, elevation = torch.broadcast_tensors(
+        around, above = torch.broadcast_tensors(
             torch.as_tensor(azimuth, dtype=torch.float32).reshape(-1),
             torch.as_tensor(elevation, dtype=torch.float32).reshape(-1),
         )
-        if bool((elevation.abs() > 89).any()):
-            raise InputError("an elevation of -89 to 89°", f"{elevation.tolist()}", "or build a Camera with its own up")
+        if bool((above.abs() > 89).any()):
+            raise InputError("an elevation of -89 to 89°", f"{above.tolist()}", "or build a Camera with its own up")
         centre = torch.as_tensor(target, dtype=torch.float32).reshape(1, 3)
-        return cls(centre + distance * direction(azimuth, elevation), centre, fov)
+        return cls(centre + distance * direction(around, above), centre, fov)
 
     @classmethod
     def front(cls, **options) -> Camera:

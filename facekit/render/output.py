@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import torch
 from facekit.checks import as_slice
 from facekit.color import linear_to_srgb, srgb_to_linear
 from facekit.errors import FileError, InputError
-from facekit.geometry.lists import places
+from facekit.geometry.lists import flat_indices
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -51,9 +52,9 @@ class RenderOutput:
         return self.rgb.shape[0]
 
     def __getitem__(self, index: int | slice) -> RenderOutput:
-        index = as_slice(index, len(self), "picture")
-        parts = (self.rgb, self.alpha, self.depth, self.normals, self.face_ids)
-        return RenderOutput(*(part[index] for part in parts), self.transparent)
+        picked = as_slice(index, len(self), "picture")
+        names = ("rgb", "alpha", "depth", "normals", "face_ids")
+        return dataclasses.replace(self, **{name: getattr(self, name)[picked] for name in names})
 
     def to_uint8(self) -> torch.Tensor:
         """(B, H, W, 3) uint8 on the CPU, or (B, H, W, 4) if transparent."""
@@ -121,9 +122,9 @@ def resolve(linear: torch.Tensor, alpha: torch.Tensor, behind: torch.Tensor | No
     """
     batch, _, height, width = linear.shape
     coverage = alpha.reshape(-1)
-    place = places(coverage > 0)
+    place = flat_indices(coverage > 0)
     covered = coverage.index_select(0, place)
-    part = places(covered < 1.0)
+    part = flat_indices(covered < 1.0)
     edge, rest = place.index_select(0, part), 1.0 - covered.index_select(0, part)
     rows = []
     for k in range(3):

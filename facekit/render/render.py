@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from facekit.errors import InputError
-from facekit.geometry.lists import places
+from facekit.geometry.lists import flat_indices
 from facekit.geometry.normals import vertex_normals
 from facekit.geometry.uv import MipTexture, halve
 from facekit.mesh import FaceMesh
@@ -71,44 +71,70 @@ def render(
         Who finds what is seen: "torch", "pytorch3d" (its CPU code is very slow) or "auto", which is torch. The picture
         is the same.
     """
-    camera = default_camera(mesh) if camera is None else camera
-    lights = Lights.preset(lights) if isinstance(lights, str) else lights
+    view = default_camera(mesh) if camera is None else camera
+    light = Lights.preset(lights) if isinstance(lights, str) else lights
     height, width = size_of(image_size)
     if quality not in ("standard", "high"):
         raise InputError('quality "standard" or "high"', repr(quality), "choose one of them")
-    count = max(len(mesh), len(camera))
-    if len(mesh) not in (1, count) or len(camera) not in (1, count):
-        raise InputError("as many cameras as meshes, or one", f"{len(camera)} for {len(mesh)}", "match their numbers")
-    behind = background_of(lights.background if background is None else background, height, width, mesh.verts)
-    camera = camera.to(mesh.verts.device)
+    count = frame_count(mesh, view)
+    if light.sh is not None and light.sh.ndim == 3 and len(light.sh) not in (1, count):
+        raise InputError(f"spherical harmonics for {count} pictures, or one set", f"{len(light.sh)}", "match them")
+    behind = background_of(light.background if background is None else background, height, width, mesh.verts)
+    view = view.to(mesh.verts.device)
     backend = choose(backend, height, width, mesh.verts.device)
-    if lights.sh is not None and lights.sh.ndim == 3 and len(lights.sh) not in (1, count):
-        raise InputError(f"spherical harmonics for {count} pictures, or one set", f"{len(lights.sh)}", "match them")
-    learned = (mesh.verts, mesh.texture, mesh.vertex_colors, mesh.displacement, lights.sh, *camera.tensors())
+    learned = (mesh.verts, mesh.texture, mesh.vertex_colors, mesh.displacement, light.sh, *view.tensors())
     wants = any(t is not None and t.requires_grad for t in learned)
     unit = scene_unit(mesh.verts)
     if unit != 1.0:
-        mesh, camera = _in_unit(mesh, unit), camera.scaled(1.0 / unit)
+        mesh, view = _in_unit(mesh, unit), view.scaled(1.0 / unit)
     with torch.set_grad_enabled(wants and torch.is_grad_enabled()):
-        scene, heights = None, mesh.displacement
-        shared = relief_of(heights) if heights is not None and heights.stride(0) == 0 else None
-        each = frame_bytes(mesh, height, width, 4 if quality == "high" else 1)
-        # On a CPU the result is no part of what is to stay small.
-        result = count * height * width * _BYTES_A_PIXEL if mesh.verts.is_cuda else 0
-        step = frames_at_once(count, each, result, free_memory(mesh.verts.device))
-        columns = None
-        for start in range(0, count, step):
-            some = slice(start, min(start + step, count))
-            # Mip pyramids and normals of one mesh serve all cameras; those of many are made as they are needed.
-            if scene is None or len(mesh) > 1:
-                scene = _Scene.of(mesh if len(mesh) == 1 else mesh[some], shared, backend)
-            cameras = camera if len(camera) == 1 else camera[some]
-            parts = _pictures(scene, cameras, lights.of_frames(some), height, width, quality == "high", behind)
-            columns = _gathered(columns, parts, some, count)
-        if torch.is_grad_enabled():
-            columns = [torch.cat(column) for column in columns]
+        columns = _all_frames(mesh, view, light, (height, width), count, quality == "high", behind, backend)
     rgb, alpha, depth, normals, ids = columns
     return RenderOutput(rgb, alpha, depth if unit == 1.0 else depth * unit, normals, ids, transparent=behind is None)
+
+
+def frame_count(mesh: FaceMesh, camera: Camera) -> int:
+    """How many pictures a mesh and a camera make.
+
+    Raises
+    ------
+    InputError
+        When neither number is 1 and they differ.
+    """
+    count = max(len(mesh), len(camera))
+    if len(mesh) not in (1, count) or len(camera) not in (1, count):
+        raise InputError("as many cameras as meshes, or one", f"{len(camera)} for {len(mesh)}", "match their numbers")
+    return count
+
+
+def _all_frames(
+    mesh: FaceMesh,
+    camera: Camera,
+    lights: Lights,
+    size: tuple[int, int],
+    count: int,
+    high: bool,
+    behind: torch.Tensor | None,
+    backend: str,
+) -> list[torch.Tensor]:
+    """The columns of :class:`RenderOutput`, as many frames at a time as fit into memory."""
+    scene, heights = None, mesh.displacement
+    shared = relief_of(heights) if heights is not None and heights.stride(0) == 0 else None
+    each = frame_bytes(mesh, *size, 4 if high else 1)
+    # On a CPU the result is no part of what is to stay small.
+    result = count * size[0] * size[1] * _BYTES_A_PIXEL if mesh.verts.is_cuda else 0
+    step = frames_at_once(count, each, result, free_memory(mesh.verts.device))
+    columns = None
+    for start in range(0, count, step):
+        some = slice(start, min(start + step, count))
+        # Mip pyramids and normals of one mesh serve all cameras; those of many are made as they are needed.
+        if scene is None or len(mesh) > 1:
+            scene = _Scene.of(mesh if len(mesh) == 1 else mesh[some], shared, backend)
+        cameras = camera if len(camera) == 1 else camera[some]
+        parts = _pictures(scene, cameras, lights.of_frames(some), *size, high, behind)
+        columns = _gathered(columns, parts, some, count)
+    assert columns is not None  # there is at least one frame
+    return [torch.cat(column) for column in columns] if torch.is_grad_enabled() else columns
 
 
 def default_camera(mesh: FaceMesh) -> Camera:
@@ -166,7 +192,8 @@ class _Scene:
         if relief is None and mesh.displacement is not None:
             relief = relief_of(mesh.displacement)
         values = material_table(mesh)
-        topology = tuple(t.t().contiguous() for t in (mesh.faces, mesh.uvs, mesh.faces_uvs))
+        faces, uvs, faces_uvs = (t.t().contiguous() for t in (mesh.faces, mesh.uvs, mesh.faces_uvs))
+        topology = faces, uvs, faces_uvs
         return cls(mesh, vertex_normals(mesh.verts, mesh.faces), texture, relief, values, backend, topology)
 
 
@@ -201,19 +228,20 @@ def _pictures(
     step = 1.0 / intrinsics[:, :2]
     square = bool((cameras.aspect == 1).all())
     pixel = step[:, 1] if square else step.prod(1).sqrt()
-    rows = (t.permute(2, 0, 1).reshape(3, -1).contiguous() for t in (points, turned))
-    frames = _Frames(*rows, rotation, step, pixel, intrinsics[:, 2:], scene.texture)
+    spots, normals = (t.permute(2, 0, 1).reshape(3, -1).contiguous() for t in (points, turned))
+    frames = _Frames(spots, normals, rotation, step, pixel, intrinsics[:, 2:], scene.texture)
 
-    spots = pixel_points(verts, cameras, height, width)
-    triangles = visibility(spots, mesh.faces, height, width, near=cameras.near_plane(verts), backend=scene.backend)
+    on_screen = pixel_points(verts, cameras, height, width)
+    triangles = visibility(on_screen, mesh.faces, height, width, near=cameras.near_plane(verts), backend=scene.backend)
     ids, seen = (t.view(batch, height, width) for t in triangles.nearest())
     if not high:
-        linear, alpha, depth, normal = _passes(scene, frames, lights, triangles, ids, seen, 1, None)
+        linear, alpha, surfaces = _passes(scene, frames, lights, triangles, ids, seen, 1, None)
+        depth, normal = _fill(ids, flat_indices(ids >= 0), *surfaces)
     else:
         lit = bool(lights.lights) and not lights.unlit
         shadow = key_shadow(verts, mesh.faces, lights, cameras, 2 * height) if lit else None
         fine, seen = (t.view(batch, 2 * height, 2 * width) for t in triangles.nearest(scale=2))
-        linear, alpha, _, _ = _passes(scene, frames, lights, triangles, fine, seen, 2, shadow)
+        linear, alpha, _ = _passes(scene, frames, lights, triangles, fine, seen, 2, shadow)
         linear, alpha = halve(linear), halve(alpha)
         depth, normal = _buffers(scene, frames, ids)
     return resolve(linear, alpha, behind), alpha, depth, normal, ids
@@ -259,7 +287,7 @@ def _facets(
 
 def _buffers(scene: _Scene, frames: _Frames, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Depth and normals at pixel centres."""
-    place = places(ids >= 0)
+    place = flat_indices(ids >= 0)
     facets, index = _facets(scene, frames, place, ids.view(-1).index_select(0, place), ids)
     frame, ray, pixel = _rays(frames, place, ids, 1)
     found = surface(facets, index, frame, ray, pixel, scene.relief)
@@ -291,17 +319,17 @@ def _passes(
     seen: torch.Tensor,
     scale: int,
     shadow: Callable[[Surface], torch.Tensor] | None,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-    """One sample inside, four at edges: linear colour times alpha, alpha, depth and normals."""
+) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+    """One sample inside, four at edges: linear colour times alpha, alpha; depth and normals at covered pixels."""
     batch, height, width = ids.shape
     flat = ids.view(-1)
     covered = flat >= 0
-    place = places(covered)
+    place = flat_indices(covered)
     count = place.numel()
-    edge = places(edges(seen, frames.pixel / scale))
+    edge = flat_indices(edges(seen, frames.pixel / scale))
     slots = torch.full_like(flat, -1).scatter_(0, edge, torch.arange(edge.numel(), device=ids.device))
     fine = triangles.nearest(scale=scale, grid=2, shear=_SHEAR, slots=slots)[0].view(-1)
-    sub = places(fine >= 0)
+    sub = flat_indices(fine >= 0)
     owner = sub >> 2
     at = torch.cat((place, edge.index_select(0, owner)))
     spot = torch.cat((torch.full_like(place, 4), sub & 3))
@@ -314,9 +342,8 @@ def _passes(
         found = surface(facets, index[part], frame, ray, pixel, scene.relief)
         dim = None if shadow is None else shadow(found)
         colours.append(shade(found, frames.texture, lights, frames.rotation, dim))
-        if scale == 1:
-            depths.append(found.depth)
-            normals.append(found.normal)
+        depths.append(found.depth)
+        normals.append(found.normal)
     colour = torch.cat(colours, 1)
 
     rows = _scattered(colour[:, :count], place, ids.numel())
@@ -324,11 +351,7 @@ def _passes(
         row.scatter_(0, edge, colour.new_zeros(edge.numel()).index_add_(0, owner, fine_row) * 0.25)
     share = colour.new_zeros(edge.numel()).index_add_(0, owner, colour.new_ones(owner.numel())) * 0.25
     alpha = covered.to(torch.float32).scatter_(0, edge, share).view(batch, 1, height, width)
-    # In high quality the buffers belong to the coarse grid.
-    buffers = (None, None)
-    if scale == 1:
-        buffers = _fill(ids, place, torch.cat(depths)[:count], torch.cat(normals, 1)[:, :count])
-    return _pictured(rows, ids), alpha, *buffers
+    return _pictured(rows, ids), alpha, (torch.cat(depths)[:count], torch.cat(normals, 1)[:, :count])
 
 
 def edges(depth: torch.Tensor, pixel: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ import torch
 
 from facekit.color import srgb_to_linear
 from facekit.conventions import PARTS
-from facekit.geometry.lists import pick, places
+from facekit.geometry.lists import flat_indices, pick
 from facekit.geometry.normals import dot
 from facekit.geometry.uv import MipTexture
 from facekit.mesh import FaceMesh
@@ -100,8 +100,9 @@ def shade(
     up = up[0, :, None] if single else up.t().index_select(1, found.frame)
     sky, ground = (normal.new_tensor(c)[:, None] for c in (lights.sky, lights.ground))
     ambient = torch.addcmul(0.5 * (sky + ground), 0.5 * (sky - ground), dot(normal, up))
-    if lights.sh is not None:
-        ambient = ambient + lights.irradiance(normal, rotation, found.frame)
+    around = lights.irradiance(normal, rotation, found.frame)
+    if around is not None:
+        ambient = ambient + around
     # Light that was reflected before it arrives has the skin's own colour (Jimenez et al., *Practical realtime
     # strategies for accurate indirect occlusion*, 2016): crevices turn red, not grey.
     diffuse = ambient * torch.addcmul(occlusion, base, 0.55 * (1.0 - occlusion) * occlusion)
@@ -119,7 +120,7 @@ def shade(
         cosine = dot(normal, toward)
         between = dot(view, toward)
         parts = (cosine, between, *local) if k or shadow is None else (cosine, between, *local, shadow)
-        lit = places(cosine > -WRAP[0])
+        lit = flat_indices(cosine > -WRAP[0])
         whole = lit.numel() > 0.6 * cosine.numel()
         if not whole:
             # A light from behind reaches few samples: pick those.
@@ -133,7 +134,7 @@ def shade(
             else:
                 diffuse[c] = diffuse[c].index_add(0, lit, rows[c], alpha=amount)
                 gleam[c] = gleam[c].index_add(0, lit, shine, alpha=amount * light.gloss)
-    wet = places(coat > 0.01)
+    wet = flat_indices(coat > 0.01)
     if wet.numel() and lights.lights:
         # Wet eyes mirror the key light's box, one highlight each, as portraits have it.
         key = lights.lights[0]

@@ -10,7 +10,7 @@ import torch
 
 from facekit.geometry.angles import GOLDEN_ANGLE
 from facekit.geometry.coverage import prepare
-from facekit.geometry.lists import pick, places
+from facekit.geometry.lists import flat_indices, pick
 from facekit.geometry.normals import dot
 from facekit.render.camera import Camera
 from facekit.render.lights import Lights
@@ -88,9 +88,9 @@ def _filtered(found: Surface, shadow: _ShadowMap) -> torch.Tensor:
     toward = shadow.toward[0, :, None] if single else shadow.toward.t().index_select(1, found.frame)
     cosine = dot(normal, toward)
     # What is turned away from the light, even with wrapping, gets nothing of it with or without a shadow.
-    lit = places(cosine > -WRAP[0])
+    lit = flat_indices(cosine > -WRAP[0])
     cosine, distance, *normal, across, down = pick((cosine, found.depth.detach(), *normal, *found.ray), lit)
-    frame = slice(0, 1) if single else found.frame.index_select(0, lit)
+    frame = lit.new_zeros(1) if single else found.frame.index_select(0, lit)
     turn, texel = shadow.turn[frame].permute(1, 2, 0), shadow.texel[frame]
     # Interleaved gradient noise (Jimenez 2014) of the pixel turns the disc: it stays in place, so sweeps do not boil.
     pixel = [(ray * shadow.pixels + 8192.5).floor_() for ray in (across, down)]
@@ -102,7 +102,7 @@ def _filtered(found: Surface, shadow: _ShadowMap) -> torch.Tensor:
     x, y, z = (dot(turn[k], start) + shadow.shift[frame, k] for k in range(3))
     distance = -z
     column, row = shadow.focal * x / distance + _SIZE / 2, _SIZE / 2 - shadow.focal * y / distance
-    base = 0 if single else (frame * (_SIZE * _SIZE)).to(torch.int32)
+    base = (frame * (_SIZE * _SIZE)).to(torch.int32)
     # Along the disc the surface itself comes nearer to the light: the bias grows with the tap's radius.
     slope = torch.sqrt(1.0 - cosine.clamp(0.05, 1.0).square()) / cosine.clamp(0.25, 1.0)
     reach = shadow.spread * _BLOCKER

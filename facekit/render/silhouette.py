@@ -15,11 +15,12 @@ import torch
 import torch.nn.functional as F
 
 from facekit.errors import InputError
-from facekit.geometry.lists import expand, places, unique_pairs
+from facekit.geometry.lists import expand, flat_indices, unique_pairs
 from facekit.mesh import FaceMesh
 from facekit.render.backends import choose, visibility
 from facekit.render.camera import Camera, size_of
 from facekit.render.rasterize import pixel_points
+from facekit.render.render import default_camera, frame_count
 
 #: Beyond so many sigmas a pixel is simply in or out: the logistic function is within 1/3000 of that.
 _REACH = 8.0
@@ -43,7 +44,7 @@ def silhouette(
     mesh:
         B meshes.
     camera:
-        N cameras, B and N equal or one of them 1; by default :meth:`Camera.front`.
+        N cameras, B and N equal or one of them 1; by default :func:`facekit.render.render.default_camera`.
     image_size:
         Pixels, or (height, width).
     sigma:
@@ -57,19 +58,17 @@ def silhouette(
     torch.Tensor
         (max(B, N), 1, H, W) float32 in [0, 1]. The picture's border is no outline; nor is where the near plane cuts.
     """
-    camera = (Camera.front() if camera is None else camera).to(mesh.verts.device)
+    view = (default_camera(mesh) if camera is None else camera).to(mesh.verts.device)
     height, width = size_of(image_size)
     if not 0.0 < sigma < float("inf"):
         raise InputError("a softness of more than 0 pixels", f"sigma {sigma}", "pass for instance 1.0")
-    count = max(len(mesh), len(camera))
-    if len(mesh) not in (1, count) or len(camera) not in (1, count):
-        raise InputError("as many cameras as meshes, or one", f"{len(camera)} for {len(mesh)}", "match their numbers")
+    count = frame_count(mesh, view)
     backend = choose(backend, height, width, mesh.verts.device)
     edges = _Edges.of(mesh.faces)
     pictures = []
     for k in range(count):
         verts = mesh.verts[k if len(mesh) > 1 else 0]
-        pictures.append(_picture(verts, edges, camera[k if len(camera) > 1 else 0], height, width, sigma, backend))
+        pictures.append(_picture(verts, edges, view[k if len(view) > 1 else 0], height, width, sigma, backend))
     return torch.stack(pictures)[:, None]
 
 
@@ -92,7 +91,7 @@ class _Edges:
         front = torch.sign((a * torch.linalg.cross(b, c)).sum(1)).repeat(3)
         total = front.new_zeros(len(self.ends)).index_add_(0, self.sides, front)
         users = torch.bincount(self.sides, minlength=len(self.ends))
-        return places((users == 1) | (total.abs() < users))
+        return flat_indices((users == 1) | (total.abs() < users))
 
 
 def _picture(verts, edges: _Edges, camera: Camera, height: int, width: int, sigma: float, backend: str) -> torch.Tensor:
@@ -111,7 +110,7 @@ def _picture(verts, edges: _Edges, camera: Camera, height: int, width: int, sigm
     with torch.no_grad():
         owner, begin, end = _outline(ends, finer, margin)
         crop = slice(margin, margin + height), slice(margin, margin + width)
-        soft = places(_near_the_border(inside, math.ceil(_REACH * sigma))[crop])
+        soft = flat_indices(_near_the_border(inside, math.ceil(_REACH * sigma))[crop])
         spots = torch.stack((soft % width, soft // width), 1) + 0.5
         nearest, along = _nearest(spots, ends.detach()[owner], begin, end)
     hard = inside[crop].to(verts.dtype)
@@ -153,7 +152,7 @@ def _outline(ends: torch.Tensor, inside: torch.Tensor, margin: int) -> tuple[tor
     high, wide = inside.shape
     size = ends.new_tensor([wide, high]) / 2
     low, top = ends.amin(1) + margin, ends.amax(1) + margin
-    owner = places(((top >= 0) & (low <= size) & torch.isfinite(top) & (top - low < 1e5)).all(1))
+    owner = flat_indices(((top >= 0) & (low <= size) & torch.isfinite(top) & (top - low < 1e5)).all(1))
     length = (ends[owner, 1] - ends[owner, 0]).norm(dim=1)
     pieces = (length / _PIECE).ceil().clamp(1, 2 * max(high, wide)).to(torch.int64)
     local, step = expand(pieces)
@@ -168,7 +167,7 @@ def _outline(ends: torch.Tensor, inside: torch.Tensor, margin: int) -> tuple[tor
     aside = F.normalize(torch.stack(slope, 1), dim=1)
     # A pixel of the finer mask to either side: as far as its centre can be from that, it is on the same side.
     left, right = (_looked_up(inside, middle + side * aside) for side in (1, -1))
-    some = places(left + right == 1)
+    some = flat_indices(left + right == 1)
     return owner[some], begin[some], end[some]
 
 
@@ -206,4 +205,5 @@ def _nearest(
         found.append((piece.gather(1, best)[:, 0], t.gather(1, best)[:, 0]))
     if not found:
         return spots.new_zeros(0, dtype=torch.int64), spots.new_zeros(0)
-    return tuple(torch.cat(column) for column in zip(*found, strict=True))
+    nearest, along = (torch.cat(column) for column in zip(*found, strict=True))
+    return nearest, along

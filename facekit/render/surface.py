@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from facekit.geometry.lists import pick, places
+from facekit.geometry.lists import flat_indices, pick
 from facekit.geometry.normals import cross, dot
 from facekit.geometry.uv import MipTexture
 from facekit.render.relief import tilted, uv_gradients
@@ -77,7 +77,7 @@ class Facets:
         batch = points.shape[1] // max(values.shape[1], 1)
         used = torch.zeros(batch * count, dtype=torch.int32, device=ids.device)
         used.scatter_(0, ids, torch.ones_like(ids, dtype=torch.int32))
-        seen = places(used > 0)
+        seen = flat_indices(used > 0)
         index = used.cumsum(0).sub_(1).index_select(0, ids)
         face = seen if batch == 1 else seen % count
         corners = pick(faces, face)
@@ -161,6 +161,7 @@ def surface(
         span = 0.5 * torch.log2(area) - 0.15 * torch.log2(dot(smooth, view).clamp_min(0.05))
     values, uv, normal = _mix(facets.values.index_select(1, index), u, v), _mix(chart[:6], u, v), smooth
     if relief is not None:
+        assert facets.gradients is not None
         rise = relief.sample(uv, span + relief.detail, frame)
         normal = tilted(smooth, view, turn, rise, facets.gradients.index_select(1, index))
         # Occlusion is the first of the values.

@@ -58,7 +58,7 @@ def heat_mesh(mesh: FaceMesh, values: torch.Tensor, low: float, high: float, sig
         ids, weights = rasterize_uv(mesh.uvs, mesh.faces_uvs, _MAP_SIZE)
         maps = bake(values[..., None].float(), mesh.faces, ids, weights)
     elif values.ndim == 4 and values.shape[:2] == (len(mesh), 1):
-        ids, _ = rasterize_uv(mesh.uvs, mesh.faces_uvs, tuple(values.shape[2:]))
+        ids, _ = rasterize_uv(mesh.uvs, mesh.faces_uvs, (values.shape[2], values.shape[3]))
         maps = values.float()
     else:
         expected = f"values of shape {tuple(mesh.verts.shape[:2])} or ({len(mesh)}, 1, H, W)"
@@ -75,7 +75,7 @@ def render_heat(
     high: float | None = None,
     signed: bool = False,
     camera: Camera | None = None,
-    image_size: int = 512,
+    image_size: int | tuple[int, int] = 512,
     background: Any = (1.0, 1.0, 1.0),
 ) -> torch.Tensor:
     """Pictures (B, 3, H, W) float32 on the CPU of a heat map on the mesh.

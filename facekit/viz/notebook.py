@@ -108,8 +108,12 @@ def show(
         On the page, in pixels; by default its own, within the page's width.
     """
     import torch
+    from matplotlib.figure import Figure
     from PIL import Image
 
+    from facekit.face import FaceOutput
+    from facekit.render import RenderOutput
+    from facekit.report import Table
     from facekit.viz.sheets import as_pictures, render_faces
 
     if isinstance(image, (str, Path)):
@@ -120,14 +124,14 @@ def show(
             _show_html(path.read_bytes(), _MOVING[path.suffix.lower()], width)
             return
         image = Image.open(path)
-    elif hasattr(image, "mesh"):  # faces
+    elif isinstance(image, FaceOutput):
         image = render_faces(image)
-    elif hasattr(image, "rgb"):  # rendered pictures
+    elif isinstance(image, RenderOutput):
         image = image.rgb
-    elif hasattr(image, "to_html"):  # a table
+    elif isinstance(image, Table):
         _display().display(image)
         return
-    elif hasattr(image, "savefig"):  # a figure
+    elif isinstance(image, Figure):
         buffer = io.BytesIO()
         image.savefig(buffer, format="png", dpi=_DPI)
         image = Image.open(buffer)

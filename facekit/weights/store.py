@@ -108,7 +108,7 @@ def _verified(name: str, role: str, trust_stamps: bool) -> Path:
     digest = sha256_of(file)
     if digest != entry.sha256:
         raise WeightsError(
-            f"{entry.name} with sha256 {entry.sha256[:12]}…", f"{digest[:12]}…", f"it is damaged: {remedy}"
+            f"{entry.name} with sha256 {str(entry.sha256)[:12]}…", f"{digest[:12]}…", f"it is damaged: {remedy}"
         )
     if not record(name).embedded:
         _stamp(name, role, stamp)

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from facekit.geometry.lists import expand, pick, pieces, places, unique_pairs
+from facekit.geometry.lists import expand, flat_indices, pick, pieces, unique_pairs
 
 
 def test_places_are_those_of_nonzero_in_flat_order():
     mask = torch.rand(3, 5, 7, generator=torch.Generator().manual_seed(0)) < 0.4
     for some in (mask, mask.transpose(0, 2), mask[:, ::2], mask & False):
-        assert torch.equal(places(some), some.reshape(-1).nonzero()[:, 0])
-        assert places(some).dtype == torch.int64
+        assert torch.equal(flat_indices(some), some.reshape(-1).nonzero()[:, 0])
+        assert flat_indices(some).dtype == torch.int64
 
 
 def test_expansion_numbers_the_items_of_each_owner():

@@ -10,7 +10,7 @@ import torch
 from facekit.assembly import load_detail
 from facekit.conventions import PARTS
 from facekit.errors import InputError
-from facekit.geometry.correspond import carried, similarity, warp
+from facekit.geometry.correspond import interpolate_nearest, similarity, warp
 from facekit.geometry.uv import bake, rasterize_uv
 from facekit.latents import FaceLatents
 
@@ -211,6 +211,6 @@ def test_similarity_and_warp_bring_points_back():
 def test_values_are_carried_where_something_is_near():
     known = torch.rand(500, 3, generator=torch.Generator().manual_seed(0)) * 20
     values = known[:, :2] * 0.5
-    found, trust = carried(torch.cat((known[:5] + 0.01, torch.tensor([[100.0, 0, 0]]))), known, values)
+    found, trust = interpolate_nearest(torch.cat((known[:5] + 0.01, torch.tensor([[100.0, 0, 0]]))), known, values)
     torch.testing.assert_close(found[:5], values[:5], atol=0.05, rtol=0)
     assert trust.tolist() == [1, 1, 1, 1, 1, 0]

@@ -30,6 +30,10 @@ class Composer(Protocol):
         """Return the same composer in another of its modes."""
         ...
 
+    def to(self, device: torch.device) -> Composer:
+        """Move it to a device."""
+        ...
+
     def __call__(self, tile: torch.Tensor, identity: torch.Tensor, texture_noise: torch.Tensor) -> torch.Tensor:
         """Return atlases (B, 3, size, size) sRGB of tiles (B, 3, S, S) sRGB in [0, 1] and codes (B, 20), (B, 128).
 

@@ -60,6 +60,11 @@ class DefaultComposer(nn.Module):
         Says where the tile lies in the atlas, and where on the back of the head hair grows.
     """
 
+    base: torch.Tensor
+    iris: torch.Tensor
+    outside: torch.Tensor
+    scalp: torch.Tensor
+    iris_path: torch.Tensor
     #: It has one way to compose.
     MODES = ("blend",)
 

@@ -89,6 +89,13 @@ class MicroLayer(nn.Module):
         ``strand_zone`` (rows, 768) uint8; ``strand_top``, the first atlas row of both.
     """
 
+    axes: Tensor
+    layers: Tensor
+    strands: Tensor
+    patterns: Tensor
+    amplitude: Tensor
+    hair_density: Tensor
+
     def __init__(self, arrays: Mapping[str, Tensor]) -> None:
         super().__init__()
         missing = {"directions", "amplitude", "layers", "strands", "strand_zone", "strand_top"} - set(arrays)

@@ -58,6 +58,12 @@ class PublishedComposer(nn.Module):
         "blend" or "upstream".
     """
 
+    base: torch.Tensor
+    face: torch.Tensor
+    edge: torch.Tensor
+    patches: torch.Tensor
+    tile_grid: torch.Tensor
+    grain: torch.Tensor
     MODES = ("blend", "upstream")
 
     def __init__(
@@ -86,7 +92,7 @@ class PublishedComposer(nn.Module):
         self.register_buffer("face", _face(landmarks)[None, None], persistent=False)
         self.register_buffer("edge", _edge()[None, None], persistent=False)
         self.register_buffer("patches", _patches(landmarks)[None, None], persistent=False)
-        self.register_buffer("places", _places(self.rows, self.columns), persistent=False)
+        self.register_buffer("tile_grid", _tile_grid(self.rows, self.columns), persistent=False)
         self.register_buffer("grain", _grain(), persistent=False)
         self.mender = EyeInpainter(crop, template, tile_pixels)
 
@@ -164,11 +170,11 @@ class PublishedComposer(nn.Module):
         lit = step(luminance(coarse) / luminance(tone).clamp_min(0.02), *_LIT)
         known = like * self.edge * (_SHADOW + (1 - _SHADOW) * lit)
         known, colour = (
-            F.grid_sample(t, self.places.expand(len(t), -1, -1, -1), padding_mode="border", align_corners=False)
+            F.grid_sample(t, self.tile_grid.expand(len(t), -1, -1, -1), padding_mode="border", align_corners=False)
             for t in (known, coarse)
         )
-        inside = (self.places.abs().amax(-1) < 1).float()[:, None]
-        away = _FAR * step(self.places.norm(dim=-1)[:, None], 0.35, 1.25)
+        inside = (self.tile_grid.abs().amax(-1) < 1).float()[:, None]
+        away = _FAR * step(self.tile_grid.norm(dim=-1)[:, None], 0.35, 1.25)
         return torch.lerp(fill(colour, known * inside, tone), tone, away)
 
     def roughness(self, tile: torch.Tensor) -> torch.Tensor:
@@ -233,10 +239,11 @@ def _patches(landmarks: torch.Tensor) -> torch.Tensor:
         0.5 * (landmarks[57] + landmarks[8]),
     )  # fmt: skip
     place = _centres()
-    return sum(torch.exp(-(place - spot).square().sum(-1) / (2 * (0.075 * height) ** 2)) for spot in spots)
+    bumps = [torch.exp(-(place - spot).square().sum(-1) / (2 * (0.075 * height) ** 2)) for spot in spots]
+    return torch.stack(bumps).sum(0)
 
 
-def _places(rows: slice, columns: slice) -> torch.Tensor:
+def _tile_grid(rows: slice, columns: slice) -> torch.Tensor:
     """Where in the tile each cell of the atlas's coarse grid lies: (1, 128, 128, 2) as grid_sample wants it."""
     place = (torch.arange(_GRID) + 0.5) * (ATLAS / _GRID)
     x, y = (2 * (place - span.start) / (span.stop - span.start) - 1 for span in (columns, rows))

@@ -12,7 +12,7 @@ from facekit.conventions import PARTS
 from facekit.files.readers import load_arrays
 from facekit.latents import FaceLatents
 from facekit.models.detail import unpack_detail
-from facekit.models.detail_layer import DetailLayer, own_places
+from facekit.models.detail_layer import DetailLayer, tile_uvs_of
 from facekit.pipeline import FacePipeline
 from facekit.train.detail.data import TileStrain, texel_weight
 from facekit.train.detail.fit import compose
@@ -51,7 +51,7 @@ def detail_figures(pack: Path, files: dict[str, Path]) -> dict[str, Any]:
     models, strains = {}, {}
     for name, path in files.items():
         models[name], home = unpack_detail(load_arrays(path))
-        places, trust = own_places(template, home.tile_rect, SKIN)
+        places, trust = tile_uvs_of(template, home.tile_rect, SKIN)
         layer = DetailLayer(models[name], pipe.composer.micro, template, places, trust)
         strains[name] = TileStrain(layer, places, template.faces, template.faces_uvs)
     size = next(iter(models.values())).config.size

@@ -12,7 +12,7 @@ import torch
 from facekit.files.atomic import atomic_write
 from facekit.models.config import COMPOSITIONS, DetailConfig
 from facekit.models.detail import DetailHome, DetailModel, pack_detail
-from facekit.models.detail_layer import DetailLayer, own_places
+from facekit.models.detail_layer import DetailLayer, tile_uvs_of
 from facekit.pipeline import FacePipeline
 from facekit.train.detail.data import TileStrain, taught_samples, texel_weight
 from facekit.train.detail.figures import SKIN
@@ -34,7 +34,7 @@ def train_stage(pack: Path, work: Path, out: Path, config: DetailConfig) -> None
     weight = texel_weight(pack, torch.from_numpy(tile_metric(template, config.size)))
     field = torch.from_numpy(furrow_field(teacher.families, config.field))
     home = DetailHome(len(template.verts), template.tile_rect)
-    places, trust = own_places(template, home.tile_rect, SKIN)
+    places, trust = tile_uvs_of(template, home.tile_rect, SKIN)
     ways = {name: dataclasses.replace(config, composition=name) for name in COMPOSITIONS}
     strains = {}
     for name, way in ways.items():

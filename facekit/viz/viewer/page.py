@@ -101,7 +101,7 @@ def obj_zip(face: FaceOutput, stem: str) -> bytes:
     if textured:
         files |= {
             f"{stem}.mtl": encode_mtl(f"{stem}.png").encode(),
-            f"{stem}.png": encode_png(to_uint8(mesh.texture)),
+            f"{stem}.png": encode_png(to_uint8(mesh.need("texture"))),
         }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:

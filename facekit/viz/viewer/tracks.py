@@ -25,6 +25,7 @@ from facekit.viz.viewer.block import (
 )
 
 if TYPE_CHECKING:
+    from facekit.detail import FaceDetail
     from facekit.face import FaceOutput
     from facekit.mesh import FaceMesh
     from facekit.source import FaceSource, Keyframes
@@ -115,7 +116,8 @@ def head_entries(subject: Subject, poster: Picture | None = None) -> Entries:
     """Header and arrays of a head: topology, rest shape, materials, texture, detail, lights and camera."""
     mesh, face = subject.mesh, subject.neutral
     split = split_at_seams(mesh)
-    uv = mesh.uvs.numpy()[split.uv] * np.float32([1, -1]) + np.float32([0, 1])  # pictures have row 0 at the top
+    u, v = mesh.uvs.numpy()[split.uv].T
+    uv = np.stack([u, 1 - v], axis=-1)  # pictures have row 0 at the top
     index = np.uint16 if len(split.vertex) <= 65535 else np.uint32
     count = split.vertices
     arrays: Arrays = {
@@ -139,7 +141,7 @@ def head_entries(subject: Subject, poster: Picture | None = None) -> Entries:
         "detail": None,
     }
     if face.detail is not None:
-        header["detail"], maps = _detail(face)
+        header["detail"], maps = _detail(face.detail)
         arrays |= maps
     return header, arrays
 
@@ -174,12 +176,11 @@ def _bytes(values: np.ndarray) -> np.ndarray:
     return np.rint(values.clip(0, 1) * 255).astype(np.uint8)
 
 
-def _detail(face: FaceOutput) -> tuple[dict[str, Any], Arrays]:
+def _detail(detail: FaceDetail) -> tuple[dict[str, Any], Arrays]:
     """The three maps as slopes: what a shader needs to tilt normals, and what bears eight bits and filtering."""
-    detail = face.detail
     ranges, maps = {}, {}
     for name in ("static", "compressed", "stretched"):
-        steep = slopes(getattr(detail, name).detach().cpu())[0].numpy() * np.float32([1, -1])[:, None, None]
+        steep = slopes(getattr(detail, name).detach().cpu())[0].numpy() * np.array([1, -1], np.float32)[:, None, None]
         span = max(float(np.quantile(np.abs(steep), 0.9995)), 1e-6)
         levels = np.rint(steep.clip(-span, span) * (127 / span) + 128).astype(np.uint8)
         pixels = np.stack([levels[0], levels[1], np.full_like(levels[0], 128)], axis=-1)

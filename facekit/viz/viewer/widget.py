@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import traitlets
 
 from facekit.checks import whole
@@ -120,8 +121,10 @@ class Viewer(anywidget.AnyWidget):
             else:
                 seed = None
             subject = Subject(source, latents, detail)
-        self._subject, self._steps, self._truncation = subject, steps, truncation
-        self._person, self._portrait, self._made = 0, None, None
+        self._subject: Subject = subject
+        self._steps, self._truncation, self._person = steps, truncation, 0
+        self._portrait: np.ndarray | None = None
+        self._made: tuple[Any, FaceOutput] | None = None
         self._esm = module_text()
         super().__init__(
             expression=expression if isinstance(expression, str) else dict(expression),
@@ -224,6 +227,7 @@ class Viewer(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = super()._repr_mimebundle_(**kwargs)
+        assert self._portrait is not None  # drawn with the first person
         still = base64.b64encode(still_of(self._portrait)).decode()
         return {**data, "image/png": still}, metadata
 
