@@ -51,7 +51,7 @@ class FaceDecoder:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device that the model is on."""
         return self.template.verts.device
 
     def decode(

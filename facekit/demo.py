@@ -34,7 +34,7 @@ _LEVEL = 1  # four triangles for each: what the furrows need
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What :func:`run_demo` wrote.
+    """The files that :func:`run_demo` wrote.
 
     Parameters
     ----------

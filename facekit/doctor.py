@@ -1,4 +1,4 @@
-"""What is installed, what works, and how to install what is missing."""
+"""Report of what is installed, what works, and how to install what is missing."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FaceOutput:
-    """What :class:`facekit.FacePipeline` returns: B faces with the codes that made them.
+    """B faces with the codes that made them, as :class:`facekit.FacePipeline` returns them.
 
     ``len(face)`` is B, ``face[i]`` picks one face, iteration goes over single faces.
 
@@ -114,7 +114,7 @@ class FaceOutput:
 
     @property
     def can_rig(self) -> bool:
-        """Whether the face knows its expressions, so that :meth:`rig` and viewers work."""
+        """True where the face knows its expressions, so that :meth:`rig` and viewers work."""
         return self.source is not None
 
     def resolve_source(self) -> FaceSource:

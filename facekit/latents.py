@@ -119,7 +119,7 @@ class FaceLatents:
                     "convert it with torch.as_tensor(..., dtype=torch.float32)",
                 )
             if value.ndim != 2 or value.shape[1] != size:
-                raise InputError(f"{name} of shape (B, {size})", f"{tuple(value.shape)}", "give one row a face")
+                raise InputError(f"{name} of shape (B, {size})", f"{tuple(value.shape)}", "give one row per face")
             batch = value.shape[0] if batch is None else batch
             if value.shape[0] != batch:
                 raise InputError(f"{name} with {batch} rows like identity", f"{value.shape[0]}", "use one batch size")
@@ -245,7 +245,8 @@ class FaceLatents:
         except (TypeError, ValueError, RuntimeError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError("lists of numbers, one row a face", str(error), "use a file that save() wrote") from error
+            remedy = "use a file that save() wrote"
+            raise InputError("lists of numbers, one row per face", str(error), remedy) from error
 
     def save(self, path: str | Path) -> Path:
         """Write the codes as JSON."""

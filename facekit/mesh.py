@@ -87,14 +87,14 @@ class FaceMesh:
         _check("faces_uvs", self.faces_uvs, 2, 3, False)
         if self.faces.shape != self.faces_uvs.shape:
             raise InputError(
-                "one row of faces_uvs a face", f"{tuple(self.faces_uvs.shape)}", "give each triangle its UV indices"
+                "one row of faces_uvs per face", f"{tuple(self.faces_uvs.shape)}", "give each triangle its UV indices"
             )
         self._check_ranges()
         for name in ("ao", "parts"):
             value = getattr(self, name)
             if value is not None and value.shape != self.verts.shape[1:2]:
                 raise InputError(
-                    f"{name} of shape ({self.verts.shape[1]},)", f"{tuple(value.shape)}", "give one number a vertex"
+                    f"{name} of shape ({self.verts.shape[1]},)", f"{tuple(value.shape)}", "give one number per vertex"
                 )
         for name, channels in (("texture", 3), ("displacement", 1)):
             value = getattr(self, name)
@@ -111,7 +111,7 @@ class FaceMesh:
             _check("vertex_colors", colours, 2, 3, True)
             if len(colours) != self.verts.shape[1]:
                 raise InputError(
-                    f"vertex_colors ({self.verts.shape[1]}, 3)", f"{tuple(colours.shape)}", "give one colour a vertex"
+                    f"vertex_colors ({self.verts.shape[1]}, 3)", f"{tuple(colours.shape)}", "give one colour per vertex"
                 )
 
     def _check_ranges(self) -> None:

@@ -47,7 +47,7 @@ class FaceRig:
 
 @dataclass(frozen=True)
 class FaceSettings:
-    """What a face was made with besides its codes: enough to make it again.
+    """The settings that a face was made with besides its codes: enough to make it again.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class FaceSource(Protocol):
 
     @property
     def single_person(self) -> bool:
-        """Whether it knows one person only, so that no other can be asked of it."""
+        """True where it knows one person only, so that no other can be asked of it."""
         ...
 
     def __call__(

@@ -33,7 +33,7 @@ def triangle(**changes) -> FaceMesh:
         ({"faces": torch.tensor([[0, 1, 3]])}, "faces between 0 and 2"),
         ({"faces": torch.tensor([[0, 1, -1]])}, "faces between 0 and 2"),
         ({"uvs": torch.zeros(3, 3)}, "uvs"),
-        ({"faces_uvs": torch.tensor([[0, 1, 2], [0, 1, 2]])}, "one row of faces_uvs a face"),
+        ({"faces_uvs": torch.tensor([[0, 1, 2], [0, 1, 2]])}, "one row of faces_uvs per face"),
         ({"faces_uvs": torch.tensor([[0, 1, 5]])}, "faces_uvs between 0 and 2"),
         ({"texture": torch.zeros(2, 3, 4, 4)}, "texture"),
         ({"texture": torch.zeros(1, 4, 4, 4)}, "texture"),

@@ -1,4 +1,4 @@
-"""What several commands of ``facekit`` share: options, and what their values mean."""
+"""Options that several commands of ``facekit`` share, and the objects that their values stand for."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def global_options(parser: argparse.ArgumentParser, suppress: bool) -> None:
 
 
 def who_options(parser: argparse.ArgumentParser, seed: int = 7) -> None:
-    """Which person."""
+    """Add the options that choose a person."""
     parser.add_argument("--seed", type=int, default=seed, help=f"who it is (default: {seed})")
     parser.add_argument("--truncation", type=float, default=1.0, help="0 mean face to 1 full variety (default: 1)")
 
 
 def expression_options(parser: argparse.ArgumentParser, name: str) -> None:
-    """Which expression, and how strongly."""
+    """Add the options that choose an expression and its intensity."""
     parser.add_argument("--expression", default=name, help=f"{EXPRESSION_HELP} (default: {name})")
     parser.add_argument("--intensity", type=float, default=1.0, help="0 to 1.5 (default: 1)")
 
 
 def detail_options(parser: argparse.ArgumentParser) -> None:
-    """Pores and wrinkles."""
+    """Add the options of pores and wrinkles."""
     parser.add_argument(
         "--detail", choices=tuple(_DETAIL), default="full", help="pores and lines, wrinkles, both, none (default: full)"
     )
@@ -54,7 +54,7 @@ def detail_options(parser: argparse.ArgumentParser) -> None:
 
 
 def picture_options(parser: argparse.ArgumentParser, quality: str = "standard") -> None:
-    """How pictures are rendered."""
+    """Add the options of rendering."""
     parser.add_argument("--size", type=int, default=512, help="side in pixels (default: 512)")
     parser.add_argument("--quality", choices=("standard", "high"), default=quality, help=f"(default: {quality})")
 

@@ -81,12 +81,12 @@ def measure(comparison: Comparison) -> Table:
 
 
 def comparable(a: Cell, b: Cell) -> bool:
-    """Whether two faces are of one topology, so that points and texels can be told against each other."""
+    """Tell whether two faces are of one topology, so that points and texels can be compared."""
     return same_topology(a.face.mesh, b.face.mesh)
 
 
 def strangers(pipe: FacePipeline) -> float:
-    """How different random people of a model are, percent: the median identity distance over all pairs of 24 people."""
+    """Difference of random people of a model, percent: the median identity distance over all pairs of 24."""
     if pipe in _STRANGERS:
         return _STRANGERS[pipe]
     with torch.no_grad():
@@ -138,7 +138,7 @@ def _identity(first: Cell, cell: Cell) -> dict[str, float]:
 
 
 def is_sweep(row: Sequence[Cell]) -> bool:
-    """Whether only the intensity differs from face to face, in three or more even steps."""
+    """Tell whether only the intensity differs from face to face, in three or more even steps."""
     # Codes do not compare; that they are one person's is for the caller, and noise among them is just what flickers.
     others = [{k: v for k, v in cell.settings.items() if k not in ("intensity", "latents")} for cell in row]
     if len(row) < 3 or any(other != others[0] for other in others):

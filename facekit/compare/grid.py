@@ -67,7 +67,7 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What :func:`grid` returns.
+    """A finished comparison, as :func:`grid` returns it.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class Comparison:
         return pages.face_page(self, theme)
 
     def differences(self, kind: str = "displacement", against: str | None = None, theme: str = "light") -> Image.Image:
-        """What changes from each face to its neighbour, as heat maps on the mesh.
+        """Draw the change from each face to its neighbour, as heat maps on the mesh.
 
         Parameters
         ----------

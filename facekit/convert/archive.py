@@ -36,7 +36,7 @@ _UNPACK = "if you trust it, unpack it and give the folder: only the expected fil
 
 
 class Files(Protocol):
-    """What is there, by path relative to the top, with ``/``."""
+    """Files by path relative to the top, with ``/``."""
 
     place: Path
     names: list[str]
@@ -190,7 +190,7 @@ def open_files(place: Path, expected: tuple[str, ...]) -> Files:
 
 
 def has_tail(name: str, tails: tuple[str, ...]) -> bool:
-    """Whether a path ends with one of these, whole parts compared."""
+    """Tell whether a path ends with one of these, whole parts compared."""
     return any(name == tail or name.endswith("/" + tail) for tail in tails)
 
 

@@ -141,7 +141,7 @@ def read_state(path: Path, label: str) -> dict[str, torch.Tensor]:
 
 
 def _check_container(path: Path) -> bool:
-    """Whether this is torch's zip format, else its older one; checksums, which torch leaves alone, are compared."""
+    """Tell torch's zip format (True) from its older one; compare checksums, which torch leaves alone."""
     with path.open("rb") as stream:
         start = stream.read(len(LEGACY_START))
     # Old torch takes a tar or a script archive here, too, and some versions unpickle those without a guard.

@@ -29,7 +29,7 @@ _CHUNK = 1 << 15
 
 
 class MirrorFailure(Exception):
-    """Why a mirror gave nothing; the next one is tried."""
+    """A mirror gave nothing, for this reason; the next one is tried."""
 
 
 class CutShort(MirrorFailure):
@@ -46,7 +46,7 @@ class Again(Exception):
 
 @dataclass
 class _State:
-    """What a ``.part`` is a part of."""
+    """The file that a ``.part`` is a part of."""
 
     url: str
     validator: str | None = None
@@ -202,7 +202,7 @@ def check_status(response: Any) -> None:
 
 
 def html_reason(text: str) -> str:
-    """What an HTML page in place of a file has to say, in a few words."""
+    """Text of an HTML page that came in place of a file, in a few words."""
     match = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
     title = " ".join(match[1].split())[:80] if match else "untitled"
     if re.search(r"quota|too many users", text, re.IGNORECASE):

@@ -93,7 +93,7 @@ def import_files(
 
 
 class _Locations:
-    """Where to look: what was pointed at, then beside it, as upstream's repository and a downloads folder have it."""
+    """Folders and zips to look in: those pointed at, then beside them, as upstream's repository has it."""
 
     def __init__(self, checkpoints: Path, data: Path | None) -> None:
         self.checkpoints = open_files(checkpoints, _WANTED)

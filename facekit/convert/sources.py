@@ -105,14 +105,14 @@ def _write(name: str, hashes: dict[str, str]) -> None:
 
 
 def html_page(file: Path) -> str | None:
-    """What an HTML page says, in a few words; None for any other file."""
+    """Text of an HTML page, in a few words; None for any other file."""
     with file.open("rb") as opened:
         text = opened.read(1 << 16).lstrip().decode("utf-8", errors="replace")
     return https.html_reason(text) if text[:9].lower().startswith(("<!doctype", "<html", "<head")) else None
 
 
 def by_hand(name: str, role: str) -> str:
-    """What to do instead of a download: the browser's link, the place for the file, and the command."""
+    """Steps that replace a download: the browser's link, the place for the file, and the command."""
     entry = record(name)
     folder = downloads_folder(name)
     source = entry.sources[role]

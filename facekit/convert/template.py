@@ -51,7 +51,7 @@ _BOUNCE = 0.6
 
 
 def describe(verts: np.ndarray, faces: np.ndarray, uvs: np.ndarray, faces_uvs: np.ndarray) -> dict[str, np.ndarray]:
-    """What :class:`facekit.template.Template` knows of upstream's mesh beside its topology. Runs some seconds, once.
+    """Measure what :class:`facekit.template.Template` needs beside the topology. Runs some seconds, once.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def _parts(verts: np.ndarray, faces: np.ndarray, uvs: np.ndarray, landmarks: np.
 
 
 def _inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
-    """Which points (N, 2) lie in a polygon (K, 2), by the parity of crossings: (N,) bool."""
+    """Points (N, 2) that lie in a polygon (K, 2), by the parity of crossings: (N,) bool."""
     inside = np.zeros(len(points), bool)
     for a, b in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
         crosses = (a[1] > points[:, 1]) != (b[1] > points[:, 1])

@@ -25,7 +25,7 @@ _BATCH = 4
 
 @dataclass(frozen=True)
 class SetResult:
-    """What :func:`generate_set` did.
+    """The result of :func:`generate_set`.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def _write(face: FaceOutput, folder: Path, stem: str, formats: list[str], maps: 
 
 
 def _complete(folder: Path, record: dict[str, Any] | None) -> bool:
-    """Whether every file of a record is there with the size it was written with."""
+    """Tell whether every file of a record is there with the size it was written with."""
     if record is None:
         return False
     return all((folder / n).is_file() and (folder / n).stat().st_size == s for n, s in record["files"].items())

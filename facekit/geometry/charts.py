@@ -60,7 +60,7 @@ def open_edges(faces: torch.Tensor) -> torch.Tensor:
 
 
 def signed_distance(polygon: torch.Tensor, rows: slice, columns: slice) -> torch.Tensor:
-    """How far each pixel's centre lies from a polygon's outline, negative inside: (h, w) float32.
+    """Distance of each pixel's centre from a polygon's outline, negative inside: (h, w) float32.
 
     ``polygon`` (K, 2) x, y in pixels; ``rows`` and ``columns`` bound the window.
     """

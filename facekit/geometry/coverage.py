@@ -1,4 +1,4 @@
-"""Which pixels each triangle covers, and which triangle is nearest there: the core of rasterization, in plain torch.
+"""The core of rasterization, in plain torch: pixels that triangles cover, and the nearest triangle at each.
 
 Triangles come as homogeneous pixel points ``p = (X w, Y w, w)``, where (X, Y) is the place in pixels (origin at the
 upper left corner) and w the depth. With ``n0 = p1 x p2`` and so on, the ray ``d = (X, Y, 1)`` hits the triangle where
@@ -122,7 +122,7 @@ class Triangles:
         return face.to(torch.int64), depth.contiguous().view(torch.float32)
 
     def _boxes(self, raster: _Raster) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Which triangles may have samples, and their boxes in samples: int64 rows x0, x1, y0, y1, inclusive."""
+        """Triangles that may have samples, and their boxes in samples: int64 rows x0, x1, y0, y1, inclusive."""
         fine, aside = raster.fine, 0.5 + abs(raster.shear) * raster.grid
         x0, x1, y0, y1 = self.box * fine
         x0 = torch.ceil(x0 - aside).clamp_(0, self.width * fine)
@@ -137,7 +137,7 @@ class Triangles:
         return chosen, boxes
 
     def _touches(self, raster: _Raster, chosen: torch.Tensor, boxes: list[torch.Tensor]) -> torch.Tensor:
-        """Whether a box of cells holds a wanted one, by a summed-area table."""
+        """Boxes of cells that hold a wanted one, by a summed-area table."""
         height, width = self.height * raster.scale, self.width * raster.scale
         assert raster.slots is not None
         wanted = (raster.slots >= 0).view(self.frames, height, width).to(torch.int32)
@@ -204,7 +204,7 @@ class Triangles:
         return self.face.index_select(0, owner), line, first, last, inverse, r.div_(fine).to(torch.float32), y
 
     def _hidden(self, raster: _Raster, chosen: torch.Tensor, boxes: list[torch.Tensor], tile: int = 8) -> torch.Tensor:
-        """Which triangles lie behind everything drawn so far in the tiles that they touch (Greene et al., *Hierarchical
+        """Triangles that lie behind everything drawn so far in the tiles that they touch (Greene et al., *Hierarchical
         Z-buffer visibility*, 1993). Exact: only triangles that span at most two tiles each way are judged."""
         if raster.grid > 1:
             return torch.zeros_like(chosen, dtype=torch.bool)
@@ -256,7 +256,7 @@ def prepare(
 
 @dataclass(frozen=True)
 class _Raster:
-    """Where samples go, and what :meth:`Triangles.nearest` was told. ``counts``: wanted cells before each."""
+    """The grid of samples, and the arguments of :meth:`Triangles.nearest`. ``counts``: wanted cells before each."""
 
     keys: torch.Tensor
     scale: int

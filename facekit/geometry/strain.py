@@ -1,4 +1,4 @@
-"""How a surface is compressed and stretched against its rest shape: edge tension and directional strain.
+"""Strain of a surface against its rest shape: edge tension and directional strain.
 
 Both compare lengths of the same material line before and after. *Edge tension* averages the edges around a vertex
 (Raman et al., *Mesh-tension driven expression-based wrinkles for synthetic faces*, WACV 2023)::
@@ -25,7 +25,7 @@ _ORDER_JUMP = 8.0
 
 @dataclass(frozen=True)
 class StrainGraph:
-    """What strain needs to know of a topology, made once by :meth:`of`.
+    """The edges of a topology as strain needs them, made once by :meth:`of`.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ class Subdivision:
         return cls(faces, edges, side.view(-1, 3), vertices)
 
     def counts(self, level: int) -> tuple[int, int]:
-        """How many vertices and triangles there are after ``level`` splits."""
+        """Numbers of vertices and triangles after ``level`` splits."""
         vertices, edges, faces = self.vertices, len(self.edges), len(self.faces)
         for _ in range(level):
             vertices, edges, faces = vertices + edges, 2 * edges + 3 * faces, 4 * faces
@@ -95,7 +95,7 @@ def levels(mesh: Subdivision, level: int) -> tuple[list[Subdivision], torch.Tens
 
 
 def phong_rows(verts: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
-    """What :func:`phong_surface` needs to be interpolated along the triangles, (15, B, V): see there.
+    """Rows (15, B, V) that :func:`phong_surface` takes, interpolated along the triangles: see there.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def phong_rows(verts: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
 
 
 def phong_surface(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Phong tessellation (Boubekeur and Alexa, SIGGRAPH Asia 2008): places and normals (B, N, 3) on the smooth surface.
+    """Positions and normals (B, N, 3) on the smooth surface: Phong tessellation (Boubekeur and Alexa, SIGGRAPH Asia 2008).
 
     A point p of a triangle is drawn to the mean of its projections onto the corners' tangent planes,
     ``sum w_i (p - ((p - p_i) . n_i) n_i)``. That is ``p - M p + m`` with ``M = sum w_i n_i n_i'`` and

@@ -31,7 +31,7 @@ _CACHE_LOCK = threading.Lock()
 
 @dataclass(frozen=True)
 class Texels:
-    """Which texels of an H x W map lie on triangles, and how they hang together. Made by :func:`texels_of`.
+    """The texels of an H x W map that lie on triangles, and their links. Made by :func:`texels_of`.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Texels:
         return flat.index_copy(2, self.gutter, flat.index_select(2, self.source)).view_as(image)
 
     def slopes(self, heights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """How a map (B, 1, H, W) rises along u and along v, a unit of UV, likewise; 0 outside. Differentiable.
+        """Slopes of a map (B, 1, H, W) along u and along v per unit of UV, likewise; 0 outside. Differentiable.
 
         Central differences of fourth order (those of second flatten what is a few texels wide, as pores are), of second
         order one texel from a chart's border, and one-sided at it.
@@ -142,7 +142,7 @@ def _find(uvs: torch.Tensor, faces_uvs: torch.Tensor, size: tuple[int, int]) -> 
 
 
 def _links(uvs: torch.Tensor, faces_uvs: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which neighbours are linked, along rows and along columns."""
+    """Links between neighbours, along rows and along columns."""
     height, width = inside.shape
     size = torch.tensor([width, height], dtype=torch.float64, device=uvs.device)
     flipped = torch.stack((uvs[:, 0], 1 - uvs[:, 1]), dim=-1)

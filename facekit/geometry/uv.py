@@ -116,7 +116,7 @@ def halve(image: torch.Tensor) -> torch.Tensor:
 
 
 def slopes(heights: torch.Tensor) -> torch.Tensor:
-    """How steeply a map rises along u and v, (B, 2, H, W), per unit of UV; from (B, 1, H, W) heights in mm: mm.
+    """Slopes of a map along u and v, (B, 2, H, W) mm per unit of UV, from heights (B, 1, H, W) mm.
 
     Central differences of fourth order: those of second order flatten what is a few texels wide, which pores are.
     Unlike normals, slopes may be averaged and halved like any texture. Differentiable.
@@ -155,7 +155,7 @@ def sample_texture(texture: torch.Tensor, uvs: torch.Tensor) -> torch.Tensor:
 def rasterize_uv(
     uvs: torch.Tensor, faces_uvs: torch.Tensor, size: int | tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which triangle each texel's centre lies in.
+    """Find the triangle that each texel's centre lies in.
 
     Parameters
     ----------

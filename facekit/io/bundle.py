@@ -81,7 +81,7 @@ def _encode(face: FaceOutput, stem: str, preview_size: int | None) -> dict[str, 
 
 
 def metadata(face: FaceOutput, files: dict[str, int] | None = None) -> dict[str, Any]:
-    """What metadata.json says about one face.
+    """Collect the content of metadata.json for one face.
 
     Parameters
     ----------

@@ -167,7 +167,7 @@ def _material(builder: _Builder, mesh: FaceMesh, suffix: str, double_sided: bool
 
 
 def _metadata(subject: FaceOutput | FaceMesh, split: SplitTopology) -> dict[str, Any]:
-    """What glTF has no field for. ``seamCopies`` lets :func:`read` give the topology its own order back."""
+    """Extras for what glTF has no field for. ``seamCopies`` lets :func:`read` give the topology its own order back."""
     extras: dict[str, Any] = {
         "source": {"units": AXES["units"], "uvOrigin": "bottom-left"},
         "seamCopies": split.copies.tolist(),

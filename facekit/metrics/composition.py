@@ -117,7 +117,7 @@ def find_landmarks(tile: Tensor) -> Tensor:
 def landmark_offset(
     mesh: Charted, tile_landmarks_px: Tensor, rows: tuple[int, int], columns: tuple[int, int]
 ) -> Tensor:
-    """How far the tile's landmarks lie from the mesh's in the atlas: (2,) dx, dy in the atlas's pixels, right and down.
+    """Offset of the tile's landmarks from the mesh's in the atlas: (2,) dx, dy in pixels, right and down.
 
     Moving the tile by the negative of it makes them meet; corners of one feature err in opposite directions, so the
     mean over all is far better than each.

@@ -9,7 +9,7 @@ from facekit.errors import InputError
 
 
 def flicker(frames: Tensor) -> tuple[float, float]:
-    """How restless a sequence is: a share in [0, 1], and the size of it in the frames' own unit.
+    """Restlessness of a sequence: a share in [0, 1], and the size of it in the frames' own unit.
 
     With the steps d_k between neighbouring frames, taken as vectors over the channels of each sample, the share is::
 

@@ -25,7 +25,7 @@ _REGIONS = {
     "mouth": range(48, 68),
     "jaw": range(3, 14),
 }
-# So far above the brows the forehead's own places lie, as a share of the distance from the nose's root to the chin.
+# So far above the brows the forehead's own points lie, as a share of the distance from the nose's root to the chin.
 _FOREHEAD = (0.25, 0.5)
 
 
@@ -54,7 +54,7 @@ def surface_points(mesh: FaceMesh) -> Tensor:
 
 
 def vertex_displacement(a: FaceMesh, b: FaceMesh) -> Tensor:
-    """How far each point of the surface moves from ``a`` to ``b``: (B, V) mm, with displacement maps.
+    """Distance that each point of the surface moves from ``a`` to ``b``: (B, V) mm, with displacement maps.
 
     Either batch may be one face, against which all of the other are held.
 
@@ -85,7 +85,7 @@ def displacement_map(a: FaceMesh, b: FaceMesh, size: int = 512) -> Tensor:
 def landmark_regions(mesh: FaceMesh) -> dict[str, Tensor]:
     """The face in seven regions: names to masks (V,) bool that do not overlap and together are the face's vertices.
 
-    Each vertex goes to the nearest of the iBUG landmarks and of a few places that these span (cheeks, forehead),
+    Each vertex goes to the nearest of the iBUG landmarks and of a few points that these span (cheeks, forehead),
     measured on the first face of the batch.
     """
     if mesh.landmarks is None:
@@ -102,7 +102,7 @@ def landmark_regions(mesh: FaceMesh) -> dict[str, Tensor]:
 
 
 def wrinkle_amplitude(face: FaceOutput) -> Tensor | None:
-    """How deep the wrinkles of each face's expression are, (B,) mm; None for faces without detail.
+    """Depth of the wrinkles of each face's expression, (B,) mm; None for faces without detail.
 
     Taken of what the displacement adds to the person's static detail: the depth or height that only 0.1 % of the face's
     texels exceed.
@@ -117,7 +117,7 @@ def wrinkle_amplitude(face: FaceOutput) -> Tensor | None:
 
 
 def same_topology(a: FaceMesh, b: FaceMesh) -> bool:
-    """Whether both have the same vertices and triangles in the same order."""
+    """Tell whether both have the same vertices and triangles in the same order."""
     return a.verts.shape[1] == b.verts.shape[1] and torch.equal(a.faces, b.faces.to(a.faces.device))
 
 

@@ -37,7 +37,7 @@ def proportions(points: Tensor) -> Tensor:
 
 
 def identity_distance(a: Tensor, b: Tensor) -> Tensor:
-    """How different two people's proportions are, in percent: (B,), from (B, P) of :func:`proportions`.
+    """Difference of two people's proportions, in percent: (B,), from (B, P) of :func:`proportions`.
 
     The root mean square over all pairs of points of how much longer or shorter the way between them is.
     """

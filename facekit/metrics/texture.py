@@ -15,7 +15,7 @@ def high_frequency_energy(img: Tensor, patches: tuple[tuple[float, float, float,
     """Energy of the finest octave of skin, relative to its brightness.
 
     The luminance of each patch is divided by its mean, so that pale and dark skins compare; its
-    Hann-windowed power spectrum is averaged over the ring of a quarter to half a cycle a pixel, and over the
+    Hann-windowed power spectrum is averaged over the ring of a quarter to half a cycle per pixel, and over the
     patches.
 
     img: (B, 3, H, W) float, sRGB in [0, 1]. patches: fractions of the image. Returns (B,), the mean power a

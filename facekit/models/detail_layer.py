@@ -102,7 +102,7 @@ class DetailLayer(nn.Module):
         return box, ids[box], weights[box]
 
     def strain(self, rest: torch.Tensor, posed: torch.Tensor) -> torch.Tensor:
-        """What the weights are computed from, (B, V): above 0 where skin is compressed, below 0 where stretched.
+        """Strain that the weights are computed from, (B, V): above 0 where skin is compressed, below 0 where stretched.
 
         Across the furrow where one runs, the mean of all edges elsewhere; in scalar composition the mean of edges
         everywhere. ``rest`` are the vertices (B or 1, V, 3) of the zero expression code, ``posed`` (B, V, 3).

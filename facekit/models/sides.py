@@ -1,4 +1,4 @@
-"""Whose left: whether a model's expressions to the left go to the subject's left, measured on what it makes."""
+"""Left and right: a measurement of whether a model's expressions to the left go to the subject's left."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MEASURABLE_MM = 0.2
 
 
 def mirrored(to_left: torch.Tensor, to_right: torch.Tensor, template: Template) -> bool:
-    """Whether two expressions carry each other's names: the one called left goes to the subject's right.
+    """Tell whether two expressions carry each other's names: the one called left goes to the subject's right.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Who finds out which face each sample sees: our rasterizer in plain torch, or PyTorch3D's. Shading is the same.
+"""Backends that find the face which each sample sees: ours in plain torch, or PyTorch3D's. Shading is the same.
 
 NVIDIA Warp was measured and left out: its kernel finds the same faces in a third of the time, but on a CPU that saves
 only about a tenth of a picture's, for a package of over 100 MB that compiles at first use and needs a matching driver.
@@ -26,7 +26,7 @@ _told: set[str] = set()
 
 
 class Visibility(Protocol):
-    """What :class:`facekit.geometry.coverage.Triangles` can do, and every other backend has to."""
+    """The interface of :class:`facekit.geometry.coverage.Triangles`, which every backend has."""
 
     def nearest(
         self,

@@ -1,4 +1,4 @@
-"""How many frames are rendered at once: as many as fit into the memory that is free."""
+"""Memory: as many frames are rendered at once as fit into what is free."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def free_memory(device: torch.device) -> int:
 
 
 def frame_bytes(mesh: FaceMesh, height: int, width: int, samples: int) -> int:
-    """What rendering one frame takes beyond its result, bytes, for so many samples a pixel; without gradients."""
+    """Bytes that one frame takes beyond its result, for so many samples per pixel; without gradients."""
     texels = sum(
         t.shape[1] * t.shape[2] * t.shape[3] * copies
         for t, copies in ((mesh.texture, 1), (mesh.displacement, 3))
@@ -40,7 +40,7 @@ def frame_bytes(mesh: FaceMesh, height: int, width: int, samples: int) -> int:
 
 
 def frames_at_once(frames: int, each: int, result: int, free: int) -> int:
-    """How many of ``frames`` to render together, at least one.
+    """Number of ``frames`` to render together, at least one.
 
     Parameters
     ----------

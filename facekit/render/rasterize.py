@@ -20,7 +20,7 @@ def rasterize(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The nearest face at every pixel centre.
 
-    Nothing here is differentiable; :mod:`facekit.render.shading` recomputes places from the faces, with gradients.
+    Nothing here is differentiable; :mod:`facekit.render.shading` recomputes positions from the faces, with gradients.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ def relief_of(displacement: torch.Tensor) -> MipTexture:
 
 
 def uv_gradients(b: torch.Tensor, c: torch.Tensor, along: torch.Tensor, across: torch.Tensor) -> torch.Tensor:
-    """Which way, and how fast, u and v grow on flat faces: (6, n), 1/mm; zero for faces without an area.
+    """Surface gradients of u and v on flat faces: (6, n), 1/mm; zero for faces without an area.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ def render(
     lights:
         "studio", "daylight", "rim", "flat" (the albedo alone), or your own :class:`Lights`.
     quality:
-        "standard": four samples a pixel at edges, one inside. "high": four times as many of both, and a soft shadow
+        "standard": four samples per pixel at edges, one inside. "high": four times as many of both, and a soft shadow
         of the key light.
     background:
         "studio", "transparent", an sRGB triple in [0, 1], or None for what the lights come with.
@@ -94,7 +94,7 @@ def render(
 
 
 def frame_count(mesh: FaceMesh, camera: Camera) -> int:
-    """How many pictures a mesh and a camera make.
+    """Number of pictures that a mesh and a camera make.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def _gathered(columns: list | None, parts: tuple[torch.Tensor, ...], some: slice
 
 @dataclass(frozen=True)
 class _Scene:
-    """What frames share that are rendered together, or that show one mesh."""
+    """Data shared by frames that are rendered together, or that show one mesh."""
 
     mesh: FaceMesh
     normals: torch.Tensor
@@ -248,14 +248,14 @@ def _pictures(
 
 
 def _frame(place: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """The frame (P,) int64 of flat places in ``ids`` (b, H, W)."""
+    """The frame (P,) int64 of flat indices into ``ids`` (b, H, W)."""
     return torch.zeros_like(place) if len(ids) == 1 else place // ids[0].numel()
 
 
 def _rays(
     frames: _Frames, place: torch.Tensor, ids: torch.Tensor, scale: int, spot: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Frames (P,) and directions (2, P) of flat places in ``ids`` (b, H, W), and the angle of a pixel (b,).
+    """Frames (P,) and directions (2, P) of flat indices into ``ids`` (b, H, W), and the angle of a pixel (b,).
 
     ``spot`` tells where in the pixel: 0 to 3 for the four samples, 4 for the centre, which is the default.
     """
@@ -301,7 +301,7 @@ def _fill(ids: torch.Tensor, place: torch.Tensor, distance: torch.Tensor, normal
 
 
 def _scattered(values: torch.Tensor, place: torch.Tensor, total: int) -> list[torch.Tensor]:
-    """Rows (C, P) at flat places: C rows (total,), zero elsewhere."""
+    """Rows (C, P) at flat indices: C rows (total,), zero elsewhere."""
     return [values.new_zeros(total).scatter_(0, place, row) for row in values]
 
 

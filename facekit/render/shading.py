@@ -155,7 +155,7 @@ def _direct(
     facing: torch.Tensor,
     shadow: torch.Tensor | None = None,
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """What one light does: diffuse red, green and blue (P,), to be multiplied by the albedo, and specular (P,).
+    """Contribution of one light: diffuse red, green and blue (P,), to be multiplied by the albedo, and specular (P,).
 
     ``cosine`` is that of normal and light, ``between`` that of viewer and light, ``alpha`` the squared roughness.
     """

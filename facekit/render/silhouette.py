@@ -37,7 +37,9 @@ def silhouette(
     sigma: float = 1.0,
     backend: str = "auto",
 ) -> torch.Tensor:
-    """How much each pixel is inside of the outline. Differentiable with respect to ``mesh.verts`` and the camera.
+    """Soft coverage: the degree to which each pixel is inside of the outline.
+
+    Differentiable with respect to ``mesh.verts`` and the camera.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Where samples meet the mesh: from face ids to places, normals, UVs and materials, with gradients to the vertices.
+"""Samples on the mesh: from face ids to positions, normals, UVs and materials, with gradients to the vertices.
 
-Every sample recomputes where its ray meets its face, so that any backend that finds face ids gets the same picture.
-All lists are rows of coordinates, (3, P) and the like, which is what plain torch is fast with.
+Every sample recomputes the point at which its ray meets its face, so that any backend that finds face ids gets the same
+picture. All lists are rows of coordinates, (3, P) and the like, which is what plain torch is fast with.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CAVITY = 1.5
 
 @dataclass(frozen=True)
 class Facets:
-    """What samples need to know of the n faces that are seen, a column each: far fewer than there are samples.
+    """The n faces that are seen, as samples need them, a column each: far fewer than there are samples.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class Facets:
 
 @dataclass(frozen=True)
 class Surface:
-    """Where P samples meet the mesh, in camera space; rows of coordinates.
+    """Points of the mesh that P samples see, in camera space; rows of coordinates.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def surface(
     smooth, view, turn = _facing(facets, index, ray, u, v)
     chart = facets.charts.index_select(1, index)
     with torch.no_grad():
-        # UV area a pixel: from w_i = d . n_i / det(a, b, c) the map from screen to UV has the Jacobian determinant
+        # UV area per pixel: from w_i = d . n_i / det(a, b, c) the map from screen to UV has the Jacobian determinant
         # |along x across| depth² pixel² / |det|. A slanted pixel is longer one way; the share of its cosine leans the
         # level a little toward that way, between the blur of the long side and the noise of the short one.
         step = depth * (pixel if pixel.shape[0] == 1 else pixel.index_select(0, frame))

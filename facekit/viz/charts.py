@@ -57,7 +57,7 @@ class Curves:
 
 
 def displacement_curves(sweep: FaceOutput) -> Curves:
-    """How far the points of the face move from the sweep's first step: mean, 95th percentile and maximum, mm.
+    """Movement of the face's points from the sweep's first step: mean, 95th percentile and maximum, mm.
 
     Of the regions of :func:`facekit.metrics.geometry.landmark_regions` it is the 95th percentile.
     """

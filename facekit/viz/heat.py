@@ -1,4 +1,4 @@
-"""Heat maps on faces: one number a vertex or a texel, as colour on the mesh, with a bar that says what it means."""
+"""Heat maps on faces: one number per vertex or texel, as colour on the mesh, with a bar that says what it means."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def heat_mesh(mesh: FaceMesh, values: torch.Tensor, low: float, high: float, sig
     Parameters
     ----------
     values:
-        (B, V) one a vertex, or (B, 1, H, W) one a texel.
+        (B, V) per vertex, or (B, 1, H, W) per texel.
     """
     if values.ndim == 2 and values.shape == mesh.verts.shape[:2]:
         ids, weights = rasterize_uv(mesh.uvs, mesh.faces_uvs, _MAP_SIZE)
@@ -62,7 +62,7 @@ def heat_mesh(mesh: FaceMesh, values: torch.Tensor, low: float, high: float, sig
         maps = values.float()
     else:
         expected = f"values of shape {tuple(mesh.verts.shape[:2])} or ({len(mesh)}, 1, H, W)"
-        raise InputError(expected, f"{tuple(values.shape)}", "give one number a vertex, or one a texel")
+        raise InputError(expected, f"{tuple(values.shape)}", "give one number per vertex or per texel")
     maps = _spread(maps, (ids >= 0)[None, None])
     texture = heat_colours(maps[:, 0], low, high, signed).permute(0, 3, 1, 2).contiguous()
     return dataclasses.replace(mesh, texture=texture.to(mesh.verts.device), parts=None, displacement=None)
@@ -83,7 +83,7 @@ def render_heat(
     Parameters
     ----------
     values:
-        (B, V) one a vertex, or (B, 1, H, W) one a texel.
+        (B, V) per vertex, or (B, 1, H, W) per texel.
     low, high:
         The scale's ends, by default of :func:`heat_scale`.
     signed:

@@ -1,4 +1,4 @@
-"""What the notebooks call: a report of the setup, pictures and tables, optional parts, downloads.
+"""Functions that the notebooks call: a report of the setup, pictures and tables, optional parts, downloads.
 
 Everything shown stays in the notebook without a kernel. Works in Colab, Jupyter and VS Code.
 

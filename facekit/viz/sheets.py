@@ -174,7 +174,7 @@ def intensity_strip(
     Parameters
     ----------
     face:
-        FaceOutput with ``metadata["intensity"]``, one number a face.
+        FaceOutput with ``metadata["intensity"]``, one number per face.
     pictures:
         (B, 3, H, W) in [0, 1], if they are rendered already.
     options:

@@ -42,7 +42,7 @@ def cache_folder() -> Path:
 
 
 def downloads_folder(name: str) -> Path:
-    """Where upstream's files of a model are downloaded to."""
+    """Folder that upstream's files of a model are downloaded to."""
     return cache_folder() / "downloads" / name
 
 

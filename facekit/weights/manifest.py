@@ -40,12 +40,12 @@ class Mirror:
 
     @property
     def link(self) -> str:
-        """What to open in a browser."""
+        """Address to open in a browser."""
         return self.url or f"https://drive.google.com/file/d/{self.drive}/view"
 
     @property
     def label(self) -> str:
-        """What to call it in a message."""
+        """Name for messages."""
         return "Google Drive" if self.drive else str(urlsplit(self.url).netloc)
 
 

@@ -1,4 +1,4 @@
-"""Where a model's files lie, and their check before anything loads them.
+"""The files of models, and their check before anything loads them.
 
 The files of an embedded model come with the package and their hashes stand in the manifest. Those of a fetched one are
 made on the user's machine: its folder in the cache holds ``record.json`` with their sizes and hashes, written when they
@@ -32,12 +32,12 @@ def model_folder(name: str) -> Path:
 
 
 def ready(name: str) -> bool:
-    """Whether a model is here: embedded, or fetched or imported."""
+    """Tell whether a model is here: embedded, or fetched or imported."""
     return record(name).embedded or (model_folder(name) / "record.json").is_file()
 
 
 def path(name: str, role: str | None = None) -> Path:
-    """Where a model's folder is, or its file of this role; says nothing on whether it is right."""
+    """Path of a model's folder, or of its file of this role; says nothing on whether it is right."""
     return model_folder(name) if role is None else model_folder(name) / files(name)[role].name
 
 

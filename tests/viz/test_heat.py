@@ -51,7 +51,7 @@ def test_texel_values_are_taken_as_they_are(tiny_mesh):
 
 def test_wrong_shapes_are_refused(tiny_mesh):
     for values in (torch.zeros(1, 5), torch.zeros(2, 234), torch.zeros(1, 3, 8, 8)):
-        with pytest.raises(InputError, match="one number a vertex"):
+        with pytest.raises(InputError, match="one number per vertex"):
             heat_mesh(tiny_mesh, values, 0, 1)
 
 

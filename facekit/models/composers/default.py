@@ -1,7 +1,7 @@
 """DefaultComposer: from the network's face tile to the whole atlas of the embedded default.
 
-The tile covers face, ears and neck; the teacher paints its outer border in one tone a face, and the back of the head is
-painted in that tone here, so that no border shows. Eyes, teeth and mouth come from a static picture; the iris is tinted
+The tile covers face, ears and neck; the teacher paints its outer border in one tone per face, and the back of the head
+is painted in that tone here, so that no border shows. Eyes, teeth and mouth come from a static picture; the iris is tinted
 by the identity.
 """
 
@@ -167,7 +167,7 @@ def _border(size: int, device: torch.device) -> torch.Tensor:
 
 
 def _scalp(template: Template, size: tuple[int, int]) -> torch.Tensor:
-    """Where hair grows on the back of the head: (1, H, W) in [0, 1]."""
+    """Density of hair on the back of the head: (1, H, W) in [0, 1]."""
     x, y, z = template.verts.unbind(-1)
     (z0, y0), (z1, y1) = _HAIRLINE
     line = y0 + (y1 - y0) * ((z0 - z) / (z0 - z1)).clamp(0, 1)

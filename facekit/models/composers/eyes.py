@@ -133,7 +133,7 @@ class EyeInpainter(nn.Module):
 
 
 def blockiness(light: torch.Tensor) -> torch.Tensor:
-    """How much of a picture's change lies on a grid of lines, whatever its pitch and place: (B, 1, 1, 1) up to 1.
+    """Share of a picture's change that lies on a grid of lines, whatever its pitch and place: (B, 1, 1, 1) up to 1.
 
     The mean steps between columns, and those between rows, are laid over themselves, moved by each pitch in turn: on a
     grid both agree at one pitch. What is wider than a line is taken out before. Skin and lids give up to 0.13,

@@ -135,7 +135,7 @@ class MicroLayer(nn.Module):
         return 1.055 * torch.exp(-density / 2.4) - 0.055
 
     def _strand_gate(self, tile: Tensor) -> Tensor:
-        """How much darker than the forehead each texel of the strand rows is: (B, rows, 768) in [0, 0.5]."""
+        """Darkness of each texel of the strand rows against the forehead: (B, rows, 768) in [0, 0.5]."""
         rows = self.strands.shape[0]
         low, high = self.top * TILE // ATLAS, (self.top + rows) * TILE // ATLAS
         light = tile[:, :, low:high].mean(1, keepdim=True)

@@ -178,7 +178,7 @@ class PublishedComposer(nn.Module):
         return torch.lerp(fill(colour, known * inside, tone), tone, away)
 
     def roughness(self, tile: torch.Tensor) -> torch.Tensor:
-        """How grainy the tile's skin is (B, 1, 1, 1), relative to its brightness, at most ``_GRAIN``."""
+        """Grain of the tile's skin (B, 1, 1, 1), relative to its brightness, at most ``_GRAIN``."""
         light = luminance(tile)
         fine = F.avg_pool2d((light - F.avg_pool2d(light, 3, 1, 1)).square(), _COARSE)
         weight = self.patches / self.patches.sum()
@@ -211,7 +211,7 @@ def _centres() -> torch.Tensor:
 
 
 def _face(landmarks: torch.Tensor) -> torch.Tensor:
-    """Where the face is, on the coarse grid: jaw and, mirrored over the brows, the forehead."""
+    """Mask of the face on the coarse grid: jaw and, mirrored over the brows, the forehead."""
     centre = landmarks[27:31].mean(0)
     brow, chin = landmarks[17:27, 1].mean(), landmarks[8, 1]
     crown = brow - 0.42 * (chin - brow)
@@ -244,7 +244,7 @@ def _patches(landmarks: torch.Tensor) -> torch.Tensor:
 
 
 def _tile_grid(rows: slice, columns: slice) -> torch.Tensor:
-    """Where in the tile each cell of the atlas's coarse grid lies: (1, 128, 128, 2) as grid_sample wants it."""
+    """Position in the tile of each cell of the atlas's coarse grid: (1, 128, 128, 2) as grid_sample wants it."""
     place = (torch.arange(_GRID) + 0.5) * (ATLAS / _GRID)
     x, y = (2 * (place - span.start) / (span.stop - span.start) - 1 for span in (columns, rows))
     y, x = torch.meshgrid(y, x, indexing="ij")

@@ -13,13 +13,13 @@ _DARK, _BRIGHT, _CHROMA = (0.58, 0.86), (1.9, 1.45), (0.08, 0.035)
 
 
 def chroma_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """How far the shares of red, green and blue lie apart: (B, 1, h, w)."""
+    """Distance between the shares of red, green and blue: (B, 1, h, w)."""
     a, b = (t / t.sum(1, keepdim=True).clamp_min(0.06) for t in (a, b))
     return ((a - b).square().sum(1, keepdim=True) + 1e-9).sqrt()
 
 
 def skin_likeness(picture: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:
-    """How much each pixel could be skin of this tone: (B, 1, H, W) in [0, 1].
+    """Likeness of each pixel to skin of this tone: (B, 1, H, W) in [0, 1].
 
     ``picture`` (B, 3, H, W) and ``tone`` (B, 3, 1, 1), sRGB. Shadows of skin count, hair and coloured caps do not.
     """

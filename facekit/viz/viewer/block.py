@@ -1,4 +1,4 @@
-"""What the viewer is sent: one block of bytes with a JSON header, and movements as a few quantised components.
+"""The message to the viewer: one block of bytes with a JSON header, and movements as a few quantised components.
 
 A block is ``uint32`` length of the header, the header (UTF-8 JSON, padded with spaces), then the arrays, each aligned
 to four bytes; all little-endian. The header's ``arrays`` gives each one's ``offset`` after the header, ``type``,

@@ -1,4 +1,4 @@
-"""What the viewer hands out: the still picture, the downloads, the page that stands alone."""
+"""Files that the viewer hands out: the still picture, the downloads, the page that stands alone."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def module_text() -> str:
 
 
 def portrait(face: FaceOutput) -> np.ndarray:
-    """What stands in for the viewer where it cannot run, (480, 480, 3) uint8."""
+    """Picture that stands in for the viewer where it cannot run, (480, 480, 3) uint8."""
     return to_uint8(face.render(image_size=_POSTER_SIZE).rgb)
 
 
@@ -132,7 +132,7 @@ def pose_of(face: FaceOutput) -> tuple[str | dict[str, float], float]:
 
 
 def strength_of(face: FaceOutput) -> float:
-    """How strong a face's detail is, within what the viewer's slider has."""
+    """Strength of a face's detail, within the range of the viewer's slider."""
     return 1.0 if face.detail is None else min(max(face.detail.strength, 0.0), 2.0)
 
 

@@ -1,4 +1,4 @@
-"""Where the viewer's data come from: one person's head, and how each expression moves it."""
+"""The viewer's data: one person's head, and the movement of each expression."""
 
 from __future__ import annotations
 
