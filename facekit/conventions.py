@@ -45,6 +45,25 @@ MORPH_TARGETS: tuple[str, ...] = EXPRESSIONS[1:]
 #: Part ids of the template's vertices and of its atlas.
 PARTS: tuple[str, ...] = ("skin", "lips", "lids", "eyes", "teeth", "mouth", "back_of_head", "neck")
 
+#: The groups of the 68 iBUG landmarks (300-W); right and left are the subject's. Contours run from the image left.
+LANDMARK_GROUPS: dict[str, slice] = {
+    "jaw": slice(0, 17),
+    "right_brow": slice(17, 22),
+    "left_brow": slice(22, 27),
+    "brows": slice(17, 27),
+    "nose_bridge": slice(27, 31),
+    "nostrils": slice(31, 36),
+    "nose": slice(27, 36),
+    "right_eye": slice(36, 42),
+    "left_eye": slice(42, 48),
+    "eyes": slice(36, 48),
+    "outer_lips": slice(48, 60),
+    "inner_lips": slice(60, 68),
+    "mouth": slice(48, 68),
+}
+#: Single landmarks: tip of the chin, tip of the nose, root of the nose.
+CHIN, NOSE_TIP, NOSE_ROOT = 8, 30, 27
+
 #: Sizes of the latent fields, named as in 3DFaceCAM (Rai et al., WACV 2023).
 IDENTITY_DIM = 20
 EXPRESSION_DIM = len(EXPRESSIONS)

@@ -27,10 +27,6 @@ OPTIONAL: tuple[tuple[str, str, str], ...] = (
     ("gdown", "gdown", "the published research weights"),
     ("requests", "requests", "the published research weights"),
     ("filelock", "filelock", "the weight cache"),
-    ("imageio", "imageio", "video files"),
-    ("opencv-python-headless", "cv2", "video files"),
-    ("mediapipe", "mediapipe", "faces from photographs"),
-    ("ray", "ray", "generation on many machines"),
     ("pytorch3d", "pytorch3d", "the PyTorch3D rasterizer"),
 )
 

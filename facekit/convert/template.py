@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from facekit.conventions import PARTS
+from facekit.conventions import CHIN, LANDMARK_GROUPS, NOSE_TIP, PARTS
 from facekit.errors import WeightsError
 from facekit.geometry.angles import fibonacci_sphere
 from facekit.geometry.charts import open_edges
@@ -123,11 +123,12 @@ def _check(verts: np.ndarray, landmarks: np.ndarray) -> None:
         raise WeightsError(f"upstream's template of {VERTICES} finite vertices", f"{verts.shape}", remedy)
     points = verts[landmarks]
     extent = verts.max(0) - verts.min(0)
-    nose, chin, right_eye, left_eye = points[30], points[8], points[36:42].mean(0), points[42:48].mean(0)
+    nose, chin = points[NOSE_TIP], points[CHIN]
+    right_eye, left_eye = (points[LANDMARK_GROUPS[name]].mean(0) for name in ("right_eye", "left_eye"))
     good = (
         verts[:, 2].max() - nose[2] < 0.05 * extent[2]
         and right_eye[0] < nose[0] < left_eye[0]
-        and chin[1] < points[48:60, 1].min() < nose[1] < min(right_eye[1], left_eye[1])
+        and chin[1] < points[LANDMARK_GROUPS["outer_lips"], 1].min() < nose[1] < min(right_eye[1], left_eye[1])
     )
     if not good:
         raise WeightsError("upstream's template, its landmarks where a face has them", "another mesh", remedy)
@@ -149,13 +150,13 @@ def _parts(verts: np.ndarray, faces: np.ndarray, uvs: np.ndarray, landmarks: np.
     parts[(y > y0 + (z - z0) * (y1 - y0) / (z1 - z0)) & ~ear] = PARTS.index("back_of_head")
     parts[y < np.interp(z, _NECK_Z, _NECK_Y)] = PARTS.index("neck")
     open_rim = open_edges(torch.as_tensor(faces)).unique().numpy()
-    for eye in (landmarks[36:42], landmarks[42:48]):
+    for eye in (landmarks[LANDMARK_GROUPS[name]] for name in ("right_eye", "left_eye")):
         centre, width = verts[eye].mean(0), np.ptp(verts[eye, 0])
         rim = open_rim[np.linalg.norm(verts[open_rim] - centre, axis=1) < width]
         near = np.flatnonzero(np.linalg.norm(verts - centre, axis=1) < 1.5 * width)
         gap = np.linalg.norm(verts[near, None] - verts[None, rim], axis=-1).min(1)
         parts[near[gap < _LID_MM]] = PARTS.index("lids")
-    parts[_inside(uvs, uvs[landmarks[48:60]]) & (z > 0)] = PARTS.index("lips")
+    parts[_inside(uvs, uvs[landmarks[LANDMARK_GROUPS["outer_lips"]]]) & (z > 0)] = PARTS.index("lips")
     return parts
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import torch
 
+from facekit.conventions import LANDMARK_GROUPS
 from facekit.geometry.lists import unique_pairs
 
 
@@ -41,7 +42,7 @@ def eye_openings(mesh: Charted) -> tuple[torch.Tensor, torch.Tensor]:
     uvs = _vertex_uvs(mesh)
     rim = open_edges(mesh.faces).unique()
     outlines = []
-    for eye in (mesh.landmarks[36:42], mesh.landmarks[42:48]):
+    for eye in (mesh.landmarks[LANDMARK_GROUPS[name]] for name in ("right_eye", "left_eye")):
         own = uvs[eye]
         centre = own.mean(0)
         reach = 0.75 * (own[:, 0].max() - own[:, 0].min())

@@ -109,7 +109,9 @@ def phong_rows(verts: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
 
 
 def phong_surface(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Positions and normals (B, N, 3) on the smooth surface: Phong tessellation (Boubekeur and Alexa, SIGGRAPH Asia 2008).
+    """Positions and normals (B, N, 3) on the smooth surface by Phong tessellation.
+
+    (Boubekeur and Alexa, *Phong tessellation*, SIGGRAPH Asia 2008.)
 
     A point p of a triangle is drawn to the mean of its projections onto the corners' tangent planes,
     ``sum w_i (p - ((p - p_i) . n_i) n_i)``. That is ``p - M p + m`` with ``M = sum w_i n_i n_i'`` and

@@ -147,7 +147,7 @@ def load_displacement(path: str | Path) -> torch.Tensor:
 
 
 def mtl_lines(mesh: FaceMesh, stem: str) -> str:
-    """Lines with which an OBJ's material names the maps: ``-mm`` has the mm of a pixel of 0 and the mm from there to 1."""
+    """Lines with which a material names the maps: ``-mm`` has the mm of a pixel of 0 and the mm from there to 1."""
     scale = displacement_scale(mesh)
     low, span = -MID_LEVEL * scale, 65535 * scale
     return f"norm {stem}_normal.png\ndisp -mm {low:.9g} {span:.9g} {stem}_displacement.png\n"

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facekit.conventions import LANDMARK_GROUPS
 from facekit.errors import InputError
 from facekit.geometry.charts import Charted, eye_openings, landmark_uvs, signed_distance, to_pixels
 from facekit.geometry.uv import bake, rasterize_uv
@@ -41,7 +42,7 @@ def regions(mesh: Charted, parts: Tensor, neck: int, size: int = 1024) -> Region
     ids, weights = rasterize_uv(mesh.uvs, mesh.faces_uvs, size)
     is_neck = bake((parts == neck).float()[None, :, None], mesh.faces, ids, weights)[0, 0] > 0.99
     points = to_pixels(landmark_uvs(mesh), size)
-    between = (points[36:42].mean(0) - points[42:48].mean(0)).norm()
+    between = (points[LANDMARK_GROUPS["right_eye"]].mean(0) - points[LANDMARK_GROUPS["left_eye"]].mean(0)).norm()
     ring = torch.zeros(size, size, dtype=torch.bool)
     for outline in eye_openings(mesh):
         outline = to_pixels(outline, size)

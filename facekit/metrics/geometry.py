@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facekit.conventions import PARTS
+from facekit.conventions import CHIN, LANDMARK_GROUPS, NOSE_ROOT, PARTS
 from facekit.errors import InputError
 from facekit.face import FaceOutput
 from facekit.geometry.uv import bake, rasterize_uv, sample_texture
@@ -18,13 +18,7 @@ FACE_PARTS = ("skin", "lips", "lids")
 WRINKLE_QUANTILE = 0.999
 
 # iBUG landmarks of each region; a vertex belongs to the region whose landmark is nearest.
-_REGIONS = {
-    "brows": range(17, 27),
-    "eyes": range(36, 48),
-    "nose": range(27, 36),
-    "mouth": range(48, 68),
-    "jaw": range(3, 14),
-}
+_REGIONS = {name: LANDMARK_GROUPS[name] for name in ("brows", "eyes", "nose", "mouth")} | {"jaw": slice(3, 14)}
 # So far above the brows the forehead's own points lie, as a share of the distance from the nose's root to the chin.
 _FOREHEAD = (0.25, 0.5)
 
@@ -92,10 +86,10 @@ def landmark_regions(mesh: FaceMesh) -> dict[str, Tensor]:
         raise InputError("a mesh with landmarks", "one without", "use a face of FacePipeline")
     verts = mesh.verts[0]
     points = verts[mesh.landmarks]
-    up = points[27] - points[8]
-    places = {name: points[list(index)] for name, index in _REGIONS.items()}
+    up = points[NOSE_ROOT] - points[CHIN]
+    places = {name: points[index] for name, index in _REGIONS.items()}
     places["cheeks"] = 0.5 * (points[[1, 2, 3, 15, 14, 13]] + points[[40, 31, 48, 47, 35, 54]])
-    places["forehead"] = torch.cat([points[17:27] + share * up for share in _FOREHEAD])
+    places["forehead"] = torch.cat([points[LANDMARK_GROUPS["brows"]] + share * up for share in _FOREHEAD])
     nearest = torch.stack([torch.cdist(verts, place).amin(1) for place in places.values()]).argmin(0)
     face = face_vertices(mesh)
     return {name: face & (nearest == k) for k, name in enumerate(places)}

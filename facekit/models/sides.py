@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from facekit.conventions import PARTS
+from facekit.conventions import CHIN, LANDMARK_GROUPS, PARTS
 from facekit.errors import InputError
 from facekit.template import Template
 
@@ -29,7 +29,7 @@ def mirrored(to_left: torch.Tensor, to_right: torch.Tensor, template: Template) 
         Says where chin, lips and crown are.
     """
     crown = template.parts == PARTS.index("back_of_head")
-    lower = template.landmarks[[6, 7, 8, 9, 10, *range(48, 68)]]
+    lower = _lower_face(template)
     for moved in (to_left, to_right):
         size = moved.norm(dim=-1)
         if not crown.any() or not float(size[lower].mean()) > _CROWN_STILL * float(size[crown].mean()):
@@ -62,8 +62,8 @@ def measured_sides(displacement_of_jaw_left: torch.Tensor, template: Template) -
         )
     moved = displacement_of_jaw_left.detach().to(template.verts)
     # The head as a whole may move, too: the bridge of the nose tells by how much.
-    lower = moved[template.landmarks[[6, 7, 8, 9, 10, *range(48, 68)]], 0].mean()
-    shift = float(lower - moved[template.landmarks[27:31], 0].mean())
+    lower = moved[_lower_face(template), 0].mean()
+    shift = float(lower - moved[template.landmarks[LANDMARK_GROUPS["nose_bridge"]], 0].mean())
     if not abs(shift) >= _MEASURABLE_MM:
         raise InputError(
             f"an expression that moves chin and lips sideways by {_MEASURABLE_MM} mm or more",
@@ -71,3 +71,9 @@ def measured_sides(displacement_of_jaw_left: torch.Tensor, template: Template) -
             "decode jaw_left or mouth_left at intensity 1 and subtract neutral",
         )
     return "left" if shift > 0 else "right"
+
+
+def _lower_face(template: Template) -> torch.Tensor:
+    """Vertices of the chin's and the lips' landmarks, (25,) int64."""
+    chin = template.landmarks[CHIN - 2 : CHIN + 3]
+    return torch.cat((chin, template.landmarks[LANDMARK_GROUPS["mouth"]]))

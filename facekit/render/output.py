@@ -11,7 +11,7 @@ import torch
 
 from facekit.checks import as_slice
 from facekit.color import linear_to_srgb, srgb_to_linear
-from facekit.errors import FileError, InputError
+from facekit.errors import InputError
 from facekit.geometry.lists import flat_indices
 
 if TYPE_CHECKING:
@@ -70,21 +70,11 @@ class RenderOutput:
 
     def save(self, path: str | Path) -> Path:
         """Write the one picture of this batch (B must be 1) as .png, .jpg or .webp."""
-        from facekit.files.atomic import atomic_write
+        from facekit.files.images import save_image
 
-        path = Path(path)
         if len(self) != 1:
             raise InputError("one picture", f"a batch of {len(self)}", "save pictures[i], each under its own name")
-        formats = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-        if path.suffix.lower() not in formats:
-            raise FileError(f"a picture's suffix out of {', '.join(formats)}", repr(path.suffix), "rename the file")
-        picture = self.to_pil()
-        kind = formats[path.suffix.lower()]
-        if kind == "JPEG":
-            picture = picture.convert("RGB")
-        with atomic_write(path) as temporary:
-            picture.save(temporary, kind, **({} if kind == "PNG" else {"quality": 95}))
-        return path
+        return save_image(self.to_uint8()[0].numpy(), path)
 
 
 def background_of(background: Background, height: int, width: int, like: torch.Tensor) -> torch.Tensor | None:

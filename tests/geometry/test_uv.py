@@ -14,7 +14,7 @@ def test_levels_are_the_halved_textures():
     texture = torch.rand(2, 3, 32, 64)
     pyramid = MipTexture.build(texture)
     level = texture
-    for k in range(len(pyramid.places)):
+    for k in range(len(pyramid.layout)):
         h, w = level.shape[2:]
         y, x = torch.meshgrid((torch.arange(h) + 0.5) / h, (torch.arange(w) + 0.5) / w, indexing="ij")
         uv = torch.stack((x.reshape(-1), 1.0 - y.reshape(-1)))

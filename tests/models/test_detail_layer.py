@@ -169,7 +169,7 @@ def test_another_topology_takes_the_same_detail(default_pipeline):
     used_uvs = other.faces_uvs.unique()
     sure = (layer.trust[used_uvs] > 0.99) & (own.trust[used_uvs] > 0.99)
     assert int(sure.sum()) > 5000
-    offset = (layer.places - own.places)[used_uvs][sure].norm(dim=1)
+    offset = (layer.tile_uvs - own.tile_uvs)[used_uvs][sure].norm(dim=1)
     assert float(offset.median()) < 2e-3
     assert float(offset.quantile(0.98)) < 0.01
 

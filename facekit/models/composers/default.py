@@ -1,8 +1,8 @@
 """DefaultComposer: from the network's face tile to the whole atlas of the embedded default.
 
 The tile covers face, ears and neck; the teacher paints its outer border in one tone per face, and the back of the head
-is painted in that tone here, so that no border shows. Eyes, teeth and mouth come from a static picture; the iris is tinted
-by the identity.
+is painted in that tone here, so that no border shows. Eyes, teeth and mouth come from a static picture; the iris is
+tinted by the identity.
 """
 
 from __future__ import annotations

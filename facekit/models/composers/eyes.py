@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from facekit.color import luminance
+from facekit.conventions import LANDMARK_GROUPS
 from facekit.geometry.charts import eye_openings, landmark_uvs, signed_distance, step
 from facekit.models.composers.skin import chroma_distance, fill, skin_likeness
 from facekit.template import Template
@@ -61,7 +62,7 @@ class EyeInpainter(nn.Module):
         super().__init__()
         size = base.shape[-1]
         self.windows: list[tuple[slice, slice]] = []
-        brows = tile_pixels(landmark_uvs(template))[17:27]
+        brows = tile_pixels(landmark_uvs(template))[LANDMARK_GROUPS["brows"]]
         for side, (outline, brow) in enumerate(zip(eye_openings(template), brows.split(5), strict=True)):
             outline = tile_pixels(outline)
             low, high = outline.amin(0).floor().long() - _MARGIN, outline.amax(0).ceil().long() + _MARGIN

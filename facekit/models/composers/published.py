@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from facekit.color import luminance
+from facekit.conventions import CHIN, LANDMARK_GROUPS, NOSE_ROOT
 from facekit.errors import InputError
 from facekit.files.readers import load_picture
 from facekit.geometry.charts import landmark_uvs, signed_distance, step, to_pixels
@@ -212,13 +213,13 @@ def _centres() -> torch.Tensor:
 
 def _face(landmarks: torch.Tensor) -> torch.Tensor:
     """Mask of the face on the coarse grid: jaw and, mirrored over the brows, the forehead."""
-    centre = landmarks[27:31].mean(0)
-    brow, chin = landmarks[17:27, 1].mean(), landmarks[8, 1]
+    centre = landmarks[LANDMARK_GROUPS["nose_bridge"]].mean(0)
+    brow, chin = landmarks[LANDMARK_GROUPS["brows"], 1].mean(), landmarks[CHIN, 1]
     crown = brow - 0.42 * (chin - brow)
     width = 0.36 * (landmarks[16, 0] - landmarks[0, 0])
     turn = torch.linspace(0.12, 0.88, 13) * torch.pi
     top = torch.stack((centre[0] + width * turn.cos(), brow - (brow - crown) * turn.sin()), dim=-1)
-    outline = centre + _FACE_SHARE * (torch.cat([landmarks[:17], top]) - centre)
+    outline = centre + _FACE_SHARE * (torch.cat([landmarks[LANDMARK_GROUPS["jaw"]], top]) - centre)
     count = TILE // _COARSE
     distance = signed_distance(outline / _COARSE, slice(0, count), slice(0, count)) * _COARSE
     return step(distance, 0.0, -_FACE_EDGE)
@@ -232,7 +233,7 @@ def _edge() -> torch.Tensor:
 
 def _patches(landmarks: torch.Tensor) -> torch.Tensor:
     """Weights of cheeks, forehead and chin, on the coarse grid."""
-    height = landmarks[8, 1] - landmarks[27, 1]
+    height = landmarks[CHIN, 1] - landmarks[NOSE_ROOT, 1]
     up = torch.tensor([0.0, 1.0]) * height
     spots = (
         0.5 * (landmarks[2] + landmarks[31]), 0.5 * (landmarks[14] + landmarks[35]), landmarks[27] - 0.42 * up,
