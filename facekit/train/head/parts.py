@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from facekit.errors import optional_import
 from facekit.train.head.topology import adjacency, compact, components, face_normals, grow
-from facekit.train.pack import PART_RANGES, HeadPack
+from facekit.train.pack import EYEBALLS, GUMS, TEETH, HeadPack
 
 # Angles of the eyeball's rings from the optical axis, degrees: two at the pupil, two at the limbus, so that
 # iris and sclera meet on a mesh edge. The last lies behind the lids at every gaze.
@@ -100,11 +100,11 @@ def eye_faces() -> np.ndarray:
 
 def eye_sphere(head: HeadPack, side: str) -> tuple[np.ndarray, float, np.ndarray]:
     """Centre (3,), radius and vertex numbers of the pack's sclera; ``side`` "L" is the subject's left, +X."""
-    lo, hi = PART_RANGES["eyes"]
-    label = components(head.quads[head.part_of_quad == 6], hi)[lo:hi]
+    eyes = head.layout.span(EYEBALLS)
+    label = components(head.quads[head.part_of_quad == EYEBALLS], eyes.stop)[eyes]
     best = None
     for name in np.unique(label):
-        index = lo + np.flatnonzero(label == name)
+        index = eyes.start + np.flatnonzero(label == name)
         points = head.verts[index]
         on_side = points[:, 0].mean() > 0 if side == "L" else points[:, 0].mean() < 0
         # The sclera is the outer of the two shells: the one that reaches further forward.
@@ -187,7 +187,7 @@ def visible_faces(poses: list[np.ndarray], faces: np.ndarray, ask: np.ndarray, r
 def build_gums(head: HeadPack, seen_verts: np.ndarray, uv_table: np.ndarray, part: int) -> Patch:
     """Gums and tongue where they can be seen, one ring more; ``seen_verts`` ``(N,)`` bool, ``uv_table``
     ``(T, 2)`` in the atlas."""
-    quads, quads_uv = head.quads[head.part_of_quad == 4], head.quads_uv[head.part_of_quad == 4]
+    quads, quads_uv = head.quads[head.part_of_quad == GUMS], head.quads_uv[head.part_of_quad == GUMS]
     keep_verts = grow(seen_verts, adjacency(quads, len(head.verts)), 1)
     keep = keep_verts[quads].all(1)
     corner, owner = triangles_of(quads[keep])
@@ -223,7 +223,7 @@ def build_teeth(head: HeadPack, seen_verts: np.ndarray, part: int, target: int) 
     """
     simplifier = optional_import("fast_simplification", "train", "simplifying teeth")
     n = len(head.verts)
-    quads = head.quads[head.part_of_quad == 5]
+    quads = head.quads[head.part_of_quad == TEETH]
     keep = seen_verts[quads].any(1)
     corner, owner = triangles_of(quads[keep])
     tri = quads[keep][owner[:, None], corner]

@@ -34,13 +34,10 @@ from facekit.train.head.surface import (
     seen_when_open,
 )
 from facekit.train.head.topology import adjacency, face_normals, grow
-from facekit.train.pack import load_head
+from facekit.train.pack import GUMS, load_head
+from facekit.train.pack import TEETH as PACK_TEETH
 
 TEETH_VERTS = 1700
-# The front edge of the lids, where the eye landmarks lie, in rings from the rim at the socket.
-LID_MARGIN_RING = 2
-# The ring at which the closed lips touch, counted from the rim at the mouth socket.
-LIP_CONTOUR_RING = 7
 EYE_SOCKET_ABOVE_MM = 15.0
 
 
@@ -97,12 +94,12 @@ def build_template(pack: Path) -> HeadTemplate:
     """Compute the template and its shape data from the training pack."""
     head = load_head(pack)
     skin, new_index = build_skin(head)
-    gum_uv = fitted(head.uvs[np.unique(head.quads_uv[head.part_of_quad == 4])])
-    gum_index = np.unique(head.quads_uv[head.part_of_quad == 4])
+    gum_uv = fitted(head.uvs[np.unique(head.quads_uv[head.part_of_quad == GUMS])])
+    gum_index = np.unique(head.quads_uv[head.part_of_quad == GUMS])
     gum_table = np.zeros_like(head.uvs)
     gum_table[gum_index] = into_rect(gum_uv, ATLAS["gums"])
-    gums = head_parts.build_gums(head, seen_when_open(head, 4), gum_table, MOUTH)
-    teeth = head_parts.build_teeth(head, seen_when_open(head, 5), TEETH, TEETH_VERTS)
+    gums = head_parts.build_gums(head, seen_when_open(head, GUMS), gum_table, MOUTH)
+    teeth = head_parts.build_teeth(head, seen_when_open(head, PACK_TEETH), TEETH, TEETH_VERTS)
     tooth_cells(teeth)
     eyes = {side: head_parts.build_eye(head, side, EYES) for side in "LR"}
     for eye in eyes.values():
@@ -114,7 +111,7 @@ def build_template(pack: Path) -> HeadTemplate:
     links = adjacency(whole.faces, len(whole.verts))
     in_mouth = (whole.parts == MOUTH) & (whole.verts[:, 1] < EYE_SOCKET_ABOVE_MM)
     lip_rim = (whole.parts == LIPS) & (links @ in_mouth.astype(float) > 0)
-    contour = grow(lip_rim, links, LIP_CONTOUR_RING) & ~grow(lip_rim, links, LIP_CONTOUR_RING - 1)
+    contour = grow(lip_rim, links, head.layout.lip_contour_ring) & ~grow(lip_rim, links, head.layout.lip_contour_ring - 1)
     skin_rows = np.arange(len(whole.verts)) < len(skin.verts)
     seal = lids.lip_seal(whole.verts, contour & (whole.parts == LIPS), skin_rows)
     whole.verts[:, 1] += seal @ whole.verts[:, 1]
@@ -133,7 +130,7 @@ def build_template(pack: Path) -> HeadTemplate:
     eye_socket = (whole.parts == MOUTH) & (whole.verts[:, 1] > EYE_SOCKET_ABOVE_MM)
     lid = whole.parts == LIDS
     rim = lid & (links @ eye_socket.astype(float) > 0)
-    margin = grow(rim, links, LID_MARGIN_RING) & ~grow(rim, links, LID_MARGIN_RING - 1) & lid
+    margin = grow(rim, links, head.layout.lid_margin_ring) & ~grow(rim, links, head.layout.lid_margin_ring - 1) & lid
     region = np.isin(whole.parts, (SKIN, LIDS)) | eye_socket
     for side, eye in eyes.items():
         k = names.index(f"eyeBlink_{side}")
