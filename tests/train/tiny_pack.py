@@ -28,20 +28,65 @@ _MOUTH = (0.5, 0.57, 0.08, 0.014)
 _EYES = ((0.355, 0.283, 0.045, 0.014), (0.645, 0.283, 0.045, 0.014))
 # The iBUG landmarks of the subject's right half and of the middle, and which of the other half mirrors which.
 _LANDMARKS = {
-    **{0: (0.14, 0.289), 1: (0.16, 0.385), 2: (0.173, 0.466), 3: (0.182, 0.544), 4: (0.209, 0.632), 5: (0.276, 0.703)},
-    **{6: (0.346, 0.725), 7: (0.433, 0.715), 8: (0.5, 0.717), 17: (0.243, 0.204), 18: (0.298, 0.186)},
-    **{19: (0.353, 0.186), 20: (0.415, 0.191), 21: (0.46, 0.198), 27: (0.5, 0.277), 28: (0.5, 0.32), 29: (0.5, 0.35)},
-    **{30: (0.5, 0.393), 31: (0.433, 0.457), 32: (0.47, 0.459), 33: (0.5, 0.459), 36: (0.315, 0.281)},
-    **{37: (0.339, 0.277), 38: (0.368, 0.278), 39: (0.401, 0.286), 40: (0.368, 0.288), 41: (0.33, 0.288)},
-    **{48: (0.388, 0.558), 49: (0.424, 0.507), 50: (0.469, 0.49), 51: (0.5, 0.49), 57: (0.5, 0.641)},
-    **{58: (0.444, 0.637), 59: (0.406, 0.615), 60: (0.411, 0.566), 61: (0.455, 0.534), 62: (0.5, 0.531)},
-    **{66: (0.5, 0.609), 67: (0.444, 0.605)},
+    0: (0.14, 0.289),
+    1: (0.16, 0.385),
+    2: (0.173, 0.466),
+    3: (0.182, 0.544),
+    4: (0.209, 0.632),
+    5: (0.276, 0.703),
+    6: (0.346, 0.725),
+    7: (0.433, 0.715),
+    8: (0.5, 0.717),
+    17: (0.243, 0.204),
+    18: (0.298, 0.186),
+    19: (0.353, 0.186),
+    20: (0.415, 0.191),
+    21: (0.46, 0.198),
+    27: (0.5, 0.277),
+    28: (0.5, 0.32),
+    29: (0.5, 0.35),
+    30: (0.5, 0.393),
+    31: (0.433, 0.457),
+    32: (0.47, 0.459),
+    33: (0.5, 0.459),
+    36: (0.315, 0.281),
+    37: (0.339, 0.277),
+    38: (0.368, 0.278),
+    39: (0.401, 0.286),
+    40: (0.368, 0.288),
+    41: (0.33, 0.288),
+    48: (0.388, 0.558),
+    49: (0.424, 0.507),
+    50: (0.469, 0.49),
+    51: (0.5, 0.49),
+    57: (0.5, 0.641),
+    58: (0.444, 0.637),
+    59: (0.406, 0.615),
+    60: (0.411, 0.566),
+    61: (0.455, 0.534),
+    62: (0.5, 0.531),
+    66: (0.5, 0.609),
+    67: (0.444, 0.605),
 }
 _MIRRORED = {
     **{16 - k: k for k in range(8)},
     **{26 - k: 17 + k for k in range(5)},
-    **{35: 31, 34: 32, 42: 39, 43: 38, 44: 37, 45: 36, 46: 41, 47: 40},
-    **{54: 48, 53: 49, 52: 50, 55: 59, 56: 58, 64: 60, 63: 61, 65: 67},
+    35: 31,
+    34: 32,
+    42: 39,
+    43: 38,
+    44: 37,
+    45: 36,
+    46: 41,
+    47: 40,
+    54: 48,
+    53: 49,
+    52: 50,
+    55: 59,
+    56: 58,
+    64: 60,
+    63: 61,
+    65: 67,
 }
 # Expression shapes of the skin: name -> centre (x, y) mm, radius mm, movement (x, y, z) mm. Those of the subject's
 # right ("_R") mirror those of the left.
@@ -156,7 +201,9 @@ def _head() -> tuple[_Mesh, list[int]]:
     front = _surface(tile).reshape(-1, 3)[border]
     for t in (0.2, 0.4, 0.6, 0.8, 1.0):
         round_ = 1 + 0.6 * t * (1 - 0.8 * t)
-        rows.append(mesh.add(np.stack([front[:, 0] * round_, front[:, 1] + 12 * t, front[:, 2] * (1 - t) - 80 * t], -1)))
+        rows.append(
+            mesh.add(np.stack([front[:, 0] * round_, front[:, 1] + 12 * t, front[:, 2] * (1 - t) - 80 * t], -1))
+        )
     s, t = np.meshgrid(np.linspace(0, 1, len(border)), np.linspace(0, 1, len(rows)), indexing="ij")
     mesh.weave(np.stack(rows, 1), np.stack([1.05 + 0.9 * s, 0.05 + 0.9 * t], -1), 1)
     mesh.end_part()
@@ -170,7 +217,8 @@ def _head() -> tuple[_Mesh, list[int]]:
     mesh.end_part()
     _mouth_parts(mesh)
     _eyeballs(mesh)
-    return mesh, _landmark_vertices(tile.reshape(-1, 2))
+    used = np.isin(np.arange(index.size), np.concatenate(mesh.quads))  # within the openings nothing is
+    return mesh, _landmark_vertices(tile.reshape(-1, 2), used)
 
 
 def _surface(tile: np.ndarray) -> np.ndarray:
@@ -259,12 +307,14 @@ def _eyeballs(mesh: _Mesh) -> None:
     mesh.end_part()
 
 
-def _landmark_vertices(tile: np.ndarray) -> list[int]:
+def _landmark_vertices(tile: np.ndarray, used: np.ndarray) -> list[int]:
     """The free vertex of the face nearest to each landmark's place."""
     found: dict[int, int] = {}
+    free = used & (tile[:, 0] < 0.5 + 1e-6)
     for mark, place in _LANDMARKS.items():
         nearest = np.linalg.norm(tile - place, axis=1).argsort()
-        found[mark] = next(int(k) for k in nearest if k not in found.values() and tile[k, 0] < 0.5 + 1e-6)
+        found[mark] = next(int(k) for k in nearest if free[k])
+        free[found[mark]] = False
     for mark, other in _MIRRORED.items():
         found[mark] = int(np.linalg.norm(tile - [1, 0] - tile[found[other]] * [-1, 1], axis=1).argmin())
     return [found[k] for k in range(68)]
@@ -305,7 +355,11 @@ def _pictures(folder: Path, size: int) -> None:
     rng = np.random.default_rng(2)
     x, y = np.meshgrid(*2 * ((np.arange(size) + 0.5) / size,))
     for name, tone in (("young_lightskinned_female", (224, 180, 155)), ("old_darkskinned_male", (120, 80, 58))):
-        grain = rng.normal(0, 6, (size, size, 1)) + 10 * np.sin(9 * x + 4 * y)[..., None] + rng.normal(0, 2, (size, size, 3))
+        grain = (
+            rng.normal(0, 6, (size, size, 1))
+            + 10 * np.sin(9 * x + 4 * y)[..., None]
+            + rng.normal(0, 2, (size, size, 3))
+        )
         picture = np.clip(np.array(tone) + grain, 0, 255).astype(np.uint8)
         Image.fromarray(picture).save(folder / "skins_uv" / f"{name}_diffuse.png")
     inside = np.hypot((x - 0.5) / 0.45, (y - 0.45) / 0.5) < 1

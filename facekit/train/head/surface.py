@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.path import Path as Path2D
 from scipy.interpolate import PchipInterpolator
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from facekit.train.head import parts as head_parts
 from facekit.train.head.parts import Patch
 from facekit.train.head.topology import (
-    Subdivision,
+    CatmullClark,
     adjacency,
     catmull_clark,
     close_selection,
@@ -59,7 +59,7 @@ OPEN_POSES = (
     },
     {"mouthFunnel": 1.3, "jawOpen": 0.6, "mouthSmile_L": 0.3, "mouthSmile_R": 0.3},
 )
-REFINE_POSES = (
+REFINE_POSES: tuple[dict[str, float], ...] = (
     {},
     {"mouthSmile_L": 1, "mouthSmile_R": 1},
     {"jawOpen": 1},
@@ -116,8 +116,8 @@ def atlas_uvs(head: HeadPack, quads_uv: np.ndarray, part_of_quad: np.ndarray) ->
     return uvs
 
 
-def refinement_score(head: HeadPack, quads: np.ndarray, subdivision: Subdivision) -> np.ndarray:
-    """How much each skin quad ``(Q,)`` gains by splitting: the smooth surface's distance from the flat
+def refinement_score(head: HeadPack, quads: np.ndarray, subdivision: CatmullClark) -> np.ndarray:
+    """Gain of each skin quad ``(Q,)`` by splitting: the smooth surface's distance from the flat
     quad, mm, over the poses that bend it most, plus a little for long sides; made equal left and right."""
     n, n_edges = len(head.verts), len(subdivision.edges)
     score = np.zeros(len(quads))
@@ -134,7 +134,7 @@ def refinement_score(head: HeadPack, quads: np.ndarray, subdivision: Subdivision
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     frontal = (normal[:, 2] > -0.1) & (centre[:, 1] > -80) & (np.abs(centre[:, 0]) < 68)
     score = (score + 0.03 * sides) * np.where(frontal, 1.0, 0.15) * (quads.max(1) < head.layout.part_ends[FACE])
-    mirror = cKDTree(centre).query(centre * [-1, 1, 1])[1]
+    mirror = KDTree(centre).query(centre * [-1, 1, 1])[1]
     return score + score[mirror]
 
 
@@ -179,7 +179,7 @@ def lip_outline(points: np.ndarray) -> np.ndarray:
 
 
 def inside_lips(points: np.ndarray, outer_landmarks: np.ndarray) -> np.ndarray:
-    """Which UV points ``(n, 2)`` the lip outline through the 12 outer landmarks ``(12, 2)`` holds."""
+    """Mask over UV points ``(n, 2)`` of those within the lip outline through the 12 outer landmarks ``(12, 2)``."""
     return Path2D(lip_outline(outer_landmarks)).contains_points(points)
 
 
@@ -212,7 +212,7 @@ def build_skin(head: HeadPack) -> tuple[Patch, np.ndarray]:
     shown = grow(reach, links, EYE_SOCKET_RINGS)
     mouth = head.layout.span(MOUTH_SOCKET)
     shown[mouth] = grow(reach | seen_when_open(head, MOUTH_SOCKET), links, MOUTH_SOCKET_RINGS)[mouth]
-    keep = shown[quads].all(1)[mesh.quad_of_face]
+    keep = np.all(shown[quads], axis=1)[mesh.quad_of_face]
     used, faces = compact(mesh.faces[keep])
     used_uv, faces_uvs = compact(mesh.faces_uvs[keep])
 
