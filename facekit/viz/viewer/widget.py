@@ -29,6 +29,7 @@ from facekit.source import FaceSource
 from facekit.viz.viewer.block import pack
 from facekit.viz.viewer.page import (
     BACKGROUNDS,
+    LANGUAGES,
     LIGHTS,
     VIEWS,
     download,
@@ -70,7 +71,8 @@ class Viewer(anywidget.AnyWidget):
         As for the pipeline: True, "static", "dynamic" or False.
     settings:
         ``view`` ("texture", "clay", "wireframe", "tension"), ``light`` ("studio", "daylight", "rim", "flat"),
-        ``background`` ("studio", "light", "dark", "none"), ``detail_strength`` (0 to 2) and ``height`` in pixels.
+        ``background`` ("studio", "light", "dark", "none"), ``detail_strength`` (0 to 2), ``height`` in pixels, and
+        ``lang``, the labels' language: "en", "ko", or "" for the browser's.
 
     Raises
     ------
@@ -86,6 +88,7 @@ class Viewer(anywidget.AnyWidget):
     background = traitlets.Enum(BACKGROUNDS, BACKGROUNDS[0]).tag(sync=True)
     detail_strength = traitlets.Float(1.0, min=0.0, max=2.0).tag(sync=True)
     height = traitlets.Int(560, min=240).tag(sync=True)
+    lang = traitlets.Enum(LANGUAGES, LANGUAGES[0]).tag(sync=True)
     #: The head and the first expression, a block of :mod:`facekit.viz.viewer.block`; part of the saved notebook.
     _head = traitlets.Bytes(b"").tag(sync=True)
     #: Whose head that is, counted: not every notebook notices that bytes changed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import importlib
 import io
 import sys
@@ -21,6 +22,7 @@ from facekit.viz.viewer.page import MODULE, pose_of
 pytest.importorskip("anywidget", reason="the notebook extra is not installed")
 traitlets = pytest.importorskip("traitlets")
 
+from facekit.source import RigSource
 from facekit.viz import Viewer  # noqa: E402
 
 START = {
@@ -96,7 +98,7 @@ def test_a_seed_brings_another_person(viewer, default_pipeline):
 
 def test_sliders_cost_nothing(viewer, monkeypatch):
     """Python computes for a new person or a new expression alone."""
-    monkeypatch.setattr(viewer._source, "pipe", None)
+    monkeypatch.setattr(viewer._subject, "source", None)
     viewer.set_state({"intensity": 1.2, "view": "tension", "light": "rim", "detail_strength": 0.3})
     assert (viewer.intensity, viewer.view, viewer.sent) == (1.2, "tension", [])
 
@@ -187,9 +189,9 @@ def test_of_a_face(default_pipeline, tiny_face):
     viewer = Viewer.of(face)
     assert viewer.intensity == pytest.approx(0.6)
     assert (viewer.expression, viewer.seed) == ({"smile": 1.0, "anger": 0.5}, 3)
-    assert (viewer._source.detail, viewer.detail_strength) == ("static", 0.5)
+    assert (viewer._subject.detail, viewer.detail_strength) == ("static", 0.5)
     torch.testing.assert_close(viewer.face.verts, face.verts, atol=1e-3, rtol=0)
-    tiny = Viewer.of(tiny_face)
+    tiny = Viewer.of(dataclasses.replace(tiny_face, source=RigSource(tiny_face.rig())))
     assert not tiny._people
     torch.testing.assert_close(tiny.face.verts, tiny_face.verts, atol=1e-3, rtol=0)
 
