@@ -16,13 +16,13 @@ from PIL import Image
 from facekit.errors import InputError, MissingDependencyError
 from facekit.io.glb_read import read_rig
 from facekit.latents import FaceLatents
+from facekit.source import RigSource
 from facekit.viz.viewer.block import unpack
 from facekit.viz.viewer.page import MODULE, pose_of
 
 pytest.importorskip("anywidget", reason="the notebook extra is not installed")
 traitlets = pytest.importorskip("traitlets")
 
-from facekit.source import RigSource
 from facekit.viz import Viewer  # noqa: E402
 
 START = {
