@@ -23,6 +23,7 @@ from facekit.conventions import (
     TEXTURE_NOISE_DIM,
 )
 from facekit.errors import FileError, InputError
+from facekit.files.atomic import atomic_write, expanded
 from facekit.files.pickling import compact_state
 
 _SIZES = {
@@ -250,9 +251,7 @@ class FaceLatents:
 
     def save(self, path: str | Path) -> Path:
         """Write the codes as JSON."""
-        from facekit.files.atomic import atomic_write
-
-        path = Path(path)
+        path = expanded(path)
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(self.to_dict()), encoding="utf-8")
         return path
@@ -261,7 +260,7 @@ class FaceLatents:
     def load(cls, path: str | Path) -> FaceLatents:
         """Read what :meth:`save` wrote."""
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data = json.loads(expanded(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise FileError(
                 "a JSON file of latents", f"{path} ({error})", "use a file that FaceLatents.save wrote"

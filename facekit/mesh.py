@@ -16,6 +16,8 @@ from facekit.files.pickling import compact_state
 if TYPE_CHECKING:
     from pytorch3d.structures import Meshes
 
+    from facekit.source import FaceRig
+
 
 _TENSORS = (
     "verts", "faces", "uvs", "faces_uvs", "texture", "ao", "parts", "landmarks", "displacement", "vertex_colors",
@@ -60,6 +62,8 @@ class FaceMesh:
         the renderer shades and :meth:`detailed` turns into triangles. Or None.
     vertex_colors:
         (V, 3) float32 sRGB in [0, 1], shown where there is no texture. Or None.
+    rig:
+        Base and morph targets of a mesh that came from a file with such; None otherwise. See :func:`facekit.load`.
 
     Raises
     ------
@@ -77,6 +81,7 @@ class FaceMesh:
     landmarks: torch.Tensor | None = None
     displacement: torch.Tensor | None = None
     vertex_colors: torch.Tensor | None = None
+    rig: FaceRig | None = field(default=None, repr=False, compare=False)
     #: Index tables that were found in range, with their limits: meshes of one topology are checked once.
     _known: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
 
@@ -163,7 +168,8 @@ class FaceMesh:
         tensors = {name: getattr(self, name) for name in _TENSORS}
         moved = {name: None if value is None else value.to(device) for name, value in tensors.items()}
         known = (moved["faces"], moved["faces_uvs"], self.verts.shape[1], len(self.uvs))
-        return dataclasses.replace(self, **moved, _known=known)
+        rig = None if self.rig is None else self.rig.to(device)
+        return dataclasses.replace(self, **moved, rig=rig, _known=known)
 
     def detach(self) -> FaceMesh:
         """The same mesh without gradients."""

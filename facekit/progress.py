@@ -28,8 +28,10 @@ def progress(iterable: Iterable[T], total: int | None = None, desc: str | None =
         warnings.simplefilter("ignore")
         from tqdm.auto import tqdm
     # A notebook's output is no terminal either, so tqdm's own test (disable=None) would hide the bar there.
-    silent = not notebook and not sys.stderr.isatty()
-    return iter(tqdm(iterable, total=total, desc=desc, initial=initial, disable=silent, leave=True))
+    silent = not notebook and (sys.stderr is None or not sys.stderr.isatty())
+    if silent:  # programs without a terminal may have no standard error at all
+        return iter(iterable)
+    return iter(tqdm(iterable, total=total, desc=desc, initial=initial, leave=True))
 
 
 def _in_notebook() -> bool:

@@ -44,6 +44,20 @@ class FaceRig:
     deltas: torch.Tensor
     weights: torch.Tensor
 
+    def worn(self) -> FaceMesh:
+        """Return the mesh (B = 1) at the weights of the rig, which it keeps as ``mesh.rig``."""
+        moved = torch.einsum("k,kvc->vc", self.weights.to(self.deltas), self.deltas)
+        return dataclasses.replace(self.neutral, verts=self.neutral.verts + moved, rig=self if self.names else None)
+
+    def rest(self) -> FaceMesh:
+        """Return the mesh (B = 1) without any morph target; it keeps the rig, too."""
+        return dataclasses.replace(self.neutral, rig=self if self.names else None)
+
+    def to(self, device: str | torch.device) -> FaceRig:
+        """Return a copy on another device."""
+        moved = (self.deltas.to(device), self.weights.to(device))
+        return FaceRig(self.neutral.to(device), self.names, *moved)
+
 
 @dataclass(frozen=True)
 class FaceSettings:

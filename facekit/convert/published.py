@@ -218,7 +218,7 @@ def _convert(found: _Found, record: ModelRecord, scratch: Path) -> None:
 def _template(found: _Found, vertices: int) -> dict[str, Any]:
     """The arrays of :class:`facekit.template.Template` for upstream's mesh, in upstream's order."""
     from facekit.convert import template as facts
-    from facekit.io.obj import read_untextured
+    from facekit.io.reading import read_untextured
     from facekit.models.composers.published import ATLAS, COLUMNS, ROWS
 
     path = found.data["template_mesh"]

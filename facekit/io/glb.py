@@ -92,7 +92,7 @@ def encode_glb(
     mesh = mesh.detailed(level) if level else mesh
     split = split_at_seams(mesh)
 
-    builder = _Builder()
+    builder = GlbBuilder()
     mapped = normal_map and mesh.displacement is not None
     primitive = _base(builder, mesh, split, mapped)
     node_mesh: dict[str, Any] = {"name": "face", "primitives": [primitive]}
@@ -114,7 +114,7 @@ def encode_glb(
     return builder.pack(gltf)
 
 
-def _base(builder: _Builder, mesh: FaceMesh, split: SplitTopology, mapped: bool) -> dict[str, Any]:
+def _base(builder: GlbBuilder, mesh: FaceMesh, split: SplitTopology, mapped: bool) -> dict[str, Any]:
     """The primitive without its morph targets; with tangents if it has a normal map."""
     positions = mesh.verts[0].numpy()[split.vertex] / np.float32(MM_PER_METRE)
     normals = mesh.normals()[0].numpy()[split.vertex]
@@ -135,7 +135,7 @@ def _base(builder: _Builder, mesh: FaceMesh, split: SplitTopology, mapped: bool)
     return {"attributes": attributes, "indices": indices, "material": 0, "mode": 4}
 
 
-def _targets(builder: _Builder, mesh: FaceMesh, rig: FaceRig, split: SplitTopology) -> list[dict[str, int]]:
+def _targets(builder: GlbBuilder, mesh: FaceMesh, rig: FaceRig, split: SplitTopology) -> list[dict[str, int]]:
     """One POSITION and one NORMAL displacement a morph target."""
     from facekit.geometry.normals import vertex_normals
 
@@ -153,7 +153,7 @@ def _targets(builder: _Builder, mesh: FaceMesh, rig: FaceRig, split: SplitTopolo
     return targets
 
 
-def _material(builder: _Builder, mesh: FaceMesh, suffix: str, double_sided: bool, mapped: bool) -> dict[str, Any]:
+def _material(builder: GlbBuilder, mesh: FaceMesh, suffix: str, double_sided: bool, mapped: bool) -> dict[str, Any]:
     surface: dict[str, Any] = {"metallicFactor": 0, "roughnessFactor": 0.6}
     material = {"name": "face", "pbrMetallicRoughness": surface, "doubleSided": double_sided}
     if mesh.texture is not None:
@@ -185,7 +185,7 @@ def _version() -> str:
     return __version__
 
 
-class _Builder:
+class GlbBuilder:
     """Collects the binary chunk with its accessors and views."""
 
     def __init__(self) -> None:
@@ -274,10 +274,3 @@ def _describe(array: np.ndarray, bounds: bool) -> dict[str, Any]:
     if bounds:
         entry |= {"min": array.min(axis=0).tolist(), "max": array.max(axis=0).tolist()}
     return entry
-
-
-def read(path: Path) -> FaceMesh:
-    """Read the base mesh of a GLB in millimetres; see :func:`facekit.io.glb_read.read_rig` for its morph targets."""
-    from facekit.io.glb_read import read_rig
-
-    return read_rig(path).neutral

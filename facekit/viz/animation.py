@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from facekit.errors import InputError
-from facekit.files.atomic import atomic_write
+from facekit.files.atomic import atomic_write, expanded
 from facekit.mesh import FaceMesh
 from facekit.viz.sheets import as_pictures
 
@@ -55,7 +55,7 @@ def save_animation(
     quality:
         1 to 100, for .webp.
     """
-    path = Path(path)
+    path = expanded(path)
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(
             f"an animation's name that ends in {' '.join(SUFFIXES)}", repr(path.name), "choose one of these"

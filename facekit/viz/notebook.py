@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facekit.errors import FacekitError, FileError, InputError, optional_import
+from facekit.files.atomic import expanded
 from facekit.version import __version__
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def show(
 
 def offer_download(path: str | Path) -> None:
     """Offer a file: through the browser in Colab, as a link elsewhere. A folder is zipped first."""
-    path = Path(path)
+    path = expanded(path)
     if path.is_dir():
         path = Path(shutil.make_archive(str(path), "zip", path))
     if not path.is_file():

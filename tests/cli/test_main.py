@@ -85,7 +85,7 @@ def test_export(tiny, tmp_path, capsys, suffix):
 
 def test_export_with_maps(tiny, tmp_path):
     names = {"face_displacement.png", "face_displacement.json", "face_normal.png"}
-    for suffix, others in (("glb", set()), ("obj", {"face.mtl", "face.png"})):
+    for suffix, others in (("glb", set()), ("obj", {"face.mtl", "face_albedo.png"})):
         out = tmp_path / suffix / f"face.{suffix}"
         assert cli.main(["export", "--maps", "--out", str(out)]) == 0
         assert {p.name for p in out.parent.iterdir()} == names | others | {out.name}

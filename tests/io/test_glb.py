@@ -13,7 +13,7 @@ import facekit
 from facekit.conventions import MORPH_TARGETS
 from facekit.errors import FileError, InputError
 from facekit.files.images import decode, to_uint8
-from facekit.io.glb_read import _chunks, _Reader, read_rig
+from facekit.io.glb_read import Accessors, chunks, read_rig
 
 
 def document(path) -> dict:
@@ -84,8 +84,8 @@ def test_accessors_follow_the_rules(tiny_face, tmp_path):
 
 
 def test_normals_are_unit(tiny_face, tmp_path):
-    gltf, binary = _chunks(facekit.save(tiny_face, tmp_path / "face.glb").read_bytes())
-    normals = _Reader(gltf, binary).accessor(gltf["meshes"][0]["primitives"][0]["attributes"]["NORMAL"])
+    gltf, binary = chunks(facekit.save(tiny_face, tmp_path / "face.glb").read_bytes())
+    normals = Accessors(gltf, [binary]).read(gltf["meshes"][0]["primitives"][0]["attributes"]["NORMAL"])
     assert np.abs(np.linalg.norm(normals, axis=1) - 1).max() < 1e-5
 
 
@@ -164,10 +164,11 @@ def test_another_program_finds_the_normal_map(bumpy_face, tmp_path):
 def test_a_bump_faces_away_from_its_centre_as_gltf_reads_it(bumpy_face, tmp_path):
     """From the file alone, by the rules of the glTF specification: bitangent w (normal x tangent), green along it."""
     path = facekit.save(bumpy_face, tmp_path / "face.glb", morph_targets=False)
-    reader = _Reader(*_chunks(path.read_bytes()))
+    gltf, binary = chunks(path.read_bytes())
+    reader = Accessors(gltf, [binary])
     attributes = reader.gltf["meshes"][0]["primitives"][0]["attributes"]
     position, normal, uv, tangent = (
-        reader.accessor(attributes[name]) for name in ("POSITION", "NORMAL", "TEXCOORD_0", "TANGENT")
+        reader.read(attributes[name]) for name in ("POSITION", "NORMAL", "TEXCOORD_0", "TANGENT")
     )
     assert np.abs(np.linalg.norm(tangent[:, :3], axis=1) - 1).max() < 1e-5
     assert np.abs((tangent[:, :3] * normal).sum(1)).max() < 1e-5
@@ -196,6 +197,6 @@ def test_a_displaced_mesh(bumpy_face, tmp_path):
 
 
 def picture(path, index: int) -> torch.Tensor:
-    gltf, binary = _chunks(path.read_bytes())
+    gltf, binary = chunks(path.read_bytes())
     view = gltf["bufferViews"][gltf["images"][index]["bufferView"]]
     return torch.from_numpy(decode(binary[view["byteOffset"] : view["byteOffset"] + view["byteLength"]]))

@@ -27,7 +27,7 @@ from facekit.conventions import EXPRESSIONS
 from facekit.errors import FacekitError, FileError
 from facekit.files.images import load_image
 from facekit.geometry.uv import bake, rasterize_uv
-from facekit.io.obj import read_untextured
+from facekit.io.reading import read_untextured
 from facekit.models.config import DetailConfig
 from facekit.models.detail import DetailHome, DetailModel, pack_detail
 from facekit.models.detail_layer import DetailLayer

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from facekit.conventions import MAX_INTENSITY
 from facekit.errors import FileError, InputError
-from facekit.files.atomic import atomic_write
+from facekit.files.atomic import atomic_write, expanded
 from facekit.files.images import encode, encode_png, to_uint8
 from facekit.io.arrays import mesh_of
 from facekit.io.glb import encode_glb
@@ -217,7 +217,7 @@ def write_page(
         data=base64.b64encode(block).decode(),
         module=module_text().replace("</script", "<\\/script"),
     )
-    path = Path(path)
+    path = expanded(path)
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
