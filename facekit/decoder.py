@@ -19,6 +19,7 @@ from facekit.models.lids import LidContact
 from facekit.models.shape import ShapeModel
 from facekit.models.sides import SIDED, mirrored
 from facekit.models.texture import TextureModel
+from facekit.plainly import plainly
 from facekit.template import Template
 
 # Textures and detail are made a few at a time: more does not run faster on a CPU and costs memory.
@@ -54,6 +55,7 @@ class FaceDecoder:
         """The device that the model is on."""
         return self.template.verts.device
 
+    @plainly
     def decode(
         self, latents: FaceLatents, *, texture: bool = True, detail: bool | str = True, detail_strength: float = 1.0
     ) -> FaceMesh:
@@ -118,6 +120,7 @@ class FaceDecoder:
         moved = {name: value - verts["neutral"] for name, value in verts.items()}
         return tuple(pair for pair in SIDED if mirrored(moved[pair[0]], moved[pair[1]], self.template))
 
+    @plainly
     def decode_shape(self, latents: FaceLatents) -> torch.Tensor:
         """Vertices (B, V, 3) float32 mm; where the model has eyeballs, lids are kept from sinking into them."""
         latents = latents.to(self.device)
@@ -133,6 +136,7 @@ class FaceDecoder:
         with torch.inference_mode(False):  # what is kept serves callers that want gradients, too
             return LidContact(self.template.to("cpu")).to(self.device)
 
+    @plainly
     def decode_texture(self, latents: FaceLatents) -> torch.Tensor:
         """The generator's raw face tile (B, 3, S, S), sRGB, before clamping and composition."""
         latents = latents.to(self.device)
@@ -140,10 +144,12 @@ class FaceDecoder:
         with torch.autocast(self.device.type, torch.float16, enabled=self.half):
             return torch.cat([self.texture(*code).float() for code in codes])
 
+    @plainly
     def compose(self, tile: torch.Tensor, latents: FaceLatents) -> torch.Tensor:
         """The whole atlas (B, 3, H, W), sRGB in [0, 1], from the tile: skin around the face, eyes, micro detail."""
         return self.composer(tile.clamp(0, 1), latents.identity, latents.texture_noise)
 
+    @plainly
     def displace(
         self, latents: FaceLatents, verts: torch.Tensor, detail: bool | str = True, strength: float = 1.0
     ) -> tuple[torch.Tensor | None, FaceDetail | None]:

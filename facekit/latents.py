@@ -25,6 +25,7 @@ from facekit.conventions import (
 from facekit.errors import FileError, InputError
 from facekit.files.atomic import atomic_write, expanded
 from facekit.files.pickling import compact_state
+from facekit.plainly import plainly
 
 _SIZES = {
     "identity": IDENTITY_DIM,
@@ -35,6 +36,11 @@ _SIZES = {
 }
 
 
+#: A blend that adds up to more than two expressions at their utmost is beyond what the models know.
+_MOST_IN_ALL = 2 * MAX_INTENSITY
+
+
+@plainly
 def expression_code(expression: str | Mapping[str, float], intensity: float = 1.0) -> torch.Tensor:
     """The weighted one-hot code of an expression, (20,) float32.
 
@@ -43,7 +49,8 @@ def expression_code(expression: str | Mapping[str, float], intensity: float = 1.
     expression:
         One of :data:`facekit.conventions.EXPRESSIONS`, or a blend ``{"smile": 0.6, "brow_raiser": 0.4}`` of weights.
     intensity:
-        Multiplies the code: 0 is neutral, 1 the posed expression, up to 1.5 extrapolated. Beyond 1.5 it warns.
+        Multiplies the code: 0 is neutral, 1 the posed expression, up to 1.5 extrapolated. Beyond 1.5, and beyond a sum
+        of 3 of a blend, it warns once.
 
     Raises
     ------
@@ -62,13 +69,22 @@ def expression_code(expression: str | Mapping[str, float], intensity: float = 1.
         value = finite(weight, f"the weight of {name!r}") * finite(intensity, "the intensity")
         if value < 0:
             raise InputError("an intensity of 0 or more", f"{value:g}", "use 0 for the neutral face")
-        if value > MAX_INTENSITY + 1e-6:
-            warnings.warn(
-                f"{name} at intensity {value:g}: beyond {MAX_INTENSITY} the models extrapolate and faces may break",
-                stacklevel=3,
-            )
         code[EXPRESSIONS.index(name)] = value
+    _warn_beyond({name: float(code[EXPRESSIONS.index(name)]) for name in weights})
     return code
+
+
+def _warn_beyond(values: Mapping[str, float]) -> None:
+    """Warn once of intensities for which the models were not trained: one of them, or what a blend adds up to."""
+    far = [name for name, value in values.items() if value > MAX_INTENSITY + 1e-6]
+    total = sum(values.values())
+    if len(far) == 1:
+        told = f"{far[0]} at intensity {values[far[0]]:g}: beyond {MAX_INTENSITY}"
+    elif total > _MOST_IN_ALL + 1e-6:
+        told = f"{len(values)} expressions whose intensities add up to {total:g}: beyond {_MOST_IN_ALL:g}"
+    else:
+        return
+    warnings.warn(f"{told} the models extrapolate and faces may break", stacklevel=5)
 
 
 def _generator(seed: int, field: str) -> torch.Generator:
@@ -130,6 +146,7 @@ class FaceLatents:
     # -- making -----------------------------------------------------------------------------------------------------
 
     @classmethod
+    @plainly
     def sample(
         cls,
         seed: int,
@@ -172,6 +189,7 @@ class FaceLatents:
         """The same people with a blend of expressions, for instance ``{"smile": 0.7, "brow_raiser": 0.5}``."""
         return self.with_expression(weights)
 
+    @plainly
     def lerp(self, other: FaceLatents, t: float) -> FaceLatents:
         """Walk from these faces (t = 0) to ``other`` (t = 1), field by field.
 
@@ -234,6 +252,7 @@ class FaceLatents:
         return {name: getattr(self, name).detach().cpu().tolist() for name in _SIZES}
 
     @classmethod
+    @plainly
     def from_dict(cls, data: Mapping[str, list[list[float]]]) -> FaceLatents:
         """The inverse of :meth:`to_dict`."""
         missing = [name for name in _SIZES if name not in data]

@@ -12,6 +12,7 @@ import torch
 from facekit.checks import as_slice
 from facekit.errors import InputError
 from facekit.files.pickling import compact_state
+from facekit.plainly import plainly
 
 if TYPE_CHECKING:
     from pytorch3d.structures import Meshes
@@ -177,18 +178,21 @@ class FaceMesh:
         learned = {k: v.detach() for k, v in tensors.items() if v is not None and v.requires_grad}
         return dataclasses.replace(self, **learned) if learned else self
 
+    @plainly
     def normals(self) -> torch.Tensor:
         """Smooth, area-weighted vertex normals, (B, V, 3) float32 of unit length."""
         from facekit.geometry.normals import vertex_normals
 
         return vertex_normals(self.verts, self.faces)
 
+    @plainly
     def normal_map(self) -> torch.Tensor:
         """Tangent-space normals of the displacement, (B, 3, H, W); see :func:`facekit.geometry.displace.normal_map`."""
         from facekit.geometry.displace import normal_map
 
         return normal_map(self)
 
+    @plainly
     def detailed(self, level: int = 2) -> FaceMesh:
         """Subdivided ``level`` times and displaced; see :func:`facekit.geometry.displace.detailed_mesh`."""
         from facekit.geometry.displace import detailed_mesh

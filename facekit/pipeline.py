@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from facekit import weights
+from facekit import forks, weights
 from facekit.assembly import load_composer, load_network, pick_device
 from facekit.checks import whole
 from facekit.conventions import EXPRESSIONS, MORPH_TARGETS
@@ -28,6 +28,7 @@ from facekit.models.composers import Composer, composer_class
 from facekit.models.config import ShapeConfig, TextureConfig
 from facekit.models.shape import ShapeModel
 from facekit.models.texture import TextureModel
+from facekit.plainly import plainly
 from facekit.source import FaceRig, FaceSettings, Keyframes
 from facekit.template import Template
 
@@ -65,10 +66,12 @@ class FacePipeline(FaceDecoder):
         detail: Path | None = None,
         pretrained: Mapping[str, str] | None = None,
     ) -> None:
+        forks.guard()
         super().__init__(template, shape, texture, composer, detail)
         self.name, self.identities, self.pretrained = name, identities, dict(pretrained or {})
 
     @classmethod
+    @plainly
     def from_pretrained(
         cls,
         name: str = "default",
@@ -120,6 +123,7 @@ class FacePipeline(FaceDecoder):
         parts = (template.to(device), shape.to(device), texture, composer.to(device))
         return cls(*parts, name, identities, own, pretrained)
 
+    @plainly
     @torch.no_grad()
     def __call__(
         self,
@@ -149,6 +153,7 @@ class FacePipeline(FaceDecoder):
         detail_strength:
             Factor on that displacement, 0 or more.
         """
+        forks.check(self.device)
         if (seed is None) == (latents is None):
             raise InputError(
                 "either a seed or latents", "both" if latents is not None else "neither", "pass seed=7, for instance"
@@ -164,6 +169,7 @@ class FacePipeline(FaceDecoder):
         settings = FaceSettings(detail, float(detail_strength), self.pretrained)
         return FaceOutput(mesh, codes, self.name, metadata, settings, parts, self)
 
+    @plainly
     @torch.no_grad()
     def keyframes(self, latents: FaceLatents, *, detail: bool | str = True) -> Keyframes:
         """Make shapes of one person without textures, and how the skin is strained in each.
@@ -184,6 +190,7 @@ class FacePipeline(FaceDecoder):
             return Keyframes(verts, tension)
         return Keyframes(verts, tension, *self.detail_layer.weights(tension))
 
+    @plainly
     @torch.no_grad()
     def rig(self, latents: FaceLatents, *, detail: bool | str = True, detail_strength: float = 1.0) -> FaceRig:
         """Make the neutral mesh and the 19 morph targets of one face (B = 1); weight 1 is the posed expression.

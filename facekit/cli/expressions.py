@@ -8,6 +8,7 @@ from pathlib import Path
 from facekit.cli.options import (
     detail_of,
     detail_options,
+    file_path,
     latents_of,
     picture_options,
     pipeline_of,
@@ -23,7 +24,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     who_options(parser)
     parser.add_argument("--intensity", type=float, default=1.0, help="0 to 1.5 (default: 1)")
-    parser.add_argument("--out", type=Path, default=Path("expressions.png"), help="picture (default: expressions.png)")
+    parser.add_argument(
+        "--out", type=file_path, default=Path("expressions.png"), help="picture (default: expressions.png)"
+    )
     detail_options(parser)
     picture_options(parser)
 

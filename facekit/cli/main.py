@@ -15,6 +15,7 @@ from typing import Any
 
 from facekit.cli import compare, demo, doctor, export, expressions, generate, render, sweep, weights
 from facekit.cli.options import global_options
+from facekit.cli.streams import forgiving
 from facekit.errors import FacekitError
 from facekit.version import __version__
 
@@ -33,7 +34,29 @@ COMMANDS: dict[str, ModuleType] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, 1 for a broken installation, 2 for bad input, 130 for Ctrl-C."""
+    """Run one command.
+
+    Returns
+    -------
+    int
+        The exit code: 0, 1 for a broken installation, 2 for bad input or output that cannot be written, 130 for Ctrl-C.
+    """
+    with forgiving() as out:
+        try:
+            code = _run(argv)
+        except SystemExit as end:  # of --help and of arguments that argparse refuses
+            if not isinstance(end.code, int) or end.code:
+                raise
+            code = end.code
+        if out is not None:
+            out.flush()
+            if out.failure is not None:
+                print(f"facekit: error: expected to write the output, got {out.failure.strerror}", file=sys.stderr)
+                return code or 2
+        return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
     args = build_parser().parse_args(argv)
     warnings.showwarning = _show_warning
     # Idle OpenMP threads that spin take the cores from the threads that encode files beside them, and from whatever

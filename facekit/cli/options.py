@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from facekit.conventions import EXPRESSIONS
 from facekit.errors import InputError
+from facekit.files.atomic import expanded
 from facekit.io import SUFFIXES, format_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ _DETAIL: dict[str, bool | str] = {"full": True, "static": "static", "dynamic": "
 def global_options(parser: argparse.ArgumentParser, suppress: bool) -> None:
     """Understood before and after the command; a child must not overwrite what the parent parsed."""
     parser.add_argument(
-        "--model", default=argparse.SUPPRESS if suppress else "default", help="default, 3dfacecam, … (default: default)"
+        "--model",
+        default=argparse.SUPPRESS if suppress else "default",
+        help="one of facekit weights list (default: default)",
     )
     parser.add_argument(
         "--device", default=argparse.SUPPRESS if suppress else "auto", help="auto, cpu, cuda, cuda:1 (default: auto)"
@@ -59,6 +62,11 @@ def picture_options(parser: argparse.ArgumentParser, quality: str = "standard") 
     parser.add_argument("--quality", choices=("standard", "high"), default=quality, help=f"(default: {quality})")
 
 
+def file_path(text: str) -> Path:
+    """A path of the command line: in ``--out=~/face.glb`` many shells leave the home folder to the program."""
+    return expanded(text)
+
+
 def formats() -> str:
     """The suffixes without their dots, for help texts."""
     return " ".join(suffix.lstrip(".") for suffix in SUFFIXES)
@@ -82,8 +90,13 @@ def blend_of(text: str) -> str | dict[str, float]:
     if "=" not in text:
         return text
     try:
-        pairs = (part.split("=") for part in text.split(","))
-        return {name.strip(): float(weight) for name, weight in pairs}
+        pairs = [part.split("=") for part in text.split(",")]
+        blend = {name.strip(): float(weight) for name, weight in pairs}
+        if len(blend) < len(pairs):
+            raise InputError("each expression once", repr(text), "add its weights up yourself")
+        return blend
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(
             "a blend like smile=0.6,brow_raiser=0.4", repr(text), "write name=weight with commas"

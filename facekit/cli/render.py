@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facekit.cli.options import detail_options, expression_options, face_of, picture_options, report_file, who_options
+from facekit.cli.options import (
+    detail_options,
+    expression_options,
+    face_of,
+    file_path,
+    picture_options,
+    report_file,
+    who_options,
+)
 from facekit.errors import InputError
-from facekit.io import format_of
+from facekit.io import format_of, suffixes
 
 if TYPE_CHECKING:
     from facekit.face import FaceOutput
@@ -16,15 +23,17 @@ if TYPE_CHECKING:
     from facekit.render import Camera
 
 SUMMARY = "a picture of a mesh file or of a seed"
+_OUT_HELP = ".png, .jpg or .webp; turntable: .webp, .gif or .png"
+_FILE_HELP = f"{' '.join(suffixes(reading=True))}; without it, the face of --seed"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
-    parser.add_argument("file", nargs="?", type=Path, help=".obj, .ply or .glb; without it, the face of --seed")
+    parser.add_argument("file", nargs="?", type=file_path, help=_FILE_HELP)
     who_options(parser)
     expression_options(parser, "neutral")
     detail_options(parser)
-    parser.add_argument("--out", type=Path, required=True, help=".png, .jpg or .webp; turntable: .webp, .gif or .png")
+    parser.add_argument("--out", type=file_path, required=True, help=_OUT_HELP)
     parser.add_argument(
         "--camera", choices=("front", "three-quarter", "turntable"), default="front", help="view (default: front)"
     )
@@ -56,6 +65,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _camera(args: argparse.Namespace, face: FaceOutput | FaceMesh) -> Camera:
+    from facekit.mesh import FaceMesh
     from facekit.render import Camera
 
     if args.frames < 1:
@@ -67,4 +77,6 @@ def _camera(args: argparse.Namespace, face: FaceOutput | FaceMesh) -> Camera:
     }[args.camera]
     if args.file is None:
         return Camera.orbit(azimuth, elevation)
-    return Camera.fit(face.verts, azimuth, elevation)  # a mesh from elsewhere may lie anywhere and have any size
+    return Camera.fit(
+        face if isinstance(face, FaceMesh) else face.mesh, azimuth, elevation
+    )  # a mesh from elsewhere may lie anywhere and have any size

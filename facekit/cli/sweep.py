@@ -11,6 +11,7 @@ from facekit.cli.options import (
     check_maps,
     detail_of,
     detail_options,
+    file_path,
     formats,
     formats_of,
     latents_of,
@@ -29,11 +30,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expression", default="smile", help=EXPRESSION_HELP)
     parser.add_argument("--steps", type=int, default=15, help="number of faces (default: 15)")
     parser.add_argument("--stop", type=float, default=1.5, help="last intensity (default: 1.5)")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder (default: out)")
+    parser.add_argument("--out", type=file_path, default=Path("out"), help="folder (default: out)")
     parser.add_argument("--animation", choices=("webp", "gif", "png"), default="webp", help="kind of loop")
     parser.add_argument("--fps", type=float, default=15.0, help="pictures per second (default: 15)")
     parser.add_argument("--format", help=f"also write each face, out of {formats()}, with commas")
-    parser.add_argument("--maps", type=Path, metavar="FOLDER", help="also write the maps of each step's detail")
+    parser.add_argument("--maps", type=file_path, metavar="FOLDER", help="also write the maps of each step's detail")
     detail_options(parser)
     picture_options(parser)
 

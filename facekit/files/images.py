@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ import numpy as np
 
 from facekit.errors import FileError, InputError
 from facekit.files.atomic import atomic_write, expanded
+from facekit.forks import lock
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +27,7 @@ _LARGEST_SIDE, _REDUCED_SIDE = 8192, 4096
 #: What no picture exceeds that is one: the second is deflate's greatest gain.
 _MOST_PIXELS, _PIXELS_A_BYTE = 1 << 29, 1100
 #: Pillow's own limit is one for the whole process.
-_LIMIT = threading.Lock()
+_LIMIT = lock()
 
 _LOSSY = {".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0}, ".webp": {"format": "WEBP", "quality": 92}}
 

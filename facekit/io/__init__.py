@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from facekit.errors import FileError, InputError
 from facekit.files.atomic import expanded
+from facekit.plainly import plainly
 
 if TYPE_CHECKING:
     from facekit.face import FaceOutput
@@ -66,6 +67,7 @@ FOREIGN: dict[str, str] = {
 _ALIASES = {".jpeg": ".jpg"}
 
 
+@plainly
 def save(face: FaceOutput | FaceMesh, path: str | Path, **options: Any) -> Path:
     """Write one face; the suffix of ``path`` chooses the format.
 
@@ -107,6 +109,7 @@ def save(face: FaceOutput | FaceMesh, path: str | Path, **options: Any) -> Path:
     return writer(face, path, **options)
 
 
+@plainly
 def load(path: str | Path, rest: bool = False) -> FaceMesh:
     """Read one mesh (B = 1) in millimetres and with facekit's UV origin: .obj .ply .glb .gltf .stl .off .3mf.
 

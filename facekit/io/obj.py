@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import threading
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ import torch
 from facekit.errors import InputError
 from facekit.files.atomic import write_files
 from facekit.files.images import encode_png, to_float, to_uint8
+from facekit.forks import lock
 from facekit.io.arrays import mesh_of
 from facekit.io.foreign.mtl import read_materials
 from facekit.io.foreign.told import Told
@@ -32,7 +32,7 @@ _MARK = b"# facekit\n"
 _CACHE: OrderedDict[bytes, bytes] = OrderedDict()
 _CACHE_ENTRIES = 4
 _CACHE_TRIANGLES = 200_000  # a finer topology's text is large, and seldom wanted twice
-_CACHE_LOCK = threading.Lock()
+_CACHE_LOCK = lock()
 
 
 def write(subject: FaceOutput | FaceMesh, path: Path, level: int = 0, maps: bool = False) -> Path:

@@ -14,6 +14,7 @@ from facekit.geometry.lists import flat_indices
 from facekit.geometry.normals import vertex_normals
 from facekit.geometry.uv import MipTexture, halve
 from facekit.mesh import FaceMesh
+from facekit.plainly import plainly
 from facekit.render.backends import Visibility, choose, visibility
 from facekit.render.camera import Camera, scene_unit, size_of
 from facekit.render.lights import Lights
@@ -35,6 +36,7 @@ _PIECE_CPU, _PIECE_CUDA = 1 << 16, 1 << 22
 _SHEAR, _SPOTS = 0.125, ((0.375, 0.25), (0.875, 0.25), (0.125, 0.75), (0.625, 0.75), (0.5, 0.5))
 
 
+@plainly
 def render(
     mesh: FaceMesh,
     camera: Camera | None = None,
@@ -137,6 +139,7 @@ def _all_frames(
     return [torch.cat(column) for column in columns] if torch.is_grad_enabled() else columns
 
 
+@plainly
 def default_camera(mesh: FaceMesh) -> Camera:
     """The camera for a mesh that comes without one.
 
