@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from facekit.color import srgb_to_linear
 from facekit.conventions import AXES, MM_PER_METRE
 from facekit.errors import InputError
 from facekit.face import FaceOutput
@@ -125,6 +126,9 @@ def _base(builder: GlbBuilder, mesh: FaceMesh, split: SplitTopology, mapped: boo
         "NORMAL": builder.accessor(normals, target=_ARRAY_BUFFER),
         "TEXCOORD_0": builder.accessor(uvs, target=_ARRAY_BUFFER),
     }
+    if mesh.texture is None and mesh.vertex_colors is not None:
+        linear = srgb_to_linear(mesh.vertex_colors.clamp(0, 1))
+        attributes["COLOR_0"] = builder.accessor(linear.numpy()[split.vertex], target=_ARRAY_BUFFER)
     if mapped:
         from facekit.geometry.displace import tangents
 
@@ -158,7 +162,7 @@ def _material(builder: GlbBuilder, mesh: FaceMesh, suffix: str, double_sided: bo
     material = {"name": "face", "pbrMetallicRoughness": surface, "doubleSided": double_sided}
     if mesh.texture is not None:
         surface["baseColorTexture"] = builder.texture("albedo", encode(to_uint8(mesh.texture), suffix), _MIME[suffix])
-    else:
+    elif mesh.vertex_colors is None:
         surface["baseColorFactor"] = [0.8, 0.8, 0.8, 1]
     if mapped:
         pixels = to_uint8(mesh.normal_map())

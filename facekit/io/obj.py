@@ -92,6 +92,8 @@ def encode_obj(mesh: FaceMesh, mtl_name: str | None) -> bytes:
     if mtl_name is not None:
         header += f"mtllib {mtl_name}\n"
     header += "o face\n"
+    if mesh.texture is None and mesh.vertex_colors is not None:  # behind the positions, as many tools have them
+        verts = np.concatenate([verts, mesh.vertex_colors.numpy()], axis=1)
     return b"".join([header.encode(), decimal_lines(b"v", verts, _POSITION_DECIMALS), _topology_text(mesh, mtl_name)])
 
 

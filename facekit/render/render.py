@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from facekit import forks
 from facekit.errors import InputError
 from facekit.geometry.lists import flat_indices
 from facekit.geometry.normals import vertex_normals
@@ -73,6 +74,8 @@ def render(
         Who finds what is seen: "torch", "pytorch3d" (its CPU code is very slow) or "auto", which is torch. The picture
         is the same.
     """
+    forks.guard()
+    forks.check(mesh.verts.device)
     view = default_camera(mesh) if camera is None else camera
     light = Lights.preset(lights) if isinstance(lights, str) else lights
     height, width = size_of(image_size)
