@@ -150,7 +150,7 @@ class Viewer(anywidget.AnyWidget):
 
     @property
     def face(self) -> FaceOutput:
-        """The face as the sliders have it, made when it is asked for; kept until they move or another viewer is asked."""
+        """The face as the sliders have it, made when it is asked for; kept until they move or another is asked."""
         state = (self._person, mix_key(self.expression), round(self.intensity, 6), self.detail_strength)
 
         def make() -> FaceOutput:
