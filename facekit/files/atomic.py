@@ -87,7 +87,7 @@ def write_files(files: Mapping[Path, bytes], stale: Sequence[Path] = ()) -> list
         When one cannot be written; then none is, and what was there before stays.
     """
     with contextlib.ExitStack() as stack:
-        for path, data in reversed(files.items()):  # a stack ends in reverse
+        for path, data in reversed(list(files.items())):  # a stack ends in reverse
             stack.enter_context(atomic_write(path)).write_bytes(data)
         for path in stale:
             path.unlink(missing_ok=True)

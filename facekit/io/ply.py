@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from facekit.files.atomic import atomic_write
 from facekit.io.arrays import mesh_of, vertex_colours
@@ -39,5 +39,5 @@ def encode_ply(mesh: FaceMesh) -> bytes:
     shape = trimesh.Trimesh(
         vertices=mesh.verts[0].numpy(), faces=mesh.faces.numpy(), vertex_colors=vertex_colours(mesh), process=False
     )
-    data = shape.export(file_type="ply", encoding="binary", vertex_normal=False)
+    data: Any = shape.export(file_type="ply", encoding="binary", vertex_normal=False)  # bytes, for a binary PLY
     return data.replace(_FORMAT_LINE, _FORMAT_LINE + _COMMENT, 1)

@@ -147,7 +147,9 @@ class _Reader:
     def __init__(self, path: Path, numbers: Accessors, told: Told) -> None:
         self.path, self.numbers, self.gltf, self.told = path, numbers, numbers.gltf, told
         self._materials: dict[int | None, tuple[Material, int, np.ndarray]] = {}
-        self.nodes = self.gltf.get("nodes") or [{"mesh": k} for k in range(len(self.gltf.get("meshes", [])))]
+        self.nodes: list[dict[str, Any]] = self.gltf.get("nodes") or [
+            {"mesh": k} for k in range(len(self.gltf.get("meshes", [])))
+        ]
         self.roots = self._roots()
 
     def _roots(self) -> list[int]:

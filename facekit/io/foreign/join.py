@@ -46,7 +46,9 @@ def join(parts: list[Part], told: Told, mended: Mended | None = None, weld: bool
         if part.faces.min() < 0 or part.faces.max() >= len(part.verts):
             got = f"faces with vertices {part.faces.min()} to {part.faces.max()} of {len(part.verts)}"
             raise FileError("faces whose vertices are there", got, "export the file again")
-    verts, colours = (None, None) if mended is None else (mended.verts, mended.colours)
+    verts = uvs = colours = None
+    if mended is not None:
+        verts, uvs, colours = mended.verts, mended.uvs, mended.colours
     texture, charts = lay_out(parts, told)
     tinted = texture is None and (
         colours is not None or any(part.colours is not None or part.material.colour != PLAIN.colour for part in parts)
@@ -56,10 +58,10 @@ def join(parts: list[Part], told: Told, mended: Mended | None = None, weld: bool
         numbers, verts, first = _numbered(parts, shown, weld)
         table = None if shown is None else np.concatenate(shown)[first]
     else:
-        numbers, first = [part.numbers[:, 0] for part in parts], None
-        if mended.uvs is not None and all(uvs is part.uvs for (uvs, _), part in zip(charts, parts, strict=True)):
-            rows = np.concatenate([part.numbers[part.faces, 1] for part in parts])
-            charts = [(mended.uvs, rows)]
+        pairs, first = [_pairs(part) for part in parts], None
+        numbers = [pair[:, 0] for pair in pairs]
+        if uvs is not None and all(own is part.uvs for (own, _), part in zip(charts, parts, strict=True)):
+            charts = [(uvs, np.concatenate([pair[part.faces, 1] for pair, part in zip(pairs, parts, strict=True)]))]
         table = _coloured(parts, numbers, colours, len(verts)) if tinted else None
     names, deltas, weights = _morphs(parts, first, len(verts))
     starts = np.cumsum([0, *(len(uvs) for uvs, _ in charts)])
@@ -72,6 +74,13 @@ def join(parts: list[Part], told: Told, mended: Mended | None = None, weld: bool
         vertex_colors=None if table is None else torch.from_numpy(table.astype(np.float32)),
     )
     return FaceRig(mesh, names, torch.from_numpy(deltas), torch.tensor(weights, dtype=torch.float32))
+
+
+def _pairs(part: Part) -> np.ndarray:
+    """The numbers (N, 2) of a part's vertices and UVs in the file."""
+    if part.numbers is None:
+        raise FileError("a mesh that can be put back in order", "one without its numbers", "report this file")
+    return part.numbers
 
 
 def _seen(part: Part, told: Told) -> Part:

@@ -35,8 +35,10 @@ def mend_stl(path: Path, data: bytes, told: Told) -> Mended:
         facets, ends, corners = (len(re.findall(rf"\b{word}\b", text)) for word in ("facet", "endfacet", "vertex"))
         if not facets or facets != ends or corners != 3 * facets or "endsolid" not in text[text.rfind("endfacet") :]:
             raise cut_off("STL", f"{facets} facets of {corners} corners, {ends} of them ended")
-        lines = (_stl_line(line) for line in text.split("\n"))
-        return Mended("\n".join(lines).encode(), "stl", weld=True)
+        try:
+            return Mended("\n".join(_stl_line(line) for line in text.split("\n")).encode(), "stl", weld=True)
+        except ValueError as error:
+            raise FileError("a whole STL file", f"{error}", "check the file, or export it again") from error
     if len(data) < _STL_HEAD:
         raise cut_off("STL", f"{len(data)} bytes")
     count = struct.unpack_from("<I", data, _STL_HEAD - 4)[0]
@@ -47,8 +49,14 @@ def mend_stl(path: Path, data: bytes, told: Told) -> Mended:
 
 
 def _stl_line(line: str) -> str:
+    """A line for trimesh, which is particular about numbers; normals follow from the corners."""
     words = line.split()
-    return " ".join(points_for_commas(words) if words[:1] == ["vertex"] else words)
+    if words[:1] == ["facet"]:
+        return "facet normal 0 0 0"
+    if words[:1] == ["vertex"]:
+        x, y, z = (float(word) for word in points_for_commas(words[1:]))
+        return f"vertex {x!r} {y!r} {z!r}"
+    return " ".join(words)
 
 
 def mend_off(path: Path, data: bytes, told: Told) -> Mended:

@@ -193,7 +193,10 @@ def _unequal(body: bytes, place: int, element: _Element, order: str) -> tuple[by
     """Read row by row; polygons come out as fans of triangles, and other lists are left out."""
     start = place
     fans: list[np.ndarray] = []
-    kinds = [(n, np.dtype(order + _TYPES[k]), z and np.dtype(order + _TYPES[z])) for n, k, z in element.properties]
+    kinds = [
+        (n, np.dtype(order + _TYPES[k]), None if z is None else np.dtype(order + _TYPES[z]))
+        for n, k, z in element.properties
+    ]
     for _ in range(element.count):
         for name, value, size in kinds:
             count = 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -53,14 +55,29 @@ def open_scene(data: bytes, kind: str, files: Mapping[str, bytes] | None = None)
         For whatever trimesh cannot read: it raises all kinds of errors for damaged files.
     """
     try:
-        return trimesh.load(
-            io.BytesIO(data), file_type=kind, process=False, force="scene", resolver=_Files(files or {})
-        )
+        source = io.BytesIO(data)
+        with _quiet():
+            found = trimesh.load(source, file_type=kind, process=False, force="scene", resolver=_Files(files or {}))
+        if not isinstance(found, trimesh.Scene):
+            raise TypeError(f"{type(found).__name__} where a scene is wanted")
+        return found
     except MemoryError as error:
         raise FileError(f"a whole {kind.upper()} file", "sizes beyond all memory", "export it again") from error
     except Exception as error:
         got = f"{type(error).__name__}: {error}"
         raise FileError(f"a whole {kind.upper()} file", got, "check the file, or export it again") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what trimesh logs, tracebacks included, from standard error: facekit says itself what is wrong."""
+    logger = logging.getLogger("trimesh")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def read_parts(mended: Mended) -> list[Part]:
@@ -81,13 +98,13 @@ def _part(shape: trimesh.Trimesh, transform: np.ndarray, mended: Mended) -> Part
     verts, faces = placed(verts, transform) * scale, turned(faces, transform)
     uvs = colours = None
     material = PLAIN
-    if shape.visual.kind == "texture":
-        uv = getattr(shape.visual, "uv", None)
+    visual: Any = shape.visual  # of one class or the other, as its kind says
+    if visual.kind == "texture":
+        uv, own = getattr(visual, "uv", None), getattr(visual, "material", None)
         uvs = None if uv is None or len(uv) != len(verts) else np.array(uv, dtype=np.float64)
-        own = getattr(shape.visual, "material", None)
         material = mended.materials.get(str(getattr(own, "name", "")), mended.materials.get("", PLAIN))
-    elif shape.visual.kind in ("vertex", "face"):
-        colours = np.asarray(shape.visual.vertex_colors)[:, :3] / 255.0
+    elif visual.kind in ("vertex", "face"):
+        colours = np.asarray(visual.vertex_colors)[:, :3] / 255.0
     numbers = None
     if mended.verts is not None:  # see facekit.io.foreign.obj: the normals hold the numbers
         numbers = np.rint(np.asarray(shape.vertex_normals)[:, :2]).astype(np.int64) - 1
