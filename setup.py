@@ -25,6 +25,7 @@ version = re.search(r'__version__ = "(.+?)"', (HERE / "facekit/version.py").read
 extras = {
     "notebook": ["anywidget>=0.9", "ipywidgets>=7.7", "ipykernel", "nbformat", "plotly>=5.24"],
     "weights": ["gdown>=5", "requests", "filelock"],
+    "files": ["DracoPy>=1.4", "meshoptimizer>=0.2.20a5", "lxml", "networkx"],
     "train": ["scipy", "fast-simplification", "embreex"],
     "dev": [
         "pytest",

@@ -28,6 +28,9 @@ OPTIONAL: tuple[tuple[str, str, str], ...] = (
     ("requests", "requests", "the published research weights"),
     ("filelock", "filelock", "the weight cache"),
     ("pytorch3d", "pytorch3d", "the PyTorch3D rasterizer"),
+    ("DracoPy", "DracoPy", "reading GLB files that Draco compressed"),
+    ("meshoptimizer", "meshoptimizer", "reading GLB files that meshopt compressed"),
+    ("lxml", "lxml", "reading 3MF files"),
 )
 
 #: The version of PyTorch3D that its builders' wheels have, and that the renderer was compared with.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from facekit.errors import FacekitError, FileError, InputError
 from facekit.io import glb_read, obj
 from facekit.io.foreign import gltf, plain, ply
@@ -78,7 +80,8 @@ def _still(mesh: FaceMesh) -> FaceRig:
 def _guarded(path: Path, read: Callable[[bytes], FaceRig]) -> FaceRig:
     """Read the bytes, and have the path in every error."""
     try:
-        return read(path.read_bytes())
+        with np.errstate(all="ignore"):  # damaged numbers are found by looking at them
+            return read(path.read_bytes())
     except FileError as error:
         got = error.got if str(path) in error.got else f"{path} ({error.got})"
         raise FileError(error.expected, got, error.remedy) from error

@@ -119,3 +119,27 @@ def test_an_interruption_leaves_whole_faces_only(tiny_pipe, tmp_path, monkeypatc
     assert {p.stem for p in tmp_path.iterdir()} == {"manifest"} | {
         f"face_00000{k}{end}" for k in (0, 1) for end in ("", "_albedo")
     }
+
+
+def test_what_is_not_of_the_set_is_left_alone(tiny_pipe, tmp_path, monkeypatch):
+    """Files are listed and deleted by the names that were written, whatever else has such a name."""
+    generate_set(tiny_pipe, tmp_path, 2, formats=["ply"])
+    mine = tmp_path / "face_000001_edited.blend"
+    mine.write_text("mine")
+    (tmp_path / "face_000001.ply").unlink()
+
+    def full(mesh):
+        raise FileError("to write", "no room", "make some")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("facekit.io.ply.encode_ply", full)
+        with pytest.raises(FileError):
+            generate_set(tiny_pipe, tmp_path, 2, formats=["ply"])
+    assert mine.read_text() == "mine"
+    records = read_manifest(generate_set(tiny_pipe, tmp_path, 2, formats=["ply"]).manifest)[1]
+    assert set(records[1]["files"]) == {"face_000001.ply"} and mine.read_text() == "mine"
+
+
+def test_without_standard_error(tiny_pipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    assert generate_set(tiny_pipe, tmp_path, 1, formats=["ply"]).made == 1

@@ -17,6 +17,10 @@ from facekit.source import FaceRig
 _SMOOTH = 0.5
 #: Differences of displacements (mm) and colours that are those of rounding.
 _SAME_MM, _SAME_COLOUR = 1e-3, 2e-2
+#: No UV is farther out than this.
+_FAR = 1e6
+#: Nor any vertex, mm: squares of lengths stay finite in float32.
+_FARTHEST = 1e15
 #: Bytes of displacements, beyond which a file is not what it says.
 _MOST_BYTES = 1 << 30
 
@@ -41,7 +45,10 @@ def join(parts: list[Part], told: Told, mended: Mended | None = None, weld: bool
     if not parts:
         raise FileError("a mesh with faces", "none", "export triangles, not points or lines")
     for part in parts:
-        if not np.isfinite(part.verts).all():
+        if part.uvs is not None and not (np.abs(part.uvs) < _FAR).all():
+            told.note("UVs without a place were put at the texture's edge")
+            part.uvs = np.nan_to_num(part.uvs, posinf=0.0, neginf=0.0).clip(-_FAR, _FAR)
+        if not (np.abs(part.verts) < _FARTHEST).all():
             raise FileError("positions that are finite", "NaN or infinity", "export the file again")
         if part.faces.min() < 0 or part.faces.max() >= len(part.verts):
             got = f"faces with vertices {part.faces.min()} to {part.faces.max()} of {len(part.verts)}"
@@ -68,7 +75,7 @@ def join(parts: list[Part], told: Told, mended: Mended | None = None, weld: bool
     mesh = FaceMesh(
         verts=torch.from_numpy(verts.astype(np.float32))[None],
         faces=torch.from_numpy(np.concatenate([n[p.faces] for n, p in zip(numbers, parts, strict=True)])),
-        uvs=torch.from_numpy(np.nan_to_num(np.concatenate([uvs for uvs, _ in charts])).astype(np.float32)),
+        uvs=torch.from_numpy(np.concatenate([uvs for uvs, _ in charts]).astype(np.float32)),
         faces_uvs=torch.from_numpy(np.concatenate([f + s for (_, f), s in zip(charts, starts, strict=False)])),
         texture=None if texture is None else to_float(texture),
         vertex_colors=None if table is None else torch.from_numpy(table.astype(np.float32)),
@@ -91,7 +98,9 @@ def _seen(part: Part, told: Told) -> Part:
     alpha = np.full((len(part.faces), 4), material.opacity)
     if material.picture is not None and material.picture.shape[2] == 4 and part.uvs is not None:
         corners = np.nan_to_num((part.uvs * material.scale + material.offset)[part.faces])
-        spots = np.concatenate([corners, corners.mean(axis=1, keepdims=True)], axis=1)
+        middle = corners.mean(axis=1, keepdims=True)
+        # A little inside: a corner on the picture's edge is on its other edge, too.
+        spots = np.concatenate([corners + 0.01 * (middle - corners), middle], axis=1)
         height, width = material.picture.shape[:2]
         column = np.floor(spots[..., 0] % 1.0 * width).astype(int).clip(0, width - 1)
         row = np.floor((1.0 - spots[..., 1] % 1.0) * height).astype(int).clip(0, height - 1)

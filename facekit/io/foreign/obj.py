@@ -98,7 +98,7 @@ class _Lines:
                     narrow += not self._face(rest)
                 elif keyword == "usemtl":
                     self._group = self.names.setdefault(rest.strip(), len(self.names))
-                elif keyword == "mtllib":
+                elif keyword == "mtllib" and rest.strip():
                     self.libraries.append(rest.strip())
                 elif keyword in _NOT_SHOWN:
                     self.told.note(f"{_NOT_SHOWN[keyword]} were left out")

@@ -32,4 +32,4 @@ class Told:
         if not notes:
             return
         more = [f"and {len(notes) - _MOST} more"] if len(notes) > _MOST else []
-        warnings.warn(f"{self.path.name}: {'; '.join(notes[:_MOST] + more)}", stacklevel=4)
+        warnings.warn(f"{self.path.name}: {'; '.join(notes[:_MOST] + more)}", stacklevel=5)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import gc
 import importlib
 import io
+import resource
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -225,3 +228,20 @@ def test_without_anywidget_the_install_line_is_told(monkeypatch):
     monkeypatch.delitem(sys.modules, "facekit.viz.viewer.widget")
     with pytest.raises(MissingDependencyError, match=r"facekit\[notebook\]"):
         importlib.import_module("facekit.viz.viewer.widget")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux' own books")
+def test_viewers_that_are_dropped_free_their_memory(default_pipeline):
+    """Widgets are never forgotten, displayed or not; what they hold is small."""
+
+    def megabytes() -> float:
+        gc.collect()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+    for seed in range(2):
+        Viewer(default_pipeline, seed=seed)
+    before = megabytes()
+    for seed in range(2, 8):
+        Viewer(default_pipeline, seed=seed)
+    assert megabytes() - before <= 60
