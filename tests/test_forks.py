@@ -34,7 +34,8 @@ class Faces(torch.utils.data.Dataset):
         return pipe(seed=seed, detail=False).verts[0]
 if __name__ == "__main__":
     pipe(seed=0)
-    loader = torch.utils.data.DataLoader(Faces(), batch_size=2, num_workers=2, multiprocessing_context="fork", timeout=100)
+    options = {"num_workers": 2, "multiprocessing_context": "fork", "timeout": 100}
+    loader = torch.utils.data.DataLoader(Faces(), batch_size=2, **options)
     assert [tuple(batch.shape)[0] for batch in loader] == [2, 2]
 """
 

@@ -42,17 +42,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 for a broken installation, 2 for bad input or output that cannot be written, 130 for Ctrl-C.
     """
     with forgiving() as out:
+        code, stop = 0, None
         try:
             code = _run(argv)
-        except SystemExit as end:  # of --help and of arguments that argparse refuses
-            if not isinstance(end.code, int) or end.code:
-                raise
-            code = end.code
+        except SystemExit as end:  # of --help, and of arguments that argparse refuses
+            stop = end
         if out is not None:
             out.flush()
             if out.failure is not None:
                 print(f"facekit: error: expected to write the output, got {out.failure.strerror}", file=sys.stderr)
                 return code or 2
+        if stop is not None:
+            raise stop
         return code
 
 
