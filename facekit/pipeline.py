@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import html
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -119,6 +120,21 @@ class FacePipeline(FaceDecoder):
         pretrained |= {} if own is None else {"detail": str(own.absolute())}
         parts = (template.to(device), shape.to(device), texture, composer.to(device))
         return cls(*parts, name, identities, own, pretrained)
+
+    def __repr__(self) -> str:
+        """Model, size and device in one line, without the networks."""
+        return f"FacePipeline({self.name!r}, {len(self.template.verts):,} vertices, {str(self.device)!r})"
+
+    def _repr_html_(self) -> str:
+        record = weights.record(self.name)
+        told = {
+            "model": record.summary,
+            "licence": record.licence,
+            "size": f"{len(self.template.verts):,} vertices, {len(self.expressions)} expressions, on {self.device}",
+            "a face": 'pipe(seed=15, expression="smile", intensity=0.8)',
+        }
+        rows = (f"<tr><th style='text-align:left'>{k}</th><td>{html.escape(v)}</td></tr>" for k, v in told.items())
+        return f"<strong>FacePipeline</strong> <code>{html.escape(self.name)}</code><table>{''.join(rows)}</table>"
 
     @torch.no_grad()
     def __call__(

@@ -37,7 +37,7 @@ def test_the_wheel_is_named_after_python_torch_and_cuda(monkeypatch, version, cu
 def test_where_no_wheels_are_built_only_the_source_is_named(monkeypatch):
     monkeypatch.setattr(sysconfig, "get_platform", lambda: "macosx-14.0-arm64")
     monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
-    assert doctor.wheel() is None and doctor.install_line("pytorch3d") == doctor.source_line()
+    assert doctor.wheel() is None and doctor.package_line("pytorch3d") == doctor.source_line()
     assert pytorch3d().remedy.splitlines() == [f"from source, about 20 minutes: {doctor.source_line()}"]
 
 

@@ -34,7 +34,7 @@ PUBLIC = [
 
 # The house, floor by floor: a part imports what stands before it, in its row or on a floor above this line.
 FLOORS = {
-    "words": ("errors", "conventions", "version", "color", "progress", "checks"),
+    "words": ("install", "errors", "conventions", "version", "color", "progress", "checks"),
     "files": ("files", "report", "weights"),
     "geometry": ("geometry",),
     "values": ("latents", "detail", "mesh", "template", "source", "face"),

@@ -26,14 +26,18 @@ _DETAIL: dict[str, bool | str] = {"full": True, "static": "static", "dynamic": "
 def global_options(parser: argparse.ArgumentParser, suppress: bool) -> None:
     """Understood before and after the command; a child must not overwrite what the parent parsed."""
     parser.add_argument(
-        "--model", default=argparse.SUPPRESS if suppress else "default", help="default, 3dfacecam, … (default: default)"
+        "--model",
+        default=argparse.SUPPRESS if suppress else "default",
+        help="default, 3dfacecam; see facekit weights list (default: default)",
     )
     parser.add_argument(
-        "--device", default=argparse.SUPPRESS if suppress else "auto", help="auto, cpu, cuda, cuda:1 (default: auto)"
+        "--device",
+        default=argparse.SUPPRESS if suppress else "auto",
+        help="auto (CUDA where there is one), cpu, cuda, cuda:1 (default: auto)",
     )
 
 
-def who_options(parser: argparse.ArgumentParser, seed: int = 7) -> None:
+def who_options(parser: argparse.ArgumentParser, seed: int = 15) -> None:
     """Add the options that choose a person."""
     parser.add_argument("--seed", type=int, default=seed, help=f"who it is (default: {seed})")
     parser.add_argument("--truncation", type=float, default=1.0, help="0 mean face to 1 full variety (default: 1)")
@@ -48,7 +52,10 @@ def expression_options(parser: argparse.ArgumentParser, name: str) -> None:
 def detail_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of pores and wrinkles."""
     parser.add_argument(
-        "--detail", choices=tuple(_DETAIL), default="full", help="pores and lines, wrinkles, both, none (default: full)"
+        "--detail",
+        choices=tuple(_DETAIL),
+        default="full",
+        help="all of it, pores and lines at rest, wrinkles of the expression, none (default: full)",
     )
     parser.add_argument("--detail-strength", type=float, default=1.0, help="factor on their depth (default: 1)")
 
@@ -56,7 +63,9 @@ def detail_options(parser: argparse.ArgumentParser) -> None:
 def picture_options(parser: argparse.ArgumentParser, quality: str = "standard") -> None:
     """Add the options of rendering."""
     parser.add_argument("--size", type=int, default=512, help="side in pixels (default: 512)")
-    parser.add_argument("--quality", choices=("standard", "high"), default=quality, help=f"(default: {quality})")
+    parser.add_argument(
+        "--quality", choices=("standard", "high"), default=quality, help=f"of shadows and edges (default: {quality})"
+    )
 
 
 def formats() -> str:

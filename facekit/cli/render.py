@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facekit.cli.arguments import refuse_idle
 from facekit.cli.options import detail_options, expression_options, face_of, picture_options, report_file, who_options
-from facekit.errors import InputError
+from facekit.errors import FileError, InputError
 from facekit.io import format_of
 
 if TYPE_CHECKING:
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from facekit.render import Camera
 
 SUMMARY = "a picture of a mesh file or of a seed"
+#: The names of :data:`facekit.render.lights.PRESETS`, which would load torch; a test holds them together.
+LIGHTS = ("studio", "daylight", "rim", "flat")
+# What makes a face, and what only a turntable has.
+_OF_SEED = ("model", "seed", "truncation", "expression", "intensity", "detail", "detail_strength")
+_OF_TURNTABLE = ("frames", "fps")
+#: The suffixes of :data:`facekit.viz.animation.SUFFIXES`; the test holds them together, too.
+ANIMATIONS = (".mp4", ".webp", ".gif", ".png")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -24,11 +32,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     who_options(parser)
     expression_options(parser, "neutral")
     detail_options(parser)
-    parser.add_argument("--out", type=Path, required=True, help=".png, .jpg or .webp; turntable: .webp, .gif or .png")
+    parser.add_argument(
+        "--out", type=Path, required=True, help=".png, .jpg or .webp; turntable: .mp4, .webp, .gif or .png"
+    )
     parser.add_argument(
         "--camera", choices=("front", "three-quarter", "turntable"), default="front", help="view (default: front)"
     )
-    parser.add_argument("--lights", default="studio", help="lighting (default: studio)")
+    parser.add_argument("--lights", choices=LIGHTS, default="studio", help="lighting (default: studio)")
     parser.add_argument("--frames", type=int, default=24, help="views of a turntable (default: 24)")
     parser.add_argument("--fps", type=float, default=12.0, help="of a turntable (default: 12)")
     picture_options(parser, quality="high")
@@ -36,15 +46,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the picture or the turntable."""
-    from facekit.io import load, save
-    from facekit.viz.animation import SUFFIXES as ANIMATIONS
-    from facekit.viz.animation import save_animation, turntable
-
+    if args.file is not None:
+        refuse_idle(args, _OF_SEED, "with a file")
+        format_of(args.file, reading=True)
+        if not args.file.is_file():
+            raise FileError("a mesh file", f"none at {args.file}", "check the name and the folder")
     if args.camera == "turntable":
         if args.out.suffix.lower() not in ANIMATIONS:
             raise InputError(f"--out for a turntable that ends in {' '.join(ANIMATIONS)}", f"{args.out}", "rename it")
     elif format_of(args.out).module != "facekit.io.picture":
         raise InputError("--out that ends in .png .jpg .webp", f"{args.out}", "for meshes use facekit export")
+    else:
+        refuse_idle(args, _OF_TURNTABLE, "without --camera turntable")
+    from facekit.io import load, save
+    from facekit.viz.animation import save_animation, turntable
+
     options = {"image_size": args.size, "quality": args.quality, "lights": args.lights}
     face = face_of(args) if args.file is None else load(args.file)
     camera = _camera(args, face)
@@ -58,8 +74,6 @@ def run(args: argparse.Namespace) -> None:
 def _camera(args: argparse.Namespace, face: FaceOutput | FaceMesh) -> Camera:
     from facekit.render import Camera
 
-    if args.frames < 1:
-        raise InputError("--frames of 1 or more", f"{args.frames}", "a turntable has about 24")
     azimuth, elevation = {
         "front": (0.0, 0.0),
         "three-quarter": (38.0, 4.0),

@@ -48,6 +48,15 @@ class RenderOutput:
     face_ids: torch.Tensor
     transparent: bool = False
 
+    def __repr__(self) -> str:
+        """Sizes in one line, without the tensors."""
+        return f"RenderOutput({len(self)} of {self.rgb.shape[3]} x {self.rgb.shape[2]} pixels)"
+
+    def _repr_png_(self) -> bytes:
+        from facekit.files.images import encode_png
+
+        return encode_png(self.to_uint8()[0].numpy())
+
     def __len__(self) -> int:
         return self.rgb.shape[0]
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from facekit.errors import FileError, InputError
+from facekit.checks import one_of
+from facekit.errors import FileError
 
 _MANIFEST = "weights_manifest.json"
 
@@ -136,6 +137,5 @@ def record(name: str) -> ModelRecord:
     InputError
         For an unknown name; the message lists the known ones.
     """
-    if name not in models():
-        raise InputError(f"a model out of {', '.join(models())}", repr(name), "choose a listed name")
-    return models()[name]
+    known = models()
+    return known[one_of(name, known, "a model")]

@@ -57,8 +57,9 @@ def files(name: str) -> dict[str, WeightFile]:
         raise WeightsError(
             f"the converted files of {name!r}",
             f"none in {file.parent}",
-            f"run: facekit weights fetch {name} ({entry.notice}), or, with files from your disk: "
-            f"facekit weights import {name} --checkpoints PATH --data PATH",
+            f"fetch or import them ({entry.notice}):\n"
+            f"facekit weights fetch {name}\n"
+            f"facekit weights import {name} --checkpoints PATH --data PATH  (files from your disk)",
         )
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))["files"]

@@ -73,7 +73,9 @@ def test_altered_file_is_told(altered_assets):
 
 
 def test_absent_model_tells_how_to_get_it():
-    with pytest.raises(WeightsError, match="facekit weights fetch 3dfacecam.*non-commercial.*weights import 3dfacecam"):
+    with pytest.raises(
+        WeightsError, match=r"(?s)non-commercial.*facekit weights fetch 3dfacecam\n.*weights import 3dfacecam"
+    ):
         weights.verified("3dfacecam", "shape")
 
 
