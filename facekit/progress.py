@@ -30,7 +30,8 @@ def progress(iterable: Iterable[T], total: int | None = None, desc: str | None =
     stream = sys.stdout if notebook else sys.stderr
     silent = not notebook and not stream.isatty()
     width = _NOTEBOOK_COLUMNS if notebook else None
-    return iter(tqdm(iterable, total, desc, initial=initial, disable=silent, leave=True, file=stream, ncols=width))
+    bar = tqdm(iterable, desc=desc, total=total, initial=initial, disable=silent, leave=True, file=stream, ncols=width)
+    return iter(bar)
 
 
 def _in_notebook() -> bool:

@@ -63,9 +63,7 @@ def detail_options(parser: argparse.ArgumentParser) -> None:
 def picture_options(parser: argparse.ArgumentParser, quality: str = "standard") -> None:
     """Add the options of rendering."""
     parser.add_argument("--size", type=int, default=512, help="side in pixels (default: 512)")
-    parser.add_argument(
-        "--quality", choices=("standard", "high"), default=quality, help=f"of shadows and edges (default: {quality})"
-    )
+    parser.add_argument("--quality", choices=("standard", "high"), default=quality, help=f"(default: {quality})")
 
 
 def formats() -> str:

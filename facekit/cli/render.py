@@ -32,9 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     who_options(parser)
     expression_options(parser, "neutral")
     detail_options(parser)
-    parser.add_argument(
-        "--out", type=Path, required=True, help=".png, .jpg or .webp; turntable: .mp4, .webp, .gif or .png"
-    )
+    parser.add_argument("--out", type=Path, required=True, help=".png .jpg .webp; of a turntable .mp4 .webp .gif .png")
     parser.add_argument(
         "--camera", choices=("front", "three-quarter", "turntable"), default="front", help="view (default: front)"
     )

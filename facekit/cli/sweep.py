@@ -31,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stop", type=float, default=1.5, help="last intensity (default: 1.5)")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder (default: out)")
     parser.add_argument(
-        "--animation", choices=("webp", "gif", "png", "mp4"), default="webp", help="kind of loop (default: webp)"
+        "--animation", choices=("webp", "gif", "png", "mp4"), default="webp", help="loop (default: webp)"
     )
     parser.add_argument("--fps", type=float, default=15.0, help="pictures per second (default: 15)")
     parser.add_argument("--format", help=f"also write each face, out of {formats()}, with commas")
