@@ -8,8 +8,8 @@ The address stands in one place, ``[tool.facekit] repository`` of pyproject.toml
     python notebooks/stamp.py --translated    the Korean prose fits the English of today; then stamp
 
 The setup cell is ``setup_cell.py``. A Korean twin ``ko/NAME.ipynb`` has the code of ``NAME.ipynb`` and the prose
-of ``ko/NAME.md``, a section a cell under ``<!-- cell id, digest of the English prose -->``. Where the English has changed
-since it was translated, stamping says so.
+of ``ko/NAME.md``, a section a cell under ``<!-- cell id, digest of the English prose -->``. Where the English has
+changed since it was translated, stamping says so.
 """
 
 from __future__ import annotations
