@@ -27,7 +27,7 @@ extras = {
     "weights": ["gdown>=5", "requests", "filelock"],
     "video": ["imageio-ffmpeg"],
     "hub": ["huggingface_hub>=0.25"],
-    "app": ["gradio>=5"],
+    "app": ["gradio>=6"],
     "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "mkdocs-jupyter>=0.25"],
     "train": ["scipy", "fast-simplification", "embreex"],
     "dev": [

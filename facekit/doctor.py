@@ -24,6 +24,8 @@ CORE = ("torch", "numpy", "safetensors", "pillow", "matplotlib", "trimesh", "tqd
 OPTIONAL: tuple[tuple[str, str, str], ...] = (
     ("anywidget", "anywidget", "the notebook viewer"),
     ("plotly", "plotly", "interactive charts"),
+    ("gradio", "gradio", "the page to try"),
+    ("huggingface_hub", "huggingface_hub", "models on the Hugging Face Hub"),
     ("imageio-ffmpeg", "imageio_ffmpeg", "animations as MP4"),
     ("gdown", "gdown", "the published research weights"),
     ("requests", "requests", "the published research weights"),

@@ -42,14 +42,19 @@ FLOORS = {
     "exchange": ("io",),
     "networks": ("models",),
     "published weights": ("convert",),
-    "faces": ("assembly", "decoder", "pipeline", "sweeps"),
-    "tools": ("doctor", "generate", "evaluate", "viz", "compare", "demo"),
+    "faces": ("assembly", "decoder", "pipeline", "hub", "sweeps"),
+    "tools": ("doctor", "generate", "evaluate", "viz", "compare", "demo", "app"),
     "shell": ("cli",),
     "training": ("train",),
 }
 ORDER = [name for names in FLOORS.values() for name in names]
 # Convenience methods import inside the method: face.save(), face.render(); and a pickled face finds its model.
-INSIDE_METHODS = {"mesh": {"render", "io"}, "source": {"face", "pipeline"}, "face": {"render", "io", "viz"}}
+INSIDE_METHODS = {
+    "mesh": {"render", "io"},
+    "source": {"face", "pipeline"},
+    "face": {"render", "io", "viz"},
+    "pipeline": {"hub"},
+}
 
 
 def part(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from facekit.checks import finite, one_of, whole
 from facekit.conventions import EXPRESSIONS
 from facekit.errors import InputError
-from facekit.weights.manifest import models
+from facekit.weights.manifest import record
 
 #: Numbers by option: whole or not, the least and the most.
 _WHOLE = {"seed": (0, None), "count": (1, None), "steps": (2, None), "frames": (1, None), "size": (16, 8192)}
@@ -49,7 +49,7 @@ def check_arguments(args: argparse.Namespace) -> None:
     if "stop" in values and not values["stop"]:
         raise InputError("--stop above 0", "0", "pass for instance --stop 1.5")
     if values.get("model", "default") != "default":
-        one_of(values["model"], models(), "a model")
+        record(values["model"])
     if "expression" in values:
         from facekit.cli.options import blend_of
 

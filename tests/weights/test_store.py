@@ -176,7 +176,7 @@ def test_cache_folder_of_the_platform(tmp_path, monkeypatch):
 
 def test_listing_needs_no_heavy_package():
     code = (
-        "import sys, facekit.weights as w; w.models(); w.ready('3dfacecam'); w.fetch\n"
+        "import sys, facekit.weights as w; w.models(); w.ready('3dfacecam')\n"
         "print([m for m in ('torch', 'numpy', 'requests', 'gdown', 'filelock', 'tqdm') if m in sys.modules])"
     )
     root = Path(weights.__file__).parents[2]
