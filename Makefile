@@ -80,7 +80,7 @@ notebooks-translated: $(VENV)/.dev
 	$(BIN)/python notebooks/stamp.py --translated
 
 # Draws the moving picture at the top of README.md again.
-picture: $(VENV)/.core
+picture: $(VENV)/.dev
 	$(BIN)/python docs/make_hero.py
 
 # Bundles viewer/src with three.js into facekit/viz/viewer/static; commit the result. Needs node 18 or newer.
@@ -95,7 +95,7 @@ viewer/node_modules: viewer/package-lock.json
 lock: $(VENV)/.dev
 	$(BIN)/python -m pip install --disable-pip-version-check uv
 	$(BIN)/uv pip compile --universal --python-version 3.10 --no-emit-index-url --no-header --no-annotate \
-		--all-extras --output-file requirements-dev.lock setup.py
+		--all-extras --constraint constraints.txt --output-file requirements-dev.lock setup.py
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel --outdir dist

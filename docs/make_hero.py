@@ -19,8 +19,7 @@ from facekit.viz.animation import save_animation
 SEED, EXPRESSION, FRAMES, SIZE = 34, "smile", 24, (860, 520)
 FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 # The slider as a hand would move it: the browser then blends and draws.
-MOVE = """([value]) => {
-  const slider = document.querySelector('[data-control="intensity"]');
+MOVE = """(slider, value) => {
   slider.value = value;
   slider.dispatchEvent(new Event("input", { bubbles: true }));
 }"""
@@ -44,8 +43,8 @@ def record(page_file: Path) -> list[Image.Image]:
         page.mouse.down()
         for k in range(FRAMES):
             phase = 2.0 * math.pi * k / FRAMES
-            page.evaluate(MOVE, [0.65 - 0.65 * math.cos(phase)])
-            page.mouse.move(x + 90.0 * math.sin(phase), y)
+            page.locator('[data-control="intensity"]').evaluate(MOVE, 0.65 - 0.65 * math.cos(phase))
+            page.mouse.move(x + 45.0 * math.sin(phase), y)
             page.wait_for_timeout(150)
             frames.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
         page.mouse.up()
