@@ -139,6 +139,28 @@ def test_bad_addresses_are_told(stamp, repository_copy, address):
         stamp.main([address])
 
 
+# -- Korean -----------------------------------------------------------------------------------------------------------
+
+
+@by_name
+def test_the_korean_twin_runs_the_same_code(path):
+    twin = path.parent / "ko" / path.name
+    assert cells(twin, "code") == cells(path, "code")
+    for cell, korean in zip(cells(path, "markdown"), cells(twin, "markdown"), strict=True):
+        assert cell["id"] == korean["id"]
+        assert re.search("[가-힣]", "".join(korean["source"])), korean
+        assert re.findall(r"`[^`]+`", "".join(cell["source"])) == re.findall(r"`[^`]+`", "".join(korean["source"]))
+
+
+def test_prose_that_changed_is_to_be_translated(stamp, repository_copy):
+    path = repository_copy / "notebooks" / "00_setup.ipynb"
+    path.write_text(path.read_text(encoding="utf-8").replace("## A face", "## Somebody"), encoding="utf-8")
+    with pytest.raises(SystemExit, match="00_setup.md to fit the English prose, got changes in cell-02"):
+        stamp.main([])
+    assert stamp.main(["--translated"]) == 0
+    assert stamp.main(["--check"]) == 0
+
+
 # -- the setup cell ---------------------------------------------------------------------------------------------------
 
 
