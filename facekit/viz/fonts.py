@@ -1,4 +1,4 @@
-"""Letters on sheets: DejaVu Sans, which matplotlib brings, and for what it lacks, such as Korean, a font of the system."""
+"""Letters on sheets: DejaVu Sans, which matplotlib brings, and a font of the system for what it lacks (Korean)."""
 
 from __future__ import annotations
 
