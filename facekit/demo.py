@@ -78,7 +78,7 @@ class _Writer:
 
 def run_demo(
     folder: str | Path = "out",
-    seed: int = 7,
+    seed: int = 15,
     model: str = "default",
     device: str | None = None,
     pipe: FacePipeline | None = None,

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from facekit.checks import as_slice, finite, whole
+from facekit.checks import as_slice, finite, one_of, whole
 from facekit.conventions import (
     EXPRESSION_DIM,
     EXPRESSIONS,
@@ -64,8 +64,7 @@ def expression_code(expression: str | Mapping[str, float], intensity: float = 1.
         raise InputError("at least one expression", "an empty blend", 'pass for instance {"smile": 1.0}')
     code = torch.zeros(EXPRESSION_DIM)
     for name, weight in weights.items():
-        if name not in EXPRESSIONS:
-            raise InputError(f"an expression out of {', '.join(EXPRESSIONS)}", repr(name), "choose a listed name")
+        one_of(name, EXPRESSIONS, "an expression")
         value = finite(weight, f"the weight of {name!r}") * finite(intensity, "the intensity")
         if value < 0:
             raise InputError("an intensity of 0 or more", f"{value:g}", "use 0 for the neutral face")
@@ -218,6 +217,10 @@ class FaceLatents:
     def to(self, device: str | torch.device) -> FaceLatents:
         """A copy on another device."""
         return FaceLatents(**{name: getattr(self, name).to(device) for name in _SIZES})
+
+    def __repr__(self) -> str:
+        """Sizes in one line, without the numbers."""
+        return f"FaceLatents({len(self)}: {', '.join(f'{name} {size}' for name, size in _SIZES.items())})"
 
     def __len__(self) -> int:
         return self.identity.shape[0]

@@ -153,6 +153,12 @@ class FaceMesh:
         mask[self.faces.reshape(-1)] = True
         return mask
 
+    def __repr__(self) -> str:
+        """Sizes in one line, without the tensors."""
+        maps = [name for name in ("texture", "displacement", "vertex_colors") if getattr(self, name) is not None]
+        parts = [f"{len(self)} of {self.verts.shape[1]:,} vertices and {len(self.faces):,} triangles", *maps]
+        return f"FaceMesh({', '.join(parts)})"
+
     def __len__(self) -> int:
         return self.verts.shape[0]
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import html
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -74,12 +76,12 @@ class FacePipeline(FaceDecoder):
     @plainly
     def from_pretrained(
         cls,
-        name: str = "default",
+        name: str | Path = "default",
         device: str | torch.device | None = None,
         compose: str = "blend",
         detail: str | Path | None = None,
     ) -> FacePipeline:
-        """Load a model by its name in the manifest.
+        """Load a model by its name in the manifest, or from a folder that :meth:`save_pretrained` wrote.
 
         ``"default"`` comes with the package. ``"3dfacecam"`` are the published research weights (Rai et al., WACV
         2023; trained on FaceScape, for non-commercial research): they are fetched once, or imported from files with
@@ -103,7 +105,8 @@ class FacePipeline(FaceDecoder):
         WeightsError
             For a missing, truncated or altered file.
         """
-        record, device = weights.record(name), pick_device(device)
+        record, device = weights.record(str(name)), pick_device(device)
+        name = record.name
         composer_class(record.config["composer"], compose)  # refused before anything is fetched
         ensure(name)
         own = None if detail is None else Path(detail)
@@ -122,6 +125,33 @@ class FacePipeline(FaceDecoder):
         pretrained |= {} if own is None else {"detail": str(own.absolute())}
         parts = (template.to(device), shape.to(device), texture, composer.to(device))
         return cls(*parts, name, identities, own, pretrained)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write the model into a folder, for :meth:`from_pretrained`; returns the folder."""
+        from facekit.hub import save_folder
+
+        return save_folder(self, folder)
+
+    def push_to_hub(self, repository: str, **options: Any) -> str:
+        """Upload the model to the Hugging Face Hub (extra ``hub``); see :func:`facekit.hub.push`."""
+        from facekit.hub import push
+
+        return push(self, repository, **options)
+
+    def __repr__(self) -> str:
+        """Model, size and device in one line, without the networks."""
+        return f"FacePipeline({self.name!r}, {len(self.template.verts):,} vertices, {str(self.device)!r})"
+
+    def _repr_html_(self) -> str:
+        record = weights.record(self.name)
+        told = {
+            "model": record.summary,
+            "licence": record.licence,
+            "size": f"{len(self.template.verts):,} vertices, {len(self.expressions)} expressions, on {self.device}",
+            "a face": 'pipe(seed=15, expression="smile", intensity=0.8)',
+        }
+        rows = (f"<tr><th style='text-align:left'>{k}</th><td>{html.escape(v)}</td></tr>" for k, v in told.items())
+        return f"<strong>FacePipeline</strong> <code>{html.escape(self.name)}</code><table>{''.join(rows)}</table>"
 
     @plainly
     @torch.no_grad()

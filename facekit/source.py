@@ -229,10 +229,10 @@ class LostSource:
             For a model that the manifest does not know, or whose topology is another.
         """
         from facekit.pipeline import FacePipeline
-        from facekit.weights import models
+        from facekit.weights import known
 
         remedy = "hand over the pipeline that made it: face.reattach(pipe)"
-        if self.model not in models():
+        if not known(self.model):
             raise InputError("a pickled face whose model is in the manifest", f"one of {self.model!r}", remedy)
         pipe = FacePipeline.from_pretrained(self.model, device, **self.pretrained)
         if len(pipe.template.verts) != self.vertices:

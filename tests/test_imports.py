@@ -34,7 +34,7 @@ PUBLIC = [
 
 # The house, floor by floor: a part imports what stands before it, in its row or on a floor above this line.
 FLOORS = {
-    "words": ("errors", "conventions", "version", "color", "progress", "checks", "forks", "plainly"),
+    "words": ("install", "errors", "conventions", "version", "color", "progress", "checks", "forks", "plainly"),
     "files": ("files", "report", "weights"),
     "geometry": ("geometry",),
     "values": ("latents", "detail", "mesh", "template", "source", "face"),
@@ -42,14 +42,19 @@ FLOORS = {
     "exchange": ("io",),
     "networks": ("models",),
     "published weights": ("convert",),
-    "faces": ("assembly", "decoder", "pipeline", "sweeps"),
-    "tools": ("doctor", "generate", "evaluate", "viz", "compare", "demo"),
+    "faces": ("assembly", "decoder", "pipeline", "hub", "sweeps"),
+    "tools": ("doctor", "generate", "evaluate", "viz", "compare", "demo", "app"),
     "shell": ("cli",),
     "training": ("train",),
 }
 ORDER = [name for names in FLOORS.values() for name in names]
 # Convenience methods import inside the method: face.save(), face.render(); and a pickled face finds its model.
-INSIDE_METHODS = {"mesh": {"render", "io"}, "source": {"face", "pipeline"}, "face": {"render", "io", "viz"}}
+INSIDE_METHODS = {
+    "mesh": {"render", "io"},
+    "source": {"face", "pipeline"},
+    "face": {"render", "io", "viz"},
+    "pipeline": {"hub"},
+}
 
 
 def part(path: Path) -> str:

@@ -30,11 +30,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the face and, if asked for, its maps."""
+    options = mesh_options(args)
     from facekit.io import save
     from facekit.io.maps import save_maps
     from facekit.io.obj import file_stem
 
-    options = mesh_options(args)
     face = face_of(args)
     report_file(save(face, args.out, **options))
     if args.maps and "maps" not in options:  # an OBJ brings its own

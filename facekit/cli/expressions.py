@@ -15,6 +15,7 @@ from facekit.cli.options import (
     report_file,
     who_options,
 )
+from facekit.errors import InputError
 from facekit.io import format_of
 
 SUMMARY = "a sheet of all 20 expressions"
@@ -33,13 +34,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the sheet."""
+    if format_of(args.out).module != "facekit.io.picture":
+        raise InputError("--out that ends in .png .jpg .webp", f"{args.out}", "a sheet is a picture")
     import numpy as np
+    import torch
 
     from facekit.files.images import save_image
+    from facekit.progress import progress
     from facekit.sweeps import sweep_expressions
-    from facekit.viz.sheets import expression_sheet
+    from facekit.viz.sheets import expression_sheet, render_faces
 
-    format_of(args.out)
     faces = sweep_expressions(pipeline_of(args), latents_of(args), intensity=args.intensity, **detail_of(args))
-    sheet = expression_sheet(faces, image_size=args.size, quality=args.quality)
+    shown = (render_faces(face, image_size=args.size, quality=args.quality) for face in faces)
+    pictures = torch.cat(list(progress(shown, total=len(faces), desc="pictures")))
+    sheet = expression_sheet(faces, pictures)
     report_file(save_image(np.asarray(sheet), args.out))

@@ -33,11 +33,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Make the set, or what is missing of it."""
+    formats = formats_of(args.format)
+    check_maps(args)
     from facekit.generate.local import generate_set
 
-    check_maps(args)
     result = generate_set(
-        formats=formats_of(args.format),
+        formats=formats,
         pipe=pipeline_of(args),
         folder=args.out,
         count=args.count,

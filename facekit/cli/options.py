@@ -29,14 +29,16 @@ def global_options(parser: argparse.ArgumentParser, suppress: bool) -> None:
     parser.add_argument(
         "--model",
         default=argparse.SUPPRESS if suppress else "default",
-        help="one of facekit weights list (default: default)",
+        help="default, 3dfacecam; see facekit weights list (default: default)",
     )
     parser.add_argument(
-        "--device", default=argparse.SUPPRESS if suppress else "auto", help="auto, cpu, cuda, cuda:1 (default: auto)"
+        "--device",
+        default=argparse.SUPPRESS if suppress else "auto",
+        help="auto (CUDA where there is one), cpu, cuda, cuda:1 (default: auto)",
     )
 
 
-def who_options(parser: argparse.ArgumentParser, seed: int = 7) -> None:
+def who_options(parser: argparse.ArgumentParser, seed: int = 15) -> None:
     """Add the options that choose a person."""
     parser.add_argument("--seed", type=int, default=seed, help=f"who it is (default: {seed})")
     parser.add_argument("--truncation", type=float, default=1.0, help="0 mean face to 1 full variety (default: 1)")
@@ -51,7 +53,10 @@ def expression_options(parser: argparse.ArgumentParser, name: str) -> None:
 def detail_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of pores and wrinkles."""
     parser.add_argument(
-        "--detail", choices=tuple(_DETAIL), default="full", help="pores and lines, wrinkles, both, none (default: full)"
+        "--detail",
+        choices=tuple(_DETAIL),
+        default="full",
+        help="all of it, pores and lines at rest, wrinkles of the expression, none (default: full)",
     )
     parser.add_argument("--detail-strength", type=float, default=1.0, help="factor on their depth (default: 1)")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,8 @@ def generate_set(
     ------
     InputError
         For unknown formats, maps without detail, or settings other than those the folder was begun with.
+    FileError
+        When the disk has no room for the rest, told after the first face; it stays, and the set goes on from there.
     """
     from facekit.files.atomic import expanded
     from facekit.latents import FaceLatents
@@ -117,8 +120,11 @@ def generate_set(
 
     try:
         for s, face in progress(faces(), total=count, desc="faces", initial=kept):
-            _append(manifest, {"seed": s, "files": _write(face, folder, f"face_{s:06d}", formats, maps)})
+            files = _write(face, folder, f"face_{s:06d}", formats, maps)
+            _append(manifest, {"seed": s, "files": files})
             done += 1
+            if done == kept + 1:
+                _need_room(folder, sum(files.values()), count - done)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"{done} of {count} faces are complete in {folder}; run the same command again to go on"
@@ -165,6 +171,19 @@ def _open_manifest(path: Path, settings: dict[str, Any]) -> dict[int, dict[str, 
         with atomic_write(path) as temporary:
             temporary.write_bytes(whole)
     return finished
+
+
+def _need_room(folder: Path, size: int, left: int) -> None:
+    """Tell what the faces that are left will take on the disk; they take what the first took, within a few percent."""
+    from facekit.weights.cache import say
+
+    if not left:
+        return
+    need, free = size * left / 1e6, shutil.disk_usage(folder).free / 1e6
+    told = f"{need:.0f} MB for {left} more faces of {size / 1e6:.1f} MB each"
+    if need > free:
+        raise FileError(f"room in {folder}: {told}", f"{free:.0f} MB", "free some, or lower the count or the formats")
+    say(f"{told}; {free:.0f} MB are free in {folder}")
 
 
 def _append(path: Path, record: dict[str, Any]) -> None:

@@ -134,7 +134,7 @@ def load(path: str | Path, rest: bool = False) -> FaceMesh:
         For a compressed file without the package that unpacks it.
     """
     path = expanded(path)
-    _known_suffix(path, reading=True)
+    known_suffix(path, reading=True)
     if not path.is_file():
         raise FileError(f"a {path.suffix.lower()} file", f"none at {path}", "check the name and the folder")
     from facekit.io.reading import read_rig
@@ -145,7 +145,7 @@ def load(path: str | Path, rest: bool = False) -> FaceMesh:
 
 def format_of(path: str | Path) -> Format:
     """The row of the table for a path to write; raises InputError that lists the suffixes for one it does not have."""
-    return SUFFIXES[_known_suffix(Path(path))]
+    return SUFFIXES[known_suffix(Path(path))]
 
 
 def suffixes(reading: bool = False) -> list[str]:
@@ -153,7 +153,7 @@ def suffixes(reading: bool = False) -> list[str]:
     return [s for s, row in SUFFIXES.items() if row.readable or not reading] + (list(FOREIGN) if reading else [])
 
 
-def _known_suffix(path: Path, reading: bool = False) -> str:
+def known_suffix(path: Path, reading: bool = False) -> str:
     suffix = _ALIASES.get(path.suffix.lower(), path.suffix.lower())
     known = suffixes(reading)
     if suffix not in known:

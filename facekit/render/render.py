@@ -18,6 +18,7 @@ from facekit.mesh import FaceMesh
 from facekit.plainly import plainly
 from facekit.render.backends import Visibility, choose, visibility
 from facekit.render.camera import Camera, scene_unit, size_of
+from facekit.render.labels import Labels
 from facekit.render.lights import Lights
 from facekit.render.memory import frame_bytes, frames_at_once, free_memory
 from facekit.render.output import Background, RenderOutput, background_of, resolve
@@ -89,13 +90,15 @@ def render(
     backend = choose(backend, height, width, mesh.verts.device)
     learned = (mesh.verts, mesh.texture, mesh.vertex_colors, mesh.displacement, light.sh, *view.tensors())
     wants = any(t is not None and t.requires_grad for t in learned)
+    labels = Labels.of(mesh, view, (height, width), count)
     unit = scene_unit(mesh.verts)
     if unit != 1.0:
         mesh, view = _in_unit(mesh, unit), view.scaled(1.0 / unit)
     with torch.set_grad_enabled(wants and torch.is_grad_enabled()):
         columns = _all_frames(mesh, view, light, (height, width), count, quality == "high", behind, backend)
     rgb, alpha, depth, normals, ids = columns
-    return RenderOutput(rgb, alpha, depth if unit == 1.0 else depth * unit, normals, ids, transparent=behind is None)
+    depth = depth if unit == 1.0 else depth * unit
+    return RenderOutput(rgb, alpha, depth, normals, ids, transparent=behind is None, labels=labels)
 
 
 def frame_count(mesh: FaceMesh, camera: Camera) -> int:

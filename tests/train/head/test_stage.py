@@ -150,8 +150,8 @@ def test_a_missing_pack_names_its_sources(tmp_path):
 def test_the_pack_gives_the_shipped_template(template):
     if not (PACK / "ict_light.npz").exists():
         pytest.skip("needs the training pack beside the repository, in ../shared/training-pack")
-    pytest.importorskip("embreex", reason="needs embreex to cast rays (pip install 'facekit[train]')")
-    pytest.importorskip("fast_simplification", reason="needs fast_simplification (pip install 'facekit[train]')")
+    pytest.importorskip("embreex", reason="needs embreex to cast rays, of the extra train")
+    pytest.importorskip("fast_simplification", reason="needs fast_simplification, of the extra train")
     import torch
 
     from facekit.evaluate.shape import turned_triangles
