@@ -1,5 +1,5 @@
 """A page to try facekit on, in a browser (extra ``app``): ``facekit app``, or a Space by ``make space``."""
 
-from facekit.app.page import LAUNCH, build
+from facekit.app.page import build, serve
 
-__all__ = ["LAUNCH", "build"]
+__all__ = ["build", "serve"]

@@ -11,8 +11,8 @@ from facekit.app import work
 from facekit.conventions import EXPRESSIONS, MAX_INTENSITY
 from facekit.errors import FacekitError, optional_import
 
-#: What the page is served with: no upload beyond 10 MB, errors told, nothing sent anywhere.
-LAUNCH: dict[str, Any] = {"max_file_size": "10mb", "show_error": True, "footer_links": []}
+# What the page is served with: no upload beyond 10 MB, errors told.
+_LAUNCH: dict[str, Any] = {"max_file_size": "10mb", "show_error": True, "footer_links": []}
 
 # One face at a time; who comes when that many wait is told so.
 _QUEUE = {"max_size": 20, "default_concurrency_limit": 1}
@@ -24,9 +24,17 @@ A few numbers become a textured 3D face. These people do not exist. Nothing you 
 half an hour. The model and its limits are described in its model card; the faces are under the MIT licence."""
 
 
+def serve(**options: Any) -> Any:
+    """Build the page and serve it; ``options`` are those of ``gradio.Blocks.launch``, whose result is returned."""
+    # Fonts of the system: a page that asks no other server. White on this blue is read by everybody.
+    gradio = _gradio()
+    theme = gradio.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["monospace"])
+    return build().launch(theme=theme, **{**_LAUNCH, **options})
+
+
 def build() -> Any:
-    """The page as ``gradio.Blocks``; ``build().launch(**LAUNCH)`` serves it."""
-    gradio = optional_import("gradio", "app", "the page to try")
+    """The page as ``gradio.Blocks``."""
+    gradio = _gradio()
     with gradio.Blocks(title="facekit", analytics_enabled=False, delete_cache=_DELETE) as page:
         gradio.Markdown(_ABOUT)
         with gradio.Tab("Generate"):
@@ -69,6 +77,10 @@ def _expressions(gradio: Any) -> None:
     button = gradio.Button("Show all 20 expressions", variant="primary")
     picture = gradio.Image(label="20 expressions", format="png", interactive=False)
     button.click(_told(gradio, work.sheet), [seed, intensity, truncation], picture)
+
+
+def _gradio() -> Any:
+    return optional_import("gradio", "app", "the page to try")
 
 
 def _any_seed() -> int:

@@ -15,9 +15,9 @@ GRADIO = "6.0.0"
 
 _APP = '''"""The Space: facekit's page to try."""
 
-from facekit.app import LAUNCH, build
+from facekit.app import serve
 
-build().launch(**LAUNCH)
+serve()
 '''
 _README = f"""---
 title: facekit

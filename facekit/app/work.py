@@ -30,7 +30,7 @@ DOWNLOADS = {
     "Viewer as a page (HTML)": ".html",
 }
 LARGEST_SEED = 2**31 - 1
-_HEIGHT = 620
+_HEIGHT = 700
 
 
 @functools.lru_cache(maxsize=1)
@@ -55,7 +55,9 @@ def viewer(seed: float, expression: str, intensity: float, truncation: float, de
     """The viewer with that face, in a frame that can reach nothing of the page around it."""
     face = make(seed, expression, intensity, truncation, detail)
     with tempfile.TemporaryDirectory() as folder:
-        page = face.to_html(Path(folder) / "face.html", expressions=[expression], height=_HEIGHT - 60)
+        page = face.to_html(
+            Path(folder) / "face.html", expressions=[expression], height=_HEIGHT - 140, title=f"Seed {int(seed)}"
+        )
         text = html.escape(page.read_text(encoding="utf-8"), quote=True)
     title = html.escape(f"Seed {int(seed)}, {expression.replace('_', ' ')}: drag to turn, move the slider")
     return (

@@ -16,7 +16,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Serve the page until Ctrl-C."""
-    from facekit.app import LAUNCH, build
+    from facekit.app import serve
 
-    page = build()
-    page.launch(server_name=args.host, server_port=args.port, inbrowser=not args.no_browser, **LAUNCH)
+    serve(server_name=args.host, server_port=args.port, inbrowser=not args.no_browser)

@@ -7,7 +7,7 @@ from PIL import Image
 
 import facekit
 from facekit.app import work
-from facekit.app.page import LAUNCH, build
+from facekit.app.page import serve
 from facekit.app.space import write
 from facekit.errors import InputError
 from tests.viz.viewer.browser import chromium
@@ -42,10 +42,9 @@ def test_a_space_is_whole(tmp_path):
 @pytest.fixture(scope="module")
 def address():
     pytest.importorskip("gradio", reason="gradio is not installed")
-    page = build()
-    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, inbrowser=False, **LAUNCH)
+    app, url, _ = serve(prevent_thread_lock=True, quiet=True, inbrowser=False)
     yield url
-    page.close()
+    app.blocks.close()
 
 
 @pytest.mark.slow
