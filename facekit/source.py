@@ -46,7 +46,8 @@ class FaceRig:
 
     def worn(self) -> FaceMesh:
         """Return the mesh (B = 1) at the weights of the rig, which it keeps as ``mesh.rig``."""
-        moved = torch.einsum("k,kvc->vc", self.weights.to(self.deltas), self.deltas)
+        worn = self.weights.nonzero()[:, 0].to(self.deltas.device)  # of many targets a face wears few
+        moved = torch.einsum("k,kvc->vc", self.weights.to(self.deltas)[worn], self.deltas[worn])
         return dataclasses.replace(self.neutral, verts=self.neutral.verts + moved, rig=self if self.names else None)
 
     def rest(self) -> FaceMesh:

@@ -40,7 +40,7 @@ def read_rig(path: str | Path) -> FaceRig:
     return read(Path(path))
 
 
-def chunks(data: bytes) -> tuple[dict[str, Any], bytes]:
+def chunks(data: bytes) -> tuple[dict[str, Any], memoryview]:
     """JSON and binary chunk of a GLB; what stands behind its stated end is left alone.
 
     Raises
@@ -54,17 +54,18 @@ def chunks(data: bytes) -> tuple[dict[str, Any], bytes]:
     if version != VERSION or length > len(data):
         got = f"version {version} of {length} bytes, {len(data)} of them there"
         raise FileError("a whole GLB of version 2", got, _REMEDY)
-    found: dict[int, bytes] = {}
+    found: dict[int, memoryview] = {}
+    whole = memoryview(data)
     offset = 12
     while offset + 8 <= length:
         size, kind = struct.unpack_from("<II", data, offset)
         if offset + 8 + size > length:
             raise FileError("a whole GLB file", f"a chunk of {size} bytes that ends beyond it", _REMEDY)
-        found.setdefault(kind, data[offset + 8 : offset + 8 + size])
+        found.setdefault(kind, whole[offset + 8 : offset + 8 + size])
         offset += 8 + size
     if CHUNK_JSON not in found:
         raise FileError("a whole GLB file", "one without its JSON", _REMEDY)
-    return document(found[CHUNK_JSON]), found.get(CHUNK_BIN, b"")
+    return document(bytes(found[CHUNK_JSON])), found.get(CHUNK_BIN, whole[:0])
 
 
 def document(text: bytes | str) -> dict[str, Any]:
@@ -97,7 +98,7 @@ class Accessors:
     """
 
     gltf: Mapping[str, Any]
-    buffers: Sequence[bytes]
+    buffers: Sequence[bytes | memoryview]
     replaced: dict[int, np.ndarray] = field(default_factory=dict)
 
     def read(self, index: int) -> np.ndarray:
@@ -137,7 +138,7 @@ class Accessors:
         data = self.buffers[_at(entry.get("buffer", 0))]
         if start + size > len(data):
             raise ValueError("a buffer view that ends beyond its buffer")
-        return data[start : start + size]
+        return bytes(data[start : start + size])
 
     def _most(self) -> int:
         """Values that an accessor without data may have: some file of this size could hold as many."""
@@ -207,9 +208,9 @@ def _own_rig(numbers: Accessors, mesh: dict[str, Any], primitive: dict[str, Any]
         return None
     original = np.concatenate([np.arange(count), copies])
     neutral = FaceMesh(
-        verts=torch.tensor(verts[:count], dtype=torch.float32)[None],
+        verts=torch.from_numpy(verts[:count].astype(np.float32))[None],
         faces=torch.from_numpy(original[faces]),
-        uvs=torch.tensor(uvs, dtype=torch.float32),
+        uvs=torch.from_numpy(uvs.astype(np.float32)),
         faces_uvs=torch.from_numpy(faces),
         texture=_own_texture(numbers, primitive),
     )

@@ -1,32 +1,26 @@
 """glTF of any writer: taken apart, and put together again as plain triangles for trimesh.
 
 trimesh reads the nodes and places the meshes. What it would not hand on (morph targets, skins, textures' transforms and
-wrap modes, colours beside textures) travels as custom attributes, which it does, or in :class:`Primitive`.
+wrap modes, colours beside textures) travels as custom attributes, which it does, or in :class:`facekit.io.foreign.primitives.Primitive`.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, unquote_to_bytes
 
 import numpy as np
 
-from facekit.color import linear_to_srgb
-from facekit.conventions import MM_PER_METRE
 from facekit.errors import FileError
 from facekit.io.foreign.codecs import decode_primitive, decode_views
 from facekit.io.foreign.materials import material_of
 from facekit.io.foreign.parts import Material, Part, cut_off
-from facekit.io.foreign.pictures import find
-from facekit.io.foreign.scene import open_scene, placed, turned
+from facekit.io.foreign.pictures import uri_bytes
+from facekit.io.foreign.primitives import Primitive, part_of, plain_glb
+from facekit.io.foreign.scene import open_scene
 from facekit.io.foreign.text import decoded
 from facekit.io.foreign.told import Told
-from facekit.io.glb import GlbBuilder
 from facekit.io.glb_read import Accessors, chunks, document
 
 _MODES = {0: "points", 1: "lines", 2: "lines", 3: "lines", 4: "triangles", 5: "strip", 6: "fan"}
@@ -42,20 +36,6 @@ _KNOWN = {
     "EXT_texture_avif",
 }
 _MOST_BYTES = 1 << 30
-
-
-@dataclass(frozen=True, eq=False)
-class _Primitive:
-    """A piece of a mesh at one node, ready for trimesh."""
-
-    node: int
-    attributes: dict[str, np.ndarray]
-    faces: np.ndarray
-    material: Material
-    names: tuple[str, ...] = ()
-    weights: dict[str, float] = field(default_factory=dict)
-    #: Node numbers and inverse bind matrices (J, 4, 4).
-    joints: tuple[list[int], np.ndarray] | None = None
 
 
 def read_parts(path: Path, data: bytes, told: Told) -> list[Part]:
@@ -82,7 +62,7 @@ def read_parts(path: Path, data: bytes, told: Told) -> list[Part]:
         raise FileError(f"a whole {kind} file", got, "check the file, or export it again") from error
 
 
-def _read(path: Path, gltf: dict[str, Any], binary: bytes | None, told: Told) -> list[Part]:
+def _read(path: Path, gltf: dict[str, Any], binary: memoryview | None, told: Told) -> list[Part]:
     version = str(gltf.get("asset", {}).get("version", "2.0"))
     if not version.startswith("2"):
         raise FileError("a glTF of version 2", f"version {version}", "convert it with a tool such as gltf-pipeline")
@@ -97,24 +77,24 @@ def _read(path: Path, gltf: dict[str, Any], binary: bytes | None, told: Told) ->
     primitives = reader.primitives()
     if not primitives:
         raise FileError("a glTF file with triangles", "none in its scene", "export the mesh with its faces")
-    scene = open_scene(_plain_glb(gltf, reader.roots, primitives), "glb")
+    scene = open_scene(plain_glb(gltf, reader.roots, primitives), "glb")
     parts = []
     for k, primitive in enumerate(primitives):
         node = f"part {k}"
         if node not in scene.graph.nodes_geometry:
             continue  # of a node that the scene does not show
         transform, name = scene.graph[node]
-        parts.append(_part(scene.geometry[name], np.asarray(transform), primitive, scene.graph))
+        parts.append(part_of(scene.geometry[name], np.asarray(transform), primitive, scene.graph))
     return parts
 
 
-def _buffers(path: Path, gltf: dict[str, Any], binary: bytes | None) -> list[bytes]:
+def _buffers(path: Path, gltf: dict[str, Any], binary: memoryview | None) -> list[bytes | memoryview]:
     """The bytes of each buffer: of the file itself, written out in the JSON, or beside it."""
-    found = []
+    found: list[bytes | memoryview] = []
     for k, entry in enumerate(gltf.get("buffers", [])):
         uri, size = entry.get("uri"), entry.get("byteLength", 0)
         if uri is None and k == 0 and binary is not None:
-            data = binary
+            data: bytes | memoryview | None = binary
         elif uri is None:
             # A compressed file says what its data would unfold to, and has no such data.
             found.append(b"")
@@ -127,18 +107,6 @@ def _buffers(path: Path, gltf: dict[str, Any], binary: bytes | None) -> list[byt
             raise cut_off("glTF", f"{len(data)} bytes of a buffer of {size}")
         found.append(data)
     return found
-
-
-def uri_bytes(path: Path, uri: str, told: Told, what: str) -> bytes | None:
-    """The data behind a URI, written out or beside the file; None where it is not there."""
-    if uri.startswith("data:"):
-        head, _, body = uri.partition(",")
-        try:
-            return base64.b64decode(body, validate=True) if head.endswith(";base64") else unquote_to_bytes(body)
-        except (binascii.Error, ValueError) as error:
-            raise cut_off("glTF", f"data in it that is no base64 ({error})") from error
-    found = find(unquote(uri), path.parent, told, what)
-    return None if found is None else found.read_bytes()
 
 
 class _Reader:
@@ -167,7 +135,7 @@ class _Reader:
             roots = list(dict.fromkeys(chosen))
         return roots
 
-    def primitives(self) -> list[_Primitive]:
+    def primitives(self) -> list[Primitive]:
         """Every primitive of triangles, once for each node that has its mesh."""
         found = []
         for k, node in enumerate(self.nodes):
@@ -188,7 +156,7 @@ class _Reader:
 
     def _primitive(
         self, place: int, node: dict[str, Any], mesh: dict[str, Any], primitive: dict[str, Any], mode: str
-    ) -> _Primitive:
+    ) -> Primitive:
         given = primitive["attributes"]
         decode_primitive(self.numbers, primitive)
         verts = self._columns(given["POSITION"], 3)
@@ -224,7 +192,7 @@ class _Reader:
         names = self._names(mesh, primitive, len(targets))
         worn = node.get("weights") or mesh.get("weights") or []
         weights = {name: float(w) for name, w in zip(names, worn, strict=False) if math.isfinite(w)}
-        return _Primitive(place, attributes, faces, material, names, weights, joints)
+        return Primitive(place, attributes, faces, material, names, weights, joints)
 
     def _columns(self, index: int, columns: int) -> np.ndarray:
         values = self.numbers.read(index)
@@ -282,68 +250,3 @@ def _triangles(order: np.ndarray, mode: str) -> np.ndarray:
     faces[1::2] = faces[1::2, [1, 0, 2]]  # every other one turns
     apart = (faces != faces[:, [1, 2, 0]]).all(axis=1)  # those between two strips in one have no area
     return faces[apart]
-
-
-def _plain_glb(gltf: dict[str, Any], roots: list[int], primitives: list[_Primitive]) -> bytes:
-    """A GLB of the same nodes, with one mesh a primitive at a child of its node."""
-    builder = GlbBuilder()
-    nodes: list[dict[str, Any]] = []
-    for k, node in enumerate(gltf.get("nodes") or [{} for _ in range(len(gltf.get("meshes", [])))]):
-        kept = {key: node[key] for key in ("matrix", "translation", "rotation", "scale") if key in node}
-        nodes.append({"name": f"node {k}", "children": list(node.get("children", [])), **kept})
-    meshes = []
-    for k, primitive in enumerate(primitives):
-        attributes = {
-            name: builder.accessor(values.astype(np.float32)) for name, values in primitive.attributes.items()
-        }
-        indices = builder.accessor(primitive.faces.astype(np.uint32).reshape(-1))
-        meshes.append({"name": f"mesh {k}", "primitives": [{"attributes": attributes, "indices": indices, "mode": 4}]})
-        nodes[primitive.node]["children"].append(len(nodes))
-        nodes.append({"name": f"part {k}", "mesh": k})
-    document = {"asset": {"version": "2.0"}, "scene": 0, "scenes": [{"nodes": roots}], "nodes": nodes, "meshes": meshes}
-    return builder.pack({**document, **builder.tables()})
-
-
-def _part(shape: Any, transform: np.ndarray, primitive: _Primitive, graph: Any) -> Part:
-    """Move a primitive to its place: morph targets first, then joints or nodes, as glTF orders it."""
-    found = {name: np.asarray(values, dtype=np.float64) for name, values in shape.vertex_attributes.items()}
-    verts, faces = np.asarray(shape.vertices, dtype=np.float64), np.asarray(shape.faces, dtype=np.int64)
-    turns = transform[:3, :3]
-    if primitive.joints is not None:
-        blend = _blended(found, primitive.joints, graph)
-        turns = blend[:, :3, :3]
-        verts = np.einsum("nij,nj->ni", turns, verts) + blend[:, :3, 3]
-    else:
-        verts, faces = placed(verts, transform), turned(faces, transform)
-    targets = {}
-    for k, name in enumerate(primitive.names):
-        delta = np.nan_to_num(found[f"_TARGET{k}"])
-        moved = np.einsum("nij,nj->ni", turns, delta) if turns.ndim == 3 else delta @ turns.T
-        targets[name] = moved * MM_PER_METRE
-    normals, colours, uvs = found.get("_NORMAL"), found.get("_COLOUR"), found.get("_UV")
-    if colours is not None:
-        import torch
-
-        colours = linear_to_srgb(torch.from_numpy(colours.clip(0.0, 1.0))).numpy().clip(0.0, 1.0)
-    return Part(
-        verts=verts * MM_PER_METRE,
-        faces=faces,
-        uvs=None if uvs is None else uvs * [1, -1] + [0, 1],
-        colours=colours,
-        normals=normals,
-        material=primitive.material,
-        targets=targets,
-        weights=primitive.weights,
-    )
-
-
-def _blended(found: dict[str, np.ndarray], joints: tuple[list[int], np.ndarray], graph: Any) -> np.ndarray:
-    """The matrix (N, 4, 4) of each vertex: its joints' as the file has them placed."""
-    nodes, binds = joints
-    if any(f"node {joint}" not in graph.nodes for joint in nodes):
-        raise ValueError("a joint that is not in the scene")
-    poses = np.stack([np.asarray(graph[f"node {joint}"][0]) for joint in nodes]) @ binds
-    weights = np.nan_to_num(found["_WEIGHTS"])
-    total = weights.sum(axis=1, keepdims=True)
-    weights = np.where(total > 1e-6, weights / np.maximum(total, 1e-6), [1.0, 0.0, 0.0, 0.0])
-    return np.einsum("nk,nkij->nij", weights, poses[found["_JOINTS"].astype(np.int64)])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from facekit.io.foreign.parts import PLAIN, Material
-from facekit.io.foreign.pictures import pixels
+from facekit.io.foreign.pictures import pixels, uri_bytes
 from facekit.io.foreign.told import Told
 from facekit.io.glb_read import Accessors
 
@@ -61,8 +61,6 @@ def _placement(slot: dict[str, Any]) -> tuple[int, np.ndarray]:
 
 def _picture(path: Path, numbers: Accessors, index: int, told: Told) -> tuple[np.ndarray | None, tuple[str, str]]:
     """Pixels and wrap modes of a texture."""
-    from facekit.io.foreign.gltf import uri_bytes
-
     gltf = numbers.gltf
     texture = gltf["textures"][index]
     sampler = gltf["samplers"][texture["sampler"]] if "sampler" in texture else {}

@@ -1,14 +1,18 @@
-"""Pictures that a mesh file names: where they lie, and their pixels."""
+"""Files that a mesh file names: where they lie, and the pixels of its pictures."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import unicodedata
 from pathlib import Path, PureWindowsPath
+from urllib.parse import unquote, unquote_to_bytes
 
 import numpy as np
 
 from facekit.errors import FileError
 from facekit.files.images import decode_texture
+from facekit.io.foreign.parts import cut_off
 from facekit.io.foreign.told import Told
 
 
@@ -34,6 +38,18 @@ def find(name: str, folder: Path, told: Told, what: str) -> Path | None:
     if found is None:
         told.note(f"{what} {name} is not there and was left out")
     return found
+
+
+def uri_bytes(path: Path, uri: str, told: Told, what: str) -> bytes | None:
+    """The data behind a URI, written out or beside the file; None where it is not there."""
+    if uri.startswith("data:"):
+        head, _, body = uri.partition(",")
+        try:
+            return base64.b64decode(body, validate=True) if head.endswith(";base64") else unquote_to_bytes(body)
+        except (binascii.Error, ValueError) as error:
+            raise cut_off("glTF", f"data in it that is no base64 ({error})") from error
+    found = find(unquote(uri), path.parent, told, what)
+    return None if found is None else found.read_bytes()
 
 
 def pixels(data: bytes, told: Told, name: str) -> np.ndarray | None:
