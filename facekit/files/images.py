@@ -148,7 +148,8 @@ def decode_texture(data: bytes) -> tuple[np.ndarray, int]:
                 picture.draft("RGB", (max(width // factor, 1), max(height // factor, 1)))  # JPEG skips what it can
                 kind = "I" if picture.mode.startswith("I;16") else "RGBA" if picture.has_transparency_data else "RGB"
                 kind = picture.mode if picture.mode in ("L", "I", "F") else kind
-                picture = picture.convert(kind).reduce(max(1, -(-max(picture.size) // _REDUCED_SIDE)))
+                large = picture if picture.mode == kind else picture.convert(kind)
+                picture = large.reduce(max(1, -(-max(picture.size) // _REDUCED_SIDE)))
             return _as_colours(picture), factor
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         got = "unknown or damaged data" if isinstance(error, UnidentifiedImageError) else str(error)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from facekit.errors import FileError, InputError
-from facekit.files.images import decode, encode, encode_png, load_image, save_image, to_float, to_uint8
+from facekit.files.images import decode, decode_texture, encode, encode_png, load_image, save_image, to_float, to_uint8
 
 
 @pytest.mark.parametrize(
@@ -65,3 +68,36 @@ def test_damaged_files_are_refused(tmp_path):
         load_image(path)
     with pytest.raises(FileError):
         load_image(tmp_path / "missing.png")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"])
+def test_textures_of_all_modes_are_colours(mode):
+    level = {"I;16": 52428, "I": 52428, "F": 0.8}.get(mode)
+    if level is None:
+        picture = Image.new("RGB", (6, 4), (204, 204, 204)).convert(mode)
+    else:
+        kind = {"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]
+        picture = Image.fromarray(np.full((4, 6), level, kind))
+    buffer = io.BytesIO()
+    picture.save(buffer, "TIFF" if mode in ("CMYK", "I", "F") else "PNG")
+    array, factor = decode_texture(buffer.getvalue())
+    assert array.shape in ((4, 6, 3), (4, 6, 4)) and array.dtype == np.uint8 and factor == 1
+    assert mode == "1" or (np.abs(array[..., :3].astype(int) - 204) <= 1).all()
+
+
+def test_large_textures_are_scaled_down():
+    buffer = io.BytesIO()
+    Image.new("L", (9000, 30), 90).save(buffer, "PNG")
+    array, factor = decode_texture(buffer.getvalue())
+    assert factor == 3 and array.shape == (10, 3000, 3) and (array == 90).all()
+    assert Image.MAX_IMAGE_PIXELS is not None
+
+
+@pytest.mark.parametrize("size", [(60000, 60000), (30000, 20000)])
+def test_sizes_that_no_file_can_hold_are_refused(size):
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(buffer, "BMP")
+    data = bytearray(buffer.getvalue())
+    data[18:26] = size[0].to_bytes(4, "little") + size[1].to_bytes(4, "little")
+    with pytest.raises(FileError, match="pixels in"):
+        decode_texture(bytes(data))
