@@ -25,6 +25,7 @@ version = re.search(r'__version__ = "(.+?)"', (HERE / "facekit/version.py").read
 extras = {
     "notebook": ["anywidget>=0.9", "ipywidgets>=7.7", "ipykernel", "nbformat", "plotly>=5.24"],
     "weights": ["gdown>=5", "requests", "filelock"],
+    "video": ["imageio-ffmpeg>=0.5"],
     "train": ["scipy", "fast-simplification", "embreex"],
     "dev": [
         "pytest",
@@ -34,6 +35,7 @@ extras = {
         "nbformat",
         "build",
         "setuptools>=77",
+        "imageio-ffmpeg",
         "scipy",
         "jsonschema",
         "playwright",

@@ -27,8 +27,10 @@ PUBLIC = [
     "render",
     "save",
     "load",
+    "Motion",
     "EXPRESSIONS",
     "MORPH_TARGETS",
+    "BLENDSHAPES",
     "FacekitError",
 ]
 
@@ -42,14 +44,19 @@ FLOORS = {
     "exchange": ("io",),
     "networks": ("models",),
     "published weights": ("convert",),
-    "faces": ("assembly", "decoder", "pipeline", "sweeps"),
+    "faces": ("assembly", "decoder", "pipeline", "sweeps", "motion"),
     "tools": ("doctor", "generate", "evaluate", "viz", "compare", "demo"),
     "shell": ("cli",),
     "training": ("train",),
 }
 ORDER = [name for names in FLOORS.values() for name in names]
 # Convenience methods import inside the method: face.save(), face.render(); and a pickled face finds its model.
-INSIDE_METHODS = {"mesh": {"render", "io"}, "source": {"face", "pipeline"}, "face": {"render", "io", "viz"}}
+INSIDE_METHODS = {
+    "mesh": {"render", "io"},
+    "source": {"face", "pipeline"},
+    "face": {"render", "io", "viz"},
+    "pipeline": {"motion"},
+}
 
 
 def part(path: Path) -> str:

@@ -13,7 +13,8 @@ import torch
 from facekit.conventions import MM_PER_METRE
 from facekit.errors import FileError
 from facekit.files.images import decode, to_float
-from facekit.io.glb import CHUNK_BIN, CHUNK_JSON, MAGIC, VERSION
+from facekit.io.glb import QUANTIZATION
+from facekit.io.glb_builder import CHUNK_BIN, CHUNK_JSON, MAGIC, VERSION
 from facekit.mesh import FaceMesh
 from facekit.source import FaceRig
 
@@ -21,7 +22,6 @@ _TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126:
 _COLUMNS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 _IDENTITY = {
     "matrix": [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1],
-    "translation": [0, 0, 0],
     "rotation": [0, 0, 0, 1],
     "scale": [1, 1, 1],
 }
@@ -114,12 +114,26 @@ class _Reader:
         primitives = [(mesh, primitive) for mesh in gltf.get("meshes", []) for primitive in mesh["primitives"]]
         if len(primitives) != 1 or primitives[0][1].get("mode", 4) != 4:
             raise FileError("one primitive of triangles", f"{len(primitives)} primitives", remedy)
-        if gltf.get("extensionsRequired"):
-            raise FileError("a GLB without required extensions", ", ".join(gltf["extensionsRequired"]), remedy)
-        for node in gltf.get("nodes", []):
+        unknown = [name for name in gltf.get("extensionsRequired", []) if name != QUANTIZATION]
+        if unknown:
+            raise FileError("a GLB without required extensions", ", ".join(unknown), remedy)
+        self._check_transforms(remedy)
+        return primitives[0]
+
+    def _check_transforms(self, remedy: str) -> None:
+        """Refuse a mesh that is not where its numbers say; a head's pivot, there and back again, is let through."""
+        nodes = self.gltf.get("nodes", [])
+        parent = {child: k for k, node in enumerate(nodes) for child in node.get("children", [])}
+        place = np.zeros(3)
+        index = next((k for k, node in enumerate(nodes) if "mesh" in node), None)
+        while index is not None:
+            node = nodes[index]
             if any(list(node.get(key, still)) != still for key, still in _IDENTITY.items()):
                 raise FileError("an untransformed mesh", f"a transform at node {node.get('name')!r}", remedy)
-        return primitives[0]
+            place += node.get("translation", [0, 0, 0])
+            index = parent.pop(index, None)
+        if np.abs(place).max() > 1e-6:
+            raise FileError("an untransformed mesh", f"one moved by {place.round(4).tolist()}", remedy)
 
     def accessor(self, index: int) -> np.ndarray:
         """The values of an accessor, (N,) or (N, C): float64 or integers, with sparse values filled in."""
