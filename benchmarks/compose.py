@@ -38,7 +38,7 @@ Tiles = dict[str, torch.Tensor]
 def from_folder(folder: Path) -> tuple[Template, PublishedComposer, Tiles]:
     """Upstream's mesh and base texture from its data files, and tiles made of the latter."""
     from facekit.convert.template import describe
-    from facekit.io.obj import read_untextured
+    from facekit.io.reading import read_untextured
 
     mesh = read_untextured(next(folder.rglob("template_mesh.obj")))
     arrays = {"verts": mesh.verts[0], "faces": mesh.faces, "uvs": mesh.uvs, "faces_uvs": mesh.faces_uvs}

@@ -1,30 +1,64 @@
-"""Draws ``docs/hero.webp``, the picture at the top of README.md: five people, and one person's expressions."""
+"""Draws the moving picture at the top of README.md, ``docs/hero.webp``: the viewer, while its slider and the head move.
 
+Needs playwright and a Chromium, of the extra ``dev`` and of the system.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import shutil
+import tempfile
 from pathlib import Path
 
-import numpy as np
-import torch
+from PIL import Image
 
 import facekit
-from facekit.files.images import save_image
-from facekit.viz.sheets import close_up, contact_sheet, render_faces
+from facekit.viz.animation import save_animation
 
-PEOPLE = (10, 15, 12, 7, 16)
-EXPRESSIONS = (("smile", 1.0), ("mouth_stretch", 1.0), ("anger", 1.2), ("lip_puckerer", 1.0), ("brow_raiser", 1.2))
+SEED, EXPRESSION, FRAMES, SIZE = 34, "smile", 24, (860, 520)
+FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+# The slider as a hand would move it: the browser then blends and draws.
+MOVE = """(slider, value) => {
+  slider.value = value;
+  slider.dispatchEvent(new Event("input", { bubbles: true }));
+}"""
+
+
+def record(page_file: Path) -> list[Image.Image]:
+    """Screenshots of the page while the intensity goes up and down and the head is dragged to and fro."""
+    from playwright.sync_api import sync_playwright
+
+    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
+    frames = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
+        page = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]}, color_scheme="dark")
+        page.goto(page_file.as_uri())
+        page.wait_for_selector(".facekit-viewer[data-state=ready]", timeout=60_000)
+        box = page.locator("canvas.face").bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        for k in range(FRAMES):
+            phase = 2.0 * math.pi * k / FRAMES
+            page.locator('[data-control="intensity"]').evaluate(MOVE, 0.65 - 0.65 * math.cos(phase))
+            page.mouse.move(x + 45.0 * math.sin(phase), y)
+            page.wait_for_timeout(150)
+            frames.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+        page.mouse.up()
+        browser.close()
+    return frames
 
 
 def main() -> None:
-    """Render ten faces in high quality and lay them out."""
-    pipe = facekit.FacePipeline.from_pretrained()
-    people = facekit.FaceLatents.cat([facekit.FaceLatents.sample(seed) for seed in PEOPLE])
-    someone = people[1]
-    posed = facekit.FaceLatents.cat([someone.with_expression(name, value) for name, value in EXPRESSIONS])
-    faces = pipe(latents=facekit.FaceLatents.cat([people.with_expression("smile", 0.35), posed]))
-    pictures = torch.cat([render_faces(face, close_up(), 480, quality="high") for face in faces])
-    labels = [f"seed {seed}" for seed in PEOPLE]
-    labels += [f"{name.replace('_', ' ')} {value:g}" for name, value in EXPRESSIONS]
-    page = contact_sheet(pictures, labels, columns=5, cell_size=300)
-    path = save_image(np.asarray(page), Path(__file__).with_name("hero.webp"), quality=88)
+    """Write the viewer's page, film it, and save the film."""
+    face = facekit.FacePipeline.from_pretrained()(seed=SEED, expression=EXPRESSION, intensity=0.0)
+    with tempfile.TemporaryDirectory() as folder:
+        page = face.to_html(Path(folder) / "face.html", expressions=[EXPRESSION], height=SIZE[1] - 60)
+        frames = record(page)
+    path = save_animation(frames, Path(__file__).with_name("hero.webp"), fps=12, quality=55)
     print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")
 
 

@@ -3,7 +3,7 @@
 Three lines make a face::
 
     import facekit
-    face = facekit.FacePipeline.from_pretrained()(seed=7, expression="smile", intensity=0.8)
+    face = facekit.FacePipeline.from_pretrained()(seed=15, expression="smile", intensity=0.8)
     face.save("smile.glb")
 
 The public names below are loaded when first used, so that ``import facekit`` stays fast.

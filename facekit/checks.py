@@ -1,12 +1,14 @@
-"""Checks of arguments that several parts share: whole numbers, finite numbers, places in a batch.
+"""Checks of arguments that several parts share: whole and finite numbers, names, places in a batch.
 
 numpy's and torch's scalars are as good as Python's; truth values are no numbers.
 """
 
 from __future__ import annotations
 
+import difflib
 import math
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 from facekit.errors import InputError
@@ -56,6 +58,27 @@ def finite(value: Any, what: str, remedy: str = "pass a float between 0 and 1.5"
     if not math.isfinite(number):
         raise InputError(f"{what} as a finite number", repr(value), remedy)
     return number
+
+
+def one_of(value: Any, known: Iterable[str], what: str) -> str:
+    """Return ``value`` if it is one of the known names.
+
+    Parameters
+    ----------
+    what:
+        With its article, for the message: ``"an expression"``.
+
+    Raises
+    ------
+    InputError
+        For any other; a name that is almost right is told the one it resembles.
+    """
+    names = list(known)
+    if value in names:
+        return value
+    close = difflib.get_close_matches(str(value).lower(), names, n=1)
+    remedy = f"did you mean {close[0]}?" if close else "choose a listed name"
+    raise InputError(f"{what} out of {', '.join(names)}", repr(value), remedy)
 
 
 def as_slice(index: Any, length: int, what: str) -> slice:

@@ -21,6 +21,7 @@ from facekit.models.lips import LipContact
 from facekit.models.shape import ShapeModel
 from facekit.models.sides import SIDED, mirrored
 from facekit.models.texture import TextureModel
+from facekit.plainly import plainly
 from facekit.template import Template
 
 # Textures and detail are made a few at a time: more does not run faster on a CPU and costs memory.
@@ -56,6 +57,7 @@ class FaceDecoder:
         """The device that the model is on."""
         return self.template.verts.device
 
+    @plainly
     def decode(
         self, latents: FaceLatents, *, texture: bool = True, detail: bool | str = True, detail_strength: float = 1.0
     ) -> FaceMesh:
@@ -125,6 +127,7 @@ class FaceDecoder:
         moved = {name: value - verts["neutral"] for name, value in verts.items()}
         return tuple(pair for pair in SIDED if mirrored(moved[pair[0]], moved[pair[1]], self.template))
 
+    @plainly
     def decode_shape(self, latents: FaceLatents) -> torch.Tensor:
         """Vertices (B, V, 3) float32 mm.
 
@@ -163,6 +166,7 @@ class FaceDecoder:
         with torch.inference_mode(False):
             return load_blendshapes(self.template)
 
+    @plainly
     def decode_texture(self, latents: FaceLatents) -> torch.Tensor:
         """The generator's raw face tile (B, 3, S, S), sRGB, before clamping and composition.
 
@@ -178,10 +182,12 @@ class FaceDecoder:
         with torch.autocast(self.device.type, torch.float16, enabled=self.half):
             return torch.cat([self.texture(*code).float() for code in codes])
 
+    @plainly
     def compose(self, tile: torch.Tensor, latents: FaceLatents) -> torch.Tensor:
         """The whole atlas (B, 3, H, W), sRGB in [0, 1], from the tile: skin around the face, eyes, micro detail."""
         return self.composer(tile.clamp(0, 1), latents.identity, latents.texture_noise)
 
+    @plainly
     def displace(
         self, latents: FaceLatents, verts: torch.Tensor, detail: bool | str = True, strength: float = 1.0
     ) -> tuple[torch.Tensor | None, FaceDetail | None]:

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from facekit.face import FaceOutput
+from facekit.files.atomic import expanded
 from facekit.files.images import save_image, to_uint8
 from facekit.io import save
 from facekit.io.maps import save_maps
@@ -77,7 +78,7 @@ class _Writer:
 
 def run_demo(
     folder: str | Path = "out",
-    seed: int = 7,
+    seed: int = 15,
     model: str = "default",
     device: str | None = None,
     pipe: FacePipeline | None = None,
@@ -98,7 +99,7 @@ def run_demo(
         Of the pipeline's call; with ``detail=False`` the maps, the displaced mesh and their picture are left out.
     """
     start = time.perf_counter()
-    folder = Path(folder)
+    folder = expanded(folder)
     pipe = FacePipeline.from_pretrained(model, device) if pipe is None else pipe
     latents, options = FaceLatents.sample(seed), {"detail": detail, "detail_strength": detail_strength}
     # One worker: two would compete with torch for two cores, and hold two GLB files in memory at once.
@@ -143,11 +144,10 @@ def _portrait(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer,
     face = dataclasses.replace(face, metadata={"seed": seed})
     face.rig()  # kept: the GLB and the bundle are encoded in other threads
     name = _EXPRESSION
-    out.add(f"{name}.obj", "mesh with MTL and texture", lambda path: save(face, path))
+    also = {f"{name}_albedo.png": "texture"}
+    out.add(f"{name}.obj", "mesh with MTL and texture", lambda path: save(face, path), also)
     out.add(f"{name}.ply", "mesh with vertex colours", lambda path: save(face, path))
     out.add(f"{name}.glb", "mesh with 19 morph targets", lambda path: save(face, path))
-    albedo = to_uint8(face.mesh.need("texture"))
-    out.add(f"{name}_albedo.png", "texture", lambda path: save_image(albedo, path))
     if face.displacement is not None:
         out.add(
             f"{name}_displacement.png",

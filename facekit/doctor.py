@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from facekit.errors import FacekitError
+from facekit.install import origin, pip
 from facekit.version import __version__
 
 # What importing a damaged or mismatched binary package raises.
@@ -22,12 +23,17 @@ CORE = ("torch", "numpy", "safetensors", "pillow", "matplotlib", "trimesh", "tqd
 #: Optional packages: what pip calls them, what Python calls them, what they are for.
 OPTIONAL: tuple[tuple[str, str, str], ...] = (
     ("anywidget", "anywidget", "the notebook viewer"),
-    ("ipywidgets", "ipywidgets", "sliders in notebooks"),
-    ("plotly", "plotly", "interactive plots"),
+    ("plotly", "plotly", "interactive charts"),
+    ("gradio", "gradio", "the page to try"),
+    ("huggingface_hub", "huggingface_hub", "models on the Hugging Face Hub"),
+    ("imageio-ffmpeg", "imageio_ffmpeg", "animations as MP4"),
     ("gdown", "gdown", "the published research weights"),
     ("requests", "requests", "the published research weights"),
     ("filelock", "filelock", "the weight cache"),
     ("pytorch3d", "pytorch3d", "the PyTorch3D rasterizer"),
+    ("DracoPy", "DracoPy", "reading GLB files that Draco compressed"),
+    ("meshoptimizer", "meshoptimizer", "reading GLB files that meshopt compressed"),
+    ("lxml", "lxml", "reading 3MF files"),
 )
 
 #: The version of PyTorch3D that its builders' wheels have, and that the renderer was compared with.
@@ -83,7 +89,7 @@ def diagnose() -> Report:
 def _versions() -> list[Check]:
     checks = [
         Check("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        Check("facekit", __version__, True),
+        Check("facekit", f"{__version__} {origin()}", True),
     ]
     for name in CORE:
         module = "PIL" if name == "pillow" else name
@@ -91,7 +97,7 @@ def _versions() -> list[Check]:
             importlib.import_module(module)
             checks.append(Check(name, _version(name), True))
         except BROKEN as error:
-            checks.append(Check(name, f"{type(error).__name__}: {error}", False, f"pip install {name}"))
+            checks.append(Check(name, f"{type(error).__name__}: {error}", False, f"{pip()} {name}"))
     return checks
 
 
@@ -150,27 +156,27 @@ def _optional(package: str, module: str, purpose: str) -> Check:
 
 def _remedy(package: str) -> str:
     if package != "pytorch3d":
-        return install_line(package)
+        return package_line(package)
     lines = [f"from source, about 20 minutes: {source_line()}"]
     if wheel() is not None:
-        lines.insert(0, f"{install_line(package)}  ({wheel()}, if there is one)")
+        lines.insert(0, f"{package_line(package)}  ({wheel()}, if there is one)")
     return "\n".join(lines)
 
 
-def install_line(package: str) -> str:
+def package_line(package: str) -> str:
     """The command that installs an optional package into this very environment."""
     if package != "pytorch3d":
-        return f"{_pip()} {package}"
+        return f"{pip()} {package}"
     # The package index has no wheels; these third-party ones are named after the torch they were built for.
     if wheel() is None:
         return source_line()
     index = "https://miropsota.github.io/torch_packages_builder/pytorch3d/"
-    return f"{_pip()} pytorch3d=={_PYTORCH3D}+{_torch_build()} --find-links {index}"
+    return f"{pip()} pytorch3d=={_PYTORCH3D}+{_torch_build()} --find-links {index}"
 
 
 def source_line() -> str:
     """The command that builds PyTorch3D against the torch that is installed."""
-    return f"{_pip()} --no-build-isolation git+https://github.com/facebookresearch/pytorch3d.git@stable"
+    return f"{pip()} --no-build-isolation git+https://github.com/facebookresearch/pytorch3d.git@stable"
 
 
 def wheel() -> str | None:
@@ -180,10 +186,6 @@ def wheel() -> str | None:
         return None
     tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
     return f"pytorch3d-{_PYTORCH3D}+{build}-{tag}-{tag}-{system}.whl"
-
-
-def _pip() -> str:
-    return f"{os.path.basename(sys.executable) or 'python'} -m pip install"
 
 
 def _torch_build() -> str | None:

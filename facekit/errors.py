@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from facekit.install import install_line
+
 
 class FacekitError(Exception):
     """Bad input or a broken environment, told in one line.
@@ -39,7 +41,7 @@ class MissingDependencyError(FacekitError, ImportError):
 
 
 def optional_import(module: str, extra: str, purpose: str):
-    """Import an optional package, or raise the error that carries its install line.
+    """Import an optional package, or raise the error that carries its install line, which fits how facekit came here.
 
     Parameters
     ----------
@@ -58,5 +60,5 @@ def optional_import(module: str, extra: str, purpose: str):
         raise MissingDependencyError(
             f"the package {module.split('.')[0]!r} for {purpose}",
             "an environment without it",
-            f"install it with: pip install 'facekit[{extra}]'",
+            f"install it with: {install_line(extra)}",
         ) from error

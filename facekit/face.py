@@ -117,6 +117,25 @@ class FaceOutput:
             for code in self.latents.blendshapes
         ]
 
+    def __repr__(self) -> str:
+        """Who and how in one line, without the tensors."""
+        seed, worn = self.metadata.get("seed"), self.expression_weights()[0] if len(self) == 1 else {}
+        terms = [] if seed is None else [f"seed={seed}"]
+        terms += [f"{name}={weight:g}" for name, weight in worn.items() if name != "neutral"]
+        terms += ["detail"] if self.mesh.displacement is not None else []
+        count = "1 face" if len(self) == 1 else f"{len(self)} faces"
+        return f"FaceOutput({', '.join([count, *terms])}, {self.verts.shape[1]:,} vertices, {self.model!r})"
+
+    def _repr_html_(self) -> str:
+        from facekit.viz.card import face_html
+
+        return face_html(self)
+
+    def _repr_png_(self) -> bytes:
+        from facekit.viz.card import face_png
+
+        return face_png(self)
+
     # -- who made it ------------------------------------------------------------------------------------------------
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from facekit.checks import as_slice, finite, whole
+from facekit.checks import as_slice, finite, one_of, whole
 from facekit.conventions import (
     BLENDSHAPE_DIM,
     BLENDSHAPES,
@@ -25,7 +25,9 @@ from facekit.conventions import (
     TEXTURE_NOISE_DIM,
 )
 from facekit.errors import FileError, InputError
+from facekit.files.atomic import atomic_write, expanded
 from facekit.files.pickling import compact_state
+from facekit.plainly import plainly
 
 _SIZES = {
     "identity": IDENTITY_DIM,
@@ -43,6 +45,11 @@ _MOVES = ("expression", "blendshapes")
 _ROUNDING = 1e-3
 
 
+#: A blend that adds up to more than two expressions at their utmost is beyond what the models know.
+_MOST_IN_ALL = 2 * MAX_INTENSITY
+
+
+@plainly
 def expression_code(expression: str | Mapping[str, float], intensity: float = 1.0) -> torch.Tensor:
     """The weighted one-hot code of an expression, (20,) float32.
 
@@ -51,7 +58,8 @@ def expression_code(expression: str | Mapping[str, float], intensity: float = 1.
     expression:
         One of :data:`facekit.conventions.EXPRESSIONS`, or a blend ``{"smile": 0.6, "brow_raiser": 0.4}`` of weights.
     intensity:
-        Multiplies the code: 0 is neutral, 1 the posed expression, up to 1.5 extrapolated. Beyond 1.5 it warns.
+        Multiplies the code: 0 is neutral, 1 the posed expression, up to 1.5 extrapolated. Beyond 1.5, and beyond a sum
+        of 3 of a blend, it warns once.
 
     Raises
     ------
@@ -65,17 +73,12 @@ def expression_code(expression: str | Mapping[str, float], intensity: float = 1.
         raise InputError("at least one expression", "an empty blend", 'pass for instance {"smile": 1.0}')
     code = torch.zeros(EXPRESSION_DIM)
     for name, weight in weights.items():
-        if name not in EXPRESSIONS:
-            raise InputError(f"an expression out of {', '.join(EXPRESSIONS)}", repr(name), "choose a listed name")
+        one_of(name, EXPRESSIONS, "an expression")
         value = finite(weight, f"the weight of {name!r}") * finite(intensity, "the intensity")
         if value < 0:
             raise InputError("an intensity of 0 or more", f"{value:g}", "use 0 for the neutral face")
-        if value > MAX_INTENSITY + 1e-6:
-            warnings.warn(
-                f"{name} at intensity {value:g}: beyond {MAX_INTENSITY} the models extrapolate and faces may break",
-                stacklevel=3,
-            )
         code[EXPRESSIONS.index(name)] = value
+    _warn_beyond({name: float(code[EXPRESSIONS.index(name)]) for name in weights})
     return code
 
 
@@ -103,6 +106,19 @@ def blendshape_code(weights: Mapping[str, float]) -> torch.Tensor:
             raise InputError(f"a weight of {name!r} in [0, 1]", f"{value:g}", "0 is at rest, 1 the whole shape")
         code[BLENDSHAPES.index(name)] = value
     return code
+
+
+def _warn_beyond(values: Mapping[str, float]) -> None:
+    """Warn once of intensities for which the models were not trained: one of them, or what a blend adds up to."""
+    far = [name for name, value in values.items() if value > MAX_INTENSITY + 1e-6]
+    total = sum(values.values())
+    if len(far) == 1:
+        told = f"{far[0]} at intensity {values[far[0]]:g}: beyond {MAX_INTENSITY}"
+    elif total > _MOST_IN_ALL + 1e-6:
+        told = f"{len(values)} expressions whose intensities add up to {total:g}: beyond {_MOST_IN_ALL:g}"
+    else:
+        return
+    warnings.warn(f"{told} the models extrapolate and faces may break", stacklevel=5)
 
 
 def _generator(seed: int, field: str) -> torch.Generator:
@@ -174,6 +190,7 @@ class FaceLatents:
     # -- making -----------------------------------------------------------------------------------------------------
 
     @classmethod
+    @plainly
     def sample(
         cls,
         seed: int,
@@ -232,6 +249,7 @@ class FaceLatents:
         """The same people with a blend of expressions, for instance ``{"smile": 0.7, "brow_raiser": 0.5}``."""
         return self.with_expression(weights)
 
+    @plainly
     def lerp(self, other: FaceLatents, t: float) -> FaceLatents:
         """Walk from these faces (t = 0) to ``other`` (t = 1), field by field.
 
@@ -261,6 +279,10 @@ class FaceLatents:
     def to(self, device: str | torch.device) -> FaceLatents:
         """A copy on another device."""
         return FaceLatents(**{name: getattr(self, name).to(device) for name in _SIZES})
+
+    def __repr__(self) -> str:
+        """Sizes in one line, without the numbers."""
+        return f"FaceLatents({len(self)}: {', '.join(f'{name} {size}' for name, size in _SIZES.items())})"
 
     def __len__(self) -> int:
         return self.identity.shape[0]
@@ -295,6 +317,7 @@ class FaceLatents:
         return {name: getattr(self, name).detach().cpu().tolist() for name in _SIZES}
 
     @classmethod
+    @plainly
     def from_dict(cls, data: Mapping[str, list[list[float]]]) -> FaceLatents:
         """The inverse of :meth:`to_dict`."""
         missing = [name for name in _SIZES if name not in data and name not in _LATER]
@@ -313,9 +336,7 @@ class FaceLatents:
 
     def save(self, path: str | Path) -> Path:
         """Write the codes as JSON."""
-        from facekit.files.atomic import atomic_write
-
-        path = Path(path)
+        path = expanded(path)
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(self.to_dict()), encoding="utf-8")
         return path
@@ -324,7 +345,7 @@ class FaceLatents:
     def load(cls, path: str | Path) -> FaceLatents:
         """Read what :meth:`save` wrote."""
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data = json.loads(expanded(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise FileError(
                 "a JSON file of latents", f"{path} ({error})", "use a file that FaceLatents.save wrote"

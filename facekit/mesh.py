@@ -12,9 +12,12 @@ import torch
 from facekit.checks import as_slice
 from facekit.errors import InputError
 from facekit.files.pickling import compact_state
+from facekit.plainly import plainly
 
 if TYPE_CHECKING:
     from pytorch3d.structures import Meshes
+
+    from facekit.source import FaceRig
 
 
 _TENSORS = (
@@ -60,6 +63,8 @@ class FaceMesh:
         the renderer shades and :meth:`detailed` turns into triangles. Or None.
     vertex_colors:
         (V, 3) float32 sRGB in [0, 1], shown where there is no texture. Or None.
+    rig:
+        Base and morph targets of a mesh that came from a file with such; None otherwise. See :func:`facekit.load`.
 
     Raises
     ------
@@ -77,6 +82,7 @@ class FaceMesh:
     landmarks: torch.Tensor | None = None
     displacement: torch.Tensor | None = None
     vertex_colors: torch.Tensor | None = None
+    rig: FaceRig | None = field(default=None, repr=False, compare=False)
     #: Index tables that were found in range, with their limits: meshes of one topology are checked once.
     _known: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
 
@@ -147,6 +153,12 @@ class FaceMesh:
         mask[self.faces.reshape(-1)] = True
         return mask
 
+    def __repr__(self) -> str:
+        """Sizes in one line, without the tensors."""
+        maps = [name for name in ("texture", "displacement", "vertex_colors") if getattr(self, name) is not None]
+        parts = [f"{len(self)} of {self.verts.shape[1]:,} vertices and {len(self.faces):,} triangles", *maps]
+        return f"FaceMesh({', '.join(parts)})"
+
     def __len__(self) -> int:
         return self.verts.shape[0]
 
@@ -163,7 +175,8 @@ class FaceMesh:
         tensors = {name: getattr(self, name) for name in _TENSORS}
         moved = {name: None if value is None else value.to(device) for name, value in tensors.items()}
         known = (moved["faces"], moved["faces_uvs"], self.verts.shape[1], len(self.uvs))
-        return dataclasses.replace(self, **moved, _known=known)
+        rig = None if self.rig is None else self.rig.to(device)
+        return dataclasses.replace(self, **moved, rig=rig, _known=known)
 
     def detach(self) -> FaceMesh:
         """The same mesh without gradients."""
@@ -171,18 +184,21 @@ class FaceMesh:
         learned = {k: v.detach() for k, v in tensors.items() if v is not None and v.requires_grad}
         return dataclasses.replace(self, **learned) if learned else self
 
+    @plainly
     def normals(self) -> torch.Tensor:
         """Smooth, area-weighted vertex normals, (B, V, 3) float32 of unit length."""
         from facekit.geometry.normals import vertex_normals
 
         return vertex_normals(self.verts, self.faces)
 
+    @plainly
     def normal_map(self) -> torch.Tensor:
         """Tangent-space normals of the displacement, (B, 3, H, W); see :func:`facekit.geometry.displace.normal_map`."""
         from facekit.geometry.displace import normal_map
 
         return normal_map(self)
 
+    @plainly
     def detailed(self, level: int = 2) -> FaceMesh:
         """Subdivided ``level`` times and displaced; see :func:`facekit.geometry.displace.detailed_mesh`."""
         from facekit.geometry.displace import detailed_mesh

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import html
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from facekit import weights
+from facekit import forks, weights
 from facekit.assembly import load_composer, load_network, pick_device
 from facekit.checks import whole
 from facekit.conventions import EXPRESSIONS
@@ -29,6 +30,7 @@ from facekit.models.composers import Composer, composer_class
 from facekit.models.config import ShapeConfig, TextureConfig
 from facekit.models.shape import ShapeModel
 from facekit.models.texture import TextureModel
+from facekit.plainly import plainly
 from facekit.source import FaceRig, FaceSettings, Keyframes, alone, rig_names, rig_weights
 from facekit.template import Template
 
@@ -71,18 +73,20 @@ class FacePipeline(FaceDecoder):
         detail: Path | None = None,
         pretrained: Mapping[str, str] | None = None,
     ) -> None:
+        forks.guard()
         super().__init__(template, shape, texture, composer, detail)
         self.name, self.identities, self.pretrained = name, identities, dict(pretrained or {})
 
     @classmethod
+    @plainly
     def from_pretrained(
         cls,
-        name: str = "default",
+        name: str | Path = "default",
         device: str | torch.device | None = None,
         compose: str = "blend",
         detail: str | Path | None = None,
     ) -> FacePipeline:
-        """Load a model by its name in the manifest.
+        """Load a model by its name in the manifest, or from a folder that :meth:`save_pretrained` wrote.
 
         ``"default"`` comes with the package. ``"3dfacecam"`` are the published research weights (Rai et al., WACV
         2023; trained on FaceScape, for non-commercial research): they are fetched once, or imported from files with
@@ -106,7 +110,8 @@ class FacePipeline(FaceDecoder):
         WeightsError
             For a missing, truncated or altered file.
         """
-        record, device = weights.record(name), pick_device(device)
+        record, device = weights.record(str(name)), pick_device(device)
+        name = record.name
         composer_class(record.config["composer"], compose)  # refused before anything is fetched
         ensure(name)
         own = None if detail is None else Path(detail)
@@ -126,6 +131,34 @@ class FacePipeline(FaceDecoder):
         parts = (template.to(device), shape.to(device), texture, composer.to(device))
         return cls(*parts, name, identities, own, pretrained)
 
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write the model into a folder, for :meth:`from_pretrained`; returns the folder."""
+        from facekit.hub import save_folder
+
+        return save_folder(self, folder)
+
+    def push_to_hub(self, repository: str, **options: Any) -> str:
+        """Upload the model to the Hugging Face Hub (extra ``hub``); see :func:`facekit.hub.push`."""
+        from facekit.hub import push
+
+        return push(self, repository, **options)
+
+    def __repr__(self) -> str:
+        """Model, size and device in one line, without the networks."""
+        return f"FacePipeline({self.name!r}, {len(self.template.verts):,} vertices, {str(self.device)!r})"
+
+    def _repr_html_(self) -> str:
+        record = weights.record(self.name)
+        told = {
+            "model": record.summary,
+            "licence": record.licence,
+            "size": f"{len(self.template.verts):,} vertices, {len(self.expressions)} expressions, on {self.device}",
+            "a face": 'pipe(seed=15, expression="smile", intensity=0.8)',
+        }
+        rows = (f"<tr><th style='text-align:left'>{k}</th><td>{html.escape(v)}</td></tr>" for k, v in told.items())
+        return f"<strong>FacePipeline</strong> <code>{html.escape(self.name)}</code><table>{''.join(rows)}</table>"
+
+    @plainly
     @torch.no_grad()
     def __call__(
         self,
@@ -159,6 +192,7 @@ class FacePipeline(FaceDecoder):
             ARKit's shapes by name, ``{"jawOpen": 0.4, "eyeBlinkLeft": 1.0}``, in [0, 1]; they add to the expression.
             With ``latents``, None keeps theirs.
         """
+        forks.check(self.device)
         if (seed is None) == (latents is None):
             raise InputError(
                 "either a seed or latents", "both" if latents is not None else "neither", "pass seed=7, for instance"
@@ -176,6 +210,7 @@ class FacePipeline(FaceDecoder):
         settings = FaceSettings(detail, float(detail_strength), self.pretrained)
         return FaceOutput(mesh, codes, self.name, metadata, settings, parts, self)
 
+    @plainly
     @torch.no_grad()
     def keyframes(self, latents: FaceLatents, *, detail: bool | str = True) -> Keyframes:
         """Make shapes of one person without textures, and how the skin is strained in each.
@@ -196,6 +231,7 @@ class FacePipeline(FaceDecoder):
             return Keyframes(verts, tension)
         return Keyframes(verts, tension, *self.detail_layer.weights(tension))
 
+    @plainly
     @torch.no_grad()
     def rig(
         self,

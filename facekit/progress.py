@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
 
+_NOTEBOOK_COLUMNS = 88
+
 
 def progress(iterable: Iterable[T], total: int | None = None, desc: str | None = None, initial: int = 0) -> Iterator[T]:
-    """Go through ``iterable`` with a bar: a widget in a notebook, a line in a terminal, nothing in a log file.
+    """Go through ``iterable`` with a bar, a line of text in notebooks and terminals, and nothing in a log file.
 
     Parameters
     ----------
@@ -22,14 +23,15 @@ def progress(iterable: Iterable[T], total: int | None = None, desc: str | None =
     initial:
         Items that were done earlier; the bar starts there.
     """
+    from tqdm import tqdm
+
+    # Text in notebooks too: a widget's bar is gone when the notebook is opened again without its kernel.
     notebook = _in_notebook()
-    with warnings.catch_warnings():
-        # Without ipywidgets tqdm falls back to text by itself; its warning about that only alarms people.
-        warnings.simplefilter("ignore")
-        from tqdm.auto import tqdm
-    # A notebook's output is no terminal either, so tqdm's own test (disable=None) would hide the bar there.
-    silent = not notebook and not sys.stderr.isatty()
-    return iter(tqdm(iterable, total=total, desc=desc, initial=initial, disable=silent, leave=True))
+    stream = sys.stdout if notebook else sys.stderr
+    if not notebook and (stream is None or not stream.isatty()):  # programs without a terminal may have no stream
+        return iter(iterable)
+    width = _NOTEBOOK_COLUMNS if notebook else None
+    return iter(tqdm(iterable, desc=desc, total=total, initial=initial, leave=True, file=stream, ncols=width))
 
 
 def _in_notebook() -> bool:

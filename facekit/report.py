@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from facekit.errors import InputError
-from facekit.files.atomic import atomic_write
+from facekit.files.atomic import atomic_write, expanded
 from facekit.files.images import encode
 from facekit.version import __version__
 
@@ -68,7 +68,7 @@ class Table:
 
     def save(self, path: str | Path) -> Path:
         """Write a CSV (UTF-8) with units in the head, numbers in full, and blanks where there is none."""
-        path = Path(path)
+        path = expanded(path)
         if path.suffix.lower() != ".csv":
             raise InputError("a table's name that ends in .csv", repr(path.name), "rename it")
         text = io.StringIO()
@@ -119,7 +119,7 @@ def write_report(path: str | Path, title: str, sections: Sequence[Section], note
     note:
         A line at the end.
     """
-    path = Path(path)
+    path = expanded(path)
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError("a report's name that ends in .html", repr(path.name), "rename it")
     parts = [f"<h2>{html.escape(heading)}</h2>\n{_element(heading, content)}" for heading, content in sections]

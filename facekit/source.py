@@ -45,6 +45,21 @@ class FaceRig:
     deltas: torch.Tensor
     weights: torch.Tensor
 
+    def worn(self) -> FaceMesh:
+        """Return the mesh (B = 1) at the weights of the rig, which it keeps as ``mesh.rig``."""
+        worn = self.weights.nonzero()[:, 0].to(self.deltas.device)  # of many targets a face wears few
+        moved = torch.einsum("k,kvc->vc", self.weights.to(self.deltas)[worn], self.deltas[worn])
+        return dataclasses.replace(self.neutral, verts=self.neutral.verts + moved, rig=self if self.names else None)
+
+    def rest(self) -> FaceMesh:
+        """Return the mesh (B = 1) without any morph target; it keeps the rig, too."""
+        return dataclasses.replace(self.neutral, rig=self if self.names else None)
+
+    def to(self, device: str | torch.device) -> FaceRig:
+        """Return a copy on another device."""
+        moved = (self.deltas.to(device), self.weights.to(device))
+        return FaceRig(self.neutral.to(device), self.names, *moved)
+
 
 @dataclass(frozen=True)
 class FaceSettings:
@@ -268,10 +283,10 @@ class LostSource:
             For a model that the manifest does not know, or whose topology is another.
         """
         from facekit.pipeline import FacePipeline
-        from facekit.weights import models
+        from facekit.weights import known
 
         remedy = "hand over the pipeline that made it: face.reattach(pipe)"
-        if self.model not in models():
+        if not known(self.model):
             raise InputError("a pickled face whose model is in the manifest", f"one of {self.model!r}", remedy)
         pipe = FacePipeline.from_pretrained(self.model, device, **self.pretrained)
         if len(pipe.template.verts) != self.vertices:

@@ -14,8 +14,10 @@ from facekit.errors import InputError
 from facekit.face import FaceOutput
 from facekit.latents import FaceLatents
 from facekit.pipeline import FacePipeline
+from facekit.plainly import plainly
 
 
+@plainly
 def sweep_intensity(
     pipe: FacePipeline,
     latents: FaceLatents,
@@ -45,6 +47,7 @@ def sweep_intensity(
     )
 
 
+@plainly
 def sweep_expressions(
     pipe: FacePipeline,
     latents: FaceLatents,

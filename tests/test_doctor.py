@@ -1,6 +1,7 @@
 """What doctor says about PyTorch3D; the whole report is tested through the command."""
 
 import importlib
+import re
 import sys
 import sysconfig
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from facekit import doctor
+from tests import ROOT
 
 TAG = f"cp{sys.version_info.major}{sys.version_info.minor}"
 
@@ -37,7 +39,7 @@ def test_the_wheel_is_named_after_python_torch_and_cuda(monkeypatch, version, cu
 def test_where_no_wheels_are_built_only_the_source_is_named(monkeypatch):
     monkeypatch.setattr(sysconfig, "get_platform", lambda: "macosx-14.0-arm64")
     monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
-    assert doctor.wheel() is None and doctor.install_line("pytorch3d") == doctor.source_line()
+    assert doctor.wheel() is None and doctor.package_line("pytorch3d") == doctor.source_line()
     assert pytorch3d().remedy.splitlines() == [f"from source, about 20 minutes: {doctor.source_line()}"]
 
 
@@ -57,3 +59,11 @@ def test_a_build_for_another_torch_is_told_from_one_that_works(monkeypatch):
     assert doctor.Report({"Optional": [check]}).healthy
     monkeypatch.setattr(doctor.importlib, "import_module", lambda name: torch)
     assert pytorch3d().ok is True and "works" in pytorch3d().value
+
+
+@pytest.mark.parametrize("module", [module for _, module, _ in doctor.OPTIONAL])
+def test_every_package_of_the_list_is_used(module):
+    """A package that no code imports is not worth a line."""
+    asked = re.compile(rf"""optional_import\(\s*["']{module}|(?m:^\s*(?:import|from) {module}\b)""")
+    package = ROOT / "facekit"
+    assert any(asked.search(path.read_text(encoding="utf-8")) for path in package.rglob("*.py")), module

@@ -36,7 +36,7 @@ PUBLIC = [
 
 # The house, floor by floor: a part imports what stands before it, in its row or on a floor above this line.
 FLOORS = {
-    "words": ("errors", "conventions", "version", "color", "progress", "checks"),
+    "words": ("install", "errors", "conventions", "version", "color", "progress", "checks", "forks", "plainly"),
     "files": ("files", "report", "weights"),
     "geometry": ("geometry",),
     "values": ("latents", "detail", "mesh", "template", "source", "face"),
@@ -44,8 +44,8 @@ FLOORS = {
     "exchange": ("io",),
     "networks": ("models",),
     "published weights": ("convert",),
-    "faces": ("assembly", "decoder", "pipeline", "sweeps", "motion"),
-    "tools": ("doctor", "generate", "evaluate", "viz", "compare", "demo"),
+    "faces": ("assembly", "decoder", "pipeline", "hub", "sweeps", "motion"),
+    "tools": ("doctor", "generate", "evaluate", "viz", "compare", "demo", "app"),
     "shell": ("cli",),
     "training": ("train",),
 }
@@ -55,7 +55,7 @@ INSIDE_METHODS = {
     "mesh": {"render", "io"},
     "source": {"face", "pipeline"},
     "face": {"render", "io", "viz"},
-    "pipeline": {"motion"},
+    "pipeline": {"hub", "motion"},
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from facekit import FaceLatents
-from facekit.conventions import BLENDSHAPES, EXPRESSIONS
+from facekit.conventions import BLENDSHAPES, EXPRESSIONS, MORPH_TARGETS
 from facekit.errors import FileError, InputError
 from facekit.latents import expression_code
 
@@ -151,6 +151,15 @@ def test_blendshapes_are_interpolated_linearly():
 def test_bad_blendshapes_are_told(weights, message):
     with pytest.raises(InputError, match=message):
         FaceLatents.sample(7).with_blendshapes(weights)
+
+
+def test_a_blend_warns_once_by_its_sum(recwarn):
+    expression_code({"smile": 1.0, "brow_raiser": 1.0})
+    assert not recwarn.list
+    expression_code(dict.fromkeys(MORPH_TARGETS, 1.5))
+    expression_code(dict.fromkeys(MORPH_TARGETS, 2.0))
+    assert ["add up to 28.5:" in str(recwarn[0].message), "add up to 38:" in str(recwarn[1].message)] == [True, True]
+    assert len(recwarn) == 2
 
 
 # -- walking ----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,23 @@ manifest = json.loads((ROOT / "weights_manifest.json").read_text(encoding="utf-8
 FILES = [(model, role) for model, entry in manifest["models"].items() if entry["embedded"] for role in entry["files"]]
 
 CACHES = {"__pycache__", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints"}
-SKIPPED = {".git", ".venv", ".venv-colab", ".venv-newest", "node_modules", ".train", "out", "dist", "build", *CACHES}
+SKIPPED = {
+    ".git",
+    ".venv",
+    ".venv-colab",
+    ".venv-newest",
+    ".venv-3.10",
+    ".venv-3.11",
+    ".venv-3.12",
+    ".venv-3.13",
+    "site",
+    "node_modules",
+    ".train",
+    "out",
+    "dist",
+    "build",
+    *CACHES,
+}
 BINARY = {".png", ".webp", ".gif", ".npz", ".safetensors", ".jpg"}
 # Written in pieces, so that this file does not name what it forbids.
 MACHINE_PATHS = re.compile("(?:/" + r"(?:work|root|home|Users)/\w|[A-Z]:\\Users)")

@@ -7,10 +7,10 @@ import shlex
 
 import pytest
 
-from facekit.cli.main import build_parser
+from facekit.cli.main import COMMANDS, build_parser
 from tests import ROOT
 
-PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+PAGES = ["README.md", "README.ko.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -40,8 +40,20 @@ def test_commands_are_understood(line):
 
 
 def test_every_command_is_shown():
-    commands = {line.split()[1] for line in LINES}
-    assert commands == {"demo", "generate", "sweep", "expressions", "render", "export", "doctor", "weights", "compare"}
+    assert {line.split()[1] for line in LINES} == set(COMMANDS)
+
+
+def test_both_languages_show_the_same_code():
+    korean = re.findall(
+        r"```(?:python|sh)\n(.*?)```", (ROOT / "README.ko.md").read_text(encoding="utf-8"), flags=re.DOTALL
+    )
+    lines = {line.split("#")[0].strip() for block in korean for line in block.splitlines()}
+    english = {line.split("#")[0].strip() for line in README.splitlines()}
+    assert len(lines) > 12 and lines <= english
+
+
+def test_it_is_no_book():
+    assert len(README.splitlines()) <= 150
 
 
 @pytest.mark.parametrize("page", PAGES)

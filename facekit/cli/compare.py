@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from facekit.cli.options import pipeline_of, report_file
+from facekit.cli.options import file_path, pipeline_of, report_file
 
 SUMMARY = "an experiment: faces side by side, differences, figures, a report"
 #: The names of :data:`facekit.compare.PRESETS`, which would load torch; a test holds them together.
@@ -15,8 +15,10 @@ PRESETS = ("intensity", "expression", "identity", "detail", "models")
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.add_argument("--preset", choices=PRESETS, default="intensity", help="experiment (default: intensity)")
-    parser.add_argument("--out", type=Path, default=Path("out/comparison"), help="folder (default: out/comparison)")
-    parser.add_argument("--seed", type=int, default=7, help="who it is (default: 7)")
+    parser.add_argument(
+        "--out", type=file_path, default=Path("out/comparison"), help="folder (default: out/comparison)"
+    )
+    parser.add_argument("--seed", type=int, default=15, help="who it is (default: 15)")
     parser.add_argument("--size", type=int, default=256, help="side of one face in pixels (default: 256)")
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from facekit.cli.options import detail_of, detail_options, device_of
+from facekit.cli.options import detail_of, detail_options, device_of, file_path
 
 SUMMARY = "one person: sweep, sheet, turntable, portrait, meshes, bundle"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder (default: out)")
-    parser.add_argument("--seed", type=int, default=7, help="who it is (default: 7)")
+    parser.add_argument("--out", type=file_path, default=Path("out"), help="folder (default: out)")
+    parser.add_argument("--seed", type=int, default=15, help="who it is (default: 15)")
     detail_options(parser)
 
 

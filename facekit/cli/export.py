@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from facekit.cli.options import (
     detail_options,
     expression_options,
     face_of,
+    file_path,
     formats,
     mesh_options,
     report_file,
@@ -25,16 +25,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     detail_options(parser)
     parser.add_argument("--level", type=int, default=0, help="subdivide and displace a mesh, 1 to 4 times (default: 0)")
     parser.add_argument("--maps", action="store_true", help="also write displacement and normal map, as PNG")
-    parser.add_argument("--out", type=Path, required=True, help=f"file; {formats()}")
+    parser.add_argument("--out", type=file_path, required=True, help=f"file; {formats()}")
 
 
 def run(args: argparse.Namespace) -> None:
     """Write the face and, if asked for, its maps."""
+    options = mesh_options(args)
     from facekit.io import save
     from facekit.io.maps import save_maps
     from facekit.io.obj import file_stem
 
-    options = mesh_options(args)
     face = face_of(args)
     report_file(save(face, args.out, **options))
     if args.maps and "maps" not in options:  # an OBJ brings its own

@@ -8,12 +8,14 @@ from pathlib import Path
 from facekit.cli.options import (
     detail_of,
     detail_options,
+    file_path,
     latents_of,
     picture_options,
     pipeline_of,
     report_file,
     who_options,
 )
+from facekit.errors import InputError
 from facekit.io import format_of
 
 SUMMARY = "a sheet of all 20 expressions"
@@ -23,20 +25,27 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     who_options(parser)
     parser.add_argument("--intensity", type=float, default=1.0, help="0 to 1.5 (default: 1)")
-    parser.add_argument("--out", type=Path, default=Path("expressions.png"), help="picture (default: expressions.png)")
+    parser.add_argument(
+        "--out", type=file_path, default=Path("expressions.png"), help="picture (default: expressions.png)"
+    )
     detail_options(parser)
     picture_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Write the sheet."""
+    if format_of(args.out).module != "facekit.io.picture":
+        raise InputError("--out that ends in .png .jpg .webp", f"{args.out}", "a sheet is a picture")
     import numpy as np
+    import torch
 
     from facekit.files.images import save_image
+    from facekit.progress import progress
     from facekit.sweeps import sweep_expressions
-    from facekit.viz.sheets import expression_sheet
+    from facekit.viz.sheets import expression_sheet, render_faces
 
-    format_of(args.out)
     faces = sweep_expressions(pipeline_of(args), latents_of(args), intensity=args.intensity, **detail_of(args))
-    sheet = expression_sheet(faces, image_size=args.size, quality=args.quality)
+    shown = (render_faces(face, image_size=args.size, quality=args.quality) for face in faces)
+    pictures = torch.cat(list(progress(shown, total=len(faces), desc="pictures")))
+    sheet = expression_sheet(faces, pictures)
     report_file(save_image(np.asarray(sheet), args.out))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from facekit.cli.options import (
     blend_of,
@@ -11,6 +10,7 @@ from facekit.cli.options import (
     detail_of,
     detail_options,
     expression_options,
+    file_path,
     formats,
     formats_of,
     pipeline_of,
@@ -23,7 +23,7 @@ SUMMARY = "a set of people, one a seed; goes on where it was interrupted"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.add_argument("--count", type=int, required=True, help="number of faces")
-    parser.add_argument("--out", type=Path, required=True, help="folder")
+    parser.add_argument("--out", type=file_path, required=True, help="folder")
     who_options(parser, seed=0)
     expression_options(parser, "neutral")
     detail_options(parser)
@@ -33,11 +33,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Make the set, or what is missing of it."""
+    formats = formats_of(args.format)
+    check_maps(args)
     from facekit.generate.local import generate_set
 
-    check_maps(args)
     result = generate_set(
-        formats=formats_of(args.format),
+        formats=formats,
         pipe=pipeline_of(args),
         folder=args.out,
         count=args.count,

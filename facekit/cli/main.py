@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from facekit.cli import compare, demo, doctor, export, expressions, generate, render, sweep, weights
+from facekit.cli import app, compare, demo, doctor, export, expressions, generate, render, sweep, weights
+from facekit.cli.arguments import Noted, check_arguments
 from facekit.cli.options import global_options
+from facekit.cli.streams import forgiving
 from facekit.errors import FacekitError
 from facekit.version import __version__
 
@@ -27,22 +29,47 @@ COMMANDS: dict[str, ModuleType] = {
     "render": render,
     "export": export,
     "compare": compare,
+    "app": app,
     "weights": weights,
     "doctor": doctor,
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, 1 for a broken installation, 2 for bad input, 130 for Ctrl-C."""
+    """Run one command.
+
+    Returns
+    -------
+    int
+        The exit code: 0, 1 for a broken installation, 2 for bad input or output that cannot be written, 130 for Ctrl-C.
+    """
+    with forgiving() as out:
+        code, stop = 0, None
+        try:
+            code = _run(argv)
+        except SystemExit as end:  # of --help, and of arguments that argparse refuses
+            stop = end
+        if out is not None:
+            out.flush()
+            if out.failure is not None:
+                print(f"facekit: error: expected to write the output, got {out.failure.strerror}", file=sys.stderr)
+                return code or 2
+        if stop is not None:
+            raise stop
+        return code
+
+
+def _run(argv: Sequence[str] | None) -> int:
     args = build_parser().parse_args(argv)
     warnings.showwarning = _show_warning
     # Idle OpenMP threads that spin take the cores from the threads that encode files beside them, and from whatever
     # else runs on the machine: facekit demo took twice the CPU time. It counts only before torch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        check_arguments(args)
         return args.run(args) or 0
     except FacekitError as error:
-        print(f"facekit: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"facekit: error: {_told(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
         print(f"\nfacekit: interrupted; {interrupt}".rstrip("; "), file=sys.stderr)
@@ -58,10 +85,17 @@ def build_parser() -> argparse.ArgumentParser:
     for name, command in COMMANDS.items():
         summary: str = command.SUMMARY
         child = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        child.register("action", None, Noted)  # of every option that does not name another
         global_options(child, suppress=True)
         child.set_defaults(run=command.run)
         command.add_options(child)
     return parser
+
+
+def _told(error: FacekitError) -> str:
+    """The message in one line, or with a remedy of several steps a line each."""
+    first, *steps = (" ".join(line.split()) for line in str(error).splitlines())
+    return "\n".join([first, *(f"  {step}" for step in steps)])
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:

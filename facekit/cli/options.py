@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from facekit.conventions import EXPRESSIONS
 from facekit.errors import InputError
+from facekit.files.atomic import expanded
 from facekit.io import SUFFIXES, format_of
 
 if TYPE_CHECKING:
@@ -26,14 +27,18 @@ _DETAIL: dict[str, bool | str] = {"full": True, "static": "static", "dynamic": "
 def global_options(parser: argparse.ArgumentParser, suppress: bool) -> None:
     """Understood before and after the command; a child must not overwrite what the parent parsed."""
     parser.add_argument(
-        "--model", default=argparse.SUPPRESS if suppress else "default", help="default, 3dfacecam, … (default: default)"
+        "--model",
+        default=argparse.SUPPRESS if suppress else "default",
+        help="default, 3dfacecam; see facekit weights list (default: default)",
     )
     parser.add_argument(
-        "--device", default=argparse.SUPPRESS if suppress else "auto", help="auto, cpu, cuda, cuda:1 (default: auto)"
+        "--device",
+        default=argparse.SUPPRESS if suppress else "auto",
+        help="auto (CUDA where there is one), cpu, cuda, cuda:1 (default: auto)",
     )
 
 
-def who_options(parser: argparse.ArgumentParser, seed: int = 7) -> None:
+def who_options(parser: argparse.ArgumentParser, seed: int = 15) -> None:
     """Add the options that choose a person."""
     parser.add_argument("--seed", type=int, default=seed, help=f"who it is (default: {seed})")
     parser.add_argument("--truncation", type=float, default=1.0, help="0 mean face to 1 full variety (default: 1)")
@@ -48,7 +53,10 @@ def expression_options(parser: argparse.ArgumentParser, name: str) -> None:
 def detail_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of pores and wrinkles."""
     parser.add_argument(
-        "--detail", choices=tuple(_DETAIL), default="full", help="pores and lines, wrinkles, both, none (default: full)"
+        "--detail",
+        choices=tuple(_DETAIL),
+        default="full",
+        help="all of it, pores and lines at rest, wrinkles of the expression, none (default: full)",
     )
     parser.add_argument("--detail-strength", type=float, default=1.0, help="factor on their depth (default: 1)")
 
@@ -57,6 +65,11 @@ def picture_options(parser: argparse.ArgumentParser, quality: str = "standard") 
     """Add the options of rendering."""
     parser.add_argument("--size", type=int, default=512, help="side in pixels (default: 512)")
     parser.add_argument("--quality", choices=("standard", "high"), default=quality, help=f"(default: {quality})")
+
+
+def file_path(text: str) -> Path:
+    """A path of the command line: in ``--out=~/face.glb`` many shells leave the home folder to the program."""
+    return expanded(text)
 
 
 def formats() -> str:
@@ -82,8 +95,13 @@ def blend_of(text: str) -> str | dict[str, float]:
     if "=" not in text:
         return text
     try:
-        pairs = (part.split("=") for part in text.split(","))
-        return {name.strip(): float(weight) for name, weight in pairs}
+        pairs = [part.split("=") for part in text.split(",")]
+        blend = {name.strip(): float(weight) for name, weight in pairs}
+        if len(blend) < len(pairs):
+            raise InputError("each expression once", repr(text), "add its weights up yourself")
+        return blend
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(
             "a blend like smile=0.6,brow_raiser=0.4", repr(text), "write name=weight with commas"

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facekit.cli.options import detail_options, expression_options, face_of, picture_options, report_file, who_options
-from facekit.errors import InputError
-from facekit.io import format_of
+from facekit.cli.arguments import refuse_idle
+from facekit.cli.options import (
+    detail_options,
+    expression_options,
+    face_of,
+    file_path,
+    picture_options,
+    report_file,
+    who_options,
+)
+from facekit.errors import FileError, InputError
+from facekit.io import format_of, known_suffix, suffixes
 
 if TYPE_CHECKING:
     from facekit.face import FaceOutput
@@ -16,19 +24,29 @@ if TYPE_CHECKING:
     from facekit.render import Camera
 
 SUMMARY = "a picture of a mesh file or of a seed"
+_FILE_HELP = f"{' '.join(suffixes(reading=True))}; without it, the face of --seed"
+#: The names of :data:`facekit.render.lights.PRESETS`, which would load torch; a test holds them together.
+LIGHTS = ("studio", "daylight", "rim", "flat")
+# What makes a face, and what only a turntable has.
+_OF_SEED = ("model", "seed", "truncation", "expression", "intensity", "detail", "detail_strength")
+_OF_TURNTABLE = ("frames", "fps")
+#: The suffixes of :data:`facekit.viz.animation.SUFFIXES`; the test holds them together, too.
+ANIMATIONS = (".mp4", ".webp", ".gif", ".png")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
-    parser.add_argument("file", nargs="?", type=Path, help=".obj, .ply or .glb; without it, the face of --seed")
+    parser.add_argument("file", nargs="?", type=file_path, help=_FILE_HELP)
     who_options(parser)
     expression_options(parser, "neutral")
     detail_options(parser)
-    parser.add_argument("--out", type=Path, required=True, help=".png, .jpg or .webp; turntable: .webp, .gif or .png")
+    parser.add_argument(
+        "--out", type=file_path, required=True, help=".png .jpg .webp; of a turntable .mp4 .webp .gif .png"
+    )
     parser.add_argument(
         "--camera", choices=("front", "three-quarter", "turntable"), default="front", help="view (default: front)"
     )
-    parser.add_argument("--lights", default="studio", help="lighting (default: studio)")
+    parser.add_argument("--lights", choices=LIGHTS, default="studio", help="lighting (default: studio)")
     parser.add_argument("--frames", type=int, default=24, help="views of a turntable (default: 24)")
     parser.add_argument("--fps", type=float, default=12.0, help="of a turntable (default: 12)")
     picture_options(parser, quality="high")
@@ -36,15 +54,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the picture or the turntable."""
-    from facekit.io import load, save
-    from facekit.viz.animation import SUFFIXES as ANIMATIONS
-    from facekit.viz.animation import save_animation, turntable
-
+    if args.file is not None:
+        refuse_idle(args, _OF_SEED, "with a file")
+        known_suffix(args.file, reading=True)
+        if not args.file.is_file():
+            raise FileError("a mesh file", f"none at {args.file}", "check the name and the folder")
     if args.camera == "turntable":
         if args.out.suffix.lower() not in ANIMATIONS:
             raise InputError(f"--out for a turntable that ends in {' '.join(ANIMATIONS)}", f"{args.out}", "rename it")
     elif format_of(args.out).module != "facekit.io.picture":
         raise InputError("--out that ends in .png .jpg .webp", f"{args.out}", "for meshes use facekit export")
+    else:
+        refuse_idle(args, _OF_TURNTABLE, "without --camera turntable")
+    from facekit.io import load, save
+    from facekit.viz.animation import save_animation, turntable
+
     options = {"image_size": args.size, "quality": args.quality, "lights": args.lights}
     face = face_of(args) if args.file is None else load(args.file)
     camera = _camera(args, face)
@@ -56,10 +80,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _camera(args: argparse.Namespace, face: FaceOutput | FaceMesh) -> Camera:
+    from facekit.mesh import FaceMesh
     from facekit.render import Camera
 
-    if args.frames < 1:
-        raise InputError("--frames of 1 or more", f"{args.frames}", "a turntable has about 24")
     azimuth, elevation = {
         "front": (0.0, 0.0),
         "three-quarter": (38.0, 4.0),
@@ -67,4 +90,6 @@ def _camera(args: argparse.Namespace, face: FaceOutput | FaceMesh) -> Camera:
     }[args.camera]
     if args.file is None:
         return Camera.orbit(azimuth, elevation)
-    return Camera.fit(face.verts, azimuth, elevation)  # a mesh from elsewhere may lie anywhere and have any size
+    return Camera.fit(
+        face if isinstance(face, FaceMesh) else face.mesh, azimuth, elevation
+    )  # a mesh from elsewhere may lie anywhere and have any size

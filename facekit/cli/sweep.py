@@ -11,6 +11,7 @@ from facekit.cli.options import (
     check_maps,
     detail_of,
     detail_options,
+    file_path,
     formats,
     formats_of,
     latents_of,
@@ -26,21 +27,26 @@ SUMMARY = "one expression from intensity 0 upward: strip and loop"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     who_options(parser)
-    parser.add_argument("--expression", default="smile", help=EXPRESSION_HELP)
+    parser.add_argument("--expression", default="smile", help=f"{EXPRESSION_HELP} (default: smile)")
     parser.add_argument("--steps", type=int, default=15, help="number of faces (default: 15)")
     parser.add_argument("--stop", type=float, default=1.5, help="last intensity (default: 1.5)")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder (default: out)")
-    parser.add_argument("--animation", choices=("webp", "gif", "png"), default="webp", help="kind of loop")
+    parser.add_argument("--out", type=file_path, default=Path("out"), help="folder (default: out)")
+    parser.add_argument(
+        "--animation", choices=("webp", "gif", "png", "mp4"), default="webp", help="loop (default: webp)"
+    )
     parser.add_argument("--fps", type=float, default=15.0, help="pictures per second (default: 15)")
     parser.add_argument("--format", help=f"also write each face, out of {formats()}, with commas")
-    parser.add_argument("--maps", type=Path, metavar="FOLDER", help="also write the maps of each step's detail")
+    parser.add_argument("--maps", type=file_path, metavar="FOLDER", help="also write the maps of each step's detail")
     detail_options(parser)
     picture_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Write the strip, the loop and, if asked for, meshes and maps of every step."""
+    names, blend = formats_of(args.format), blend_of(args.expression)
+    check_maps(args)
     import numpy as np
+    import torch
 
     from facekit.files.images import save_image
     from facekit.io import save
@@ -50,10 +56,9 @@ def run(args: argparse.Namespace) -> None:
     from facekit.viz.animation import save_animation
     from facekit.viz.sheets import intensity_strip, render_faces
 
-    names, blend = formats_of(args.format), blend_of(args.expression)
-    check_maps(args)
     faces = sweep_intensity(pipeline_of(args), latents_of(args), blend, args.steps, args.stop, **detail_of(args))
-    pictures = render_faces(faces, image_size=args.size, quality=args.quality)
+    shown = (render_faces(face, image_size=args.size, quality=args.quality) for face in faces)
+    pictures = torch.cat(list(progress(shown, total=len(faces), desc="pictures")))
     stem = blend if isinstance(blend, str) else "_".join(blend)
     report_file(save_image(np.asarray(intensity_strip(faces, pictures)), args.out / f"{stem}_sweep.png"))
     report_file(save_animation(pictures, args.out / f"{stem}_sweep.{args.animation}", fps=args.fps, boomerang=True))

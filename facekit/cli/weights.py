@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from facekit.cli.options import file_path
 
 SUMMARY = "published weights: list, fetch, import, verify, path, remove"
 
@@ -22,8 +23,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     command("list", _list, "the models: licence, origin, and whether they are here")
     command("fetch", _fetch, "download a model, convert it once and keep it; goes on where it was interrupted")
     into = command("import", _import, "convert a model from files on your disk and keep it")
-    into.add_argument("--checkpoints", type=Path, required=True, help="the published zip, or the folder it holds")
-    into.add_argument("--data", type=Path, help="folder or zip with upstream's data files, such as its repository")
+    into.add_argument("--checkpoints", type=file_path, required=True, help="the published zip, or the folder it holds")
+    into.add_argument("--data", type=file_path, help="folder or zip with upstream's data files, such as its repository")
     command("verify", _verify, "compare every file with its sha256")
     command("path", _path, "print the folder of a model")
     command("remove", _remove, "delete a fetched model and the hashes remembered for it")

@@ -16,6 +16,7 @@ from facekit.compare import figures, pages
 from facekit.compare.axes import Axis
 from facekit.errors import InputError
 from facekit.face import FaceOutput
+from facekit.files.atomic import expanded
 from facekit.geometry.uv import halve
 from facekit.latents import FaceLatents
 from facekit.metrics.geometry import wrinkle_amplitude
@@ -117,7 +118,7 @@ class Comparison:
         list[Path]
             The files, the report last.
         """
-        folder = Path(folder)
+        folder = expanded(folder)
         pictures = {"faces": ("The faces", self.page("light"))}
         for against in pages.directions(self):
             for kind, name in pages.KINDS.items():

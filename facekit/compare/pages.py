@@ -18,8 +18,9 @@ from facekit.files.images import save_image
 from facekit.geometry.uv import rasterize_uv
 from facekit.metrics.geometry import displacement_map
 from facekit.metrics.texture import delta_e
+from facekit.viz.fonts import font
 from facekit.viz.heat import colour_bar, heat_scale, render_heat
-from facekit.viz.sheets import THEMES, as_pictures, contact_sheet, font
+from facekit.viz.sheets import THEMES, as_pictures, contact_sheet
 
 if TYPE_CHECKING:
     from facekit.compare.grid import Cell, Comparison
@@ -133,7 +134,7 @@ def _page(
     if len(rows) == 1 and len(columns) > _WIDE:
         return contact_sheet(cells[0], columns, _WRAP, title, rows[0], width, theme)
     colours, gap, margin = THEMES[theme], max(3, width // 40), max(10, width // 10)
-    small, large = font(max(11, width // 17)), font(max(14, width // 11), bold=True)
+    small, large = font(max(11, width // 17), False, *rows, *columns), font(max(14, width // 11), True, title)
     words = [_wrapped(name, small, max(70, width * 2 // 3)) for name in rows]
     side = round(max(small.getlength(line) for lines in words for line in lines)) + margin
     head = round(large.size * 2.2) + round(small.size * 1.8)

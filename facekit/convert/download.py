@@ -59,7 +59,7 @@ def download(source: Source, target: Path, check: Callable[[Path], str], remedy:
         os.replace(part, target)
         https.discard(part)
         return digest
-    raise WeightsError(f"{source.name} from {len(source.mirrors)} mirror(s)", "; ".join(reasons), remedy)
+    raise WeightsError(f"{source.name} from one of {len(source.mirrors)} mirrors", "; ".join(reasons), remedy)
 
 
 def _from(mirror: Mirror, source: Source, part: Path, check: Callable[[Path], str]) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -209,15 +210,15 @@ def _convert(found: _Found, record: ModelRecord, scratch: Path) -> None:
     with disk(scratch):
         for role in ("shape", "texture"):
             save_file(tensors.pop(role), scratch / files[role].name)
-        np.savez(scratch / files["template"].name, allow_pickle=False, **template)
+        np.savez(scratch / files["template"].name, **template)
         np.savez(scratch / files["identities"].name, identities=identities)
         Image.fromarray(np.ascontiguousarray(base[..., ::-1])).save(scratch / files["base"].name)  # stored as BGR
 
 
-def _template(found: _Found, vertices: int) -> dict[str, np.ndarray]:
+def _template(found: _Found, vertices: int) -> dict[str, Any]:
     """The arrays of :class:`facekit.template.Template` for upstream's mesh, in upstream's order."""
     from facekit.convert import template as facts
-    from facekit.io.obj import read_untextured
+    from facekit.io.reading import read_untextured
     from facekit.models.composers.published import ATLAS, COLUMNS, ROWS
 
     path = found.data["template_mesh"]

@@ -112,7 +112,7 @@ def html_page(file: Path) -> str | None:
 
 
 def by_hand(name: str, role: str) -> str:
-    """Steps that replace a download: the browser's link, the place for the file, and the command."""
+    """Steps that replace a download, a line each: the browser's link, the place for the file, and the command."""
     entry = record(name)
     folder = downloads_folder(name)
     source = entry.sources[role]
@@ -120,6 +120,6 @@ def by_hand(name: str, role: str) -> str:
     if "checkpoints" in entry.sources:
         command += f" --checkpoints {folder / entry.sources['checkpoints'].name} --data {folder}"
     others = [s for r, s in entry.sources.items() if r != role and not (folder / s.name).is_file()]
-    rest = "".join(f", {s.name} from {s.mirrors[0].link}" for s in others)
-    also = f" (also missing there: {rest[2:]})" if rest else ""
-    return f"open {source.mirrors[0].link} in a browser, save it as {folder / source.name}{also}, and run: {command}"
+    steps = [f"open {s.mirrors[0].link} in a browser and save it as {folder / s.name}" for s in (source, *others)]
+    steps.append(f"run: {command}")
+    return "by hand:\n" + "\n".join(f"{k}. {step}" for k, step in enumerate(steps, 1))

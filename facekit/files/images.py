@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from facekit.errors import FileError, InputError
-from facekit.files.atomic import atomic_write
+from facekit.files.atomic import atomic_write, expanded
+from facekit.forks import lock
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
 # zlib level 1 is 5 to 10 times faster than Pillow's default 6 on skin textures and costs about a tenth in size.
 _COMPRESSION = 1
+
+#: Textures with a longer side are scaled down by a whole number, to a side of this at most.
+_LARGEST_SIDE, _REDUCED_SIDE = 8192, 4096
+#: What no picture exceeds that is one: the second is deflate's greatest gain.
+_MOST_PIXELS, _PIXELS_A_BYTE = 1 << 29, 1100
+#: Pillow's own limit is one for the whole process.
+_LIMIT = lock()
 
 _LOSSY = {".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0}, ".webp": {"format": "WEBP", "quality": 92}}
 
@@ -54,8 +66,8 @@ def encode_png(array: np.ndarray) -> bytes:
 
 
 def encode(array: np.ndarray, suffix: str = ".png", quality: int | None = None) -> bytes:
-    """A .png, .jpg or .webp of uint8 pixels; ``quality`` (1 to 100) is for the last two."""
-    suffix = suffix.lower()
+    """A .png, .jpg (or .jpeg) or .webp of uint8 pixels; ``quality`` (1 to 100) is for the last two."""
+    suffix = suffix.lower().replace(".jpeg", ".jpg")
     if suffix == ".png":
         return encode_png(array)
     if suffix not in _LOSSY:
@@ -78,7 +90,7 @@ def encode(array: np.ndarray, suffix: str = ".png", quality: int | None = None) 
 
 def save_image(array: np.ndarray, path: str | Path, quality: int | None = None) -> Path:
     """Write pixels as :func:`encode` makes them; the suffix chooses the format."""
-    path = Path(path)
+    path = expanded(path)
     data = encode(array, path.suffix, quality)
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
@@ -87,7 +99,7 @@ def save_image(array: np.ndarray, path: str | Path, quality: int | None = None) 
 
 def load_image(path: str | Path) -> np.ndarray:
     """Pixels of a picture file: (H, W), (H, W, 3) or (H, W, 4) uint8, or (H, W) uint16 for 16-bit grey."""
-    path = Path(path)
+    path = expanded(path)
     try:
         return decode(path.read_bytes())
     except OSError as error:
@@ -108,6 +120,70 @@ def decode(data: bytes) -> np.ndarray:
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         got = "unknown or damaged data" if isinstance(error, UnidentifiedImageError) else str(error)
         raise FileError("a whole PNG, JPEG or WebP", got, "check the file, or write it again") from error
+
+
+def decode_texture(data: bytes) -> tuple[np.ndarray, int]:
+    """Pixels of a picture in any format and mode that Pillow knows, as colours.
+
+    Returns
+    -------
+    tuple
+        (H, W, 3) or, with transparency, (H, W, 4) uint8; and the whole number by which a picture of more than
+        8192 pixels a side was scaled down, else 1.
+
+    Raises
+    ------
+    FileError
+        For data that is not a whole picture, or one that claims more pixels than its bytes can hold.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with _LIMIT, _open_large(data) as picture:
+            width, height = picture.size
+            if width * height > min(_MOST_PIXELS, len(data) * _PIXELS_A_BYTE):
+                raise ValueError(f"{width} x {height} pixels in {len(data)} bytes")
+            factor = 1 if max(width, height) <= _LARGEST_SIDE else -(-max(width, height) // _REDUCED_SIDE)
+            if factor > 1:
+                picture.draft("RGB", (max(width // factor, 1), max(height // factor, 1)))  # JPEG skips what it can
+                kind = "I" if picture.mode.startswith("I;16") else "RGBA" if picture.has_transparency_data else "RGB"
+                kind = picture.mode if picture.mode in ("L", "I", "F") else kind
+                picture = picture.convert(kind).reduce(max(1, -(-max(picture.size) // _REDUCED_SIDE)))
+            return _as_colours(picture), factor
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        got = "unknown or damaged data" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise FileError("a whole picture", got, "check the file, or write it again") from error
+    except (MemoryError, OverflowError, ArithmeticError, LookupError, TypeError, struct.error) as error:
+        raise FileError("a whole picture", f"damaged data ({error!r})", "check the file, or write it again") from error
+
+
+@contextlib.contextmanager
+def _open_large(data: bytes) -> Iterator[Image.Image]:
+    """A picture that may be larger than Pillow finds decent: :func:`decode_texture` has limits of its own."""
+    from PIL import Image
+
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            yield picture
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def _as_colours(picture: Image.Image) -> np.ndarray:
+    mode = picture.mode
+    if mode.startswith("I;16"):
+        values = np.asarray(picture).astype(np.float32) / 257.0
+    elif mode in ("I", "F"):
+        values = np.nan_to_num(np.asarray(picture).astype(np.float32))
+        top = float(values.max(initial=0.0))
+        # Grey numbers of no stated range: 0 to 1, 8 bits or 16, whichever holds them.
+        values = values * (255.0 if top <= 1.0 and mode == "F" else 1.0 if top <= 255.0 else 1.0 / 257.0)
+    else:
+        return np.array(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
+    grey = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
 
 
 def _check(array: np.ndarray) -> None:

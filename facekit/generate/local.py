@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facekit.checks import whole
 from facekit.detail import check_detail
 from facekit.errors import FileError, InputError
 from facekit.version import __version__
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from facekit.face import FaceOutput
 
 MANIFEST = "manifest.jsonl"
+_PICTURES = ("png", "jpg", "webp")
 
 # Faces computed at once: the texture network is no faster with more, and textures are large.
 _BATCH = 4
@@ -74,14 +77,16 @@ def generate_set(
     ------
     InputError
         For unknown formats, maps without detail, or settings other than those the folder was begun with.
+    FileError
+        When the disk has no room for the rest, told after the first face; it stays, and the set goes on from there.
     """
+    from facekit.files.atomic import expanded
     from facekit.latents import FaceLatents
     from facekit.progress import progress
 
-    folder = Path(folder)
+    folder = expanded(folder)
     formats = _known_formats(formats)
-    if count < 1:
-        raise InputError("a count of 1 or more", f"{count}", "pass for instance count=10")
+    count, seed = whole(count, "count", 1), whole(seed, "seed", 0, remedy="pass for instance seed=0")
     detail_strength = check_detail(detail, detail_strength)
     if maps and not detail:
         raise InputError("detail with maps", "detail=False", "leave one of them out")
@@ -115,8 +120,11 @@ def generate_set(
 
     try:
         for s, face in progress(faces(), total=count, desc="faces", initial=kept):
-            _append(manifest, {"seed": s, "files": _write(face, folder, f"face_{s:06d}", formats, maps)})
+            files = _write(face, folder, f"face_{s:06d}", formats, maps)
+            _append(manifest, {"seed": s, "files": files})
             done += 1
+            if done == kept + 1:
+                _need_room(folder, sum(files.values()), count - done)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"{done} of {count} faces are complete in {folder}; run the same command again to go on"
@@ -165,6 +173,19 @@ def _open_manifest(path: Path, settings: dict[str, Any]) -> dict[int, dict[str, 
     return finished
 
 
+def _need_room(folder: Path, size: int, left: int) -> None:
+    """Tell what the faces that are left will take on the disk; they take what the first took, within a few percent."""
+    from facekit.weights.cache import say
+
+    if not left:
+        return
+    need, free = size * left / 1e6, shutil.disk_usage(folder).free / 1e6
+    told = f"{need:.0f} MB for {left} more faces of {size / 1e6:.1f} MB each"
+    if need > free:
+        raise FileError(f"room in {folder}: {told}", f"{free:.0f} MB", "free some, or lower the count or the formats")
+    say(f"{told}; {free:.0f} MB are free in {folder}")
+
+
 def _append(path: Path, record: dict[str, Any]) -> None:
     try:
         with path.open("a", encoding="utf-8") as stream:
@@ -177,22 +198,23 @@ def _append(path: Path, record: dict[str, Any]) -> None:
 
 def _write(face: FaceOutput, folder: Path, stem: str, formats: list[str], maps: bool) -> dict[str, int]:
     """Write one face in a folder of its own name's files; returns their sizes in bytes by name."""
+    from facekit.files.atomic import recorded
     from facekit.io import save
     from facekit.io.maps import save_maps
 
-    try:
-        if maps and "obj" not in formats:  # an OBJ brings and names its own
-            save_maps(face, folder, stem)
-        for format_ in formats:
-            # An OBJ brings its texture as <stem>.png, so the rendered picture has another name.
-            name = f"{stem}_render" if format_ in ("png", "jpg", "webp") else stem
-            options = {"maps": True} if maps and format_ == "obj" else {}
-            save(face, folder / f"{name}.{format_}", **options)
-    except BaseException:  # Ctrl-C too: an unfinished face would look like a finished one
-        for path in folder.glob(f"{stem}[._]*"):
-            path.unlink(missing_ok=True)
-        raise
-    return {path.name: path.stat().st_size for path in sorted(folder.glob(f"{stem}[._]*"))}
+    with recorded() as written:
+        try:
+            if maps and "obj" not in formats:  # an OBJ brings and names its own
+                save_maps(face, folder, stem)
+            for format_ in formats:
+                name = f"{stem}_render" if format_ in _PICTURES else stem  # in sight what is a picture of the face
+                options = {"maps": True} if maps and format_ == "obj" else {}
+                save(face, folder / f"{name}.{format_}", **options)
+        except BaseException:  # Ctrl-C too: an unfinished face would look like a finished one
+            for path in written:
+                path.unlink(missing_ok=True)
+            raise
+    return {path.name: path.stat().st_size for path in sorted(set(written))}
 
 
 def _complete(folder: Path, record: dict[str, Any] | None) -> bool:
@@ -205,7 +227,7 @@ def _complete(folder: Path, record: dict[str, Any] | None) -> bool:
 def _known_formats(formats: Sequence[str]) -> list[str]:
     from facekit.io import SUFFIXES
 
-    names = [name.lower().lstrip(".") for name in formats]
+    names = [name.lower().lstrip(".").replace("jpeg", "jpg") for name in formats]
     known = [suffix.lstrip(".") for suffix in SUFFIXES]
     unknown = [name for name in names if name not in known]
     if unknown or not names:

@@ -8,7 +8,6 @@ or not; differences are taken along links only, and what texels outside hold is 
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from facekit.errors import InputError
+from facekit.forks import lock
 from facekit.geometry.charts import open_edges
 from facekit.geometry.lists import expand, flat_indices, weighted_sum
 from facekit.geometry.uv import rasterize_uv
@@ -26,7 +26,7 @@ GUTTER = 8
 # About 25 bytes a texel each.
 _CACHE: OrderedDict[bytes, Texels] = OrderedDict()
 _CACHE_ENTRIES = 2
-_CACHE_LOCK = threading.Lock()
+_CACHE_LOCK = lock()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facekit.errors import FileError, InputError
+from facekit.files.atomic import expanded
+from facekit.plainly import plainly
 
 if TYPE_CHECKING:
     from facekit.face import FaceOutput
@@ -31,8 +33,8 @@ class Format:
     summary:
         What such a file holds, for ``--help`` and for error messages.
     module:
-        The module with ``write(subject, path, **options) -> Path`` and, if ``readable``, ``read(path) -> FaceMesh``.
-        It is imported when first used: none of them is needed to print the table.
+        The module with ``write(subject, path, **options) -> Path``; imported when first used: none of them is needed to
+        print the table.
     readable:
         Whether :func:`load` takes it.
     """
@@ -53,7 +55,19 @@ SUFFIXES: dict[str, Format] = {
     ".webp": Format("rendered picture", "facekit.io.picture"),
 }
 
+#: Suffixes that :func:`load` takes besides: meshes that only other tools write.
+FOREIGN: dict[str, str] = {
+    ".gltf": "textured mesh with morph targets, metres",
+    ".stl": "triangles alone",
+    ".off": "mesh, with colours or without",
+    ".3mf": "mesh for printers",
+}
 
+#: Other names for a suffix.
+_ALIASES = {".jpeg": ".jpg"}
+
+
+@plainly
 def save(face: FaceOutput | FaceMesh, path: str | Path, **options: Any) -> Path:
     """Write one face; the suffix of ``path`` chooses the format.
 
@@ -62,7 +76,7 @@ def save(face: FaceOutput | FaceMesh, path: str | Path, **options: Any) -> Path:
     face:
         A FaceOutput or FaceMesh with B = 1. Only a FaceOutput knows morph targets (.glb) and codes (.zip).
     path:
-        Where to; missing folders are made. A file already there is replaced in one step.
+        Where to; ``~`` is the home folder, and missing folders are made. A file already there is replaced in one step.
     options:
         Passed to the format's writer: :func:`facekit.io.obj.write`, :func:`facekit.io.ply.write`,
         :func:`facekit.io.glb.write`, :func:`facekit.io.bundle.write`, :func:`facekit.io.picture.write`.
@@ -79,7 +93,7 @@ def save(face: FaceOutput | FaceMesh, path: str | Path, **options: Any) -> Path:
     FileError
         When the folder cannot be written or the disk is full; nothing half-written is left.
     """
-    path = Path(path)
+    path = expanded(path)
     format_ = format_of(path)
     if len(face) != 1:
         raise InputError("one face to save", f"a batch of {len(face)}", "pick one with face[i]")
@@ -95,30 +109,55 @@ def save(face: FaceOutput | FaceMesh, path: str | Path, **options: Any) -> Path:
     return writer(face, path, **options)
 
 
-def load(path: str | Path) -> FaceMesh:
-    """Read one mesh (B = 1) from an .obj, .ply or .glb file, in millimetres and with facekit's UV origin.
+@plainly
+def load(path: str | Path, rest: bool = False) -> FaceMesh:
+    """Read one mesh (B = 1) in millimetres and with facekit's UV origin: .obj .ply .glb .gltf .stl .off .3mf.
+
+    What facekit wrote comes back in its own vertex order. Files of other tools are read through trimesh: nodes at their
+    places, all meshes as one, several textures in one. A file with morph targets is worn as its weights say, and
+    ``mesh.rig`` keeps its base and targets. What could not be taken over is told in one warning.
+
+    Parameters
+    ----------
+    path:
+        The file; ``~`` is the home folder.
+    rest:
+        Whether to give the base of a file with morph targets, whatever it wears.
 
     Raises
     ------
     InputError
         For a suffix that cannot be read.
     FileError
-        For a file that is missing, truncated or not what its suffix says.
+        For a file that is missing, cut off or not what its suffix says.
+    MissingDependencyError
+        For a compressed file without the package that unpacks it.
     """
-    path = Path(path)
-    format_ = format_of(path, reading=True)
+    path = expanded(path)
+    known_suffix(path, reading=True)
     if not path.is_file():
         raise FileError(f"a {path.suffix.lower()} file", f"none at {path}", "check the name and the folder")
-    return importlib.import_module(format_.module).read(path)
+    from facekit.io.reading import read_rig
+
+    rig = read_rig(path)
+    return rig.rest() if rest else rig.worn()
 
 
-def format_of(path: str | Path, reading: bool = False) -> Format:
-    """The row of the table for a path; raises InputError that lists the suffixes for one it does not have."""
-    path = Path(path)
-    known = [suffix for suffix, row in SUFFIXES.items() if row.readable or not reading]
-    suffix = path.suffix.lower()
+def format_of(path: str | Path) -> Format:
+    """The row of the table for a path to write; raises InputError that lists the suffixes for one it does not have."""
+    return SUFFIXES[known_suffix(Path(path))]
+
+
+def suffixes(reading: bool = False) -> list[str]:
+    """Every suffix that :func:`save`, or :func:`load`, takes."""
+    return [s for s, row in SUFFIXES.items() if row.readable or not reading] + (list(FOREIGN) if reading else [])
+
+
+def known_suffix(path: Path, reading: bool = False) -> str:
+    suffix = _ALIASES.get(path.suffix.lower(), path.suffix.lower())
+    known = suffixes(reading)
     if suffix not in known:
         verb = "load" if reading else "save"
         got = f"{path.name!r}" if not path.suffix else f"{path.suffix!r}"
         raise InputError(f"a file name to {verb} that ends in {' '.join(known)}", got, "choose one of these suffixes")
-    return SUFFIXES[suffix]
+    return suffix

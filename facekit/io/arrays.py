@@ -69,13 +69,14 @@ def split_at_seams(mesh: FaceMesh) -> SplitTopology:
 
 
 def vertex_colours(mesh: FaceMesh) -> np.ndarray | None:
-    """The texture at the vertices, (V, 3) uint8 sRGB, or None without a texture.
+    """The texture at the vertices, else their own colours, (V, 3) uint8 sRGB, or None without either.
 
     Bilinear with texel edges at 0 and 1; a vertex on a UV seam gets the mean of its sides, averaged in sRGB as the
     sides of a good atlas agree anyway.
     """
     if mesh.texture is None:
-        return None
+        colours = mesh.vertex_colors
+        return None if colours is None else (colours.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
     grid = (mesh.uvs * torch.tensor([2.0, -2.0]) + torch.tensor([-1.0, 1.0]))[None, None]
     at_uvs = torch.nn.functional.grid_sample(
         mesh.texture[:1], grid, mode="bilinear", padding_mode="border", align_corners=False

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from facekit.color import srgb_to_linear
 from facekit.conventions import AXES, BLENDSHAPES, MM_PER_METRE
 from facekit.errors import InputError
 from facekit.face import FaceOutput
@@ -170,6 +171,9 @@ def _base(
         "NORMAL": builder.accessor(normals, target=ARRAY_BUFFER),
         "TEXCOORD_0": builder.accessor(uvs, target=ARRAY_BUFFER),
     }
+    if mesh.texture is None and mesh.vertex_colors is not None:
+        linear = srgb_to_linear(mesh.vertex_colors.clamp(0, 1))
+        attributes["COLOR_0"] = builder.accessor(linear.numpy()[split.vertex], target=ARRAY_BUFFER)
     if mapped:
         from facekit.geometry.displace import tangents
 
@@ -238,7 +242,7 @@ def _material(builder: GlbBuilder, mesh: FaceMesh, suffix: str, double_sided: bo
     material = {"name": "face", "pbrMetallicRoughness": surface, "doubleSided": double_sided}
     if mesh.texture is not None:
         surface["baseColorTexture"] = builder.texture("albedo", encode(to_uint8(mesh.texture), suffix), _MIME[suffix])
-    else:
+    elif mesh.vertex_colors is None:
         surface["baseColorFactor"] = [0.8, 0.8, 0.8, 1]
     if mapped:
         pixels = to_uint8(mesh.normal_map())
@@ -260,10 +264,3 @@ def _metadata(subject: FaceOutput | FaceMesh, split: SplitTopology) -> dict[str,
             seed = subject.metadata["seed"]
             extras["seed"] = seed[0] if isinstance(seed, list) else seed
     return extras
-
-
-def read(path: Path) -> FaceMesh:
-    """Read the base mesh of a GLB in millimetres; see :func:`facekit.io.glb_read.read_rig` for its morph targets."""
-    from facekit.io.glb_read import read_rig
-
-    return read_rig(path).neutral

@@ -1,9 +1,11 @@
-"""Reading GLB files: the base mesh and its morph targets, back in millimetres and with V from the bottom."""
+"""glTF files: their parts, the numbers in them, and the fast way for a GLB that facekit wrote."""
 
 from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,161 +21,219 @@ from facekit.mesh import FaceMesh
 from facekit.source import FaceRig
 
 _TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
-_COLUMNS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
-_IDENTITY = {
-    "matrix": [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1],
-    "rotation": [0, 0, 0, 1],
-    "scale": [1, 1, 1],
-}
+_COLUMNS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
+_REMEDY = "check the file, or export it again"
 
 
 def read_rig(path: str | Path) -> FaceRig:
-    """The mesh of a GLB with its morph targets (none: ``names`` is empty and ``deltas`` (0, V, 3)).
+    """Read the base mesh of a GLB or glTF with its morph targets (none: ``names`` is empty and ``deltas`` (0, V, 3)).
 
-    A file that facekit wrote comes back in the topology's own vertex order; another keeps the file's order, with a
-    vertex for each side of a UV seam.
+    A file that facekit wrote comes back in the topology's own vertex order; another keeps the file's order, with one
+    vertex where several lie that differ in their UVs alone.
 
     Raises
     ------
     FileError
-        For a file that is no GLB, is cut off, or holds something other than one plain triangle mesh.
+        For a file that is no glTF, is cut off, or holds no triangles.
     """
-    path = Path(path)
-    try:
-        gltf, binary = _chunks(path.read_bytes())
-        return _Reader(gltf, binary).rig()
-    except FileError as error:
-        raise FileError(error.expected, f"{path} ({error.got})", error.remedy) from error
-    except (KeyError, IndexError, TypeError, ValueError, struct.error) as error:
-        raise FileError(
-            "a whole GLB file", f"{path} ({type(error).__name__}: {error})", "check the file, or export it again"
-        ) from error
+    from facekit.io.reading import read_rig as read
+
+    return read(Path(path))
 
 
-def _chunks(data: bytes) -> tuple[dict[str, Any], bytes]:
+def chunks(data: bytes) -> tuple[dict[str, Any], memoryview]:
+    """JSON and binary chunk of a GLB; what stands behind its stated end is left alone.
+
+    Raises
+    ------
+    FileError
+        For data that is no GLB, or is cut off.
+    """
     if len(data) < 20 or struct.unpack_from("<I", data)[0] != MAGIC:
         raise FileError("a GLB file", "a file that does not begin like one", "check the file's format")
     version, length = struct.unpack_from("<II", data, 4)
-    if version != VERSION or length != len(data):
+    if version != VERSION or length > len(data):
         got = f"version {version} of {length} bytes, {len(data)} of them there"
-        raise FileError("a whole GLB of version 2", got, "check the file, or export it again")
-    chunks, offset = {}, 12
-    while offset + 8 <= len(data):
+        raise FileError("a whole GLB of version 2", got, _REMEDY)
+    found: dict[int, memoryview] = {}
+    whole = memoryview(data)
+    offset = 12
+    while offset + 8 <= length:
         size, kind = struct.unpack_from("<II", data, offset)
-        chunks.setdefault(kind, data[offset + 8 : offset + 8 + size])
+        if offset + 8 + size > length:
+            raise FileError("a whole GLB file", f"a chunk of {size} bytes that ends beyond it", _REMEDY)
+        found.setdefault(kind, whole[offset + 8 : offset + 8 + size])
         offset += 8 + size
-    gltf = json.loads(chunks[CHUNK_JSON])
+    if CHUNK_JSON not in found:
+        raise FileError("a whole GLB file", "one without its JSON", _REMEDY)
+    return document(bytes(found[CHUNK_JSON])), found.get(CHUNK_BIN, whole[:0])
+
+
+def document(text: bytes | str) -> dict[str, Any]:
+    """The JSON of a glTF.
+
+    Raises
+    ------
+    FileError
+        For text that is no JSON, or no object.
+    """
+    try:
+        gltf = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FileError("a whole glTF file", f"JSON that is damaged ({error})", _REMEDY) from error
     if not isinstance(gltf, dict):
-        raise ValueError("the JSON chunk is no object")
-    return gltf, chunks.get(CHUNK_BIN, b"")
+        raise FileError("a glTF file", "JSON of another kind", "check the file's format")
+    return gltf
 
 
-class _Reader:
-    def __init__(self, gltf: dict[str, Any], binary: bytes) -> None:
-        self.gltf, self.binary = gltf, binary
+@dataclass
+class Accessors:
+    """The numbers of a glTF.
 
-    def rig(self) -> FaceRig:
-        mesh, primitive = self._only_primitive()
-        attributes = primitive["attributes"]
-        verts = self.accessor(attributes["POSITION"]) * MM_PER_METRE
-        if verts.shape[1:] != (3,) or not np.isfinite(verts).all():
-            raise ValueError("positions that are not finite triples")
-        indices = self.accessor(primitive["indices"]) if "indices" in primitive else np.arange(len(verts))
-        faces = indices.astype(np.int64).reshape(-1, 3)
-        if "TEXCOORD_0" in attributes:
-            uvs = self.accessor(attributes["TEXCOORD_0"]) * [1, -1] + [0, 1]
-        else:
-            uvs = np.zeros((len(verts), 2))
-        targets = primitive.get("targets", [])
-        deltas = np.zeros((len(targets), len(verts), 3))
-        for delta, target in zip(deltas, targets, strict=True):
-            delta[:] = self.accessor(target["POSITION"]) * MM_PER_METRE if "POSITION" in target else 0
+    Parameters
+    ----------
+    gltf, buffers:
+        The JSON, and the bytes of its buffers.
+    replaced:
+        Values of accessors that a decoder made.
+    """
 
-        faces_uvs, extras = faces, self.gltf["asset"].get("extras", {})
-        copies = extras.get("seamCopies") if isinstance(extras, dict) else None
-        if copies:  # facekit's own file: the copies at the end go back to the vertices they are of
-            count = len(verts) - len(copies)
-            original = np.concatenate([np.arange(count), np.array(copies, dtype=np.int64)])
-            verts, deltas, faces = verts[:count], deltas[:, :count], original[faces]
-        neutral = FaceMesh(
-            verts=torch.tensor(verts, dtype=torch.float32)[None],
-            faces=torch.from_numpy(faces),
-            uvs=torch.tensor(uvs, dtype=torch.float32),
-            faces_uvs=torch.from_numpy(faces_uvs.copy()),
-            texture=self._texture(primitive),
-        )
-        names = mesh.get("extras", {}).get("targetNames", [f"target_{k}" for k in range(len(targets))])
-        if len(names) != len(targets):
-            raise ValueError(f"{len(names)} names for {len(targets)} morph targets")
-        weights = torch.tensor(mesh.get("weights", [0.0] * len(targets)), dtype=torch.float32)
-        return FaceRig(neutral, tuple(names), torch.tensor(deltas, dtype=torch.float32), weights)
+    gltf: Mapping[str, Any]
+    buffers: Sequence[bytes | memoryview]
+    replaced: dict[int, np.ndarray] = field(default_factory=dict)
 
-    def _only_primitive(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        gltf = self.gltf
-        remedy = "export one triangle mesh, untransformed and without compression"
-        primitives = [(mesh, primitive) for mesh in gltf.get("meshes", []) for primitive in mesh["primitives"]]
-        if len(primitives) != 1 or primitives[0][1].get("mode", 4) != 4:
-            raise FileError("one primitive of triangles", f"{len(primitives)} primitives", remedy)
-        unknown = [name for name in gltf.get("extensionsRequired", []) if name != QUANTIZATION]
-        if unknown:
-            raise FileError("a GLB without required extensions", ", ".join(unknown), remedy)
-        self._check_transforms(remedy)
-        return primitives[0]
+    def read(self, index: int) -> np.ndarray:
+        """The values of an accessor, (N,) or (N, C): float64 or integers, with sparse values filled in.
 
-    def _check_transforms(self, remedy: str) -> None:
-        """Refuse a mesh that is not where its numbers say; a head's pivot, there and back again, is let through."""
-        nodes = self.gltf.get("nodes", [])
-        parent = {child: k for k, node in enumerate(nodes) for child in node.get("children", [])}
-        place = np.zeros(3)
-        index = next((k for k, node in enumerate(nodes) if "mesh" in node), None)
-        while index is not None:
-            node = nodes[index]
-            if any(list(node.get(key, still)) != still for key, still in _IDENTITY.items()):
-                raise FileError("an untransformed mesh", f"a transform at node {node.get('name')!r}", remedy)
-            place += node.get("translation", [0, 0, 0])
-            index = parent.pop(index, None)
-        if np.abs(place).max() > 1e-6:
-            raise FileError("an untransformed mesh", f"one moved by {place.round(4).tolist()}", remedy)
-
-    def accessor(self, index: int) -> np.ndarray:
-        """The values of an accessor, (N,) or (N, C): float64 or integers, with sparse values filled in."""
-        entry = self.gltf["accessors"][index]
-        count, columns, kind = entry["count"], _COLUMNS[entry["type"]], _TYPES[entry["componentType"]]
-        if "bufferView" in entry:
+        Raises
+        ------
+        ValueError, LookupError, TypeError
+            For an accessor that is not there, or whose data is not.
+        """
+        entry = self.gltf["accessors"][_at(index)]
+        count, columns, kind = _at(entry["count"]), _COLUMNS[entry["type"]], _TYPES[entry["componentType"]]
+        if index in self.replaced:
+            values = self.replaced[index].reshape(-1, columns)
+        elif "bufferView" in entry:
             values = self._view(entry["bufferView"], entry.get("byteOffset", 0), count, columns, kind)
+        elif count * columns > self._most():
+            raise ValueError(f"an accessor of {count} values without data")
         else:
             values = np.zeros((count, columns), dtype=kind)
         if "sparse" in entry:
             sparse = entry["sparse"]
             where, what = sparse["indices"], sparse["values"]
-            n, offset = sparse["count"], where.get("byteOffset", 0)
+            n, offset = _at(sparse["count"]), where.get("byteOffset", 0)
             rows = self._view(where["bufferView"], offset, n, 1, _TYPES[where["componentType"]])[:, 0]
             values = values.copy()
             values[rows] = self._view(what["bufferView"], what.get("byteOffset", 0), n, columns, kind)
-        if entry.get("normalized"):
+        if entry.get("normalized") and values.dtype.kind in "iu":
             values = np.maximum(values / np.iinfo(values.dtype).max, -1)
         values = values.astype(np.float64) if values.dtype.kind == "f" else values
         return values[:, 0] if columns == 1 else values
 
-    def _view(self, index: int, offset: int, count: int, columns: int, kind: str) -> np.ndarray:
-        view, size = self.gltf["bufferViews"][index], np.dtype(kind).itemsize
-        start, stride = view.get("byteOffset", 0) + offset, view.get("byteStride", columns * size)
-        if min(start, count, offset) < 0 or start + (count - 1) * stride + columns * size > len(self.binary):
-            raise ValueError("data beyond the end of the binary chunk")
-        return np.ndarray((count, columns), kind, self.binary, start, (stride, size))
+    def bytes_of(self, view: int) -> bytes:
+        """The bytes of a buffer view."""
+        entry = self.gltf["bufferViews"][_at(view)]
+        start, size = _at(entry.get("byteOffset", 0)), _at(entry["byteLength"])
+        data = self.buffers[_at(entry.get("buffer", 0))]
+        if start + size > len(data):
+            raise ValueError("a buffer view that ends beyond its buffer")
+        return bytes(data[start : start + size])
 
-    def _texture(self, primitive: dict[str, Any]) -> torch.Tensor | None:
-        if "material" not in primitive:
+    def _most(self) -> int:
+        """Values that an accessor without data may have: some file of this size could hold as many."""
+        return 64 * (sum(len(buffer) for buffer in self.buffers) + 4096)
+
+    def _view(self, index: int, offset: int, count: int, columns: int, kind: str) -> np.ndarray:
+        view, size = self.gltf["bufferViews"][_at(index)], np.dtype(kind).itemsize
+        data = self.buffers[_at(view.get("buffer", 0))]
+        start, stride = _at(view.get("byteOffset", 0)) + _at(offset), _at(view.get("byteStride", 0)) or columns * size
+        if count and start + (count - 1) * stride + columns * size > len(data):
+            raise ValueError("data beyond the end of its buffer")
+        return np.ndarray((count, columns), kind, data, start if count else 0, (stride, size))
+
+
+def _at(value: Any) -> int:
+    """A place or number in the JSON: whole and not negative."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} where a number of 0 or more is wanted")
+    return value
+
+
+def read_own(data: bytes) -> FaceRig | None:
+    """Read a GLB that facekit wrote, and that nobody changed since; None for any other file.
+
+    It must say so, be built as facekit builds it, and its seam copies must lie where their vertices do: a tool that
+    sorts vertices anew may hand on what the file says of itself.
+
+    Raises
+    ------
+    FileError
+        For a file that is cut off, or whose texture is damaged.
+    """
+    if data[:4] != struct.pack("<I", MAGIC):
+        return None
+    gltf, binary = chunks(data)
+    try:
+        if not str(gltf["asset"].get("generator", "")).startswith("facekit "):
             return None
-        surface = self.gltf["materials"][primitive["material"]].get("pbrMetallicRoughness", {})
-        if "baseColorTexture" not in surface:
+        (mesh,), nodes = gltf["meshes"], gltf["nodes"]
+        (primitive,) = mesh["primitives"]
+        if set(gltf.get("extensionsRequired", [])) - {QUANTIZATION} or primitive.get("extensions"):
             return None
-        source = self.gltf["textures"][surface["baseColorTexture"]["index"]]["source"]
-        image = self.gltf["images"][source]
-        if "bufferView" not in image:
-            raise FileError("a picture inside the GLB", "one in another file", "export it with embedded textures")
-        view = self.gltf["bufferViews"][image["bufferView"]]
-        start = view.get("byteOffset", 0)
-        pixels = decode(self.binary[start : start + view["byteLength"]])
-        pixels = np.stack([pixels] * 3, axis=-1) if pixels.ndim == 2 else pixels[..., :3]
-        return to_float(pixels)
+        if primitive.get("mode", 4) != 4 or _moved(nodes):
+            return None
+        return _own_rig(Accessors(gltf, [binary]), mesh, primitive)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return None  # the reader of everybody's files says what is wrong
+
+
+def _moved(nodes: list[dict[str, Any]]) -> bool:
+    """Whether the mesh is elsewhere than its numbers say; a clip's head, with its pivot there and back, is not."""
+    known = all(set(node) <= {"name", "mesh", "translation", "children"} for node in nodes)
+    places = np.array([node.get("translation", [0.0, 0.0, 0.0]) for node in nodes])
+    return not known or len(nodes) > 2 or bool(np.abs(places.sum(axis=0)).max() > 1e-6)
+
+
+def _own_rig(numbers: Accessors, mesh: dict[str, Any], primitive: dict[str, Any]) -> FaceRig | None:
+    attributes, targets = primitive["attributes"], primitive.get("targets", [])
+    names = mesh.get("extras", {}).get("targetNames", [])
+    if len(names) != len(targets) or "COLOR_0" in attributes:
+        return None
+    verts = numbers.read(attributes["POSITION"]) * MM_PER_METRE
+    faces = numbers.read(primitive["indices"]).astype(np.int64).reshape(-1, 3)
+    uvs = numbers.read(attributes["TEXCOORD_0"]) * [1, -1] + [0, 1]
+    deltas = np.zeros((len(targets), len(verts), 3), dtype=np.float32)
+    for delta, target in zip(deltas, targets, strict=True):
+        delta[:] = numbers.read(target["POSITION"]) * MM_PER_METRE
+    copies = np.array(numbers.gltf["asset"]["extras"]["seamCopies"], dtype=np.int64).reshape(-1)
+    count = len(verts) - len(copies)
+    whole = np.isfinite(verts).all() and np.isfinite(uvs).all() and np.isfinite(deltas).all()
+    if not (whole and len(faces) and len(uvs) == len(verts) and faces.max() < len(verts)):
+        return None
+    if len(copies) and not (count > 0 and copies.min() >= 0 and copies.max() < count):
+        return None
+    if not ((verts[count:] == verts[copies]).all() and (deltas[:, count:] == deltas[:, copies]).all()):
+        return None
+    original = np.concatenate([np.arange(count), copies])
+    neutral = FaceMesh(
+        verts=torch.from_numpy(verts[:count].astype(np.float32))[None],
+        faces=torch.from_numpy(original[faces]),
+        uvs=torch.from_numpy(uvs.astype(np.float32)),
+        faces_uvs=torch.from_numpy(faces),
+        texture=_own_texture(numbers, primitive),
+    )
+    weights = torch.tensor(mesh.get("weights", [0.0] * len(targets)), dtype=torch.float32)
+    return FaceRig(neutral, tuple(names), torch.from_numpy(np.ascontiguousarray(deltas[:, :count])), weights)
+
+
+def _own_texture(numbers: Accessors, primitive: dict[str, Any]) -> torch.Tensor | None:
+    gltf = numbers.gltf
+    surface = gltf["materials"][primitive["material"]]["pbrMetallicRoughness"]
+    if "baseColorTexture" not in surface:
+        return None
+    source = gltf["textures"][surface["baseColorTexture"]["index"]]["source"]
+    pixels = decode(numbers.bytes_of(gltf["images"][source]["bufferView"]))
+    pixels = np.stack([pixels] * 3, axis=-1) if pixels.ndim == 2 else pixels[..., :3]
+    return to_float(pixels)

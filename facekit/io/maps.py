@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from facekit.errors import FileError, InputError
-from facekit.files.atomic import atomic_write
+from facekit.files.atomic import expanded, write_files
 from facekit.files.images import encode_png, load_image, to_uint8
 from facekit.io.arrays import mesh_of
 from facekit.mesh import FaceMesh
@@ -44,8 +44,8 @@ def save_maps(
     face:
         B faces with displacement.
     folder:
-        Where to; made if it is missing. Each file is written whole or not at all, and a PNG before its JSON: where
-        that is, the other is.
+        Where to; made if it is missing. The files of one face are written together or not at all, a PNG before its
+        JSON: where that is, the other is.
     stem:
         What the files' names begin with.
     normal_map:
@@ -66,16 +66,12 @@ def save_maps(
     mesh = mesh_of(face)
     scale = displacement_scale(mesh)
     digits = max(2, len(str(len(mesh) - 1)))
-    folder, written = Path(folder), []
+    folder, written = expanded(folder), []
     for k in range(len(mesh)):
         name = stem if len(mesh) == 1 else f"{stem}_{k:0{digits}d}"
-        for file, data in encode_maps(mesh[k], name, scale, normal_map).items():
-            path = folder / file
-            if file.endswith("_displacement.png"):  # the JSON of an older picture must not be taken for this one's
-                _remove(path.with_suffix(".json"))
-            with atomic_write(path) as temporary:
-                temporary.write_bytes(data)
-            written.append(path)
+        files = {folder / file: data for file, data in encode_maps(mesh[k], name, scale, normal_map).items()}
+        # The JSON of an older picture must not be taken for this one's.
+        written += write_files(files, stale=[folder / f"{name}_displacement.json"])
     return written
 
 
@@ -127,7 +123,7 @@ def load_displacement(path: str | Path) -> torch.Tensor:
     FileError
         When either file is missing, damaged or not of this kind.
     """
-    path = Path(path)
+    path = expanded(path)
     beside = path.with_suffix(".json")
     for file in (path, beside):
         if not file.is_file():
@@ -174,10 +170,3 @@ def _describe(name: str, pixels: np.ndarray, scale: float) -> bytes:
         "normalised": {"mid_level": MID_LEVEL / 65535, "strength": 65535 * scale},
     }
     return (json.dumps(facts, indent=1) + "\n").encode()
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise FileError(f"to replace {path}", str(error), "choose a folder that is writable") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import threading
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from facekit.errors import FileError, InputError
-from facekit.files.atomic import atomic_write
-from facekit.files.images import encode_png, load_image, to_float, to_uint8
+from facekit.errors import InputError
+from facekit.files.atomic import write_files
+from facekit.files.images import encode_png, to_float, to_uint8
+from facekit.forks import lock
 from facekit.io.arrays import mesh_of
-from facekit.io.maps import mtl_lines, save_maps
+from facekit.io.foreign.mtl import read_materials
+from facekit.io.foreign.told import Told
+from facekit.io.maps import encode_maps, mtl_lines
 from facekit.mesh import FaceMesh
 
 if TYPE_CHECKING:
@@ -24,19 +26,20 @@ if TYPE_CHECKING:
 
 _POSITION_DECIMALS = 4  # a tenth of a micrometre
 _UV_DECIMALS = 6  # a 500th of a texel at 2048
+_MARK = b"# facekit\n"
 
 # UVs and triangles are the same text for every face of one topology, and two thirds of the file.
 _CACHE: OrderedDict[bytes, bytes] = OrderedDict()
 _CACHE_ENTRIES = 4
 _CACHE_TRIANGLES = 200_000  # a finer topology's text is large, and seldom wanted twice
-_CACHE_LOCK = threading.Lock()
+_CACHE_LOCK = lock()
 
 
 def write(subject: FaceOutput | FaceMesh, path: Path, level: int = 0, maps: bool = False) -> Path:
-    """Write ``name.obj`` with ``name.mtl`` and ``name.png`` beside it (without texture and maps the .obj alone).
+    """Write ``name.obj`` with ``name.mtl`` and ``name_albedo.png`` beside it (without texture and maps the .obj alone).
 
     Positions are in millimetres with four decimals, UVs with six; lines ``v`` stand in the order of ``verts``.
-    The .obj is written last: where it is, the others are.
+    All of them or none; the .obj appears last: where it is, the others are. A picture ``name.png`` is another file.
 
     Parameters
     ----------
@@ -52,19 +55,18 @@ def write(subject: FaceOutput | FaceMesh, path: Path, level: int = 0, maps: bool
     if level and maps:
         raise InputError("level or maps", "both, which would displace it twice", "leave one out")
     mesh = mesh.detailed(level) if level else mesh
-    named = ""
+    files: dict[str, bytes] = {}
     if maps:
-        save_maps(mesh, path.parent, stem)
-        named = mtl_lines(mesh, stem)
+        files |= encode_maps(mesh, stem)
     material = mesh.texture is not None or maps
+    albedo = None
     if mesh.texture is not None:
-        with atomic_write(path.with_name(f"{stem}.png")) as temporary:
-            temporary.write_bytes(encode_png(to_uint8(mesh.texture)))
+        albedo = f"{stem}_albedo.png"
+        files[albedo] = encode_png(to_uint8(mesh.texture))
     if material:
-        with atomic_write(path.with_name(f"{stem}.mtl")) as temporary:
-            temporary.write_text(encode_mtl(f"{stem}.png" if mesh.texture is not None else None, named), "utf-8")
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(encode_obj(mesh, f"{stem}.mtl" if material else None))
+        files[f"{stem}.mtl"] = encode_mtl(albedo, mtl_lines(mesh, stem) if maps else "").encode()
+    files[path.name] = encode_obj(mesh, f"{stem}.mtl" if material else None)
+    write_files({path.with_name(name): data for name, data in files.items()})
     return path
 
 
@@ -83,12 +85,15 @@ def encode_obj(mesh: FaceMesh, mtl_name: str | None) -> bytes:
     """The text of the .obj file."""
     verts = mesh.verts[0].numpy()
     header = (
-        "# facekit\n# units: millimetres; axes: +X subject's left, +Y up, +Z out of the face; UV origin bottom-left\n"
+        f"{_MARK.decode()}# units: millimetres; axes: +X subject's left, +Y up, +Z out of the face; "
+        "UV origin bottom-left\n"
         f"# counts: {len(verts)} vertices {len(mesh.uvs)} uvs {len(mesh.faces)} triangles\n"
     )
     if mtl_name is not None:
         header += f"mtllib {mtl_name}\n"
     header += "o face\n"
+    if mesh.texture is None and mesh.vertex_colors is not None:  # behind the positions, as many tools have them
+        verts = np.concatenate([verts, mesh.vertex_colors.numpy()], axis=1)
     return b"".join([header.encode(), decimal_lines(b"v", verts, _POSITION_DECIMALS), _topology_text(mesh, mtl_name)])
 
 
@@ -163,104 +168,54 @@ def decimal_lines(keyword: bytes, values: np.ndarray, decimals: int, separators:
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read(path: Path) -> FaceMesh:
-    """Read an OBJ with triangles or polygons (fans are cut into triangles) and the texture of its first material.
+def read_own(path: Path, data: bytes, told: Told, textured: bool = True) -> FaceMesh | None:
+    """Read an OBJ that facekit wrote, and that nobody changed since; None for any other file.
 
-    Raises
-    ------
-    FileError
-        For a file that is no OBJ, is cut off, or names an MTL or picture that is not there.
+    Parameters
+    ----------
+    told:
+        Gets a note where the material or the texture is not there.
+    textured:
+        Whether to read the material that the file names.
     """
-    mesh, libraries = _parse(path)
-    return dataclasses.replace(mesh, texture=_texture(path, libraries))
-
-
-def read_untextured(path: Path) -> FaceMesh:
-    """As :func:`read`, but the materials that the file names are left alone and need not be there."""
-    return _parse(path)[0]
-
-
-def _parse(path: Path) -> tuple[FaceMesh, list[bytes]]:
-    """The mesh without its texture, and the material files that it names."""
-    data = path.read_bytes()
+    if not data.startswith(_MARK):
+        return None
     groups: dict[bytes, list[bytes]] = {b"v": [], b"vt": [], b"f": [], b"mtllib": [], b"#": []}
-    for line in data.replace(b"\r", b"").split(b"\n"):
+    for line in data.split(b"\n"):
         keyword, _, rest = line.partition(b" ")
         if keyword in groups:
             groups[keyword].append(rest)
-    if b"\0" in data or not groups[b"v"] or not groups[b"f"]:
-        raise FileError("an OBJ file with lines v and f", f"{path}", "check that it is an OBJ and whole")
     try:
-        verts = _floats(groups[b"v"], 3)
-        uvs = _floats(groups[b"vt"], 2) if groups[b"vt"] else np.zeros((1, 2), np.float32)
-        faces, faces_uvs = _corners(groups[b"f"])
-        _check_counts(groups[b"#"], len(verts), len(uvs), len(faces))
-        for name, index, limit in (("vertex", faces, len(verts)), ("UV", faces_uvs, len(uvs))):
-            if index.min() < 0 or index.max() >= limit:
-                raise ValueError(f"a triangle names {name} {index.max() + 1} of {limit}")
-    except ValueError as error:
-        raise FileError("a whole OBJ file", f"{path} ({error})", "check the file, or export it again") from error
-    mesh = FaceMesh(
-        verts=torch.from_numpy(verts)[None],
-        faces=torch.from_numpy(faces),
-        uvs=torch.from_numpy(uvs),
-        faces_uvs=torch.from_numpy(faces_uvs),
-    )
-    return mesh, groups[b"mtllib"]
+        verts, uvs = _numbers(groups[b"v"], 3, np.float32), _numbers(groups[b"vt"], 2, np.float32)
+        corners = [line.replace(b"/", b" ") for line in groups[b"f"]]
+        index = _numbers(corners, 6, np.int64).reshape(-1, 3, 2) - 1
+        _check_counts(groups[b"#"], len(verts), len(uvs), len(index))
+        mesh = FaceMesh(
+            verts=torch.from_numpy(verts)[None],
+            faces=torch.from_numpy(np.ascontiguousarray(index[..., 0])),
+            uvs=torch.from_numpy(uvs),
+            faces_uvs=torch.from_numpy(np.ascontiguousarray(index[..., 1])),
+        )
+    except ValueError:  # also of numbers out of range: the reader of everybody's files says what is wrong
+        return None
+    libraries = [name.decode("utf-8", "replace").strip() for name in groups[b"mtllib"]]
+    pixels = None
+    if textured:
+        materials = read_materials(path, libraries, told).values()
+        pixels = next((material.picture for material in materials if material.picture is not None), None)
+    return mesh if pixels is None else dataclasses.replace(mesh, texture=to_float(pixels[..., :3]))
 
 
-def _floats(lines: list[bytes], columns: int) -> np.ndarray:
-    """The first ``columns`` numbers of each line (colours after a position are left out), (N, columns) float32."""
-    per_line = len(lines[0].split())
-    numbers = np.array(b" ".join(lines).split(), dtype=np.float64)
-    if per_line < columns or numbers.size != per_line * len(lines):
-        raise ValueError(f"lines with unequal or fewer than {columns} numbers")
-    if not np.isfinite(numbers).all():
-        raise ValueError("numbers that are not finite")
-    return np.ascontiguousarray(numbers.reshape(-1, per_line)[:, :columns], dtype=np.float32)
-
-
-def _corners(lines: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """Triangles (F, 3) int64 of positions and of UVs, from 0, in the file's order."""
-    kinds: dict[tuple[int, int], list[int]] = {}
-    for row, line in enumerate(lines):
-        kinds.setdefault((line.count(b"/"), len(line.split())), []).append(row)
-    parts, order = [], []
-    for (slashes, corners), rows in kinds.items():  # one kind in most files: all triangles with UVs
-        fields = slashes // max(corners, 1) + 1
-        if corners < 3 or slashes % corners or fields > 3:
-            raise ValueError(f"a face line with {corners} corners and {slashes} slashes")
-        text = b" ".join(lines[row] for row in rows).replace(b"//", b"/0/").replace(b"/", b" ")
-        index = np.array(text.split(), dtype=np.int64).reshape(len(rows), corners, fields)
-        if index[..., 0].min() < 1 or index.min() < 0:
-            raise ValueError("face indices below 1 (relative indices are not supported)")
-        fan = np.array([(0, k, k + 1) for k in range(1, corners - 1)])
-        parts.append(index[:, fan].reshape(-1, 3, fields)[..., :2])
-        order.append(np.repeat(rows, len(fan)))
-    parts = [p if p.shape[-1] == 2 else np.concatenate([p, np.ones_like(p)], axis=-1) for p in parts]
-    triangles = np.concatenate(parts)[np.argsort(np.concatenate(order), kind="stable")]
-    return np.ascontiguousarray(triangles[..., 0] - 1), np.ascontiguousarray(np.maximum(triangles[..., 1], 1) - 1)
+def _numbers(lines: list[bytes], columns: int, kind: type) -> np.ndarray:
+    """The numbers of lines, (N, columns), finite."""
+    values = np.array(b" ".join(lines).split(), dtype=np.float64 if kind is np.float32 else kind)
+    if values.size != columns * len(lines) or not np.isfinite(values).all():
+        raise ValueError(f"lines that are not {columns} finite numbers")
+    return values.reshape(-1, columns).astype(kind)
 
 
 def _check_counts(comments: list[bytes], *got: int) -> None:
     """Compare with the counts in facekit's own header: text that ends at a line's end does not look cut off."""
-    for line in comments:
-        if line.startswith(b"counts:"):
-            stated = tuple(int(word) for word in line.split() if word.isdigit())
-            if stated != got:
-                raise ValueError(f"{got} vertices, uvs and triangles where its header says {stated}")
-
-
-def _texture(path: Path, libraries: list[bytes]) -> torch.Tensor | None:
-    """The picture behind the first ``map_Kd``, (1, 3, H, W), or None when no material has one."""
-    for name in libraries:
-        library = path.parent / name.decode("utf-8", "replace").strip()
-        if not library.is_file():
-            raise FileError(f"the material file {library.name} beside {path.name}", "none", "copy it there too")
-        for line in library.read_text(encoding="utf-8", errors="replace").splitlines():
-            keyword, _, rest = line.strip().partition(" ")
-            if keyword == "map_Kd":
-                pixels = load_image(library.parent / rest.strip())
-                pixels = np.stack([pixels] * 3, axis=-1) if pixels.ndim == 2 else pixels[..., :3]
-                return to_float(pixels)
-    return None
+    stated = [tuple(int(word) for word in line.split() if word.isdigit()) for line in comments if b"counts:" in line]
+    if stated != [got]:
+        raise ValueError(f"{got} vertices, uvs and triangles where its header says {stated}")

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-
-from facekit.errors import FileError
 from facekit.files.atomic import atomic_write
 from facekit.io.arrays import mesh_of, vertex_colours
 from facekit.mesh import FaceMesh
@@ -43,36 +39,5 @@ def encode_ply(mesh: FaceMesh) -> bytes:
     shape = trimesh.Trimesh(
         vertices=mesh.verts[0].numpy(), faces=mesh.faces.numpy(), vertex_colors=vertex_colours(mesh), process=False
     )
-    data = shape.export(file_type="ply", encoding="binary", vertex_normal=False)
+    data: Any = shape.export(file_type="ply", encoding="binary", vertex_normal=False)  # bytes, for a binary PLY
     return data.replace(_FORMAT_LINE, _FORMAT_LINE + _COMMENT, 1)
-
-
-def read(path: Path) -> FaceMesh:
-    """Read positions and triangles.
-
-    A PLY has no UVs: ``uvs`` is a single zero and ``texture`` None. Its vertex colours are left out, since FaceMesh
-    carries colour as a texture; use OBJ or GLB where it matters.
-
-    Raises
-    ------
-    FileError
-        For a file that is no PLY or is cut off.
-    """
-    import trimesh
-
-    if path.read_bytes()[:3] != b"ply":
-        raise FileError("a PLY file", f"{path}, which does not begin like one", "check the file's format")
-    try:
-        shape = trimesh.load(path, file_type="ply", process=False, force="mesh")
-        verts = np.array(shape.vertices, dtype=np.float32)
-        faces = np.array(shape.faces, dtype=np.int64)
-        if not len(verts) or not len(faces) or not np.isfinite(verts).all() or faces.max() >= len(verts):
-            raise ValueError("no whole mesh inside")
-    except Exception as error:  # trimesh raises all kinds of errors for damaged files
-        raise FileError("a whole PLY mesh", f"{path} ({error})", "check the file, or export it again") from error
-    return FaceMesh(
-        verts=torch.from_numpy(verts)[None],
-        faces=torch.from_numpy(faces),
-        uvs=torch.zeros(1, 2),
-        faces_uvs=torch.zeros(faces.shape, dtype=torch.int64),
-    )

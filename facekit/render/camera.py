@@ -13,6 +13,7 @@ import torch
 from facekit.checks import as_slice, whole
 from facekit.errors import InputError
 from facekit.geometry.angles import direction
+from facekit.plainly import plainly
 
 if TYPE_CHECKING:
     from pytorch3d.renderer import PerspectiveCameras
@@ -89,6 +90,7 @@ class Camera:
     principal: torch.Tensor
     aspect: torch.Tensor
 
+    @plainly
     def __init__(
         self,
         position: Vector = (HEAD_CENTRE[0], HEAD_CENTRE[1], HEAD_CENTRE[2] + PORTRAIT_DISTANCE),
@@ -128,6 +130,7 @@ class Camera:
     # -- making -----------------------------------------------------------------------------------------------------
 
     @classmethod
+    @plainly
     def orbit(
         cls,
         azimuth: float | Sequence[float] | torch.Tensor,
@@ -179,6 +182,7 @@ class Camera:
         return cls.orbit(start + torch.arange(count) * (360.0 / count), elevation, **options)
 
     @classmethod
+    @plainly
     def fit(
         cls,
         shape: FaceMesh | torch.Tensor,
@@ -206,6 +210,7 @@ class Camera:
         return cls.orbit(azimuth, elevation, radius / math.sin(math.radians(fov / 2)), centre, fov)
 
     @classmethod
+    @plainly
     def from_opencv(
         cls,
         rotation: torch.Tensor,
@@ -243,6 +248,7 @@ class Camera:
         return camera_to(self, *size_of(image_size))
 
     @classmethod
+    @plainly
     def from_pytorch3d(
         cls, cameras: CamerasBase, image_size: int | tuple[int, int], near: float | None = None
     ) -> Camera:
@@ -259,6 +265,7 @@ class Camera:
 
     # -- changing ---------------------------------------------------------------------------------------------------
 
+    @plainly
     def with_head_pose(self, rotation: torch.Tensor, translation: torch.Tensor) -> Camera:
         """Cameras that see a resting mesh as these see it posed: turned first, then moved. Differentiable.
 
@@ -278,6 +285,7 @@ class Camera:
         position, look_at = ((back @ (value - shift)[..., None])[..., 0] for value in (self.position, self.look_at))
         return dataclasses.replace(self, position=position, look_at=look_at, up=(back @ self.up[..., None])[..., 0])
 
+    @plainly
     def crop(self, top: float, left: float, size: tuple[int, int], image_size: int | tuple[int, int]) -> Camera:
         """Cameras of a part of the picture, which shows the same there.
 
@@ -313,6 +321,7 @@ class Camera:
         right = torch.nn.functional.normalize(right, dim=1)
         return torch.stack((right, torch.linalg.cross(back, right), back), dim=1)
 
+    @plainly
     def view(self, verts: torch.Tensor) -> torch.Tensor:
         """Mesh space to camera space: (B, V, 3) mm to (max(B, N), V, 3) mm, where one of B and N may be 1."""
         rotation = self.rotation().to(verts)
@@ -328,6 +337,7 @@ class Camera:
         focal = self.focal(height)
         return torch.stack((focal * self.aspect, focal, self.principal[:, 0] * width, self.principal[:, 1] * height), 1)
 
+    @plainly
     def project(self, verts: torch.Tensor, image_size: int | tuple[int, int]) -> torch.Tensor:
         """Positions in the picture: (B, V, 3) to (max(B, N), V, 3), columns X and Y in pixels, and depth.
 

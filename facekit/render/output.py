@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from facekit.geometry.lists import flat_indices
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from facekit.render.labels import Labels
 
 Background = str | tuple[float, float, float] | None
 
@@ -39,6 +41,8 @@ class RenderOutput:
         (B, H, W) int64, the face at the pixel's centre; -1 where nothing is.
     transparent:
         Whether saved pictures carry alpha.
+    labels:
+        Where landmarks and parts are, for :meth:`save_all`.
     """
 
     rgb: torch.Tensor
@@ -47,6 +51,16 @@ class RenderOutput:
     normals: torch.Tensor
     face_ids: torch.Tensor
     transparent: bool = False
+    labels: Labels | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        """Sizes in one line, without the tensors."""
+        return f"RenderOutput({len(self)} of {self.rgb.shape[3]} x {self.rgb.shape[2]} pixels)"
+
+    def _repr_png_(self) -> bytes:
+        from facekit.files.images import encode_png
+
+        return encode_png(self.to_uint8()[0].numpy())
 
     def __len__(self) -> int:
         return self.rgb.shape[0]
@@ -54,7 +68,8 @@ class RenderOutput:
     def __getitem__(self, index: int | slice) -> RenderOutput:
         picked = as_slice(index, len(self), "picture")
         names = ("rgb", "alpha", "depth", "normals", "face_ids")
-        return dataclasses.replace(self, **{name: getattr(self, name)[picked] for name in names})
+        labels = None if self.labels is None else self.labels[picked]
+        return dataclasses.replace(self, labels=labels, **{name: getattr(self, name)[picked] for name in names})
 
     def to_uint8(self) -> torch.Tensor:
         """(B, H, W, 3) uint8 on the CPU, or (B, H, W, 4) if transparent."""
@@ -75,6 +90,15 @@ class RenderOutput:
         if len(self) != 1:
             raise InputError("one picture", f"a batch of {len(self)}", "save pictures[i], each under its own name")
         return save_image(self.to_uint8()[0].numpy(), path)
+
+    def save_all(self, folder: str | Path) -> list[Path]:
+        """Write colours, alpha, depth, normals, triangle ids, part masks and landmarks into a folder.
+
+        See :func:`facekit.render.labels.save_all` for the files.
+        """
+        from facekit.render.labels import save_all
+
+        return save_all(self, folder)
 
 
 def background_of(background: Background, height: int, width: int, like: torch.Tensor) -> torch.Tensor | None:

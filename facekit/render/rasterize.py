@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import torch
 
+from facekit.plainly import plainly
 from facekit.render.backends import choose, visibility
 from facekit.render.camera import Camera, size_of
 
 
+@plainly
 def rasterize(
     verts: torch.Tensor,
     faces: torch.Tensor,

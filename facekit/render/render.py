@@ -9,13 +9,16 @@ from dataclasses import dataclass
 
 import torch
 
+from facekit import forks
 from facekit.errors import InputError
 from facekit.geometry.lists import flat_indices
 from facekit.geometry.normals import vertex_normals
 from facekit.geometry.uv import MipTexture, halve
 from facekit.mesh import FaceMesh
+from facekit.plainly import plainly
 from facekit.render.backends import Visibility, choose, visibility
 from facekit.render.camera import Camera, scene_unit, size_of
+from facekit.render.labels import Labels
 from facekit.render.lights import Lights
 from facekit.render.memory import frame_bytes, frames_at_once, free_memory
 from facekit.render.output import Background, RenderOutput, background_of, resolve
@@ -35,6 +38,7 @@ _PIECE_CPU, _PIECE_CUDA = 1 << 16, 1 << 22
 _SHEAR, _SPOTS = 0.125, ((0.375, 0.25), (0.875, 0.25), (0.125, 0.75), (0.625, 0.75), (0.5, 0.5))
 
 
+@plainly
 def render(
     mesh: FaceMesh,
     camera: Camera | None = None,
@@ -71,6 +75,8 @@ def render(
         Who finds what is seen: "torch", "pytorch3d" (its CPU code is very slow) or "auto", which is torch. The picture
         is the same.
     """
+    forks.guard()
+    forks.check(mesh.verts.device)
     view = default_camera(mesh) if camera is None else camera
     light = Lights.preset(lights) if isinstance(lights, str) else lights
     height, width = size_of(image_size)
@@ -84,13 +90,15 @@ def render(
     backend = choose(backend, height, width, mesh.verts.device)
     learned = (mesh.verts, mesh.texture, mesh.vertex_colors, mesh.displacement, light.sh, *view.tensors())
     wants = any(t is not None and t.requires_grad for t in learned)
+    labels = Labels.of(mesh, view, (height, width), count)
     unit = scene_unit(mesh.verts)
     if unit != 1.0:
         mesh, view = _in_unit(mesh, unit), view.scaled(1.0 / unit)
     with torch.set_grad_enabled(wants and torch.is_grad_enabled()):
         columns = _all_frames(mesh, view, light, (height, width), count, quality == "high", behind, backend)
     rgb, alpha, depth, normals, ids = columns
-    return RenderOutput(rgb, alpha, depth if unit == 1.0 else depth * unit, normals, ids, transparent=behind is None)
+    depth = depth if unit == 1.0 else depth * unit
+    return RenderOutput(rgb, alpha, depth, normals, ids, transparent=behind is None, labels=labels)
 
 
 def frame_count(mesh: FaceMesh, camera: Camera) -> int:
@@ -137,6 +145,7 @@ def _all_frames(
     return [torch.cat(column) for column in columns] if torch.is_grad_enabled() else columns
 
 
+@plainly
 def default_camera(mesh: FaceMesh) -> Camera:
     """The camera for a mesh that comes without one.
 

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from facekit.errors import InputError
 from facekit.geometry.lists import expand, flat_indices, unique_pairs
 from facekit.mesh import FaceMesh
+from facekit.plainly import plainly
 from facekit.render.backends import choose, visibility
 from facekit.render.camera import Camera, size_of
 from facekit.render.rasterize import pixel_points
@@ -30,6 +31,7 @@ _PIECE = 2.0
 _PAIRS = 1 << 24
 
 
+@plainly
 def silhouette(
     mesh: FaceMesh,
     camera: Camera | None = None,

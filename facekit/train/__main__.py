@@ -1,29 +1,32 @@
-"""``python -m facekit.train --pack PATH``: the embedded default, from the training pack to the committed files.
-
-Stages, each resumable: template → shape networks → texture network → detail module → model card.
-"""
+"""``python -m facekit.train --pack PATH``: the embedded default, from the training pack to the committed files."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from pathlib import Path
 
-from facekit.errors import FacekitError
+from facekit.errors import FacekitError, optional_import
+
+#: In this order: each module has a ``run`` that takes the :class:`facekit.train.context.Context`.
+STAGES = {
+    "template": "facekit.train.head.stage",
+    "micro": "facekit.train.skin.stage",
+    "shape": "facekit.train.shape.stage",
+    "texture": "facekit.train.texture.stage",
+    "detail": "facekit.train.detail.stage",
+    "card": "facekit.train.card",
+}
+_PACK_FILES = ("ict_light.npz", "ict_vertex_indices.json", "skins_uv", "brows_uv", "skin_mask_uv.png")
+_MANIFEST = "weights_manifest.json"
 
 
-def main() -> int:
-    """Run the stages that were asked for."""
-    parser = argparse.ArgumentParser(prog="python -m facekit.train", description=__doc__.splitlines()[0])
-    parser.add_argument("--pack", type=Path, default=None, help="folder of the training pack")
-    parser.add_argument("--work", type=Path, default=Path(".train"), help="checkpoints and caches (default .train)")
-    parser.add_argument("--out", type=Path, default=None, help="where the assets go (default: the package's own)")
-    parser.add_argument(
-        "--stages", nargs="+", choices=STAGES, default=list(STAGES), help="only these, in this order (default all)"
-    )
-    arguments = parser.parse_args()
+def main(arguments: list[str] | None = None) -> int:
+    """Run the stages that were asked for; returns the exit code."""
+    a = parse(arguments)
     try:
-        run(arguments.pack, arguments.work, arguments.out, arguments.stages)
+        run(a.pack, a.work, a.out, a.manifest, a.steps_scale, a.width_scale, a.stages)
     except FacekitError as error:
         print(f"facekit.train: error: {error}", file=sys.stderr)
         return 2
@@ -33,73 +36,62 @@ def main() -> int:
     return 0
 
 
-STAGES = ("template", "shape", "texture", "detail", "card")
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m facekit.train", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--pack", type=Path, default=Path(), help="folder of the training pack")
+    parser.add_argument("--work", type=Path, default=Path(".train"), help="checkpoints and caches (default .train)")
+    parser.add_argument("--out", type=Path, help="where the assets go (default: the package's own)")
+    parser.add_argument(
+        "--manifest", type=Path, help=f"file for their record (default: the repository's, with --out: OUT/{_MANIFEST})"
+    )
+    parser.add_argument(
+        "--steps-scale", type=float, default=1.0, help="share of all steps and samples; 0.01 is a trial (default 1)"
+    )
+    parser.add_argument("--width-scale", type=float, default=1.0, help="share of all networks' widths (default 1)")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="only these (default all)")
+    return parser.parse_args(arguments)
 
 
-def run(pack: Path | None, work: Path, out: Path | None, stages: list[str]) -> None:
-    """See the module's docstring; ``pack`` is checked before anything starts."""
-    import torch
+def run(
+    pack: Path,
+    work: Path,
+    out: Path | None = None,
+    manifest: Path | None = None,
+    steps_scale: float = 1.0,
+    width_scale: float = 1.0,
+    stages: list[str] | None = None,
+) -> None:
+    """Run stages one after the other; each goes on from its last checkpoint, and its assets are recorded at its end.
 
-    from facekit.models.config import DetailConfig, ShapeConfig, TextureConfig
-    from facekit.template import Template
-    from facekit.train import export
+    Parameters
+    ----------
+    pack, work, out, manifest, steps_scale, width_scale:
+        See :class:`facekit.train.context.Context`; by default the assets are the package's own.
+    stages:
+        Names out of :data:`STAGES`; by default all.
+    """
+    from facekit.train.context import Context
+    from facekit.train.export import write_manifest
     from facekit.train.pack import require
     from facekit.weights import assets_folder
 
-    pack = require(
-        Path(pack or ""), "ict_light.npz", "ict_vertex_indices.json", "skins_uv", "brows_uv", "skin_mask_uv.png"
-    )
-    out = assets_folder() if out is None else out
-    manifest = Path(__file__).resolve().parents[2] / "weights_manifest.json"
-    work.mkdir(parents=True, exist_ok=True)
-    basis_path = work / "shape_basis.npz"
-
-    if "template" in stages:
-        from facekit.train.head.stage import write_assets
-        from facekit.train.skin.stage import build_micro_asset
-
-        write_assets(pack, out, basis_path)
-        build_micro_asset(pack, out / "micro.npz")
-    template = Template.load(out / "template.npz")
-    shape_config = ShapeConfig(vertices=len(template.verts), decoder_widths=(256, 72), generator_widths=(256, 256, 256))
-    texture_config = TextureConfig(channels=(128, 128, 96, 64, 32, 24, 16, 12), constant_neutral=True)
-
-    if "shape" in stages:
-        from facekit.train.shape import stage as shape
-        from facekit.train.shape.data import ShapeBasis
-
-        torch.manual_seed(0)
-        basis = ShapeBasis.load(basis_path, template.parts)
-        model = shape.coordinate_model(shape_config, basis)
-        encoder = shape.train_autoencoder(model, basis, work)
-        model = shape.train_generators(model, encoder, basis, work)
-        first = model.generator_expression.fc0[0].weight
-        export.silence_neutral(first, shape_config.noise + shape_config.identity, axis=1)
-        export.write_weights(shape.fold_basis(model, shape_config, basis), out / "shape.safetensors")
-
-    if "texture" in stages:
-        from facekit.train.texture.data import TextureSamples
-        from facekit.train.texture.stage import start_texture, train_texture
-
-        torch.manual_seed(0)
-        samples = TextureSamples(pack, texture_config.sizes[-1])
-        model = train_texture(start_texture(texture_config), samples, work)
-        export.write_weights(model, out / "texture.safetensors")
-
-    export.write_manifest(manifest, out, shape_config, texture_config)  # the next stage loads what is there
-    if "detail" in stages:
-        from facekit.train.detail.stage import train_stage
-
-        train_stage(pack, work, out, DetailConfig())
-        export.write_manifest(manifest, out, shape_config, texture_config)
-    if "card" in stages:
-        from facekit.train.card import write_card
-
-        write_card(pack, work, out)
-    elif "detail" in stages:
+    pack = require(pack, *_PACK_FILES)
+    optional_import("scipy", "train", "training")
+    if manifest is None:
+        manifest = Path(__file__).resolve().parents[2] / _MANIFEST if out is None else out / _MANIFEST
+    context = Context(pack, work, assets_folder() if out is None else out, manifest, steps_scale, width_scale)
+    for folder in (context.work, context.out):
+        folder.mkdir(parents=True, exist_ok=True)
+    chosen = list(STAGES) if stages is None else stages
+    for name in STAGES:
+        if name in chosen:
+            importlib.import_module(STAGES[name]).run(context)
+            write_manifest(manifest, context.out, context.shape_config, context.texture_config)
+    if "detail" in chosen and "card" not in chosen and (context.out / "MODEL_CARD.md").is_file():
         from facekit.train.card import write_detail_section
 
-        write_detail_section(pack, work, out)
+        write_detail_section(context)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,22 @@
-"""The model card: what the embedded default is, what it was made from, and what was measured."""
+"""The card stage: writes the model card, with every figure measured."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict
 
 from facekit.errors import FacekitError
+from facekit.evaluate.detail import DisplacementFigures, WrinkleFigures
+from facekit.evaluate.shape import ExpressionFigures
 from facekit.files.atomic import atomic_write
-from facekit.train.figures import evaluate
+from facekit.pipeline import FacePipeline
+from facekit.train.context import Context
+from facekit.train.export import parameters
+from facekit.train.figures import DETAIL_PEOPLE, LEAST, WRINKLED_PEOPLE, measure, measure_detail
+from facekit.train.trained import load_pipeline
 
 _TEMPLATE = """# Model card: the embedded default
 
-Written by `python -m facekit.train --stages card`; every figure below was measured by `facekit/train/figures.py`.
+Written by `python -m facekit.train --stages card`; every figure below was measured by `facekit.evaluate`.
 
 ## What it is
 
@@ -44,16 +49,16 @@ On people and codes that no training run drew.
 | generated neutral face against the shape its codes stand for | {identity_mm:.2f} mm |
 | "neutral" at intensity 1.5 against the zero code, largest vertex | {neutral_drift_mm:.3f} mm |
 | lids at eye_closed, intensity 1 (open: {lid_gap_open_mm:.1f} mm) | {lid_gap_mm:.2f} mm |
-| texture against the teacher, mean ΔE (CIE76) | {texture_delta_e:.2f} |
-| the same between two people | {texture_delta_e_between_people:.1f} |
+| texture against the teacher, mean ΔE (CIE76) | {delta_e:.2f} |
+| the same between two people | {delta_e_between_people:.1f} |
 | what the expression changes in the skin, share of its energy that the network explains | {expression_explained:.0%} |
 | largest mean step between neighbours of a 16-step smile sweep | {sweep_step_delta_e:.2f} ΔE |
-| energy at ¼ to ½ cycle a pixel against the training skins, network alone (teacher: {teacher:.2f}) | {network:.2f} |
+| energy at ¼ to ½ cycle per pixel against the training skins, network alone (teacher: {teacher:.2f}) | {network:.2f} |
 | the same, composed texture | {composed:.2f} |
 
 Size is the mean movement of face vertices at intensity 1, error the distance from the teacher's pose; monotone is the
 share of people whose face never steps back as intensity rises from 0 to 1.5; flips are triangles (of {triangles:,})
-turned by over 90 degrees, a person.
+turned by over 90 degrees, mean per person.
 
 | expression | size mm | error mm | monotone | flips at 1 | flips at 1.5 |
 | --- | ---: | ---: | ---: | ---: | ---: |
@@ -108,51 +113,35 @@ steps back by over a hundredth as intensity rises from 0 to 1.5 by tenths; depth
 {marks[1]}"""
 
 
-def detail_section(pack: Path, work: Path, out: Path) -> str:
-    """The card's section on detail, measured; ``work`` holds both ways of composition, ``out`` the shipped file."""
-    from facekit.files.readers import load_arrays
-    from facekit.models.detail import unpack_detail
-    from facekit.train.detail import figures as detail_eval
-    from facekit.train.detail.stage import packed_files
-    from facekit.train.export import parameters
-
-    figures = detail_eval.detail_figures(pack, packed_files(work))
-    model, _ = unpack_detail(load_arrays(out / "detail.npz"))
-    ways = "\n".join(_way(name, row) for name, row in figures.items() if name != "wrinkles")
-    wrinkles = "\n".join(
-        f"| {name} | {r['monotone']:.0%} | {r['depth_mm']:.2f} | {r['depth_mm_at_1.5']:.2f} |"
-        for name, r in figures["wrinkles"].items()
+def run(context: Context) -> None:
+    """Measure what the run made and write ``MODEL_CARD.md`` beside its weights."""
+    pipe = load_pipeline(context)
+    autoencoder, shape, texture = measure(context, pipe)
+    values = {
+        **asdict(autoencoder),
+        **asdict(shape),
+        **asdict(texture),
+        **asdict(texture.fidelity),
+        **texture.fine_energy,
+    }
+    text = _TEMPLATE.format(
+        vertices=len(pipe.template.verts),
+        triangles=len(pipe.template.faces),
+        shape_parameters=parameters(pipe.shape),
+        texture_parameters=parameters(pipe.texture),
+        rows="\n".join(_expression_row(name, figures) for name, figures in shape.expressions.items()),
+        detail=detail_section(context, pipe),
+        **values,
     )
-    c = model.config
-    return _DETAIL.format(
-        marks=_DETAIL_MARKS,
-        parameters=parameters(model),
-        megabytes=(out / "detail.npz").stat().st_size / 1e6,
-        size=c.size,
-        static=c.static,
-        compressed=c.compressed,
-        stretched=c.stretched,
-        shipped=c.composition,
-        people=detail_eval.PEOPLE,
-        swept=detail_eval.SWEPT,
-        ways=ways,
-        wrinkles=wrinkles,
-    )
+    with atomic_write(context.out / "MODEL_CARD.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
-def _way(name: str, row: dict[str, float]) -> str:
-    coarse, fine = 1000 * row["coarse_mm"], 1000 * row["fine_mm"]
-    return (
-        f"| {name} | {row['energy']:.0%} | {row['dynamic']:.0%} | {coarse:.1f} → {fine:.1f} µm "
-        f"| {1 - fine / coarse:.0%} | {row['worse']:.0%} |"
-    )
-
-
-def write_detail_section(pack: Path, work: Path, out: Path) -> None:
-    """Put the section on detail into the card that is there, after a stage that trained nothing else."""
-    path = out / "MODEL_CARD.md"
+def write_detail_section(context: Context) -> None:
+    """Put the section on detail into the card that is there, after a run that trained nothing else."""
+    path = context.out / "MODEL_CARD.md"
     text = path.read_text(encoding="utf-8")
-    section = detail_section(pack, work, out)
+    section = detail_section(context, load_pipeline(context))
     first, last = (text.find(mark) for mark in _DETAIL_MARKS)
     if first < 0 or last < 0:
         raise FacekitError(f"the marks of the detail section in {path}", "none", "run the stage card")
@@ -160,27 +149,40 @@ def write_detail_section(pack: Path, work: Path, out: Path) -> None:
         temporary.write_text(text[:first] + section + text[last + len(_DETAIL_MARKS[1]) :], encoding="utf-8")
 
 
-def write_card(pack: Path, work: Path, out: Path) -> None:
-    """Measure the embedded default and write ``MODEL_CARD.md`` beside its weights."""
-    from facekit.pipeline import FacePipeline
-    from facekit.train.export import parameters
+def detail_section(context: Context, pipe: FacePipeline) -> str:
+    """The card's section on detail, measured; the work folder holds both ways of composition."""
+    report, model = measure_detail(context, pipe), pipe.detail_layer.model
+    c = model.config
+    return _DETAIL.format(
+        marks=_DETAIL_MARKS,
+        parameters=parameters(model),
+        megabytes=(context.out / "detail.npz").stat().st_size / 1e6,
+        size=c.size,
+        static=c.static,
+        compressed=c.compressed,
+        stretched=c.stretched,
+        shipped=c.composition,
+        people=context.scaled(DETAIL_PEOPLE, LEAST),
+        swept=context.scaled(WRINKLED_PEOPLE),
+        ways="\n".join(_way_row(name, report.whole[name], report.dynamic[name].energy) for name in report.whole),
+        wrinkles="\n".join(_wrinkle_row(name, figures) for name, figures in report.wrinkles.items()),
+    )
 
-    pipe = FacePipeline.from_pretrained("default", device="cpu")
-    results: dict[str, Any] = evaluate(pack, work)
-    rows = "\n".join(
-        f"| {name} | {r['size_mm']:.2f} | {r['error_mm']:.2f} | {r['monotone']:.0%} "
-        f"| {r['flipped_at_1']:.0f} | {r['flipped_at_1.5']:.0f} |"
-        for name, r in results["expressions"].items()
+
+def _expression_row(name: str, figures: ExpressionFigures) -> str:
+    return (
+        f"| {name} | {figures.size_mm:.2f} | {figures.error_mm:.2f} | {figures.monotone:.0%} "
+        f"| {figures.flipped_at_1:.0f} | {figures.flipped_at_end:.0f} |"
     )
-    text = _TEMPLATE.format(
-        vertices=len(pipe.template.verts),
-        triangles=len(pipe.template.faces),
-        shape_parameters=parameters(pipe.shape),
-        texture_parameters=parameters(pipe.texture),
-        rows=rows,
-        detail=detail_section(pack, work, out),
-        **results["high_frequency"],
-        **{key: value for key, value in results.items() if isinstance(value, float)},
+
+
+def _way_row(name: str, whole: DisplacementFigures, dynamic: float) -> str:
+    coarse, fine = 1000 * whole.coarse_mm, 1000 * whole.fine_mm
+    return (
+        f"| {name} | {whole.energy:.0%} | {dynamic:.0%} | {coarse:.1f} → {fine:.1f} µm "
+        f"| {1 - fine / coarse:.0%} | {whole.worse:.0%} |"
     )
-    with atomic_write(out / "MODEL_CARD.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+
+
+def _wrinkle_row(name: str, figures: WrinkleFigures) -> str:
+    return f"| {name} | {figures.monotone:.0%} | {figures.depth_mm:.2f} | {figures.depth_at_end_mm:.2f} |"

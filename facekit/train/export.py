@@ -1,4 +1,4 @@
-"""Writing trained networks into the package: half-precision safetensors and the manifest's record."""
+"""Writes trained networks: half-precision safetensors and the manifest's record."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def silence_neutral(weight: torch.Tensor, column: int, axis: int) -> None:
 
 
 def write_manifest(manifest: Path, assets: Path, shape: ShapeConfig, texture: TextureConfig) -> None:
-    """Put sizes and hashes of the embedded default's files into ``weights_manifest.json``; other records stay.
+    """Put sizes and hashes of the files in ``assets`` into the manifest's record of the default; other records stay.
 
     Files that are not trained yet are left out.
     """
@@ -76,5 +76,5 @@ def write_manifest(manifest: Path, assets: Path, shape: ShapeConfig, texture: Te
 
 
 def parameters(module: nn.Module) -> int:
-    """Number of trained numbers."""
+    """Count the numbers that training decided."""
     return sum(int(torch.numel(p)) for p in module.parameters())

@@ -1,137 +1,203 @@
-"""Measurements of the embedded default on samples that no training run drew."""
+"""The model card's figures: facekit.evaluate on samples of the teachers that no training run drew."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import cast
 
 import torch
 
 from facekit.conventions import EXPRESSIONS, PARTS
+from facekit.evaluate import detail as evaluate_detail
+from facekit.evaluate import shape as evaluate_shape
+from facekit.evaluate import texture as evaluate_texture
+from facekit.evaluate.detail import DisplacementFigures, DisplacementTally, WrinkleFigures
+from facekit.evaluate.shape import AT_1, INTENSITIES, AutoencoderFigures, ExpressionFigures
+from facekit.evaluate.texture import TextureFigures
+from facekit.files.readers import load_arrays
 from facekit.latents import FaceLatents
-from facekit.metrics.texture import delta_e, high_frequency_energy
+from facekit.models.composers import DefaultComposer
+from facekit.models.detail import unpack_detail
 from facekit.pipeline import FacePipeline
-from facekit.train.shape.data import ShapeBasis, ShapeTeacher
-from facekit.train.shape.stage import ShapeEncoder, coordinate_model, decode
+from facekit.train.context import Context
+from facekit.train.detail.data import TileStrain, home_layer, texel_weight
+from facekit.train.detail.furrows import tile_metric
+from facekit.train.detail.networks import compose
+from facekit.train.detail.stage import packed_files
+from facekit.train.detail.teacher import DetailTeacher
+from facekit.train.loop import step_generator
+from facekit.train.shape.data import ShapeBasis, ShapeTeacher, random_expressions
+from facekit.train.shape.networks import decode
+from facekit.train.shape.stage import load_autoencoder
+from facekit.train.skin.photographs import density_to_srgb
+from facekit.train.skin.stage import reference_density
 from facekit.train.texture.data import TextureCodes, TextureSamples, held_out
 
-_PEOPLE, _TEXTURES = 32, 24
+#: Numbers of people in the full training's figures; a shorter run measures fewer.
+PEOPLE, TEXTURES, SWEEPS, DETAIL_PEOPLE, WRINKLED_PEOPLE = 32, 24, 4, 96, 12
+#: Expressions whose wrinkles have to deepen with intensity.
+WRINKLED = ("brow_raiser", "brow_lower", "smile", "grin", "anger", "chin_raiser")
+LEAST = 2
+_BATCH, _TEXTURE_BATCH = 8, 4
+_PEOPLE_SEED, _SWEEP_SEED, _DETAIL_SEED, _WRINKLE_SEED, _AUTOENCODER_SEED = 50_000, 60_000, 70_000, 70_500, 777
+
+
+@dataclass(frozen=True)
+class ShapeReport:
+    """Figures of generated shapes, mm; ``expressions`` by name."""
+
+    neutral_drift_mm: float
+    identity_mm: float
+    lid_gap_mm: float
+    lid_gap_open_mm: float
+    expressions: dict[str, ExpressionFigures]
+
+
+@dataclass(frozen=True)
+class TextureReport:
+    """Figures of generated textures; ``fine_energy`` of the network's, the teacher's and the composed tiles."""
+
+    fidelity: TextureFigures
+    sweep_step_delta_e: float
+    fine_energy: dict[str, float]
+
+
+@dataclass(frozen=True)
+class DetailReport:
+    """Figures of the detail module: by way of composition all of the displacement and the expression's part of it."""
+
+    whole: dict[str, DisplacementFigures]
+    dynamic: dict[str, DisplacementFigures]
+    wrinkles: dict[str, WrinkleFigures]
 
 
 @torch.no_grad()
-def evaluate(pack: Path, work: Path) -> dict[str, Any]:
-    """All figures of the model card; also written to ``evaluation.json`` in the work folder."""
-    pipe = FacePipeline.from_pretrained("default", device="cpu")
-    basis = ShapeBasis.load(work / "shape_basis.npz", pipe.template.parts)
-    results = {**_autoencoder(pipe, basis, work), **_shape(pipe, basis), **_texture(pipe, pack)}
-    (work / "evaluation.json").write_text(json.dumps(results, indent=1))
-    return results
+def measure(context: Context, pipe: FacePipeline) -> tuple[AutoencoderFigures, ShapeReport, TextureReport]:
+    """Measure everything but detail; also written to ``evaluation.json`` in the work folder."""
+    basis = ShapeBasis.load(context.shape_basis, pipe.template.parts)
+    samples = TextureSamples(context.skin_layers, pipe.texture.config.sizes[-1])
+    autoencoder = measure_autoencoder(context, basis)
+    shape = measure_shape(pipe, ShapeTeacher(basis), context.scaled(PEOPLE, LEAST))
+    texture = measure_texture(pipe, samples, context)
+    reports = {"autoencoder": autoencoder, "shape": shape, "texture": texture}
+    text = json.dumps({name: dataclasses.asdict(report) for name, report in reports.items()}, indent=1)
+    (context.work / "evaluation.json").write_text(text, encoding="utf-8")
+    return autoencoder, shape, texture
 
 
-def _autoencoder(pipe: FacePipeline, basis: ShapeBasis, work: Path) -> dict[str, Any]:
-    """Encode and decode held-out faces."""
-    model = coordinate_model(pipe.shape.config, basis)
-    encoder = ShapeEncoder(pipe.shape.config, basis)
-    state = torch.load(work / "autoencoder.pt", weights_only=True)
-    encoder.load_state_dict(state["encoder"])
-    model.decoder.load_state_dict(state["decoder"])
-    s = ShapeTeacher(basis).sample(64, torch.Generator().manual_seed(777))
-    shape = s["shape_identity"] + s["shape_expression"]
-    error = basis.vertices(decode(model, *encoder(shape)) - shape).norm(dim=-1)
-    skin = pipe.template.parts <= PARTS.index("lids")
-    return {
-        "reconstruction_mm": float(error.mean()),
-        "reconstruction_face_mm": float(error[:, skin].mean()),
-        "variation_mm": float(basis.vertices(shape).norm(dim=-1).mean()),
-    }
+def measure_autoencoder(context: Context, basis: ShapeBasis) -> AutoencoderFigures:
+    """Encode and decode faces that were held out."""
+    model, encoder = load_autoencoder(context, basis)
+    count = context.scaled(2 * PEOPLE, LEAST)
+    sample = ShapeTeacher(basis).sample(count, torch.Generator().manual_seed(_AUTOENCODER_SEED))
+    shape = sample["shape_identity"] + sample["shape_expression"]
+    rebuilt = decode(model, *encoder(shape))
+    face = face_vertices(context.template.parts)
+    return evaluate_shape.autoencoder_figures(basis.vertices(rebuilt), basis.vertices(shape), face)
 
 
-def _shape(pipe: FacePipeline, basis: ShapeBasis) -> dict[str, Any]:
-    """How far generated expressions are from the teacher's, and how they behave."""
-    teacher = ShapeTeacher(basis)
-    people = FaceLatents.sample(50_000, _PEOPLE)
-    face = pipe.template.parts <= PARTS.index("lids")
-    modes = torch.cat([people.identity, people.shape_noise, torch.zeros(_PEOPLE, 75)], dim=1)
+def measure_shape(pipe: FacePipeline, teacher: ShapeTeacher, count: int) -> ShapeReport:
+    """Compare generated faces of ``count`` people with the teacher's."""
+    template, basis = pipe.template, teacher.basis
+    people, face = FaceLatents.sample(_PEOPLE_SEED, count), face_vertices(template.parts)
+    modes = teacher.modes(people.identity, people.shape_noise)
     neutral = pipe.decode_shape(people.with_expression("neutral", 0.0))
-    at_full = pipe.decode_shape(people.with_expression("neutral", 1.5))
-    target = pipe.template.verts + basis.vertices(modes @ basis.identity)
-    results: dict[str, Any] = {
-        "neutral_drift_mm": float((at_full - neutral).norm(dim=-1).max()),
-        "identity_mm": float((neutral - target).norm(dim=-1)[:, face].mean()),
-        "expressions": {},
-    }
-    upper, lower = pipe.template.landmarks[[37, 38, 43, 44]], pipe.template.landmarks[[41, 40, 47, 46]]
+    at_end = pipe.decode_shape(people.with_expression("neutral", INTENSITIES[-1]))
+    expressions = {}
     for name in EXPRESSIONS[1:]:
-        moved = [pipe.decode_shape(people.with_expression(name, 0.1 * k)) - neutral for k in range(16)]
-        posed = people.with_expression(name).expression
-        wanted = basis.vertices(teacher.pose(modes, posed, people.style))
-        # Progress along the posed direction: monotone means that it never steps back by over a hundredth.
-        progress = torch.stack([(m * moved[10]).sum(dim=(1, 2)) / moved[10].square().sum(dim=(1, 2)) for m in moved])
-        flips = [_flipped(pipe, neutral, neutral + moved[k]) for k in (10, 15)]
-        results["expressions"][name] = {
-            "size_mm": float(moved[10].norm(dim=-1)[:, face].mean()),
-            "error_mm": float((moved[10] - wanted).norm(dim=-1)[:, face].mean()),
-            "monotone": float((progress.diff(dim=0) > -0.01).all(dim=0).float().mean()),
-            "flipped_at_1": flips[0],
-            "flipped_at_1.5": flips[1],
-        }
+        moved = [pipe.decode_shape(people.with_expression(name, k)) - neutral for k in INTENSITIES]
+        wanted = basis.vertices(teacher.pose(modes, people.with_expression(name).expression, people.style))
+        expressions[name] = evaluate_shape.expression_figures(neutral, moved, wanted, template.faces, face)
         if name == "eye_closed":
-            closed = neutral + moved[10]
-            results["lid_gap_mm"] = float((closed[:, upper, 1] - closed[:, lower, 1]).max(dim=1).values.median())
-            results["lid_gap_open_mm"] = float((neutral[:, upper, 1] - neutral[:, lower, 1]).mean())
-    return results
-
-
-def _flipped(pipe: FacePipeline, neutral: torch.Tensor, posed: torch.Tensor) -> float:
-    """Triangles that turned by over 90 degrees against the neutral face, on average a person."""
-    faces = pipe.template.faces
-    a, b = (
-        torch.linalg.cross(v[:, faces[:, 1]] - v[:, faces[:, 0]], v[:, faces[:, 2]] - v[:, faces[:, 0]])
-        for v in (neutral, posed)
+            closed = evaluate_shape.lid_gaps(neutral + moved[AT_1], template.landmarks)
+    return ShapeReport(
+        neutral_drift_mm=evaluate_shape.largest_distance(at_end, neutral),
+        identity_mm=evaluate_shape.mean_distance(
+            neutral, template.verts + basis.vertices(modes @ basis.identity), face
+        ),
+        lid_gap_mm=float(closed.max(dim=1).values.median()),
+        lid_gap_open_mm=float(evaluate_shape.lid_gaps(neutral, template.landmarks).mean()),
+        expressions=expressions,
     )
-    return float(((a * b).sum(dim=-1) < 0).float().sum(dim=1).mean())
 
 
-def _texture(pipe: FacePipeline, pack: Path) -> dict[str, Any]:
-    """Fidelity to the teacher, steadiness through sweeps, and the energy of the finest octave."""
-    from facekit.train.skin.photographs import density_to_srgb
-    from facekit.train.skin.stage import reference_density
-
-    size = pipe.texture.config.sizes[-1]
-    codes = held_out(_TEXTURES)
-    neutral = TextureCodes(codes.noise, codes.identity, torch.zeros_like(codes.expression))
-    samples = TextureSamples(pack, size)
-    painted = samples.paint(codes, size)
-    made, rest = _made(pipe, codes), _made(pipe, neutral)
-    changed = painted - samples.paint(neutral, size)
-    shuffled = painted.roll(1, 0)
-    atlas = torch.cat(
-        [
-            pipe.composer(made[i : i + 4], codes.identity[i : i + 4], codes.noise[i : i + 4])
-            for i in range(0, _TEXTURES, 4)
-        ]
-    )
-    composed = atlas[:, :, pipe.composer.rows, pipe.composer.columns]
-    flicker = []
-    for person in FaceLatents.sample(60_000, 4):
-        sweep = FaceLatents.cat([person.with_expression("smile", 0.1 * k) for k in range(16)])
-        tiles = pipe.decode_texture(sweep).clamp(0, 1)
-        flicker.append(delta_e(tiles[1:], tiles[:-1]).flatten(1).mean(dim=1).max())
+def measure_texture(pipe: FacePipeline, samples: TextureSamples, context: Context) -> TextureReport:
+    """Compare generated tiles with the teacher's, and go through sweeps of a smile."""
+    codes = held_out(context.scaled(TEXTURES, LEAST))
+    rest = TextureCodes(codes.noise, codes.identity, torch.zeros_like(codes.expression))
+    made, made_rest = generate_tiles(pipe, codes), generate_tiles(pipe, rest)
+    wanted, wanted_rest = samples.paint(codes, samples.size), samples.paint(rest, samples.size)
+    steps = []
+    for person in FaceLatents.sample(_SWEEP_SEED, context.scaled(SWEEPS)):
+        sweep = FaceLatents.cat([person.with_expression("smile", k) for k in INTENSITIES])
+        steps.append(evaluate_texture.largest_step(pipe.decode_texture(sweep).clamp(0, 1)))
     energy = {}
-    for name, tiles in (("network", made), ("teacher", painted), ("composed", composed)):
-        skins = torch.from_numpy(density_to_srgb(reference_density(pack, tiles.shape[-1]))).float()
-        energy[name] = float(high_frequency_energy(tiles).mean() / high_frequency_energy(skins).mean())
-    return {
-        "texture_delta_e": float(delta_e(made, painted).mean()),
-        "texture_delta_e_between_people": float(delta_e(shuffled, painted).mean()),
-        "expression_explained": float(1 - (made - rest - changed).square().sum() / changed.square().sum()),
-        "sweep_step_delta_e": float(torch.stack(flicker).max()),
-        "high_frequency": energy,
-    }
+    for name, tiles in (("network", made), ("teacher", wanted), ("composed", compose_tiles(pipe, made, codes))):
+        skins = torch.from_numpy(density_to_srgb(reference_density(context.pack, tiles.shape[-1]))).float()
+        energy[name] = evaluate_texture.fine_energy_ratio(tiles, skins)
+    fidelity = evaluate_texture.texture_figures(made, made_rest, wanted, wanted_rest)
+    return TextureReport(fidelity, max(steps), energy)
 
 
-def _made(pipe: FacePipeline, codes: TextureCodes) -> torch.Tensor:
-    """The network's tiles of these codes, a few at a time."""
-    every = zip(codes.noise.split(4), codes.identity.split(4), codes.expression.split(4), strict=True)
-    return torch.cat([pipe.texture(*some) for some in every]).clamp(0, 1)
+@torch.no_grad()
+def measure_detail(context: Context, pipe: FacePipeline) -> DetailReport:
+    """Compare both ways of composition with the teacher, and sweep the shipped one over intensity."""
+    template = pipe.template
+    models = {name: unpack_detail(load_arrays(path))[0] for name, path in packed_files(context.work).items()}
+    strains = {name: TileStrain.at_home(home_layer(pipe, model), template) for name, model in models.items()}
+    size = context.detail_config.size
+    teacher = DetailTeacher(context.skin_layers, template, size)
+    weight = texel_weight(context.pack, torch.from_numpy(tile_metric(template, size)))
+    whole, dynamic = ({name: DisplacementTally(weight) for name in models} for _ in range(2))
+    count = context.scaled(DETAIL_PEOPLE, LEAST)
+    for start in range(0, count, _BATCH):
+        numbers = range(start, min(start + _BATCH, count))
+        people = FaceLatents.cat([FaceLatents.sample(_DETAIL_SEED + k) for k in numbers])
+        code = random_expressions(len(people), step_generator(_DETAIL_SEED, start))
+        rest = pipe.decode_shape(people.with_expression("neutral", 0.0))
+        posed = pipe.decode_shape(dataclasses.replace(people, expression=code))
+        wanted, at_rest = (teacher(people.identity, rest, verts) for verts in (posed, rest))
+        for name, model in models.items():
+            strain = strains[name].enlarged(rest, posed, size)
+            made, still = (compose(model, people.identity, s) for s in (strain, torch.zeros_like(strain)))
+            whole[name].add(made, wanted)
+            dynamic[name].add(made - still, wanted - at_rest)
+    swept = context.scaled(WRINKLED_PEOPLE)
+    return DetailReport(
+        whole={name: tally.figures() for name, tally in whole.items()},
+        dynamic={name: tally.figures() for name, tally in dynamic.items()},
+        wrinkles={
+            name: evaluate_detail.wrinkle_figures(_dynamic_sweep(pipe, name, k) for k in range(swept))
+            for name in WRINKLED
+        },
+    )
+
+
+def _dynamic_sweep(pipe: FacePipeline, expression: str, number: int) -> torch.Tensor:
+    """Dynamic displacement (16, 1, H, W) mm of one person over :data:`INTENSITIES`."""
+    person = FaceLatents.sample(_WRINKLE_SEED + number)
+    sweep = FaceLatents.cat([person.with_expression(expression, k) for k in INTENSITIES])
+    displacement, _ = pipe.displace(sweep, pipe.decode_shape(pipe.to_model_codes(sweep)), "dynamic")
+    return cast(torch.Tensor, displacement)
+
+
+def face_vertices(parts: torch.Tensor) -> torch.Tensor:
+    """Vertices (V,) bool of skin, lips and lids, out of part ids (V,)."""
+    return parts <= PARTS.index("lids")
+
+
+def generate_tiles(pipe: FacePipeline, codes: TextureCodes) -> torch.Tensor:
+    """The network's tiles (N, 3, S, S), sRGB in [0, 1], of these codes, a few at a time."""
+    fields = (codes.noise, codes.identity, codes.expression)
+    batches = zip(*(field.split(_TEXTURE_BATCH) for field in fields), strict=True)
+    return torch.cat([pipe.texture(*batch) for batch in batches]).clamp(0, 1)
+
+
+def compose_tiles(pipe: FacePipeline, tiles: torch.Tensor, codes: TextureCodes) -> torch.Tensor:
+    """The face's part (N, 3, 768, 768) of the atlas that is composed of these tiles."""
+    batches = zip(*(t.split(_TEXTURE_BATCH) for t in (tiles, codes.identity, codes.noise)), strict=True)
+    composer = cast(DefaultComposer, pipe.composer)
+    atlas = torch.cat([composer(*batch) for batch in batches])
+    return atlas[:, :, composer.rows, composer.columns]

@@ -1,34 +1,43 @@
-"""What every training loop needs: checkpoints, resume, an exponential moving average, a seeded loop."""
+"""Common parts of the training loops: checkpoints, resume, an exponential moving average, learning rates."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import math
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
 
 from facekit.files.atomic import atomic_write
+from facekit.progress import progress
+
+_Module = TypeVar("_Module", bound=nn.Module)
+
+#: Time between two saves.
+SAVE_EVERY_SECONDS = 180.0
 
 
 class Checkpoint:
-    """Saves named state every few minutes and at the end; restores it when the run starts again.
+    """Saves named state every few minutes, at an interrupt and at the end; restores it when the run starts again.
 
     Parameters
     ----------
     path:
-        File of this stage; written atomically.
+        File of this loop; written atomically.
     parts:
         Objects with ``state_dict`` and ``load_state_dict``.
-    minutes:
-        Time between two saves.
     """
 
-    def __init__(self, path: Path, parts: dict[str, Any], minutes: float = 3.0) -> None:
-        self.path, self.parts, self.period = path, parts, 60 * minutes
+    def __init__(self, path: Path, parts: dict[str, Any]) -> None:
+        self.path, self.parts = path, parts
         self.last = time.monotonic()
 
     def restore(self) -> int:
@@ -49,33 +58,51 @@ class Checkpoint:
     def steps(self, total: int, description: str) -> Iterator[int]:
         """Count from where the last run ended to ``total``, with a progress bar, saving now and then.
 
-        An interrupt saves first, so that no work is lost.
+        An interrupt (Ctrl-C) waits until the step is done and its state is saved: state from the middle of a step
+        would make the resumed run another one.
         """
-        from tqdm.auto import tqdm
-
         start = self.restore()
-        bar = tqdm(range(start, total), initial=start, total=total, desc=description, mininterval=2)
-        step = start
-        try:
-            for step in bar:
+        with _held_interrupt() as interrupted:
+            for step in progress(range(start, total), total=total, desc=description, initial=start):
                 yield step
-                if time.monotonic() - self.last > self.period:
+                if interrupted.is_set() or time.monotonic() - self.last > SAVE_EVERY_SECONDS:
                     self.save(step + 1)
+                if interrupted.is_set():
+                    raise KeyboardInterrupt
+        if start < total:
             self.save(total)
-        except KeyboardInterrupt:
-            self.save(step)
-            raise
+
+
+@contextlib.contextmanager
+def _held_interrupt() -> Iterator[threading.Event]:
+    """Hold back the first interrupt and tell of it through an event; a second one interrupts at once."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event  # only the main thread may handle signals
+        return
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        event.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, hold)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
-    """A generator for one step: a resumed run draws what an uninterrupted one would."""
+    """Seeded generator for one step: a resumed run draws what an uninterrupted one would."""
     return torch.Generator().manual_seed(seed * 1_000_003 + step)
 
 
-class Average(nn.Module):
+class Average(nn.Module, Generic[_Module]):
     """Exponential moving average of a module's weights (as in Karras et al., ICLR 2018, section 7)."""
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
+    module: _Module
+
+    def __init__(self, module: _Module, decay: float) -> None:
         super().__init__()
         self.module = copy.deepcopy(module).requires_grad_(False).eval()
         self.decay = decay
@@ -83,14 +110,12 @@ class Average(nn.Module):
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
         """Move a little toward the module's present weights."""
-        for mine, theirs in zip(self.module.parameters(), module.parameters(), strict=True):
-            mine.lerp_(theirs, 1 - self.decay)
+        for mean, present in zip(self.module.parameters(), module.parameters(), strict=True):
+            mean.lerp_(present, 1 - self.decay)
 
 
 def cosine(step: int, total: int, peak: float, warmup: int = 200, floor: float = 0.02) -> float:
     """Learning rate with a linear warm-up and a cosine decay to ``floor`` of the peak."""
-    import math
-
     if step < warmup:
         return peak * (step + 1) / warmup
     t = (step - warmup) / max(1, total - warmup)

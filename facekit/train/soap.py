@@ -46,11 +46,10 @@ class Soap(torch.optim.Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._update(parameter, group)
+                    self._update(parameter, parameter.grad, group)
 
-    def _update(self, parameter: torch.nn.Parameter, group: dict) -> None:
+    def _update(self, parameter: torch.nn.Parameter, gradient: torch.Tensor, group: dict) -> None:
         mean_decay, square_decay = group["betas"]
-        gradient = parameter.grad
         if gradient.ndim > 2:
             gradient = gradient.flatten(2)
         state = self.state[parameter]
@@ -103,5 +102,6 @@ def _eigenvectors(moment: torch.Tensor) -> torch.Tensor:
 def _rotate(tensor: torch.Tensor, basis: list[torch.Tensor | None]) -> torch.Tensor:
     """Multiply every axis by its basis; each contraction moves its axis to the end, so that the order is kept."""
     for q in basis:
-        tensor = tensor.movedim(0, -1) if q is None else torch.tensordot(tensor, q, dims=([0], [0]))
+        tensor = tensor.movedim(0, -1)
+        tensor = tensor if q is None else tensor @ q
     return tensor

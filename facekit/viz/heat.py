@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw
 
 from facekit.errors import InputError
 from facekit.geometry.uv import bake, rasterize_uv
-from facekit.viz.sheets import THEMES, close_up, font
+from facekit.viz.fonts import font
+from facekit.viz.sheets import THEMES, close_up
 
 if TYPE_CHECKING:
     from facekit.mesh import FaceMesh
@@ -118,7 +119,7 @@ def colour_bar(
     """
     colours = THEMES[theme]
     size = max(10, min(16, width // 75))
-    letters = font(size)
+    letters = font(size, False, label)
     bar = min(width - 2 * size, 26 * size)
     page = Image.new("RGB", (width, round(size * 4.2)), colours.page)
     ramp = heat_colours(torch.linspace(low, high, bar), low, high, signed)

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facekit.errors import FacekitError, FileError, InputError, optional_import
+from facekit.files.atomic import expanded
+from facekit.install import install_line
 from facekit.version import __version__
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from facekit.render import RenderOutput
     from facekit.report import Table
 
-_MOVING = {".gif": "image/gif", ".webp": "image/webp"}
+_MOVING = {".gif": "image/gif", ".webp": "image/webp", ".mp4": "video/mp4"}
 _DPI = 110
 # Packages that come with the notebook extra, and what they are for.
 _PARTS = (("anywidget", "the viewer"), ("plotly", "the interactive charts"))
@@ -62,7 +64,7 @@ def setup_report() -> None:
     print(f"facekit {__version__} · Python {platform.python_version()} · torch {torch.__version__} · {name}")
     for package, purpose in _PARTS:
         if util.find_spec(package) is None:
-            print(f"{package} is missing: without it {purpose} cannot be shown. pip install 'facekit[notebook]'")
+            print(f"{package} is missing: without it {purpose} cannot be shown. {install_line('notebook')}")
 
 
 def install(package: str) -> None:
@@ -75,7 +77,7 @@ def install(package: str) -> None:
     FacekitError
         When pip ends with an error, with its last line; nothing of facekit needs the package.
     """
-    from facekit.doctor import OPTIONAL, install_line
+    from facekit.doctor import OPTIONAL, package_line
 
     known = {name: module for name, module, _ in OPTIONAL}
     if package not in known:
@@ -84,7 +86,7 @@ def install(package: str) -> None:
         print(f"{package} {metadata.version(package)} is installed")
         return
     # The line begins with this Python's name and holds for a shell; here it is this very Python.
-    command = [sys.executable, *shlex.split(install_line(package))[1:]]
+    command = [sys.executable, *shlex.split(package_line(package))[1:]]
     print(" ".join(["python", *command[1:]]))
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -145,8 +147,11 @@ def show(
 
 
 def offer_download(path: str | Path) -> None:
-    """Offer a file: through the browser in Colab, as a link elsewhere. A folder is zipped first."""
-    path = Path(path)
+    """Offer a file: through the browser in Colab, as a link elsewhere. A folder is zipped first.
+
+    Jupyter follows links that begin at the notebook's folder; of a file outside it only the place is told.
+    """
+    path = expanded(path)
     if path.is_dir():
         path = Path(shutil.make_archive(str(path), "zip", path))
     if not path.is_file():
@@ -157,8 +162,10 @@ def offer_download(path: str | Path) -> None:
 
         files.download(str(path))
         return
-    display = _display()
-    display.display(display.FileLink(str(path)))
+    place, here = path.resolve(), Path.cwd()
+    if place.is_relative_to(here):
+        display = _display()
+        display.display(display.FileLink(place.relative_to(here).as_posix()))
 
 
 def _display() -> Any:
@@ -170,7 +177,8 @@ def _show_html(data: bytes, kind: str, width: int | None) -> None:
     size = "max-width:100%" if width is None else f"width:{width}px"
     source = f"data:{kind};base64,{base64.b64encode(data).decode()}"
     display = _display()
-    display.display(display.HTML(f'<img src="{source}" style="{size}" alt="animation">'))
+    tag = "video autoplay loop muted controls" if kind.startswith("video") else 'img alt="animation"'
+    display.display(display.HTML(f'<{tag} src="{source}" style="{size}">'))
 
 
 def _side_by_side(pictures: list[Image.Image]) -> Image.Image:

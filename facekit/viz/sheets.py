@@ -1,11 +1,10 @@
-"""Contact sheets: many pictures on one page, with labels set in matplotlib's own DejaVu Sans."""
+"""Contact sheets: many pictures on one page, with labels."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from facekit.conventions import MAX_INTENSITY
 from facekit.errors import InputError
 from facekit.files.images import to_uint8
+from facekit.viz.fonts import font
 
 if TYPE_CHECKING:
     from facekit.face import FaceOutput
@@ -124,8 +124,11 @@ def contact_sheet(
     width = cell_size
     height = round(pictures[0].height * width / pictures[0].width)
     gap, margin = max(2, cell_size // 26), max(6, cell_size // 9)
-    label_font, title_font = font(max(9, cell_size // 19)), font(max(12, cell_size // 10), bold=True)
-    subtitle_font = font(max(9, cell_size // 18))
+    label_font = font(max(9, cell_size // 19), False, *map(str, labels or ()))
+    title_font, subtitle_font = (
+        font(max(12, cell_size // 10), True, title),
+        font(max(9, cell_size // 18), False, subtitle),
+    )
     bar = max(2, cell_size // 90) if levels is not None else 0
     caption = (2 * bar + (round(label_font.size * 1.75) if labels is not None else 0)) or 0
     title_height = round(title_font.size * 1.5) if title else 0
@@ -216,14 +219,6 @@ def expression_sheet(
     if title == "20 expressions" and len(names) != 20:
         title = f"{len(names)} expressions"
     return contact_sheet(pictures, names, columns, title, None, cell_size, theme)
-
-
-def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans as matplotlib brings it: the same text on every machine, whatever fonts are installed."""
-    import matplotlib
-
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
 
 
 def _per_face(face: FaceOutput, key: str, maker: str) -> list[Any]:

@@ -6,7 +6,7 @@ Who brings them in is :mod:`facekit.convert`; who reads them is :mod:`facekit.fi
 from __future__ import annotations
 
 from facekit.weights.cache import cache_folder
-from facekit.weights.manifest import Mirror, ModelRecord, Source, WeightFile, models, record
+from facekit.weights.manifest import Mirror, ModelRecord, Source, WeightFile, known, models, record
 from facekit.weights.store import assets_folder, files, path, ready, verified, verify
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "assets_folder",
     "cache_folder",
     "files",
+    "known",
     "models",
     "path",
     "ready",

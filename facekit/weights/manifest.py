@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from dataclasses import dataclass, field
@@ -14,9 +15,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from facekit.errors import FileError, InputError
+from facekit.checks import one_of
+from facekit.errors import FileError
 
 _MANIFEST = "weights_manifest.json"
+#: The record of a model that lies in a folder of its own, see :mod:`facekit.hub`.
+FOLDER_RECORD = "facekit.json"
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ class ModelRecord:
         What to do where the download fails, a line a step.
     sources:
         By role: the upstream files that ``files`` are converted from.
+    folder:
+        Where its files lie, of a model that is a folder of its own.
     """
 
     name: str
@@ -93,6 +99,7 @@ class ModelRecord:
     notice: str = ""
     by_hand: tuple[str, ...] = ()
     sources: dict[str, Source] = field(default_factory=dict)
+    folder: Path | None = None
 
 
 def _manifest_path() -> Path:
@@ -128,14 +135,32 @@ def _record(name: str, entry: dict[str, Any]) -> ModelRecord:
     )
 
 
+def known(name: str) -> bool:
+    """Tell whether there is a model of this name, or in this folder."""
+    return name in models() or (Path(name) / FOLDER_RECORD).is_file()
+
+
 def record(name: str) -> ModelRecord:
-    """The record of one model.
+    """The record of one model, by its name, or by its folder.
 
     Raises
     ------
     InputError
         For an unknown name; the message lists the known ones.
     """
-    if name not in models():
-        raise InputError(f"a model out of {', '.join(models())}", repr(name), "choose a listed name")
-    return models()[name]
+    named = models()
+    if name not in named and (Path(name) / FOLDER_RECORD).is_file():
+        return _folder_record(Path(name).absolute())
+    return named[one_of(name, named, "a model")]
+
+
+def _folder_record(folder: Path) -> ModelRecord:
+    path = folder / FOLDER_RECORD
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        entry = _record(str(folder), {**told, "embedded": False})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FileError("a readable record of a model", f"{path} ({error!r})", "save the model again") from error
+    if any(Path(file.name).name != file.name or not file.sha256 for file in entry.files.values()):
+        raise FileError("files of the folder with their sha256", f"others in {path}", "save the model again")
+    return dataclasses.replace(entry, folder=folder)

@@ -15,7 +15,7 @@ from pathlib import Path
 from facekit.errors import InputError, WeightsError
 from facekit.files.atomic import atomic_write
 from facekit.weights.cache import cache_folder, sha256_of
-from facekit.weights.manifest import WeightFile, record
+from facekit.weights.manifest import ModelRecord, WeightFile, record
 
 #: Beside record.json: size and time of the files whose hash was found right, so that loading need not hash them again.
 _STAMPS = "verified.json"
@@ -28,12 +28,20 @@ def assets_folder() -> Path:
 
 def model_folder(name: str) -> Path:
     """The folder of a model's files: the package's for an embedded one, else in the cache, where it may not exist."""
-    return assets_folder() if record(name).embedded else cache_folder() / name
+    entry = record(name)
+    if entry.folder is not None:
+        return entry.folder
+    return assets_folder() if entry.embedded else cache_folder() / name
 
 
 def ready(name: str) -> bool:
     """Tell whether a model is here: embedded, or fetched or imported."""
-    return record(name).embedded or (model_folder(name) / "record.json").is_file()
+    return _complete(record(name)) or (model_folder(name) / "record.json").is_file()
+
+
+def _complete(entry: ModelRecord) -> bool:
+    """Tell whether a record itself knows its files' hashes: an embedded model's, or a folder's."""
+    return entry.embedded or entry.folder is not None
 
 
 def path(name: str, role: str | None = None) -> Path:
@@ -50,15 +58,16 @@ def files(name: str) -> dict[str, WeightFile]:
         When a model that is not embedded is not here, or its record.json is damaged.
     """
     entry = record(name)
-    if entry.embedded:
+    if _complete(entry):
         return entry.files
     file = model_folder(name) / "record.json"
     if not ready(name):
         raise WeightsError(
             f"the converted files of {name!r}",
             f"none in {file.parent}",
-            f"run: facekit weights fetch {name} ({entry.notice}), or, with files from your disk: "
-            f"facekit weights import {name} --checkpoints PATH --data PATH",
+            f"fetch or import them ({entry.notice}):\n"
+            f"facekit weights fetch {name}\n"
+            f"facekit weights import {name} --checkpoints PATH --data PATH  (files from your disk)",
         )
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))["files"]
@@ -88,7 +97,7 @@ def verified(name: str, role: str) -> Path:
 
     A fetched file, which may be large, is hashed again only when its size or time has changed since the last time.
     """
-    return _verified(name, role, trust_stamps=not record(name).embedded)
+    return _verified(name, role, trust_stamps=not _complete(record(name)))
 
 
 def _verified(name: str, role: str, trust_stamps: bool) -> Path:
@@ -110,7 +119,7 @@ def _verified(name: str, role: str, trust_stamps: bool) -> Path:
         raise WeightsError(
             f"{entry.name} with sha256 {str(entry.sha256)[:12]}…", f"{digest[:12]}…", f"it is damaged: {remedy}"
         )
-    if not record(name).embedded:
+    if not _complete(record(name)):
         _stamp(name, role, stamp)
     return file
 
@@ -132,4 +141,6 @@ def _stamp(name: str, role: str, stamp: dict[str, object]) -> None:
 def _again(name: str) -> str:
     if record(name).embedded:
         return "reinstall facekit"
+    if record(name).folder is not None:
+        return "save or download the model again"
     return f"run: facekit weights remove {name}; then fetch or import it again"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -12,6 +14,7 @@ import facekit
 from facekit.cli import main as cli
 from facekit.conventions import EXPRESSIONS
 from facekit.pipeline import FacePipeline
+from tests import ROOT
 
 
 @pytest.fixture
@@ -85,7 +88,7 @@ def test_export(tiny, tmp_path, capsys, suffix):
 
 def test_export_with_maps(tiny, tmp_path):
     names = {"face_displacement.png", "face_displacement.json", "face_normal.png"}
-    for suffix, others in (("glb", set()), ("obj", {"face.mtl", "face.png"})):
+    for suffix, others in (("glb", set()), ("obj", {"face.mtl", "face_albedo.png"})):
         out = tmp_path / suffix / f"face.{suffix}"
         assert cli.main(["export", "--maps", "--out", str(out)]) == 0
         assert {p.name for p in out.parent.iterdir()} == names | others | {out.name}
@@ -107,7 +110,7 @@ def test_detail_reaches_the_pipeline(tmp_path, monkeypatch, tiny_pipe, word, det
         return tiny_pipe(**options)
 
     monkeypatch.setattr(FacePipeline, "from_pretrained", lambda *_: pipe)
-    options = ["--detail", word, "--detail-strength", "0.5"]
+    options = ["--detail", word, *(["--detail-strength", "0.5"] if detail else [])]
     small = ["--size", "32"]
     assert cli.main(["export", "--out", str(tmp_path / "a.ply"), *options]) == 0
     assert cli.main(["sweep", "--steps", "2", "--out", str(tmp_path), *small, *options]) == 0
@@ -115,7 +118,7 @@ def test_detail_reaches_the_pipeline(tmp_path, monkeypatch, tiny_pipe, word, det
     assert cli.main(["render", "--out", str(tmp_path / "b.png"), "--quality", "standard", *small, *options]) == 0
     folder = str(tmp_path / "set")
     assert cli.main(["generate", "--count", "1", "--format", "ply", "--out", folder, *options]) == 0
-    assert asked == [(detail, 0.5)] * 5
+    assert asked == [(detail, 0.5 if detail else 1.0)] * 5
 
 
 def test_blends(tiny, tmp_path):
@@ -149,7 +152,8 @@ def test_expressions(tiny, tmp_path):
 def test_render_a_file(tiny_mesh, tmp_path, camera, name):
     mesh = facekit.save(tiny_mesh, tmp_path / "face.obj")
     out = tmp_path / name
-    options = ["--camera", camera, "--size", "32", "--frames", "3", "--quality", "standard"]
+    options = ["--camera", camera, "--size", "32", "--quality", "standard"]
+    options += ["--frames", "3"] if camera == "turntable" else []
     assert cli.main(["render", str(mesh), "--out", str(out), *options]) == 0
     assert out.stat().st_size > 100
 
@@ -177,6 +181,7 @@ def test_bad_input_is_one_line(tiny, tmp_path, capsys):
     assert ".webp" in fails(capsys, "render", "--camera", "turntable", "--out", str(tmp_path / "a.jpg"))
     assert "export" in fails(capsys, "render", "--out", str(tmp_path / "a.obj"))
     assert "--detail off" in fails(capsys, "export", "--maps", "--detail", "off", "--out", out)
+    assert "did you mean smile?" in fails(capsys, "export", "--expression", "smlie", "--out", out)
     assert "0 to 4" in fails(capsys, "export", "--level", "9", "--out", out)
     assert ".ply" in fails(capsys, "export", "--level", "1", "--out", str(tmp_path / "a.zip"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b.glb"]
@@ -235,3 +240,85 @@ def test_the_embedded_default_exports(tmp_path):
 
     with zipfile.ZipFile(path) as archive:
         assert json.loads(archive.read("metadata.json"))["licence"]
+
+
+# -- refused before anything heavy is imported ------------------------------------------------------------------------
+
+BAD = [
+    ["export", "--expression", "smlie", "--out", "a.glb"],
+    ["export", "--seed", "-1", "--out", "a.glb"],
+    ["export", "--out", "a.fbx"],
+    ["export", "--model", "defualt", "--out", "a.glb"],
+    ["render", "--size", "0", "--out", "a.png"],
+    ["render", "missing.glb", "--out", "a.png"],
+    ["render", "--fps", "9", "--out", "a.png"],
+    ["generate", "--count", "0", "--out", "set"],
+    ["generate", "--count", "1", "--format", "fbx", "--out", "set"],
+    ["sweep", "--steps", "1"],
+    ["sweep", "--truncation", "2"],
+    ["expressions", "--out", "a.glb"],
+    ["expressions", "--intensity", "nan"],
+]
+
+
+@pytest.mark.parametrize("argv", BAD, ids=" ".join)
+def test_bad_arguments_are_refused_before_torch_is_imported(argv, tmp_path):
+    code = (
+        "import sys\nfrom facekit.cli import main as cli\n"
+        "print(cli.main(sys.argv[1:]), [m for m in ('torch', 'numpy', 'matplotlib', 'trimesh') if m in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *argv], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert done.stdout == "2 []\n", done.stderr
+    assert done.stderr.startswith("facekit: error: expected ") and done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_options_that_do_nothing_are_refused(tiny_mesh, tmp_path, capsys):
+    mesh, out = str(facekit.save(tiny_mesh, tmp_path / "face.obj")), str(tmp_path / "a.png")
+    told = fails(capsys, "render", mesh, "--expression", "smile", "--seed", "7", "--out", out)
+    assert "got --seed --expression;" in told and "with a file" in told
+    assert "--frames" in fails(capsys, "render", mesh, "--frames", "9", "--out", out)
+    strength = ("--detail", "off", "--detail-strength", "2")
+    assert "--detail-strength" in fails(capsys, "export", *strength, "--out", str(tmp_path / "a.glb"))
+
+
+def test_choices_are_those_of_the_library():
+    from facekit.cli import render
+    from facekit.render.lights import PRESETS
+    from facekit.viz.animation import SUFFIXES
+
+    assert tuple(PRESETS) == render.LIGHTS
+    assert set(SUFFIXES) == set(render.ANIMATIONS)
+
+
+def test_help_lists_choices_in_order(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["render", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "{studio,daylight,rim,flat}" in told
+    assert "{full,static,dynamic,off}" in told
+    assert "all of it, pores and lines at rest, wrinkles of the expression, none" in told
+
+
+def test_steps_stand_in_lines(monkeypatch, capsys, tmp_path):
+    def refused(*_):
+        raise facekit.errors.WeightsError("a file", "none", "by hand:\n1. open this   page\n2. run: that")
+
+    monkeypatch.setattr(FacePipeline, "from_pretrained", refused)
+    assert cli.main(["export", "--out", str(tmp_path / "a.glb")]) == 2
+    assert capsys.readouterr().err.splitlines()[1:] == ["  1. open this page", "  2. run: that"]
+
+
+def test_a_set_tells_the_room_it_needs(tiny, tmp_path, capsys, monkeypatch):
+    assert cli.main(["generate", "--count", "3", "--format", "ply", "--out", str(tmp_path / "a")]) == 0
+    assert "for 2 more faces of" in capsys.readouterr().err
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: types.SimpleNamespace(free=10))
+    argv = ["generate", "--count", "3", "--format", "ply", "--out", str(tmp_path / "b")]
+    assert "lower the count" in fails(capsys, *argv)
+    monkeypatch.undo()
+    monkeypatch.setattr(FacePipeline, "from_pretrained", lambda *_: tiny)
+    assert cli.main(argv) == 0
+    assert "2 faces made, 1 kept" in capsys.readouterr().out

@@ -11,7 +11,7 @@ import torch
 
 import facekit
 from facekit.errors import FileError, InputError
-from facekit.files.atomic import atomic_write
+from facekit.files.atomic import atomic_write, recorded, write_files
 from facekit.io import SUFFIXES
 
 
@@ -19,14 +19,13 @@ def test_every_row_of_the_table_has_its_code():
     for suffix, row in SUFFIXES.items():
         module = importlib.import_module(row.module)
         assert callable(module.write), suffix
-        assert hasattr(module, "read") == row.readable, suffix
 
 
 @pytest.mark.parametrize("name", ["face.fbx", "face", "face.tar.gz"])
 def test_unknown_suffixes_list_the_known(tiny_mesh, tmp_path, name):
     with pytest.raises(InputError, match=r"\.obj \.ply \.glb \.zip"):
         facekit.save(tiny_mesh, tmp_path / name)
-    with pytest.raises(InputError, match=r"\.obj \.ply \.glb, got"):
+    with pytest.raises(InputError, match=r"\.obj \.ply \.glb \.gltf \.stl \.off \.3mf, got"):
         facekit.load(tmp_path / name)
 
 
@@ -120,3 +119,51 @@ def test_maps_and_triangles_would_displace_twice(bumpy_face, tmp_path):
     with pytest.raises(InputError, match="level or maps"):
         bumpy_face.save(tmp_path / "face.obj", level=1, maps=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_set_appears_together(tmp_path):
+    first, second = tmp_path / "a.png", tmp_path / "folder" / "b.obj"
+    first.write_bytes(b"as before")
+    (tmp_path / "folder").write_text("in the way")
+    with pytest.raises(FileError, match="writable"):
+        write_files({first: b"new", second: b"new"})
+    assert first.read_bytes() == b"as before" and sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "folder"]
+    (tmp_path / "folder").unlink()
+    with recorded() as written:
+        assert write_files({first: b"new", second: b"new"}) == [first, second]
+    assert written == [first, second] and second.read_bytes() == b"new"
+
+
+def test_a_link_stays_one(tiny_mesh, tmp_path):
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "face.ply"
+    link.symlink_to("disk/far.ply")
+    for _ in range(2):  # dangling at first
+        facekit.save(tiny_mesh, link)
+        assert link.is_symlink() and (tmp_path / "disk" / "far.ply").stat().st_size > 1000
+    assert [p.name for p in (tmp_path / "disk").iterdir()] == ["far.ply"]
+
+
+def test_the_home_folder(tiny_face, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert tiny_face.save("~/a/face.obj") == tmp_path / "a" / "face.obj"
+    assert facekit.load("~/a/face.obj").texture is not None
+    assert tiny_face.latents.save("~/a/codes.json") == tmp_path / "a" / "codes.json"
+    assert len(facekit.FaceLatents.load("~/a/codes.json")) == 1
+    with pytest.raises(FileError, match="home"):
+        tiny_face.save("~nobody-of-that-name/face.obj")
+
+
+def test_long_names(tiny_mesh, tmp_path):
+    assert facekit.save(tiny_mesh, tmp_path / f"{'a' * 245}.ply").is_file()
+
+
+def test_a_picture_beside_an_obj_is_another_file(tiny_face, tmp_path):
+    mesh = facekit.load(tiny_face.save(tmp_path / "face.obj"))
+    tiny_face.save(tmp_path / "face.png", image_size=16, quality="standard")
+    assert torch.equal(facekit.load(tmp_path / "face.obj").texture, mesh.texture)
+
+
+def test_jpeg_is_jpg(tiny_face, tmp_path):
+    path = tiny_face.save(tmp_path / "face.JPEG", image_size=16, quality="standard")
+    assert path.read_bytes()[:3] == b"\xff\xd8\xff"

@@ -23,12 +23,13 @@ def test_makes_one_face_a_seed(tiny_pipe, tmp_path):
     assert (facekit.load(tmp_path / "face_000012.obj").verts - alone.verts).abs().max() < 1e-4
 
 
-@pytest.mark.parametrize(("formats", "beside"), [(["ply"], {"ply"}), (["obj", "glb"], {"obj", "mtl", "png", "glb"})])
+@pytest.mark.parametrize(("formats", "beside"), [(["ply"], {"ply"}), (["obj", "glb"], {"obj", "mtl", "glb"})])
 def test_maps(tiny_pipe, tmp_path, formats, beside):
     result = generate_set(tiny_pipe, tmp_path, 2, formats=formats, maps=True, detail_strength=0.5)
     settings, records = read_manifest(result.manifest)
     assert (settings["maps"], settings["detail"], settings["detail_strength"]) == (True, True, 0.5)
     maps = {"displacement.png", "displacement.json", "normal.png"}
+    maps |= {"albedo.png"} if "mtl" in beside else set()
     expected = {f"face_000001.{name}" for name in beside} | {f"face_000001_{name}" for name in maps}
     assert set(records[1]["files"]) == expected
     found = load_displacement(tmp_path / "face_000001_displacement.png")
@@ -115,4 +116,30 @@ def test_an_interruption_leaves_whole_faces_only(tiny_pipe, tmp_path, monkeypatc
         generate_set(tiny_pipe, tmp_path, 6, formats=["obj"])
     _, records = read_manifest(tmp_path / MANIFEST)
     assert list(records) == [0, 1]
-    assert {p.stem for p in tmp_path.iterdir()} == {"manifest", "face_000000", "face_000001"}
+    assert {p.stem for p in tmp_path.iterdir()} == {"manifest"} | {
+        f"face_00000{k}{end}" for k in (0, 1) for end in ("", "_albedo")
+    }
+
+
+def test_what_is_not_of_the_set_is_left_alone(tiny_pipe, tmp_path, monkeypatch):
+    """Files are listed and deleted by the names that were written, whatever else has such a name."""
+    generate_set(tiny_pipe, tmp_path, 2, formats=["ply"])
+    mine = tmp_path / "face_000001_edited.blend"
+    mine.write_text("mine")
+    (tmp_path / "face_000001.ply").unlink()
+
+    def full(mesh):
+        raise FileError("to write", "no room", "make some")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("facekit.io.ply.encode_ply", full)
+        with pytest.raises(FileError):
+            generate_set(tiny_pipe, tmp_path, 2, formats=["ply"])
+    assert mine.read_text() == "mine"
+    records = read_manifest(generate_set(tiny_pipe, tmp_path, 2, formats=["ply"]).manifest)[1]
+    assert set(records[1]["files"]) == {"face_000001.ply"} and mine.read_text() == "mine"
+
+
+def test_without_standard_error(tiny_pipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    assert generate_set(tiny_pipe, tmp_path, 1, formats=["ply"]).made == 1

@@ -1,11 +1,15 @@
-"""The manifest after training: the default's record is new, all others stay as they were."""
+"""Files that training writes, and the manifest after it: the default's record is new, all others stay as they were."""
 
 from __future__ import annotations
 
 import json
 
+import torch
+from torch import nn
+
+from facekit.files.readers import load_tensors
 from facekit.models.config import ShapeConfig, TextureConfig
-from facekit.train.export import ROLES, write_manifest
+from facekit.train.export import ROLES, parameters, silence_neutral, write_manifest, write_weights
 from facekit.weights import manifest
 
 
@@ -26,3 +30,28 @@ def test_other_records_stay(tmp_path):
 def test_writing_keeps_the_form(tmp_path):
     text = manifest._manifest_path().read_text(encoding="utf-8")
     assert json.dumps(json.loads(text), indent=2) + "\n" == text, "a training changes no line that it does not mean to"
+
+
+def test_a_manifest_is_started_where_there_is_none(tmp_path):
+    (tmp_path / "template.npz").write_bytes(b"head")
+    write_manifest(tmp_path / "new.json", tmp_path, ShapeConfig(vertices=3), TextureConfig())
+    data = json.loads((tmp_path / "new.json").read_text(encoding="utf-8"))
+    assert list(data["models"]) == ["default"]
+    assert list(data["models"]["default"]["files"]) == ["template"], "what is not trained yet is left out"
+
+
+def test_weights_are_stored_in_half_precision_for_everyone_to_read(tmp_path):
+    layer = nn.Linear(3, 2)
+    write_weights(layer, tmp_path / "layer.safetensors")
+    found = load_tensors(tmp_path / "layer.safetensors")
+    torch.testing.assert_close(found["weight"], layer.weight.detach(), atol=1e-3, rtol=1e-3)
+    assert (tmp_path / "layer.safetensors").stat().st_mode & 0o777 == 0o644
+    assert parameters(layer) == 8
+
+
+def test_the_neutral_entry_is_silenced_and_nothing_else():
+    weight = nn.Parameter(torch.ones(2, 3, 4))
+    silence_neutral(weight, 1, axis=1)
+    weight = weight.detach()
+    assert float(weight[:, 1].abs().max()) == 0
+    assert float(weight.sum()) == 16

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageSequence
 
-from facekit.errors import InputError
+from facekit.errors import InputError, MissingDependencyError
 from facekit.viz.animation import save_animation, turntable
 
 SUFFIXES = ("gif", "webp", "png")
@@ -62,7 +64,7 @@ def test_once(tmp_path):
         assert "loop" not in picture.info
 
 
-@pytest.mark.parametrize(("name", "fps"), [("a.mp4", 10), ("a.gif", 0), ("a.gif", 500)])
+@pytest.mark.parametrize(("name", "fps"), [("a.avi", 10), ("a.gif", 0), ("a.gif", 500)])
 def test_refusals(tmp_path, name, fps):
     with pytest.raises(InputError):
         save_animation(ramp(), tmp_path / name, fps=fps)
@@ -76,3 +78,25 @@ def test_turntable(tiny_face, tiny_sweep):
     assert turntable(tiny_face.mesh, frames=2, image_size=32).shape == (2, 3, 32, 32)
     with pytest.raises(InputError, match="one face"):
         turntable(tiny_sweep)
+
+
+@pytest.mark.parametrize("size", [40, 41])
+def test_video(tmp_path, size):
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    path = save_animation(ramp(5, size), tmp_path / "a.mp4", fps=10, boomerang=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+    frames = ffmpeg.read_frames(str(path))
+    told = next(frames)
+    even = size + size % 2
+    assert told["size"] == (even, even) and told["fps"] == 10 and "yuv420p" in told["pix_fmt"]
+    back = np.stack([np.frombuffer(frame, np.uint8).reshape(even, even, 3) for frame in frames])
+    assert len(back) == 8
+    wanted = (ramp(5, size) * 255).permute(0, 2, 3, 1).numpy()
+    assert np.abs(back[:5, : size - 1, : size - 1] - wanted[:, : size - 1, : size - 1]).mean() < 6
+
+
+def test_video_without_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(MissingDependencyError, match=r"\[video\]"):
+        save_animation(ramp(), tmp_path / "a.mp4")
+    assert not list(tmp_path.iterdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from facekit import FaceLatents, sweep_intensity
 from facekit.errors import InputError, MissingDependencyError
+from facekit.install import install_line
 from facekit.metrics.geometry import vertex_displacement
 from facekit.viz import charts
 
@@ -88,6 +90,6 @@ def test_bad_input_is_refused(tiny_face, tiny_sweep):
 def test_without_plotly_the_install_line_is_told(sweep, monkeypatch):
     monkeypatch.setitem(sys.modules, "plotly", None)
     monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'facekit\[notebook\]'"):
+    with pytest.raises(MissingDependencyError, match=re.escape(install_line("notebook"))):
         charts.displacement_chart(sweep)
     assert charts.displacement_plot(sweep).axes

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from facekit.errors import FacekitError, FileError, InputError
+from facekit.install import install_line
 from facekit.report import Table
 from facekit.viz import notebook
 
@@ -60,7 +61,7 @@ def test_missing_parts_are_told_in_one_line_each(monkeypatch, capsys):
     notebook.setup_report()
     lines = capsys.readouterr().out.splitlines()[1:]
     assert [line.split()[0] for line in lines] == ["anywidget", "plotly"]
-    assert all("pip install 'facekit[notebook]'" in line for line in lines)
+    assert all(install_line("notebook") in line for line in lines)
 
 
 def test_optional_packages_are_installed_into_this_python(monkeypatch, capsys):
@@ -115,7 +116,13 @@ def test_download_is_a_link_elsewhere(shown, tmp_path, monkeypatch, capsys):
     (tmp_path / "out" / "faces").mkdir(parents=True)
     (tmp_path / "out" / "faces" / "a.obj").write_text("v 0 0 0\n")
     notebook.offer_download("out/faces")
-    assert shown[0].path.endswith("faces.zip")
+    assert shown[0].path == "out/faces.zip", "relative, or JupyterLab does not follow it"
+    notebook.offer_download(tmp_path / "out" / "faces.zip")
+    assert shown[1].path == "out/faces.zip"
+    monkeypatch.chdir(tmp_path / "out" / "faces")
+    notebook.offer_download(tmp_path / "out" / "faces.zip")
+    assert len(shown) == 2, "outside the notebook's folder no link works"
+    monkeypatch.chdir(tmp_path)
     assert "faces.zip (0.0 MB)" in capsys.readouterr().out
     with zipfile.ZipFile(tmp_path / "out" / "faces.zip") as archive:
         assert "a.obj" in archive.namelist()

@@ -73,7 +73,9 @@ def test_altered_file_is_told(altered_assets):
 
 
 def test_absent_model_tells_how_to_get_it():
-    with pytest.raises(WeightsError, match="facekit weights fetch 3dfacecam.*non-commercial.*weights import 3dfacecam"):
+    with pytest.raises(
+        WeightsError, match=r"(?s)non-commercial.*facekit weights fetch 3dfacecam\n.*weights import 3dfacecam"
+    ):
         weights.verified("3dfacecam", "shape")
 
 
@@ -174,7 +176,7 @@ def test_cache_folder_of_the_platform(tmp_path, monkeypatch):
 
 def test_listing_needs_no_heavy_package():
     code = (
-        "import sys, facekit.weights as w; w.models(); w.ready('3dfacecam'); w.fetch\n"
+        "import sys, facekit.weights as w; w.models(); w.ready('3dfacecam')\n"
         "print([m for m in ('torch', 'numpy', 'requests', 'gdown', 'filelock', 'tqdm') if m in sys.modules])"
     )
     root = Path(weights.__file__).parents[2]

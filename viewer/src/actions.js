@@ -1,4 +1,5 @@
 // What the controls ask for, and what others change: Python, or widgets that are linked.
+import { gazeWeights } from "./gaze.js";
 import { expressionOf, keyOf, partsOf } from "./mix.js";
 
 const TURNS = {
@@ -16,6 +17,7 @@ const LARGEST = 100000; // seeds of new faces stay readable
 export function actionsOf(viewer) {
   const { link, motion, state } = viewer;
   const act = {
+    words: viewer.words,
     intensity(value, settled) {
       motion.pause();
       viewer.set("intensity", value, settled);
@@ -33,6 +35,16 @@ export function actionsOf(viewer) {
     view: (value) => viewer.set("view", value, true),
     light: (value) => viewer.set("light", value, true),
     background: (value) => viewer.set("background", value, true),
+    // What is no number of a face is refused where one sees it.
+    badSeed() {
+      viewer.hint(viewer.words("A face has a whole number of 0 or more."));
+      viewer.panel.show(state);
+    },
+    look: (name) => viewer.stage?.preset(name),
+    // Scrolling over a face that was not clicked moves the page: say why.
+    scrolled() {
+      if (!viewer.stage?.controls.enableZoom) viewer.hint(viewer.words("Click the face first: then scrolling comes closer."));
+    },
     // Another person: asked of Python through the trait, so that linked widgets and observers hear of it.
     seed(value) {
       link.set("seed", value);
@@ -40,6 +52,40 @@ export function actionsOf(viewer) {
       link.save();
     },
     newFace: () => act.seed(Math.floor(Math.random() * LARGEST)),
+    // Of the 52 shapes some change: {name: weight}.
+    weights(changes, settled) {
+      viewer.clip?.pause();
+      const { shapes } = viewer.header;
+      for (const [name, value] of Object.entries(changes)) state.weights[shapes.indexOf(name)] = value;
+      viewer.showRig();
+      link.set("blendshapes", viewer.shapes());
+      if (settled) link.save();
+      motion.repose();
+    },
+    head(angles, settled) {
+      viewer.clip?.pause();
+      state.head = [...angles];
+      viewer.showRig();
+      link.set("head", state.head);
+      if (settled) link.save();
+      motion.repose();
+    },
+    resetRig() {
+      state.weights.fill(0);
+      act.head([0, 0, 0], false);
+      act.weights({}, true);
+    },
+    follow(on) {
+      viewer.following = on;
+    },
+    // The pointer moved over the face, -1 to 1 across and up: the eyes follow where that is wanted.
+    point(x, y) {
+      if (viewer.following && viewer.rig) act.weights(gazeWeights(x, y), false);
+    },
+    tab(name) {
+      viewer.panel.open(name);
+      viewer.fetcher.wake();
+    },
     play: () => (motion.playing ? motion.pause(true) : motion.play()),
     download: (format, source) => viewer.download(format, source),
     reset: () => viewer.stage?.resetCamera(),
@@ -82,6 +128,21 @@ export function listen(viewer) {
       viewer.show();
     });
   }
+  link.on("blendshapes", () => {
+    const named = link.get("blendshapes") ?? {};
+    if (JSON.stringify(named) === JSON.stringify(viewer.shapes())) return;
+    viewer.setWeights(named);
+    viewer.showRig();
+    motion.repose();
+  });
+  link.on("head", () => {
+    const angles = link.get("head") ?? [0, 0, 0];
+    if (angles.every((angle, k) => angle === state.head[k])) return;
+    state.head = [...angles];
+    viewer.showRig();
+    motion.repose();
+  });
+  link.on("_motion", () => viewer.setClip());
   link.on("height", () => viewer.body.style.setProperty("--height", `${link.get("height")}px`));
   link.onBlock(() => viewer.newHead());
 }

@@ -58,12 +58,13 @@ export function slider({ label, min, max, step, value, live, settled, digits = 2
 }
 
 // One of several choices: radio buttons that look like one bar.
-export function choice({ label, name, options, value, chosen, draw }) {
+export function choice({ label, name, options, value, chosen, words = (text) => text }) {
   const inputs = new Map();
   const items = options.map((option) => {
     const input = h("input", { type: "radio", name, value: option, onchange: () => chosen(option) });
     inputs.set(option, input);
-    return h("label", { title: readable(option) }, input, draw ? draw(option) : h("span", {}, readable(option)));
+    const text = words(readable(option));
+    return h("label", { title: text }, input, h("span", {}, text));
   });
   const element = h(
     "fieldset",

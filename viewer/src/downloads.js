@@ -12,69 +12,145 @@ export function offer(data, name, type) {
   setTimeout(() => URL.revokeObjectURL(url), 60000);
 }
 
-// Binary glTF 2.0: one primitive with normals, UVs and the texture, in metres.
-export async function glb(face, texture) {
-  const positions = face.positions.map((value) => value / MM);
-  const low = [Infinity, Infinity, Infinity];
-  const high = [-Infinity, -Infinity, -Infinity];
-  positions.forEach((value, i) => {
-    low[i % 3] = Math.min(low[i % 3], value);
-    high[i % 3] = Math.max(high[i % 3], value);
-  });
-  const parts = [];
-  const views = [];
-  let size = 0;
-  const view = (data, target) => {
-    views.push({ buffer: 0, byteOffset: size, byteLength: data.byteLength, ...(target && { target }) });
-    const pad = -data.byteLength & 3;
-    parts.push(data, new Uint8Array(pad));
-    size += data.byteLength + pad;
-    return views.length - 1;
+// Binary glTF 2.0 in metres: the resting face with its normals, UVs and texture, and a morph target for each of
+// `targets`, [{name, positions, normals, weight}] as the face has them when it wears that alone.
+export async function glb(rest, targets, face, texture) {
+  const builder = new Builder();
+  const attributes = {
+    POSITION: builder.vectors(rest.positions.map((value) => value / MM), true),
+    NORMAL: builder.vectors(rest.normals),
+    TEXCOORD_0: builder.accessor(face.uv, 5126, face.entries, "VEC2", 34962),
   };
-  const wide = face.index instanceof Uint32Array;
-  const accessors = [
-    { bufferView: view(positions, 34962), componentType: 5126, count: face.entries, type: "VEC3", min: low, max: high },
-    { bufferView: view(face.normals, 34962), componentType: 5126, count: face.entries, type: "VEC3" },
-    { bufferView: view(face.uv, 34962), componentType: 5126, count: face.entries, type: "VEC2" },
-    {
-      bufferView: view(face.index, 34963),
-      componentType: wide ? 5125 : 5123,
-      count: face.index.length,
-      type: "SCALAR",
-    },
-  ];
+  const primitive = {
+    attributes,
+    indices: builder.accessor(
+      face.index,
+      face.index instanceof Uint32Array ? 5125 : 5123,
+      face.index.length,
+      "SCALAR",
+      34963,
+    ),
+    material: 0,
+  };
+  const mesh = { name: "face", primitives: [primitive] };
+  if (targets.length) {
+    primitive.targets = targets.map(({ positions, normals }) => ({
+      POSITION: builder.sparse(difference(positions, rest.positions, 1 / MM), POSITION_LEAST, true),
+      NORMAL: builder.sparse(difference(normals, rest.normals, 1), NORMAL_LEAST),
+    }));
+    mesh.weights = targets.map(({ weight }) => weight);
+    mesh.extras = { targetNames: targets.map(({ name }) => name) };
+  }
   const surface = { metallicFactor: 0, roughnessFactor: 0.6 };
   const pictures = {};
   if (texture) {
-    const bufferView = view(new Uint8Array(await texture.arrayBuffer()));
+    const bufferView = builder.view(new Uint8Array(await texture.arrayBuffer()));
     surface.baseColorTexture = { index: 0 };
     pictures.images = [{ name: "albedo", bufferView, mimeType: texture.type }];
     pictures.samplers = [{ magFilter: 9729, minFilter: 9987, wrapS: 33071, wrapT: 33071 }];
     pictures.textures = [{ sampler: 0, source: 0 }];
   }
-  const json = {
+  return builder.pack({
     asset: { version: "2.0", generator: "facekit viewer" },
     scene: 0,
     scenes: [{ nodes: [0] }],
     nodes: [{ name: "face", mesh: 0 }],
-    meshes: [
-      {
-        name: "face",
-        primitives: [{ attributes: { POSITION: 0, NORMAL: 1, TEXCOORD_0: 2 }, indices: 3, material: 0 }],
-      },
-    ],
+    meshes: [mesh],
     materials: [{ name: "face", pbrMetallicRoughness: surface, doubleSided: true }],
     ...pictures,
-    accessors,
-    bufferViews: views,
-    buffers: [{ byteLength: size }],
-  };
-  let text = new TextEncoder().encode(JSON.stringify(json));
-  const padded = new Uint8Array((text.length + 3) & ~3).fill(32);
-  padded.set(text);
-  text = padded;
-  const head = new Uint32Array([0x46546c67, 2, 12 + 8 + text.length + 8 + size, text.length, 0x4e4f534a]);
-  return new Blob([head, text, new Uint32Array([size, 0x004e4942]), ...parts], { type: "model/gltf-binary" });
+  });
+}
+
+// Below these, metres and parts of a unit normal, a target's entry is left out: nobody sees it.
+const POSITION_LEAST = 2e-6;
+const NORMAL_LEAST = 2e-3;
+
+function difference(a, b, scale) {
+  const out = new Float32Array(a.length);
+  for (let i = 0; i < a.length; i++) out[i] = (a[i] - b[i]) * scale;
+  return out;
+}
+
+// Collects the binary chunk with its accessors and views.
+class Builder {
+  constructor() {
+    this.parts = [];
+    this.views = [];
+    this.accessors = [];
+    this.size = 0;
+  }
+
+  view(data, target) {
+    this.views.push({ buffer: 0, byteOffset: this.size, byteLength: data.byteLength, ...(target && { target }) });
+    const pad = -data.byteLength & 3;
+    this.parts.push(data, new Uint8Array(pad));
+    this.size += data.byteLength + pad;
+    return this.views.length - 1;
+  }
+
+  #push(accessor) {
+    this.accessors.push(accessor);
+    return this.accessors.length - 1;
+  }
+
+  accessor(data, componentType, count, type, target) {
+    return this.#push({ bufferView: this.view(data, target), componentType, count, type });
+  }
+
+  vectors(data, bounded = false) {
+    const bounds = bounded ? limits(data) : {};
+    const bufferView = this.view(data, 34962);
+    return this.#push({ bufferView, componentType: 5126, count: data.length / 3, type: "VEC3", ...bounds });
+  }
+
+  // Vectors that are zero where nothing exceeds `least`.
+  sparse(data, least, bounded = false) {
+    const moved = [];
+    for (let i = 0; i < data.length; i += 3) {
+      if (Math.max(Math.abs(data[i]), Math.abs(data[i + 1]), Math.abs(data[i + 2])) > least) moved.push(i / 3);
+    }
+    if (!moved.length) moved.push(0); // an empty sparse accessor is not allowed
+    const kept = new Float32Array(data.length);
+    const values = new Float32Array(moved.length * 3);
+    moved.forEach((vertex, k) => {
+      for (let c = 0; c < 3; c++) kept[3 * vertex + c] = values[3 * k + c] = data[3 * vertex + c];
+    });
+    const wide = data.length / 3 > 65535;
+    const indices = wide ? Uint32Array.from(moved) : Uint16Array.from(moved);
+    return this.#push({
+      componentType: 5126,
+      count: data.length / 3,
+      type: "VEC3",
+      ...(bounded ? limits(kept) : {}),
+      sparse: {
+        count: moved.length,
+        indices: { bufferView: this.view(indices), componentType: wide ? 5125 : 5123 },
+        values: { bufferView: this.view(values) },
+      },
+    });
+  }
+
+  pack(json) {
+    const { accessors, views: bufferViews, size } = this;
+    const whole = { ...json, accessors, bufferViews, buffers: [{ byteLength: size }] };
+    const text = new TextEncoder().encode(JSON.stringify(whole));
+    const padded = new Uint8Array((text.length + 3) & ~3).fill(32);
+    padded.set(text);
+    const total = 12 + 8 + padded.length + 8 + size;
+    const head = new Uint32Array([0x46546c67, 2, total, padded.length, 0x4e4f534a]);
+    const parts = [head, padded, new Uint32Array([size, 0x004e4942]), ...this.parts];
+    return new Blob(parts, { type: "model/gltf-binary" });
+  }
+}
+
+function limits(data) {
+  const min = [Infinity, Infinity, Infinity];
+  const max = [-Infinity, -Infinity, -Infinity];
+  for (let i = 0; i < data.length; i++) {
+    min[i % 3] = Math.min(min[i % 3], data[i]);
+    max[i % 3] = Math.max(max[i % 3], data[i]);
+  }
+  return { min, max };
 }
 
 // The OBJ with its MTL and texture; the topology's own vertices, seams as UVs of their own.

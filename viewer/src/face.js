@@ -41,31 +41,34 @@ export class Face {
     return spread;
   }
 
-  // Poses the face: `parts` are [track, intensity, factor], and movements add up. Returns milliseconds.
-  pose(parts, withTension, withDetail) {
+  // Poses the face: `parts` are [track, intensity, factor], and movements add up; `rig` and its `weights` come on top.
+  // Returns milliseconds.
+  pose(parts, withTension, withDetail, rig = null, weights = null) {
     const start = performance.now();
     const pairs = [];
     for (const [track, intensity, factor] of parts) track.collect("position", intensity, pairs, factor);
     blend(this.rest, pairs, this.positions, this.vertices * 3);
+    rig?.move(weights, this.positions);
     const blended = performance.now();
     this.#normals();
     this.#spread(this.positions, this.positions, 3);
     const done = performance.now();
-    if (withTension) this.#weights(parts, "tension", 0, -Infinity, Infinity);
+    if (withTension) this.#weights(parts, "tension", 0, -Infinity, Infinity, rig, weights);
     if (withDetail) {
-      this.#weights(parts, "compress", 1, 0, 1);
-      this.#weights(parts, "stretch", 2, 0, 1);
+      this.#weights(parts, "compress", 1, 0, 1, rig, weights);
+      this.#weights(parts, "stretch", 2, 0, 1, rig, weights);
     }
     return { blend: blended - start, normals: done - blended, weights: performance.now() - done };
   }
 
-  #weights(parts, name, slot, low, high) {
+  #weights(parts, name, slot, low, high, rig, weights) {
     const pairs = [];
     for (const [track, intensity, factor] of parts) track.collect(name, intensity, pairs, factor);
     this.scratch ??= new Float32Array(this.vertices);
     this.zeros ??= new Float32Array(this.vertices);
     const { scratch, strain, vertices, copies } = this;
     blend(this.zeros, pairs, scratch, vertices);
+    rig?.addStrain(name, weights, scratch);
     for (let i = 0, o = slot; i < vertices; i++, o += 3) strain[o] = Math.min(Math.max(scratch[i], low), high);
     for (let i = 0, o = vertices * 3 + slot; i < copies.length; i++, o += 3) strain[o] = strain[copies[i] * 3 + slot];
   }

@@ -39,12 +39,16 @@ export class Fetcher {
   async wake() {
     if (this.busy || !this.link.canAsk || this.viewer.closed) return;
     const expression = this.next();
+    if (!expression && this.viewer.rigWanted && !this.viewer.rig && !this.refused.has("rig")) {
+      await this.#rig();
+      return;
+    }
     if (!expression) return;
     this.busy = true;
     const key = keyOf(partsOf(expression));
     const { person } = this.viewer.header;
     const end = this.begin(
-      typeof expression === "string" ? `Computing ${key.replaceAll("_", " ")} …` : "Computing the blend …",
+      typeof expression === "string" ? `Computing ${key.replaceAll("_", " ")} …` : this.viewer.words("Computing the blend …"),
     );
     try {
       const reply = await this.link.ask({ ask: "track", expression, person });
@@ -55,6 +59,25 @@ export class Fetcher {
       end();
       if (this.viewer.closed) return;
       this.refused.add(key);
+      this.viewer.say(error.message);
+    }
+    this.busy = false;
+    this.wake();
+  }
+
+  async #rig() {
+    this.busy = true;
+    const { person } = this.viewer.header;
+    const end = this.begin(this.viewer.words("Computing the 52 shapes …"));
+    try {
+      const reply = await this.link.ask({ ask: "rig", person });
+      end();
+      if (this.viewer.closed) return;
+      if (reply.answer === "rig" && reply.person === this.viewer.header.person) this.viewer.take(reply.data);
+    } catch (error) {
+      end();
+      if (this.viewer.closed) return;
+      this.refused.add("rig");
       this.viewer.say(error.message);
     }
     this.busy = false;
@@ -77,7 +100,7 @@ export class Fetcher {
     const end = this.begin(`Writing the ${format.toUpperCase()} …`);
     try {
       const reply = await this.link.ask(
-        { ask: "file", format, stem, expression: expressionOf(mix), intensity },
+        { ask: "file", format, stem, expression: expressionOf(mix), intensity, blendshapes: this.viewer.shapes() },
         FILE_LIMIT,
       );
       return reply.data;
@@ -94,7 +117,7 @@ export class Fetcher {
     const mark = (this.mark = {});
     this.viewer.say(text, true);
     const timer = setTimeout(() => {
-      if (this.mark === mark) this.viewer.say("Python has not answered yet: busy, or shut down. The sliders work on.");
+      if (this.mark === mark) this.viewer.say(this.viewer.words("Python has not answered yet: busy, or shut down. The sliders work on."));
     }, PATIENCE);
     return () => {
       clearTimeout(timer);

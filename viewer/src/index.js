@@ -9,13 +9,19 @@ export default {
   },
 };
 
+// Bytes that a page carries as compressed text.
+async function inflated(id) {
+  const element = document.getElementById(id);
+  if (!element) return null;
+  const packed = Uint8Array.from(atob(element.textContent.trim()), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
 async function startPage(el) {
   el.dataset.started = "";
-  const text = (id) => document.getElementById(id).textContent;
-  const packed = Uint8Array.from(atob(text("facekit-data").trim()), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const block = new Uint8Array(await new Response(stream).arrayBuffer());
-  new Viewer(new PageLink(JSON.parse(text("facekit-state")), block), el);
+  const state = JSON.parse(document.getElementById("facekit-state").textContent);
+  new Viewer(new PageLink(state, await inflated("facekit-data"), await inflated("facekit-motion")), el);
 }
 
 const page = document.getElementById("facekit-page");

@@ -28,6 +28,12 @@ export class NotebookLink {
     return data && data.byteLength ? data : null;
   }
 
+  // The motion to play, a block of bytes.
+  motion() {
+    const data = this.model.get("_motion");
+    return data && data.byteLength ? data : null;
+  }
+
   get(name) {
     return this.model.get(name);
   }
@@ -101,9 +107,10 @@ export class NotebookLink {
 }
 
 export class PageLink {
-  constructor(state, block) {
+  constructor(state, block, clip = null) {
     this.state = state;
     this.data = block;
+    this.clip = clip;
     this.canAsk = false;
     this.alive = false;
     this.people = false;
@@ -112,6 +119,10 @@ export class PageLink {
 
   block() {
     return this.data;
+  }
+
+  motion() {
+    return this.clip;
   }
 
   get(name) {

@@ -36,13 +36,15 @@ export class Motion {
   }
 
   #draw(time) {
+    const { viewer } = this;
     this.frame = 0;
-    if (this.viewer.host.dataset.state !== "ready") return;
+    if (viewer.host.dataset.state !== "ready") return;
     if (this.playing) this.#step(time);
+    if (viewer.clip?.playing) viewer.clip.step(time);
     if (!this.posed) this.pose();
-    const gliding = this.viewer.stage.draw();
+    const gliding = viewer.stage.draw();
     this.frames += 1;
-    if (gliding || this.playing || !this.posed) this.redraw();
+    if (gliding || this.playing || viewer.clip?.playing || !this.posed) this.redraw();
   }
 
   // Poses at once; `whole` cuts a passage short.
@@ -50,10 +52,19 @@ export class Motion {
     const { viewer, fade } = this;
     if (whole) fade.stop();
     const parts = fade.apply(this.parts(), performance.now());
-    this.cost = viewer.face.pose(parts, viewer.state.view === "tension", Boolean(viewer.header.detail));
+    const { rig, state, header } = viewer;
+    const moved = rig && state.weights.some((weight) => weight !== 0);
+    this.cost = viewer.face.pose(
+      parts,
+      state.view === "tension",
+      Boolean(header.detail),
+      moved ? rig : null,
+      state.weights,
+    );
     this.posed = !fade.running;
     if (!viewer.stage) return;
     viewer.stage.update();
+    viewer.stage.turnHead(state.head);
     const tints = parts
       .filter(([track]) => track.texture)
       .map(([track, intensity, factor]) => [track.texture, Math.min(intensity, TINT) * factor]);

@@ -10,6 +10,7 @@ export function probe(viewer) {
       const { state, header, motion, link, host, tracks } = viewer;
       return {
         ...state,
+        weights: undefined,
         key: keyOf(state.mix),
         shown: header?.seed ?? null,
         tracks: [...tracks.keys()],
@@ -18,6 +19,10 @@ export function probe(viewer) {
         playing: motion.playing,
         moving: !motion.posed,
         alive: link.alive,
+        tab: viewer.panel?.tab ?? null,
+        rig: Boolean(viewer.rig),
+        shapes: header ? viewer.shapes() : {},
+        time: viewer.clip?.time ?? null,
         busy: host.hasAttribute("data-busy"),
         note: viewer.note.textContent,
       };

@@ -3,6 +3,7 @@ import { button, h, hostTheme } from "./dom.js";
 import { TENSION_RANGE } from "./material.js";
 import style from "./style.css";
 
+const WINDOW = "max(460px, calc(100dvh - 104px))"; // a page of its own: what its title and last line leave
 const HELP = "The face in 3D. Arrow keys turn it, plus and minus zoom, 0 resets the camera, space plays the sweep.";
 
 // Fills `el`; `act` hears keys on the face and the wish to reset the camera.
@@ -18,25 +19,45 @@ export function makeShell(el, height, act) {
   const legend = h(
     "div",
     { class: "legend", hidden: true },
-    h("span", {}, `${end} stretched`),
+    h("span", {}, `${end} ${act.words("stretched")}`),
     h("i", {}),
-    h("span", {}, `${end} compressed`),
+    h("span", {}, `${end} ${act.words("compressed")}`),
   );
   const reset = button({
-    label: "Reset the camera",
+    label: act.words("Reset the camera"),
     glyph: "reset",
     kind: "icon float",
     click: act.reset,
     id: "reset",
     short: true,
   });
-  const scene = h("div", { class: "scene" }, backdrop, still, makeCanvas(act), reset, legend, note);
-  const body = h("div", { class: "viewer", style: `--height:${height}px` }, scene);
-  const theme = hostTheme();
-  if (theme) body.dataset.theme = theme;
+  const presets = h(
+    "div",
+    { class: "presets" },
+    ...["Front", "Three-quarter", "Side"].map((name) =>
+      button({ label: act.words(name), click: () => act.look(name), kind: "float", id: `view-${name.toLowerCase()}` }),
+    ),
+  );
+  const scene = h("div", { class: "scene" }, backdrop, still, makeCanvas(act), reset, presets, legend, note);
+  const body = h("div", { class: "viewer", style: `--height:${height ? `${height}px` : WINDOW}` }, scene);
   root.append(h("style", {}, style), body);
   el.append(host);
-  return { host, root, body, scene, backdrop, still, note, legend };
+  return { host, root, body, scene, backdrop, still, note, legend, themes: followTheme(body) };
+}
+
+// Takes the notebook's theme, now and whenever it changes; returns what to disconnect.
+function followTheme(body) {
+  const take = () => {
+    const theme = hostTheme();
+    if (theme) body.dataset.theme = theme;
+    else delete body.dataset.theme;
+  };
+  const observer = new MutationObserver(take);
+  for (const target of [document.body, document.documentElement]) {
+    observer.observe(target, { attributes: true, attributeFilter: ["class", "theme", "data-jp-theme-light"] });
+  }
+  take();
+  return observer;
 }
 
 // A canvas that has lost its context never gets a good one again: there may be a second.
@@ -48,5 +69,10 @@ export function makeCanvas(act) {
     "aria-label": HELP,
     onkeydown: act.key,
     ondblclick: act.reset,
+    onwheel: act.scrolled,
+    onpointermove: (event) => {
+      const box = event.currentTarget.getBoundingClientRect();
+      act.point((2 * event.offsetX) / box.width - 1, 1 - (2 * event.offsetY) / box.height);
+    },
   });
 }

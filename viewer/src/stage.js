@@ -22,6 +22,7 @@ import { makeMaterial, setLight, setView } from "./material.js";
 
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 const TURN = 0.09;
+const NECK = [0, -70, -30]; // mm, what the head turns about
 
 export class Stage {
   // Throws where there is no WebGL.
@@ -130,6 +131,17 @@ export class Stage {
     posedWeight.value.set(...[0, 1, 2].map((k) => strongest[k]?.[1] ?? 0));
   }
 
+  // Turns the head about the root of the neck: degrees to the image's right, up, and over to the image's left.
+  turnHead([turn, nod, tilt]) {
+    if (!this.mesh) return;
+    const radians = Math.PI / 180;
+    for (const object of [this.mesh, this.wires]) {
+      if (!object) continue;
+      object.rotation.set(-nod * radians, turn * radians, tilt * radians, "YXZ");
+      object.position.set(...NECK).sub(new Vector3(...NECK).applyEuler(object.rotation));
+    }
+  }
+
   update() {
     for (const name of ["position", "normal", "strain"]) this.geometry.attributes[name].needsUpdate = true;
   }
@@ -153,6 +165,18 @@ export class Stage {
     const { target, distance } = this.description.camera;
     this.controls.target.set(...target);
     this.camera.position.set(target[0], target[1], target[2] + distance / Math.min(1, this.fit ?? 1));
+    this.controls.update();
+    this.redraw();
+  }
+
+  // One of the usual views; the distance stays.
+  preset(name) {
+    const { target } = this.controls;
+    const arm = new Spherical().setFromVector3(this.camera.position.clone().sub(target));
+    const [azimuth, elevation] = { Front: [0, 0], "Three-quarter": [38, 4], Side: [90, 0] }[name];
+    arm.theta = (azimuth * Math.PI) / 180;
+    arm.phi = Math.PI / 2 - (elevation * Math.PI) / 180;
+    this.camera.position.copy(new Vector3().setFromSpherical(arm).add(target));
     this.controls.update();
     this.redraw();
   }

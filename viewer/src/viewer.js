@@ -8,14 +8,18 @@ import { Fetcher } from "./fetcher.js";
 import { partsOf } from "./mix.js";
 import { Motion } from "./motion.js";
 import { Panel, Transport } from "./panel.js";
+import { Player } from "./player.js";
 import { probe } from "./probe.js";
+import { Rig } from "./rig.js";
 import { makeCanvas, makeShell } from "./shell.js";
 import { paint, snapshot } from "./snapshot.js";
 import { Stage } from "./stage.js";
+import { wordsOf } from "./words.js";
 
 export class Viewer {
   constructor(link, el) {
     this.link = link;
+    this.words = wordsOf(link.get("lang"));
     this.tracks = new Map();
     this.state = {
       mix: partsOf(link.get("expression")),
@@ -25,15 +29,17 @@ export class Viewer {
       light: link.get("light"),
       background: link.get("background"),
       strength: link.get("detail_strength"),
+      weights: new Float32Array(52),
+      head: [...(link.get("head") ?? [0, 0, 0])],
     };
     this.motion = new Motion(this);
     this.fetcher = new Fetcher(this);
     this.act = actionsOf(this);
-    Object.assign(this, makeShell(el, link.get("height") ?? 560, this.act));
+    Object.assign(this, makeShell(el, link.get("height"), this.act));
     this.canvas = this.scene.querySelector(".face");
     listen(this);
     const block = link.block();
-    if (!block) this.say("Waiting for Python …", true);
+    if (!block) this.say(this.words("Waiting for Python …"), true);
     this.ready = block ? this.#load(block) : Promise.resolve();
     this.host.facekit = probe(this);
   }
@@ -44,6 +50,7 @@ export class Viewer {
     const { header, arrays } = data;
     this.header = header;
     this.tracks.clear();
+    this.rig = null;
     this.motion.fade.stop();
     this.fetcher.forget();
     this.#add(data);
@@ -71,7 +78,9 @@ export class Viewer {
   }
 
   #add({ header, arrays }) {
-    for (const entry of header.tracks) this.tracks.set(entry.key, new Track(entry, arrays, this.header.maxIntensity));
+    for (const entry of header.tracks ?? [])
+      this.tracks.set(entry.key, new Track(entry, arrays, this.header.maxIntensity));
+    if (header.rig) this.rig = new Rig(header.rig, arrays);
   }
 
   #makeStage() {
@@ -105,14 +114,18 @@ export class Viewer {
   #withoutGraphics(error) {
     console.info("facekit: no WebGL", error);
     this.host.dataset.state = "still";
-    this.say("This browser shows no 3D graphics (WebGL is off or missing), so this is a still picture.");
+    this.panel.disable();
+    this.transport.disable();
+    this.say(
+      this.words("This browser shows no 3D graphics (WebGL is off or missing), so this is a still picture."),
+    );
   }
 
   // Browsers take contexts away when a page holds too many.
   #lost() {
     this.host.dataset.state = "still";
-    this.say("The browser took the graphics away.");
-    this.note.append(button({ label: "Show it again", kind: "quiet", click: () => this.#restore(), id: "restore" }));
+    this.say(this.words("The browser took the graphics away."));
+    this.note.append(button({ label: this.words("Show it again"), kind: "quiet", click: () => this.#restore(), id: "restore" }));
   }
 
   async #restore() {
@@ -131,13 +144,47 @@ export class Viewer {
       this.show();
       return;
     }
+    this.setWeights(this.link.get("blendshapes") ?? {});
     this.panel = new Panel(act, state, header.expressions, {
+      shapes: header.shapes ?? [],
       people: this.link.people,
       detail: Boolean(header.detail),
       textured: Boolean(this.texture),
     });
     this.transport = new Transport(act, state.intensity, header.maxIntensity);
     this.body.append(this.transport.element, this.panel.element);
+    this.setClip();
+  }
+
+  // Whether the 52 shapes are wanted: their tab is open, some are set, or a motion plays.
+  get rigWanted() {
+    return Boolean(this.header?.shapes) && (this.panel.tab === "rig" || this.clip || this.state.weights.some(Boolean));
+  }
+
+  // Weights from {name: weight}; shapes that are not named rest.
+  setWeights(named) {
+    const { shapes = [] } = this.header ?? {};
+    shapes.forEach((name, k) => (this.state.weights[k] = named[name] ?? 0));
+  }
+
+  // The shapes that do not rest, {name: weight}.
+  shapes() {
+    const named = {};
+    (this.header.shapes ?? []).forEach((name, k) => {
+      if (this.state.weights[k]) named[name] = Math.round(this.state.weights[k] * 1000) / 1000;
+    });
+    return named;
+  }
+
+  // The motion that Python sent, or none.
+  setClip() {
+    const data = this.link.motion();
+    this.clip?.remove();
+    this.clip = data && this.header?.shapes ? new Player(this, unpack(data)) : null;
+    if (this.clip) {
+      this.transport.element.after(this.clip.element);
+      this.fetcher.wake();
+    }
   }
 
   // Another person is wanted; the head comes with the widget's state.
@@ -178,8 +225,15 @@ export class Viewer {
   show() {
     if (!this.panel) return;
     this.panel.show(this.state);
+    this.showRig();
     this.transport.slider.show(this.state.intensity);
     this.look();
+  }
+
+  showRig() {
+    const { weights, head } = this.state;
+    const places = new Map((this.header.shapes ?? []).map((name, k) => [name, k]));
+    this.panel?.showRig((name) => weights[places.get(name)] ?? 0, head);
   }
 
   look() {
@@ -195,7 +249,17 @@ export class Viewer {
     this.motion.redraw();
   }
 
+  // A word that goes away by itself, unless something more important is said.
+  hint(text) {
+    if (!this.note.hidden && this.note.dataset.kind !== "hint") return;
+    this.say(text);
+    this.note.dataset.kind = "hint";
+    clearTimeout(this.hinted);
+    this.hinted = setTimeout(() => this.note.dataset.kind === "hint" && this.say(""), 2600);
+  }
+
   say(text, busy = false) {
+    delete this.note.dataset.kind;
     this.note.replaceChildren(...(busy ? [h("i", { class: "spinner" })] : []), text);
     this.note.hidden = !text;
     this.host.toggleAttribute("data-busy", busy);
@@ -212,14 +276,38 @@ export class Viewer {
     try {
       let data = this.link.alive ? await this.fetcher.file(format, stem) : null;
       if (!data) {
-        this.motion.pose(true);
-        data = await (format === "glb" ? glb(this.face, this.texture) : objZip(this.face, this.texture, stem));
+        data = await (format === "glb" ? this.#glb() : this.#obj(stem));
       }
       if (format === "glb") offer(data, `${stem}.glb`, "model/gltf-binary");
       else offer(data, `${stem}_obj.zip`, "application/zip");
     } finally {
       source.disabled = false;
     }
+  }
+
+  #obj(stem) {
+    this.motion.pose(true);
+    return objZip(this.face, this.texture, stem);
+  }
+
+  // The resting face with the expressions and shapes that are here as morph targets, set to what it wears.
+  #glb() {
+    const { face, state, rig, header } = this;
+    const rests = new Float32Array(state.weights.length);
+    const shaped = (parts, weights) => {
+      face.pose(parts, false, false, weights && rig, weights ?? rests);
+      return { positions: face.positions.slice(), normals: face.normals.slice() };
+    };
+    const rest = shaped([]);
+    const worn = new Map(state.mix.map(({ name, weight }) => [name, weight * state.intensity]));
+    const targets = header.expressions
+      .filter((name) => name !== "neutral" && this.tracks.has(name))
+      .map((name) => ({ name, ...shaped([[this.tracks.get(name), 1, 1]]), weight: worn.get(name) ?? 0 }));
+    rig?.names.forEach((name, k) => {
+      targets.push({ name, ...shaped([], rests.map((_, j) => Number(j === k))), weight: state.weights[k] });
+    });
+    this.motion.pose(true);
+    return glb(rest, targets, face, this.texture);
   }
 
   #stem() {
@@ -229,6 +317,8 @@ export class Viewer {
 
   close() {
     this.closed = true;
+    clearTimeout(this.hinted);
+    this.themes.disconnect();
     this.motion.close();
     this.resizer?.disconnect();
     this.link.close();

@@ -1,30 +1,37 @@
-"""Samples that the detail module learns from: who, how strained, and the displacement that belongs to it."""
+"""Samples that the detail module learns from: identity, strain, and the displacement that belongs to both."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 
-from facekit.conventions import IDENTITY_DIM
+from facekit.conventions import PARTS
 from facekit.geometry.uv import bake, rasterize_uv
 from facekit.latents import FaceLatents
-from facekit.models.detail_layer import DetailLayer
+from facekit.models.composers import DefaultComposer
+from facekit.models.detail import DetailModel
+from facekit.models.detail_layer import DetailLayer, tile_uvs_of
 from facekit.pipeline import FacePipeline
-from facekit.train.detail.teacher import DetailTeacher
+from facekit.progress import progress
+from facekit.template import Template
+from facekit.train.detail.teacher import DetailTeacher, skin_mask
 from facekit.train.loop import step_generator
 from facekit.train.shape.data import random_expressions
 
+#: Parts of the head that take detail.
+DETAIL_PARTS = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "neck"))
 _STRAINS = 128  # side of the strain maps: strain is smooth
 _BATCH = 8
 
 
 @dataclass(frozen=True)
 class DetailSamples:
-    """N faces.
+    """Samples of N faces.
 
     Parameters
     ----------
@@ -35,7 +42,7 @@ class DetailSamples:
     target:
         (N, S, S) float16, displacement on the tile, mm.
     weight:
-        (S, S) float32, how much each texel counts: its area on the face, mean 1; 0 where no detail lies.
+        (S, S) float32, weight of each texel: its area on the face, mean 1; 0 where no detail lies.
     """
 
     identity: torch.Tensor
@@ -49,26 +56,57 @@ class DetailSamples:
     def batch(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Identity (B, 20), strain and displacement (B, 1, S, S) of some samples, float32."""
         target = self.target[index].float()[:, None]
-        strain = self.strain[index].float()[:, None]
-        strain = F.interpolate(strain, size=target.shape[-2:], mode="bilinear", align_corners=False)
-        return self.identity[index], strain, target
+        return self.identity[index], _enlarged(self.strain[index], target.shape[-1]), target
 
 
 class TileStrain:
-    """Strain over its reference on the tile, of faces that a layer's topology has."""
+    """Strain over its reference on the tile, of faces that a layer's topology has.
 
-    def __init__(self, layer: DetailLayer, places: torch.Tensor, faces: torch.Tensor, faces_uvs: torch.Tensor) -> None:
+    Parameters
+    ----------
+    layer:
+        Measures strain at vertices.
+    tile_uvs:
+        (T, 2) float32, the place of each UV on the tile (origin bottom-left, the tile is [0, 1]²).
+    faces, faces_uvs:
+        (F, 3) int64.
+    """
+
+    def __init__(
+        self, layer: DetailLayer, tile_uvs: torch.Tensor, faces: torch.Tensor, faces_uvs: torch.Tensor
+    ) -> None:
         self.layer, self.faces = layer, faces
-        self.ids, self.weights = rasterize_uv(places, faces_uvs, _STRAINS)
+        self.ids, self.weights = rasterize_uv(tile_uvs, faces_uvs, _STRAINS)
+
+    @classmethod
+    def at_home(cls, layer: DetailLayer, template: Template) -> TileStrain:
+        """Build it for a layer of :func:`home_layer`."""
+        return cls(layer, layer.tile_uvs, template.faces, template.faces_uvs)
 
     def __call__(self, rest: torch.Tensor, posed: torch.Tensor) -> torch.Tensor:
-        """(B, 128, 128) float16."""
+        """Strain (B, 128, 128) float16 of faces (B or 1, V, 3) at rest and (B, V, 3) posed."""
         strain = self.layer.strain(rest, posed) / self.layer.reference
         return bake(strain[..., None], self.faces, self.ids, self.weights)[:, 0].half()
 
+    def enlarged(self, rest: torch.Tensor, posed: torch.Tensor, size: int) -> torch.Tensor:
+        """The same as (B, 1, size, size) float32."""
+        return _enlarged(self(rest, posed), size)
+
+
+def home_layer(pipe: FacePipeline, model: DetailModel) -> DetailLayer:
+    """Build a layer of the module on the topology that it is trained on."""
+    tile_uvs, trust = tile_uvs_of(pipe.template, pipe.template.tile_rect, DETAIL_PARTS)
+    composer = cast(DefaultComposer, pipe.composer)
+    return DetailLayer(model, composer.micro, pipe.template, tile_uvs, trust, composer.size)
+
+
+def _enlarged(strain: torch.Tensor, size: int) -> torch.Tensor:
+    strain = strain.float()[:, None]
+    return F.interpolate(strain, size=(size, size), mode="bilinear", align_corners=False)
+
 
 @torch.inference_mode()
-def taught_samples(
+def draw_samples(
     pipe: FacePipeline,
     teacher: DetailTeacher,
     strains: dict[str, TileStrain],
@@ -76,12 +114,10 @@ def taught_samples(
     seed: int,
     weight: torch.Tensor,
 ) -> dict[str, DetailSamples]:
-    """Random people with random expressions, a third of them at rest, as the teacher displaces them.
+    """Draw random people with random expressions, a third of them at rest, as the teacher displaces them.
 
     ``strains`` names ways to measure strain; the samples come once for each, with the same people.
     """
-    from facekit.progress import progress
-
     identities, targets = [], []
     measured: dict[str, list[torch.Tensor]] = {name: [] for name in strains}
     for start in progress(range(0, count, _BATCH), desc="detail samples"):
@@ -97,14 +133,11 @@ def taught_samples(
         for name, measure in strains.items():
             measured[name].append(measure(rest, posed))
     identity, target = torch.cat(identities).clone(), torch.cat(targets).clone()
-    assert identity.shape == (count, IDENTITY_DIM)
     return {name: DetailSamples(identity, torch.cat(s).clone(), target, weight) for name, s in measured.items()}
 
 
 def texel_weight(pack: Path, metric: torch.Tensor) -> torch.Tensor:
     """(S, S) float32 of :class:`DetailSamples`, from the tile's metric (S, S, 3)."""
-    from facekit.train.detail.teacher import skin_mask
-
     e, f, g = metric.unbind(-1)
     area = (e * g - f * f).clamp_min(0).sqrt() * torch.from_numpy(skin_mask(pack, len(metric))).float()
     return area / area.mean()

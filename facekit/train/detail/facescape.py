@@ -27,13 +27,15 @@ from facekit.conventions import EXPRESSIONS
 from facekit.errors import FacekitError, FileError
 from facekit.files.images import load_image
 from facekit.geometry.uv import bake, rasterize_uv
-from facekit.io.obj import read_untextured
+from facekit.io.reading import read_untextured
 from facekit.models.config import DetailConfig
 from facekit.models.detail import DetailHome, DetailModel, pack_detail
 from facekit.models.detail_layer import DetailLayer
+from facekit.pipeline import FacePipeline
+from facekit.progress import progress
 from facekit.template import Template
 from facekit.train.detail.data import DetailSamples, TileStrain
-from facekit.train.detail.fit import explained, train_detail
+from facekit.train.detail.stage import explained, train_detail, write_detail
 
 #: Millimetres that a map's full range stands for, as the authors' own tools read them.
 SCALE_MM = 0.914
@@ -51,7 +53,7 @@ class Person:
 
 
 def find_people(folder: Path) -> list[Person]:
-    """The people under ``folder`` with a neutral scan and at least one other, by number."""
+    """Find the people under ``folder`` with a neutral scan and at least one other, by number."""
     people = []
     for path in folder.iterdir() if folder.is_dir() else ():
         if not path.name.isdigit():
@@ -74,7 +76,7 @@ def find_people(folder: Path) -> list[Person]:
 
 
 def read_displacement(path: Path, size: int, scale: float = SCALE_MM) -> torch.Tensor:
-    """A 16-bit map as (size, size) float32 mm: ``(value - 32768) / 32768 * scale``, averaged down."""
+    """Read a 16-bit map as (size, size) float32 mm: ``(value - 32768) / 32768 * scale``, averaged down."""
     picture = load_image(path)
     if picture.ndim != 2 or picture.dtype.name != "uint16" or picture.shape[0] != picture.shape[1]:
         raise FileError(
@@ -92,7 +94,7 @@ def facescape_samples(
     weight: torch.Tensor,
     scale: float = SCALE_MM,
 ) -> DetailSamples:
-    """Samples of all expressions of these people.
+    """Read samples of all expressions of these people.
 
     Parameters
     ----------
@@ -103,8 +105,6 @@ def facescape_samples(
     weight:
         (S, S) as :class:`DetailSamples` has it; its side is that of the maps.
     """
-    from facekit.progress import progress
-
     rows, strains, targets = [], [], []
     for person in progress(people, desc="scans"):
         if person.number > len(identities):
@@ -117,15 +117,15 @@ def facescape_samples(
     return DetailSamples(torch.stack(rows), torch.cat(strains), torch.stack(targets), weight)
 
 
-def carried_field(
-    field: torch.Tensor, places: torch.Tensor, trust: torch.Tensor, template: Template, side: int
+def transfer_field(
+    field: torch.Tensor, tile_uvs: torch.Tensor, trust: torch.Tensor, template: Template, side: int
 ) -> torch.Tensor:
-    """A map of furrows (3, side, side), see :class:`DetailModel`, from the tile of ``places`` to the template's own UV.
+    """Transfer a map of furrows (3, side, side), see :class:`DetailModel`, from the tile to the template's own UV.
 
-    ``places`` (T, 2) and ``trust`` (T,) say where on the tile each of the template's UVs lies.
+    ``tile_uvs`` (T, 2) is the place of each of the template's UVs on the tile, ``trust`` (T,) the trust in it.
     """
     ids, weights = rasterize_uv(template.uvs, template.faces_uvs, side)
-    known = torch.cat((places, trust[:, None]), dim=1)[None]
+    known = torch.cat((tile_uvs, trust[:, None]), dim=1)[None]
     x, y, sure = bake(known, template.faces_uvs, ids, weights)[0]
     grid = torch.stack((2 * x - 1, 1 - 2 * y), dim=-1)
     cos, sin, strain = F.grid_sample(field[None], grid[None], padding_mode="border", align_corners=False)[0]
@@ -140,16 +140,13 @@ def carried_field(
 
 
 def train(folder: Path, model: str, out: Path, work: Path, config: DetailConfig, scale: float, steps: int) -> None:
-    """The one command; see the module's docstring."""
-    from facekit.pipeline import FacePipeline
-    from facekit.train.detail.stage import write_detail
-
+    """Train on the scans in ``folder`` and write ``out``; see the module's docstring."""
     people = find_people(folder)
     pipe = FacePipeline.from_pretrained(model, device="cpu")
     if pipe.identities is None:
         raise FacekitError("a model with the codes of FaceScape's people", repr(model), "use 3dfacecam")
     layer, template = pipe.detail_layer, pipe.template
-    field = carried_field(layer.model.furrows, layer.places, layer.trust, template, config.field)
+    field = transfer_field(layer.model.furrows, layer.tile_uvs, layer.trust, template, config.field)
     learner = DetailModel(config)
     learner.furrows.copy_(field)
     own = DetailLayer(learner, layer.micro, template, template.uvs, layer.trust)
@@ -184,7 +181,7 @@ def _verts(path: Path, template: Template) -> torch.Tensor:
 def main() -> int:
     """Read arguments and train; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m facekit.train.detail.facescape", description=__doc__.splitlines()[0]
+        prog="python -m facekit.train.detail.facescape", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("folder", type=Path, help="holds FaceScape's people 1, 2, …")
     parser.add_argument("--model", default="3dfacecam", help="whose topology and codes (default 3dfacecam)")

@@ -95,7 +95,7 @@ class Furrow:
     Parameters
     ----------
     profiles:
-        (L, S, S) float32, a line each: -1 at its bottom, above 0 on the bulges.
+        (L, S, S) float32, one per line: -1 at its bottom, above 0 on the bulges.
     layout:
         (L,) int, the layout that each line belongs to.
     along:
@@ -131,13 +131,15 @@ def furrows(template: Template, size: int) -> dict[str, Furrow]:
 
 
 def tile_metric(template: Template, size: int) -> np.ndarray:
-    """The template's first fundamental form in tile coordinates, (S, S, 3) float32: E, F, G in mm²."""
+    """First fundamental form of the template in tile coordinates, (S, S, 3) float32: E, F, G in mm²."""
     u0, v0, u1, v1 = template.tile_rect
     uvs = (template.uvs - template.uvs.new_tensor([u0, v0])) / template.uvs.new_tensor([u1 - u0, v1 - v0])
     ids, weights = rasterize_uv(uvs, template.faces_uvs, size)
     place = bake(template.verts[None], template.faces, ids, weights)[0].numpy().transpose(1, 2, 0)
     known = ids.numpy() >= 0
-    place = place[tuple(ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True))]
+    place = place[
+        tuple(np.asarray(ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)))
+    ]
     place = ndimage.gaussian_filter(place, (size / 128, size / 128, 0))
     down, across = np.gradient(place, 1 / size, axis=(0, 1))
     form = np.stack([(across * across).sum(-1), (across * down).sum(-1), (down * down).sum(-1)], -1)
@@ -145,7 +147,7 @@ def tile_metric(template: Template, size: int) -> np.ndarray:
 
 
 def face_directions(template: Template, along: np.ndarray) -> torch.Tensor:
-    """A tile's directions (S, S, 2) read at the middle of each face of the atlas, (F, 2) float32; 0 off the tile."""
+    """Directions of a tile (S, S, 2) read at the middle of each face of the atlas, (F, 2) float32; 0 off the tile."""
     u0, v0, u1, v1 = template.tile_rect
     middle = template.uvs[template.faces_uvs].mean(dim=1)
     x, y = (middle[:, 0] - u0) / (u1 - u0), 1 - (middle[:, 1] - v0) / (v1 - v0)
@@ -157,7 +159,7 @@ def face_directions(template: Template, along: np.ndarray) -> torch.Tensor:
 
 
 def furrow_field(found: dict[str, Furrow], side: int) -> np.ndarray:
-    """What the detail module is told of furrows, (3, side, side) float32: see :class:`DetailModel`."""
+    """Directions and reference strains of furrows, (3, side, side) float32: see :class:`DetailModel`."""
     weights = np.stack([f.near * KINDS[name].depth for name, f in found.items()])
     angle = np.stack([2 * np.arctan2(f.along[..., 1], f.along[..., 0]) for f in found.values()])
     near = np.stack([f.near for f in found.values()])
@@ -173,7 +175,7 @@ def furrow_field(found: dict[str, Furrow], side: int) -> np.ndarray:
 
 def _chin(size: int) -> Furrow:
     noise = np.random.default_rng(3).standard_normal((512, 512))
-    noise = ndimage.zoom(ndimage.gaussian_filter(noise, 3.4), size / 512, order=1)
+    noise = np.asarray(ndimage.zoom(ndimage.gaussian_filter(noise, 3.4), size / 512, order=1))
     zone = ellipse(size, 0.5, 0.705, 0.045, 0.026, 1.1)
     pits = (np.tanh(1.2 * noise / noise.std()) * 0.8 - 0.2) * zone
     along = np.zeros((size, size, 2), np.float32)
@@ -182,7 +184,7 @@ def _chin(size: int) -> Furrow:
 
 
 def _wavering(path: np.ndarray, seed: int) -> np.ndarray:
-    """A path (N, 2) that no draughtsman drew: it wanders by up to half a millimetre, short lines by less."""
+    """Path (N, 2) made to wander by up to half a millimetre, short lines by less, as if no ruler had drawn it."""
     noise = np.random.default_rng(seed).standard_normal((len(path), 2))
     wander = ndimage.gaussian_filter1d(noise, len(path) / 9, axis=0, mode="reflect")
     length = np.linalg.norm(np.diff(path, axis=0), axis=1).sum()
@@ -190,7 +192,7 @@ def _wavering(path: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _both_sides(name: str, line: list[tuple[float, float]]) -> list[np.ndarray]:
-    """A line of the left half with its mirror image, joined where it ends in the middle."""
+    """Line of the left half with its mirror image, joined where it ends in the middle."""
     if abs(line[-1][0] - 0.5) < 1e-6:
         return [smooth_path(line + [(1 - x, y) for x, y in line[-2::-1]], 160)]
     path = smooth_path(line, 120)

@@ -26,8 +26,9 @@ from facekit.geometry.strain import StrainGraph, lines_across
 from facekit.geometry.uv import bake, rasterize_uv
 from facekit.template import Template
 from facekit.train.detail.furrows import KINDS, Kind, face_directions, furrows
+from facekit.train.skin.layers import SkinLayers
 from facekit.train.skin.marks import lip_lines, zones
-from facekit.train.skin.photographs import load_chart, load_skins
+from facekit.train.skin.photographs import load_chart
 from facekit.train.skin.teacher import TextureTeacher, unit_rows
 
 _STRAINS = 128  # side of the strain maps
@@ -41,12 +42,14 @@ _FLATTEN, _FLATTEN_AT = 0.7, 0.25  # share of the rest relief that stretching ta
 class DetailTeacher(nn.Module):
     """T(identity, rest mesh, posed mesh) -> displacement (B, 1, S, S) mm on the tile."""
 
-    def __init__(self, pack: Path, template: Template, size: int = 384) -> None:
+    skin: Tensor
+    lips: Tensor
+
+    def __init__(self, layers: SkinLayers, template: Template, size: int = 384) -> None:
         super().__init__()
         self.size = size
-        self.texture = TextureTeacher(pack, 64)  # for what an identity code means: age, melanin, the mix of skins
-        chart, bank = load_chart(pack, size), load_skins(pack, 512)
-        mask = skin_mask(pack, size)
+        self.texture = TextureTeacher(layers, 64)  # for what an identity code means: age, melanin, the mix of skins
+        chart, mask = load_chart(layers.pack, size), skin_mask(layers.pack, size)
         self.graph = StrainGraph.of(template.faces, len(template.verts))
         self.families = furrows(template, size)
         self.lines = {
@@ -59,7 +62,7 @@ class DetailTeacher(nn.Module):
         def keep(name: str, array: np.ndarray) -> None:
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array, np.float32)), persistent=False)
 
-        keep("skin", np.stack([skin_relief(d, size) for d in bank.detail]) * mask)
+        keep("skin", np.stack([skin_relief(d, size) for d in layers.bank.detail]) * mask)
         lips = zones(size, chart.openings)["lips"] * (1 - chart.openings)
         keep("lips", -lip_lines(size) * lips * _LIP_RELIEF)
         seed = 40
@@ -90,7 +93,7 @@ class DetailTeacher(nn.Module):
         return total[:, None]
 
     def _gains(self, name: str, kind: Kind, identity: Tensor) -> Tensor:
-        """How strongly a person has each line of a family, (B, L): shared by the family, and a little each its own."""
+        """Strength of each line of a family, (B, L): shared by the family, and a little each its own."""
         drawn = identity @ getattr(self, f"rows_{name}").T
         layout = torch.from_numpy(self.families[name].layout)
         share = torch.sigmoid(2.5 * drawn[:, :1] * torch.where(layout == 0, 1.0, -1.0))
@@ -105,7 +108,7 @@ class DetailTeacher(nn.Module):
 
 
 def depth(kind: Kind, strain: Tensor, traits: dict[str, Tensor], flat: Tensor) -> Tensor:
-    """How deep furrows are (B, S, S), mm: what age leaves at rest, and what the strain adds.
+    """Depth of furrows (B, S, S), mm: what age leaves at rest, and what the strain adds.
 
     The answer to strain starts a little above 0, is proportional up to the reference and saturates. Old skin folds
     deeper, dark skin less.
@@ -122,11 +125,11 @@ def skin_relief(density: np.ndarray, size: int) -> np.ndarray:
     grey = density.mean(0)
     band = ndimage.gaussian_filter(grey, 0.9) - ndimage.gaussian_filter(grey, 7.0)
     relief = -_SKIN_LIMIT * np.tanh(_SKIN_RELIEF * band / _SKIN_LIMIT)
-    return ndimage.zoom(relief, size / 512, order=1, grid_mode=True, mode="nearest")
+    return np.asarray(ndimage.zoom(relief, size / 512, order=1, grid_mode=True, mode="nearest"))
 
 
 def skin_mask(pack: Path, size: int) -> np.ndarray:
-    """Where detail may lie, (S, S) in [0, 1]: on the chart, off its border, its openings and the lips' inside."""
+    """Mask of detail, (S, S) in [0, 1]: on the chart, off its border, its openings and the lips' inside."""
     chart = load_chart(pack, size)
     grown = ndimage.gaussian_filter(ndimage.grey_dilation(chart.openings, 5), 1.0 * size / 384)
     inner = zones(size, chart.openings)["mouth"]

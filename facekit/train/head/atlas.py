@@ -4,12 +4,13 @@ pipeline's."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from facekit.train.arrays import smoothstep
 from facekit.train.head.parts import DISK_DEG, DISK_SHARE, IRIS_DEG, LIMBUS_DEG, PUPIL_DEG
 from facekit.train.head.surface import ATLAS, EYES, LIPS, MOUTH, SKIN, TEETH, inside_lips, uvs_of
 from facekit.train.head.topology import components
@@ -41,11 +42,12 @@ CHEEK, THROAT = np.array([0.60, 0.30, 0.28]), np.array([0.06, 0.015, 0.015])
 EYE_RIM, EYE_DEEP = np.array([0.80, 0.55, 0.50]), np.array([0.36, 0.15, 0.14])
 
 
-def rasterize_uv(uvs: np.ndarray, faces_uvs: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which face covers each texel centre of a ``size``² picture (row 0 is v = 1), -1 for none, and where
-    in it.
+def cover_texels(uvs: np.ndarray, faces_uvs: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find the face under each texel centre of a ``size``² picture (row 0 is v = 1), and the place in it.
 
-    Returns face ``(size, size)`` int32 and barycentric weights ``(size, size, 3)``.
+    Returns face ``(size, size)`` int32, -1 for none, and barycentric weights ``(size, size, 3)`` float64. On shared
+    edges the last of the largest faces counts, where :func:`facekit.geometry.uv.rasterize_uv` takes the first: with
+    that one the shipped atlas would change, if by one step in one texel.
     """
     owner = np.full((size, size), -1, np.int32)
     weight = np.zeros((size, size, 3))
@@ -74,7 +76,7 @@ def rasterize_uv(uvs: np.ndarray, faces_uvs: np.ndarray, size: int) -> tuple[np.
 def spread(values: np.ndarray, known: np.ndarray, reach: float = np.inf) -> tuple[np.ndarray, np.ndarray]:
     """Nearest known texel's value for texels within ``reach`` of one; returns values and what is known
     now."""
-    distance, (row, col) = ndimage.distance_transform_edt(~known, return_indices=True)
+    distance, (row, col) = ndimage.distance_transform_edt(~known, return_indices=True)  # pyright: ignore[reportGeneralTypeIssues]
     return values[row, col], distance <= reach
 
 
@@ -82,11 +84,6 @@ def _noise(rng: np.random.Generator, size: int, scale: float) -> np.ndarray:
     """Smooth noise ``(size, size)`` of unit deviation; ``scale`` texels is its correlation length."""
     field = ndimage.gaussian_filter(rng.standard_normal((size, size)), scale, mode="wrap")
     return field / field.std()
-
-
-def _smoothstep(x: np.ndarray, lo: float, hi: float) -> np.ndarray:
-    t = np.clip((x - lo) / (hi - lo), 0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def _mix(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -110,7 +107,7 @@ def paint_eye(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     radius, turn = np.hypot(x, y), np.arctan2(y, x)
     angle = radius / DISK_SHARE * DISK_DEG
 
-    colour = _mix(SCLERA, SCLERA_EDGE, _smoothstep(angle, 34, 58))
+    colour = _mix(SCLERA, SCLERA_EDGE, smoothstep(angle, 34, 58))
     veins = np.zeros_like(angle)
     for _ in range(70):
         # A vein runs from the rim toward the iris, wandering and fading.
@@ -126,8 +123,9 @@ def paint_eye(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
     # Fibres: noise over (turn, radius), much longer along the radius than across it.
     n_turn, n_rad = 512, 32
-    field = ndimage.gaussian_filter(rng.standard_normal((n_rad, n_turn)), (5.0, 1.0), mode=("nearest", "wrap"))
-    coarse = ndimage.gaussian_filter(rng.standard_normal((n_rad, n_turn)), (6.0, 5.0), mode=("nearest", "wrap"))
+    edges: Any = ("nearest", "wrap")  # scipy's own types forget that each axis may have its own
+    field = ndimage.gaussian_filter(rng.standard_normal((n_rad, n_turn)), (5.0, 1.0), mode=edges)
+    coarse = ndimage.gaussian_filter(rng.standard_normal((n_rad, n_turn)), (6.0, 5.0), mode=edges)
     field = field / field.std() + 0.7 * coarse / coarse.std()
     r = np.clip((angle - PUPIL_DEG) / (IRIS_DEG - PUPIL_DEG), 0, 1)
     # One column more on the right closes the ring: interpolation must not break at turn = pi.
@@ -135,13 +133,13 @@ def paint_eye(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         np.c_[field, field[:, :1]], [r * (n_rad - 1), (turn + np.pi) / (2 * np.pi) * n_turn], order=1
     )
     collarette = np.exp(-(((r - 0.30 - 0.02 * fibre) / 0.10) ** 2))
-    iris = IRIS_GREY + 0.075 * fibre + 0.10 * collarette - 0.10 * _smoothstep(r, 0.5, 1.0)
+    iris = IRIS_GREY + 0.075 * fibre + 0.10 * collarette - 0.10 * smoothstep(r, 0.5, 1.0)
     iris = np.clip(iris * (1 - 0.30 * np.exp(-((r / 0.10) ** 2))), 0.15, 1.0)
     ring = np.exp(-(((angle - 0.5 * (IRIS_DEG + LIMBUS_DEG)) / 1.5) ** 2))
-    mask = 1 - _smoothstep(angle, IRIS_DEG - 0.6, LIMBUS_DEG + 0.8)
+    mask = 1 - smoothstep(angle, IRIS_DEG - 0.6, LIMBUS_DEG + 0.8)
     colour = _mix(colour, np.repeat(iris[..., None], 3, -1), mask)
     colour = colour * (1 - 0.62 * ring[..., None])
-    pupil = 1 - _smoothstep(angle, PUPIL_DEG - 0.6, PUPIL_DEG + 0.6)
+    pupil = 1 - smoothstep(angle, PUPIL_DEG - 0.6, PUPIL_DEG + 0.6)
     return _mix(colour, np.array([0.015, 0.015, 0.015]), pupil), mask * (1 - pupil)
 
 
@@ -154,8 +152,8 @@ def paint_tooth_cells(rng: np.random.Generator) -> np.ndarray:
     cell_u, cell_v = np.floor(u).astype(int).clip(0, 7), np.floor(v).astype(int).clip(0, 3)
     x, y = np.meshgrid(2 * (u - cell_u) - 1, 2 * (v - cell_v) - 1)
     radius = np.hypot(x, y)
-    colour = _mix(ENAMEL, ENAMEL_NECK, _smoothstep(radius, 0.55, 0.97))
-    colour = _mix(colour, ENAMEL_EDGE, 0.7 * (1 - _smoothstep(radius, 0.05, 0.35)))
+    colour = _mix(ENAMEL, ENAMEL_NECK, smoothstep(radius, 0.55, 0.97))
+    colour = _mix(colour, ENAMEL_EDGE, 0.7 * (1 - smoothstep(radius, 0.05, 0.35)))
     tone = 1 + 0.018 * rng.standard_normal((4, 8, 1)) + 0.006 * rng.standard_normal((4, 8, 3))
     return colour * tone[cell_v[:, None], cell_u[None]]
 
@@ -187,7 +185,7 @@ def paint_atlas(template: HeadTemplate) -> dict[str, np.ndarray]:
     """The three pictures as arrays: parts ``(S, S)`` uint8, base ``(S, S, 3)`` uint8, iris ``(S, S)``
     uint8."""
     rng = np.random.default_rng(SEED)
-    owner, weight = rasterize_uv(template.uvs, template.faces_uvs, SIZE)
+    owner, weight = cover_texels(template.uvs, template.faces_uvs, SIZE)
     used = owner >= 0
     corners = template.faces[owner[used]]
     # The part with the largest barycentric share, so that borders cut across faces instead of along their
@@ -212,15 +210,15 @@ def paint_atlas(template: HeadTemplate) -> dict[str, np.ndarray]:
 
     base = np.tile(SKIN_TONE, (SIZE, SIZE, 1))
     z, fine, coarse = position[..., 2], _noise(rng, SIZE, 1.0), _noise(rng, SIZE, 5.0)
-    deep = 1 - _smoothstep(z, 40, 92)
+    deep = 1 - smoothstep(z, 40, 92)
     tongue = _mix(TONGUE, TONGUE_DEEP, deep) * (1 + 0.035 * fine + 0.03 * coarse)[..., None]
     gum = _mix(GUM, GUM_DEEP, deep) * (1 + 0.02 * fine + 0.04 * coarse)[..., None]
     in_gums = (parts == MOUTH) & (u < 0.25)
     base[in_gums] = np.where(on_tongue[..., None], tongue, gum)[in_gums]
     in_socket = (parts == MOUTH) & (u > 0.75) & (v > 0.5)
-    base[in_socket] = _mix(CHEEK, THROAT, 1 - _smoothstep(z, 62, 104))[in_socket]
+    base[in_socket] = _mix(CHEEK, THROAT, 1 - smoothstep(z, 62, 104))[in_socket]
     in_eye_socket = (parts == MOUTH) & (u > 0.75) & (v < 0.5)
-    base[in_eye_socket] = _mix(EYE_RIM, EYE_DEEP, 1 - _smoothstep(z, 80, 90))[in_eye_socket]
+    base[in_eye_socket] = _mix(EYE_RIM, EYE_DEEP, 1 - smoothstep(z, 80, 90))[in_eye_socket]
     rows, cols, _ = _window("teeth")
     inside = (parts[rows, cols] == TEETH)[..., None]
     base[rows, cols] = np.where(inside, paint_tooth_cells(rng), base[rows, cols])

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from facekit.train.head.topology import adjacency
 
@@ -67,8 +67,8 @@ def blink_corrective(
     )
     # Every vertex near the upper rim takes the gap of the rim points beside it, fading with distance on the
     # open lid.
-    distance, _ = cKDTree(verts[upper]).query(verts)
-    to_lower, _ = cKDTree(verts[lower[~np.isin(lower, (inner, outer))]]).query(verts)
+    distance, _ = KDTree(verts[upper]).query(verts)
+    to_lower, _ = KDTree(verts[lower[~np.isin(lower, (inner, outer))]]).query(verts)
     moves = np.flatnonzero((distance < REACH_MM) & lid_region & (distance < to_lower))
     fade = 0.5 + 0.5 * np.cos(np.pi * distance[moves] / REACH_MM)
     fade[np.isin(moves, upper)] = 1.0
@@ -83,9 +83,9 @@ def blink_corrective(
         ),
         shape=(n, len(upper)),
     )
-    matrix = (take @ gap).tocsr()
+    matrix = sp.csr_matrix(take @ gap)
     constant = apply(matrix, closed)
-    constant[:, 1] -= OVERLAP_MM * np.asarray(np.abs(take).sum(1)).ravel()
+    constant[:, 1] -= OVERLAP_MM * np.asarray(abs(take).sum(1)).ravel()
     return matrix, smooth_along(constant, faces, moves, upper)
 
 
@@ -124,11 +124,11 @@ def lip_seal(verts: np.ndarray, margin: np.ndarray, region: np.ndarray) -> sp.cs
             ),
             shape=(len(mine), n),
         )
-        distance, near = cKDTree(verts[mine]).query(verts)
-        rival = cKDTree(verts[other]).query(verts)[0]
+        distance, near = KDTree(verts[mine]).query(verts)
+        rival = KDTree(verts[other]).query(verts)[0]
         moves = np.flatnonzero((distance < LIP_REACH_MM) & region & (distance < rival))
         fade = 0.5 * LIP_CLOSING * (0.5 + 0.5 * np.cos(np.pi * distance[moves] / LIP_REACH_MM))
-        take = sp.csr_matrix((fade, (moves, near[moves])), shape=(n, len(mine)))
+        take = sp.csr_matrix((fade, (moves, np.asarray(near)[moves])), shape=(n, len(mine)))
         total = total + take @ gap
     return total.tocsr()
 
@@ -141,7 +141,7 @@ def apply(matrix: sp.csr_matrix, displacement: np.ndarray) -> np.ndarray:
 
 
 def smooth_along(field: np.ndarray, faces: np.ndarray, moves: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """A light blur of a displacement field on the moving vertices, the rim itself kept."""
+    """Light blur of a displacement field ``(V, 3)`` on the moving vertices, the rim itself kept."""
     links = adjacency(faces, len(field))
     degree = np.maximum(np.asarray(links.sum(1)).ravel(), 1)[:, None]
     inner = np.setdiff1d(moves, keep)

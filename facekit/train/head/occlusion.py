@@ -4,9 +4,13 @@ black."""
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from facekit.errors import optional_import
-from facekit.train.head.topology import adjacency, vertex_normals
+from facekit.geometry.angles import fibonacci_sphere
+from facekit.geometry.normals import vertex_normals
+from facekit.train.arrays import smoothstep
+from facekit.train.head.topology import adjacency
 
 # Weight of each pose in the blend, by what a vertex belongs to: (neutral, mouth open, grin).
 POSES = (
@@ -36,23 +40,14 @@ DEPTH_FROM_MM, DEPTH_TO_MM, DEPTH_FLOOR, DEPTH_TOP = 30.0, 95.0, 0.06, 0.95
 RAYS = 96
 
 
-def sphere_directions(count: int) -> np.ndarray:
-    """``(count, 3)`` unit vectors spread evenly (Fibonacci)."""
-    k = np.arange(count) + 0.5
-    z = 1 - 2 * k / count
-    turn = np.pi * (3 - np.sqrt(5)) * k
-    ring = np.sqrt(1 - z**2)
-    return np.stack([ring * np.cos(turn), ring * np.sin(turn), z], axis=-1)
-
-
 def cast(verts: np.ndarray, faces: np.ndarray, rays: int = RAYS) -> np.ndarray:
     """Cosine-weighted share ``(V,)`` of free sky over each vertex's hemisphere, 0..1."""
     trimesh = optional_import("trimesh", "train", "casting rays")
     mesh = trimesh.Trimesh(verts, faces, process=False)
-    normals = vertex_normals(verts, faces)
+    normals = vertex_normals(torch.from_numpy(verts)[None], torch.from_numpy(faces))[0].numpy()
     start = verts + 0.05 * normals
     free, total = np.zeros(len(verts)), np.zeros(len(verts))
-    for direction in sphere_directions(2 * rays):
+    for direction in fibonacci_sphere(2 * rays).numpy():
         cosine = normals @ direction
         ask = np.flatnonzero(cosine > 0.05)
         hit = mesh.ray.intersects_any(start[ask], np.tile(direction, (len(ask), 1)))
@@ -107,6 +102,5 @@ def mouth_occlusion(
     """
     in_mouth = np.isin(parts, (TEETH, MOUTH)) & (verts[:, 1] < 10)
     alone = cast(opened, faces[in_mouth[faces].all(1)])
-    t = np.clip((verts[:, 2] - DEPTH_FROM_MM) / (DEPTH_TO_MM - DEPTH_FROM_MM), 0, 1)
-    depth = DEPTH_FLOOR + (DEPTH_TOP - DEPTH_FLOOR) * t * t * (3 - 2 * t)
+    depth = DEPTH_FLOOR + (DEPTH_TOP - DEPTH_FLOOR) * smoothstep(verts[:, 2], DEPTH_FROM_MM, DEPTH_TO_MM)
     return np.where(in_mouth, np.clip(alone, 0, 1) ** 0.4 * depth, ao)

@@ -13,8 +13,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from facekit.errors import optional_import
+from facekit.geometry.angles import GOLDEN_ANGLE
 from facekit.train.head.topology import adjacency, compact, components, face_normals, grow
-from facekit.train.pack import PART_RANGES, HeadPack
+from facekit.train.pack import EYEBALLS, GUMS, TEETH, HeadPack
 
 # Angles of the eyeball's rings from the optical axis, degrees: two at the pupil, two at the limbus, so that
 # iris and sclera meet on a mesh edge. The last lies behind the lids at every gaze.
@@ -41,7 +42,7 @@ LOWER_SHIFT = ((4.0, 9.0, 14.0, 18.0, 21.0), (0.4, 0.4, -0.3, 0.0, 0.0))
 
 @dataclass
 class Patch:
-    """A piece of the template. verts ``(V, 3)`` mm, faces and faces_uvs ``(F, 3)``, uvs ``(T, 2)`` in the
+    """Piece of the template. verts ``(V, 3)`` mm, faces and faces_uvs ``(F, 3)``, uvs ``(T, 2)`` in the
     atlas, parts ``(V,)``, carry: ``(V, N)`` from the pack's vertices."""
 
     verts: np.ndarray
@@ -100,16 +101,17 @@ def eye_faces() -> np.ndarray:
 
 def eye_sphere(head: HeadPack, side: str) -> tuple[np.ndarray, float, np.ndarray]:
     """Centre (3,), radius and vertex numbers of the pack's sclera; ``side`` "L" is the subject's left, +X."""
-    lo, hi = PART_RANGES["eyes"]
-    label = components(head.quads[head.part_of_quad == 6], hi)[lo:hi]
-    best = None
+    eyes = head.layout.span(EYEBALLS)
+    label = components(head.quads[head.part_of_quad == EYEBALLS], eyes.stop)[eyes]
+    shells = []
     for name in np.unique(label):
-        index = lo + np.flatnonzero(label == name)
+        index = eyes.start + np.flatnonzero(label == name)
         points = head.verts[index]
         on_side = points[:, 0].mean() > 0 if side == "L" else points[:, 0].mean() < 0
-        # The sclera is the outer of the two shells: the one that reaches further forward.
-        if on_side and (best is None or points[:, 2].max() > head.verts[best, 2].max()):
-            best = index
+        if on_side:
+            shells.append(index)
+    # The sclera is the outer of the two shells: the one that reaches further forward.
+    best = max(shells, key=lambda index: head.verts[index, 2].max())
     points = head.verts[best]
     rear = points[points[:, 2] < points[:, 2].max() - 9.0]
     system = np.c_[2 * rear, np.ones(len(rear))]
@@ -161,15 +163,16 @@ def eye_expression(name: str, side: str, verts: np.ndarray, centre: np.ndarray, 
 
 
 def visible_faces(poses: list[np.ndarray], faces: np.ndarray, ask: np.ndarray, rays: int = 48) -> np.ndarray:
-    """Which faces of ``ask`` (numbers into ``faces``) can be seen from the front in any pose.
+    """Mask over ``ask`` (numbers into ``faces``) of the faces that can be seen from the front in any pose.
 
     From each face's centre, rays go out over a cone of 72° about +Z; a face with one free ray is visible.
     """
     trimesh = optional_import("trimesh", "train", "casting rays")
-    golden = np.pi * (3 - np.sqrt(5))
     z = 1 - (np.arange(rays) + 0.5) / rays * (1 - np.cos(np.radians(72.0)))
     ring = np.sqrt(1 - z**2)
-    directions = np.stack([ring * np.cos(golden * np.arange(rays)), ring * np.sin(golden * np.arange(rays)), z], -1)
+    directions = np.stack(
+        [ring * np.cos(GOLDEN_ANGLE * np.arange(rays)), ring * np.sin(GOLDEN_ANGLE * np.arange(rays)), z], -1
+    )
     seen = np.zeros(len(ask), bool)
     for verts in poses:
         mesh = trimesh.Trimesh(verts, faces, process=False)
@@ -187,13 +190,13 @@ def visible_faces(poses: list[np.ndarray], faces: np.ndarray, ask: np.ndarray, r
 def build_gums(head: HeadPack, seen_verts: np.ndarray, uv_table: np.ndarray, part: int) -> Patch:
     """Gums and tongue where they can be seen, one ring more; ``seen_verts`` ``(N,)`` bool, ``uv_table``
     ``(T, 2)`` in the atlas."""
-    quads, quads_uv = head.quads[head.part_of_quad == 4], head.quads_uv[head.part_of_quad == 4]
+    quads, quads_uv = head.quads[head.part_of_quad == GUMS], head.quads_uv[head.part_of_quad == GUMS]
     keep_verts = grow(seen_verts, adjacency(quads, len(head.verts)), 1)
     keep = keep_verts[quads].all(1)
     corner, owner = triangles_of(quads[keep])
     used, faces = compact(quads[keep][owner[:, None], corner])
     used_uv, faces_uvs = compact(quads_uv[keep][owner[:, None], corner])
-    carry = sp.identity(len(head.verts), format="csr")[used]
+    carry = sp.csr_matrix(sp.identity(len(head.verts)))[used]
     verts = head.verts[used] - [0.0, 0.0, SETBACK_MM]
     return Patch(verts, faces, uv_table[used_uv], faces_uvs, np.full(len(used), part, np.uint8), carry)
 
@@ -216,14 +219,14 @@ def _closest_carry(
 
 
 def build_teeth(head: HeadPack, seen_verts: np.ndarray, part: int, target: int) -> list[Patch]:
-    """Crowns only, one patch a tooth, simplified to about ``target`` vertices in all; UVs in the tooth's
+    """Crowns only, one patch per tooth, simplified to about ``target`` vertices in all; UVs in the tooth's
     unit square.
 
     The square holds an equidistant picture of the crown: biting edge in the middle, gum line on the rim.
     """
     simplifier = optional_import("fast_simplification", "train", "simplifying teeth")
     n = len(head.verts)
-    quads = head.quads[head.part_of_quad == 5]
+    quads = head.quads[head.part_of_quad == TEETH]
     keep = seen_verts[quads].any(1)
     corner, owner = triangles_of(quads[keep])
     tri = quads[keep][owner[:, None], corner]
@@ -263,7 +266,7 @@ def build_teeth(head: HeadPack, seen_verts: np.ndarray, part: int, target: int) 
 
 
 def _row_shift(tooth: np.ndarray) -> float:
-    """How far to move one tooth up, mm. The pack's upper incisors hide behind the lip while the canines
+    """Distance to move one tooth up, mm. The pack's upper incisors hide behind the lip while the canines
     show beside it like fangs: incisors come down a little, canines go up, the rest stays."""
     x, y = np.abs(tooth[:, 0].mean()), tooth[:, 1].mean()
     return float(np.interp(x, *UPPER_SHIFT)) if y > -31.0 else float(np.interp(x, *LOWER_SHIFT))

@@ -1,4 +1,4 @@
-"""Builds the head template and the linear shape data from the training pack.
+"""The head stage: builds the template and the linear shape data from the training pack.
 
 One Catmull-Clark operator refines the skin where it is curved, eyeballs are our own, teeth and gums are cut
 to what can be seen; everything lands in one mesh with one UV atlas. Deterministic; run by ``make train-
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
+from facekit.train.context import Context
 from facekit.train.head import lids
 from facekit.train.head import parts as head_parts
 from facekit.train.head.atlas import write_atlas
@@ -33,14 +34,11 @@ from facekit.train.head.surface import (
     into_rect,
     seen_when_open,
 )
-from facekit.train.head.topology import adjacency, face_normals, grow
-from facekit.train.pack import load_head
+from facekit.train.head.topology import adjacency, grow
+from facekit.train.pack import GUMS, load_head
+from facekit.train.pack import TEETH as PACK_TEETH
 
 TEETH_VERTS = 1700
-# The front edge of the lids, where the eye landmarks lie, in rings from the rim at the socket.
-LID_MARGIN_RING = 2
-# The ring at which the closed lips touch, counted from the rim at the mouth socket.
-LIP_CONTOUR_RING = 7
 EYE_SOCKET_ABOVE_MM = 15.0
 
 
@@ -61,6 +59,11 @@ class HeadTemplate:
     blink_correctives: dict[str, sp.csr_matrix]
 
 
+def run(context: Context) -> None:
+    """Write ``template.npz`` and the atlas to the assets, the shape basis to the work folder."""
+    write_assets(context.pack, context.out, context.shape_basis)
+
+
 def join(patches: list[Patch]) -> Patch:
     """Patches put one after the other."""
     v0 = np.cumsum([0] + [len(p.verts) for p in patches])
@@ -71,7 +74,7 @@ def join(patches: list[Patch]) -> Patch:
         np.concatenate([p.uvs for p in patches]),
         np.concatenate([p.faces_uvs + t0[i] for i, p in enumerate(patches)]),
         np.concatenate([p.parts for p in patches]),
-        sp.vstack([p.carry for p in patches]).tocsr(),
+        sp.csr_matrix(sp.vstack([p.carry for p in patches])),
     )
 
 
@@ -97,12 +100,12 @@ def build_template(pack: Path) -> HeadTemplate:
     """Compute the template and its shape data from the training pack."""
     head = load_head(pack)
     skin, new_index = build_skin(head)
-    gum_uv = fitted(head.uvs[np.unique(head.quads_uv[head.part_of_quad == 4])])
-    gum_index = np.unique(head.quads_uv[head.part_of_quad == 4])
+    gum_uv = fitted(head.uvs[np.unique(head.quads_uv[head.part_of_quad == GUMS])])
+    gum_index = np.unique(head.quads_uv[head.part_of_quad == GUMS])
     gum_table = np.zeros_like(head.uvs)
     gum_table[gum_index] = into_rect(gum_uv, ATLAS["gums"])
-    gums = head_parts.build_gums(head, seen_when_open(head, 4), gum_table, MOUTH)
-    teeth = head_parts.build_teeth(head, seen_when_open(head, 5), TEETH, TEETH_VERTS)
+    gums = head_parts.build_gums(head, seen_when_open(head, GUMS), gum_table, MOUTH)
+    teeth = head_parts.build_teeth(head, seen_when_open(head, PACK_TEETH), TEETH, TEETH_VERTS)
     tooth_cells(teeth)
     eyes = {side: head_parts.build_eye(head, side, EYES) for side in "LR"}
     for eye in eyes.values():
@@ -114,7 +117,9 @@ def build_template(pack: Path) -> HeadTemplate:
     links = adjacency(whole.faces, len(whole.verts))
     in_mouth = (whole.parts == MOUTH) & (whole.verts[:, 1] < EYE_SOCKET_ABOVE_MM)
     lip_rim = (whole.parts == LIPS) & (links @ in_mouth.astype(float) > 0)
-    contour = grow(lip_rim, links, LIP_CONTOUR_RING) & ~grow(lip_rim, links, LIP_CONTOUR_RING - 1)
+    contour = grow(lip_rim, links, head.layout.lip_contour_ring) & ~grow(
+        lip_rim, links, head.layout.lip_contour_ring - 1
+    )
     skin_rows = np.arange(len(whole.verts)) < len(skin.verts)
     seal = lids.lip_seal(whole.verts, contour & (whole.parts == LIPS), skin_rows)
     whole.verts[:, 1] += seal @ whole.verts[:, 1]
@@ -133,7 +138,7 @@ def build_template(pack: Path) -> HeadTemplate:
     eye_socket = (whole.parts == MOUTH) & (whole.verts[:, 1] > EYE_SOCKET_ABOVE_MM)
     lid = whole.parts == LIDS
     rim = lid & (links @ eye_socket.astype(float) > 0)
-    margin = grow(rim, links, LID_MARGIN_RING) & ~grow(rim, links, LID_MARGIN_RING - 1) & lid
+    margin = grow(rim, links, head.layout.lid_margin_ring) & ~grow(rim, links, head.layout.lid_margin_ring - 1) & lid
     region = np.isin(whole.parts, (SKIN, LIDS)) | eye_socket
     for side, eye in eyes.items():
         k = names.index(f"eyeBlink_{side}")
@@ -164,14 +169,8 @@ def build_template(pack: Path) -> HeadTemplate:
     )
 
 
-def flipped(template: HeadTemplate, displacement: np.ndarray) -> np.ndarray:
-    """Faces ``(F,)`` bool whose normal turns by more than 90° under a displacement ``(V, 3)`` mm."""
-    before = face_normals(template.verts, template.faces)
-    return (before * face_normals(template.verts + displacement, template.faces)).sum(1) <= 0
-
-
 def write_assets(pack: Path, assets: Path, basis: Path) -> HeadTemplate:
-    """Build from ``pack``; write template.npz and the atlas to ``assets``, the shape basis to ``basis``.
+    """Build from ``pack``: write template.npz and the atlas to ``assets``, the shape basis to ``basis``.
 
     The basis also holds the blink correctives as ``blink_L_row``, ``blink_L_col``, ``blink_L_data`` and the
     same for R (see :mod:`facekit.train.head.lids`).

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.path import Path as Path2D
 from scipy.interpolate import PchipInterpolator
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from facekit.train.head import parts as head_parts
 from facekit.train.head.parts import Patch
 from facekit.train.head.topology import (
-    Subdivision,
+    CatmullClark,
     adjacency,
     catmull_clark,
     close_selection,
@@ -19,7 +19,8 @@ from facekit.train.head.topology import (
     grow,
     refine,
 )
-from facekit.train.pack import PART_RANGES, HeadPack
+from facekit.train.pack import BACK as PACK_BACK
+from facekit.train.pack import EYE_SOCKET, FACE, MOUTH_SOCKET, HeadPack
 
 PART_NAMES = ("skin", "lips", "lids", "eyes", "teeth", "mouth", "back_of_head", "neck")
 SKIN, LIPS, LIDS, EYES, TEETH, MOUTH, BACK, NECK = range(8)
@@ -34,7 +35,6 @@ ATLAS = {
     "teeth": (0.255, 0.005, 0.495, 0.245),
     "eyes": (0.505, 0.005, 0.745, 0.245),
 }
-REFINED_QUADS = 2000
 EYE_SOCKET_RINGS = 3
 MOUTH_SOCKET_RINGS = 4
 # The poses in which teeth, gums and tongue show most: what none of them shows is left out.
@@ -59,7 +59,7 @@ OPEN_POSES = (
     },
     {"mouthFunnel": 1.3, "jawOpen": 0.6, "mouthSmile_L": 0.3, "mouthSmile_R": 0.3},
 )
-REFINE_POSES = (
+REFINE_POSES: tuple[dict[str, float], ...] = (
     {},
     {"mouthSmile_L": 1, "mouthSmile_R": 1},
     {"jawOpen": 1},
@@ -96,11 +96,11 @@ def atlas_uvs(head: HeadPack, quads_uv: np.ndarray, part_of_quad: np.ndarray) ->
     for name in np.unique(island[quads_uv]):
         index = np.flatnonzero(island == name)
         kind = part_of_quad[np.isin(quads_uv[:, 0], index)].max()
-        if kind == 0:
+        if kind == FACE:
             uvs[index] = into_rect(head.uvs[index], TILE_RECT)
-        elif kind == 1:
+        elif kind == PACK_BACK:
             uvs[index] = into_rect(head.uvs[index] - [1.0, 0.0], ATLAS["back"])
-        elif kind == 2:
+        elif kind == MOUTH_SOCKET:
             uvs[index] = into_rect(fitted(head.uvs[index]), ATLAS["mouth_socket"])
         else:
             eye_islands.append(index)
@@ -116,8 +116,8 @@ def atlas_uvs(head: HeadPack, quads_uv: np.ndarray, part_of_quad: np.ndarray) ->
     return uvs
 
 
-def refinement_score(head: HeadPack, quads: np.ndarray, subdivision: Subdivision) -> np.ndarray:
-    """How much each skin quad ``(Q,)`` gains by splitting: the smooth surface's distance from the flat
+def refinement_score(head: HeadPack, quads: np.ndarray, subdivision: CatmullClark) -> np.ndarray:
+    """Gain of each skin quad ``(Q,)`` by splitting: the smooth surface's distance from the flat
     quad, mm, over the poses that bend it most, plus a little for long sides; made equal left and right."""
     n, n_edges = len(head.verts), len(subdivision.edges)
     score = np.zeros(len(quads))
@@ -133,8 +133,8 @@ def refinement_score(head: HeadPack, quads: np.ndarray, subdivision: Subdivision
     normal = np.cross(smooth[quads[:, 2]] - smooth[quads[:, 0]], smooth[quads[:, 3]] - smooth[quads[:, 1]])
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     frontal = (normal[:, 2] > -0.1) & (centre[:, 1] > -80) & (np.abs(centre[:, 0]) < 68)
-    score = (score + 0.03 * sides) * np.where(frontal, 1.0, 0.15) * (quads.max(1) < PART_RANGES["face"][1])
-    mirror = cKDTree(centre).query(centre * [-1, 1, 1])[1]
+    score = (score + 0.03 * sides) * np.where(frontal, 1.0, 0.15) * (quads.max(1) < head.layout.part_ends[FACE])
+    mirror = KDTree(centre).query(centre * [-1, 1, 1])[1]
     return score + score[mirror]
 
 
@@ -142,18 +142,18 @@ def label_skin(head: HeadPack, quads: np.ndarray, quads_uv: np.ndarray, smooth: 
     """Part id ``(N,)`` of every skin and socket vertex of the pack."""
     n = len(head.verts)
     links = adjacency(quads, n)
-    index = np.arange(n)
 
-    def within(name: str) -> np.ndarray:
-        lo, hi = PART_RANGES[name]
-        return (index >= lo) & (index < hi)
+    def within(part: int) -> np.ndarray:
+        mask = np.zeros(n, bool)
+        mask[head.layout.span(part)] = True
+        return mask
 
-    face = within("face")
+    face = within(FACE)
     parts = np.full(n, SKIN, np.uint8)
     uv_of_vertex = np.zeros((n, 2))
-    in_tile = quads.max(1) < PART_RANGES["face"][1]
+    in_tile = quads.max(1) < head.layout.part_ends[FACE]
     uv_of_vertex[quads[in_tile]] = head.uvs[quads_uv[in_tile]]
-    back = within("back")
+    back = within(PACK_BACK)
     parts[back] = BACK
     # Neck: below a plane that falls from under the ears to the throat.
     jaw_line = -48.0 - 0.36 * smooth[:, 2].clip(-60, 90)
@@ -163,9 +163,9 @@ def label_skin(head: HeadPack, quads: np.ndarray, quads_uv: np.ndarray, smooth: 
     outline = uvs_of(head.landmarks[48:60], quads[in_tile], quads_uv[in_tile], head.uvs)
     parts[face & inside_lips(uv_of_vertex, outline)] = LIPS
     # Lids: the rim at the eye socket and the rings around it.
-    lid_rim = face & (links @ within("eye_socket").astype(float) > 0)
-    parts[grow(lid_rim, links, 6) & face] = LIDS
-    parts[within("mouth_socket") | within("eye_socket")] = MOUTH
+    lid_rim = face & (links @ within(EYE_SOCKET).astype(float) > 0)
+    parts[grow(lid_rim, links, head.layout.lid_rings) & face] = LIDS
+    parts[within(MOUTH_SOCKET) | within(EYE_SOCKET)] = MOUTH
     return parts
 
 
@@ -179,7 +179,7 @@ def lip_outline(points: np.ndarray) -> np.ndarray:
 
 
 def inside_lips(points: np.ndarray, outer_landmarks: np.ndarray) -> np.ndarray:
-    """Which UV points ``(n, 2)`` the lip outline through the 12 outer landmarks ``(12, 2)`` holds."""
+    """Mask over UV points ``(n, 2)`` of those within the lip outline through the 12 outer landmarks ``(12, 2)``."""
     return Path2D(lip_outline(outer_landmarks)).contains_points(points)
 
 
@@ -192,7 +192,7 @@ def uvs_of(verts: np.ndarray, faces: np.ndarray, faces_uvs: np.ndarray, uvs: np.
 def build_skin(head: HeadPack) -> tuple[Patch, np.ndarray]:
     """The skin with its sockets, and the new number ``(N,)`` of each pack vertex it keeps (-1 elsewhere)."""
     n = len(head.verts)
-    all_quads = head.part_of_quad <= 3
+    all_quads = head.part_of_quad <= EYE_SOCKET
     quads, quads_uv, kind = head.quads[all_quads], head.quads_uv[all_quads], head.part_of_quad[all_quads]
     subdivision = catmull_clark(quads, n)
     positions = subdivision.positions @ head.verts
@@ -201,18 +201,18 @@ def build_skin(head: HeadPack) -> tuple[Patch, np.ndarray]:
 
     score = refinement_score(head, quads, subdivision)
     chosen = np.zeros(len(quads), bool)
-    chosen[np.argsort(-score, kind="stable")[:REFINED_QUADS]] = True
+    chosen[np.argsort(-score, kind="stable")[: head.layout.refined_quads]] = True
     chosen = close_selection(chosen, subdivision.edge_of_quad)
     mesh = refine(quads, quads_uv, uvs, subdivision, chosen, positions)
 
     # Sockets: only the rings that can show.
     links = adjacency(quads, n)
     reach = np.zeros(n, bool)
-    reach[: PART_RANGES["back"][1]] = True
+    reach[: head.layout.part_ends[PACK_BACK]] = True
     shown = grow(reach, links, EYE_SOCKET_RINGS)
-    lo, hi = PART_RANGES["mouth_socket"]
-    shown[lo:hi] = grow(reach | seen_when_open(head, 2), links, MOUTH_SOCKET_RINGS)[lo:hi]
-    keep = shown[quads].all(1)[mesh.quad_of_face]
+    mouth = head.layout.span(MOUTH_SOCKET)
+    shown[mouth] = grow(reach | seen_when_open(head, MOUTH_SOCKET), links, MOUTH_SOCKET_RINGS)[mouth]
+    keep = np.all(shown[quads], axis=1)[mesh.quad_of_face]
     used, faces = compact(mesh.faces[keep])
     used_uv, faces_uvs = compact(mesh.faces_uvs[keep])
 
@@ -223,7 +223,7 @@ def build_skin(head: HeadPack) -> tuple[Patch, np.ndarray]:
     part_of_row[n + len(subdivision.edges) :] = parts[quads].min(1)
     part_of_vert = part_of_row[used]
     uv_of_vert = np.zeros((len(used), 2))
-    in_tile = (quads.max(1) < PART_RANGES["face"][1])[mesh.quad_of_face[keep]]
+    in_tile = (quads.max(1) < head.layout.part_ends[FACE])[mesh.quad_of_face[keep]]
     uv_of_vert[faces[in_tile]] = mesh.uvs[used_uv][faces_uvs[in_tile]]
     in_lips = inside_lips(uv_of_vert, uvs_of(head.landmarks[48:60], quads, quads_uv, uvs))
     near = np.isin(part_of_vert, (SKIN, LIPS))

@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 
 @dataclass(frozen=True)
-class Subdivision:
+class CatmullClark:
     """One Catmull-Clark step over a pure quad mesh.
 
     positions: sparse ``(N + E + Q, N)``, rows = smoothed old vertices, edge points, face points.
@@ -31,7 +31,7 @@ class Subdivision:
 
 @dataclass(frozen=True)
 class RefinedMesh:
-    """Triangles over the rows of a :class:`Subdivision`, with UV indices that follow the same splits.
+    """Triangles over the rows of a :class:`CatmullClark`, with UV indices that follow the same splits.
 
     faces: ``(F, 3)`` into the subdivision's rows; faces_uvs: ``(F, 3)`` into ``uvs``; quad_of_face: ``(F,)``.
     """
@@ -49,7 +49,7 @@ def _rows(index: np.ndarray, weight: np.ndarray, n_cols: int) -> sp.csr_matrix:
     return sp.csr_matrix((weight.ravel(), (row, index.ravel())), shape=(n, n_cols))
 
 
-def catmull_clark(quads: np.ndarray, n_verts: int) -> Subdivision:
+def catmull_clark(quads: np.ndarray, n_verts: int) -> CatmullClark:
     """The Catmull-Clark operator of ``quads`` ``(Q, 4)`` over ``n_verts`` vertices, with the usual boundary
     rules.
 
@@ -84,8 +84,8 @@ def catmull_clark(quads: np.ndarray, n_verts: int) -> Subdivision:
     border_edges = sp.diags((~interior).astype(float))
     border = 0.25 * (at_vertex @ border_edges @ mids) + 0.5 * sp.identity(n_verts)
     verts = sp.diags((used & ~on_border).astype(float)) @ smooth + sp.diags((used & on_border).astype(float)) @ border
-    positions = sp.vstack([verts, edge_points, face_points]).tocsr()
-    return Subdivision(positions, edges, edge_of_quad)
+    positions = sp.csr_matrix(sp.vstack([verts, edge_points, face_points]))
+    return CatmullClark(positions, edges, edge_of_quad)
 
 
 def close_selection(selected: np.ndarray, edge_of_quad: np.ndarray, min_split: int = 3) -> np.ndarray:
@@ -140,7 +140,7 @@ def refine(
     quads: np.ndarray,
     quads_uv: np.ndarray,
     uvs: np.ndarray,
-    subdivision: Subdivision,
+    subdivision: CatmullClark,
     selected: np.ndarray,
     points: np.ndarray,
 ) -> RefinedMesh:
@@ -151,8 +151,8 @@ def refine(
     positions ``subdivision`` gives on the mean head (they decide the diagonals). New UVs are exact
     midpoints and quad centres.
     """
-    n_verts = subdivision.positions.shape[1]
     n_edges = len(subdivision.edges)
+    n_verts = len(points) - n_edges - len(quads)
     split = np.zeros(n_edges, bool)
     split[subdivision.edge_of_quad[selected].ravel()] = True
     new_uvs = list(uvs)
@@ -177,10 +177,11 @@ def refine(
         v, t, e = quads[q], quads_uv[q], subdivision.edge_of_quad[q]
         mid = [(n_verts + int(e[k]), side_uv(t[k], t[(k + 1) % 4])) if split[e[k]] else None for k in range(4)]
         if selected[q]:
+            sides = [point for point in mid if point is not None]  # all four are split
             centre = (n_verts + n_edges + q, len(new_uvs))
             new_uvs.append(uvs[t].mean(0))
             for k in range(4):
-                emit([(int(v[k]), int(t[k])), mid[k], centre, mid[k - 1]], (False,) * 4, q)
+                emit([(int(v[k]), int(t[k])), sides[k], centre, sides[k - 1]], (False,) * 4, q)
         else:
             corner, kinds = [], []
             for k in range(4):
@@ -230,12 +231,3 @@ def face_normals(verts: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Unnormalised face normals (length = twice the area), ``(F, 3)``."""
     a, b, c = verts[faces[:, 0]], verts[faces[:, 1]], verts[faces[:, 2]]
     return np.cross(b - a, c - a)
-
-
-def vertex_normals(verts: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Area-weighted unit vertex normals, ``(V, 3)``."""
-    normals = face_normals(verts, faces)
-    total = np.zeros_like(verts, dtype=float)
-    for k in range(3):
-        np.add.at(total, faces[:, k], normals)
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)

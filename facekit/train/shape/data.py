@@ -16,7 +16,7 @@ import torch
 from facekit.conventions import EXPRESSION_DIM, EXPRESSIONS, IDENTITY_DIM, PARTS, SHAPE_NOISE_DIM
 from facekit.train.shape.recipes import DEFAULT_CAP, RECIPES, WEIGHT_CAPS
 
-# How much a millimetre counts, by part: what one looks at in a face counts most.
+# Weight of a millimetre, by part: what one looks at in a face counts most.
 _PART_WEIGHTS = {
     "skin": 1.0,
     "lips": 12.0,
@@ -38,11 +38,11 @@ class ShapeBasis:
     Parameters
     ----------
     identity:
-        (100, K) float32: coordinates of the identity modes; weights are N(0, 1).
+        (M, K) float32: coordinates of the identity modes (100 in the real pack); weights are N(0, 1).
     expression:
         (57, K) float32: coordinates of the blendshapes.
     blink:
-        (2, 100, K) float32: what each identity mode adds to the left and right blink, so that everyone's lids meet.
+        (2, M, K) float32: what each identity mode adds to the left and right blink, so that everyone's lids meet.
     vectors:
         (K, 3V) float32: the basis, so that displacement in mm = coordinates @ vectors.
     names:
@@ -93,9 +93,10 @@ class ShapeBasis:
 
 
 def _blink_modes(modes: np.ndarray, row: np.ndarray, column: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """What each mode (100, V, 3) adds to a blink: the lid vertex ``row`` follows vertex ``column``, up and out only."""
+    """Addition of each mode (M, V, 3) to a blink: the lid vertex ``row`` follows vertex ``column``, up and out only."""
     added = np.zeros_like(modes)
-    np.add.at(added, (slice(None), row), modes[:, column] * weight[:, None])
+    for mode, shift in zip(added, modes[:, column] * weight[:, None], strict=True):
+        np.add.at(mode, row, shift)
     added[..., 0] = 0
     return added
 
@@ -140,16 +141,21 @@ class ShapeTeacher:
         gain = 1 + 0.18 * torch.tanh(style @ self.strength) + 0.12 * torch.tanh(style @ self.asymmetry)
         return soft_cap((expression @ self.recipes) * gain, self.caps)
 
+    def modes(self, identity: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Weights of the identity modes (B, M) that codes (B, 20) and (B, 5) stand for; finer modes are 0."""
+        rest = identity.new_zeros(len(identity), len(self.basis.identity) - IDENTITY_DIM - SHAPE_NOISE_DIM)
+        return torch.cat([identity, noise, rest], dim=1)
+
     def sample(self, count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """Random people with random expressions.
 
-        The first 20 identity modes are the identity code, the next 5 the noise; the other 75 (about 4 % of the
+        The first 20 identity modes are the identity code, the next 5 the noise; the others (about 4 % of the
         variance) are for the generator to make up, as the discriminator wants them.
 
         Returns
         -------
         dict
-            ``modes`` (B, 100), ``identity`` (B, 20), ``noise`` (B, 5), ``style`` (B, 20), ``expression`` (B, 20), and
+            ``modes`` (B, M), ``identity`` (B, 20), ``noise`` (B, 5), ``style`` (B, 20), ``expression`` (B, 20), and
             the coordinates ``shape_identity``, ``shape_expression`` (B, K), whose sum is the face.
         """
         modes = torch.randn(count, len(self.basis.identity), generator=generator).clamp(-3, 3)
@@ -171,7 +177,7 @@ class ShapeTeacher:
         }
 
     def pose(self, modes: torch.Tensor, expression: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
-        """Coordinates (B, K) of what the expression adds to the face with these mode weights (B, 100)."""
+        """Coordinates (B, K) of the expression's part in the face with these mode weights (B, M)."""
         weights = self.expression_weights(expression, style)
         blink = (torch.einsum("bm,smk->sbk", modes, self.basis.blink) * weights[:, self.blinks].T[..., None]).sum(dim=0)
         return weights @ self.basis.expression + blink

@@ -1,72 +1,68 @@
-"""Training of the shape networks: autoencoder, then both conditional GANs, then all together.
+"""The shape stage: autoencoder, then both conditional generators, then all together.
 
-The structure is 3DFaceCAM's (Rai et al., WACV 2023, section 3.1): two encoders and a decoder disentangle identity and
-expression; generators learn the encoders' codes under a discriminator. Two things differ from upstream: one identity
-code drives everything, and the decoder works in coordinates of an orthonormal shape basis while it is trained (see
-:mod:`facekit.train.shape.data`); the basis is folded into its last layer when the weights are exported.
+Two things differ from 3DFaceCAM's training: one identity code drives everything, and the decoder works in coordinates
+of an orthonormal shape basis while it is trained (see :mod:`facekit.train.shape.data`); the basis is folded into its
+last layer when the weights are exported.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from facekit.conventions import IDENTITY_DIM, SHAPE_NOISE_DIM
-from facekit.models.config import ShapeConfig
-from facekit.models.shape import MLP, ShapeModel
+from facekit.errors import FacekitError
+from facekit.models.shape import ShapeModel
+from facekit.train import export
+from facekit.train.context import Context
 from facekit.train.loop import Average, Checkpoint, cosine, set_rate, step_generator
 from facekit.train.shape.data import ShapeBasis, ShapeTeacher
+from facekit.train.shape.networks import ShapeDiscriminator, ShapeEncoder, coordinate_model, decode, fold_basis
 
-_SEEN_VERTICES = 400  # the encoders look at this many vertices: enough to see every mode and shape
-
-
-class ShapeEncoder(nn.Module):
-    """A mesh to its identity and expression codes.
-
-    Looks at a fixed, evenly spread choice of vertices (their displacement from the template, in cm).
-    """
-
-    def __init__(self, config: ShapeConfig, basis: ShapeBasis) -> None:
-        super().__init__()
-        verts = basis.vectors.shape[1] // 3
-        seen = torch.linspace(0, verts - 1, _SEEN_VERTICES).long()
-        self.register_buffer("look", basis.vectors.unflatten(1, (-1, 3))[:, seen].flatten(1) / 10, persistent=False)
-        inputs = 3 * _SEEN_VERTICES
-        self.identity = MLP((inputs, 512, 256, config.identity_latent))
-        self.expression = MLP((inputs, 512, 256, config.expression_latent))
-
-    def forward(self, coordinates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Codes (B, 100) and (B, 30) of shapes given as basis coordinates (B, K)."""
-        seen = coordinates @ self.look
-        return self.identity(seen), self.expression(seen)
+AUTOENCODER_STEPS, GENERATOR_STEPS = 8000, 12000
+#: Checkpoint of the autoencoder, which the model card measures.
+AUTOENCODER_FILE = "autoencoder.pt"
 
 
-class ShapeDiscriminator(nn.Module):
-    """Tells generated shapes from sampled ones, given the codes they are said to have (hinge loss)."""
+def run(context: Context) -> None:
+    """Train the shape networks and write ``shape.safetensors``."""
+    torch.manual_seed(0)
+    config = context.shape_config
+    basis = ShapeBasis.load(context.shape_basis, context.template.parts)
+    model = coordinate_model(config, basis)
+    encoder = train_autoencoder(model, basis, context.work, context.scaled(AUTOENCODER_STEPS))
+    model = train_generators(model, encoder, basis, context.work, context.scaled(GENERATOR_STEPS))
+    export.silence_neutral(
+        model.get_parameter("generator_expression.fc0.0.weight"), config.noise + config.identity, axis=1
+    )
+    export.write_weights(fold_basis(model, config, basis), context.out / "shape.safetensors")
 
-    def __init__(self, coordinates: int, condition: int) -> None:
-        super().__init__()
-        self.net = MLP((coordinates + condition, 512, 256, 1))
 
-    def forward(self, shape: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        return self.net(torch.cat([shape, condition], dim=1))
+def load_autoencoder(context: Context, basis: ShapeBasis) -> tuple[ShapeModel, ShapeEncoder]:
+    """Load the trained decoder, in coordinates, and its encoders, from their checkpoint."""
+    path = context.work / AUTOENCODER_FILE
+    if not path.is_file():
+        raise FacekitError(f"the autoencoder's checkpoint {path}", "none", "run the stage shape")
+    model, encoder = coordinate_model(context.shape_config, basis), ShapeEncoder(context.shape_config, basis)
+    state = torch.load(path, weights_only=True)
+    encoder.load_state_dict(state["encoder"])
+    model.decoder.load_state_dict(state["decoder"])
+    return model, encoder
 
 
 def train_autoencoder(
-    model: ShapeModel, basis: ShapeBasis, folder: Path, steps: int = 8000, batch: int = 192, seed: int = 1
+    model: ShapeModel, basis: ShapeBasis, folder: Path, steps: int = AUTOENCODER_STEPS, batch: int = 192, seed: int = 1
 ) -> ShapeEncoder:
-    """Encoders and decoder on random people and expressions, with expressions swapped between people.
+    """Train encoders and decoder on random people and expressions, with expressions swapped between people.
 
     ``model`` is in coordinates: its decoder's last layer puts out K numbers (see :func:`coordinate_model`).
     """
     teacher, encoder = ShapeTeacher(basis), ShapeEncoder(model.config, basis)
     optimiser = torch.optim.Adam([*encoder.parameters(), *model.decoder.parameters()], lr=1e-3)
     checkpoint = Checkpoint(
-        folder / "autoencoder.pt", {"encoder": encoder, "decoder": model.decoder, "adam": optimiser}
+        folder / AUTOENCODER_FILE, {"encoder": encoder, "decoder": model.decoder, "adam": optimiser}
     )
     for step in checkpoint.steps(steps, "shape autoencoder"):
         set_rate(optimiser, cosine(step, steps, 1e-3))
@@ -95,11 +91,11 @@ def train_generators(
     encoder: ShapeEncoder,
     basis: ShapeBasis,
     folder: Path,
-    steps: int = 12000,
+    steps: int = GENERATOR_STEPS,
     batch: int = 192,
     seed: int = 2,
 ) -> ShapeModel:
-    """Both generators against the encoders' codes and a discriminator; the decoder joins for the second half.
+    """Train both generators against the encoders' codes and a discriminator; the decoder joins for the second half.
 
     Identity decides the first 20 modes, noise the next 5, by reconstruction; the finer modes follow the
     discriminator. Returns the moving average of the model, still in coordinates.
@@ -150,29 +146,6 @@ def train_generators(
         g_optimiser.step()
         average.update(model)
     return average.module
-
-
-def coordinate_model(config: ShapeConfig, basis: ShapeBasis) -> ShapeModel:
-    """The model with a decoder that puts out the K basis coordinates in place of 3V displacements."""
-    model = ShapeModel(dataclasses.replace(config, vertices=1))
-    model.decoder = MLP((config.identity_latent + config.expression_latent, *config.decoder_widths, len(basis.vectors)))
-    return model
-
-
-def fold_basis(model: ShapeModel, config: ShapeConfig, basis: ShapeBasis) -> ShapeModel:
-    """The full model: the basis multiplied into the decoder's last layer, (3V, hidden)."""
-    tensors = dict(model.state_dict())
-    last = f"decoder.fc{len(config.decoder_widths)}.0"
-    tensors[f"{last}.weight"] = basis.vectors.T @ tensors[f"{last}.weight"]
-    tensors[f"{last}.bias"] = basis.vectors.T @ tensors[f"{last}.bias"]
-    full = ShapeModel(config)
-    full.load_state_dict(tensors)
-    return full
-
-
-def decode(model: ShapeModel, code_person: torch.Tensor, code_pose: torch.Tensor) -> torch.Tensor:
-    """Coordinates (B, K) from the two codes, by a model of :func:`coordinate_model`."""
-    return model.decoder(torch.cat([code_person, code_pose], dim=1))
 
 
 def _error(shape: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Where skin folds, and what each expression does to folds and blood.
+"""Lines along which skin folds, and the part of each expression in folds and blood.
 
 Polylines are tile coordinates (x = u, y = 1 - v) of the image's left half, mirrored unless the name ends in
 ``_left`` or ``_right``, which are the subject's sides.

@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from facekit.train.arrays import smoothstep
 from facekit.train.pack import require
-from facekit.train.skin.photographs import smoothstep, tile_grid
+from facekit.train.skin.photographs import tile_grid
 
 MM = np.array([0.0054, 0.0038])
 """Tile units per millimetre around eyes and brows, in x and y."""
@@ -33,7 +34,7 @@ LIP_INNER = [(0.420, 0.566), (0.456, 0.541), (0.5, 0.539), (0.544, 0.541), (0.58
 
 
 def smooth_path(points: list[tuple[float, float]], samples: int = 60, closed: bool = False) -> np.ndarray:
-    """A C2 curve (samples, 2) through the points, evenly spaced in the spline's parameter."""
+    """Smooth (C2) curve (samples, 2) through the points, evenly spaced in the spline's parameter."""
     from scipy.interpolate import CubicSpline
 
     knots = np.array(points + points[:1] if closed else points, float)
@@ -129,7 +130,7 @@ def brow_layers(size: int, centre: np.ndarray) -> np.ndarray:
 
 
 def strand_layer(size: int, centre: np.ndarray) -> np.ndarray:
-    """Dense hairs all over the places where brows may lie (size, size): zero mean, fine strands only."""
+    """Dense hairs all wherever brows may lie (size, size): zero mean, fine strands only."""
     rng = np.random.default_rng(33)
     both = []
     for _ in range(2):
@@ -153,7 +154,7 @@ def stubble_dots(size: int, spacing: float, seed: int) -> np.ndarray:
 
 
 def scalp(size: int) -> np.ndarray:
-    """Where cropped hair grows (size, size) in [0, 1]: cranium, temples, sideburns, not the ears."""
+    """Mask of cropped hair (size, size) in [0, 1]: cranium, temples, sideburns, not the ears."""
     half = [(-0.2, 0.30), (0.045, 0.30), (0.07, 0.315), (0.118, 0.345), (0.120, 0.43), (0.132, 0.40),
             (0.140, 0.35), (0.162, 0.30), (0.150, 0.235), (0.20, 0.16), (0.30, 0.10), (0.40, 0.075),
             (0.5, 0.07)]  # fmt: skip
@@ -244,13 +245,13 @@ def zones(size: int, openings: np.ndarray) -> dict[str, np.ndarray]:
         "forehead": blob(0.5, 0.115, 0.20, 0.055),
         "chin": blob(0.5, 0.705, 0.060, 0.032),
         "ears": blob(0.06, 0.42, 0.035, 0.09),
-        "under_eye": blob(0.372, 0.318, 0.040, 0.014) * smoothstep(0.292, 0.315, tile_grid(size)[1]),
+        "under_eye": blob(0.372, 0.318, 0.040, 0.014) * smoothstep(tile_grid(size)[1], 0.292, 0.315),
         "lids": lids,
-        "lid_margin": (ring / max(float(ring.max()), 1e-6)) * smoothstep(0.42, 0.36, tile_grid(size)[1]),
+        "lid_margin": (ring / max(float(ring.max()), 1e-6)) * smoothstep(tile_grid(size)[1], 0.42, 0.36),
         "socket": blob(0.405, 0.262, 0.028, 0.020),
         "nostrils": blob(0.458, 0.442, 0.013, 0.008),
         "jaw": blob(0.26, 0.66, 0.09, 0.07),
-        "neck": smoothstep(0.80, 0.92, tile_grid(size)[1]),
+        "neck": smoothstep(tile_grid(size)[1], 0.80, 0.92),
         "lips": lips,
         "mouth": polygon(size, smooth_path(LIP_INNER, 200, closed=True), 0.008),
         "beard": beard * (1 - bare) * (1 - 0.45 * soul_patch),

@@ -24,6 +24,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from facekit.train.arrays import smoothstep
 from facekit.train.pack import require
 
 # Optical-density change of more blood in the skin: green and blue are absorbed, red hardly is.
@@ -60,7 +61,7 @@ _PAINTED = [(0.345, 0.283, 0.125, 0.060), (0.5, 0.565, 0.155, 0.095), (0.462, 0.
 
 @dataclass(frozen=True)
 class Chart:
-    """Where the face's UV chart lies in the tile (all arrays (S, S), row 0 at v = 1).
+    """Place of the face's UV chart in the tile (all arrays (S, S), row 0 at v = 1).
 
     inside: bool, texels of the chart with its eye and mouth openings filled in.
     openings: float32 in [0, 1], the openings themselves.
@@ -110,17 +111,11 @@ def tile_grid(size: int) -> tuple[np.ndarray, np.ndarray]:
     return np.broadcast_to(axis, (size, size)), np.broadcast_to(axis[:, None], (size, size))
 
 
-def smoothstep(low: float, high: float, value: np.ndarray) -> np.ndarray:
-    """0 below `low`, 1 above `high`, a C1 cubic between."""
-    t = np.clip((value - low) / (high - low), 0, 1)
-    return (t * t * (3 - 2 * t)).astype(np.float32)
-
-
 def ellipse(size: int, x: float, y: float, rx: float, ry: float, softness: float = 0.35) -> np.ndarray:
     """Soft ellipse (size, size): 1 inside, fading to 0 between radius 1 and 1 + softness."""
     gx, gy = tile_grid(size)
     radius = np.hypot((gx - x) / rx, (gy - y) / ry)
-    return 1 - smoothstep(1.0, 1.0 + softness, radius)
+    return 1 - smoothstep(radius, 1.0, 1.0 + softness)
 
 
 def load_chart(pack: Path, size: int) -> Chart:
@@ -134,15 +129,15 @@ def load_chart(pack: Path, size: int) -> Chart:
     for quad in np.stack([corners[..., 0], 1 - corners[..., 1]], -1) * size * scale:
         draw.polygon([tuple(p) for p in quad], fill=255)
     cover = np.asarray(canvas, np.float32) / 255
-    filled = ndimage.binary_fill_holes(cover > 0.5)
+    filled = np.asarray(ndimage.binary_fill_holes(cover > 0.5))
     small = (size, scale, size, scale)
     openings = (filled - cover).clip(0, 1).reshape(small).mean((1, 3))
     inside = filled.reshape(small).mean((1, 3)) > 0.5
     padded = np.pad(inside, 1)  # the tile's own edge is a border too
-    depth = ndimage.distance_transform_edt(padded)[1:-1, 1:-1] / size
+    depth = np.asarray(ndimage.distance_transform_edt(padded))[1:-1, 1:-1] / size
     # The distance has ridges where two borders are equally near (ears); a small blur takes them away.
-    fade = ndimage.gaussian_filter(smoothstep(0.008, 0.058, depth), 0.006 * size)
-    return Chart(inside, openings.astype(np.float32), fade * smoothstep(0.002, 0.008, depth))
+    fade = ndimage.gaussian_filter(smoothstep(depth, 0.008, 0.058).astype(np.float32), 0.006 * size)
+    return Chart(inside, openings.astype(np.float32), fade * smoothstep(depth, 0.002, 0.008).astype(np.float32))
 
 
 def _mirror(mask: np.ndarray) -> np.ndarray:
@@ -233,7 +228,7 @@ def load_skins(pack: Path, size: int = 512) -> SkinBank:
         broad = (broad + broad[..., ::-1]) / 2  # what differs between the halves at this scale is light
         pigment = np.einsum("ac,chw->ahw", unmix, broad - broad.mean(0, keepdims=True))
         far = ndimage.gaussian_filter(good, 0.04 * size)
-        low.append(pigment[:, ::4, ::4] * smoothstep(0.02, 0.4, far)[::4, ::4])
+        low.append(pigment[:, ::4, ::4] * smoothstep(far, 0.02, 0.4)[::4, ::4])
     names = tuple(p.stem for p in paths)
     age = {"young": 0.0, "middleage": 0.5, "old": 1.0}
     maps = np.stack(low).astype(np.float32)

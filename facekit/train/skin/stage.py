@@ -1,4 +1,4 @@
-"""Computes what the micro layer needs at inference, ``facekit/assets/micro.npz``, from the pack."""
+"""The micro stage: writes what the micro layer needs at inference, ``micro.npz``, from the pack."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from facekit.files.atomic import atomic_write
 from facekit.models.composers.micro import ATLAS, SCALP_COVER
+from facekit.train.context import Context
 from facekit.train.skin import marks
 from facekit.train.skin.photographs import ellipse, load_chart, reliable_skin, srgb_to_density, tile_grid
 from facekit.train.skin.teacher import directions
 
 STRAND_ROWS = (96, 240)  # atlas rows of brows and lashes; a multiple of 3, to start on a tile row
+
+
+def run(context: Context) -> None:
+    """Write ``micro.npz``."""
+    build_micro_asset(context.pack, context.out / "micro.npz")
 
 
 def skin_amplitude(pack: Path, size: int = 96) -> np.ndarray:
@@ -33,7 +40,7 @@ def skin_amplitude(pack: Path, size: int = 96) -> np.ndarray:
 def build_micro_asset(pack: Path, path: Path, grain: float = 1.55) -> None:
     """Write the asset of :class:`facekit.models.composers.micro.MicroLayer` to `path` (``.npz``).
 
-    grain: factor on the skins' own deviation. Above 1, because their mean energy, which is to be met, is
+    ``grain`` is a factor on the skins' own deviation: above 1, because their mean energy, which is to be met, is
     several times the median's, and the network's tile brings almost nothing of its own in this octave.
     """
     chart = load_chart(pack, ATLAS)
@@ -65,19 +72,20 @@ def build_micro_asset(pack: Path, path: Path, grain: float = 1.55) -> None:
     across = np.r_[marks.BROW_X + 0.008, marks.BROW_X[::-1] - 0.012]
     reach = marks.polygon(ATLAS, np.stack([across, np.r_[centre - 0.026, centre[::-1] + 0.026]], 1), 0.006)
     zone = np.maximum(reach, reach[:, ::-1]) * (y < 0.262)
-    np.savez_compressed(
-        path,
-        directions=directions(),
-        amplitude=amplitude.astype(np.float16),
-        layers=np.rint(layers * 255).astype(np.uint8),
-        strands=(128 + 48 * band).round().clip(0, 255).astype(np.uint8),
-        strand_zone=np.rint(zone[rows] * 255).astype(np.uint8),
-        strand_top=np.int32(STRAND_ROWS[0]),
-    )
+    with atomic_write(path) as temporary:
+        np.savez_compressed(
+            temporary,
+            directions=directions(),
+            amplitude=amplitude.astype(np.float16),
+            layers=np.rint(layers * 255).astype(np.uint8),
+            strands=(128 + 48 * band).round().clip(0, 255).astype(np.uint8),
+            strand_zone=np.rint(zone[rows] * 255).astype(np.uint8),
+            strand_top=np.int32(STRAND_ROWS[0]),
+        )
 
 
 def reference_density(pack: Path, size: int) -> np.ndarray:
-    """The pack's skins as they are (14, 3, size, size), optical density: the measure of energy."""
+    """Load the pack's skins as they are, (K, 3, size, size) optical density: the measure of energy."""
     paths = sorted((pack / "skins_uv").glob("*.png"))
     images = [Image.open(p).convert("RGB").resize((size, size), Image.Resampling.LANCZOS) for p in paths]
     return np.stack([srgb_to_density(np.asarray(i, np.float32).transpose(2, 0, 1) / 255) for i in images])

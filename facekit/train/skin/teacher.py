@@ -12,8 +12,6 @@ left, with which the back of the head goes on.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -22,11 +20,9 @@ from torch.nn import functional as F
 from facekit.errors import InputError
 from facekit.models.composers.micro import DIRECTIONS, HAIR_SRGB, freckle_density, hair_weights, stubble_strength
 from facekit.train.skin import marks
-from facekit.train.skin.folds import FLUSH_DRIVES, FOLD_DRIVES, drive_matrix, fold_layers
-from facekit.train.skin.photographs import HAEMOGLOBIN_AXIS, load_chart, load_skins, srgb_to_density, tone_curve
-
-MOLES = 40
-NOISES = 16  # entries of the noise code that the teacher hears: blotches of the skin
+from facekit.train.skin.folds import FLUSH_DRIVES, FOLD_DRIVES, drive_matrix
+from facekit.train.skin.layers import FULL, MOLES, NOISES, SMOOTH, SkinLayers
+from facekit.train.skin.photographs import HAEMOGLOBIN_AXIS, srgb_to_density, tone_curve
 
 
 def directions(seed: int = 2) -> np.ndarray:
@@ -46,54 +42,62 @@ class TextureTeacher(nn.Module):
 
     Parameters
     ----------
-    pack: folder of the training pack.
-    size: edge of the tile, 512 or 512 / 2^n; smaller teachers are the area average of the large one's layers.
+    layers:
+        Drawn from a training pack.
+    size:
+        Edge of the tile, 512 or 512 / 2^n; smaller teachers are the area average of the full layers.
     """
 
-    def __init__(self, pack: Path, size: int = 512) -> None:
+    detail: Tensor
+    fold: Tensor
+    freckle: Tensor
+    mole: Tensor
+    lips: Tensor
+    mouth: Tensor
+    beard: Tensor
+    lip_lines: Tensor
+    lash: Tensor
+    brow: Tensor
+    skin_melanin: Tensor
+    skin_blood: Tensor
+    noise_field: Tensor
+    zone: Tensor
+    brow_lift: Tensor
+    brow_centre: Tensor
+    directions: Tensor
+    skin_rows: Tensor
+    brow_rows_z: Tensor
+    mole_rows: Tensor
+    old: Tensor
+    male: Tensor
+    tone: Tensor
+    blood_axis: Tensor
+    hair_density: Tensor
+    fold_drive: Tensor
+    flush_drive: Tensor
+
+    def __init__(self, layers: SkinLayers, size: int = FULL) -> None:
         super().__init__()
-        full = 512
-        if size > full or full % size:
+        if size > FULL or FULL % size:
             raise InputError("a tile size of 512 divided by a power of two", str(size), "use 512, 256, 128, …")
-        self.size, step = size, full // size
-        bank, chart = load_skins(Path(pack), full), load_chart(Path(pack), full)
+        self.size, step = size, FULL // size
 
         def keep(name: str, array: np.ndarray, reduce: int = 1) -> None:
             tensor = torch.from_numpy(np.ascontiguousarray(array, np.float32))
             if reduce > 1:
-                tensor = F.avg_pool2d(tensor.reshape(1, -1, *tensor.shape[-2:]), reduce).reshape(
-                    *tensor.shape[:-2], tensor.shape[-2] // reduce, tensor.shape[-1] // reduce)  # fmt: skip
+                flat = F.avg_pool2d(tensor.reshape(1, -1, *tensor.shape[-2:]), reduce)
+                tensor = flat.reshape(*tensor.shape[:-2], *flat.shape[-2:])
             self.register_buffer(name, tensor, persistent=False)
 
+        for name, layer in (*layers.full.items(), *layers.smooth.items()):
+            keep(name, layer, step)
         # Smooth maps are mixed at a quarter of the size and enlarged once: three quarters of the time saved.
-        coarse = 4 * step
-        zones = marks.zones(full, chart.openings)
-        soft = [n for n in zones if n not in ("lips", "mouth", "beard")]
-        fade = chart.fade
-        self.zone_names = soft
-        keep("zone", np.stack([zones[n] * fade for n in soft]), coarse)
-        low_fade = fade.reshape(128, 4, 128, 4).mean((1, 3))
-        keep("skin_melanin", bank.melanin * low_fade, step)
-        keep("skin_blood", bank.haemoglobin * low_fade, step)
-        rng = np.random.default_rng(8)
-        fields = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((NOISES, 128, 128))) * _band(128), s=(128, 128))
-        keep("noise_field", fields / fields.std((1, 2), keepdims=True) * low_fade, step)
+        keep("zone", layers.zones, step * FULL // SMOOTH)
+        self.zone_names = list(layers.zone_names)
 
-        keep("detail", bank.detail * fade, step)
-        self.fold_names, folds = fold_layers(full)
-        keep("fold", folds * fade, step)
-        freckles, moles = marks.spot_layers(full, moles=MOLES)
-        keep("freckle", freckles * fade, step)
-        keep("mole", moles * fade, step)
-        keep("lips", zones["lips"], step)
-        keep("mouth", zones["mouth"], step)
-        keep("beard", zones["beard"] * fade, step)
-        keep("lip_lines", marks.lip_lines(full) * zones["lips"], step)
-        keep("lash", marks.lash_layers(full, chart.openings), step)
-        guides = marks.brow_guides(Path(pack))
+        guides = layers.brow_guides
         centre = guides.mean(0)
-        self.brow_rows = (full // 8 // step, full * 3 // 8 // step)
-        keep("brow", marks.brow_layers(full, centre), step)
+        self.brow_rows = (FULL // 8 // step, FULL * 3 // 8 // step)
         columns = (np.arange(size) + 0.5) / size
         half = np.interp(columns, marks.BROW_X[::-1], np.arange(48)[::-1].astype(float))
         lift = np.stack([np.interp(half, np.arange(48), g - centre) for g in guides])
@@ -103,16 +107,16 @@ class TextureTeacher(nn.Module):
         keep("brow_centre", rest * (1 - mirror) + rest[::-1] * mirror)
 
         keep("directions", directions())
-        keep("skin_rows", unit_rows(len(bank.names), 3))
+        keep("skin_rows", unit_rows(len(layers.bank.names), 3))
         keep("brow_rows_z", unit_rows(len(guides), 4))
         keep("mole_rows", unit_rows(MOLES, 6))
-        keep("old", bank.old)
-        keep("male", bank.male)
+        keep("old", layers.bank.old)
+        keep("male", layers.bank.male)
         keep("tone", tone_curve(65))
         keep("blood_axis", HAEMOGLOBIN_AXIS)
         keep("hair_density", srgb_to_density(np.array(HAIR_SRGB) / 255))
-        keep("fold_drive", drive_matrix(FOLD_DRIVES, self.fold_names))
-        keep("flush_drive", drive_matrix(FLUSH_DRIVES, [*soft, "lips"]))
+        keep("fold_drive", drive_matrix(FOLD_DRIVES, list(layers.fold_names)))
+        keep("flush_drive", drive_matrix(FLUSH_DRIVES, [*layers.zone_names, "lips"]))
 
     def attributes(self, z_id: Tensor) -> dict[str, Tensor]:
         """Smooth attributes of identities `z_id` (B, 20), standard normal.
@@ -123,7 +127,7 @@ class TextureTeacher(nn.Module):
         (B, 6). Vectors in [0, 1]: freckles (B, 6), moles (B, 40).
         """
         z = z_id.to(self.directions.dtype)
-        p = dict(zip(DIRECTIONS, (z @ self.directions.T).unbind(-1), strict=True))
+        p: dict[str, Tensor] = dict(zip(DIRECTIONS, (z @ self.directions.T).unbind(-1), strict=True))
         cdf = {n: torch.special.ndtr(p[n]) for n in DIRECTIONS}
         melanin, age, male = cdf["melanin"], cdf["age"], cdf["masculinity"]
         skins = 2.2 * z @ self.skin_rows.T + 2.5 * (2 * age - 1)[:, None] * (2 * self.old - 1)
@@ -215,11 +219,16 @@ class TextureTeacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, z_id: Tensor, z_exp: Tensor, noise: Tensor) -> Tensor:
-        """Skin albedo.
+        """Skin albedo (B, 3, size, size) float32 sRGB in [0, 1], row 0 at v = 1.
 
-        z_id: (B, 20) float32, standard normal. z_exp: (B, 20) float32, one-hot times intensity 0..1.5, or a
-        mix of several. noise: (B, 128) float32, standard normal; NOISES of them are used.
-        Returns (B, 3, size, size) float32 sRGB in [0, 1], row 0 at v = 1.
+        Parameters
+        ----------
+        z_id:
+            (B, 20) float32, standard normal.
+        z_exp:
+            (B, 20) float32, one-hot times intensity 0 to 1.5, or a mix of several.
+        noise:
+            (B, 128) float32, standard normal; the first :data:`NOISES` are used.
         """
         # At full size one sample's layers stay in the cache; below, a batch is up to ten times faster.
         if z_id.device.type == "cpu" and self.size > 256 and len(z_id) > 1:
@@ -275,10 +284,3 @@ class TextureTeacher(nn.Module):
         density = density + lash.clamp_max(0.9) * (hair.clamp_min(2.6) - density)
         # The linear toe of sRGB is left out: skin and hair never get that dark.
         return (1.055 * torch.exp(density.clamp(0, 5.2) / -2.4) - 0.055).clamp(0, 1)
-
-
-def _band(size: int) -> np.ndarray:
-    """Fourier weights (size, size // 2 + 1) of blotches about a twelfth to a fifth of the tile wide."""
-    fy, fx = np.fft.fftfreq(size)[:, None] * size, np.fft.rfftfreq(size) * size
-    radius = np.hypot(fx, fy)
-    return np.exp(-0.5 * ((radius - 7) / 3) ** 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +10,7 @@ import torch.nn.functional as F
 from facekit.conventions import IDENTITY_DIM, TEXTURE_NOISE_DIM
 from facekit.train.loop import step_generator
 from facekit.train.shape.data import random_expressions
+from facekit.train.skin.layers import SkinLayers
 from facekit.train.skin.teacher import TextureTeacher
 
 _COARSE = 64  # up to this size tiles are painted at it, which costs a sixtieth of painting at 512²
@@ -34,18 +34,18 @@ class TextureCodes:
         )
 
     def condition(self) -> torch.Tensor:
-        """(N, 40): what a discriminator is told of a tile."""
+        """Identity and expression in one, (N, 40): the condition of a discriminator."""
         return torch.cat([self.identity, self.expression], dim=1)
 
 
 class TextureSamples:
-    """An endless supply of codes and teacher tiles, painted when asked for.
+    """Endless supply of codes and teacher tiles, painted when asked for.
 
     The teacher costs a tenth of a training step, so no sample is ever used twice and nothing lies on disk.
     """
 
-    def __init__(self, pack: Path, size: int) -> None:
-        self.pack, self.size = pack, size
+    def __init__(self, layers: SkinLayers, size: int) -> None:
+        self.layers, self.size = layers, size
         self._teachers: dict[int, TextureTeacher] = {}
 
     @torch.no_grad()
@@ -53,7 +53,7 @@ class TextureSamples:
         """Tiles (N, 3, size, size) float32 sRGB in [0, 1]."""
         painted = max(size, min(_COARSE, self.size))
         if painted not in self._teachers:
-            self._teachers[painted] = TextureTeacher(self.pack, painted)
+            self._teachers[painted] = TextureTeacher(self.layers, painted)
         tiles = self._teachers[painted](codes.identity, codes.expression, codes.noise).clamp(0, 1)
         return F.avg_pool2d(tiles, painted // size) if painted > size else tiles
 

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from facekit.conventions import MAX_INTENSITY
 from facekit.errors import FileError, InputError
-from facekit.files.atomic import atomic_write
+from facekit.files.atomic import atomic_write, expanded
 from facekit.files.images import encode, encode_png, to_uint8
 from facekit.io.arrays import mesh_of
 from facekit.io.glb import encode_glb
 from facekit.io.obj import encode_mtl, encode_obj
 from facekit.viz.viewer.block import Picture, pack
 from facekit.viz.viewer.tracks import Subject, head_entries, mix_key, track_entries
+from facekit.weights import models
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +39,9 @@ BACKGROUNDS = ("studio", "light", "dark", "none")
 _POSTER_SIZE = 480
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
+#: Languages of the labels; an empty one is the browser's own, English where there is no table.
+LANGUAGES = ("", "en", "ko")
+
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -47,14 +51,25 @@ _PAGE = """<!doctype html>
 <link rel="icon" href="data:,">
 <style>
 :root {{ color-scheme: light dark }}
-body {{ margin: 0; min-height: 100vh; background: #f4f4f2 }}
-main {{ max-width: 1280px; margin: 0 auto; padding: clamp(0px, 2vw, 24px); box-sizing: border-box }}
+body {{ margin: 0; min-height: 100dvh; display: flex; flex-direction: column; background: #f4f4f2; color: #1d1f23;
+  font: 14px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans KR", sans-serif }}
+header, footer {{ padding: 10px clamp(12px, 2vw, 24px) }}
+h1 {{ margin: 0; font-size: 17px }}
+main {{ flex: 1; padding: 0 clamp(0px, 2vw, 24px); box-sizing: border-box }}
+footer {{ display: flex; flex-wrap: wrap; gap: 4px 24px; justify-content: space-between }}
+footer {{ font-size: 12.5px; color: #5b6068 }}
 noscript img {{ display: block; margin: 0 auto; max-width: 100% }}
-@media (prefers-color-scheme: dark) {{ body {{ background: #131417 }} }}
+@media (prefers-color-scheme: dark) {{
+  body {{ background: #131417; color: #eceded }}
+  footer {{ color: #a3a7ae }}
+}}
 </style>
 </head>
 <body>
+<header><h1>{title}</h1></header>
 <main id="facekit-page"></main>
+<footer><span>Drag to turn, scroll or pinch to come closer. Arrow keys turn, + and − zoom, 0 resets, space plays.</span>
+<span>Made with facekit. {licence}</span></footer>
 <noscript><p>This page shows a face that can be turned and moved; it needs JavaScript.</p>
 <img alt="{title}" src="{poster}"></noscript>
 <script type="application/json" id="facekit-state">{state}</script>
@@ -163,7 +178,8 @@ def write_page(
     subject:
         Where the data come from; by default what made the face.
     settings:
-        ``view``, ``light``, ``background``, ``detail_strength`` and ``height``, as for :class:`facekit.viz.Viewer`.
+        ``view``, ``light``, ``background``, ``detail_strength``, ``height`` and ``lang``, as for
+        :class:`facekit.viz.Viewer`; without a height the page fills the window.
 
     Raises
     ------
@@ -189,23 +205,32 @@ def write_page(
     seed = face.metadata.get("seed")
     header |= {"seed": seed[0] if isinstance(seed, list) else seed, "person": 0}
     state = settings_of(settings) | {"expression": expression, "intensity": intensity, "seed": header["seed"]}
+    if "height" not in settings:
+        state["height"] = None  # as high as the window
     # A light level: numbers pack little better at a higher one.
     block = gzip.compress(pack(header, arrays), 5, mtime=0)
     text = _PAGE.format(
         title=html.escape(title or "A face by facekit"),
+        licence=html.escape(_licence(face.model)),
         poster=f"data:{portrait_.mime};base64,{base64.b64encode(portrait_.data).decode()}",
         state=json.dumps(state).replace("<", "\\u003c"),
         data=base64.b64encode(block).decode(),
         module=module_text().replace("</script", "<\\/script"),
     )
-    path = Path(path)
+    path = expanded(path)
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
 
 
+def _licence(model: str) -> str:
+    """One line on the model's licence, empty for a model that is not in the manifest."""
+    record = models().get(model)
+    return "" if record is None else f"Model {model}: {record.licence}."
+
+
 def settings_of(given: dict[str, Any]) -> dict[str, Any]:
-    """View, light, background, detail strength and height, checked, with what was not given.
+    """View, light, background, detail strength, height and language, checked, with what was not given.
 
     Raises
     ------
@@ -218,12 +243,13 @@ def settings_of(given: dict[str, Any]) -> dict[str, Any]:
         "background": BACKGROUNDS[0],
         "detail_strength": 1.0,
         "height": 560,
+        "lang": LANGUAGES[0],
     }
     unknown = [name for name in given if name not in settings]
     if unknown:
         raise InputError(f"settings out of {', '.join(settings)}", ", ".join(unknown), "drop or rename them")
     settings |= given
-    for name, known in (("view", VIEWS), ("light", LIGHTS), ("background", BACKGROUNDS)):
+    for name, known in (("view", VIEWS), ("light", LIGHTS), ("background", BACKGROUNDS), ("lang", LANGUAGES)):
         if settings[name] not in known:
             raise InputError(f"{name} out of {', '.join(known)}", repr(settings[name]), "choose one of these")
     return settings

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import weakref
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from facekit.source import FaceSource, Keyframes
 
 Arrays = dict[str, "np.ndarray | Picture"]
+Kept = TypeVar("Kept")
 Entries = tuple[dict[str, Any], Arrays]
 
 _SKIN_QUALITY = 94
@@ -54,8 +55,15 @@ def mix_key(expression: str | Mapping[str, float]) -> str:
     return "+".join(f"{name}:{weight:g}" for name, weight in weights.items())
 
 
+#: The subject that was asked last: it alone keeps what it made.
+_LATEST: list[weakref.ref[Subject]] = []
+
+
 class Subject:
     """One person, asked for the head and for movements; computes nothing before it is asked.
+
+    What it made it keeps until another subject is asked. Notebooks never forget a widget, so each viewer would hold on
+    to the textures of its face; to make them again takes a tenth of a second.
 
     Parameters
     ----------
@@ -69,6 +77,7 @@ class Subject:
 
     def __init__(self, source: FaceSource, latents: FaceLatents, detail: bool | str = True) -> None:
         self.source, self.latents, self.detail = source, latents.with_expression("neutral", 0.0), detail
+        self._made: dict[str, tuple[Any, Any]] = {}
 
     @classmethod
     def of(cls, face: FaceOutput) -> Subject:
@@ -83,20 +92,31 @@ class Subject:
             raise InputError("one face", f"a batch of {len(face)}", "pick one with face[i]")
         return cls(face.resolve_source(), face.latents, face.settings.detail)
 
-    @functools.cached_property
+    def kept(self, name: str, state: Any, make: Callable[[], Kept]) -> Kept:
+        """Return what was made under this name, made anew when its state is another one."""
+        latest = _LATEST[0]() if _LATEST else None
+        if latest is not self:
+            if latest is not None:
+                latest._made.clear()
+            _LATEST[:] = [weakref.ref(self)]
+        if name not in self._made or self._made[name][0] != state:
+            self._made[name] = state, make()
+        return self._made[name][1]
+
+    @property
     def neutral(self) -> FaceOutput:
         """The face at rest."""
-        return self.source(latents=self.latents, detail=self.detail)
+        return self.kept("neutral", None, lambda: self.source(latents=self.latents, detail=self.detail))
 
     def face(self, expression: str | Mapping[str, float], intensity: float, detail_strength: float) -> FaceOutput:
         """Make the face with an expression, exactly."""
         options = {"detail": self.detail, "detail_strength": detail_strength}
         return self.source(latents=self.latents, expression=expression, intensity=intensity, **options)
 
-    @functools.cached_property
+    @property
     def mesh(self) -> FaceMesh:
         """The mesh at rest, on the CPU."""
-        return mesh_of(self.neutral)
+        return self.kept("mesh", None, lambda: mesh_of(self.neutral))
 
     def keyframes(self, expression: str | Mapping[str, float], steps: int) -> Keyframes:
         """Shapes at ``steps`` intensities from 0 to 1.5, with their strain."""

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import traitlets
 
 from facekit.checks import whole
@@ -29,6 +28,7 @@ from facekit.source import FaceSource
 from facekit.viz.viewer.block import pack
 from facekit.viz.viewer.page import (
     BACKGROUNDS,
+    LANGUAGES,
     LIGHTS,
     VIEWS,
     download,
@@ -70,7 +70,8 @@ class Viewer(anywidget.AnyWidget):
         As for the pipeline: True, "static", "dynamic" or False.
     settings:
         ``view`` ("texture", "clay", "wireframe", "tension"), ``light`` ("studio", "daylight", "rim", "flat"),
-        ``background`` ("studio", "light", "dark", "none"), ``detail_strength`` (0 to 2) and ``height`` in pixels.
+        ``background`` ("studio", "light", "dark", "none"), ``detail_strength`` (0 to 2), ``height`` in pixels, and
+        ``lang``, the labels' language: "en", "ko", or "" for the browser's.
 
     Raises
     ------
@@ -86,6 +87,7 @@ class Viewer(anywidget.AnyWidget):
     background = traitlets.Enum(BACKGROUNDS, BACKGROUNDS[0]).tag(sync=True)
     detail_strength = traitlets.Float(1.0, min=0.0, max=2.0).tag(sync=True)
     height = traitlets.Int(560, min=240).tag(sync=True)
+    lang = traitlets.Enum(LANGUAGES, LANGUAGES[0]).tag(sync=True)
     #: The head and the first expression, a block of :mod:`facekit.viz.viewer.block`; part of the saved notebook.
     _head = traitlets.Bytes(b"").tag(sync=True)
     #: Whose head that is, counted: not every notebook notices that bytes changed.
@@ -123,8 +125,7 @@ class Viewer(anywidget.AnyWidget):
             subject = Subject(source, latents, detail)
         self._subject: Subject = subject
         self._steps, self._truncation, self._person = steps, truncation, 0
-        self._portrait: np.ndarray | None = None
-        self._made: tuple[Any, FaceOutput] | None = None
+        self._still = b""
         self._esm = module_text()
         super().__init__(
             expression=expression if isinstance(expression, str) else dict(expression),
@@ -148,13 +149,14 @@ class Viewer(anywidget.AnyWidget):
 
     @property
     def face(self) -> FaceOutput:
-        """The face as the sliders have it, made when it is asked for (and kept until they move)."""
+        """The face as the sliders have it, made when it is asked for; kept until they move or another is asked."""
         state = (self._person, mix_key(self.expression), round(self.intensity, 6), self.detail_strength)
-        if self._made is None or self._made[0] != state:
+
+        def make() -> FaceOutput:
             made = self._subject.face(self.expression, self.intensity, self.detail_strength)
-            known = {} if self.seed is None else {"seed": self.seed}
-            self._made = state, dataclasses.replace(made, metadata=known)
-        return self._made[1]
+            return dataclasses.replace(made, metadata={} if self.seed is None else {"seed": self.seed})
+
+        return self._subject.kept("face", state, make)
 
     @property
     def latents(self) -> FaceLatents:
@@ -186,8 +188,9 @@ class Viewer(anywidget.AnyWidget):
 
     def _show_person(self) -> None:
         """Send the head and the expression that it wears, in one block."""
-        self._portrait = portrait(self.face)
-        header, arrays = head_entries(self._subject, poster_of(self._portrait))
+        pixels = portrait(self.face)
+        self._still = still_of(pixels)
+        header, arrays = head_entries(self._subject, poster_of(pixels))
         tracks = []
         for expression in (self.expression, *_parts(self.expression)):
             track, more = track_entries(self._subject, expression, self._steps)
@@ -227,8 +230,7 @@ class Viewer(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = super()._repr_mimebundle_(**kwargs)
-        assert self._portrait is not None  # drawn with the first person
-        still = base64.b64encode(still_of(self._portrait)).decode()
+        still = base64.b64encode(self._still).decode()
         return {**data, "image/png": still}, metadata
 
 

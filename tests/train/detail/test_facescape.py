@@ -128,12 +128,12 @@ def test_bad_files_are_named(dataset, template):
         facescape.find_people(dataset / "1")
 
 
-def test_directions_are_carried_into_another_chart(template):
+def test_directions_are_transferred_into_another_chart(template):
     """Furrows along x of the tile, under a chart that is turned by 90 degrees, run along y."""
     field = torch.zeros(3, 16, 16)
     field[0], field[2] = 1.0, 0.12  # twice the angle 0
-    places = torch.stack((template.uvs[:, 1], 1 - template.uvs[:, 0]), dim=-1)
-    found = facescape.carried_field(field, places, torch.ones(len(places)), template, 16)
+    tile_uvs = torch.stack((template.uvs[:, 1], 1 - template.uvs[:, 0]), dim=-1)
+    found = facescape.transfer_field(field, tile_uvs, torch.ones(len(tile_uvs)), template, 16)
     middle = found[:, 5:11, 5:11]
     torch.testing.assert_close(middle[0], -torch.ones(6, 6), atol=1e-3, rtol=0)
     torch.testing.assert_close(middle[1], torch.zeros(6, 6), atol=1e-2, rtol=0)

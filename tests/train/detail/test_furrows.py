@@ -9,6 +9,8 @@ import torch
 from facekit.latents import FaceLatents
 from facekit.template import Template
 from facekit.train.detail.furrows import KINDS, face_directions, furrow_field, furrows, tile_metric
+from facekit.train.detail.teacher import DetailTeacher
+from facekit.train.skin.layers import draw_layers
 from facekit.weights import assets_folder
 from tests import TRAINING_PACK as PACK
 
@@ -79,17 +81,18 @@ def test_the_field_holds_unit_trust_and_sound_strains(families):
     assert field[2].max() <= max(strains) + 1e-6
 
 
-@pytest.fixture(scope="module")
-def teacher(template):
+@pytest.fixture(scope="module", params=["tiny", "real"])
+def teacher(template, request):
+    """On the shipped template, with the relief of the made-up skins and, where they are here, of the real ones."""
+    if request.param == "tiny":
+        return DetailTeacher(request.getfixturevalue("tiny_layers"), template, SIZE)
     if not PACK.is_dir():
         pytest.skip("the training pack is not at ../shared/training-pack")
-    from facekit.train.detail.teacher import DetailTeacher
-
-    return DetailTeacher(PACK, template, SIZE)
+    return DetailTeacher(draw_layers(PACK), template, SIZE)
 
 
 @pytest.mark.slow
-def test_the_teacher_folds_with_the_strain_and_smooths_where_skin_is_stretched(teacher, default_pipeline):
+def test_the_teacher_folds_with_the_strain_and_smooths_where_skin_is_stretched(teacher, default_pipeline, request):
     person = FaceLatents.sample(5)
     with torch.inference_mode():
         rest, brows, more, blown = (
@@ -101,7 +104,9 @@ def test_the_teacher_folds_with_the_strain_and_smooths_where_skin_is_stretched(t
     depth = [-float(d[0, 0, rows].min()) for d in (still, raised, deeper)]
     assert depth[0] < depth[1] < depth[2] < 3.0
     cheeks = (..., slice(int(0.42 * SIZE), int(0.6 * SIZE)), slice(int(0.15 * SIZE), int(0.3 * SIZE)))
-    assert float(flat[cheeks].square().mean()) < 0.8 * float(still[cheeks].square().mean())
+    # The made-up skins have grain where cheeks do not stretch, too.
+    left = 0.8 if "real" in request.node.name else 0.9
+    assert float(flat[cheeks].square().mean()) < left * float(still[cheeks].square().mean())
     young = FaceLatents.sample(3)
     age = teacher.texture.attributes(torch.cat([person.identity, young.identity]))["age"]
     assert float(age[0]) > float(age[1])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from facekit.models.config import DetailConfig
 from facekit.models.detail import DetailModel
+from facekit.train import loop
 from facekit.train.detail.data import DetailSamples
-from facekit.train.detail.fit import compose, detail_loss, explained, start_maps, train_detail
+from facekit.train.detail.networks import compose, detail_loss, start_maps
+from facekit.train.detail.stage import explained, train_detail
 
 CONFIG = DetailConfig(size=32, static=4, compressed=4, stretched=2, hidden=32, field=8)
 
@@ -42,8 +45,8 @@ def test_training_explains_people_it_never_saw(tmp_path):
     furrows = torch.rand(3, 8, 8)
     model = train_detail(CONFIG, samples(400, 1), furrows, tmp_path / "detail.pt", steps=250)
     found = explained(model, samples(60, 2))
-    assert found["energy"] > 0.9
-    assert found["fine_mm"] < 0.4 * found["coarse_mm"]
+    assert found.energy > 0.9
+    assert found.fine_mm < 0.4 * found.coarse_mm
     assert torch.equal(model.furrows, furrows)
 
 
@@ -53,6 +56,32 @@ def test_a_finished_run_is_not_trained_further(tmp_path):
     whole, again = (train_detail(CONFIG, data, furrows, tmp_path / "whole.pt", steps=20) for _ in range(2))
     for a, b in zip(whole.parameters(), again.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_killed_run_ends_like_a_straight_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
+    data, furrows = samples(60, 1), torch.rand(3, 8, 8)
+
+    def run(name):
+        torch.manual_seed(0)
+        return train_detail(CONFIG, data, furrows, tmp_path / name, steps=12)
+
+    straight, batch, calls = run("straight.pt"), DetailSamples.batch, 0
+
+    def killed(self, index):
+        nonlocal calls
+        calls += 1
+        if calls == 10:
+            raise KeyboardInterrupt
+        return batch(self, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DetailSamples, "batch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run("killed.pt")
+    assert 0 < torch.load(tmp_path / "killed.pt", weights_only=True)["step"] < 12
+    for mine, other in zip(straight.parameters(), run("killed.pt").parameters(), strict=True):
+        torch.testing.assert_close(mine, other, atol=1e-6, rtol=1e-5)
 
 
 def test_the_loss_is_zero_only_for_the_target_and_sees_slopes():

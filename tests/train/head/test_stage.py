@@ -150,15 +150,23 @@ def test_a_missing_pack_names_its_sources(tmp_path):
 def test_the_pack_gives_the_shipped_template(template):
     if not (PACK / "ict_light.npz").exists():
         pytest.skip("needs the training pack beside the repository, in ../shared/training-pack")
-    pytest.importorskip("embreex", reason="needs embreex to cast rays (pip install 'facekit[train]')")
-    pytest.importorskip("fast_simplification", reason="needs fast_simplification (pip install 'facekit[train]')")
-    from facekit.train.head.stage import build_template, flipped
+    pytest.importorskip("embreex", reason="needs embreex to cast rays, of the extra train")
+    pytest.importorskip("fast_simplification", reason="needs fast_simplification, of the extra train")
+    import torch
+
+    from facekit.evaluate.shape import turned_triangles
+    from facekit.train.head.atlas import paint_atlas
+    from facekit.train.head.stage import build_template
 
     built = build_template(PACK)
     assert np.array_equal(built.faces, template["faces"]) and np.array_equal(built.parts, template["parts"])
-    assert np.abs(built.verts - template["verts"]).max() < 1e-3
+    for name in ("verts", "uvs", "faces_uvs", "landmarks", "ao"):
+        assert np.array_equal(getattr(built, name), template[name]), name
+    for name, picture in paint_atlas(built).items():
+        assert np.array_equal(picture, np.array(Image.open(ASSETS / f"atlas_{name}.png"))), name
+    verts, faces = torch.from_numpy(built.verts)[None], torch.from_numpy(built.faces).long()
     worst = max(
-        flipped(built, shape).sum()
+        int(turned_triangles(verts, verts + torch.from_numpy(shape), faces).sum())
         for name, shape in zip(built.expression_names, built.expression_shapes, strict=True)
         if name != "mouthClose"
     )

@@ -6,17 +6,22 @@ import pytest
 import torch
 
 from facekit.conventions import EXPRESSIONS
+from facekit.errors import FacekitError, InputError
+from facekit.train.skin.layers import NOISES, draw_layers
+from facekit.train.skin.teacher import TextureTeacher
 from tests import TRAINING_PACK as PACK
 
-pytestmark = pytest.mark.skipif(not PACK.exists(), reason="the training pack is not at ../shared/training-pack")
 SIZE = 128
 
 
-@pytest.fixture(scope="module")
-def teacher():
-    from facekit.train.skin.teacher import TextureTeacher
-
-    return TextureTeacher(PACK, size=SIZE)
+@pytest.fixture(scope="module", params=["tiny", "real"])
+def teacher(request):
+    """With the made-up skins and, where they are here, with the real ones."""
+    if request.param == "tiny":
+        return TextureTeacher(request.getfixturevalue("tiny_layers"), SIZE)
+    if not PACK.exists():
+        pytest.skip("the training pack is not at ../shared/training-pack")
+    return TextureTeacher(draw_layers(PACK), SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +115,23 @@ def test_identities_span_the_skin_tones(teacher):
 
 
 def test_missing_pack_is_told(tmp_path):
-    from facekit.errors import FacekitError
-    from facekit.train.skin.teacher import TextureTeacher
-
     with pytest.raises(FacekitError, match="training pack"):
-        TextureTeacher(tmp_path)
+        draw_layers(tmp_path)
+
+
+def test_only_sizes_that_halve_the_layers(tiny_layers):
+    with pytest.raises(InputError, match="power of two"):
+        TextureTeacher(tiny_layers, 100)
+
+
+def test_smaller_teachers_paint_about_the_mean_of_the_large_one(tiny_layers, codes):
+    large, small = (TextureTeacher(tiny_layers, size)(*codes) for size in (128, 64))
+    assert float((torch.nn.functional.avg_pool2d(large, 2) - small).abs().mean()) < 0.01
+
+
+def test_noise_beyond_the_first_entries_means_nothing(tiny_layers, codes):
+    teacher, other = TextureTeacher(tiny_layers, 64), codes[2].clone()
+    other[:, NOISES:] += 1
+    assert torch.equal(teacher(*codes), teacher(codes[0], codes[1], other))
+    other[:, 0] += 1
+    assert not torch.equal(teacher(*codes), teacher(codes[0], codes[1], other))

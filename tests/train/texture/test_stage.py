@@ -1,14 +1,14 @@
 """The texture loop on a toy teacher: it learns, and goes on where it was interrupted."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from facekit.models.config import TextureConfig
-from facekit.train.skin.teacher import NOISES
+from facekit.train import loop
+from facekit.train.skin.layers import NOISES
 from facekit.train.texture.data import TextureSamples
-from facekit.train.texture.stage import Phase, reconstruction, start_texture, train_texture
+from facekit.train.texture.networks import reconstruction, start_texture
+from facekit.train.texture.stage import Phase, train_texture
 
 _SCHEDULE = (Phase(8, 60, 8, 3e-2, 0.0), Phase(16, 20, 4, 1e-2, 0.005))
 
@@ -17,7 +17,7 @@ class ToySamples(TextureSamples):
     """A flat tone per person and a faint stripe that the smile brings."""
 
     def __init__(self):
-        super().__init__(Path(), 16)
+        super().__init__(None, 16)  # it paints without layers
 
     def paint(self, codes, size):
         tone = torch.sigmoid(2 * codes.identity[:, 0])[:, None, None, None].expand(-1, 3, size, size)
@@ -63,9 +63,11 @@ def test_interrupted_run_ends_like_a_straight_one(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return pairs(self, *args)
 
+    monkeypatch.setattr(loop, "SAVE_EVERY_SECONDS", 0.0)
     monkeypatch.setattr(ToySamples, "pairs", interrupted)
     with pytest.raises(KeyboardInterrupt):
         _train(_folder(tmp_path, "b"))
+    assert torch.load(tmp_path / "b" / "texture.pt", weights_only=True)["step"] == 29
     resumed = _train(_folder(tmp_path, "b"))
     for mine, other in zip(straight.parameters(), resumed.parameters(), strict=True):
         assert torch.allclose(mine, other, atol=1e-4)

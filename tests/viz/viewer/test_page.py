@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import facekit
+from facekit.io.glb_read import read_rig
 from facekit.viz.viewer.block import Picture, pack
 from facekit.viz.viewer.page import module_text, write_page
 from facekit.viz.viewer.tracks import Subject, head_entries, track_entries
@@ -161,10 +162,14 @@ def test_the_page_works_from_disk_without_a_network(browser, page_file, face, de
 
 def check_downloads(window, tmp_path, exact):
     """The page's own files are whole, and its face is Python's within a twentieth of a millimetre."""
-    mesh = facekit.load(window.download("glb", tmp_path / "face.glb"))
+    rig, own = read_rig(window.download("glb", tmp_path / "face.glb")), exact.rig()
     vertices = exact.verts.shape[1]
-    assert (mesh.verts[:, :vertices] - exact.verts).abs().max() < 0.05
-    assert mesh.texture.shape == exact.texture.shape
+    assert (rig.neutral.verts[:, :vertices] - own.neutral.verts).abs().max() < 0.05
+    assert rig.neutral.texture.shape == exact.texture.shape
+    for name, delta in zip(rig.names, rig.deltas, strict=True):
+        assert (delta[:vertices] - own.deltas[own.names.index(name)]).abs().max() < 0.05, name
+    worn = dict(zip(rig.names, rig.weights.tolist(), strict=True))
+    assert {name: weight for name, weight in worn.items() if weight} == exact.expression_weights()[0]
     archive = zipfile.ZipFile(window.download("obj", tmp_path / "face.zip"))
     assert archive.testzip() is None
     archive.extractall(tmp_path)
@@ -361,6 +366,7 @@ def test_settings_are_in_the_page(page_file):
     assert state == {
         **{k: v for k, v in STATE.items() if not k.startswith("_")},
         "height": 360,
+        "lang": "",
         "intensity": state["intensity"],
     }
     assert state["intensity"] == pytest.approx(0.8)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
+import gc
 import importlib
 import io
+import resource
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +19,7 @@ from PIL import Image
 from facekit.errors import InputError, MissingDependencyError
 from facekit.io.glb_read import read_rig
 from facekit.latents import FaceLatents
+from facekit.source import RigSource
 from facekit.viz.viewer.block import unpack
 from facekit.viz.viewer.page import MODULE, pose_of
 
@@ -96,7 +101,7 @@ def test_a_seed_brings_another_person(viewer, default_pipeline):
 
 def test_sliders_cost_nothing(viewer, monkeypatch):
     """Python computes for a new person or a new expression alone."""
-    monkeypatch.setattr(viewer._source, "pipe", None)
+    monkeypatch.setattr(viewer._subject, "source", None)
     viewer.set_state({"intensity": 1.2, "view": "tension", "light": "rim", "detail_strength": 0.3})
     assert (viewer.intensity, viewer.view, viewer.sent) == (1.2, "tension", [])
 
@@ -187,9 +192,9 @@ def test_of_a_face(default_pipeline, tiny_face):
     viewer = Viewer.of(face)
     assert viewer.intensity == pytest.approx(0.6)
     assert (viewer.expression, viewer.seed) == ({"smile": 1.0, "anger": 0.5}, 3)
-    assert (viewer._source.detail, viewer.detail_strength) == ("static", 0.5)
+    assert (viewer._subject.detail, viewer.detail_strength) == ("static", 0.5)
     torch.testing.assert_close(viewer.face.verts, face.verts, atol=1e-3, rtol=0)
-    tiny = Viewer.of(tiny_face)
+    tiny = Viewer.of(dataclasses.replace(tiny_face, source=RigSource(tiny_face.rig())))
     assert not tiny._people
     torch.testing.assert_close(tiny.face.verts, tiny_face.verts, atol=1e-3, rtol=0)
 
@@ -223,3 +228,20 @@ def test_without_anywidget_the_install_line_is_told(monkeypatch):
     monkeypatch.delitem(sys.modules, "facekit.viz.viewer.widget")
     with pytest.raises(MissingDependencyError, match=r"facekit\[notebook\]"):
         importlib.import_module("facekit.viz.viewer.widget")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux' own books")
+def test_viewers_that_are_dropped_free_their_memory(default_pipeline):
+    """Widgets are never forgotten, displayed or not; what they hold is small."""
+
+    def megabytes() -> float:
+        gc.collect()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+    for seed in range(2):
+        Viewer(default_pipeline, seed=seed)
+    before = megabytes()
+    for seed in range(2, 8):
+        Viewer(default_pipeline, seed=seed)
+    assert megabytes() - before <= 60

@@ -1,0 +1,100 @@
+"""The page: tabs, controls, queue and limits, in Gradio."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable
+from typing import Any
+
+from facekit.app import work
+from facekit.conventions import EXPRESSIONS, MAX_INTENSITY
+from facekit.errors import FacekitError, optional_import
+
+# What the page is served with: no upload beyond 10 MB, errors told.
+_LAUNCH: dict[str, Any] = {"max_file_size": "10mb", "show_error": True, "footer_links": []}
+
+# One face at a time; who comes when that many wait is told so.
+_QUEUE = {"max_size": 20, "default_concurrency_limit": 1}
+# Seconds after which files are looked through, and their age then.
+_DELETE = (1800, 1800)
+_ABOUT = """# facekit
+
+A few numbers become a textured 3D face. These people do not exist. Nothing you do here is kept; files are deleted after
+half an hour. The model and its limits are described in its model card; the faces are under the MIT licence."""
+
+
+def serve(**options: Any) -> Any:
+    """Build the page and serve it; ``options`` are those of ``gradio.Blocks.launch``, whose result is returned."""
+    # Fonts of the system: a page that asks no other server. White on this blue is read by everybody.
+    gradio = _gradio()
+    theme = gradio.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["monospace"])
+    return build().launch(theme=theme, **{**_LAUNCH, **options})
+
+
+def build() -> Any:
+    """The page as ``gradio.Blocks``."""
+    gradio = _gradio()
+    with gradio.Blocks(title="facekit", analytics_enabled=False, delete_cache=_DELETE) as page:
+        gradio.Markdown(_ABOUT)
+        with gradio.Tab("Generate"):
+            _generate(gradio, page)
+        with gradio.Tab("Expressions"):
+            _expressions(gradio)
+    page.queue(**_QUEUE)
+    return page
+
+
+def _generate(gradio: Any, page: Any) -> None:
+    with gradio.Row():
+        with gradio.Column(scale=1):
+            seed = gradio.Number(15, label="Seed: who it is", precision=0, minimum=0, maximum=work.LARGEST_SEED)
+            other = gradio.Button("New face")
+            choices = [(name.replace("_", " "), name) for name in EXPRESSIONS]
+            expression = gradio.Dropdown(choices, value="smile", label="Expression")
+            intensity = gradio.Slider(0, MAX_INTENSITY, 0.8, step=0.05, label="Intensity")
+            truncation = gradio.Slider(0, 1, 1, step=0.05, label="Variety: 0 is the mean face")
+            detail = gradio.Checkbox(True, label="Pores and wrinkles")
+            kind = gradio.Dropdown(list(work.DOWNLOADS), value=next(iter(work.DOWNLOADS)), label="File")
+            button = gradio.Button("Make the file", variant="primary")
+            file = gradio.File(label="Your file", interactive=False)
+        with gradio.Column(scale=3):
+            shown = gradio.HTML(label="Viewer")
+    controls = [seed, expression, intensity, truncation, detail]
+    show = _told(gradio, work.viewer)
+    for event in (expression.change, intensity.release, truncation.release, detail.change, seed.submit):
+        event(show, controls, shown, trigger_mode="always_last")
+    other.click(_any_seed, None, seed, queue=False).then(show, controls, shown)
+    button.click(_told(gradio, work.save), [kind, *controls], file)
+    page.load(show, controls, shown)
+
+
+def _expressions(gradio: Any) -> None:
+    with gradio.Row():
+        seed = gradio.Number(15, label="Seed: who it is", precision=0, minimum=0, maximum=work.LARGEST_SEED)
+        intensity = gradio.Slider(0, MAX_INTENSITY, 1, step=0.05, label="Intensity")
+        truncation = gradio.Slider(0, 1, 1, step=0.05, label="Variety: 0 is the mean face")
+    button = gradio.Button("Show all 20 expressions", variant="primary")
+    picture = gradio.Image(label="20 expressions", format="png", interactive=False)
+    button.click(_told(gradio, work.sheet), [seed, intensity, truncation], picture)
+
+
+def _gradio() -> Any:
+    return optional_import("gradio", "app", "the page to try")
+
+
+def _any_seed() -> int:
+    return random.randrange(100_000)
+
+
+def _told(gradio: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with facekit's errors shown on the page."""
+
+    @functools.wraps(function)
+    def guarded(*values: Any) -> Any:
+        try:
+            return function(*values)
+        except FacekitError as error:
+            raise gradio.Error(str(error)) from error
+
+    return guarded

@@ -1,0 +1,91 @@
+"""What the page's controls do: plain functions from their values to pictures, pages and files."""
+
+from __future__ import annotations
+
+import functools
+import html
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facekit.checks import finite, one_of, whole
+from facekit.conventions import EXPRESSIONS, MAX_INTENSITY
+from facekit.errors import InputError
+from facekit.latents import FaceLatents
+from facekit.pipeline import FacePipeline
+from facekit.sweeps import sweep_expressions
+from facekit.viz.sheets import expression_sheet, render_faces
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from facekit.face import FaceOutput
+
+#: Files to take home, by what the page calls them.
+DOWNLOADS = {
+    "GLB with sliders (Blender, Unity, web)": ".glb",
+    "OBJ, PLY, GLB, maps and codes in a zip": ".zip",
+    "PLY with vertex colours": ".ply",
+    "Picture (PNG)": ".png",
+    "Viewer as a page (HTML)": ".html",
+}
+LARGEST_SEED = 2**31 - 1
+_HEIGHT = 700
+
+
+@functools.lru_cache(maxsize=1)
+def pipeline() -> FacePipeline:
+    """The embedded model, loaded once."""
+    return FacePipeline.from_pretrained()
+
+
+def make(seed: float, expression: str, intensity: float, truncation: float, detail: bool) -> FaceOutput:
+    """The face that the controls describe; they are checked, since a page's values come from anywhere."""
+    number = int(seed) if isinstance(seed, float) and seed.is_integer() else seed
+    return pipeline()(
+        seed=whole(number, "the seed", 0, LARGEST_SEED),
+        expression=one_of(expression, EXPRESSIONS, "an expression"),
+        intensity=_within(intensity, "the intensity", MAX_INTENSITY),
+        truncation=_within(truncation, "the variety", 1.0),
+        detail=bool(detail),
+    )
+
+
+def viewer(seed: float, expression: str, intensity: float, truncation: float, detail: bool) -> str:
+    """The viewer with that face, in a frame that can reach nothing of the page around it."""
+    face = make(seed, expression, intensity, truncation, detail)
+    with tempfile.TemporaryDirectory() as folder:
+        page = face.to_html(
+            Path(folder) / "face.html", expressions=[expression], height=_HEIGHT - 140, title=f"Seed {int(seed)}"
+        )
+        text = html.escape(page.read_text(encoding="utf-8"), quote=True)
+    title = html.escape(f"Seed {int(seed)}, {expression.replace('_', ' ')}: drag to turn, move the slider")
+    return (
+        f'<iframe title="{title}" sandbox="allow-scripts allow-downloads" srcdoc="{text}" '
+        f'style="width:100%;height:{_HEIGHT}px;border:0"></iframe>'
+    )
+
+
+def save(kind: str, seed: float, expression: str, intensity: float, truncation: float, detail: bool) -> str:
+    """Path of a file with that face; Gradio hands it out and deletes it after a while."""
+    suffix = DOWNLOADS[one_of(kind, DOWNLOADS, "a kind of file")]
+    face = make(seed, expression, intensity, truncation, detail)
+    path = Path(tempfile.mkdtemp(prefix="facekit-")) / f"face_{int(seed)}_{expression}{suffix}"
+    return str(face.to_html(path) if suffix == ".html" else face.save(path))
+
+
+def sheet(seed: float, intensity: float, truncation: float) -> Image.Image:
+    """All 20 expressions of one person on a page."""
+    number = int(seed) if isinstance(seed, float) and seed.is_integer() else seed
+    codes = FaceLatents.sample(
+        whole(number, "the seed", 0, LARGEST_SEED), truncation=_within(truncation, "the variety", 1.0)
+    )
+    faces = sweep_expressions(pipeline(), codes, intensity=_within(intensity, "the intensity", MAX_INTENSITY))
+    return expression_sheet(faces, render_faces(faces, image_size=224), cell_size=224)
+
+
+def _within(value: float, what: str, most: float) -> float:
+    number = finite(value, what)
+    if not 0 <= number <= most:
+        raise InputError(f"{what} from 0 to {most:g}", f"{number:g}", "move the slider")
+    return number

@@ -1,0 +1,84 @@
+"""Arguments that cannot be right or would do nothing, refused before anything heavy is imported."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection
+from typing import Any
+
+from facekit.checks import finite, one_of, whole
+from facekit.conventions import EXPRESSIONS
+from facekit.errors import InputError
+from facekit.weights.manifest import record
+
+#: Numbers by option: whole or not, the least and the most.
+_WHOLE = {"seed": (0, None), "count": (1, None), "steps": (2, None), "frames": (1, None), "size": (16, 8192)}
+_FINITE = {
+    "truncation": (0.0, 1.0),
+    "intensity": (0.0, None),
+    "stop": (0.0, None),
+    "detail_strength": (0.0, None),
+    "fps": (0.0, 50.0),
+}
+
+
+class Noted(argparse.Action):
+    """Store the value, and remember in ``given`` that the option stood there."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: Any = None):
+        """Do what argparse asks of an action."""
+        setattr(namespace, self.dest, values)
+        namespace.given = {*getattr(namespace, "given", ()), self.dest}
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Check every argument that needs no model to be checked.
+
+    Raises
+    ------
+    InputError
+        For the first that is out of its range, no known name, or without effect.
+    """
+    values = {name: value for name, value in vars(args).items() if value is not None}
+    for name, (least, most) in _WHOLE.items():
+        if name in values:
+            whole(values[name], f"--{name}", least, most, remedy=_remedy(least, most))
+    for name, (low, high) in _FINITE.items():
+        if name in values:
+            _between(values[name], f"--{name.replace('_', '-')}", low, high)
+    if "stop" in values and not values["stop"]:
+        raise InputError("--stop above 0", "0", "pass for instance --stop 1.5")
+    if values.get("model", "default") != "default":
+        record(values["model"])
+    if "expression" in values:
+        from facekit.cli.options import blend_of
+
+        blend = blend_of(values["expression"])
+        for name in [blend] if isinstance(blend, str) else blend:
+            one_of(name, EXPRESSIONS, "an expression")
+    if values.get("detail") == "off":
+        refuse_idle(args, ("detail_strength",), "with --detail off")
+
+
+def refuse_idle(args: argparse.Namespace, names: Collection[str], why: str) -> None:
+    """Refuse options that were given and would do nothing.
+
+    Raises
+    ------
+    InputError
+        Naming them; ``why`` completes "they do nothing …".
+    """
+    idle = [f"--{name.replace('_', '-')}" for name in names if name in getattr(args, "given", ())]
+    if idle:
+        raise InputError("options that do something", " ".join(idle), f"leave out what does nothing {why}")
+
+
+def _between(value: Any, what: str, low: float, high: float | None) -> None:
+    number = finite(value, what, _remedy(low, high))
+    if number < low or (high is not None and number > high):
+        expected = f"{what} of {low:g} or more" if high is None else f"{what} from {low:g} to {high:g}"
+        raise InputError(expected, f"{number:g}", _remedy(low, high))
+
+
+def _remedy(low: float, high: float | None) -> str:
+    return f"choose {low:g} or more" if high is None else f"choose one from {low:g} to {high:g}"

@@ -1,0 +1,130 @@
+"""Materials of OBJ files: their colours and pictures, with the options before a picture's name."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from facekit.io.foreign.parts import Material
+from facekit.io.foreign.pictures import find, pixels
+from facekit.io.foreign.text import decoded, points_for_commas
+from facekit.io.foreign.told import Told
+
+#: How many words may follow each option: at least, at most. What is no number ends those that vary.
+_OPTIONS = {
+    "-s": (1, 3),
+    "-o": (1, 3),
+    "-t": (1, 3),
+    "-mm": (2, 2),
+    "-bm": (1, 1),
+    "-boost": (1, 1),
+    "-texres": (1, 1),
+    "-blendu": (1, 1),
+    "-blendv": (1, 1),
+    "-cc": (1, 1),
+    "-clamp": (1, 1),
+    "-imfchan": (1, 1),
+    "-type": (1, 1),
+}
+
+
+def read_materials(path: Path, libraries: list[str], told: Told) -> dict[str, Material]:
+    """Read the materials by name of the libraries that an OBJ names; what is not there is told.
+
+    Parameters
+    ----------
+    path:
+        The OBJ; names are looked for beside it.
+    libraries:
+        The rests of its lines ``mtllib``.
+    """
+    found: dict[str, Material] = {}
+    for line in libraries:
+        quiet = Told(path)
+        whole = find(line, path.parent, quiet, "the material file")
+        # A line may name several, but a name with spaces is the likelier case.
+        names = [line] if whole is not None or len(line.split()) < 2 else line.split()
+        for name in names:
+            library = find(name, path.parent, told, "the material file")
+            if library is not None:
+                found |= _parse(library, told)
+    return found
+
+
+def _parse(library: Path, told: Told) -> dict[str, Material]:
+    text, latin = decoded(library.read_bytes())
+    if latin:
+        told.note(f"{library.name} is no UTF-8 and was read as Latin-1")
+    found: dict[str, Material] = {}
+    name = None
+    for line in text.split("\n"):
+        keyword, _, rest = line.strip().replace("\t", " ").partition(" ")
+        keyword, rest = keyword.lower(), rest.strip()
+        if keyword == "newmtl":
+            name = rest
+            found[name] = Material(name)
+        elif name is not None and rest:
+            found[name] = dataclasses.replace(found[name], **_statement(keyword, rest, library, told))
+    # A colour beside a picture is its writer's default more often than a tint, and Blender leaves it out as well.
+    return {key: m if m.picture is None else dataclasses.replace(m, colour=(1.0, 1.0, 1.0)) for key, m in found.items()}
+
+
+def _statement(keyword: str, rest: str, library: Path, told: Told) -> dict[str, Any]:
+    if keyword == "kd":
+        colour = _floats(rest.split())[:3]
+        return {"colour": tuple(_linear(value) for value in colour)} if len(colour) == 3 else {}
+    if keyword in ("d", "tr") and _floats(rest.split()[-1:]):
+        value = _floats(rest.split()[-1:])[0]
+        clear = value < 0.999 if keyword == "d" else value > 0.001
+        if clear:
+            told.note("transparency was left out")
+    if keyword != "map_kd":
+        return {}
+    name, fields = _without_options(rest)
+    picture = find(name, library.parent, told, "the texture") if name else None
+    return {**fields, "picture": None if picture is None else pixels(picture.read_bytes(), told, picture.name)}
+
+
+def _without_options(rest: str) -> tuple[str, dict[str, Any]]:
+    """The picture's name, with its spaces, and what the options before it say."""
+    fields: dict[str, Any] = {}
+    while rest.startswith("-"):
+        option, _, after = rest.partition(" ")
+        least, most = _OPTIONS.get(option.lower(), (0, 0))
+        if not most:
+            break  # a name that begins with a dash
+        words: list[str] = []
+        after = after.strip()
+        while len(words) < most and after:
+            word, _, later = after.partition(" ")
+            if len(words) >= least and not _floats([word]):
+                break
+            words.append(word)
+            after = later.strip()
+        rest = after
+        values = (_floats(words) + [None, None])[:2]
+        if option.lower() == "-s":
+            fields["scale"] = tuple(1.0 if v is None else v for v in values)
+        elif option.lower() == "-o":
+            fields["offset"] = tuple(0.0 if v is None else v for v in values)
+        elif option.lower() == "-clamp" and words == ["on"]:
+            fields["wrap"] = ("clamp", "clamp")
+    return rest, fields
+
+
+def _floats(words: list[str]) -> list[float]:
+    """The numbers that the words begin with."""
+    numbers = []
+    for word in points_for_commas(words):
+        try:
+            numbers.append(float(word))
+        except ValueError:
+            break
+    return numbers
+
+
+def _linear(value: float) -> float:
+    """From sRGB, as OBJ's colours are meant."""
+    value = min(max(value, 0.0), 1.0)
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4

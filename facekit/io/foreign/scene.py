@@ -1,0 +1,121 @@
+"""trimesh reads a mended input; its scene as parts at their places."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import trimesh
+from trimesh.resolvers import Resolver
+
+from facekit.errors import FileError
+from facekit.io.foreign.parts import PLAIN, Mended, Part
+
+#: 3MF says its unit, and trimesh hands it on.
+_UNITS = {
+    "micron": 1e-3,
+    "millimeter": 1.0,
+    "millimeters": 1.0,
+    "centimeter": 10.0,
+    "inch": 25.4,
+    "foot": 304.8,
+    "meter": 1000.0,
+}
+
+
+class _Files(Resolver):
+    """Hands trimesh the files that were mended, and no others."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self.files = dict(files)
+
+    def get(self, key: str) -> bytes:
+        return self.files[key.strip()]
+
+    def keys(self) -> list[str]:
+        return list(self.files)
+
+    def namespaced(self, namespace: str) -> _Files:
+        return self
+
+    def write(self, name: str, data: Any) -> None:
+        raise FileError("to read", f"a wish to write {name}", "report this")
+
+
+def open_scene(data: bytes, kind: str, files: Mapping[str, bytes] | None = None) -> trimesh.Scene:
+    """Read a file of one of trimesh's kinds.
+
+    Raises
+    ------
+    FileError
+        For whatever trimesh cannot read: it raises all kinds of errors for damaged files.
+    """
+    try:
+        source = io.BytesIO(data)
+        with _quiet():
+            found = trimesh.load(source, file_type=kind, process=False, force="scene", resolver=_Files(files or {}))
+        if not isinstance(found, trimesh.Scene):
+            raise TypeError(f"{type(found).__name__} where a scene is wanted")
+        return found
+    except MemoryError as error:
+        raise FileError(f"a whole {kind.upper()} file", "sizes beyond all memory", "export it again") from error
+    except Exception as error:
+        got = f"{type(error).__name__}: {error}"
+        raise FileError(f"a whole {kind.upper()} file", got, "check the file, or export it again") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what trimesh logs, tracebacks included, from standard error: facekit says itself what is wrong."""
+    logger = logging.getLogger("trimesh")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def read_parts(mended: Mended) -> list[Part]:
+    """Every geometry of the scene, once for each node that shows it."""
+    scene = open_scene(mended.data, mended.kind, mended.files)
+    parts = []
+    for node in sorted(scene.graph.nodes_geometry):
+        transform, name = scene.graph[node]
+        shape = scene.geometry[name]
+        if isinstance(shape, trimesh.Trimesh) and len(shape.faces):
+            parts.append(_part(shape, np.asarray(transform, dtype=np.float64), mended))
+    return parts
+
+
+def _part(shape: trimesh.Trimesh, transform: np.ndarray, mended: Mended) -> Part:
+    verts, faces = np.array(shape.vertices, dtype=np.float64), np.array(shape.faces, dtype=np.int64)
+    scale = mended.scale * _UNITS.get(str(shape.metadata.get("units", "")).lower(), 1.0)
+    verts, faces = placed(verts, transform) * scale, turned(faces, transform)
+    uvs = colours = None
+    material = PLAIN
+    visual: Any = shape.visual  # of one class or the other, as its kind says
+    if visual.kind == "texture":
+        uv, own = getattr(visual, "uv", None), getattr(visual, "material", None)
+        uvs = None if uv is None or len(uv) != len(verts) else np.array(uv, dtype=np.float64)
+        material = mended.materials.get(str(getattr(own, "name", "")), mended.materials.get("", PLAIN))
+    elif visual.kind in ("vertex", "face"):
+        colours = np.asarray(visual.vertex_colors)[:, :3] / 255.0
+    numbers = None
+    if mended.verts is not None:  # see facekit.io.foreign.obj: the normals hold the numbers
+        numbers = np.rint(np.asarray(shape.vertex_normals)[:, :2]).astype(np.int64) - 1
+    return Part(verts, faces, uvs, colours, material=material, numbers=numbers)
+
+
+def placed(points: np.ndarray, transform: np.ndarray) -> np.ndarray:
+    """Points (N, 3) after a transform (4, 4)."""
+    return points @ transform[:3, :3].T + transform[:3, 3]
+
+
+def turned(faces: np.ndarray, transform: np.ndarray) -> np.ndarray:
+    """Faces (F, 3), the other way round where a transform mirrors them."""
+    return faces[:, ::-1].copy() if np.linalg.det(transform[:3, :3]) < 0 else faces

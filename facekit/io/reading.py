@@ -1,0 +1,95 @@
+"""Reading meshes: facekit's own files the fast way, all others through trimesh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from facekit.errors import FacekitError, FileError, InputError
+from facekit.io import glb_read, obj
+from facekit.io.foreign import gltf, plain, ply
+from facekit.io.foreign import obj as foreign_obj
+from facekit.io.foreign.join import join
+from facekit.io.foreign.parts import Mended
+from facekit.io.foreign.scene import read_parts
+from facekit.io.foreign.told import Told
+from facekit.mesh import FaceMesh
+from facekit.source import FaceRig
+
+_MENDERS: dict[str, Callable[[Path, bytes, Told], Mended]] = {
+    ".obj": foreign_obj.mend,
+    ".ply": ply.mend,
+    ".stl": plain.mend_stl,
+    ".off": plain.mend_off,
+    ".3mf": plain.mend_3mf,
+}
+
+
+def read_rig(path: Path) -> FaceRig:
+    """Read a mesh in millimetres with its morph targets; what could not be taken over is told in one warning.
+
+    Raises
+    ------
+    FileError
+        For a file that is not what its suffix says, is cut off, or holds no faces.
+    MissingDependencyError
+        For one that a package has to unpack which is not here.
+    """
+    told = Told(path)
+    rig = _guarded(path, lambda data: _rig(path, data, told))
+    told.tell()
+    return rig
+
+
+def read_untextured(path: Path) -> FaceMesh:
+    """Read an OBJ whose materials are left alone and need not be there."""
+    told = Told(path)
+
+    def read(data: bytes) -> FaceRig:
+        mesh = obj.read_own(path, data, told, textured=False)
+        return _still(mesh) if mesh is not None else _foreign(foreign_obj.mend(path, data, told, textured=False), told)
+
+    return _guarded(path, read).neutral
+
+
+def _rig(path: Path, data: bytes, told: Told) -> FaceRig:
+    suffix = path.suffix.lower()
+    if suffix in (".glb", ".gltf"):
+        return glb_read.read_own(data) or join(gltf.read_parts(path, data, told), told, weld=True)
+    if suffix == ".obj":
+        mesh = obj.read_own(path, data, told)
+        if mesh is not None:
+            return _still(mesh)
+    return _foreign(_MENDERS[suffix](path, data, told), told)
+
+
+def _foreign(mended: Mended, told: Told) -> FaceRig:
+    parts = read_parts(mended)
+    if mended.verts is None and mended.colours is not None:
+        parts[0].colours = mended.colours
+    return join(parts, told, mended, mended.weld)
+
+
+def _still(mesh: FaceMesh) -> FaceRig:
+    """A rig without morph targets."""
+    return FaceRig(mesh, (), mesh.verts.new_zeros(0, mesh.verts.shape[1], 3), mesh.verts.new_zeros(0))
+
+
+def _guarded(path: Path, read: Callable[[bytes], FaceRig]) -> FaceRig:
+    """Read the bytes, and have the path in every error."""
+    try:
+        with np.errstate(all="ignore"):  # damaged numbers are found by looking at them
+            return read(path.read_bytes())
+    except FileError as error:
+        got = error.got if str(path) in error.got else f"{path} ({error.got})"
+        raise FileError(error.expected, got, error.remedy) from error
+    except InputError as error:  # of FaceMesh, which looks its numbers through
+        raise FileError(error.expected, f"{path} ({error.got})", "check the file, or export it again") from error
+    except FacekitError:
+        raise
+    except MemoryError as error:
+        raise FileError("a file that fits into memory", f"{path}", "make it smaller") from error
+    except OSError as error:
+        raise FileError(f"to read {path}", error.strerror or str(error), "check the file and its rights") from error

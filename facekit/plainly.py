@@ -1,0 +1,52 @@
+"""Calls that do not depend on how torch is set: default dtype, default device, autocast.
+
+facekit works in float32 and says where its tensors live. A user's ``torch.set_default_dtype(torch.float64)``,
+``torch.set_default_device`` or an autocast around a call is about the user's own code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def plainly(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a function under torch's own defaults; costs next to nothing where these hold anyway."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        if _is_plain():
+            return function(*args, **kwargs)
+        with _plain():
+            return function(*args, **kwargs)
+
+    return run
+
+
+def _is_plain() -> bool:
+    import torch
+
+    return (
+        torch.get_default_dtype() == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.is_autocast_enabled("cuda")
+        and torch.get_default_device().type == "cpu"
+    )
+
+
+@contextlib.contextmanager
+def _plain() -> Iterator[None]:
+    import torch
+
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.float32)
+        with torch.device("cpu"), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            yield
+    finally:
+        torch.set_default_dtype(before)

@@ -1,0 +1,50 @@
+"""Loads models from the folder that a training run writes, whatever the package itself holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from facekit.files.readers import load_arrays, load_into, load_tensors
+from facekit.models.composers import DefaultComposer
+from facekit.models.config import ShapeConfig, TextureConfig
+from facekit.models.detail import unpack_detail
+from facekit.models.shape import ShapeModel
+from facekit.models.texture import TextureModel
+from facekit.pipeline import FacePipeline
+from facekit.train.context import Context
+from facekit.train.detail.data import home_layer
+from facekit.train.export import ROLES
+
+_Config = TypeVar("_Config", ShapeConfig, TextureConfig)
+_Network = TypeVar("_Network", bound=nn.Module)
+
+
+def load_generators(context: Context) -> FacePipeline:
+    """Build a pipeline from the networks and pictures of this run, on the CPU; its detail is not this run's."""
+    out = context.out
+    files = {role: out / ROLES[role] for role in ("base", "parts", "iris", "micro")}
+    shape = _network(ShapeModel, context.shape_config, out / ROLES["shape"])
+    texture = _network(TextureModel, context.texture_config, out / ROLES["texture"])
+    # As FacePipeline has it, so that figures are the same.
+    texture = texture.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    composer = DefaultComposer.load(files, context.template)
+    return FacePipeline(context.template, shape, texture, composer, "default")
+
+
+def load_pipeline(context: Context) -> FacePipeline:
+    """Build the whole pipeline from the files of this run, its detail module included, on the CPU."""
+    pipe = load_generators(context)
+    pipe.detail_layer = home_layer(pipe, unpack_detail(load_arrays(context.out / ROLES["detail"]))[0])
+    return pipe
+
+
+def _network(network: Callable[[_Config], _Network], config: _Config, path: Path) -> _Network:
+    with torch.device("meta"):  # without memory of its own: it takes the file's tensors
+        module = network(config)
+    load_into(module, load_tensors(path), path.name)
+    return module

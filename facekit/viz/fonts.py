@@ -1,0 +1,69 @@
+"""Letters on sheets: DejaVu Sans, which matplotlib brings, and a font of the system for what it lacks (Korean)."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from pathlib import Path
+
+from PIL import ImageFont
+
+#: Families with Hangul, in the order in which they are looked for: Linux, Colab, Windows, macOS.
+FAMILIES = (
+    "Noto Sans CJK KR",
+    "Noto Sans KR",
+    "NanumGothic",
+    "NanumBarunGothic",
+    "Malgun Gothic",
+    "Apple SD Gothic Neo",
+    "AppleGothic",
+    "Noto Sans CJK JP",
+    "UnDotum",
+    "Baekmuk Dotum",
+)
+
+
+def font(size: int, bold: bool = False, *texts: str | None) -> ImageFont.FreeTypeFont:
+    """The font in which texts are set: the same on every machine, as long as DejaVu Sans has their letters.
+
+    Parameters
+    ----------
+    texts:
+        What is to be set. Where the system has no font for it either, a warning says which to install.
+    """
+    own = _own(bold)
+    letters = "".join(text for text in texts if text)
+    if lacks(own, letters):
+        found = next((path for path in _others() if not lacks(path, letters)), None)
+        if found is not None:
+            return ImageFont.truetype(found, size)
+        warnings.warn("no font here has these letters: install for instance Noto Sans CJK or NanumGothic", stacklevel=3)
+    return ImageFont.truetype(own, size)
+
+
+def lacks(path: str, text: str) -> str:
+    """The letters of a text that a font file does not have."""
+    known = _letters(path)
+    return "".join(letter for letter in dict.fromkeys(text) if ord(letter) not in known and not letter.isspace())
+
+
+def _own(bold: bool) -> str:
+    import matplotlib
+
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name)
+
+
+@functools.cache
+def _letters(path: str) -> frozenset[int]:
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(path).get_charmap())
+
+
+@functools.cache
+def _others() -> tuple[str, ...]:
+    from matplotlib import font_manager
+
+    files = {entry.name: entry.fname for entry in font_manager.fontManager.ttflist}
+    return tuple(files[name] for name in FAMILIES if name in files)

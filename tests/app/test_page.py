@@ -1,0 +1,79 @@
+"""The page to try, in Chromium: the viewer moves in its frame, a slider makes another face, the file is a whole one."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image
+
+import facekit
+from facekit.app import work
+from facekit.app.page import serve
+from facekit.app.space import write
+from facekit.errors import InputError
+from tests.viz.viewer.browser import chromium
+
+
+def test_controls_are_checked():
+    for values in (
+        (-1, "smile", 1, 1, True),
+        (1.5, "smile", 1, 1, True),
+        (1, "smlie", 1, 1, True),
+        (1, "smile", 9, 1, 1),
+    ):
+        with pytest.raises(InputError):
+            work.make(*values)
+    with pytest.raises(InputError):
+        work.save("exe", 1, "smile", 1, 1, True)
+    assert work.make(3.0, "smile", 0.5, 1, False).displacement is None
+
+
+def test_files_and_sheet():
+    assert len(facekit.load(work.save(next(iter(work.DOWNLOADS)), 3, "smile", 0.5, 1, True)).faces) > 40_000
+    assert isinstance(work.sheet(3, 1, 1), Image.Image)
+
+
+def test_a_space_is_whole(tmp_path):
+    files = {path.name: path for path in write(tmp_path)}
+    assert files["README.md"].read_text(encoding="utf-8").startswith("---\ntitle: facekit\n")
+    compile(files["app.py"].read_text(), "app.py", "exec")
+    assert "[app]" in files["requirements.txt"].read_text()
+
+
+@pytest.fixture(scope="module")
+def address():
+    pytest.importorskip("gradio", reason="gradio is not installed")
+    app, url, _ = serve(prevent_thread_lock=True, quiet=True, inbrowser=False)
+    yield url
+    app.blocks.close()
+
+
+@pytest.mark.slow
+def test_a_visit(address, tmp_path):
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.set_default_timeout(90_000)
+        page.goto(address)
+        frame = page.frame_locator("iframe")
+        frame.locator(".facekit-viewer[data-state=ready]").wait_for(state="attached")
+        before = page.locator("iframe").get_attribute("title")
+        page.get_by_label("Expression", exact=True).first.click()
+        page.get_by_role("option", name="anger", exact=True).click()
+        page.wait_for_function("title => document.querySelector('iframe')?.title !== title", arg=before)
+        slider = page.get_by_role("slider").first
+        slider.focus()
+        slider.press("ArrowRight")
+        page.get_by_role("button", name="Make the file").click()
+        link = page.locator("a[download]").first
+        link.wait_for()
+        with page.expect_download() as waiting:
+            link.click()
+        path = tmp_path / waiting.value.suggested_filename
+        waiting.value.save_as(path)
+        assert path.suffix == ".glb" and "anger" in path.name
+        assert len(facekit.load(path).faces) > 40_000
+        assert b'"targetNames"' in path.read_bytes()
+        assert not [url for url in asked if not url.startswith((address, "blob:", "data:", "about:"))], (
+            "no other server"
+        )
