@@ -39,6 +39,7 @@ extras = {
         "nbformat",
         "build",
         "setuptools>=77",
+        "imageio-ffmpeg",
         "scipy",
         "jsonschema",
         "playwright",

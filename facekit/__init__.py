@@ -29,14 +29,17 @@ _PUBLIC = {
     "render": "facekit.render",
     "save": "facekit.io",
     "load": "facekit.io",
+    "Motion": "facekit.motion",
     "EXPRESSIONS": "facekit.conventions",
     "MORPH_TARGETS": "facekit.conventions",
+    "BLENDSHAPES": "facekit.conventions",
     "FacekitError": "facekit.errors",
 }
 
 __all__ = ["__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
+    from facekit.conventions import BLENDSHAPES as BLENDSHAPES
     from facekit.conventions import EXPRESSIONS as EXPRESSIONS
     from facekit.conventions import MORPH_TARGETS as MORPH_TARGETS
     from facekit.errors import FacekitError as FacekitError
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from facekit.io import save as save
     from facekit.latents import FaceLatents as FaceLatents
     from facekit.mesh import FaceMesh as FaceMesh
+    from facekit.motion import Motion as Motion
     from facekit.pipeline import FacePipeline as FacePipeline
     from facekit.render import Camera as Camera
     from facekit.render import render as render

@@ -14,6 +14,10 @@ from facekit.conventions import PARTS
 from facekit.errors import InputError
 from facekit.files.readers import load_arrays, load_into, load_tensors
 from facekit.geometry.correspond import interpolate_nearest, similarity, warp
+from facekit.geometry.normals import vertex_normals
+from facekit.models.blendshape_data import BlendshapeData
+from facekit.models.blendshape_data import unpack as unpack_rig
+from facekit.models.blendshapes import Blendshapes
 from facekit.models.composers import Composer, composer_class
 from facekit.models.composers.micro import MicroLayer
 from facekit.models.config import COMPOSITIONS, from_manifest
@@ -24,6 +28,8 @@ from facekit.template import Template
 _Network = TypeVar("_Network", bound=nn.Module)
 #: Whose detail module serves all models.
 _DETAIL_OF = "default"
+#: What of a head other topologies have, too; and how many mm apart opposite normals put two places.
+_SURFACE, _APART = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "back_of_head", "neck")), 5.0
 _SKIN = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "neck"))
 
 
@@ -88,6 +94,52 @@ def load_detail(template: Template, size: int, path: Path | None = None, composi
     return DetailLayer(model.to(device), micro.to(device), template, tile_uvs, trust, size)
 
 
+def load_blendshapes(template: Template) -> Blendshapes:
+    """ARKit's 52 shapes on a topology, on the template's device.
+
+    They belong to the embedded default. Another topology gets them carried over through the surfaces, as it gets
+    detail; what turns eyeballs is left out where it has none.
+
+    Parameters
+    ----------
+    template:
+        Any face with the 68 landmarks, its mean neutral shape as vertices.
+    """
+    rig = unpack_rig(load_arrays(weights.verified(_DETAIL_OF, "blendshapes")))
+    home = template.to("cpu")
+    if rig.vertices != len(template.verts):
+        rig = _transferred_rig(rig, home)
+    return Blendshapes(rig, home).to(template.verts.device)
+
+
+def _transferred_rig(rig: BlendshapeData, template: Template) -> BlendshapeData:
+    """The rig on a topology that it does not know; there everyone's lids close as the mean's do."""
+    owner = Template.load(weights.verified(_DETAIL_OF, "template"))
+    skin = torch.isin(owner.parts, owner.parts.new_tensor(_SURFACE))
+    moved, turn = _laid_over(template, owner)
+    # Upper and lower lips, and lids, lie on each other; their normals tell them apart.
+    ours, theirs = (
+        torch.cat((points, _APART * vertex_normals(points[None], faces)[0]), dim=1)
+        for points, faces in ((moved, template.faces), (owner.verts, owner.faces))
+    )
+    fields = torch.cat((rig.deltas, rig.corrections)).permute(1, 0, 2).flatten(1)
+    found, near = interpolate_nearest(ours, theirs[skin], fields[skin])
+    near = near * torch.isin(template.parts, template.parts.new_tensor(_SURFACE))
+    found = (found * near[:, None]).unflatten(1, (-1, 3)).permute(1, 0, 2) @ turn
+    none = torch.zeros(0, dtype=torch.long)
+    blink = (none, none, torch.zeros(0))
+    shapes, corrections = found.split((len(rig.deltas), len(rig.corrections)))
+    return dataclasses.replace(rig, deltas=shapes, corrections=corrections, blinks=(blink, blink))
+
+
+def _laid_over(template: Template, owner: Template) -> tuple[torch.Tensor, torch.Tensor]:
+    """A template's vertices (V, 3) laid over the owner's face, and the matrix that takes displacements back."""
+    scale, rotation, shift = similarity(template.verts[template.landmarks], owner.verts[owner.landmarks])
+    moved = (scale * template.verts.double() @ rotation.T + shift).float()
+    moved = warp(moved, moved[template.landmarks], owner.verts[owner.landmarks])
+    return moved, (rotation / scale).float()
+
+
 def _transferred_tile_uvs(home: DetailHome, template: Template) -> tuple[torch.Tensor, torch.Tensor]:
     """UVs on the tile, and the trust in them, of a topology that the module does not know."""
     device = template.verts.device
@@ -102,9 +154,7 @@ def _transferred_tile_uvs(home: DetailHome, template: Template) -> tuple[torch.T
     at_home = tile_uvs.new_zeros(len(owner.verts), 3)
     at_home[owner.faces.reshape(-1)] = torch.cat((tile_uvs, trust[:, None]), dim=1)[owner.faces_uvs.reshape(-1)]
     skin = at_home[:, 2] > 0
-    scale, rotation, shift = similarity(template.verts[template.landmarks], owner.verts[owner.landmarks])
-    moved = (scale * template.verts.double() @ rotation.T + shift).float()
-    moved = warp(moved, moved[template.landmarks], owner.verts[owner.landmarks])
+    moved, _ = _laid_over(template, owner)
     found, near = interpolate_nearest(moved, owner.verts[skin], at_home[skin, :2])
     near = near * torch.isin(template.parts, template.parts.new_tensor(_SKIN))
     at_uvs = tile_uvs.new_zeros(len(template.uvs), 3)

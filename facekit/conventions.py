@@ -42,6 +42,55 @@ EXPRESSIONS: tuple[str, ...] = (
 #: The expressions that a face is morphed into; the neutral face is the base mesh.
 MORPH_TARGETS: tuple[str, ...] = EXPRESSIONS[1:]
 
+_BOTH_EYES = ("Blink", "LookDown", "LookIn", "LookOut", "LookUp", "Squint", "Wide")
+
+#: ARKit's 52 blendshapes in ARKit's order, weights in [0, 1]; ``…Left`` is the subject's left.
+BLENDSHAPES: tuple[str, ...] = (
+    *(f"eye{name}Left" for name in _BOTH_EYES),
+    *(f"eye{name}Right" for name in _BOTH_EYES),
+    "jawForward",
+    "jawLeft",
+    "jawRight",
+    "jawOpen",
+    "mouthClose",
+    "mouthFunnel",
+    "mouthPucker",
+    "mouthLeft",
+    "mouthRight",
+    "mouthSmileLeft",
+    "mouthSmileRight",
+    "mouthFrownLeft",
+    "mouthFrownRight",
+    "mouthDimpleLeft",
+    "mouthDimpleRight",
+    "mouthStretchLeft",
+    "mouthStretchRight",
+    "mouthRollLower",
+    "mouthRollUpper",
+    "mouthShrugLower",
+    "mouthShrugUpper",
+    "mouthPressLeft",
+    "mouthPressRight",
+    "mouthLowerDownLeft",
+    "mouthLowerDownRight",
+    "mouthUpperUpLeft",
+    "mouthUpperUpRight",
+    "browDownLeft",
+    "browDownRight",
+    "browInnerUp",
+    "browOuterUpLeft",
+    "browOuterUpRight",
+    "cheekPuff",
+    "cheekSquintLeft",
+    "cheekSquintRight",
+    "noseSneerLeft",
+    "noseSneerRight",
+    "tongueOut",
+)
+
+#: How far an eye turns at weight 1 of eyeLookIn or eyeLookOut, and of eyeLookUp or eyeLookDown, degrees.
+GAZE_ACROSS, GAZE_UP = 35.0, 25.0
+
 #: Part ids of the template's vertices and of its atlas.
 PARTS: tuple[str, ...] = ("skin", "lips", "lids", "eyes", "teeth", "mouth", "back_of_head", "neck")
 
@@ -67,6 +116,7 @@ CHIN, NOSE_TIP, NOSE_ROOT = 8, 30, 27
 #: Sizes of the latent fields, named as in 3DFaceCAM (Rai et al., WACV 2023).
 IDENTITY_DIM = 20
 EXPRESSION_DIM = len(EXPRESSIONS)
+BLENDSHAPE_DIM = len(BLENDSHAPES)
 SHAPE_NOISE_DIM = 5
 TEXTURE_NOISE_DIM = 128
 

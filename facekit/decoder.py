@@ -8,14 +8,16 @@ from pathlib import Path
 
 import torch
 
-from facekit.assembly import load_detail
+from facekit.assembly import load_blendshapes, load_detail
 from facekit.conventions import EXPRESSIONS, PARTS
 from facekit.detail import FaceDetail, check_detail
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
+from facekit.models.blendshapes import Blendshapes, wanted
 from facekit.models.composers import Composer
 from facekit.models.detail_layer import DetailLayer
 from facekit.models.lids import LidContact
+from facekit.models.lips import LipContact
 from facekit.models.shape import ShapeModel
 from facekit.models.sides import SIDED, mirrored
 from facekit.models.texture import TextureModel
@@ -100,9 +102,14 @@ class FaceDecoder:
         """Put expressions into the order of the model's own code: see :attr:`mirrored_pairs`."""
         if not self.mirrored_pairs:
             return latents
+        return dataclasses.replace(latents, expression=self._in_other_order(latents.expression))
+
+    def _in_other_order(self, expression: torch.Tensor) -> torch.Tensor:
+        """Codes (B, 20) from facekit's order to the model's, or back."""
+        if not self.mirrored_pairs:
+            return expression
         names = {a: b for pair in self.mirrored_pairs for a, b in (pair, pair[::-1])}
-        order = [EXPRESSIONS.index(names.get(name, name)) for name in EXPRESSIONS]
-        return dataclasses.replace(latents, expression=latents.expression[:, order])
+        return expression[:, [EXPRESSIONS.index(names.get(name, name)) for name in EXPRESSIONS]]
 
     @functools.cached_property
     def mirrored_pairs(self) -> tuple[tuple[str, str], ...]:
@@ -122,25 +129,56 @@ class FaceDecoder:
 
     @plainly
     def decode_shape(self, latents: FaceLatents) -> torch.Tensor:
-        """Vertices (B, V, 3) float32 mm; where the model has eyeballs, lids are kept from sinking into them."""
+        """Vertices (B, V, 3) float32 mm.
+
+        Expression and blendshapes add up. Where the model has eyeballs and a whole mouth, lips are then kept from
+        passing through each other, and lids from sinking into the eyes.
+        """
         latents = latents.to(self.device)
-        displacement = self.shape(latents.shape_noise, latents.identity, latents.style, latents.expression)
-        verts = self.template.verts + displacement
-        return verts if self.lids is None else self.lids(verts)
+        verts, turns = self._regressed(latents), None
+        if wanted(latents.blendshapes):
+            neutral = self._regressed(latents.at_rest())
+            shapes = self.blendshapes
+            verts = verts + shapes(latents.blendshapes, neutral, self._in_other_order(latents.expression))
+            turns = shapes.turns(latents.blendshapes)
+        if self.contact is None:
+            return verts
+        lips, lids = self.contact
+        return lids(lips(verts), turns)
+
+    def _regressed(self, latents: FaceLatents) -> torch.Tensor:
+        """Vertices as the shape networks have them."""
+        codes = (latents.shape_noise, latents.identity, latents.style, latents.expression)
+        return self.template.verts + self.shape(*codes)
 
     @functools.cached_property
-    def lids(self) -> LidContact | None:
-        """The contact of lids and eyeballs; None for a model without eyeballs, as the published one."""
+    def contact(self) -> tuple[LipContact, LidContact] | None:
+        """Contact of the lips, and of lids and eyeballs; None for a model without eyeballs, as the published one."""
         if not bool((self.template.parts == PARTS.index("eyes")).any()):
             return None
         with torch.inference_mode(False):  # what is kept serves callers that want gradients, too
-            return LidContact(self.template.to("cpu")).to(self.device)
+            template = self.template.to("cpu")
+            return LipContact(template).to(self.device), LidContact(template).to(self.device)
+
+    @functools.cached_property
+    def blendshapes(self) -> Blendshapes:
+        """ARKit's 52 shapes on this model's topology, loaded when they are first asked for."""
+        with torch.inference_mode(False):
+            return load_blendshapes(self.template)
 
     @plainly
     def decode_texture(self, latents: FaceLatents) -> torch.Tensor:
-        """The generator's raw face tile (B, 3, S, S), sRGB, before clamping and composition."""
+        """The generator's raw face tile (B, 3, S, S), sRGB, before clamping and composition.
+
+        Skin flushes and blanches with the expression, and with blendshapes as far as expressions can say them.
+        """
         latents = latents.to(self.device)
-        codes = [(some.texture_noise, some.identity, some.expression) for some in latents.split(_TEXTURE_CHUNK)]
+        expression = latents.expression
+        if wanted(latents.blendshapes):
+            expression = expression + self._in_other_order(self.blendshapes.expressions(latents.blendshapes))
+        codes = zip(
+            *(c.split(_TEXTURE_CHUNK) for c in (latents.texture_noise, latents.identity, expression)), strict=True
+        )
         with torch.autocast(self.device.type, torch.float16, enabled=self.half):
             return torch.cat([self.texture(*code).float() for code in codes])
 
@@ -160,7 +198,7 @@ class FaceDecoder:
         strength = check_detail(detail, strength)
         if detail is False:
             return None, None
-        rest = self.decode_shape(latents.with_expression("neutral", 0.0))
+        rest = self.decode_shape(latents.at_rest())
         maps, parts = [], []
         for k in range(0, len(latents), _DETAIL_CHUNK):
             some = slice(k, k + _DETAIL_CHUNK)

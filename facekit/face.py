@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from facekit.checks import as_slice
-from facekit.conventions import EXPRESSIONS
+from facekit.conventions import BLENDSHAPES, EXPRESSIONS
 from facekit.detail import FaceDetail
 from facekit.errors import InputError
 from facekit.files.pickling import compact_state
@@ -110,6 +110,13 @@ class FaceOutput:
             for code in self.latents.expression
         ]
 
+    def blendshape_weights(self) -> list[dict[str, float]]:
+        """Return the blendshapes of each face as ``{name: weight}``, without the zeros."""
+        return [
+            {BLENDSHAPES[k]: round(float(v), 6) for k, v in enumerate(code) if abs(float(v)) > 1e-6}
+            for code in self.latents.blendshapes
+        ]
+
     def __repr__(self) -> str:
         """Who and how in one line, without the tensors."""
         seed, worn = self.metadata.get("seed"), self.expression_weights()[0] if len(self) == 1 else {}
@@ -157,14 +164,21 @@ class FaceOutput:
         found = self.resolve_source() if source is None else source
         return dataclasses.replace(self, source=found)
 
-    def rig(self) -> FaceRig:
-        """Return neutral mesh and morph targets of the one face of this batch (B must be 1); kept once made."""
+    def rig(self, kind: str = "expressions") -> FaceRig:
+        """Return neutral mesh and morph targets of the one face of this batch (B must be 1); kept once made.
+
+        Parameters
+        ----------
+        kind:
+            "expressions" for 19 targets, "arkit" for ARKit's 52 blendshapes, "both" for all.
+        """
         if len(self) != 1:
             raise InputError("one face", f"a batch of {len(self)}", "pick one with face[i]")
-        if "_rig" not in self.__dict__:
+        kept = self.__dict__.setdefault("_rigs", {})
+        if kind not in kept:
             options = {"detail": self.settings.detail, "detail_strength": self.settings.detail_strength}
-            object.__setattr__(self, "_rig", self.resolve_source().rig(self.latents, **options))
-        return self.__dict__["_rig"]
+            kept[kind] = self.resolve_source().rig(self.latents, kind=kind, **options)
+        return kept[kind]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**compact_state(self), "source": None, "lost": self.source is not None}

@@ -15,6 +15,8 @@ import torch
 
 from facekit.checks import as_slice, finite, one_of, whole
 from facekit.conventions import (
+    BLENDSHAPE_DIM,
+    BLENDSHAPES,
     EXPRESSION_DIM,
     EXPRESSIONS,
     IDENTITY_DIM,
@@ -33,7 +35,14 @@ _SIZES = {
     "shape_noise": SHAPE_NOISE_DIM,
     "texture_noise": TEXTURE_NOISE_DIM,
     "style": IDENTITY_DIM,
+    "blendshapes": BLENDSHAPE_DIM,
 }
+#: Fields that files of earlier versions do not have; zeros then.
+_LATER = ("blendshapes",)
+#: Fields that say what a face does; the others say who it is.
+_MOVES = ("expression", "blendshapes")
+#: Weights this far beyond [0, 1] are taken for rounding.
+_ROUNDING = 1e-3
 
 
 #: A blend that adds up to more than two expressions at their utmost is beyond what the models know.
@@ -70,6 +79,32 @@ def expression_code(expression: str | Mapping[str, float], intensity: float = 1.
             raise InputError("an intensity of 0 or more", f"{value:g}", "use 0 for the neutral face")
         code[EXPRESSIONS.index(name)] = value
     _warn_beyond({name: float(code[EXPRESSIONS.index(name)]) for name in weights})
+    return code
+
+
+def blendshape_code(weights: Mapping[str, float]) -> torch.Tensor:
+    """The weights of blendshapes by their names, (52,) float32, zero for those that are not named.
+
+    Parameters
+    ----------
+    weights:
+        ``{"jawOpen": 0.4, "eyeBlinkLeft": 1.0}``, names out of :data:`facekit.conventions.BLENDSHAPES`, in [0, 1].
+
+    Raises
+    ------
+    InputError
+        For an unknown name, or a weight that is not in [0, 1].
+    """
+    if not isinstance(weights, Mapping):
+        raise InputError("weights by name", repr(weights), 'pass for instance {"jawOpen": 0.4}')
+    code = torch.zeros(BLENDSHAPE_DIM)
+    for name, weight in weights.items():
+        if name not in BLENDSHAPES:
+            raise InputError("a blendshape of ARKit's 52", repr(name), "see facekit.BLENDSHAPES for their names")
+        value = finite(weight, f"the weight of {name!r}")
+        if not 0 <= value <= 1:
+            raise InputError(f"a weight of {name!r} in [0, 1]", f"{value:g}", "0 is at rest, 1 the whole shape")
+        code[BLENDSHAPES.index(name)] = value
     return code
 
 
@@ -110,11 +145,14 @@ class FaceLatents:
         (B, 128), standard normal: what of the skin the identity does not decide.
     style:
         (B, 20): how this person makes expressions (z_style); by default the identity itself.
+    blendshapes:
+        (B, 52) in [0, 1], weights of :data:`facekit.conventions.BLENDSHAPES`, which add to the expression; None for
+        zeros. How the head is held is no code: see :class:`facekit.Motion`.
 
     Raises
     ------
     InputError
-        For a wrong shape or dtype, or a non-finite number.
+        For a wrong shape or dtype, a non-finite number, or blendshapes that are not in [0, 1].
     """
 
     identity: torch.Tensor
@@ -122,8 +160,12 @@ class FaceLatents:
     shape_noise: torch.Tensor
     texture_noise: torch.Tensor
     style: torch.Tensor
+    blendshapes: torch.Tensor = None  # type: ignore[assignment]  # a tensor once made: see __post_init__
 
     def __post_init__(self) -> None:
+        if self.blendshapes is None and isinstance(self.identity, torch.Tensor):
+            zeros = torch.zeros(*self.identity.shape[:1], BLENDSHAPE_DIM, device=self.identity.device)
+            object.__setattr__(self, "blendshapes", zeros)
         batch = None
         for name, size in _SIZES.items():
             value = getattr(self, name)
@@ -141,6 +183,9 @@ class FaceLatents:
                 raise InputError(f"{name} with {batch} rows like identity", f"{value.shape[0]}", "use one batch size")
             if not bool(torch.isfinite(value).all()):
                 raise InputError(f"finite numbers in {name}", "NaN or infinity", "check where the codes come from")
+        if bool(((self.blendshapes - 0.5).abs() > 0.5 + _ROUNDING).any()):
+            low, high = (float(bound) for bound in self.blendshapes.aminmax())
+            raise InputError("blendshapes in [0, 1]", f"{low:g} to {high:g}", "clamp them: codes.clamp(0, 1)")
 
     # -- making -----------------------------------------------------------------------------------------------------
 
@@ -184,6 +229,22 @@ class FaceLatents:
         code = expression_code(expression, intensity).to(self.device)
         return dataclasses.replace(self, expression=code.expand(len(self), -1).clone())
 
+    def with_blendshapes(self, weights: Mapping[str, float] | torch.Tensor) -> FaceLatents:
+        """The same people and expressions with these blendshapes and no others.
+
+        Parameters
+        ----------
+        weights:
+            By name, see :func:`blendshape_code`; or (52,) or (B, 52) float32.
+        """
+        code = weights if isinstance(weights, torch.Tensor) else blendshape_code(weights)
+        code = code.to(self.identity)
+        return dataclasses.replace(self, blendshapes=code.expand(len(self), -1).clone() if code.ndim == 1 else code)
+
+    def at_rest(self) -> FaceLatents:
+        """The same people without expression and blendshapes: *the* neutral face."""
+        return dataclasses.replace(self, **{name: torch.zeros_like(getattr(self, name)) for name in _MOVES})
+
     def blend(self, weights: Mapping[str, float]) -> FaceLatents:
         """The same people with a blend of expressions, for instance ``{"smile": 0.7, "brow_raiser": 0.5}``."""
         return self.with_expression(weights)
@@ -193,7 +254,8 @@ class FaceLatents:
         """Walk from these faces (t = 0) to ``other`` (t = 1), field by field.
 
         Random fields are interpolated on the sphere's radius (the length of the codes is kept between both ends), so
-        that the faces in the middle are as distinct as those at the ends; the expression is interpolated linearly.
+        that the faces in the middle are as distinct as those at the ends; expression and blendshapes are interpolated
+        linearly.
         """
         t = finite(t, "t")
         if len(self) != len(other):
@@ -202,7 +264,7 @@ class FaceLatents:
         for name in _SIZES:
             a, b = getattr(self, name), getattr(other, name).to(self.device)
             value = torch.lerp(a, b, t)
-            if name != "expression":
+            if name not in _MOVES:
                 length = torch.lerp(a.norm(dim=1), b.norm(dim=1), t)
                 value = value * (length / value.norm(dim=1).clamp_min(1e-8))[:, None]
             mixed[name] = value
@@ -258,13 +320,14 @@ class FaceLatents:
     @plainly
     def from_dict(cls, data: Mapping[str, list[list[float]]]) -> FaceLatents:
         """The inverse of :meth:`to_dict`."""
-        missing = [name for name in _SIZES if name not in data]
+        missing = [name for name in _SIZES if name not in data and name not in _LATER]
         if missing:
             raise InputError(
                 f"the fields {', '.join(_SIZES)}", f"none called {', '.join(missing)}", "use a file that save() wrote"
             )
         try:
-            return cls(**{name: torch.tensor(data[name], dtype=torch.float32) for name in _SIZES})
+            known = [name for name in _SIZES if name in data]
+            return cls(**{name: torch.tensor(data[name], dtype=torch.float32) for name in known})
         except (TypeError, ValueError, RuntimeError) as error:
             if isinstance(error, InputError):
                 raise

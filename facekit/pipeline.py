@@ -9,16 +9,16 @@ from __future__ import annotations
 import copy
 import dataclasses
 import html
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from facekit import forks, weights
 from facekit.assembly import load_composer, load_network, pick_device
 from facekit.checks import whole
-from facekit.conventions import EXPRESSIONS, MORPH_TARGETS
+from facekit.conventions import BLENDSHAPES, EXPRESSIONS
 from facekit.convert import ensure
 from facekit.decoder import FaceDecoder
 from facekit.detail import check_detail
@@ -31,8 +31,13 @@ from facekit.models.config import ShapeConfig, TextureConfig
 from facekit.models.shape import ShapeModel
 from facekit.models.texture import TextureModel
 from facekit.plainly import plainly
-from facekit.source import FaceRig, FaceSettings, Keyframes
+from facekit.source import FaceRig, FaceSettings, Keyframes, alone, rig_names, rig_weights
 from facekit.template import Template
+
+if TYPE_CHECKING:
+    from facekit.motion import Motion
+
+_RIG_CHUNK = 8
 
 
 class FacePipeline(FaceDecoder):
@@ -55,6 +60,7 @@ class FacePipeline(FaceDecoder):
     """
 
     expressions = EXPRESSIONS
+    shapes = BLENDSHAPES
     single_person = False
 
     def __init__(
@@ -164,6 +170,7 @@ class FacePipeline(FaceDecoder):
         latents: FaceLatents | None = None,
         detail: bool | str = True,
         detail_strength: float = 1.0,
+        blendshapes: Mapping[str, float] | torch.Tensor | None = None,
     ) -> FaceOutput:
         """Make faces, from a seed or from latents, without gradients: see :meth:`decode` for those.
 
@@ -182,6 +189,9 @@ class FacePipeline(FaceDecoder):
             rest, "dynamic" for the furrows that the expression makes, False for none.
         detail_strength:
             Factor on that displacement, 0 or more.
+        blendshapes:
+            ARKit's shapes by name, ``{"jawOpen": 0.4, "eyeBlinkLeft": 1.0}``, in [0, 1]; they add to the expression.
+            With ``latents``, None keeps theirs.
         """
         forks.check(self.device)
         if (seed is None) == (latents is None):
@@ -194,6 +204,8 @@ class FacePipeline(FaceDecoder):
             metadata, codes = {"seed": seed}, FaceLatents.sample(seed, truncation=truncation)
         if expression is not None:
             codes = codes.with_expression(expression, intensity)
+        if blendshapes is not None:
+            codes = codes.with_blendshapes(blendshapes)
         codes = codes.to(self.device)
         mesh, parts = self._assemble(self.to_model_codes(codes), True, detail, detail_strength)
         settings = FaceSettings(detail, float(detail_strength), self.pretrained)
@@ -214,7 +226,7 @@ class FacePipeline(FaceDecoder):
         check_detail(detail, 1.0)
         codes = self.to_model_codes(latents.to(self.device))
         verts = self.decode_shape(codes)
-        rest = self.decode_shape(codes[:1].with_expression("neutral", 0.0))
+        rest = self.decode_shape(codes[:1].at_rest())
         tension = self.detail_layer.strain(rest, verts)
         if detail in (False, "static"):
             return Keyframes(verts, tension)
@@ -222,17 +234,65 @@ class FacePipeline(FaceDecoder):
 
     @plainly
     @torch.no_grad()
-    def rig(self, latents: FaceLatents, *, detail: bool | str = True, detail_strength: float = 1.0) -> FaceRig:
-        """Make the neutral mesh and the 19 morph targets of one face (B = 1); weight 1 is the posed expression.
+    def rig(
+        self,
+        latents: FaceLatents,
+        *,
+        kind: str = "expressions",
+        detail: bool | str = True,
+        detail_strength: float = 1.0,
+    ) -> FaceRig:
+        """Make the neutral mesh and the morph targets of one face (B = 1), each as it is alone at weight 1.
 
-        Of the detail the neutral mesh has what it has at rest.
+        Morph targets are straight lines: what eyes, lids and mouths do that is none is told by the two ends. Of
+        mouthClose, which has an effect on an open jaw only, it is what it does to a jaw that is wholly open. Of the
+        detail the neutral mesh has what it has at rest.
+
+        Parameters
+        ----------
+        kind:
+            "expressions" for the 19 expressions, "arkit" for the 52 blendshapes, "both" for 71 targets.
         """
+        names = rig_names(kind)
         latents = latents.to(self.device)
-        posed = FaceLatents.cat([latents.with_expression(name) for name in MORPH_TARGETS])
-        options = {"detail": detail, "detail_strength": detail_strength}
-        mesh = self.decode(latents.with_expression("neutral", 0.0), **options)
-        deltas = self.decode_shape(self.to_model_codes(posed)) - mesh.verts
-        return FaceRig(neutral=mesh, names=MORPH_TARGETS, deltas=deltas, weights=latents.expression[0, 1:].clone())
+        mesh = self.decode(latents.at_rest(), detail=detail, detail_strength=detail_strength)
+        posed = FaceLatents.cat([alone(latents, name) for name in names])
+        # A few at a time: contact between lips looks at all pairs of their vertices.
+        parts = [self.decode_shape(self.to_model_codes(some)) for some in posed.split(_RIG_CHUNK)]
+        deltas = torch.cat(parts) - mesh.verts
+        if "mouthClose" in names:
+            deltas[names.index("mouthClose")] -= deltas[names.index("jawOpen")]
+        return FaceRig(neutral=mesh, names=names, deltas=deltas, weights=rig_weights(latents, names)[0])
+
+    def animate(
+        self,
+        latents: FaceLatents,
+        motion: Motion,
+        chunk: int = 8,
+        detail: bool | str = True,
+        detail_strength: float = 1.0,
+    ) -> Iterator[FaceOutput]:
+        """Make the frames of one person's motion, ``chunk`` at a time: a long take needs no more memory than a short.
+
+        Parameters
+        ----------
+        latents:
+            Codes of one person (B = 1); their expression is worn throughout, the motion's blendshapes replace theirs.
+        motion:
+            A :class:`facekit.Motion`; the head is held as it says.
+        chunk:
+            Frames in memory at a time: each of what is yielded has so many faces, the last one perhaps fewer.
+        detail, detail_strength:
+            As of a call.
+        """
+        from facekit.motion.play import animate
+
+        return animate(self, latents, motion, chunk, detail, detail_strength)
+
+    @property
+    def shape_pairs(self) -> tuple[tuple[int, int], ...]:
+        """Blendshapes that have a corrective, as pairs of indices into :data:`facekit.conventions.BLENDSHAPES`."""
+        return tuple((int(a), int(b)) for a, b in self.blendshapes.pairs.tolist())
 
     def training_identity(self, number: int, seed: int = 0) -> FaceLatents:
         """Return one of the people that the published model was trained on, neutral (B = 1).

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from facekit.conventions import EXPRESSIONS, MORPH_TARGETS
+from facekit.conventions import BLENDSHAPES, EXPRESSIONS, MORPH_TARGETS
 from facekit.errors import InputError
 from facekit.geometry.strain import StrainGraph
 from facekit.latents import FaceLatents
@@ -25,16 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FaceRig:
-    """One person's neutral face and the displacements that morph it into other expressions.
+    """One person's neutral face and the displacements that morph it into expressions and blendshapes.
 
     Parameters
     ----------
     neutral:
         FaceMesh with B = 1, the zero expression code with its texture.
     names:
-        The morph targets' names, by default :data:`facekit.conventions.MORPH_TARGETS`.
+        The morph targets' names: :data:`facekit.conventions.MORPH_TARGETS`, :data:`facekit.conventions.BLENDSHAPES`, or
+        both.
     deltas:
-        (len(names), V, 3) float32 mm; weight 1 is the posed expression.
+        (len(names), V, 3) float32 mm; weight 1 is the posed expression, or the whole blendshape.
     weights:
         (len(names),) float32, the weights at which the face was when the rig was asked for.
     """
@@ -97,6 +98,42 @@ class Keyframes:
     stretch: torch.Tensor | None = None
 
 
+#: The kinds of rigs, and the names of their morph targets.
+RIGS: dict[str, tuple[str, ...]] = {
+    "expressions": MORPH_TARGETS,
+    "arkit": BLENDSHAPES,
+    "both": (*MORPH_TARGETS, *BLENDSHAPES),
+}
+
+
+def rig_names(kind: str) -> tuple[str, ...]:
+    """The morph targets of a kind of rig.
+
+    Raises
+    ------
+    InputError
+        For a kind that is not in :data:`RIGS`.
+    """
+    if kind not in RIGS:
+        raise InputError(f"a rig out of {', '.join(RIGS)}", repr(kind), "choose one of these")
+    return RIGS[kind]
+
+
+def alone(latents: FaceLatents, name: str) -> FaceLatents:
+    """The same people with one morph target at 1; mouthClose with the jaw open, on which it works."""
+    if name in EXPRESSIONS:
+        return latents.at_rest().with_expression(name)
+    jaw = {"jawOpen": 1.0} if name == "mouthClose" else {}
+    return latents.at_rest().with_blendshapes({name: 1.0, **jaw})
+
+
+def rig_weights(latents: FaceLatents, names: tuple[str, ...]) -> torch.Tensor:
+    """The weights (B, len(names)) at which these codes wear morph targets; 0 for names of others. Differentiable."""
+    known = torch.cat((latents.expression, latents.blendshapes, torch.zeros_like(latents.expression[:, :1])), dim=1)
+    words = (*EXPRESSIONS, *BLENDSHAPES)
+    return known[:, [words.index(name) if name in words else len(words) for name in names]]
+
+
 class FaceSource(Protocol):
     """Makes faces, and more of the same person."""
 
@@ -108,6 +145,16 @@ class FaceSource(Protocol):
     @property
     def expressions(self) -> tuple[str, ...]:
         """The expressions it can make, neutral first."""
+        ...
+
+    @property
+    def shapes(self) -> tuple[str, ...]:
+        """The blendshapes it can make, out of :data:`facekit.conventions.BLENDSHAPES`."""
+        ...
+
+    @property
+    def shape_pairs(self) -> tuple[tuple[int, int], ...]:
+        """Blendshapes that do not simply add up, as pairs of indices into :data:`facekit.conventions.BLENDSHAPES`."""
         ...
 
     @property
@@ -123,6 +170,7 @@ class FaceSource(Protocol):
         intensity: float = 1.0,
         detail: bool | str = True,
         detail_strength: float = 1.0,
+        blendshapes: Mapping[str, float] | torch.Tensor | None = None,
     ) -> FaceOutput:
         """Make faces without gradients."""
         ...
@@ -137,8 +185,15 @@ class FaceSource(Protocol):
         """Make the shapes of K codes of one person, without textures."""
         ...
 
-    def rig(self, latents: FaceLatents, *, detail: bool | str = True, detail_strength: float = 1.0) -> FaceRig:
-        """Make the neutral mesh and morph targets of one face (B = 1)."""
+    def rig(
+        self,
+        latents: FaceLatents,
+        *,
+        kind: str = "expressions",
+        detail: bool | str = True,
+        detail_strength: float = 1.0,
+    ) -> FaceRig:
+        """Make the neutral mesh and morph targets of one face (B = 1), of a kind out of :data:`RIGS`."""
         ...
 
 
@@ -154,6 +209,7 @@ class RigSource:
     """
 
     single_person = True
+    shape_pairs: tuple[tuple[int, int], ...] = ()
 
     def __init__(self, rig: FaceRig, name: str = "rig") -> None:
         self._rig, self.name = rig, name
@@ -163,6 +219,11 @@ class RigSource:
         """Neutral, and those of facekit's expressions that the rig has."""
         return ("neutral", *(name for name in self._rig.names if name in MORPH_TARGETS))
 
+    @property
+    def shapes(self) -> tuple[str, ...]:
+        """The blendshapes that the rig has."""
+        return tuple(name for name in self._rig.names if name in BLENDSHAPES)
+
     def __call__(
         self,
         *,
@@ -171,12 +232,15 @@ class RigSource:
         intensity: float = 1.0,
         detail: bool | str = True,
         detail_strength: float = 1.0,
+        blendshapes: Mapping[str, float] | torch.Tensor | None = None,
     ) -> FaceOutput:
-        """Make the person's faces; of the codes only the expression counts."""
+        """Make the person's faces; of the codes only expression and blendshapes count."""
         from facekit.face import FaceOutput
 
         if expression is not None:
             latents = latents.with_expression(expression, intensity)
+        if blendshapes is not None:
+            latents = latents.with_blendshapes(blendshapes)
         settings = FaceSettings(detail, detail_strength)
         return FaceOutput(self.decode(latents), latents, self.name, settings=settings, source=self)
 
@@ -184,8 +248,8 @@ class RigSource:
         self, latents: FaceLatents, *, texture: bool = True, detail: bool | str = True, detail_strength: float = 1.0
     ) -> FaceMesh:
         """Add up the morph targets with the codes' weights; the rig's own displacement stays as it is."""
-        neutral, names = self._rig.neutral, self.expressions[1:]
-        weights = latents.expression[:, [EXPRESSIONS.index(name) for name in names]].to(neutral.verts)
+        neutral, names = self._rig.neutral, [name for name in self._rig.names if name in RIGS["both"]]
+        weights = rig_weights(latents, tuple(names)).to(neutral.verts)
         deltas = self._rig.deltas[[self._rig.names.index(name) for name in names]].to(neutral.verts)
         verts = neutral.verts + torch.einsum("bk,kvc->bvc", weights, deltas)
         skin, relief = neutral.texture if texture else None, neutral.displacement if detail else None
@@ -198,11 +262,16 @@ class RigSource:
         rest = self._rig.neutral.verts
         return Keyframes(mesh.verts, StrainGraph.of(mesh.faces, rest.shape[1]).tension(rest, mesh.verts))
 
-    def rig(self, latents: FaceLatents, *, detail: bool | str = True, detail_strength: float = 1.0) -> FaceRig:
-        """Return the rig, at the weights of these codes (B = 1)."""
-        code = {name: float(latents.expression[0, k]) for k, name in enumerate(EXPRESSIONS)}
-        weights = torch.tensor([code.get(name, 0.0) for name in self._rig.names])
-        return dataclasses.replace(self._rig, weights=weights)
+    def rig(
+        self,
+        latents: FaceLatents,
+        *,
+        kind: str = "expressions",
+        detail: bool | str = True,
+        detail_strength: float = 1.0,
+    ) -> FaceRig:
+        """Return the rig, whatever targets it has, at the weights of these codes (B = 1)."""
+        return dataclasses.replace(self._rig, weights=rig_weights(latents, self._rig.names)[0])
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ import math
 import pytest
 import torch
 
-from facekit.conventions import EXPRESSIONS, MORPH_TARGETS
+from facekit.conventions import EXPRESSIONS
 from facekit.face import FaceOutput
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
 from facekit.pipeline import FacePipeline
-from facekit.source import FaceRig, FaceSettings, Keyframes
+from facekit.source import RIGS, FaceRig, FaceSettings, Keyframes, rig_names, rig_weights
 
 RINGS, COLUMNS = 13, 18
 
@@ -58,10 +58,10 @@ def sphere(rings: int = RINGS, columns: int = COLUMNS, texture_size: int = 64) -
 
 
 def morphs(mesh: FaceMesh) -> torch.Tensor:
-    """(19, V, 3) mm: one bump for each expression, somewhere else each time, zero far from it."""
+    """(71, V, 3) mm: one bump for each expression and blendshape, somewhere else each time, zero far from it."""
     verts = mesh.verts[0]
     deltas = []
-    for k in range(len(MORPH_TARGETS)):
+    for k in range(len(RIGS["both"])):
         distance = (verts - verts[(k * 37 + 60) % len(verts)]).norm(dim=1, keepdim=True)
         direction = torch.tensor([math.sin(k), math.cos(k), 1.0])
         deltas.append(6 * torch.relu(1 - distance / 60) ** 2 * direction)
@@ -81,6 +81,8 @@ class TinyPipe:
     name = "tiny"
     expressions = EXPRESSIONS
     single_person = False
+    shapes: tuple[str, ...] = ()
+    shape_pairs: tuple[tuple[int, int], ...] = ()
 
     def __init__(self, mesh: FaceMesh) -> None:
         self.mesh, self.deltas, self.calls = mesh, morphs(mesh), 0
@@ -94,6 +96,7 @@ class TinyPipe:
         latents=None,
         detail=False,
         detail_strength=1.0,
+        blendshapes=None,
     ) -> FaceOutput:
         self.calls += 1
         metadata = {} if seed is None else {"seed": seed}
@@ -101,13 +104,15 @@ class TinyPipe:
             latents = FaceLatents.sample(seed, truncation=truncation)
         if expression is not None:
             latents = latents.with_expression(expression, intensity)
+        if blendshapes is not None:
+            latents = latents.with_blendshapes(blendshapes)
         mesh = self.decode(latents, detail=detail, detail_strength=detail_strength)
         settings = FaceSettings(detail, detail_strength)
         return FaceOutput(mesh, latents, self.name, metadata, settings, source=self)
 
     def decode(self, latents: FaceLatents, *, texture=True, detail=False, detail_strength=1.0) -> FaceMesh:
         base = self.mesh.verts * (1 + 0.02 * latents.identity[:, :1, None])
-        verts = base + torch.einsum("bk,kvc->bvc", latents.expression[:, 1:], self.deltas)
+        verts = base + torch.einsum("bk,kvc->bvc", rig_weights(latents, RIGS["both"]), self.deltas)
         skin = self.mesh.texture.expand(len(latents), -1, -1, -1) if texture else None
         bumps = detail_strength * relief().expand(len(latents), -1, -1, -1) if detail else None
         return dataclasses.replace(self.mesh, verts=verts, texture=skin, displacement=bumps)
@@ -116,11 +121,11 @@ class TinyPipe:
         verts = self.decode(latents, texture=False).verts
         return Keyframes(verts, torch.zeros(verts.shape[:2]))
 
-    def rig(self, latents: FaceLatents, *, detail=False, detail_strength=1.0) -> FaceRig:
-        options = {"detail": detail, "detail_strength": detail_strength}
-        neutral = self.decode(latents.with_expression("neutral", 0.0), **options)
-        weights = latents.expression[0, 1:].clone()
-        return FaceRig(neutral=neutral, names=MORPH_TARGETS, deltas=self.deltas, weights=weights)
+    def rig(self, latents: FaceLatents, *, kind="expressions", detail=False, detail_strength=1.0) -> FaceRig:
+        neutral = self.decode(latents.at_rest(), detail=detail, detail_strength=detail_strength)
+        names = rig_names(kind)
+        deltas = self.deltas[[RIGS["both"].index(name) for name in names]]
+        return FaceRig(neutral=neutral, names=names, deltas=deltas, weights=rig_weights(latents, names)[0])
 
 
 @pytest.fixture

@@ -27,8 +27,10 @@ PUBLIC = [
     "render",
     "save",
     "load",
+    "Motion",
     "EXPRESSIONS",
     "MORPH_TARGETS",
+    "BLENDSHAPES",
     "FacekitError",
 ]
 
@@ -42,7 +44,7 @@ FLOORS = {
     "exchange": ("io",),
     "networks": ("models",),
     "published weights": ("convert",),
-    "faces": ("assembly", "decoder", "pipeline", "hub", "sweeps"),
+    "faces": ("assembly", "decoder", "pipeline", "hub", "sweeps", "motion"),
     "tools": ("doctor", "generate", "evaluate", "viz", "compare", "demo", "app"),
     "shell": ("cli",),
     "training": ("train",),
@@ -53,7 +55,7 @@ INSIDE_METHODS = {
     "mesh": {"render", "io"},
     "source": {"face", "pipeline"},
     "face": {"render", "io", "viz"},
-    "pipeline": {"hub"},
+    "pipeline": {"hub", "motion"},
 }
 
 

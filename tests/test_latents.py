@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from facekit import FaceLatents
-from facekit.conventions import EXPRESSIONS, MORPH_TARGETS
+from facekit.conventions import BLENDSHAPES, EXPRESSIONS, MORPH_TARGETS
 from facekit.errors import FileError, InputError
 from facekit.latents import expression_code
 
-FIELDS = {"identity": 20, "expression": 20, "shape_noise": 5, "texture_noise": 128, "style": 20}
+FIELDS = {"identity": 20, "expression": 20, "shape_noise": 5, "texture_noise": 128, "style": 20, "blendshapes": 52}
 
 # The first five numbers and the sum of each field of seed 7. They never change: a seed stays the same person.
 FROZEN = {
@@ -22,6 +22,7 @@ FROZEN = {
     "texture_noise": ([-0.878833, -0.38274, 0.623848, 0.995361, -1.495432], -7.85505),
     "style": ([-0.088649, 0.384739, -1.220071, 1.03821, -0.278224], -1.99539),
     "expression": ([1.0, 0.0, 0.0, 0.0, 0.0], 1.0),
+    "blendshapes": ([0.0, 0.0, 0.0, 0.0, 0.0], 0.0),
 }
 
 
@@ -108,6 +109,48 @@ def test_beyond_the_trained_range_it_warns():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         expression_code("smile", 1.5)
+
+
+# -- blendshapes ------------------------------------------------------------------------------------------------------
+
+
+def test_blendshapes_are_weights_by_name():
+    latents = FaceLatents.sample(7, count=2, expression="smile")
+    assert not latents.blendshapes.any()
+    posed = latents.with_blendshapes({"jawOpen": 0.4, "eyeBlinkLeft": 1})
+    assert posed.blendshapes[1, BLENDSHAPES.index("jawOpen")] == pytest.approx(0.4)
+    assert float(posed.blendshapes.sum()) == pytest.approx(2.8)
+    assert equal(posed.with_blendshapes({}), latents), "they replace what was there, and leave the expression"
+    assert equal(posed.with_blendshapes(latents.blendshapes), latents)
+    assert equal(latents.with_blendshapes(posed.blendshapes[0]), posed)
+    assert not posed.at_rest().expression.any() and not posed.at_rest().blendshapes.any()
+
+
+def test_files_of_earlier_versions_load():
+    data = FaceLatents.sample(7).with_blendshapes({"jawOpen": 0.5}).to_dict()
+    del data["blendshapes"]
+    assert equal(FaceLatents.from_dict(data), FaceLatents.sample(7))
+
+
+def test_blendshapes_are_interpolated_linearly():
+    a, b = (FaceLatents.sample(1).with_blendshapes({"jawOpen": weight}) for weight in (0.2, 0.6))
+    assert float(a.lerp(b, 0.5).blendshapes.sum()) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"jawopen": 1.0}, "'jawopen'; see facekit.BLENDSHAPES"),
+        ({"jawOpen": 1.2}, r"'jawOpen' in \[0, 1\], got 1.2"),
+        ({"jawOpen": float("nan")}, "finite"),
+        ("jawOpen", "by name"),
+        (torch.full((52,), 1.2), r"in \[0, 1\]"),
+        (torch.zeros(3, 52), "1 rows like identity, got 3"),
+    ],
+)
+def test_bad_blendshapes_are_told(weights, message):
+    with pytest.raises(InputError, match=message):
+        FaceLatents.sample(7).with_blendshapes(weights)
 
 
 def test_a_blend_warns_once_by_its_sum(recwarn):

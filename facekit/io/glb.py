@@ -6,8 +6,7 @@ bottom in facekit, counts from the top. The axes already agree (+Y up, +Z forwar
 
 from __future__ import annotations
 
-import json
-import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +14,51 @@ import numpy as np
 import torch
 
 from facekit.color import srgb_to_linear
-from facekit.conventions import AXES, MM_PER_METRE
+from facekit.conventions import AXES, BLENDSHAPES, MM_PER_METRE
 from facekit.errors import InputError
 from facekit.face import FaceOutput
 from facekit.files.atomic import atomic_write
 from facekit.files.images import encode, to_uint8
 from facekit.geometry.charts import open_edges
 from facekit.io.arrays import SplitTopology, mesh_of, split_at_seams
+from facekit.io.glb_builder import ARRAY_BUFFER, ELEMENT_BUFFER, GlbBuilder, normalized
 from facekit.mesh import FaceMesh
 from facekit.source import FaceRig
 from facekit.version import __version__
 
-MAGIC, VERSION, CHUNK_JSON, CHUNK_BIN = 0x46546C67, 2, 0x4E4F534A, 0x004E4942
-FLOAT, UINT16, UINT32 = 5126, 5123, 5125
-_ARRAY_BUFFER, _ELEMENT_BUFFER = 34962, 34963
-_LINEAR, _TRILINEAR, _CLAMP = 9729, 9987, 33071
+#: The extension that allows integers for positions and normals; three.js, Blender and Unity's importers know it.
+QUANTIZATION = "KHR_mesh_quantization"
 _MIME = {".png": "image/png", ".jpg": "image/jpeg"}
 
-#: Displacements below this many metres, a thousandth of a millimetre, are left out of the sparse morph targets.
-POSITION_TOLERANCE = 1e-6
-#: Changes of a unit normal below this, a twentieth of a degree, are left out likewise: no eye sees them.
-NORMAL_TOLERANCE = 1e-3
+#: Movements up to this many millimetres are left out of a morph target, and fade in up to twice that. The expressions'
+#: networks move the whole head by some hundredths; blendshapes are still where they do nothing.
+TOLERANCE = {"expression": 0.1, "blendshape": 0.03}
+#: Changes of a unit normal below this, three degrees, are left out likewise: they do not show.
+NORMAL_TOLERANCE = 0.05
+#: Without quantisation: a thousandth of a millimetre, and a twentieth of a degree.
+_EXACT, _EXACT_NORMAL = 1e-3, 1e-3
+
+
+@dataclass(frozen=True)
+class Clip:
+    """An animation of T frames for a GLB.
+
+    Parameters
+    ----------
+    times:
+        (T,) float32, seconds from the start, ascending.
+    weights:
+        (T, K) float32, of the rig's K morph targets.
+    rotations:
+        (T, 4) float32 quaternions x, y, z, w of the head, or None for a head that is still.
+    pivot:
+        (3,) mm, the point that the head turns about.
+    """
+
+    times: np.ndarray
+    weights: np.ndarray
+    rotations: np.ndarray | None = None
+    pivot: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 def write(
@@ -46,13 +69,15 @@ def write(
     double_sided: bool | None = None,
     normal_map: bool = True,
     level: int = 0,
+    rig: str | None = None,
+    quantize: bool = True,
 ) -> Path:
     """Write one mesh with one PBR material, smooth normals and the texture inside.
 
-    A FaceOutput that knows its expressions is written as its neutral face with 19 named morph targets, set to the
-    weights of the expression it wears: what opens is the face as it was, with sliders. A FaceMesh, or
-    ``morph_targets=False``, is written as it stands. Its displacement comes as a normal map: with morph targets that of
-    the neutral face, since glTF cannot morph textures (:func:`facekit.io.maps.save_maps` writes those of a sweep).
+    A FaceOutput that knows its expressions is written as its neutral face with named morph targets, set to the weights
+    at which it is worn: what opens is the face as it was, with sliders. A FaceMesh, or ``morph_targets=False``, is
+    written as it stands. Its displacement comes as a normal map: with morph targets that of the neutral face, since
+    glTF cannot morph textures (:func:`facekit.io.maps.save_maps` writes those of a sweep).
 
     Parameters
     ----------
@@ -65,8 +90,14 @@ def write(
     level:
         0 for the mesh as it is; above, it is subdivided so many times and displaced, see
         :func:`facekit.geometry.displace.detailed_mesh`, and has neither normal map nor morph targets.
+    rig:
+        Which morph targets: "expressions" for 19, "arkit" for ARKit's 52 blendshapes, "both" for 71; None for the
+        expressions, or for both if the face wears blendshapes.
+    quantize:
+        Whether a file with morph targets has them in 16 bits, and leaves out of them what moves by less than
+        :data:`TOLERANCE`: a third of the size. Without, it has floats, exact to a thousandth of a millimetre.
     """
-    data = encode_glb(subject, morph_targets, texture_format, double_sided, normal_map, level)
+    data = encode_glb(subject, morph_targets, texture_format, double_sided, normal_map, level, rig, quantize)
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
     return path
@@ -79,82 +110,131 @@ def encode_glb(
     double_sided: bool | None = None,
     normal_map: bool = True,
     level: int = 0,
+    rig: str | None = None,
+    quantize: bool = True,
+    clip: Clip | None = None,
 ) -> bytes:
-    """The bytes of the .glb file; see :func:`write`."""
+    """Encode the bytes of the .glb file; see :func:`write`.
+
+    ``clip`` is an animation of the morph targets of ``rig``, played by what opens the file.
+    """
     suffix = f".{texture_format.lower().lstrip('.')}"
     if suffix not in _MIME:
         raise InputError("a texture_format out of png, jpg", repr(texture_format), "choose one of these")
-    rig = None
+    found = None
     if morph_targets and isinstance(subject, FaceOutput) and subject.can_rig:
         if level:
             raise InputError("level 0 with morph targets", f"level {level}", "pass morph_targets=False, or level=0")
-        rig = subject.rig()
-    mesh = mesh_of(subject if rig is None else rig.neutral)
+        worn = bool(subject.latents.blendshapes.any())
+        found = subject.rig(rig or ("both" if worn else "expressions"))
+    elif rig is not None:
+        raise InputError("a face with morph targets for a rig", "one without", "leave rig out, or use FacePipeline")
+    mesh = mesh_of(subject if found is None else found.neutral)
     mesh = mesh.detailed(level) if level else mesh
     split = split_at_seams(mesh)
 
     builder = GlbBuilder()
     mapped = normal_map and mesh.displacement is not None
-    primitive = _base(builder, mesh, split, mapped)
+    quantize = quantize and found is not None and float(found.deltas.abs().max()) < MM_PER_METRE
+    primitive = _base(builder, mesh, split, mapped, quantize)
     node_mesh: dict[str, Any] = {"name": "face", "primitives": [primitive]}
-    if rig is not None:
-        primitive["targets"] = _targets(builder, mesh, rig, split)
-        node_mesh["weights"] = [round(float(w), 6) for w in rig.weights]
-        node_mesh["extras"] = {"targetNames": list(rig.names)}
+    if found is not None:
+        primitive["targets"] = _targets(builder, mesh, found, split, quantize)
+        node_mesh["weights"] = [round(float(w), 6) for w in found.weights]
+        node_mesh["extras"] = {"targetNames": list(found.names)}
     if double_sided is None:
         double_sided = bool(len(open_edges(mesh.faces)))
     gltf = {
-        "asset": {"version": "2.0", "generator": f"facekit {_version()}", "extras": _metadata(subject, split)},
+        "asset": {"version": "2.0", "generator": f"facekit {__version__}", "extras": _metadata(subject, split)},
+        **({"extensionsUsed": [QUANTIZATION], "extensionsRequired": [QUANTIZATION]} if quantize else {}),
         "scene": 0,
         "scenes": [{"name": "face", "nodes": [0]}],
         "nodes": [{"name": "face", "mesh": 0}],
         "meshes": [node_mesh],
         "materials": [_material(builder, mesh, suffix, double_sided, mapped)],
-        **builder.tables(),
+        **({} if clip is None else _animated(builder, clip)),
     }
-    return builder.pack(gltf)
+    return builder.pack({**gltf, **builder.tables()})
 
 
-def _base(builder: GlbBuilder, mesh: FaceMesh, split: SplitTopology, mapped: bool) -> dict[str, Any]:
+def _base(
+    builder: GlbBuilder, mesh: FaceMesh, split: SplitTopology, mapped: bool, quantize: bool = False
+) -> dict[str, Any]:
     """The primitive without its morph targets; with tangents if it has a normal map."""
     positions = mesh.verts[0].numpy()[split.vertex] / np.float32(MM_PER_METRE)
     normals = mesh.normals()[0].numpy()[split.vertex]
     uvs = mesh.uvs.numpy()[split.uv] * np.array([1, -1], np.float32) + np.array([0, 1], np.float32)
     index_type = np.uint16 if len(split.vertex) < 65535 else np.uint32  # 65535 itself is reserved for restarts
+    # The base stays in floats, for readers that look no further: only what morphing adds is quantised.
     attributes = {
-        "POSITION": builder.accessor(positions, bounds=True, target=_ARRAY_BUFFER),
-        "NORMAL": builder.accessor(normals, target=_ARRAY_BUFFER),
-        "TEXCOORD_0": builder.accessor(uvs, target=_ARRAY_BUFFER),
+        "POSITION": builder.accessor(positions, bounds=True, target=ARRAY_BUFFER),
+        "NORMAL": builder.accessor(normals, target=ARRAY_BUFFER),
+        "TEXCOORD_0": builder.accessor(uvs, target=ARRAY_BUFFER),
     }
     if mesh.texture is None and mesh.vertex_colors is not None:
         linear = srgb_to_linear(mesh.vertex_colors.clamp(0, 1))
-        attributes["COLOR_0"] = builder.accessor(linear.numpy()[split.vertex], target=_ARRAY_BUFFER)
+        attributes["COLOR_0"] = builder.accessor(linear.numpy()[split.vertex], target=ARRAY_BUFFER)
     if mapped:
         from facekit.geometry.displace import tangents
 
         # glTF's bitangent is w (normal x tangent), too, and green points up in its pictures as in ours.
-        along = tangents(mesh, torch.from_numpy(split.vertex), torch.from_numpy(split.uv))
-        attributes["TANGENT"] = builder.accessor(along[0].numpy(), target=_ARRAY_BUFFER)
-    indices = builder.accessor(split.faces.astype(index_type).reshape(-1), target=_ELEMENT_BUFFER)
+        along = tangents(mesh, torch.from_numpy(split.vertex), torch.from_numpy(split.uv))[0].numpy()
+        along = normalized(along, np.int8) if quantize else along
+        attributes["TANGENT"] = builder.accessor(along, target=ARRAY_BUFFER)
+    indices = builder.accessor(split.faces.astype(index_type).reshape(-1), target=ELEMENT_BUFFER)
     return {"attributes": attributes, "indices": indices, "material": 0, "mode": 4}
 
 
-def _targets(builder: GlbBuilder, mesh: FaceMesh, rig: FaceRig, split: SplitTopology) -> list[dict[str, int]]:
-    """One POSITION and one NORMAL displacement a morph target."""
+def _targets(
+    builder: GlbBuilder, mesh: FaceMesh, rig: FaceRig, split: SplitTopology, quantize: bool
+) -> list[dict[str, int]]:
+    """One POSITION and one NORMAL displacement a morph target.
+
+    In 16 bits a step is a thirtieth of a millimetre, for the integers stand for [-1, 1] metres; normals change in steps
+    of half a degree.
+    """
     from facekit.geometry.normals import vertex_normals
 
     base = mesh.normals()
     targets = []
-    for delta in rig.deltas.detach().cpu():  # one at a time: the normals of all at once fall out of the CPU's cache
-        turn = vertex_normals(mesh.verts + delta, mesh.faces) - base
-        moved = delta.numpy() / np.float32(MM_PER_METRE)
-        targets.append(
-            {
-                "POSITION": builder.sparse(moved[split.vertex], POSITION_TOLERANCE, bounds=True),
-                "NORMAL": builder.sparse(turn[0].numpy()[split.vertex], NORMAL_TOLERANCE),
-            }
-        )
+    # One at a time: the normals of all at once fall out of the CPU's cache.
+    for name, delta in zip(rig.names, rig.deltas.detach().cpu(), strict=True):
+        turn = (vertex_normals(mesh.verts + delta, mesh.faces) - base)[0].numpy()[split.vertex]
+        moved, size = delta.numpy()[split.vertex], delta.norm(dim=1).numpy()[split.vertex, None]
+        least, turned = _EXACT, np.abs(turn).max(axis=1) > _EXACT_NORMAL
+        if quantize:
+            least = TOLERANCE["blendshape" if name in BLENDSHAPES else "expression"]
+            share = np.clip(size / least - 1, 0, 1)  # a smooth way in: a step in the skin would show
+            moved = moved * share * share * (3 - 2 * share)
+            turned = np.linalg.norm(turn, axis=1) > NORMAL_TOLERANCE
+        moved = (moved / MM_PER_METRE).astype(np.float32)
+        if quantize:
+            moved, turn = normalized(moved, np.int16), normalized(turn, np.int8)
+            kept = (moved != 0).any(axis=1)
+        else:
+            kept = size[:, 0] > least
+        targets.append({"POSITION": builder.sparse(moved, kept, bounds=True), "NORMAL": builder.sparse(turn, turned)})
     return targets
+
+
+def _animated(builder: GlbBuilder, clip: Clip) -> dict[str, Any]:
+    """The nodes and the animation of a clip: a head that turns about a pivot, with the face in it."""
+    pivot = [float(x) / MM_PER_METRE for x in clip.pivot]
+    times = builder.accessor(clip.times.astype(np.float32), bounds=True)
+    outputs = {"weights": (1, builder.accessor(clip.weights.astype(np.float32).reshape(-1)))}
+    if clip.rotations is not None:
+        outputs["rotation"] = (0, builder.accessor(clip.rotations.astype(np.float32)))
+    channels = [
+        {"sampler": k, "target": {"node": node, "path": path}} for k, (path, (node, _)) in enumerate(outputs.items())
+    ]
+    samplers = [{"input": times, "output": output, "interpolation": "LINEAR"} for _, output in outputs.values()]
+    return {
+        "nodes": [
+            {"name": "head", "translation": pivot, "children": [1]},
+            {"name": "face", "translation": [-x for x in pivot], "mesh": 0},
+        ],
+        "animations": [{"name": "motion", "channels": channels, "samplers": samplers}],
+    }
 
 
 def _material(builder: GlbBuilder, mesh: FaceMesh, suffix: str, double_sided: bool, mapped: bool) -> dict[str, Any]:
@@ -179,102 +259,8 @@ def _metadata(subject: FaceOutput | FaceMesh, split: SplitTopology) -> dict[str,
     if isinstance(subject, FaceOutput):
         extras["model"] = subject.model
         extras["expression"] = subject.expression_weights()[0]
+        extras["blendshapes"] = subject.blendshape_weights()[0]
         if "seed" in subject.metadata:
             seed = subject.metadata["seed"]
             extras["seed"] = seed[0] if isinstance(seed, list) else seed
     return extras
-
-
-def _version() -> str:
-    return __version__
-
-
-class GlbBuilder:
-    """Collects the binary chunk with its accessors and views."""
-
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-        self.size = 0
-        self.views: list[dict[str, Any]] = []
-        self.accessors: list[dict[str, Any]] = []
-        self.images: list[dict[str, Any]] = []
-
-    def view(self, data: bytes, target: int | None = None) -> int:
-        """Append bytes, aligned to four as every accessor wants; returns the view's index."""
-        padding = -self.size % 4
-        self.parts += [b"\0" * padding, data]
-        self.views.append({"buffer": 0, "byteOffset": self.size + padding, "byteLength": len(data)})
-        if target is not None:
-            self.views[-1]["target"] = target
-        self.size += padding + len(data)
-        return len(self.views) - 1
-
-    def accessor(self, array: np.ndarray, bounds: bool = False, target: int | None = None) -> int:
-        """A dense accessor of (N,) indices or (N, 2) or (N, 3) float32."""
-        array = np.ascontiguousarray(array)
-        entry = _describe(array, bounds)
-        entry["bufferView"] = self.view(array.tobytes(), target)
-        self.accessors.append(entry)
-        return len(self.accessors) - 1
-
-    def sparse(self, array: np.ndarray, tolerance: float, bounds: bool = False) -> int:
-        """An accessor of (N, 3) float32 that is zero where nothing exceeds ``tolerance``; sparse if that is smaller."""
-        large = np.abs(array) > tolerance
-        moved = np.flatnonzero(large[:, 0] | large[:, 1] | large[:, 2])
-        if not len(moved):
-            moved = np.zeros(1, dtype=np.int64)  # an empty sparse accessor is not allowed
-        index_type = np.uint16 if len(array) <= 65535 else np.uint32
-        if len(moved) * (12 + np.dtype(index_type).itemsize) >= array.nbytes:
-            return self.accessor(array, bounds, _ARRAY_BUFFER)
-        kept = np.zeros_like(array)
-        kept[moved] = array[moved]
-        entry = _describe(kept, bounds)
-        entry["sparse"] = {
-            "count": len(moved),
-            "indices": {
-                "bufferView": self.view(moved.astype(index_type).tobytes()),
-                "componentType": UINT16 if index_type == np.uint16 else UINT32,
-            },
-            "values": {"bufferView": self.view(np.ascontiguousarray(kept[moved]).tobytes())},
-        }
-        self.accessors.append(entry)
-        return len(self.accessors) - 1
-
-    def texture(self, name: str, data: bytes, mime: str) -> dict[str, int]:
-        """A picture; returns what a material says of it."""
-        self.images.append({"name": name, "bufferView": self.view(data), "mimeType": mime})
-        return {"index": len(self.images) - 1}
-
-    def tables(self) -> dict[str, Any]:
-        """The top-level lists for what was collected."""
-        tables: dict[str, Any] = {"accessors": self.accessors, "bufferViews": self.views}
-        if self.images:
-            sampler = {"magFilter": _LINEAR, "minFilter": _TRILINEAR, "wrapS": _CLAMP, "wrapT": _CLAMP}
-            textures = [{"sampler": 0, "source": k} for k in range(len(self.images))]
-            tables |= {"images": self.images, "samplers": [sampler], "textures": textures}
-        return tables
-
-    def pack(self, gltf: dict[str, Any]) -> bytes:
-        """Header, JSON chunk and binary chunk."""
-        binary = b"".join([*self.parts, b"\0" * (-self.size % 4)])
-        gltf["buffers"] = [{"byteLength": len(binary)}]
-        text = json.dumps(gltf, separators=(",", ":"), allow_nan=False).encode()
-        text += b" " * (-len(text) % 4)
-        return b"".join(
-            [
-                struct.pack("<III", MAGIC, VERSION, 12 + 8 + len(text) + 8 + len(binary)),
-                struct.pack("<II", len(text), CHUNK_JSON),
-                text,
-                struct.pack("<II", len(binary), CHUNK_BIN),
-                binary,
-            ]
-        )
-
-
-def _describe(array: np.ndarray, bounds: bool) -> dict[str, Any]:
-    component = {"f": FLOAT, "u": UINT16 if array.dtype == np.uint16 else UINT32}[array.dtype.kind]
-    kind = "SCALAR" if array.ndim == 1 else f"VEC{array.shape[1]}"
-    entry: dict[str, Any] = {"componentType": component, "count": len(array), "type": kind}
-    if bounds:
-        entry |= {"min": array.min(axis=0).tolist(), "max": array.max(axis=0).tolist()}
-    return entry

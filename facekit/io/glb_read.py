@@ -15,7 +15,8 @@ import torch
 from facekit.conventions import MM_PER_METRE
 from facekit.errors import FileError
 from facekit.files.images import decode, to_float
-from facekit.io.glb import CHUNK_BIN, CHUNK_JSON, MAGIC, VERSION
+from facekit.io.glb import QUANTIZATION
+from facekit.io.glb_builder import CHUNK_BIN, CHUNK_JSON, MAGIC, VERSION
 from facekit.mesh import FaceMesh
 from facekit.source import FaceRig
 
@@ -175,15 +176,24 @@ def read_own(data: bytes) -> FaceRig | None:
         return None
     gltf, binary = chunks(data)
     try:
-        if not str(gltf["asset"].get("generator", "")).startswith("facekit ") or gltf.get("extensionsRequired"):
+        if not str(gltf["asset"].get("generator", "")).startswith("facekit "):
             return None
-        (mesh,), (node,) = gltf["meshes"], gltf["nodes"]
+        (mesh,), nodes = gltf["meshes"], gltf["nodes"]
         (primitive,) = mesh["primitives"]
-        if primitive.get("mode", 4) != 4 or primitive.get("extensions") or set(node) - {"name", "mesh"}:
+        if set(gltf.get("extensionsRequired", [])) - {QUANTIZATION} or primitive.get("extensions"):
+            return None
+        if primitive.get("mode", 4) != 4 or _moved(nodes):
             return None
         return _own_rig(Accessors(gltf, [binary]), mesh, primitive)
     except (LookupError, TypeError, ValueError, AttributeError):
         return None  # the reader of everybody's files says what is wrong
+
+
+def _moved(nodes: list[dict[str, Any]]) -> bool:
+    """Whether the mesh is elsewhere than its numbers say; a clip's head, with its pivot there and back, is not."""
+    known = all(set(node) <= {"name", "mesh", "translation", "children"} for node in nodes)
+    places = np.array([node.get("translation", [0.0, 0.0, 0.0]) for node in nodes])
+    return not known or len(nodes) > 2 or bool(np.abs(places.sum(axis=0)).max() > 1e-6)
 
 
 def _own_rig(numbers: Accessors, mesh: dict[str, Any], primitive: dict[str, Any]) -> FaceRig | None:

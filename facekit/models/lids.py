@@ -6,85 +6,66 @@ import torch
 from torch import nn
 
 from facekit.conventions import PARTS
+from facekit.models.eyes import AHEAD, EYES, Eyeball
 from facekit.template import Template
 
-_EYES, _SKIN = PARTS.index("eyes"), (PARTS.index("skin"), PARTS.index("lids"))
-# Vertices that may cover an eye: so far from its centre at most, mm, and within this angle of straight ahead (cosine).
-_REACH, _AHEAD = 30.0, 0.36
-# Outer surface of the lids: at rest further from the eyeball than the rim, which lies on it, mm.
-_OUTER = 1.0
-# How far the pushed skin stays off, mm.
-_CLEARANCE = 0.3
-_BINS = 24
+_SKIN = (PARTS.index("skin"), PARTS.index("lids"))
+# Vertices that may cover an eye: so far from its centre at most, mm.
+_REACH = 30.0
+# How far off pushed skin stays, mm, by how far off it lies on the template: the rims, which lie on the eye, may touch
+# it, and what lies further out stays further out, so that a lid keeps a thickness.
+_AT_REST = (-0.3, 0.3, 1.0, 4.0)
+_KEPT = (-0.2, 0.02, 0.3, 0.9)
 
 
 class LidContact(nn.Module):
-    """Pushes the lids' outer skin out of the eyeballs, each vertex along its ray from the eye's centre.
+    """Pushes lids out of the eyeballs, each vertex along its ray from the eye's centre.
 
     For a template with eyes; a lid that touches nothing is not moved.
     """
 
     def __init__(self, template: Template) -> None:
         super().__init__()
-        eyes = (template.parts == _EYES).nonzero()[:, 0]
-        for side in (0, 1):
-            ball = eyes[(template.verts[eyes, 0] > 0) == bool(side)]
-            points = template.verts[ball].double()
-            # The best sphere's centre, and the weights that find it from the vertices of any moved or scaled eye.
-            ones = torch.ones_like(points[:, :1])
-            fit = torch.linalg.lstsq(torch.cat((2 * points, ones), 1), points.square().sum(1, keepdim=True)).solution
-            centre = fit[:3, 0]
-            rows, wanted = torch.cat((points, ones), 1).T, torch.cat((centre, ones[0]))
-            weights = torch.linalg.pinv(rows) @ wanted
-            radius = (points - centre).norm(dim=1)
-            profile = _profile((points - centre)[:, 2] / radius, radius)
-            lids = self._outer(template, centre, profile)
-            for name, value in {
-                "ball": ball,
-                "weights": weights.float(),
-                "lids": lids,
-                "size": radius.mean().float(),
-                "profile": profile.float(),
-            }.items():
-                self.register_buffer(f"{name}_{side}", value, persistent=False)
+        if not bool((template.parts == EYES).any()):
+            raise ValueError("a template without eyes")
+        self.eyes = nn.ModuleList([Eyeball(template, left) for left in (False, True)])
+        for side, eye in enumerate(self.eyes):
+            ray = template.verts - eye.centre(template.verts[None])[0]
+            distance = ray.norm(dim=1)
+            ahead = ray[:, 2] / distance
+            skin = torch.isin(template.parts, template.parts.new_tensor(_SKIN))
+            gap = distance - eye.radius(ahead)
+            lids = (skin & (distance < _REACH) & (ahead > AHEAD) & (gap > 2 * _AT_REST[0])).nonzero()[:, 0]
+            self.register_buffer(f"lids_{side}", lids, persistent=False)
+            self.register_buffer(f"kept_{side}", _interpolated(gap[lids]), persistent=False)
 
-    def forward(self, verts: torch.Tensor) -> torch.Tensor:
-        """Vertices (B, V, 3) mm with the lids outside; differentiable."""
+    def forward(self, verts: torch.Tensor, turns: torch.Tensor | None = None) -> torch.Tensor:
+        """Vertices (B, V, 3) mm with the lids outside; differentiable.
+
+        Parameters
+        ----------
+        turns:
+            (B, 2, 3, 3) rotations of the right and the left eye, whose corneas stand out where they look; None for
+            eyes that look ahead.
+        """
         moved = verts
-        for side in (0, 1):
-            ball, weights, lids, size, profile = (
-                getattr(self, f"{name}_{side}") for name in ("ball", "weights", "lids", "size", "profile")
-            )
-            eye = verts.index_select(1, ball)
-            centre = torch.einsum("n,bnk->bk", weights.to(verts), eye)[:, None]
-            scale = (eye - centre).norm(dim=-1).mean(dim=1, keepdim=True) / size.to(verts)
-            ray = verts.index_select(1, lids) - centre
-            distance = ray.norm(dim=-1)
-            ahead = ray[..., 2] / distance.clamp_min(1e-6)
-            push = (_read(profile.to(verts), ahead) * scale + _CLEARANCE - distance).clamp_min(0) * (ahead > _AHEAD)
-            moved = moved.index_add(1, lids, ray * (push / distance.clamp_min(1e-6))[..., None])
+        for side, eye in enumerate(self.eyes):
+            lids, kept = getattr(self, f"lids_{side}"), getattr(self, f"kept_{side}").to(verts)
+            ray = verts.index_select(1, lids) - eye.centre(verts)
+            distance = ray.norm(dim=-1).clamp_min(1e-6)
+            ahead = ray[..., 2] / distance
+            # The eyeball's profile is told against the axis that it turns with.
+            axial = ahead if turns is None else (ray @ turns[:, side])[..., 2] / distance
+            wall = eye.radius(axial) * eye.scale(verts) + kept
+            push = (wall - distance).clamp_min(0) * (ahead > AHEAD)
+            moved = moved.index_add(1, lids, ray * (push / distance)[..., None])
         return moved
 
-    @staticmethod
-    def _outer(template: Template, centre: torch.Tensor, profile: torch.Tensor) -> torch.Tensor:
-        """Indices of the skin that can come over this eye and at rest lies well outside of it."""
-        ray = template.verts.double() - centre
-        distance = ray.norm(dim=1)
-        ahead = ray[:, 2] / distance
-        surface = _read(profile, ahead)
-        skin = torch.isin(template.parts, template.parts.new_tensor(_SKIN))
-        return (skin & (distance < _REACH) & (ahead > _AHEAD) & (distance > surface + _OUTER)).nonzero()[:, 0]
 
-
-def _profile(ahead: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
-    """The eyeball's largest radius at cosines from :data:`_AHEAD` to 1, (BINS,): the cornea stands out in front."""
-    place = ((ahead - _AHEAD) / (1 - _AHEAD) * (_BINS - 1)).round().long()
-    inside = (place >= 0) & (place < _BINS)
-    table = torch.full((_BINS,), float(radius.min()), dtype=radius.dtype)
-    return table.scatter_reduce(0, place[inside], radius[inside], "amax")
-
-
-def _read(profile: torch.Tensor, ahead: torch.Tensor) -> torch.Tensor:
-    place = ((ahead - _AHEAD) / (1 - _AHEAD) * (_BINS - 1)).clamp(0, _BINS - 1)
-    low = place.detach().floor().long().clamp_max(_BINS - 2)
-    return torch.lerp(profile[low], profile[low + 1], place - low)
+def _interpolated(gap: torch.Tensor) -> torch.Tensor:
+    """What distance each vertex keeps, of its distance on the template (V,)."""
+    kept = torch.full_like(gap, _KEPT[0])
+    for k in range(len(_AT_REST) - 1):
+        share = ((gap - _AT_REST[k]) / (_AT_REST[k + 1] - _AT_REST[k])).clamp(0, 1)
+        kept = kept + share * (_KEPT[k + 1] - _KEPT[k])
+    return kept

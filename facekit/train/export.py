@@ -23,6 +23,7 @@ ROLES = {
     "iris": "atlas_iris.png",
     "micro": "micro.npz",
     "detail": "detail.npz",
+    "blendshapes": "blendshapes.npz",
 }
 
 

@@ -1,7 +1,7 @@
 """glTF of any writer: taken apart, and put together again as plain triangles for trimesh.
 
 trimesh reads the nodes and places the meshes. What it would not hand on (morph targets, skins, textures' transforms and
-wrap modes, colours beside textures) travels as custom attributes, which it does, or beside it in a
+wrap modes, colours beside textures) travels as custom attributes, which it does, or in
 :class:`facekit.io.foreign.primitives.Primitive`.
 """
 

@@ -12,7 +12,7 @@ from facekit.color import linear_to_srgb
 from facekit.conventions import MM_PER_METRE
 from facekit.io.foreign.parts import Material, Part
 from facekit.io.foreign.scene import placed, turned
-from facekit.io.glb import GlbBuilder
+from facekit.io.glb_builder import GlbBuilder
 
 
 @dataclass(frozen=True, eq=False)

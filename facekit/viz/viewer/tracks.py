@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 
-from facekit.conventions import MAX_INTENSITY, PARTS
+from facekit.conventions import BLENDSHAPES, MAX_INTENSITY, PARTS
 from facekit.errors import InputError
 from facekit.files.images import encode, to_uint8
 from facekit.geometry.uv import slopes
@@ -76,7 +76,7 @@ class Subject:
     """
 
     def __init__(self, source: FaceSource, latents: FaceLatents, detail: bool | str = True) -> None:
-        self.source, self.latents, self.detail = source, latents.with_expression("neutral", 0.0), detail
+        self.source, self.latents, self.detail = source, latents.at_rest(), detail
         self._made: dict[str, tuple[Any, Any]] = {}
 
     @classmethod
@@ -108,10 +108,17 @@ class Subject:
         """The face at rest."""
         return self.kept("neutral", None, lambda: self.source(latents=self.latents, detail=self.detail))
 
-    def face(self, expression: str | Mapping[str, float], intensity: float, detail_strength: float) -> FaceOutput:
-        """Make the face with an expression, exactly."""
+    def face(
+        self,
+        expression: str | Mapping[str, float],
+        intensity: float,
+        detail_strength: float,
+        blendshapes: Mapping[str, float] | None = None,
+    ) -> FaceOutput:
+        """Make the face with an expression and shapes, exactly."""
+        latents = self.latents.with_blendshapes(blendshapes or {})
         options = {"detail": self.detail, "detail_strength": detail_strength}
-        return self.source(latents=self.latents, expression=expression, intensity=intensity, **options)
+        return self.source(latents=latents, expression=expression, intensity=intensity, **options)
 
     @property
     def mesh(self) -> FaceMesh:
@@ -156,6 +163,7 @@ def head_entries(subject: Subject, poster: Picture | None = None) -> Entries:
         "model": face.model,
         "counts": [count, len(split.vertex), len(split.faces)],
         "expressions": list(subject.source.expressions),
+        "shapes": list(BLENDSHAPES) if len(subject.source.shapes) == len(BLENDSHAPES) else [],
         "maxIntensity": MAX_INTENSITY,
         "stage": _stage(),
         "detail": None,

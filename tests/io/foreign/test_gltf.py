@@ -15,7 +15,7 @@ from PIL import Image
 import facekit
 from facekit.errors import FileError, MissingDependencyError
 from facekit.files.images import encode_png
-from facekit.io.glb import GlbBuilder
+from facekit.io.glb_builder import GlbBuilder
 from facekit.io.glb_read import chunks, read_rig
 
 CORNERS = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], np.float32) / 10

@@ -1,0 +1,205 @@
+"""Contact: triangles that turn over, lids inside of eyeballs, lips inside of each other, counted in millimetres.
+
+What the rig is judged by. Distances are measured from vertices to the other surface's triangles, by other means than
+those by which :mod:`facekit.models` keeps surfaces apart.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from facekit.conventions import BLENDSHAPES, PARTS
+from facekit.geometry.normals import vertex_normals
+from facekit.template import Template
+
+#: Skin this near to an eyeball at rest, mm, may come to lie over it.
+_LID_REACH = 14.0
+#: A vertex this deep inside the other lip, mm, is on the other side of the mouth rather than through it.
+_LIP_DEPTH = 5.0
+#: Lips join at the mouth's corners: nearer than this to one, mm, neither can pierce the other.
+_CORNER = 4.0
+#: Triangles that are looked at for the one closest to a point.
+_NEAREST = 12
+#: Antagonists, without their sides.
+_OPPOSED = {
+    "mouthSmile": ("mouthFrown", "mouthPucker", "mouthFunnel"),
+    "mouthPucker": ("mouthStretch", "mouthDimple", "mouthFunnel"),
+    "mouthFunnel": ("mouthPress", "mouthRollLower", "mouthRollUpper", "mouthStretch", "mouthClose"),
+    "mouthLowerDown": ("mouthRollLower", "mouthShrugLower", "mouthPress", "mouthClose"),
+    "mouthUpperUp": ("mouthRollUpper", "mouthPress", "mouthShrugUpper", "mouthClose"),
+    "browDown": ("browOuterUp",),
+    "tongueOut": ("mouthClose", "mouthRollLower", "mouthRollUpper", "mouthPress", "mouthShrugLower"),
+}
+
+
+def flipped_triangles(faces: torch.Tensor, rest: torch.Tensor, posed: torch.Tensor) -> torch.Tensor:
+    """Triangles that turned by over 90 degrees, (B, F) bool.
+
+    Parameters
+    ----------
+    faces:
+        (F, 3) int64.
+    rest, posed:
+        (B, V, 3) float32 mm; ``rest`` the neutral faces.
+    """
+    a, b = (torch.linalg.cross(v[:, c] - v[:, p], v[:, d] - v[:, p]) for v in (rest, posed) for p, c, d in [faces.T])
+    return (a * b).sum(dim=-1) <= 0
+
+
+def opposed(a: str, b: str) -> bool:
+    """Whether no face makes two blendshapes at once, since they pull one muscle two ways."""
+    same_eye = a.startswith("eye") and b.startswith("eye") and a.endswith("Left") == b.endswith("Left")
+    ways = {name.removeprefix("eye").removesuffix("Left").removesuffix("Right") for name in (a, b)}
+    if same_eye and ways in ({"LookIn", "LookOut"}, {"LookUp", "LookDown"}, {"Blink", "Wide"}, {"Squint", "Wide"}):
+        return True
+    middle = {name.removesuffix("Left").removesuffix("Right") for name in (a, b)}
+    if len(middle) == 1 and a.startswith(("jaw", "mouthLeft", "mouthRight")):
+        return True
+    return any(middle == {one, other} for one, others in _OPPOSED.items() for other in others)
+
+
+def face_like(count: int, seed: int = 0) -> torch.Tensor:
+    """Weights (count, 52) of random combinations of blendshapes that a face could make.
+
+    Four to nine muscles each, both sides alike but for up to a fifth, none against its antagonist, gaze the same for
+    both eyes.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    muscles = sorted({name.removesuffix("Left").removesuffix("Right") for name in BLENDSHAPES if _sided(name)})
+    muscles += [name for name in BLENDSHAPES if not _sided(name)]
+    rows = torch.zeros(count, len(BLENDSHAPES))
+    for row in rows:
+        wanted = int(torch.randint(4, 10, (), generator=generator))
+        chosen: list[str] = []
+        for k in torch.randperm(len(muscles), generator=generator).tolist():
+            names = _names(muscles[k])
+            if len(chosen) < wanted and not any(opposed(a, b) for a in chosen for b in names):
+                chosen += names[:1]
+                weight = float(torch.rand((), generator=generator))
+                for name in names:
+                    uneven = 1 - 0.2 * float(torch.rand((), generator=generator))
+                    row[BLENDSHAPES.index(name)] = weight * (1 if name.startswith("eyeLook") else uneven)
+    return rows
+
+
+def _sided(name: str) -> bool:
+    return name.endswith(("Left", "Right")) and name not in ("jawLeft", "jawRight", "mouthLeft", "mouthRight")
+
+
+def _names(muscle: str) -> list[str]:
+    """The blendshapes of a muscle; eyes look together."""
+    if muscle in ("eyeLookIn", "eyeLookOut"):
+        toward_left = ["eyeLookOutLeft", "eyeLookInRight"]
+        return toward_left if muscle == "eyeLookOut" else ["eyeLookInLeft", "eyeLookOutRight"]
+    return [muscle] if muscle in BLENDSHAPES else [f"{muscle}Left", f"{muscle}Right"]
+
+
+class Contact:
+    """Measures one topology with eyes and lips."""
+
+    def __init__(self, template: Template) -> None:
+        self.template = template
+        verts, faces, parts = template.verts, template.faces, template.parts
+        part = {name: parts == k for k, name in enumerate(PARTS)}
+        middle = verts[part["eyes"]].mean(dim=0)[0]
+        self.eyes = []
+        for side in (-1, 1):
+            ball = part["eyes"] & ((verts[:, 0] - middle) * side > 0)
+            near = torch.cdist(verts, verts[ball]).amin(dim=1) < _LID_REACH
+            skin = (part["lids"] | part["skin"]) & near
+            self.eyes.append((skin.nonzero()[:, 0], _inside(faces, ball), _inside(faces, skin)))
+        corners = verts[template.landmarks[[48, 54, 60, 64]]]
+        lips = part["lips"] & (torch.cdist(verts, corners).amin(dim=1) > _CORNER)
+        label = _components(faces, lips)
+        self.lips = []
+        for mine, other in ((0, 1), (1, 0)):
+            points, surface = ((label == k).nonzero()[:, 0] for k in (mine, other))
+            self.lips.append((points, _inside(faces, label == other), surface))
+
+    def lids(self, verts: torch.Tensor) -> torch.Tensor:
+        """Depth of the deepest lid vertex inside an eyeball, of vertices (B, V, 3): (B,) mm, 0 where none is."""
+        return torch.stack([max(_depth(v, skin, ball).max() for skin, ball, _ in self.eyes) for v in verts])
+
+    def lips_depth(self, verts: torch.Tensor) -> torch.Tensor:
+        """Depth of the deepest vertex of one lip inside the other, of vertices (B, V, 3): (B,) mm."""
+        depth = []
+        for v in verts:
+            found = [_depth(v, points, tris) for points, tris, _ in self.lips]
+            depth.append(max(torch.where(d < _LIP_DEPTH, d, 0).max() for d in found))
+        return torch.stack(depth)
+
+
+def _inside(faces: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return faces[mask[faces].all(dim=1)]
+
+
+def _components(faces: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """(V,) labels: 0 for the component of ``mask`` that holds its highest-numbered..., -1 outside."""
+    label = torch.where(mask, torch.arange(len(mask)), len(mask))
+    tris = _inside(faces, mask)
+    while True:
+        low = label[tris].amin(dim=1)
+        new = label.clone()
+        for corner in tris.T:
+            new.scatter_reduce_(0, corner, low, "amin")
+        if torch.equal(new, label):
+            break
+        label = new
+    values, counts = label[mask].unique(return_counts=True)
+    out = torch.full_like(label, -1)
+    for k, value in enumerate(values[counts.argsort(descending=True)][:2]):
+        out[label == value] = k
+    return out
+
+
+def _depth(verts: torch.Tensor, points: torch.Tensor, tris: torch.Tensor) -> torch.Tensor:
+    """How deep points (P,) lie under a surface's triangles (F, 3), (P,) mm, 0 outside.
+
+    The sign is that of the interpolated vertex normal at the closest place; places on the surface's border tell
+    nothing.
+    """
+    normals = vertex_normals(verts[None], tris)[0]
+    p = verts[points]
+    place, weights, face = closest(p, verts[tris])
+    normal = (normals[tris[face]] * weights[..., None]).sum(dim=1)
+    normal = torch.nn.functional.normalize(normal, dim=1)
+    edge = torch.cat((tris[:, [0, 1]], tris[:, [1, 2]], tris[:, [2, 0]])).sort(dim=1).values
+    pairs, count = edge.unique(dim=0, return_counts=True)
+    border = torch.zeros(len(verts), dtype=torch.bool)
+    border[pairs[count == 1].flatten()] = True
+    open_place = ((weights > 1e-4) & border[tris[face]]).sum(dim=1) == (weights > 1e-4).sum(dim=1)
+    signed = ((p - place) * normal).sum(dim=1)
+    return torch.where(open_place, 0.0, (-signed).clamp_min(0))
+
+
+def closest(points: torch.Tensor, corners: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Closest places (P, 3) on triangles (F, 3, 3) to points (P, 3), their barycentric weights (P, 3) and faces (P,).
+
+    Among the triangles whose centres are nearest: of surfaces whose triangles are of one size, the closest is there.
+    """
+    near = torch.cdist(points, corners.mean(dim=1)).topk(min(_NEAREST, len(corners)), largest=False).indices
+    a, b, c = corners[near].unbind(2)
+    inner = _barycentric(points[:, None], a, b, c)
+    weights = [torch.where((inner >= 0).all(-1, keepdim=True), inner, torch.nan)]
+    for k, (start, end) in enumerate(((a, b), (b, c), (c, a))):
+        along = end - start
+        t = ((points[:, None] - start) * along).sum(-1) / along.square().sum(-1).clamp_min(1e-12)
+        on_edge = torch.zeros(*t.shape, 3)
+        on_edge[..., k], on_edge[..., (k + 1) % 3] = 1 - t.clamp(0, 1), t.clamp(0, 1)
+        weights.append(on_edge)
+    weights = torch.cat(weights, dim=1)  # (P, 4 K, 3)
+    index = near.repeat(1, 4)
+    places = (weights[..., None] * corners[index]).sum(dim=2)
+    best = (points[:, None] - places).square().sum(-1).nan_to_num(float("inf")).argmin(dim=1)
+    rows = torch.arange(len(points))
+    return places[rows, best], weights[rows, best], index[rows, best]
+
+
+def _barycentric(p: torch.Tensor, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
+    """Weights (..., 3) of the corners at the projection of points onto their triangles' planes."""
+    u, v, q = b - a, c - a, p - a
+    normal = torch.linalg.cross(u, v)
+    area = normal.square().sum(-1).clamp_min(1e-12)
+    second = (torch.linalg.cross(q, v) * normal).sum(-1) / area
+    third = (torch.linalg.cross(u, q) * normal).sum(-1) / area
+    return torch.stack((1 - second - third, second, third), dim=-1)

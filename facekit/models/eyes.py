@@ -1,0 +1,82 @@
+"""The eyeballs of faces: where each one's centre is, how large it is, and how it turns."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from facekit.conventions import PARTS
+from facekit.template import Template
+
+EYES = PARTS.index("eyes")
+# The profile of the eyeball is told within this angle of straight ahead (cosine), in so many steps.
+AHEAD, _BINS = 0.36, 24
+
+
+class Eyeball(nn.Module):
+    """One eyeball of a template, found again in any face of its topology.
+
+    Parameters
+    ----------
+    template:
+        With eyes.
+    left:
+        Whether it is the subject's left eye, on the side of +X.
+    """
+
+    def __init__(self, template: Template, left: bool) -> None:
+        super().__init__()
+        eyes = (template.parts == EYES).nonzero()[:, 0]
+        ball = eyes[(template.verts[eyes, 0] > 0) == left]
+        points = template.verts[ball].double()
+        # The best sphere's centre, and the weights that find it from the vertices of any moved or scaled eye.
+        ones = torch.ones_like(points[:, :1])
+        fit = torch.linalg.lstsq(torch.cat((2 * points, ones), 1), points.square().sum(1, keepdim=True)).solution
+        centre = fit[:3, 0]
+        rows, wanted = torch.cat((points, ones), 1).T, torch.cat((centre, ones[0]))
+        weights = torch.linalg.pinv(rows) @ wanted
+        radius = (points - centre).norm(dim=1)
+        self.register_buffer("ball", ball, persistent=False)
+        self.register_buffer("weights", weights.float(), persistent=False)
+        self.register_buffer("size", radius.mean().float(), persistent=False)
+        profile = _profile((points - centre)[:, 2] / radius, radius)
+        self.register_buffer("profile", profile.float(), persistent=False)
+
+    def centre(self, verts: torch.Tensor) -> torch.Tensor:
+        """Centres (B, 1, 3) mm of the eyeball of faces with vertices (B, V, 3); differentiable."""
+        return torch.einsum("n,bnk->bk", self.weights.to(verts), verts.index_select(1, self.ball))[:, None]
+
+    def scale(self, verts: torch.Tensor) -> torch.Tensor:
+        """Sizes (B, 1) against the template's eyeball."""
+        away = verts.index_select(1, self.ball) - self.centre(verts)
+        return away.norm(dim=-1).mean(dim=1, keepdim=True) / self.size.to(verts)
+
+    def radius(self, ahead: torch.Tensor) -> torch.Tensor:
+        """The template's largest radius, mm, at angles from straight ahead given as cosines (...)."""
+        place = ((ahead - AHEAD) / (1 - AHEAD) * (_BINS - 1)).clamp(0, _BINS - 1)
+        low = place.detach().floor().long().clamp_max(_BINS - 2)
+        profile = self.profile.to(ahead)
+        return torch.lerp(profile[low], profile[low + 1], place - low)
+
+    def turned(self, verts: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
+        """Displacements (B, n, 3) mm of the eyeball's n vertices when it turns by (B, 3, 3) about its centre."""
+        away = verts.index_select(1, self.ball) - self.centre(verts)
+        return away @ (rotation - torch.eye(3).to(rotation)).transpose(1, 2)
+
+
+def gaze_rotation(across: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+    """Rotations (B, 3, 3) of eyes that look ``across`` degrees toward +X and then ``up`` degrees, both (B,)."""
+    a, b = torch.deg2rad(across), torch.deg2rad(up)
+    ca, sa, cb, sb = a.cos(), a.sin(), b.cos(), b.sin()
+    zero, one = torch.zeros_like(a), torch.ones_like(a)
+    turn = torch.stack((ca, zero, sa, zero, one, zero, -sa, zero, ca), dim=-1).unflatten(-1, (3, 3))
+    lift = torch.stack((one, zero, zero, zero, cb, sb, zero, -sb, cb), dim=-1).unflatten(-1, (3, 3))
+    return turn @ lift
+
+
+def _profile(ahead: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
+    """The eyeball's largest radius at cosines from :data:`AHEAD` to 1, (BINS,): the cornea stands out in front."""
+    place = ((ahead - AHEAD) / (1 - AHEAD) * (_BINS - 1)).round().long()
+    inside = (place >= 0) & (place < _BINS)
+    table = torch.full((_BINS,), float(radius.min()), dtype=radius.dtype)
+    return table.scatter_reduce(0, place[inside], radius[inside], "amax")

@@ -1,0 +1,66 @@
+"""Playing a motion: faces, a few frames at a time, so that a long take needs no more memory than a short one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+
+from facekit.checks import whole
+from facekit.detail import check_detail
+from facekit.face import FaceOutput
+from facekit.latents import FaceLatents
+from facekit.motion.head import Neck
+from facekit.motion.motion import Motion
+from facekit.source import FaceSettings
+
+if TYPE_CHECKING:
+    from facekit.pipeline import FacePipeline
+
+
+@torch.no_grad()
+def animate(
+    pipe: FacePipeline,
+    latents: FaceLatents,
+    motion: Motion,
+    chunk: int = 8,
+    detail: bool | str = True,
+    detail_strength: float = 1.0,
+) -> Iterator[FaceOutput]:
+    """Make the frames of one person's motion, ``chunk`` at a time; see :meth:`facekit.FacePipeline.animate`.
+
+    Vertices and furrows are made for each frame. The skin's colour, which blood needs a quarter of a second to change,
+    is made for the first frame of each chunk, and interpolated up to the next one's.
+    """
+    chunk, strength = whole(chunk, "chunk", 1), check_detail(detail, detail_strength)
+    codes = motion.latents(latents).to(pipe.device)
+    settings = FaceSettings(detail, strength, pipe.pretrained)
+    model = pipe.to_model_codes(codes)
+    neck = Neck(pipe.template.mesh(pipe.decode_shape(model[:1].at_rest())))
+    colour = _skin(pipe, model[:1])
+    for start in range(0, len(motion), chunk):
+        some = slice(start, min(start + chunk, len(motion)))
+        verts = pipe.decode_shape(model[some])
+        displacement, parts = pipe.displace(model[some], verts, detail, strength)
+        last = min(some.stop, len(motion) - 1)
+        following = _skin(pipe, model[last : last + 1])
+        share = torch.arange(some.stop - start, device=pipe.device).view(-1, 1, 1, 1) / max(some.stop - start, 1)
+        texture = colour if torch.equal(colour, following) else torch.lerp(colour, following, share)
+        colour = following
+        mesh = pipe.template.mesh(neck.turned(verts, motion.head[some]), texture.expand(len(verts), *texture.shape[1:]))
+        times = [round(float(time), 6) for time in motion.times[some]]
+        yield FaceOutput(
+            dataclasses.replace(mesh, displacement=displacement),
+            codes[some],
+            pipe.name,
+            {"time": times},
+            settings,
+            parts,
+            pipe,
+        )
+
+
+def _skin(pipe: FacePipeline, codes: FaceLatents) -> torch.Tensor:
+    return pipe.compose(pipe.decode_texture(codes), codes)

@@ -1,0 +1,124 @@
+"""From the pack's 57 shapes to ARKit's 52: names, what is missing, and what a shape must not do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from facekit.conventions import BLENDSHAPES, GAZE_ACROSS, GAZE_UP, PARTS
+from facekit.models.blendshape_data import Sparse
+from facekit.template import Template
+from facekit.train.head.parts import GAZE_DEG
+
+#: The pack moves lids for these turns of the eye; ours go further, and lids with them.
+_GAZE = {"In": GAZE_ACROSS, "Out": GAZE_ACROSS, "Up": GAZE_UP, "Down": GAZE_UP}
+#: Shapes that ARKit has once and the pack twice.
+_BOTH = ("browInnerUp", "cheekPuff")
+#: tongueOut opens the jaw by this share of jawOpen, and lowers and widens the lower lip.
+JAW_OF_TONGUE = 0.42
+_TONGUE_LIPS = {"mouthLowerDown_L": 0.35, "mouthLowerDown_R": 0.35, "mouthUpperUp_L": 0.12, "mouthUpperUp_R": 0.12}
+#: The tongue from its root to its tip, mm of z on the mean head; how far the tip comes forward, the height at which it
+#: passes the lips, how fast it droops beyond them, and its width and thickness there against those at rest.
+_ROOT, _TIP, _FORWARD = 42.0, 95.7, 45.0
+_HEIGHT, _LIPS_Z, _DROOP, _WIDTH, _THICKNESS = -42.5, 112.0, 0.35, 0.8, 0.75
+
+
+@dataclass(frozen=True)
+class PackShapes:
+    """The pack's shapes on our topology: ``names`` to (V, 3) mm, and the blink matrices, right eye first."""
+
+    shapes: dict[str, torch.Tensor]
+    blinks: tuple[Sparse, Sparse]
+
+    @classmethod
+    def load(cls, path: str | Path) -> PackShapes:
+        """Read the npz of shapes that :mod:`facekit.train.head.stage` wrote."""
+        with np.load(path, allow_pickle=False) as data:
+            fields, names = data["expression_shapes"], data["expression_names"]
+            shapes = {str(name): torch.from_numpy(field) for name, field in zip(names, fields, strict=True)}
+            right, left = (
+                (
+                    torch.from_numpy(data[f"blink_{side}_row"]).long(),
+                    torch.from_numpy(data[f"blink_{side}_col"]).long(),
+                    torch.from_numpy(data[f"blink_{side}_data"]),
+                )
+                for side in "RL"
+            )
+        return cls(shapes, (right, left))
+
+
+def pack_name(name: str) -> str:
+    """``eyeBlinkLeft`` as the pack writes it, ``eyeBlink_L``."""
+    for side in ("Left", "Right"):
+        if name.endswith(side) and name not in ("jawLeft", "jawRight", "mouthLeft", "mouthRight"):
+            return f"{name.removesuffix(side)}_{side[0]}"
+    return name
+
+
+def raw_shapes(pack: PackShapes, template: Template) -> torch.Tensor:
+    """The 52 shapes (52, V, 3) mm as the pack has them; eyeballs stay, they are turned elsewhere; no tongueOut yet."""
+    eyes = template.parts == PARTS.index("eyes")
+    deltas = torch.zeros(len(BLENDSHAPES), *template.verts.shape)
+    for k, name in enumerate(BLENDSHAPES[:-1]):
+        theirs = [f"{name}_L", f"{name}_R"] if name in _BOTH else [pack_name(name)]
+        deltas[k] = torch.stack([pack.shapes[one] for one in theirs]).sum(dim=0)
+        if name.startswith("eyeLook"):
+            way = name.removeprefix("eyeLook").removesuffix("Left").removesuffix("Right")
+            deltas[k] *= _GAZE[way] / GAZE_DEG[way]
+    deltas[:, eyes] = 0
+    return deltas
+
+
+def tongue_out(pack: PackShapes, template: Template, tongue: torch.Tensor, jaw: torch.Tensor) -> torch.Tensor:
+    """A tongue that comes out between parted lips, (V, 3) mm: of our own making, the pack has none.
+
+    ``tongue`` (V,) bool; ``jaw`` (V, 3) the settled jawOpen.
+    """
+    delta = JAW_OF_TONGUE * jaw
+    for name, weight in _TONGUE_LIPS.items():
+        delta = delta + weight * pack.shapes[name]
+    rest = template.verts[tongue]
+    carried = rest + JAW_OF_TONGUE * jaw[tongue]
+    share = _smoothstep((rest[:, 2] - _ROOT) / (_TIP - _ROOT))
+    z = carried[:, 2] + _FORWARD * share
+    # The tongue's own middle line, from which its thickness is measured.
+    middle = rest[:, 1] + (carried - rest)[:, 1] - (rest[:, 1] - _middle_line(rest))
+    height = _HEIGHT - _DROOP * (z - _LIPS_Z).clamp_min(0)
+    out = _smoothstep((z - 78.0) / 26.0)
+    thickness = (rest[:, 1] - _middle_line(rest)) * (1 + (_THICKNESS - 1) * out)
+    y = torch.lerp(middle, height, out) + thickness
+    x = carried[:, 0] * (1 + (_WIDTH - 1) * out)
+    delta[tongue] = torch.stack((x, y, z), dim=1) - rest
+    return delta
+
+
+def _middle_line(rest: torch.Tensor) -> torch.Tensor:
+    """Heights (n,) of the tongue's middle at each vertex: the mean over its neighbours along z."""
+    near = torch.exp(-0.5 * ((rest[:, 2, None] - rest[None, :, 2]) / 5.0).square())
+    return (near @ rest[:, 1]) / near.sum(dim=1)
+
+
+def _smoothstep(t: torch.Tensor) -> torch.Tensor:
+    t = t.clamp(0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def tongue_of(template: Template) -> torch.Tensor:
+    """(V,) bool: the tongue, the part of the mouth that hangs together behind the lips, in the middle, and is small."""
+    mouth = template.parts == PARTS.index("mouth")
+    label = torch.where(mouth, torch.arange(len(mouth)), len(mouth))
+    tris = template.faces[mouth[template.faces].all(dim=1)]
+    while True:
+        low = label[tris].amin(dim=1)
+        grown = label.clone()
+        for corner in tris.T:
+            grown.scatter_reduce_(0, corner, low, "amin")
+        if torch.equal(grown, label):
+            break
+        label = grown
+    pieces = [label == value for value in label[mouth].unique()]
+    central = [p for p in pieces if template.verts[p, 0].mean().abs() < 1 and template.verts[p, 1].mean() < 0]
+    return min(central, key=lambda piece: int(piece.sum()))

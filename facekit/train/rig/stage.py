@@ -1,0 +1,182 @@
+"""The rig: ARKit's 52 shapes from the pack's 57, settled, with correctives and tables, as ``blendshapes.npz``."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from facekit.conventions import BLENDSHAPES, EXPRESSIONS, PARTS
+from facekit.files.atomic import atomic_write
+from facekit.latents import FaceLatents
+from facekit.metrics.contact import opposed
+from facekit.models.blendshape_data import VOCABULARIES, BlendshapeData, Table, pack
+from facekit.models.blendshapes import Blendshapes
+from facekit.models.shape import ShapeModel
+from facekit.motion.units import ACTION_UNITS
+from facekit.template import Template
+from facekit.train.rig.data import JAW_OF_TONGUE, PackShapes, raw_shapes, tongue_of, tongue_out
+from facekit.train.rig.settle import Settler
+from facekit.train.rig.tables import translated, unit_fields
+
+#: People on whom triangles are counted, besides the mean head.
+_PEOPLE, _FIRST_SEED = 5, 60_000
+#: Two shapes may need a corrective if both move so many of the same vertices by this much, mm.
+_OVERLAP, _MOVES = 40, 0.5
+#: They need one if they turn over more than so many triangles of a person.
+_FOLDED = 12
+#: What the closing eye takes away from other shapes at its lids: their whole share.
+_AGAINST_BLINK = (
+    *(f"eye{name}" for name in ("LookDown", "LookUp", "LookIn", "LookOut", "Squint", "Wide")),
+    *("cheekSquint", "browDown", "noseSneer"),
+)
+#: Where that is, mm from the lids' rims: all of it, and none.
+_LID_FADE = (4.0, 11.0)
+#: mouthClose closes the mouth that jawOpen opened; the pack's overlaps, and is taken by this much.
+_CLOSING = 0.87
+
+
+def build_rig(shapes: Path, template: Template, shape: ShapeModel, out: Path) -> BlendshapeData:
+    """Make the rig of the embedded default and write it.
+
+    Parameters
+    ----------
+    shapes:
+        The npz of linear shapes that :mod:`facekit.train.head.stage` wrote.
+    template, shape:
+        Of the embedded default: on its people folds are counted, and its expressions the tables translate.
+    out:
+        ``blendshapes.npz``.
+    """
+    theirs = PackShapes.load(shapes)
+    with torch.no_grad():
+        people, poses = _people(template, shape)
+    settler = Settler(template, people)
+    deltas = settled_shapes(theirs, template, settler)
+    rig = _with_pairs(_rig(deltas, theirs), _lid_correctives(template, deltas))
+    rig = with_correctives(rig, template, settler)
+    rig = dataclasses.replace(rig, tables=_tables(rig, theirs, template, poses))
+    write_rig(rig, out)
+    return rig
+
+
+def write_rig(rig: BlendshapeData, path: Path) -> None:
+    """Write the packed rig as a compressed npz."""
+    arrays = {name: value.numpy() for name, value in pack(rig).items()}
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def settled_shapes(theirs: PackShapes, template: Template, settler: Settler) -> torch.Tensor:
+    """The 52 shapes (52, V, 3) mm, each without folds and contact of its own."""
+    deltas = raw_shapes(theirs, template)
+    close, opened = BLENDSHAPES.index("mouthClose"), BLENDSHAPES.index("jawOpen")
+    module = Blendshapes(_rig(deltas, theirs), template)
+    for k, name in enumerate(BLENDSHAPES):
+        if name in ("mouthClose", "tongueOut"):
+            continue
+        code = torch.zeros(1, len(BLENDSHAPES))
+        code[0, k] = 1.0
+        # What each person's eyes and lids add is no part of the shape, but has to stay clear of it.
+        extra = module(code.expand(len(settler.people), -1), settler.people) - deltas[k]
+        deltas[k] = settler.settle(deltas[k], extra, module.turns(code) if name.startswith("eyeLook") else None)
+    asked = deltas[opened] + _CLOSING * deltas[close]
+    deltas[close] = settler.settle(asked) - deltas[opened]
+    deltas[BLENDSHAPES.index("tongueOut")] = settler.settle(
+        tongue_out(theirs, template, tongue_of(template), deltas[opened])
+    )
+    return deltas
+
+
+def _people(template: Template, shape: ShapeModel) -> tuple[torch.Tensor, torch.Tensor]:
+    """Neutral faces (K, V, 3) mm, the mean head first; and what the expressions do to them on average, (20, V, 3)."""
+    codes = FaceLatents.sample(_FIRST_SEED, _PEOPLE).at_rest()
+    neutral = _displacement(shape, codes)
+    poses = [(_displacement(shape, codes.with_expression(name)) - neutral).mean(dim=0) for name in EXPRESSIONS]
+    return torch.cat((template.verts[None], template.verts + neutral)), torch.stack(poses)
+
+
+def _displacement(shape: ShapeModel, codes: FaceLatents) -> torch.Tensor:
+    return shape(codes.shape_noise, codes.identity, codes.style, codes.expression)
+
+
+def _rig(deltas: torch.Tensor, theirs: PackShapes) -> BlendshapeData:
+    """A rig without correctives, whose tables say nothing yet."""
+    sizes = {"expressions": len(EXPRESSIONS), "blendshapes": len(BLENDSHAPES), "units": len(ACTION_UNITS)}
+    tables = {
+        (a, b): Table(torch.zeros(sizes[a], sizes[b]), torch.zeros(sizes[a], 2))
+        for a, b in itertools.permutations(VOCABULARIES, 2)
+    }
+    none = (torch.zeros(0, 2, dtype=torch.long), torch.zeros(0, *deltas.shape[1:]))
+    return BlendshapeData(deltas, *none, theirs.blinks, tables, torch.tensor(JAW_OF_TONGUE))
+
+
+def _with_pairs(rig: BlendshapeData, found: dict[tuple[int, int], torch.Tensor]) -> BlendshapeData:
+    pairs = torch.tensor(list(found), dtype=torch.long)
+    return dataclasses.replace(rig, pairs=pairs, corrections=torch.stack(list(found.values())))
+
+
+# -- correctives ------------------------------------------------------------------------------------------------------
+
+
+def with_correctives(rig: BlendshapeData, template: Template, settler: Settler) -> BlendshapeData:
+    """Add what settles every pair of shapes that folds; on top of those correctives that are there."""
+    found = {(a, b): field for (a, b), field in zip(rig.pairs.tolist(), rig.corrections, strict=True)}
+    module = Blendshapes(rig, template)
+    moves = rig.deltas.norm(dim=2) > _MOVES
+    for a, b in itertools.combinations(range(len(BLENDSHAPES)), 2):
+        if int((moves[a] & moves[b]).sum()) < _OVERLAP or opposed(BLENDSHAPES[a], BLENDSHAPES[b]):
+            continue
+        if _folds(module, settler, a, b) <= _FOLDED:
+            continue
+        code = _code(a, b)
+        both = module(code.expand(len(settler.people), -1), settler.people)
+        mean = both[0]
+        settled = settler.settle(mean, both - mean, module.turns(code))
+        found[a, b] = found.get((a, b), 0) + settled - mean
+        print(f"corrective {BLENDSHAPES[a]} {BLENDSHAPES[b]}", flush=True)
+    return _with_pairs(rig, found)
+
+
+def _code(*shapes: int) -> torch.Tensor:
+    code = torch.zeros(1, len(BLENDSHAPES))
+    code[0, list(shapes)] = 1.0
+    return code
+
+
+def _folds(module: Blendshapes, settler: Settler, *shapes: int) -> int:
+    """The most triangles that turn over on one of the people with these shapes at 1."""
+    code = _code(*shapes)
+    moved = settler.people + module(code.expand(len(settler.people), -1), settler.people)
+    moved = settler.apart(moved, module.turns(code).expand(len(moved), -1, -1, -1))
+    return int(settler.flips(moved - settler.people).sum(dim=1).max())
+
+
+def _lid_correctives(template: Template, deltas: torch.Tensor) -> dict:
+    """Pairs of the blink and what moves the same lids, with what takes the latter's share away."""
+    found = {}
+    for side, sign in (("Left", 1), ("Right", -1)):
+        blink = BLENDSHAPES.index(f"eyeBlink{side}")
+        rim = template.verts[(template.parts == PARTS.index("lids")) & (template.verts[:, 0] * sign > 0)]
+        away = torch.cdist(template.verts, rim).amin(dim=1)
+        share = ((_LID_FADE[1] - away) / (_LID_FADE[1] - _LID_FADE[0])).clamp(0, 1)
+        share = share * share * (3 - 2 * share)
+        for name in _AGAINST_BLINK:
+            other = BLENDSHAPES.index(f"{name}{side}")
+            found[min(blink, other), max(blink, other)] = -share[:, None] * deltas[other]
+    return found
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+
+
+def _tables(
+    rig: BlendshapeData, theirs: PackShapes, template: Template, poses: torch.Tensor
+) -> dict[tuple[str, str], Table]:
+    """How each vocabulary is said in each other; on the skin, lips and lids of the mean head."""
+    seen = torch.isin(template.parts, torch.tensor([PARTS.index(name) for name in ("skin", "lips", "lids")]))
+    words = {"expressions": poses, "blendshapes": rig.deltas, "units": unit_fields(theirs.shapes)}
+    return {(a, b): translated(words[a], words[b], seen) for a, b in itertools.permutations(VOCABULARIES, 2)}

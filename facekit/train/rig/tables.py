@@ -1,0 +1,57 @@
+"""Tables between three vocabularies: 20 expressions, 52 blendshapes, FACS action units; by least squares, with errors.
+
+Each word stands for a displacement of the mean face. A word of one vocabulary is said in another by the non-negative
+weights whose sum of displacements is nearest (Lawson and Hanson, 1974).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from facekit.errors import optional_import
+from facekit.models.blendshape_data import Table
+from facekit.motion.units import ACTION_UNITS
+
+#: The pull toward few words: a weight has to earn this much of the displacement's energy.
+_SPARSE = 0.004
+
+
+def unit_fields(shapes: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Displacements (n, V, 3) mm of the action units at intensity 5, of the pack's own shapes."""
+    fields = []
+    for unit in ACTION_UNITS.values():
+        fields.append(sum(weight * shapes[name] for name, weight in unit.pack.items()))
+    return torch.stack(fields)
+
+
+def translated(words: torch.Tensor, others: torch.Tensor, seen: torch.Tensor, largest: float = 1.0) -> Table:
+    """Say ``words`` (n, V, 3) in ``others`` (m, V, 3).
+
+    Parameters
+    ----------
+    seen:
+        (V,) bool: the vertices that count.
+    largest:
+        Of a weight.
+    """
+    optimize = optional_import("scipy.optimize", "train", "least squares")
+    a = others[:, seen].flatten(1).T.double().numpy()
+    gram = a.T @ a
+    weights = np.zeros((len(words), len(others)))
+    errors = np.zeros((len(words), 2))
+    scale = np.sqrt(np.diag(gram)) + 1e-9
+    for k, word in enumerate(words):
+        b = word[seen].flatten().double().numpy()
+        # The Cholesky factor has the least-squares problem of the tall matrix in few rows; the sparse pull is linear.
+        pull = _SPARSE * np.linalg.norm(b) * scale
+        root = np.linalg.cholesky(gram + 1e-6 * np.eye(len(gram)) * gram.max())
+        right = np.linalg.solve(root, a.T @ b - pull)
+        found = optimize.lsq_linear(root.T, right, (0, largest)).x
+        found[found < 0.03] = 0
+        weights[k] = found
+        moved = word[seen].norm(dim=1) > 0.1
+        rest = word[seen] - torch.einsum("m,mvc->vc", torch.from_numpy(found).float(), others[:, seen])
+        if bool(moved.any()):
+            errors[k] = [float(part[moved].square().sum(dim=1).mean().sqrt()) for part in (rest, word[seen])]
+    return Table(torch.from_numpy(weights).float(), torch.from_numpy(errors).float())

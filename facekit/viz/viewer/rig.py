@@ -1,0 +1,117 @@
+"""The viewer's rig: ARKit's 52 shapes of one person as sparse movements, and a motion as a block of bytes.
+
+What the pipeline makes of each shape alone, contact of lids and lips included, is sent as it is; pairs of shapes that
+do not add up get the rest as a movement of their own. Eyeballs are left out of all that: they turn in the page.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from facekit.conventions import BLENDSHAPES, GAZE_ACROSS, GAZE_UP, PARTS
+from facekit.geometry.spheres import fit_sphere
+from facekit.latents import FaceLatents
+from facekit.viz.viewer.block import pack
+from facekit.viz.viewer.tracks import Entries, Subject
+
+if TYPE_CHECKING:
+    from facekit.mesh import FaceMesh
+    from facekit.motion import Motion
+
+#: Movements and strains are sent in whole steps of these: mm, and parts of one.
+STEP, STRAIN_STEP = 0.02, 0.02
+#: Smaller than so many steps, a value is not sent.
+_LEAST_MOVE, _LEAST_STRAIN = 1.5, 1.5
+_STRAINS = ("tension", "compress", "stretch")
+# Shapes are computed so many at a time.
+_CHUNK = 16
+
+
+def rig_entries(subject: Subject) -> Entries:
+    """Header and arrays of a person's 52 shapes, without textures."""
+    pairs = subject.source.shape_pairs
+    poses = [{name: 1.0} for name in BLENDSHAPES] + [{BLENDSHAPES[a]: 1.0, BLENDSHAPES[b]: 1.0} for a, b in pairs]
+    values = _posed(subject, poses)
+    moved = values.pop("verts")
+    eyes = _eyes(subject.mesh)
+    moved[:, np.concatenate([eye["vertices"] for eye in eyes] or [np.zeros(0, np.int64)]).astype(np.int64)] = 0
+    for name in ("moved", *values):
+        table = moved if name == "moved" else values[name]
+        for row, (a, b) in enumerate(pairs, start=len(BLENDSHAPES)):
+            table[row] -= table[a] + table[b]  # what the sum of both lacks
+    arrays: dict[str, Any] = _sparse("rig/move", moved, STEP, _LEAST_MOVE, np.int16)
+    for name, table in values.items():
+        arrays |= _sparse(f"rig/{name}", table[..., None], STRAIN_STEP, _LEAST_STRAIN, np.int8)
+    arrays |= {f"rig/eye/{k}": eye.pop("vertices") for k, eye in enumerate(eyes)}
+    header = {
+        "names": list(BLENDSHAPES),
+        "pairs": [list(pair) for pair in pairs],
+        "step": STEP,
+        "strainStep": STRAIN_STEP,
+        "strain": list(values),
+        "limits": {"close": BLENDSHAPES.index("mouthClose"), "jaw": BLENDSHAPES.index("jawOpen")},
+        "gaze": [GAZE_ACROSS, GAZE_UP],
+        "eyes": eyes,
+    }
+    return header, arrays
+
+
+def motion_block(motion: Motion) -> bytes:
+    """A motion as the viewer plays it: weights in 8 bits, head angles in degrees."""
+    weights = np.rint(motion.blendshapes.numpy().clip(0, 1) * 255).astype(np.uint8)
+    head = motion.head.numpy().astype(np.float32)
+    return pack({"fps": motion.fps, "frames": len(motion)}, {"motion/weights": weights, "motion/head": head})
+
+
+def _posed(subject: Subject, poses: list[dict[str, float]]) -> dict[str, np.ndarray]:
+    """Movements (K, V, 3) mm and strains (K, V) of poses against rest, on the CPU."""
+    found: dict[str, list[np.ndarray]] = {}
+    for start in range(0, len(poses), _CHUNK):
+        codes = [subject.latents.with_blendshapes(pose) for pose in poses[start : start + _CHUNK]]
+        frames = subject.source.keyframes(FaceLatents.cat(codes), detail=subject.detail)
+        parts = {"verts": frames.verts.cpu() - subject.mesh.verts}
+        parts |= {name: getattr(frames, name) for name in _STRAINS if getattr(frames, name) is not None}
+        for name, value in parts.items():
+            found.setdefault(name, []).append(value.float().cpu().numpy())
+    return {name: np.concatenate(values) for name, values in found.items()}
+
+
+def _sparse(name: str, table: np.ndarray, step: float, least: float, kind: type) -> dict[str, np.ndarray]:
+    """Rows (K, V, C) as the vertices that move, where each row begins, and their values in whole steps."""
+    limit = np.iinfo(kind).max
+    steps = np.rint(table / step).clip(-limit, limit).astype(kind)
+    row, vertex = np.nonzero((np.abs(table) >= least * step).any(axis=-1))
+    index = np.uint16 if table.shape[1] <= 65536 else np.uint32
+    start = np.searchsorted(row, np.arange(len(table) + 1)).astype(np.uint32)
+    return {
+        f"{name}/vertex": vertex.astype(index),
+        f"{name}/start": start,
+        f"{name}/value": np.ascontiguousarray(steps[row, vertex]).reshape(-1),
+    }
+
+
+def _eyes(mesh: FaceMesh) -> list[dict[str, Any]]:
+    """Each eyeball's vertices and centre, and the shapes that turn it; none for a head without eyes."""
+    if mesh.parts is None:
+        return []
+    balls = (mesh.parts == PARTS.index("eyes")).nonzero()[:, 0]
+    found = []
+    for side, inward in (("Left", "right"), ("Right", "left")):
+        x = mesh.verts[0, balls, 0]
+        own = balls[x > 0 if side == "Left" else x < 0]
+        if not len(own):
+            continue
+        centre, _ = fit_sphere(mesh.verts[0, own])
+        outward = "left" if inward == "right" else "right"
+        # Left is the image's right, +X: the way the subject's left eye looks out.
+        look = {outward: "Out", inward: "In", "up": "Up", "down": "Down"}
+        found.append(
+            {
+                "centre": [round(value, 4) for value in centre.tolist()],
+                "look": {way: BLENDSHAPES.index(f"eyeLook{name}{side}") for way, name in look.items()},
+                "vertices": own.numpy().astype(np.uint16 if int(own.max()) <= 65535 else np.uint32),
+            }
+        )
+    return found
