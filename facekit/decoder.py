@@ -131,20 +131,24 @@ class FaceDecoder:
     def decode_shape(self, latents: FaceLatents) -> torch.Tensor:
         """Vertices (B, V, 3) float32 mm.
 
-        Expression and blendshapes add up. Where the model has eyeballs and a whole mouth, lips are then kept from
-        passing through each other, and lids from sinking into the eyes.
+        Expression and blendshapes add up. Where the model has eyeballs and a whole mouth, blendshapes then keep lips
+        from passing through each other, and lids from sinking into the eyes, further than the expression has them.
         """
         latents = latents.to(self.device)
-        verts, turns = self._regressed(latents), None
-        if wanted(latents.blendshapes):
-            neutral = self._regressed(latents.at_rest())
-            shapes = self.blendshapes
-            verts = verts + shapes(latents.blendshapes, neutral, self._in_other_order(latents.expression))
-            turns = shapes.turns(latents.blendshapes)
+        worn = self._regressed(latents)
+        if self.contact is not None:
+            worn = self.contact[0](worn)
+        if not wanted(latents.blendshapes):
+            return worn
+        neutral = self._regressed(latents.at_rest())
+        shapes = self.blendshapes
+        verts = worn + shapes(latents.blendshapes, neutral, self._in_other_order(latents.expression))
         if self.contact is None:
             return verts
-        lips, lids = self.contact
-        return lids(lips(verts), turns)
+        _, lips, lids = self.contact
+        # An expression alone is as its network has it: what contact would do to it is no blendshape's doing.
+        before = lids(lips(worn), None) - worn
+        return lids(lips(verts), shapes.turns(latents.blendshapes)) - before
 
     def _regressed(self, latents: FaceLatents) -> torch.Tensor:
         """Vertices as the shape networks have them."""
@@ -152,13 +156,14 @@ class FaceDecoder:
         return self.template.verts + self.shape(*codes)
 
     @functools.cached_property
-    def contact(self) -> tuple[LipContact, LidContact] | None:
-        """Contact of the lips, and of lids and eyeballs; None for a model without eyeballs, as the published one."""
+    def contact(self) -> tuple[LidContact, LipContact, LidContact] | None:
+        """What expressions keep apart, and then blendshapes; None for a model without eyeballs, as the published."""
         if not bool((self.template.parts == PARTS.index("eyes")).any()):
             return None
         with torch.inference_mode(False):  # what is kept serves callers that want gradients, too
             template = self.template.to("cpu")
-            return LipContact(template).to(self.device), LidContact(template).to(self.device)
+            outer, lips, lids = LidContact(template, outer=True), LipContact(template), LidContact(template)
+            return outer.to(self.device), lips.to(self.device), lids.to(self.device)
 
     @functools.cached_property
     def blendshapes(self) -> Blendshapes:

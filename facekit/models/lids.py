@@ -17,14 +17,23 @@ _REACH = 30.0
 _AT_REST = (-0.3, 0.3, 1.0, 4.0)
 _KEPT = (-0.2, 0.02, 0.3, 0.9)
 
+# Outer skin: at rest further from the eyeball than the rim, which lies on it; and how far off it stays, mm.
+_OUTER, _CLEARANCE = 1.0, 0.3
+
 
 class LidContact(nn.Module):
     """Pushes lids out of the eyeballs, each vertex along its ray from the eye's centre.
 
     For a template with eyes; a lid that touches nothing is not moved.
+
+    Parameters
+    ----------
+    outer:
+        Whether to keep the lids' outer skin off and leave their rims and what is behind them as they are, which is
+        enough for expressions: their networks learned from lids that touch.
     """
 
-    def __init__(self, template: Template) -> None:
+    def __init__(self, template: Template, outer: bool = False) -> None:
         super().__init__()
         if not bool((template.parts == EYES).any()):
             raise ValueError("a template without eyes")
@@ -35,9 +44,11 @@ class LidContact(nn.Module):
             ahead = ray[:, 2] / distance
             skin = torch.isin(template.parts, template.parts.new_tensor(_SKIN))
             gap = distance - eye.radius(ahead)
-            lids = (skin & (distance < _REACH) & (ahead > AHEAD) & (gap > 2 * _AT_REST[0])).nonzero()[:, 0]
+            least = _OUTER if outer else 2 * _AT_REST[0]
+            lids = (skin & (distance < _REACH) & (ahead > AHEAD) & (gap > least)).nonzero()[:, 0]
+            kept = torch.full_like(gap[lids], _CLEARANCE) if outer else _interpolated(gap[lids])
             self.register_buffer(f"lids_{side}", lids, persistent=False)
-            self.register_buffer(f"kept_{side}", _interpolated(gap[lids]), persistent=False)
+            self.register_buffer(f"kept_{side}", kept, persistent=False)
 
     def forward(self, verts: torch.Tensor, turns: torch.Tensor | None = None) -> torch.Tensor:
         """Vertices (B, V, 3) mm with the lids outside; differentiable.

@@ -20,6 +20,7 @@ from facekit.io.arrays import mesh_of
 from facekit.io.glb import encode_glb
 from facekit.io.obj import encode_mtl, encode_obj
 from facekit.viz.viewer.block import Picture, pack
+from facekit.viz.viewer.rig import motion_block, rig_entries
 from facekit.viz.viewer.tracks import Subject, head_entries, mix_key, track_entries
 from facekit.weights import models
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from facekit.face import FaceOutput
+    from facekit.motion import Motion
 
 #: The one JavaScript module, built from the sources in viewer/ by ``make viewer``.
 MODULE = Path(__file__).parent / "static" / "viewer.js"
@@ -74,9 +76,13 @@ noscript img {{ display: block; margin: 0 auto; max-width: 100% }}
 <img alt="{title}" src="{poster}"></noscript>
 <script type="application/json" id="facekit-state">{state}</script>
 <script type="text/plain" id="facekit-data">{data}</script>
-<script type="module">{module}</script>
+{motion}<script type="module">{module}</script>
 </body>
 </html>
+"""
+
+
+_MOTION = """<script type="text/plain" id="facekit-motion">{data}</script>
 """
 
 
@@ -158,6 +164,8 @@ def write_page(
     steps: int = 15,
     title: str | None = None,
     subject: Subject | None = None,
+    rig: bool = False,
+    motion: Motion | None = None,
     **settings: Any,
 ) -> Path:
     """Write the viewer as one self-contained HTML file, which opens from disk with no network.
@@ -177,6 +185,10 @@ def write_page(
         Of the page.
     subject:
         Where the data come from; by default what made the face.
+    rig:
+        Whether the page has the tab with ARKit's 52 shapes, some 2 MB more; it has with a motion.
+    motion:
+        A :class:`facekit.Motion` that the page can play.
     settings:
         ``view``, ``light``, ``background``, ``detail_strength``, ``height`` and ``lang``, as for
         :class:`facekit.viz.Viewer`; without a height the page fills the window.
@@ -202,25 +214,36 @@ def write_page(
         track, more = track_entries(subject, name, steps)
         header["tracks"].append(track)
         arrays |= more
+    if (rig or motion is not None) and header["shapes"]:
+        header["rig"], more = rig_entries(subject)
+        arrays |= more
+    else:
+        header["shapes"] = []
     seed = face.metadata.get("seed")
     header |= {"seed": seed[0] if isinstance(seed, list) else seed, "person": 0}
-    state = settings_of(settings) | {"expression": expression, "intensity": intensity, "seed": header["seed"]}
+    worn_shapes = face.blendshape_weights()[0] if header["shapes"] else {}
+    pose = {"expression": expression, "intensity": intensity, "seed": header["seed"], "blendshapes": worn_shapes}
+    state = settings_of(settings) | pose
     if "height" not in settings:
         state["height"] = None  # as high as the window
-    # A light level: numbers pack little better at a higher one.
-    block = gzip.compress(pack(header, arrays), 5, mtime=0)
     text = _PAGE.format(
         title=html.escape(title or "A face by facekit"),
         licence=html.escape(_licence(face.model)),
         poster=f"data:{portrait_.mime};base64,{base64.b64encode(portrait_.data).decode()}",
         state=json.dumps(state).replace("<", "\\u003c"),
-        data=base64.b64encode(block).decode(),
+        data=_packed(pack(header, arrays)),
+        motion="" if motion is None else _MOTION.format(data=_packed(motion_block(motion))),
         module=module_text().replace("</script", "<\\/script"),
     )
     path = expanded(path)
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
+
+
+def _packed(block: bytes) -> str:
+    """A block as compressed text. A light level: numbers pack little better at a higher one."""
+    return base64.b64encode(gzip.compress(block, 5, mtime=0)).decode()
 
 
 def _licence(model: str) -> str:

@@ -23,6 +23,7 @@ from facekit.conventions import MAX_INTENSITY
 from facekit.errors import FacekitError, InputError, optional_import
 from facekit.face import FaceOutput
 from facekit.latents import FaceLatents
+from facekit.motion import Motion
 from facekit.pipeline import FacePipeline
 from facekit.source import FaceSource
 from facekit.viz.viewer.block import pack
@@ -41,6 +42,7 @@ from facekit.viz.viewer.page import (
     strength_of,
     write_page,
 )
+from facekit.viz.viewer.rig import motion_block, rig_entries
 from facekit.viz.viewer.tracks import Subject, head_entries, mix_key, track_entries
 
 anywidget = optional_import("anywidget", "notebook", "the viewer")
@@ -68,6 +70,8 @@ class Viewer(anywidget.AnyWidget):
         1 is the full variety of people, 0 the mean face; used with seeds.
     detail:
         As for the pipeline: True, "static", "dynamic" or False.
+    motion:
+        A :class:`facekit.Motion` that the viewer plays, with a timeline; :meth:`play` takes another.
     settings:
         ``view`` ("texture", "clay", "wireframe", "tension"), ``light`` ("studio", "daylight", "rim", "flat"),
         ``background`` ("studio", "light", "dark", "none"), ``detail_strength`` (0 to 2), ``height`` in pixels, and
@@ -88,6 +92,12 @@ class Viewer(anywidget.AnyWidget):
     detail_strength = traitlets.Float(1.0, min=0.0, max=2.0).tag(sync=True)
     height = traitlets.Int(560, min=240).tag(sync=True)
     lang = traitlets.Enum(LANGUAGES, LANGUAGES[0]).tag(sync=True)
+    #: Weights of ARKit's 52 shapes by name, those that do not rest; they add to the expression.
+    blendshapes = traitlets.Dict(value_trait=traitlets.Float(min=0.0, max=1.0)).tag(sync=True)
+    #: Degrees: the head's turn to the image's right, its lift, and its tilt.
+    head = traitlets.List(traitlets.Float(), default_value=[0.0, 0.0, 0.0], minlen=3, maxlen=3).tag(sync=True)
+    #: A motion to play, a block of :func:`facekit.viz.viewer.rig.motion_block`.
+    _motion = traitlets.Bytes(b"").tag(sync=True)
     #: The head and the first expression, a block of :mod:`facekit.viz.viewer.block`; part of the saved notebook.
     _head = traitlets.Bytes(b"").tag(sync=True)
     #: Whose head that is, counted: not every notebook notices that bytes changed.
@@ -108,6 +118,7 @@ class Viewer(anywidget.AnyWidget):
         steps: int = 15,
         truncation: float = 1.0,
         detail: bool | str = True,
+        motion: Motion | None = None,
         **settings: Any,
     ) -> None:
         steps = whole(steps, "steps", 2, remedy="pass for instance steps=15")
@@ -132,6 +143,7 @@ class Viewer(anywidget.AnyWidget):
             intensity=intensity,
             seed=seed,
             _people=not subject.source.single_person,
+            _motion=b"" if motion is None else motion_block(motion),
             **settings_of(settings),
         )
         self._show_person()
@@ -150,10 +162,11 @@ class Viewer(anywidget.AnyWidget):
     @property
     def face(self) -> FaceOutput:
         """The face as the sliders have it, made when it is asked for; kept until they move or another is asked."""
-        state = (self._person, mix_key(self.expression), round(self.intensity, 6), self.detail_strength)
+        worn = tuple(sorted(self.blendshapes.items()))
+        state = (self._person, mix_key(self.expression), round(self.intensity, 6), self.detail_strength, worn)
 
         def make() -> FaceOutput:
-            made = self._subject.face(self.expression, self.intensity, self.detail_strength)
+            made = self._subject.face(self.expression, self.intensity, self.detail_strength, self.blendshapes)
             return dataclasses.replace(made, metadata={} if self.seed is None else {"seed": self.seed})
 
         return self._subject.kept("face", state, make)
@@ -161,7 +174,12 @@ class Viewer(anywidget.AnyWidget):
     @property
     def latents(self) -> FaceLatents:
         """Codes of the face as the sliders have it (B = 1)."""
-        return self._subject.latents.with_expression(self.expression, self.intensity)
+        posed = self._subject.latents.with_expression(self.expression, self.intensity)
+        return posed.with_blendshapes(self.blendshapes)
+
+    def play(self, motion: Motion | None) -> None:
+        """Hand the viewer a motion, which it plays when its button is pressed; None takes it away."""
+        self._motion = b"" if motion is None else motion_block(motion)
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Write the face as the sliders have it: any suffix of :func:`facekit.io.save`, or .html for a page.
@@ -209,7 +227,7 @@ class Viewer(anywidget.AnyWidget):
         self._show_person()
 
     def _answer(self, _: Any, content: Any, __: Any) -> None:
-        """Answer a message of the page: ``{"ask": "hello" | "track" | "file", "id": number, ...}``."""
+        """Answer a message of the page: ``{"ask": "hello" | "track" | "rig" | "file", "id": number, ...}``."""
         reply = {"id": content.get("id"), "person": self._person}
         try:
             kind, data = self._reply(content)
@@ -223,8 +241,14 @@ class Viewer(anywidget.AnyWidget):
                 return "late", None
             track, arrays = track_entries(self._subject, content["expression"], self._steps)
             return "track", [pack({"tracks": [track], "person": self._person}, arrays)]
+        if content.get("ask") == "rig":
+            if content.get("person") != self._person:
+                return "late", None
+            rig, arrays = rig_entries(self._subject)
+            return "rig", [pack({"rig": rig, "person": self._person}, arrays)]
         if content.get("ask") == "file":
-            face = self._subject.face(content["expression"], content["intensity"], self.detail_strength)
+            pose = (content["expression"], content["intensity"], self.detail_strength, content.get("blendshapes"))
+            face = self._subject.face(*pose)
             return "file", [download(face, content["format"], content["stem"])]
         return "hello", None
 
