@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from facekit.cli import app, compare, demo, doctor, export, expressions, generate, render, sweep, weights
+from facekit.cli import animate, app, compare, demo, doctor, export, expressions, generate, render, sweep, weights
 from facekit.cli.arguments import Noted, check_arguments
 from facekit.cli.options import global_options
 from facekit.cli.streams import forgiving
@@ -28,6 +28,7 @@ COMMANDS: dict[str, ModuleType] = {
     "expressions": expressions,
     "render": render,
     "export": export,
+    "animate": animate,
     "compare": compare,
     "app": app,
     "weights": weights,
