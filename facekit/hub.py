@@ -75,9 +75,9 @@ def hub_class() -> type[Any]:
     """
     hub = optional_import("huggingface_hub", "hub", "models on the Hugging Face Hub")
 
-    class HubFace(
-        hub.ModelHubMixin, library_name="facekit", license="mit", tags=["3d", "face", "image-to-3d", "text-to-3d"]
-    ):
+    about: dict[str, Any] = {"library_name": "facekit", "license": "mit", "tags": ["3d", "face"]}
+
+    class HubFace(hub.ModelHubMixin, **about):
         """A pipeline as the Hub keeps it."""
 
         def __init__(self, pipe: FacePipeline) -> None:

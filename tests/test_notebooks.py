@@ -97,7 +97,7 @@ def test_runs_from_top_to_bottom(path, tmp_path):
     html = " ".join(
         "".join(o.get("data", {}).get("text/html", "")) for c in notebook.cells for o in c.get("outputs", [])
     )
-    links = re.findall("<a href='([^']+)'", html)
+    links = re.findall('<a href="([^"]+)" download', html)
     assert links and all((tmp_path / link).is_file() for link in links), "JupyterLab follows relative links only"
 
 

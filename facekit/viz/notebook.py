@@ -9,6 +9,7 @@ way, and :func:`setup_report` is to say so before that.
 from __future__ import annotations
 
 import base64
+import html
 import io
 import platform
 import shlex
@@ -18,6 +19,7 @@ import sys
 from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from facekit.errors import FacekitError, FileError, InputError, optional_import
 from facekit.files.atomic import expanded
@@ -164,8 +166,11 @@ def offer_download(path: str | Path) -> None:
         return
     place, here = path.resolve(), Path.cwd()
     if place.is_relative_to(here):
+        inside = place.relative_to(here).as_posix()
+        # Without "download" JupyterLab opens the file in an editor, which knows no zip.
+        link = f'<a href="{quote(inside)}" download="{html.escape(place.name)}">{html.escape(inside)}</a>'
         display = _display()
-        display.display(display.FileLink(place.relative_to(here).as_posix()))
+        display.display(display.HTML(link))
 
 
 def _display() -> Any:

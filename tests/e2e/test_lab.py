@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import zipfile
 
 import pytest
 from PIL import Image
@@ -153,17 +152,6 @@ def test_downloads_are_whole(notebook, tmp_path):
         else:
             assert len(facekit.load(path).faces) > 40_000
             assert b'"targetNames"' in path.read_bytes(), "from Python, with its shape keys"
-
-
-def test_the_folder_comes_through_its_link(notebook, tmp_path):
-    link = notebook.page.locator(".jp-OutputArea-output a[href*='smile-sweep.zip']")
-    link.scroll_into_view_if_needed()
-    with notebook.page.context.expect_event("page") as opened:
-        link.click()
-    path = tmp_path / "smile-sweep.zip"
-    opened.value.wait_for_event("download").save_as(path)
-    with zipfile.ZipFile(path) as archive:
-        assert {"smile.webp", "smile.html", "smile_14.obj"} <= set(archive.namelist())
 
 
 def test_two_viewers_do_not_touch_each_other(notebook):
