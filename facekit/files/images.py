@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facekit.checks import whole
 from facekit.errors import FileError, InputError
 from facekit.files.atomic import atomic_write, expanded
 from facekit.forks import lock
@@ -79,7 +80,7 @@ def encode(array: np.ndarray, suffix: str = ".png", quality: int | None = None) 
         raise InputError(f"8-bit pixels for {suffix}", f"{array.dtype}", "use .png for 16 bits")
     options = dict(_LOSSY[suffix])
     if quality is not None:
-        options["quality"] = quality
+        options["quality"] = whole(quality, "quality", 1, 100, "pass for instance quality=90")
     picture = Image.fromarray(np.ascontiguousarray(array))
     if suffix == ".jpg" and picture.mode == "RGBA":
         picture = picture.convert("RGB")

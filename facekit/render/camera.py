@@ -160,7 +160,8 @@ class Camera:
         if bool((above.abs() > 89).any()):
             raise InputError("an elevation of -89 to 89°", f"{above.tolist()}", "or build a Camera with its own up")
         centre = torch.as_tensor(target, dtype=torch.float32).reshape(1, 3)
-        return cls(centre + distance * direction(around, above), centre, fov)
+        far = torch.as_tensor(distance, dtype=torch.float32)
+        return cls(centre + far * direction(around, above), centre, fov)
 
     @classmethod
     def front(cls, **options) -> Camera:

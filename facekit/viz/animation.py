@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from facekit.checks import finite
 from facekit.errors import InputError, optional_import
 from facekit.files.atomic import atomic_write, expanded
 from facekit.mesh import FaceMesh
@@ -60,6 +61,7 @@ def save_animation(
         raise InputError(
             f"an animation's name that ends in {' '.join(SUFFIXES)}", repr(path.name), "choose one of these"
         )
+    fps = finite(fps, "fps", "pass for instance fps=12")
     if not 0 < fps <= 50:
         raise InputError("fps above 0 and up to 50", f"{fps}", "pass for instance fps=12")
     pictures = as_pictures(frames)

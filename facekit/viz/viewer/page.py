@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facekit.checks import finite, whole
 from facekit.conventions import MAX_INTENSITY
 from facekit.errors import FileError, InputError
 from facekit.files.atomic import atomic_write, expanded
@@ -272,6 +273,8 @@ def settings_of(given: dict[str, Any]) -> dict[str, Any]:
     if unknown:
         raise InputError(f"settings out of {', '.join(settings)}", ", ".join(unknown), "drop or rename them")
     settings |= given
+    settings["detail_strength"] = finite(settings["detail_strength"], "detail_strength")
+    settings["height"] = whole(settings["height"], "height", 1)
     for name, known in (("view", VIEWS), ("light", LIGHTS), ("background", BACKGROUNDS), ("lang", LANGUAGES)):
         if settings[name] not in known:
             raise InputError(f"{name} out of {', '.join(known)}", repr(settings[name]), "choose one of these")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 
+from facekit.checks import whole
 from facekit.conventions import BLENDSHAPES, MAX_INTENSITY, PARTS
 from facekit.errors import InputError
 from facekit.files.images import encode, to_uint8
@@ -176,7 +177,7 @@ def head_entries(subject: Subject, poster: Picture | None = None) -> Entries:
 
 def track_entries(subject: Subject, expression: str | Mapping[str, float], steps: int) -> Entries:
     """Header and arrays of one expression or blend: how it moves vertices, tension, detail weights and texture."""
-    key = mix_key(expression)
+    key, steps = mix_key(expression), whole(steps, "steps", 2, remedy="pass for instance steps=15")
     frames = subject.keyframes(expression, steps)
     moved = (frames.verts.cpu() - subject.mesh.verts).numpy()
     moved -= moved[:1]  # intensity 0 is the neutral face to the bit
