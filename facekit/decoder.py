@@ -94,9 +94,16 @@ class FaceDecoder:
         if texture:
             atlas = torch.cat([self.compose(self.decode_texture(c), c) for c in codes.split(_TEXTURE_CHUNK)])
         displacement, parts = self.displace(codes, verts, detail, strength)
-        return dataclasses.replace(self.template.mesh(verts, atlas), displacement=displacement), parts
+        return dataclasses.replace(self.mesh(codes, verts, atlas), displacement=displacement), parts
 
     # -- the arrows -------------------------------------------------------------------------------------------------
+
+    def mesh(self, latents: FaceLatents, verts: torch.Tensor, texture: torch.Tensor | None = None) -> FaceMesh:
+        """Meshes of vertices (B, V, 3) that were made of these codes; turned eyes and tongues are lit."""
+        mesh = self.template.mesh(verts, texture)
+        if not wanted(latents.blendshapes):
+            return mesh
+        return dataclasses.replace(mesh, ao=self.blendshapes.ao(latents.blendshapes))
 
     def to_model_codes(self, latents: FaceLatents) -> FaceLatents:
         """Put expressions into the order of the model's own code: see :attr:`mirrored_pairs`."""

@@ -12,7 +12,8 @@ import torch
 from facekit.latents import FaceLatents
 from tests.models import plain
 
-FIELDS = ("identity", "expression", "shape_noise", "texture_noise", "style")
+FIELDS = ("identity", "expression", "shape_noise", "texture_noise", "style", "blendshapes")
+WORN = {"jawOpen": 0.4, "mouthSmileLeft": 0.5, "eyeBlinkLeft": 0.4, "eyeLookInRight": 0.3, "browInnerUp": 0.5}
 
 
 def learning(latents: FaceLatents) -> FaceLatents:
@@ -23,6 +24,12 @@ def learning(latents: FaceLatents) -> FaceLatents:
 @pytest.fixture(scope="module")
 def codes() -> FaceLatents:
     return FaceLatents.sample(5, expression={"smile": 0.6, "brow_raiser": 0.5})
+
+
+@pytest.fixture(scope="module")
+def worn(codes) -> FaceLatents:
+    """The same with blendshapes on top."""
+    return codes.with_blendshapes(WORN)
 
 
 def test_a_call_is_decode_without_gradients(default_pipeline, codes):
@@ -43,13 +50,15 @@ def test_parts_are_left_out(default_pipeline, codes):
 @pytest.mark.parametrize(
     ("what", "fields"),
     [
-        ("verts", {"identity", "expression", "shape_noise", "style"}),
-        ("texture", {"identity", "expression", "texture_noise"}),
-        ("displacement", {"identity", "expression", "shape_noise", "texture_noise", "style"}),
+        ("verts", {"identity", "expression", "shape_noise", "style", "blendshapes"}),
+        ("texture", {"identity", "expression", "texture_noise", "blendshapes"}),
+        ("displacement", {"identity", "expression", "shape_noise", "texture_noise", "style", "blendshapes"}),
     ],
 )
-def test_gradients_reach_every_code(default_pipeline, codes, what, fields):
-    latents = learning(codes)
+@pytest.mark.parametrize("rest", [True, False])
+def test_gradients_reach_every_code(default_pipeline, codes, worn, what, fields, rest):
+    """At rest, too: a fit begins with blendshapes of zero."""
+    latents = learning(codes if rest else worn)
     options = {"texture": what == "texture", "detail": what == "displacement"}
     value = getattr(default_pipeline.decode(latents, **options), what)
     weight = torch.randn(value.shape, generator=torch.Generator().manual_seed(1))
@@ -65,6 +74,13 @@ def test_gradients_reach_every_code(default_pipeline, codes, what, fields):
 @pytest.mark.parametrize("name", ["identity", "expression", "style", "shape_noise"])
 def test_shape_gradients_are_finite_differences(default_pipeline, codes, name):
     check_slope(default_pipeline, codes, name, "verts", 1e-2, 2e-2)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("blendshapes", "verts"), ("blendshapes", "displacement"), ("identity", "verts")]
+)
+def test_gradients_with_blendshapes_are_finite_differences(default_pipeline, worn, name, what):
+    check_slope(default_pipeline, worn, name, what, 1e-2, 4e-2)
 
 
 @pytest.mark.parametrize("name", ["identity", "texture_noise", "expression"])

@@ -107,24 +107,24 @@ class Contact:
             ball = part["eyes"] & ((verts[:, 0] - middle) * side > 0)
             near = torch.cdist(verts, verts[ball]).amin(dim=1) < _LID_REACH
             skin = (part["lids"] | part["skin"]) & near
-            self.eyes.append((skin.nonzero()[:, 0], _inside(faces, ball), _inside(faces, skin)))
+            self.eyes.append((skin.nonzero()[:, 0], _inside(faces, ball)))
         corners = verts[template.landmarks[[48, 54, 60, 64]]]
         lips = part["lips"] & (torch.cdist(verts, corners).amin(dim=1) > _CORNER)
         label = _components(faces, lips)
-        self.lips = []
+        self.mouth = []
         for mine, other in ((0, 1), (1, 0)):
-            points, surface = ((label == k).nonzero()[:, 0] for k in (mine, other))
-            self.lips.append((points, _inside(faces, label == other), surface))
+            points = (label == mine).nonzero()[:, 0]
+            self.mouth.append((points, _inside(faces, label == other)))
 
     def lids(self, verts: torch.Tensor) -> torch.Tensor:
         """Depth of the deepest lid vertex inside an eyeball, of vertices (B, V, 3): (B,) mm, 0 where none is."""
-        return torch.stack([max(_depth(v, skin, ball).max() for skin, ball, _ in self.eyes) for v in verts])
+        return torch.stack([max(_depth(v, skin, ball).max() for skin, ball in self.eyes) for v in verts])
 
-    def lips_depth(self, verts: torch.Tensor) -> torch.Tensor:
+    def lips(self, verts: torch.Tensor) -> torch.Tensor:
         """Depth of the deepest vertex of one lip inside the other, of vertices (B, V, 3): (B,) mm."""
         depth = []
         for v in verts:
-            found = [_depth(v, points, tris) for points, tris, _ in self.lips]
+            found = [_depth(v, points, tris) for points, tris in self.mouth]
             depth.append(max(torch.where(d < _LIP_DEPTH, d, 0).max() for d in found))
         return torch.stack(depth)
 
@@ -134,7 +134,7 @@ def _inside(faces: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def _components(faces: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """(V,) labels: 0 for the component of ``mask`` that holds its highest-numbered..., -1 outside."""
+    """(V,) labels: 0 for the largest part of ``mask`` that hangs together, 1 for the next, -1 elsewhere."""
     label = torch.where(mask, torch.arange(len(mask)), len(mask))
     tris = _inside(faces, mask)
     while True:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from facekit.conventions import BLENDSHAPES, GAZE_ACROSS, GAZE_UP
+from facekit.conventions import BLENDSHAPES, GAZE_ACROSS, GAZE_UP, PARTS
 from facekit.models.blendshape_data import BlendshapeData
 from facekit.models.eyes import EYES, Eyeball, gaze_rotation
 from facekit.template import Template
 
 _CLOSE, _OPEN, _TONGUE = (BLENDSHAPES.index(name) for name in ("mouthClose", "jawOpen", "tongueOut"))
+#: The tongue is what of the mouth tongueOut brings this far forward, mm; and the least occlusion of what is shown.
+_TONGUE_OUT, _OPEN_AO = 4.0, 0.6
 _BLINKS = tuple(BLENDSHAPES.index(f"eyeBlink{side}") for side in ("Right", "Left"))
 
 
@@ -49,6 +51,10 @@ class Blendshapes(nn.Module):
             for name, value in (("row", row), ("column", column), ("weight", weight)):
                 self.register_buffer(f"blink_{name}_{side}", value)
         self.register_buffer("mean", template.verts)
+        # What a turned eye or a tongue that is out shows was hidden when the occlusion was measured.
+        tongue = (template.parts == PARTS.index("mouth")) & (data.deltas[_TONGUE, :, 2] > _TONGUE_OUT)
+        for name, hidden in (("eyes", template.parts == EYES), ("tongue", tongue)):
+            self.register_buffer(f"open_{name}", torch.where(hidden, template.ao.clamp_min(_OPEN_AO), template.ao))
 
     def forward(
         self, weights: torch.Tensor, neutral: torch.Tensor, expression: torch.Tensor | None = None
@@ -96,6 +102,14 @@ class Blendshapes(nn.Module):
     def expressions(self, weights: torch.Tensor) -> torch.Tensor:
         """What of the weights (B, 52) the 20 expressions can say, (B, 20): for skin that flushes and blanches."""
         return (weights @ self.to_expressions).clamp(0, 1)
+
+    def ao(self, weights: torch.Tensor) -> torch.Tensor:
+        """Ambient occlusion (V,) of faces with these weights (B, 52), one for all of the batch.
+
+        The template's, but for what moves into the light: eyeballs, and the tongue as far as it is out.
+        """
+        tongue = weights[:, _TONGUE].detach().amax().clamp(0, 1)
+        return torch.lerp(self.open_eyes, torch.maximum(self.open_eyes, self.open_tongue), tongue)
 
     def _lids(self, weights: torch.Tensor, neutral: torch.Tensor) -> torch.Tensor:
         """What this person's lids need to meet, beyond what the mean's do: linear in the neutral face."""

@@ -79,4 +79,4 @@ def _interpolated(gap: torch.Tensor) -> torch.Tensor:
     for k in range(len(_AT_REST) - 1):
         share = ((gap - _AT_REST[k]) / (_AT_REST[k + 1] - _AT_REST[k])).clamp(0, 1)
         kept = kept + share * (_KEPT[k + 1] - _KEPT[k])
-    return kept
+    return torch.minimum(kept, gap - 1e-3)  # the template itself is left as it is

@@ -22,6 +22,8 @@ _FACING = (0.0, 0.35)
 _CORNER = (1.5, 6.0)
 # Skin within this reach of a lip, mm, goes along with it; each round halves what is left.
 _REACH, _ROUNDS = 3.0, 4
+# Pushes below this, mm, are none.
+_TOUCH = 1e-3
 
 
 class LipContact(nn.Module):
@@ -80,7 +82,7 @@ class LipContact(nn.Module):
                 )
                 for k in (0, 1)
             ]
-            if not any(bool((push != 0).any()) for push in pushes):
+            if max(float(push.detach().abs().max()) for push in pushes) < _TOUCH:
                 break
             for k, push in enumerate(pushes):
                 spread = torch.einsum("fn,bnc->bfc", getattr(self, f"share_{k}").to(push), push)

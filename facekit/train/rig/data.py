@@ -22,8 +22,8 @@ JAW_OF_TONGUE = 0.42
 _TONGUE_LIPS = {"mouthLowerDown_L": 0.35, "mouthLowerDown_R": 0.35, "mouthUpperUp_L": 0.12, "mouthUpperUp_R": 0.12}
 #: The tongue from its root to its tip, mm of z on the mean head; how far the tip comes forward, the height at which it
 #: passes the lips, how fast it droops beyond them, and its width and thickness there against those at rest.
-_ROOT, _TIP, _FORWARD = 42.0, 95.7, 45.0
-_HEIGHT, _LIPS_Z, _DROOP, _WIDTH, _THICKNESS = -42.5, 112.0, 0.35, 0.8, 0.75
+_ROOT, _TIP, _FORWARD = 42.0, 95.7, 38.0
+_HEIGHT, _LIPS_Z, _DROOP, _WIDTH, _THICKNESS = -41.5, 110.0, 0.55, 0.85, 0.95
 
 
 @dataclass(frozen=True)

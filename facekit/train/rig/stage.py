@@ -17,6 +17,7 @@ from facekit.models.blendshape_data import VOCABULARIES, BlendshapeData, Table, 
 from facekit.models.blendshapes import Blendshapes
 from facekit.models.shape import ShapeModel
 from facekit.motion.units import ACTION_UNITS
+from facekit.progress import progress
 from facekit.template import Template
 from facekit.train.rig.data import JAW_OF_TONGUE, PackShapes, raw_shapes, tongue_of, tongue_out
 from facekit.train.rig.settle import Settler
@@ -56,7 +57,7 @@ def build_rig(shapes: Path, template: Template, shape: ShapeModel, out: Path) ->
         people, poses = _people(template, shape)
     settler = Settler(template, people)
     deltas = settled_shapes(theirs, template, settler)
-    rig = _with_pairs(_rig(deltas, theirs), _lid_correctives(template, deltas))
+    rig = _with_pairs(_rig(deltas, theirs), known_correctives(template, deltas))
     rig = with_correctives(rig, template, settler)
     rig = dataclasses.replace(rig, tables=_tables(rig, theirs, template, poses))
     write_rig(rig, out)
@@ -127,7 +128,8 @@ def with_correctives(rig: BlendshapeData, template: Template, settler: Settler) 
     found = {(a, b): field for (a, b), field in zip(rig.pairs.tolist(), rig.corrections, strict=True)}
     module = Blendshapes(rig, template)
     moves = rig.deltas.norm(dim=2) > _MOVES
-    for a, b in itertools.combinations(range(len(BLENDSHAPES)), 2):
+    pairs = list(itertools.combinations(range(len(BLENDSHAPES)), 2))
+    for a, b in progress(pairs, desc="pairs of shapes"):
         if int((moves[a] & moves[b]).sum()) < _OVERLAP or opposed(BLENDSHAPES[a], BLENDSHAPES[b]):
             continue
         if _folds(module, settler, a, b) <= _FOLDED:
@@ -137,7 +139,6 @@ def with_correctives(rig: BlendshapeData, template: Template, settler: Settler) 
         mean = both[0]
         settled = settler.settle(mean, both - mean, module.turns(code))
         found[a, b] = found.get((a, b), 0) + settled - mean
-        print(f"corrective {BLENDSHAPES[a]} {BLENDSHAPES[b]}", flush=True)
     return _with_pairs(rig, found)
 
 
@@ -155,9 +156,14 @@ def _folds(module: Blendshapes, settler: Settler, *shapes: int) -> int:
     return int(settler.flips(moved - settler.people).sum(dim=1).max())
 
 
-def _lid_correctives(template: Template, deltas: torch.Tensor) -> dict:
-    """Pairs of the blink and what moves the same lids, with what takes the latter's share away."""
-    found = {}
+def known_correctives(template: Template, deltas: torch.Tensor) -> dict[tuple[int, int], torch.Tensor]:
+    """Pairs of which it is known what one takes away from the other.
+
+    The closing eye does with its lids what it must, whatever else would move them; and a tongue that is out needs no
+    wider mouth than the jaw has made.
+    """
+    jaw, tongue = BLENDSHAPES.index("jawOpen"), BLENDSHAPES.index("tongueOut")
+    found = {(jaw, tongue): -JAW_OF_TONGUE * deltas[jaw]}
     for side, sign in (("Left", 1), ("Right", -1)):
         blink = BLENDSHAPES.index(f"eyeBlink{side}")
         rim = template.verts[(template.parts == PARTS.index("lids")) & (template.verts[:, 0] * sign > 0)]
