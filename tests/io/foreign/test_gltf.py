@@ -271,7 +271,7 @@ def test_names_in_other_places(tmp_path):
 def test_a_smiling_file_of_our_own_smiles(tiny_face, tmp_path):
     path = facekit.save(tiny_face, tmp_path / "face.glb")
     mesh = facekit.load(path)
-    assert (mesh.verts - tiny_face.verts).abs().max() < 0.01
+    assert (mesh.verts - tiny_face.verts).abs().max() < 0.1  # what moves less is left out of the targets
     assert torch.equal(facekit.load(path, rest=True).verts, mesh.rig.neutral.verts)
 
 
@@ -359,7 +359,7 @@ def test_compressed_files_name_their_package(tmp_path, monkeypatch, extension, p
         maker.primitive["extensions"] = {extension: packed}
     else:
         maker.builder.views[0]["extensions"] = {extension: {"buffer": 0, "byteLength": 9, "byteStride": 12, "count": 4}}
-    with pytest.raises(MissingDependencyError, match=rf"{package}.*pip install 'facekit\[files\]'"):
+    with pytest.raises(MissingDependencyError, match=rf"{package}.*install.*\[files\]"):
         maker.load(tmp_path)
 
 
