@@ -121,6 +121,29 @@ def test_detail_reaches_the_pipeline(tmp_path, monkeypatch, tiny_pipe, word, det
     assert asked == [(detail, 0.5 if detail else 1.0)] * 5
 
 
+@pytest.mark.slow
+def test_animate_writes_what_the_suffix_says(default_pipeline, monkeypatch, tmp_path):
+    monkeypatch.setattr(FacePipeline, "from_pretrained", lambda *_: default_pipeline)
+    take, film, mesh = (tmp_path / name for name in ("take.csv", "talk.webp", "talk.glb"))
+    assert cli.main(["animate", "--idle", "0.2", "--out", str(take)]) == 0
+    assert len(facekit.Motion.load(take)) == 6
+    assert cli.main(["animate", str(take), "--size", "32", "--out", str(film)]) == 0
+    assert cli.main(["animate", str(take), "--out", str(mesh)]) == 0
+    assert film.stat().st_size > 100 and mesh.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--out", "a.obj"], ["--out", "a.glb", "--size", "64"], ["none.csv", "--out", "a.glb"],
+     ["a.csv", "--idle", "2", "--out", "a.glb"], ["--idle", "-1", "--out", "a.csv"]],
+)  # fmt: skip
+def test_animate_refuses(tiny, tmp_path, monkeypatch, options, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["animate", *options]) == 2
+    assert "expected" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_blends(tiny, tmp_path):
     path = tmp_path / "face.glb"
     assert cli.main(["export", "--expression", "smile=0.6,brow_raiser=0.4", "--out", str(path)]) == 0
