@@ -76,11 +76,10 @@ def test_shape_gradients_are_finite_differences(default_pipeline, codes, name):
     check_slope(default_pipeline, codes, name, "verts", 1e-2, 2e-2)
 
 
-@pytest.mark.parametrize(
-    ("name", "what"), [("blendshapes", "verts"), ("blendshapes", "displacement"), ("identity", "verts")]
-)
-def test_gradients_with_blendshapes_are_finite_differences(default_pipeline, worn, name, what):
-    check_slope(default_pipeline, worn, name, what, 1e-2, 4e-2)
+@pytest.mark.parametrize("name", ["blendshapes", "identity", "expression"])
+def test_gradients_with_blendshapes_are_finite_differences(default_pipeline, worn, name):
+    half = dataclasses.replace(worn, blendshapes=0.3 + 0.2 * worn.blendshapes)  # room for a step to either side
+    check_slope(default_pipeline, half, name, "verts", 2e-3, 4e-2)
 
 
 @pytest.mark.parametrize("name", ["identity", "texture_noise", "expression"])

@@ -158,18 +158,23 @@ def _depth(verts: torch.Tensor, points: torch.Tensor, tris: torch.Tensor) -> tor
     The sign is that of the interpolated vertex normal at the closest place; places on the surface's border tell
     nothing.
     """
+    depth = verts.new_zeros(len(points))
+    near = (torch.cdist(verts[points], verts[tris.unique()]).amin(dim=1) < _LIP_DEPTH).nonzero()[:, 0]
+    if not len(near):
+        return depth
     normals = vertex_normals(verts[None], tris)[0]
-    p = verts[points]
+    p = verts[points[near]]
     place, weights, face = closest(p, verts[tris])
-    normal = (normals[tris[face]] * weights[..., None]).sum(dim=1)
-    normal = torch.nn.functional.normalize(normal, dim=1)
+    normal = torch.nn.functional.normalize((normals[tris[face]] * weights[..., None]).sum(dim=1), dim=1)
     edge = torch.cat((tris[:, [0, 1]], tris[:, [1, 2]], tris[:, [2, 0]])).sort(dim=1).values
     pairs, count = edge.unique(dim=0, return_counts=True)
     border = torch.zeros(len(verts), dtype=torch.bool)
     border[pairs[count == 1].flatten()] = True
-    open_place = ((weights > 1e-4) & border[tris[face]]).sum(dim=1) == (weights > 1e-4).sum(dim=1)
-    signed = ((p - place) * normal).sum(dim=1)
-    return torch.where(open_place, 0.0, (-signed).clamp_min(0))
+    counts = weights > 1e-4
+    on_border = (counts & border[tris[face]]).sum(dim=1) == counts.sum(dim=1)
+    under = -((p - place) * normal).sum(dim=1)
+    depth[near] = torch.where(on_border, 0.0, under.clamp_min(0))
+    return depth
 
 
 def closest(points: torch.Tensor, corners: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

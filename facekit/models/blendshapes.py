@@ -87,7 +87,8 @@ class Blendshapes(nn.Module):
         jaw = weights[:, _OPEN] + self.jaw_of_tongue * weights[:, _TONGUE]
         if expression is not None:
             jaw = jaw + expression @ self.jaw_of_expressions
-        closing = torch.minimum(weights[:, _CLOSE], jaw)
+        close = weights[:, _CLOSE]
+        closing = torch.where(close <= jaw, close, jaw)  # at rest, where both are 0, it is the shape's own
         return torch.cat((weights[:, :_CLOSE], closing[:, None], weights[:, _CLOSE + 1 :]), dim=1)
 
     def turns(self, weights: torch.Tensor) -> torch.Tensor:

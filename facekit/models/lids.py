@@ -67,7 +67,7 @@ class LidContact(nn.Module):
             ahead = ray[..., 2] / distance
             # The eyeball's profile is told against the axis that it turns with.
             axial = ahead if turns is None else (ray @ turns[:, side])[..., 2] / distance
-            wall = eye.radius(axial) * eye.scale(verts) + kept
+            wall = (eye.radius(axial) + kept) * eye.scale(verts)
             push = (wall - distance).clamp_min(0) * (ahead > AHEAD)
             moved = moved.index_add(1, lids, ray * (push / distance)[..., None])
         return moved

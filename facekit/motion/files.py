@@ -16,8 +16,9 @@ import numpy as np
 import torch
 
 from facekit.conventions import BLENDSHAPES
-from facekit.errors import FileError, InputError
+from facekit.errors import FacekitError, FileError, InputError
 from facekit.files.atomic import atomic_write
+from facekit.files.readers import DAMAGE
 from facekit.motion import livelink
 from facekit.motion.motion import Motion
 
@@ -99,8 +100,8 @@ def load(path: str | Path, fps: float | None = None) -> Motion:
             return _from_arrays(path)
         text = path.read_text(encoding="utf-8-sig")
         return livelink.read(text, fps) if suffix == ".csv" else _from_json(json.loads(text))
-    except (OSError, KeyError, TypeError, ValueError, EOFError) as error:
-        got = f"{path} ({error.got if isinstance(error, InputError) else error})"
+    except (FacekitError, *DAMAGE) as error:
+        got = f"{path} ({error})"
         raise FileError("a file of a motion", got, "use one that Motion.save or Live Link Face wrote") from error
 
 
@@ -137,4 +138,5 @@ def _from_arrays(path: Path) -> Motion:
     gaze = torch.from_numpy(arrays["gaze"]) if "gaze" in arrays else None
     columns = (torch.from_numpy(arrays[name]) for name in ("head", "times"))
     head, times = columns
-    return Motion(torch.from_numpy(arrays["blendshapes"][:, order]), float(arrays["fps"]), head, gaze, times)
+    rows = np.ascontiguousarray(arrays["blendshapes"][:, order])
+    return Motion(torch.from_numpy(rows), float(arrays["fps"]), head, gaze, times)

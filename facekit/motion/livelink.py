@@ -69,10 +69,11 @@ def read(text: str, fps: float | None = None) -> Motion:
     known = {name: columns[name.lower()] for name in (*BLENDSHAPES, *_ANGLES) if name.lower() in columns}
     if not any(name in known for name in BLENDSHAPES):
         raise ValueError("no column with the name of a blendshape")
-    numbers = {name: torch.tensor([float(value) for value in column]) for name, column in known.items()}
-    still = torch.zeros(len(table) - 1)
-    rows = torch.stack([numbers.get(name, still) for name in BLENDSHAPES], dim=1)
-    angles = torch.stack([numbers.get(name, still).double() for name in _ANGLES], dim=1).unflatten(1, (3, 3))
+    kind = torch.float64  # degrees and radians in float32 would not come back the same
+    numbers = {name: torch.tensor([float(value) for value in column], dtype=kind) for name, column in known.items()}
+    still = torch.zeros(len(table) - 1, dtype=kind)
+    rows = torch.stack([numbers.get(name, still) for name in BLENDSHAPES], dim=1).float()
+    angles = torch.stack([numbers.get(name, still) for name in _ANGLES], dim=1).unflatten(1, (3, 3))
     if "timecode" not in columns:
         times, rate = _times(columns, len(rows), fps)
         return Motion(rows, rate, angles[:, 0].float(), None, times)

@@ -14,6 +14,7 @@ STAGES = {
     "template": "facekit.train.head.stage",
     "micro": "facekit.train.skin.stage",
     "shape": "facekit.train.shape.stage",
+    "rig": "facekit.train.rig.stage",
     "texture": "facekit.train.texture.stage",
     "detail": "facekit.train.detail.stage",
     "card": "facekit.train.card",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from facekit.conventions import PARTS
@@ -28,10 +30,13 @@ class Settler:
         The mean head, with eyes and lips.
     people:
         (K, V, 3) float32 mm: neutral faces on which triangles are counted; the mean head first.
+    scaled:
+        Of the full number of rounds and of steps, how many to make.
     """
 
-    def __init__(self, template: Template, people: torch.Tensor) -> None:
+    def __init__(self, template: Template, people: torch.Tensor, scaled: Callable[[int], int] = int) -> None:
         self.template, self.people = template, people
+        self.rounds, self.steps = scaled(_ROUNDS), scaled(_STEPS)
         self.lips, self.lids = LipContact(template), LidContact(template)
         self.movable = (template.parts != PARTS.index("eyes")) & (template.parts != PARTS.index("teeth"))
 
@@ -62,7 +67,7 @@ class Settler:
             Triangles a person that may stay turned over.
         """
         extra = torch.zeros_like(self.people) if extra is None else extra
-        for _ in range(_ROUNDS):
+        for _ in range(self.rounds):
             field = self.apart(self.template.verts + field[None], turns)[0] - self.template.verts
             over = self.flips(field + extra)
             if int(over.sum(dim=1).max()) <= allowed:
@@ -87,7 +92,7 @@ class Settler:
         posed, before = rest + field[near] + extra[:, near], _normals(rest, faces)
         shift = torch.zeros(len(near), 3, requires_grad=True)
         optimiser = torch.optim.Adam([shift], lr=_RATE)
-        for _ in range(_STEPS):
+        for _ in range(self.steps):
             own = shift * free
             after = _normals(posed + own, faces)
             fold = (_COSINE - (before * after).sum(dim=-1)).clamp_min(0).square().sum() / len(rest)

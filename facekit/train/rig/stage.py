@@ -19,9 +19,11 @@ from facekit.models.shape import ShapeModel
 from facekit.motion.units import ACTION_UNITS
 from facekit.progress import progress
 from facekit.template import Template
+from facekit.train.context import Context
 from facekit.train.rig.data import JAW_OF_TONGUE, PackShapes, raw_shapes, tongue_of, tongue_out
 from facekit.train.rig.settle import Settler
 from facekit.train.rig.tables import translated, unit_fields
+from facekit.train.trained import load_generators
 
 #: People on whom triangles are counted, besides the mean head.
 _PEOPLE, _FIRST_SEED = 5, 60_000
@@ -40,28 +42,18 @@ _LID_FADE = (4.0, 11.0)
 _CLOSING = 0.87
 
 
-def build_rig(shapes: Path, template: Template, shape: ShapeModel, out: Path) -> BlendshapeData:
-    """Make the rig of the embedded default and write it.
-
-    Parameters
-    ----------
-    shapes:
-        The npz of linear shapes that :mod:`facekit.train.head.stage` wrote.
-    template, shape:
-        Of the embedded default: on its people folds are counted, and its expressions the tables translate.
-    out:
-        ``blendshapes.npz``.
-    """
-    theirs = PackShapes.load(shapes)
+def run(context: Context) -> None:
+    """Write ``blendshapes.npz``: shapes, correctives and tables; it takes half an hour of one core."""
+    template, shape = context.template, load_generators(context).shape
+    theirs = PackShapes.load(context.shape_basis)
     with torch.no_grad():
         people, poses = _people(template, shape)
-    settler = Settler(template, people)
+    settler = Settler(template, people, context.scaled)
     deltas = settled_shapes(theirs, template, settler)
     rig = _with_pairs(_rig(deltas, theirs), known_correctives(template, deltas))
-    rig = with_correctives(rig, template, settler)
-    rig = dataclasses.replace(rig, tables=_tables(rig, theirs, template, poses))
-    write_rig(rig, out)
-    return rig
+    pairs = list(itertools.combinations(range(len(BLENDSHAPES)), 2))
+    rig = with_correctives(rig, template, settler, pairs[: context.scaled(len(pairs))])
+    write_rig(dataclasses.replace(rig, tables=_tables(rig, theirs, template, poses)), context.out / "blendshapes.npz")
 
 
 def write_rig(rig: BlendshapeData, path: Path) -> None:
@@ -76,11 +68,10 @@ def settled_shapes(theirs: PackShapes, template: Template, settler: Settler) -> 
     deltas = raw_shapes(theirs, template)
     close, opened = BLENDSHAPES.index("mouthClose"), BLENDSHAPES.index("jawOpen")
     module = Blendshapes(_rig(deltas, theirs), template)
-    for k, name in enumerate(BLENDSHAPES):
+    for k, name in progress(list(enumerate(BLENDSHAPES)), desc="shapes"):
         if name in ("mouthClose", "tongueOut"):
             continue
-        code = torch.zeros(1, len(BLENDSHAPES))
-        code[0, k] = 1.0
+        code = _code(k)
         # What each person's eyes and lids add is no part of the shape, but has to stay clear of it.
         extra = module(code.expand(len(settler.people), -1), settler.people) - deltas[k]
         deltas[k] = settler.settle(deltas[k], extra, module.turns(code) if name.startswith("eyeLook") else None)
@@ -123,12 +114,13 @@ def _with_pairs(rig: BlendshapeData, found: dict[tuple[int, int], torch.Tensor])
 # -- correctives ------------------------------------------------------------------------------------------------------
 
 
-def with_correctives(rig: BlendshapeData, template: Template, settler: Settler) -> BlendshapeData:
-    """Add what settles every pair of shapes that folds; on top of those correctives that are there."""
+def with_correctives(
+    rig: BlendshapeData, template: Template, settler: Settler, pairs: list[tuple[int, int]]
+) -> BlendshapeData:
+    """Add what settles those pairs of shapes that fold; on top of those correctives that are there."""
     found = {(a, b): field for (a, b), field in zip(rig.pairs.tolist(), rig.corrections, strict=True)}
     module = Blendshapes(rig, template)
     moves = rig.deltas.norm(dim=2) > _MOVES
-    pairs = list(itertools.combinations(range(len(BLENDSHAPES)), 2))
     for a, b in progress(pairs, desc="pairs of shapes"):
         if int((moves[a] & moves[b]).sum()) < _OVERLAP or opposed(BLENDSHAPES[a], BLENDSHAPES[b]):
             continue
@@ -137,7 +129,7 @@ def with_correctives(rig: BlendshapeData, template: Template, settler: Settler) 
         code = _code(a, b)
         both = module(code.expand(len(settler.people), -1), settler.people)
         mean = both[0]
-        settled = settler.settle(mean, both - mean, module.turns(code))
+        settled = settler.settle(mean, both - mean, module.turns(code), allowed=_FOLDED // 2)
         found[a, b] = found.get((a, b), 0) + settled - mean
     return _with_pairs(rig, found)
 
