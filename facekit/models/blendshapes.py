@@ -8,6 +8,8 @@ eyes and lips are kept apart afterwards, by :mod:`facekit.models.lids` and :mod:
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 
@@ -34,10 +36,21 @@ class Blendshapes(nn.Module):
         The mean neutral head, against which a person's lids are measured. With eyes or without.
     """
 
+    deltas: torch.Tensor
+    pairs: torch.Tensor
+    corrected: torch.Tensor
+    corrections: torch.Tensor
+    to_expressions: torch.Tensor
+    jaw_of_expressions: torch.Tensor
+    jaw_of_tongue: torch.Tensor
+    mean: torch.Tensor
+    open_eyes: torch.Tensor
+    open_tongue: torch.Tensor
+
     def __init__(self, data: BlendshapeData, template: Template) -> None:
         super().__init__()
         has_eyes = bool((template.parts == EYES).any())
-        self.eyes = nn.ModuleList([Eyeball(template, left) for left in (False, True)] if has_eyes else [])
+        self._eyeballs = nn.ModuleList([Eyeball(template, left) for left in (False, True)] if has_eyes else [])
         self.register_buffer("deltas", data.deltas.flatten(1))
         self.register_buffer("pairs", data.pairs)
         used = (data.corrections != 0).any(dim=2).any(dim=0).nonzero()[:, 0]
@@ -76,11 +89,16 @@ class Blendshapes(nn.Module):
             product = linear[:, self.pairs[:, 0]] * linear[:, self.pairs[:, 1]]
             moved = moved.index_add(1, self.corrected, (product @ self.corrections).unflatten(1, (-1, 3)))
         moved = moved + self._lids(weights, neutral)
-        if self.eyes:
+        if len(self._eyeballs):
             turns = self.turns(weights)
             for side, eye in enumerate(self.eyes):
                 moved = moved.index_add(1, eye.ball, eye.turned(neutral, turns[:, side]))
         return moved
+
+    @property
+    def eyes(self) -> tuple[Eyeball, ...]:
+        """The right and the left eyeball; none for a template without."""
+        return tuple(cast(Eyeball, eye) for eye in self._eyeballs)
 
     def effective(self, weights: torch.Tensor, expression: torch.Tensor | None = None) -> torch.Tensor:
         """Weights (B, 52) with which shapes and pairs are taken: mouthClose no larger than the jaw is open."""

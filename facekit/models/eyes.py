@@ -24,6 +24,11 @@ class Eyeball(nn.Module):
         Whether it is the subject's left eye, on the side of +X.
     """
 
+    ball: torch.Tensor
+    weights: torch.Tensor
+    size: torch.Tensor
+    profile: torch.Tensor
+
     def __init__(self, template: Template, left: bool) -> None:
         super().__init__()
         eyes = (template.parts == EYES).nonzero()[:, 0]

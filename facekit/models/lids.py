@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import nn
 
@@ -37,7 +39,7 @@ class LidContact(nn.Module):
         super().__init__()
         if not bool((template.parts == EYES).any()):
             raise ValueError("a template without eyes")
-        self.eyes = nn.ModuleList([Eyeball(template, left) for left in (False, True)])
+        self._eyeballs = nn.ModuleList([Eyeball(template, left) for left in (False, True)])
         for side, eye in enumerate(self.eyes):
             ray = template.verts - eye.centre(template.verts[None])[0]
             distance = ray.norm(dim=1)
@@ -49,6 +51,11 @@ class LidContact(nn.Module):
             kept = torch.full_like(gap[lids], _CLEARANCE) if outer else _interpolated(gap[lids])
             self.register_buffer(f"lids_{side}", lids, persistent=False)
             self.register_buffer(f"kept_{side}", kept, persistent=False)
+
+    @property
+    def eyes(self) -> tuple[Eyeball, ...]:
+        """The right and the left eyeball."""
+        return tuple(cast(Eyeball, eye) for eye in self._eyeballs)
 
     def forward(self, verts: torch.Tensor, turns: torch.Tensor | None = None) -> torch.Tensor:
         """Vertices (B, V, 3) mm with the lids outside; differentiable.

@@ -33,6 +33,9 @@ class LipContact(nn.Module):
     one's tangent plane.
     """
 
+    used: torch.Tensor
+    tris: torch.Tensor
+
     def __init__(self, template: Template) -> None:
         super().__init__()
         verts, lips = template.verts, template.parts == _LIPS
@@ -68,7 +71,7 @@ class LipContact(nn.Module):
             lips = [verts.index_select(1, getattr(self, f"lip_{k}")) for k in (0, 1)]
             facing = [normals.index_select(1, getattr(self, f"local_{k}")) for k in (0, 1)]
             with torch.no_grad():
-                apart = torch.cdist(*lips)
+                apart = torch.cdist(lips[0], lips[1])
                 nearest = apart.argmin(dim=2), apart.argmin(dim=1)
             pushes = [
                 _push(

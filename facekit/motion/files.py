@@ -69,7 +69,11 @@ def save(motion: Motion, path: str | Path, face: FaceOutput | None = None, **opt
         raise InputError(f"a motion alone for {suffix}", got, "leave it out, or write .glb, .mp4 or .webp")
     if style is not None and style not in livelink.STYLES:
         raise InputError(f"a style out of {', '.join(livelink.STYLES)}", repr(style), "choose one of these")
-    writers = {".npz": _npz, ".json": _json, ".csv": lambda motion: livelink.write(motion, style).encode()}
+    writers = {
+        ".npz": _npz,
+        ".json": _json,
+        ".csv": lambda motion: livelink.write(motion, style or "livelink").encode(),
+    }
     data = writers[suffix](motion)
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)

@@ -45,8 +45,8 @@ def save_glb(
     weights = np.tile(worn, (len(motion), 1)).astype(np.float32)
     weights[:, [names.index(name) for name in BLENDSHAPES]] = motion.blendshapes.clamp(0, 1).numpy()
     turns = quaternions(motion.head).numpy() if bool(motion.head.any()) else None
-    pivot = tuple(float(x) for x in Neck(found.neutral).pivot)
-    clip = Clip((motion.times - motion.times[0]).numpy(), weights, turns, pivot)
+    x, y, z = Neck(found.neutral).pivot.tolist()
+    clip = Clip((motion.times - motion.times[0]).numpy(), weights, turns, (x, y, z))
     data = encode_glb(face, True, texture_format, None, normal_map, 0, rig, quantize, clip)
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)

@@ -76,7 +76,7 @@ def read(text: str, fps: float | None = None) -> Motion:
     angles = torch.stack([numbers.get(name, still) for name in _ANGLES], dim=1).unflatten(1, (3, 3))
     if "timecode" not in columns:
         times, rate = _times(columns, len(rows), fps)
-        return Motion(rows, rate, angles[:, 0].float(), None, times)
+        return Motion(rows, rate, angles[:, 0].float(), None, times)  # type: ignore[arg-type]  # None: at the rate
     rate = fps or _rate([code.split(":") for code in columns["timecode"]])
     times = torch.tensor([_seconds(code, rate) for code in columns["timecode"]], dtype=torch.float64)
     degrees = (torch.rad2deg(angles) * _SIGNS).float()

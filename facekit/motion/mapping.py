@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 
@@ -48,7 +49,7 @@ def table_errors(source: str, target: str) -> dict[str | int, tuple[float, float
 
 def expressions_to_blendshapes(expression: Mapping[str, float] | torch.Tensor) -> dict[str, float] | torch.Tensor:
     """A blend of expressions as blendshapes: by name, or codes (..., 20) as weights (..., 52); at most 1 each."""
-    return _said(expression, "expressions", "blendshapes", 1.0)
+    return cast("dict[str, float] | torch.Tensor", _said(expression, "expressions", "blendshapes", 1.0))
 
 
 def blendshapes_to_expressions(blendshapes: Mapping[str, float] | torch.Tensor) -> dict[str, float] | torch.Tensor:
@@ -56,7 +57,7 @@ def blendshapes_to_expressions(blendshapes: Mapping[str, float] | torch.Tensor) 
 
     Expressions cannot say much of what blendshapes can: gaze, one side alone, the tongue are left out.
     """
-    return _said(blendshapes, "blendshapes", "expressions", 1.5)
+    return cast("dict[str, float] | torch.Tensor", _said(blendshapes, "blendshapes", "expressions", 1.5))
 
 
 def action_units(blendshapes: Mapping[str, float] | torch.Tensor) -> dict[int, float] | torch.Tensor:

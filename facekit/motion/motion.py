@@ -260,7 +260,7 @@ class Motion:
         columns = {name: getattr(self, name) for name in _COLUMNS}
         changed = {name: None if value is None else change(value) for name, value in columns.items()}
         times = change(self.times) if times is None and len(self) > 1 else times
-        return Motion(fps=self.fps, times=times, **changed)
+        return dataclasses.replace(self, times=times, **changed)
 
     # -- files ------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ def run(context: Context) -> None:
 
 def write_rig(rig: BlendshapeData, path: Path) -> None:
     """Write the packed rig as a compressed npz."""
-    arrays = {name: value.numpy() for name, value in pack(rig).items()}
+    arrays: dict[str, Any] = {name: value.numpy() for name, value in pack(rig).items()}
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
