@@ -50,7 +50,7 @@ def test_import(small, server, tmp_path, capsys):  # noqa: F811
 def test_unknown_and_embedded(capsys):
     assert "choose a listed name" in fails(capsys, "fetch", "smal")
     assert "package" in fails(capsys, "remove", "default")
-    assert "8 files" in run(capsys, "verify", "default")
+    assert "9 files" in run(capsys, "verify", "default")
 
 
 @pytest.mark.parametrize("argv", [[], ["fly"], ["fetch"], ["import", "3dfacecam"]])

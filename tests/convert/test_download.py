@@ -122,7 +122,7 @@ def test_what_drive_does_not_give_is_explained(drive, cache, version, answer, re
     message = told()
     assert f"Google Drive: {reason}" in message or reason in message
     folder = cache / "downloads" / "small"
-    assert f"open {LINK} in a browser, save it as {folder / 'checkpoints.zip'}" in message
+    assert f"open {LINK} in a browser and save it as {folder / 'checkpoints.zip'}" in message
     assert message.endswith(f"facekit weights import small --checkpoints {folder / 'checkpoints.zip'} --data {folder}")
     assert not (folder / "checkpoints.zip").exists()
 

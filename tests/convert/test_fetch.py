@@ -167,7 +167,7 @@ def test_damaged_bytes_from_earlier_are_fetched_again(small, server, monkeypatch
 def by_hand_is_told(message: str, cache, link: str) -> bool:
     folder = cache / "downloads" / "small"
     command = f"facekit weights import small --checkpoints {folder / 'checkpoints.zip'} --data {folder}"
-    return f"open {link} in a browser, save it as {folder}" in message and message.endswith(command)
+    return f"open {link} in a browser and save it as {folder}" in message and message.endswith(command)
 
 
 @pytest.mark.parametrize(

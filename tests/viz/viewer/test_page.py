@@ -368,6 +368,7 @@ def test_settings_are_in_the_page(page_file):
         "height": 360,
         "lang": "",
         "intensity": state["intensity"],
+        "blendshapes": {},
     }
     assert state["intensity"] == pytest.approx(0.8)
 

@@ -74,8 +74,8 @@ def test_the_tab_moves_the_face_and_plays(face, tmp_path):
         canvas = page.locator("canvas").first
         page.wait_for_timeout(500)
         before = canvas.screenshot()
-        time = page.locator(".player input[type=range]").last
-        time.evaluate("e => { e.value = 7; e.dispatchEvent(new Event('input', {bubbles: true})) }")
+        time = page.locator("[data-control=time]").first
+        time.evaluate("e => { e.value = 4.2; e.dispatchEvent(new Event('input', {bubbles: true})) }")
         page.wait_for_timeout(1500)
         assert canvas.screenshot() != before
         assert page.locator("input[type=range]").count() > 52
