@@ -24,11 +24,16 @@ _Config = TypeVar("_Config", ShapeConfig, TextureConfig)
 _Network = TypeVar("_Network", bound=nn.Module)
 
 
+def load_shape(context: Context) -> ShapeModel:
+    """Build the shape network of this run, on the CPU: what stages before the texture's need of a person."""
+    return _network(ShapeModel, context.shape_config, context.out / ROLES["shape"])
+
+
 def load_generators(context: Context) -> FacePipeline:
     """Build a pipeline from the networks and pictures of this run, on the CPU; its detail is not this run's."""
     out = context.out
     files = {role: out / ROLES[role] for role in ("base", "parts", "iris", "micro")}
-    shape = _network(ShapeModel, context.shape_config, out / ROLES["shape"])
+    shape = load_shape(context)
     texture = _network(TextureModel, context.texture_config, out / ROLES["texture"])
     # As FacePipeline has it, so that figures are the same.
     texture = texture.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

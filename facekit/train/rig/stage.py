@@ -24,14 +24,14 @@ from facekit.train.context import Context
 from facekit.train.rig.data import JAW_OF_TONGUE, PackShapes, raw_shapes, tongue_of, tongue_out
 from facekit.train.rig.settle import Settler
 from facekit.train.rig.tables import LATERAL, mirrors, translated, unit_fields
-from facekit.train.trained import load_generators
+from facekit.train.trained import load_shape
 
 #: People on whom triangles are counted, besides the mean head.
-_PEOPLE, _FIRST_SEED = 5, 60_000
+_PEOPLE, _FIRST_SEED = 9, 60_000
 #: Two shapes may need a corrective if both move so many of the same vertices by this much, mm.
 _OVERLAP, _MOVES = 40, 0.5
 #: They need one if they turn over more than so many triangles of a person.
-_FOLDED = 12
+_FOLDED = 8
 #: What the closing eye takes away from other shapes at its lids: their whole share.
 _AGAINST_BLINK = (
     *(f"eye{name}" for name in ("LookDown", "LookUp", "LookIn", "LookOut", "Squint", "Wide")),
@@ -45,10 +45,10 @@ _CLOSING = 0.87
 
 def run(context: Context) -> None:
     """Write ``blendshapes.npz``: shapes, correctives and tables; it takes half an hour of one core."""
-    template, shape = context.template, load_generators(context).shape
+    template, shape = context.template, load_shape(context)
     theirs = PackShapes.load(context.shape_basis)
     with torch.no_grad():
-        people, poses = _people(template, shape)
+        people, poses = _people(template, shape, context.scaled(_PEOPLE))
     settler = Settler(template, people, context.scaled)
     deltas = settled_shapes(theirs, template, settler)
     rig = _with_pairs(_rig(deltas, theirs), known_correctives(template, deltas))
@@ -84,9 +84,9 @@ def settled_shapes(theirs: PackShapes, template: Template, settler: Settler) -> 
     return deltas
 
 
-def _people(template: Template, shape: ShapeModel) -> tuple[torch.Tensor, torch.Tensor]:
-    """Neutral faces (K, V, 3) mm, the mean head first; and what the expressions do to them on average, (20, V, 3)."""
-    codes = FaceLatents.sample(_FIRST_SEED, _PEOPLE).at_rest()
+def _people(template: Template, shape: ShapeModel, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Neutral faces (1 + count, V, 3) mm, the mean head first; and what expressions do to them on average, (20, V, 3)."""
+    codes = FaceLatents.sample(_FIRST_SEED, count).at_rest()
     neutral = _displacement(shape, codes)
     poses = [(_displacement(shape, codes.with_expression(name)) - neutral).mean(dim=0) for name in EXPRESSIONS]
     return torch.cat((template.verts[None], template.verts + neutral)), torch.stack(poses)
