@@ -49,8 +49,7 @@ def translated(
     seen:
         (V,) bool: the vertices that count.
     allowed:
-        (n, m) bool: which words may say which; None for all. Without it, half a smile would be said as a jaw to the
-        left with a mouth to the right.
+        (n, m) bool: which words may say which; None for all.
     largest:
         Of a weight.
     """
