@@ -56,7 +56,7 @@ def test_how_far_each_is_off():
     assert list(errors) == list(EXPRESSIONS)
     for name, (error, size) in errors.items():
         assert error <= max(0.45 * size, 0.01), name
-    assert table_errors("units", "blendshapes")[12][0] < 0.5
+    assert table_errors("units", "blendshapes")[12][0] < 0.8  # a smile has something of the cheeks, too
     assert table_errors("blendshapes", "expressions")["mouthSmileLeft"][1] > 2
 
 
