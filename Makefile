@@ -110,7 +110,7 @@ $(VENV)/.core: $(VENV)/bin/python setup.py constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) --editable '.[dev,notebook,weights,video,hub,app,docs,train]'
+	$(PIP) --editable '.[dev,notebook,weights,video,hub,app,docs,train,data,ray]'
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.core
