@@ -60,9 +60,9 @@ def contact(people: int, combinations: int) -> str:
         row[[BLENDSHAPES.index(name) for name in pair]] = 1
     codes = FaceLatents.cat([FaceLatents.sample(seed) for seed in range(FIRST_SEED, FIRST_SEED + people)]).at_rest()
     sets = {
-        "52 alone": (torch.eye(len(BLENDSHAPES)), range(people)),
-        "pairs that break": (pairs, range(people)),
-        f"{combinations} combinations": (face_like(combinations), None),
+        "52 alone": (torch.eye(len(BLENDSHAPES)), True),
+        "pairs that break": (pairs, True),
+        f"{combinations} combinations": (face_like(combinations), False),
     }
     kept, contact = pipe.blendshapes.pairs, pipe.contact
     left_out = {
@@ -80,7 +80,7 @@ def contact(people: int, combinations: int) -> str:
                 pipe.contact = changed.get("contact", contact)
                 tally = RigTally(measure)
                 for k, row in enumerate(weights):
-                    some = [k % people] if everyone is None else list(everyone)
+                    some = slice(None) if everyone else slice(k % people, k % people + 1)
                     tally.add(rest[some], pipe.decode_shape(codes[some].with_blendshapes(row)))
                 found.append((what + without, tally.figures()))
     return "\n".join(["**Folds and contact**", "", rows(found), ""])

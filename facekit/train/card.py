@@ -76,7 +76,7 @@ turned by over 90 degrees, mean per person.
 - Texture traits are independent of the shape: nothing ties sex or age of the skin to those of the head.
 - No hair beyond brows, lashes, stubble and a close crop; no glasses, no scars, no make-up.
 - Expressions are mixes of blendshapes; how people differ in making them is modelled, not observed. Teeth and tongue are
-  simple. Strong mixes can fold lips and lids.
+  simple. Strong mixes can fold lips and lids; blendshapes do so most on people far from the mean, with thin lips.
 - The teacher flushes, blanches and folds the skin with the expression by rule, and the texture network has learned most
   of it (the table above); its tile is smooth: the finest octave comes from the explicit layer, whose hair strands share
   one layout.
