@@ -24,6 +24,7 @@ NAMES = [
     "03_expression_sweep",
     "04_comparison",
     "05_detail",
+    "06_rig_and_motion",
     "10_datasets",
 ]
 
