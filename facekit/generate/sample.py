@@ -61,6 +61,7 @@ class SampleMaker:
     def __init__(self, pipe: FacePipeline, recipe: Recipe, seed: int = 0) -> None:
         self.pipe, self.recipe, self.seed = pipe, recipe, seed
         self.classes = HeadClasses(pipe)
+        self._share = Neck(pipe.template.mesh(pipe.template.verts[None])).share
         self.pupils = labels.Pupils(list(pipe.blendshapes.eyes), pipe.template.verts.cpu())
 
     @torch.inference_mode()
@@ -69,7 +70,7 @@ class SampleMaker:
         scene, recipe = draw_scene(self.recipe, self.seed, index), self.recipe
         codes = self._codes(scene)
         face = self.pipe(latents=codes, detail=recipe.detail)
-        neck = Neck(self.pipe.template.mesh(self.pipe.decode_shape(codes.at_rest())))
+        neck = Neck(self.pipe.template.mesh(self.pipe.decode_shape(codes.at_rest())), self._share)
         head = torch.tensor([scene.head])
         mesh = dataclasses.replace(face.mesh, verts=neck.turned(face.verts, head))
         points = mesh.verts[0, mesh.need("landmarks")].cpu()
