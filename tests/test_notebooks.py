@@ -25,6 +25,7 @@ NAMES = [
     "04_comparison",
     "05_detail",
     "06_rig_and_motion",
+    "10_datasets",
 ]
 
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -18,6 +18,7 @@ SHEET, README = "preview.jpg", "README.md"
 _COLUMNS, _MOST, _CELL = 4, 12, 256
 #: Colours of the classes on the sheet, and how strongly they lie over the picture.
 _PALETTE = torch.tensor([[(37 * k) % 256, (91 * k + 60) % 256, (151 * k + 120) % 256] for k in range(256)]) / 255
+_PALETTE[CLASSES.index("skin")] = torch.tensor([0.95, 0.80, 0.70])
 _COVER = 0.45
 
 _NUMBERS = {

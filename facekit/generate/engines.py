@@ -140,10 +140,11 @@ class _Bar:
 
     def __init__(self, total: int, initial: int) -> None:
         self.steps = progress(range(total - initial), total=total, desc="faces", initial=initial)
-        self.now = 0
+        self.now, self.last = 0, total - initial
 
     def at(self, made: int) -> None:
-        for _ in range(made - self.now):
+        # An item counts once the next is asked for: the last one has none.
+        for _ in range(made - self.now + (self.now < made == self.last)):
             next(self.steps, None)
         self.now = max(self.now, made)
 
