@@ -59,6 +59,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/export.py
 	$(BIN)/python benchmarks/published.py
 	$(BIN)/python benchmarks/viewer.py
+	$(BIN)/python benchmarks/rig.py
 	$(BIN)/python benchmarks/datasets.py
 
 # Runs the gallery's scripts, writes their pictures, and stops at the first warning.
