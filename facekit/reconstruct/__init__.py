@@ -1,0 +1,1 @@
+"""From photographs to a head: shape, texture, light and detail of the person in them."""
