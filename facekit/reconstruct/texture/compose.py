@@ -15,7 +15,8 @@ from facekit.conventions import EXPRESSION_DIM
 from facekit.errors import InputError
 from facekit.latents import FaceLatents
 from facekit.plainly import plainly
-from facekit.reconstruct.texture import complete, mask
+from facekit.models.composers import DefaultComposer
+from facekit.reconstruct.texture import complete, eyes, mask
 from facekit.reconstruct.texture.delight import COARSE, Delit, delight
 from facekit.reconstruct.texture.grid import TileGrid
 from facekit.reconstruct.texture.views import View
@@ -97,7 +98,7 @@ def compose_texture(
     views = _views(pictures, verts, cameras, pipe)
     coarse = TileGrid.of(pipe.template, COARSE)
     with torch.enable_grad(), torch.inference_mode(False):
-        found, skins = _in_two_rounds(pipe, views, coarse)
+        found, skins = _found(pipe, views, coarse)
     with torch.no_grad():
         return _composed(pipe, views, coarse, found, skins, mode, size)
 
@@ -119,16 +120,16 @@ def _views(
     return views
 
 
-def _in_two_rounds(pipe: FacePipeline, views: list[View], grid: TileGrid) -> tuple[Delit, list[torch.Tensor]]:
-    """Codes, lights and masks: what the first round finds odd does not count in the second."""
-    region, spread = mask.region(pipe, grid), mask.spread_of_skins(pipe, grid)
+def _found(pipe: FacePipeline, views: list[View], grid: TileGrid) -> tuple[Delit, list[torch.Tensor]]:
+    """Codes and lights, and what of each picture is skin of theirs."""
+    region = mask.region(pipe, grid)
     found = delight(pipe, views, grid, masks=[region] * len(views))
-    skins = []
-    for view, light in zip(views, found.lights, strict=True):
-        seen = view.texels(grid)
-        with torch.no_grad():
-            drawn = _coarse_tile(pipe, grid, found)
-            skins.append(region * mask.skin_mask(grid, light.invert(seen.colour, seen.geometry), drawn, seen.weight, spread))
+    with torch.no_grad():
+        drawn, spread, skins = _coarse_tile(pipe, grid, found), mask.spread_of_skins(pipe, grid), []
+        for view, light in zip(views, found.lights, strict=True):
+            seen = view.texels(grid)
+            photo = light.invert(seen.colour, seen.geometry)
+            skins.append(region * mask.skin_mask(grid, photo, drawn, seen.weight, spread))
     return found, skins
 
 
@@ -166,9 +167,33 @@ def _composed(
         linear = srgb_to_linear(tile)
         made = complete.complete(grid, fused, linear) if mode == "blend" else complete.nearest(grid, fused)
         atlas[0, :, rows, columns] = linear_to_srgb(made)
+        atlas = _back_toned(pipe, atlas, drawn, (rows, columns))
+        if isinstance(pipe.composer, DefaultComposer):
+            atlas = eyes.with_iris(pipe.composer, atlas, eyes.iris_colour(pipe, views, found.lights, found.identity))
+            atlas = eyes.with_teeth(pipe, atlas, eyes.teeth_tone(pipe, views, found.lights))
     seen = torch.zeros(1, 1, size, size)
     seen[0, :, rows, columns] = grid.spread(fused.weight[None])
     notes = []
     if not found.whites:
         notes.append("No white of an eye is seen: how dark skin and light are is a guess.")
     return TextureResult(atlas, found.identity, found.texture_noise, [light.lights() for light in found.lights], seen, notes)
+
+
+def _back_toned(
+    pipe: FacePipeline, atlas: torch.Tensor, drawn: torch.Tensor, tile: tuple[slice, slice]
+) -> torch.Tensor:
+    """Bring the back of the head, which lies outside of the tile, to the tone in which the tile now ends."""
+    size = atlas.shape[-1]
+    grid = TileGrid.of(pipe.template, size, (0.0, 0.0, 1.0, 1.0))
+    back = F.max_pool2d(grid.spread(grid.skin.float()[None])[None], 9, 1, 4)
+    back[..., tile[0], tile[1]] = 0.0
+    ends = [_border_tone(picture[0, :, tile[0], tile[1]]) for picture in (atlas, drawn)]
+    ratio = (srgb_to_linear(ends[0]) + complete.FLOOR) / (srgb_to_linear(ends[1]) + complete.FLOOR)
+    toned = linear_to_srgb((srgb_to_linear(drawn) * ratio[:, None, None]).clamp(0, 1))
+    return torch.lerp(atlas, toned, back)
+
+
+def _border_tone(tile: torch.Tensor) -> torch.Tensor:
+    """The mean (3,) of a tile's outermost texels."""
+    edges = (tile[:, 0], tile[:, -1], tile[:, :, 0], tile[:, :, -1])
+    return torch.cat(edges, 1).mean(1)

@@ -20,6 +20,8 @@ import torch.nn.functional as F
 
 from facekit.color import srgb_to_linear
 from facekit.conventions import EXPRESSION_DIM, IDENTITY_DIM, PARTS, TEXTURE_NOISE_DIM
+from facekit.models.composers import DefaultComposer
+from facekit.models.composers.micro import DIRECTIONS
 from facekit.reconstruct.texture.grid import TileGrid
 from facekit.reconstruct.texture.lighting import Geometry, KeyLight, gleaming, untone
 from facekit.reconstruct.texture.views import View
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 #: Texels along a side of the coarse tile.
 COARSE = 128
+#: Skins that are tried first, from fair to dark, in deviations.
+_TONES = (-1.8, -1.2, -0.6, 0.0, 0.6, 1.2, 1.8)
 #: Steps of Adam, and their lengths for codes and for lights.
 _STEPS, _CODE_RATE, _LIGHT_RATE = 60, 0.10, 0.04
 #: Logarithm of pictures is taken of values this much above 0.
@@ -44,6 +48,8 @@ _ODD = 0.30
 _LEVEL, _LEVEL_SPREAD, _TINT, _FIRST, _SECOND = -0.10, 0.35, 0.12, 0.7, 0.25
 #: Deviations of whites of eyes against ours in logarithms, in brightness, likewise where shaded, and in colour.
 _WHITE, _WHITE_SHADE, _WHITE_TINT = 0.10, 0.22, 0.05
+#: Dark glasses: from here on it is no white that is seen.
+_WHITE_ODD = 1.0
 #: Pixels that show the white of an eye, from which on it is believed.
 _WHITE_PIXELS = 12
 
@@ -100,7 +106,7 @@ def delight(
     with torch.no_grad():
         identity, lights = _start(pipe, shots, draw)
     noise = torch.zeros(1, TEXTURE_NOISE_DIM)
-    free = pipe.composer.micro.axes[0] if hasattr(pipe.composer, "micro") else None
+    free = _melanin(pipe)
     # Lights are held for the mean skin of the start: codes then change tone and light together, which pictures hardly
     # tell apart, and the two can move along that valley.
     with torch.no_grad():
@@ -164,17 +170,15 @@ def white_of_eyes(pipe: FacePipeline, view: View) -> tuple[torch.Tensor, torch.T
         Logarithm of their colour (3, 1), our linear albedo of them (3, 1) and the mean geometry; None where too little
         of them is seen.
     """
-    eyes = view.pixels(pipe.template, PARTS.index("eyes"))
-    composer = pipe.composer
-    if not hasattr(composer, "iris") or len(eyes.uv) < _WHITE_PIXELS:
+    eyes, composer = view.pixels(pipe.template, PARTS.index("eyes")), pipe.composer
+    eyes = eyes[(eyes.bare > 0.5).nonzero()[:, 0]]
+    if not isinstance(composer, DefaultComposer) or len(eyes.uv) < _WHITE_PIXELS:
         return None
-    place = torch.stack((2 * eyes.uv[:, 0] - 1, 1 - 2 * eyes.uv[:, 1]), -1)[None, None]
-    maps = torch.cat((composer.base, F.max_pool2d(composer.iris[None], 9, 1, 4)[0]))
-    drawn = F.grid_sample(maps[None], place, align_corners=False)[0, :, 0]
-    white = drawn[3] < 0.05
-    if int(white.sum()) < _WHITE_PIXELS:
+    drawn, iris = drawn_eyes(composer, eyes.uv)
+    white = (iris < 0.05).nonzero()[:, 0]
+    if len(white) < _WHITE_PIXELS:
         return None
-    colour, geometry, ours = eyes.colour[:, white], eyes.geometry[white.nonzero()[:, 0]], srgb_to_linear(drawn[:3, white])
+    colour, geometry, ours = eyes.colour[:, white], eyes.geometry[white], srgb_to_linear(drawn[:, white])
     # Lids and lashes that the fit missed are darker, mirrored lamps brighter.
     light = colour.mean(0) / (ours.mean(0) * geometry.material[0]).clamp_min(0.02)
     low, high = (float(light.quantile(q)) for q in (0.6, 0.93))
@@ -189,6 +193,14 @@ def _mean(shots: list[_Shot], albedo: torch.Tensor) -> torch.Tensor:
     """Mean albedo (3,) of the skin that is seen."""
     total = sum((albedo[:, shot.texels] @ shot.weight for shot in shots), albedo.new_zeros(3))
     return total / sum(float(shot.weight.sum()) for shot in shots)
+
+
+def drawn_eyes(composer: DefaultComposer, uv: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Look eyes up in the static picture at (P, 2): sRGB (3, P) with a grey iris, and how much it is iris, (P,)."""
+    place = torch.stack((2 * uv[:, 0] - 1, 1 - 2 * uv[:, 1]), -1)[None, None]
+    wide = F.max_pool2d(composer.iris[None], 5, 1, 2)[0]
+    found = F.grid_sample(torch.cat((composer.base, wide))[None], place, align_corners=False)[0, :, 0]
+    return found[:3], found[3]
 
 
 def _residual(shot: _Shot, light: KeyLight, albedo: torch.Tensor) -> torch.Tensor:
@@ -206,7 +218,8 @@ def _cost(shot: _Shot, light: KeyLight, albedo: torch.Tensor) -> torch.Tensor:
         off = (light.predict(ours, geometry) + _FLOOR).log() - target
         level, tint = off.mean(), off - off.mean()
         # Brows and lids that cast a shadow make whites darker; nothing makes them lighter.
-        cost = cost + 0.5 * (level / torch.where(level > 0, _WHITE_SHADE, _WHITE)) ** 2 + 0.5 * (tint / _WHITE_TINT).square().sum()
+        low = 0.5 * (level / torch.where(level > 0, _WHITE_SHADE, _WHITE)) ** 2
+        cost = cost + low / (1 + (level / _WHITE_ODD) ** 2) + 0.5 * (tint / _WHITE_TINT).square().sum()
     return cost
 
 
@@ -242,14 +255,19 @@ def _code_cost(identity: torch.Tensor, noise: torch.Tensor, free: torch.Tensor |
     return 0.5 * (rest.square().sum() + noise.square().sum() + (along.abs() - 1.8).clamp_min(0).square().sum() * 4)
 
 
+def _melanin(pipe: FacePipeline) -> torch.Tensor | None:
+    """The direction (20,) of the identity along which skin darkens, where the model tells it."""
+    micro = getattr(pipe.composer, "micro", None)
+    return None if micro is None else micro.axes[DIRECTIONS.index("melanin")]
+
+
 def _start(
     pipe: FacePipeline, shots: list[_Shot], draw: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 ) -> tuple[torch.Tensor, list[KeyLight]]:
     """Try some skins from fair to dark, each with the harmonics that suit it best, and take the likeliest."""
-    noise, free = torch.zeros(1, TEXTURE_NOISE_DIM), torch.zeros(IDENTITY_DIM)
-    tones = (0.0,)
-    if hasattr(pipe.composer, "micro"):
-        free, tones = pipe.composer.micro.axes[0], (-1.8, -1.2, -0.6, 0.0, 0.6, 1.2, 1.8)
+    noise, free, tones = torch.zeros(1, TEXTURE_NOISE_DIM), _melanin(pipe), _TONES
+    if free is None:
+        free, tones = torch.zeros(IDENTITY_DIM), (0.0,)
     best: tuple[float, torch.Tensor, list[KeyLight]] | None = None
     for amount in tones:
         identity = amount * free[None]

@@ -40,12 +40,12 @@ class TileGrid:
     parts: torch.Tensor
 
     @classmethod
-    def of(cls, template: Template, size: int) -> TileGrid:
-        """Find the texels of a template's face tile.
+    def of(cls, template: Template, size: int, rect: tuple[float, float, float, float] | None = None) -> TileGrid:
+        """Find the texels of a template's face tile, or of another part (u0, v0, u1, v1) of its atlas.
 
-        Tiles are symmetric in the template's atlas: the mirror image of column i is column S - 1 - i.
+        Tiles are symmetric in the default's atlas: the mirror image of column i is column S - 1 - i.
         """
-        u0, v0, u1, v1 = template.tile_rect
+        u0, v0, u1, v1 = template.tile_rect if rect is None else rect
         low, span = template.uvs.new_tensor([u0, v0]), template.uvs.new_tensor([u1 - u0, v1 - v0])
         ids, weights = rasterize_uv((template.uvs - low) / span, template.faces_uvs, size)
         inside = flat_indices(ids >= 0)

@@ -46,7 +46,7 @@ def region(pipe: FacePipeline, grid: TileGrid) -> torch.Tensor:
     micro = getattr(pipe.composer, "micro", None)
     if micro is None:
         return found
-    side = int(micro.layers.shape[1] ** 0.5)
+    side = int(micro.layers.shape[1] ** 0.5)  # of the map of close-cropped hair, the last one
     scalp = F.interpolate(micro.layers[4].view(1, 1, side, side), size=(grid.size, grid.size), mode="area")[0]
     return found * step(grid.gather(scalp)[0], 0.45, 0.1)
 

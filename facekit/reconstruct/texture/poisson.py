@@ -17,7 +17,7 @@ _COARSEST, _LAST_SWEEPS = 6, 60
 
 
 def solve(
-    target: torch.Tensor, weight: torch.Tensor, across: torch.Tensor, down: torch.Tensor, cycles: int = 12
+    target: torch.Tensor, weight: torch.Tensor, across: torch.Tensor, down: torch.Tensor, cycles: int = 2
 ) -> torch.Tensor:
     """Solve for pictures, with no flow over the border.
 
@@ -30,18 +30,32 @@ def solve(
     across, down:
         (C, H, W - 1) and (C, H - 1, W) float32, g: what neighbours of a row and of a column are to differ by.
     cycles:
-        V-cycles.
+        V-cycles on each grid, from the coarsest to the finest (full multigrid).
 
     Returns
     -------
     torch.Tensor
         (C, H, W) float32.
     """
-    right = weight * target - _divergence(across, down)
-    d = (target * weight).sum((1, 2), keepdim=True) / weight.sum().clamp_min(1e-12) + torch.zeros_like(target)
+    right = (weight * target - _divergence(across, down))[None]
+    return _nested(right, weight[None], 1.0, cycles)[0]
+
+
+def _nested(right: torch.Tensor, weight: torch.Tensor, stiffness: float, cycles: int) -> torch.Tensor:
+    """Solve on a coarser grid first, and start from there."""
+    if min(right.shape[2:]) <= _COARSEST:
+        start = right.sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp_min(1e-12)
+        return _smoothed(start.expand_as(right), right, weight, stiffness, _LAST_SWEEPS)
+    coarse, light = (F.avg_pool2d(t, 2, ceil_mode=True, count_include_pad=False) for t in (right, weight))
+    d = _enlarged(_nested(coarse, light, stiffness / 4, cycles), right.shape[2:])
     for _ in range(cycles):
-        d = _cycle(d[None], right[None], weight[None], 1.0)[0]
+        d = _cycle(d, right, weight, stiffness)
     return d
+
+
+def _enlarged(coarse: torch.Tensor, size: torch.Size) -> torch.Tensor:
+    fine = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
+    return fine[..., : size[0], : size[1]]
 
 
 def _divergence(across: torch.Tensor, down: torch.Tensor) -> torch.Tensor:
@@ -73,5 +87,4 @@ def _cycle(d: torch.Tensor, right: torch.Tensor, weight: torch.Tensor, stiffness
     residual = right - (weight + stiffness * count) * d + stiffness * total
     coarse, light = (F.avg_pool2d(t, 2, ceil_mode=True, count_include_pad=False) for t in (residual, weight))
     step = _cycle(torch.zeros_like(coarse), coarse, light, stiffness / 4)
-    d = d + F.interpolate(step, scale_factor=2, mode="bilinear", align_corners=False)[..., : d.shape[2], : d.shape[3]]
-    return _smoothed(d, right, weight, stiffness, _SWEEPS)
+    return _smoothed(d + _enlarged(step, d.shape[2:]), right, weight, stiffness, _SWEEPS)

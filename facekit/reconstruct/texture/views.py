@@ -12,7 +12,7 @@ from facekit.errors import InputError
 from facekit.geometry.charts import step
 from facekit.geometry.lists import flat_indices
 from facekit.geometry.normals import dot, vertex_normals
-from facekit.reconstruct.texture.grid import TileGrid
+from facekit.reconstruct.texture.grid import SKIN_PARTS, TileGrid
 from facekit.reconstruct.texture.lighting import Geometry, untone
 from facekit.render import Camera
 from facekit.render.rasterize import rasterize
@@ -31,6 +31,10 @@ _BEHIND = 1.5
 _RIM = 0.012
 #: Linear values from which on, and from which on wholly, a pixel is burnt out.
 _BURNT = (0.94, 0.985)
+
+
+#: Probability of bare skin from which on, and from which on wholly, a pixel counts.
+_BARE = (0.35, 0.75)
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class View:
         two in camera space.
     scene:
         (3,) linear, the middle of the whole picture's colours.
+    bare:
+        (1, h, w) in [0, 1], where nothing lies in front of the skin, as far as it is known.
     """
 
     picture: torch.Tensor
@@ -67,6 +73,7 @@ class View:
     verts: torch.Tensor
     rows: torch.Tensor
     scene: torch.Tensor
+    bare: torch.Tensor
 
     @classmethod
     def of(cls, picture: torch.Tensor, verts: torch.Tensor, camera: Camera, template: Template) -> View:
@@ -105,12 +112,17 @@ class View:
         size = (linear.shape[1], linear.shape[2])
         ids, depth = (t[0] for t in rasterize(verts[None], template.faces, near, size))
         rim = max(1, round(_RIM * float((high - low)[1]) * size[0] / (bottom - top)))
-        cover = F.avg_pool2d((ids >= 0).float()[None, None], 2 * rim + 1, 1, rim, count_include_pad=False)[0]
+        clear = step(_around(ids >= 0, rim), 0.7, 1.0)
+        # Eyes and teeth shine into the skin next to them: pixels are wider than the rims of lids.
+        whole = template.parts.new_zeros(256, dtype=torch.bool)
+        whole[list(SKIN_PARTS)] = True
+        other = (~whole[template.parts[template.faces].long()]).any(1)
+        clear = clear * step(_around(other[ids.clamp_min(0)] & (ids >= 0), max(1, rim // 3)), 0.12, 0.0)
         mesh = template.mesh(verts[None])
         parts = (near.view(verts[None])[0], mesh.normals()[0] @ near.rotation()[0].T, _materials(template, verts))
         sound = step(linear.amax(0, keepdim=True), *_BURNT[::-1])
-        clear, middle = step(cover, 0.7, 1.0), untone(scene).median(1).values
-        return cls(untone(linear), sound, clear, ids, depth, near, verts, torch.cat(parts, 1), middle)
+        middle = untone(scene).median(1).values
+        return cls(untone(linear), sound, clear, ids, depth, near, verts, torch.cat(parts, 1), middle, torch.ones_like(clear))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -130,11 +142,11 @@ class View:
         geometry, (place, depth) = _geometry(rows), self.project(rows[:3])
         slant = dot(geometry.normal, geometry.view)
         span = _pixels_per_texel(grid, place)
-        colour = _sampled(self._shrunk(torch.cat((self.picture, self.sound, self.clear)), grid, span, slant), self, place)
+        colour = _sampled(self._shrunk(torch.cat((self.picture, self.sound, self.clear, self.bare)), grid, span, slant), self, place)
         hidden = depth - _nearest(self.depth, place) > _BEHIND / slant.clamp_min(0.15)
         height, width = self.size
         inside = (place[0] > 1) & (place[0] < width - 1) & (place[1] > 1) & (place[1] < height - 1)
-        weight = step(slant, *_GRAZING) * colour[3] * colour[4] * (inside & ~hidden & grid.skin)
+        weight = step(slant, *_GRAZING) * (colour[3] * colour[4] * step(colour[5], *_BARE)) * (inside & ~hidden & grid.skin)
         return Texels(colour[:3], weight, span, geometry)
 
     def _shrunk(self, rows: torch.Tensor, grid: TileGrid, span: torch.Tensor, slant: torch.Tensor) -> torch.Tensor:
@@ -169,7 +181,11 @@ class View:
         shares = torch.stack((1 - u - v, u, v), -1).clamp(0, 1)
         charts = template.uvs[template.faces_uvs[self.ids.view(-1)[index]]]
         mixed = (corners * shares[..., None]).sum(1).T
-        return Pixels(self.picture.flatten(1)[:, index], (charts * shares[..., None]).sum(1), _geometry(mixed))
+        # Eyes and teeth are no skin; what lies in front of them covers skin around them, too.
+        rim = max(2, round(0.012 * height))
+        open_ = F.max_pool2d(self.bare[None], 2 * rim + 1, 1, rim)[0, 0].view(-1)[index]
+        colour = self.picture.flatten(1)[:, index]
+        return Pixels(colour, (charts * shares[..., None]).sum(1), _geometry(mixed), open_)
 
 
 @dataclass(frozen=True)
@@ -196,11 +212,21 @@ class Texels:
 
 @dataclass(frozen=True)
 class Pixels:
-    """Pixels that show one part: colour (3, P) linear, place in the atlas (P, 2), geometry."""
+    """Pixels that show one part: colour (3, P) linear, place in the atlas (P, 2), geometry; and how surely nothing lies
+    in front of them, (P,) in [0, 1]."""
 
     colour: torch.Tensor
     uv: torch.Tensor
     geometry: Geometry
+    bare: torch.Tensor
+
+    def __getitem__(self, index: torch.Tensor) -> Pixels:
+        return Pixels(self.colour[:, index], self.uv[index], self.geometry[index], self.bare[index])
+
+
+def _around(mask: torch.Tensor, reach: int) -> torch.Tensor:
+    """Share (1, h, w) of a mask (h, w) bool that is set within so many pixels."""
+    return F.avg_pool2d(mask.float()[None, None], 2 * reach + 1, 1, reach, count_include_pad=False)[0]
 
 
 def _sparse(image: torch.Tensor) -> torch.Tensor:
