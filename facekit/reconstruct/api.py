@@ -30,6 +30,7 @@ TEXTURES = ("blend", "photo", "gan")
 #: How sure a focal length is that a camera tells, in its logarithm; and how much less scores are trusted on photographs
 #: than on the renders they were measured on. The tongue is not looked for.
 _FOCAL, _SCORES, _TONGUE = 0.06, 1.3, BLENDSHAPES.index("tongueOut")
+_CODES = ("identity", "texture_noise", "style")
 _SIZES = (512, 1024, 2048)
 
 
@@ -90,7 +91,8 @@ def _reconstructed(
         verts = shaped.decode_shape(shaped.to_model_codes(rest.repeat(len(pictures)).with_blendshapes(weights)))
     colours = [torch.from_numpy(picture.pixels).float() / 255 for picture in pictures]
     skin = compose_texture(colours, verts, [cameras[k] for k in range(len(pictures))], neutral, pipe, mode=texture, size=size)
-    codes = dataclasses.replace(rest, **{n: getattr(skin.codes, n).float() for n in ("identity", "texture_noise", "style")})
+    found_codes = skin.codes if isinstance(skin.codes, dict) else {n: getattr(skin.codes, n) for n in _CODES}
+    codes = dataclasses.replace(rest, **{n: found_codes[n].float() for n in _CODES if n in found_codes})
     person = pipe.with_person(Person(neutral, codes, skin.albedo.float()))
     names = [picture.name for picture in pictures]
     return Reconstruction(
