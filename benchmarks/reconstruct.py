@@ -5,8 +5,8 @@
 The photographs are synthetic, drawn from the seed: random pose within 45°, lens, light, background and expression.
 People of "pack" are drawn from all of the pack's identity modes and make faces with its own 57 muscles, which the fit
 does not know; those of "default" are seeds of the embedded default. Nobody here was seen in training: the landmarker's
-response was measured on other draws. Figures are mm, means over the face (skin, lips and lids within 95 mm of the nose's
-tip), at rest, after rigid alignment with known correspondence; in brackets with scale, which one photograph of unknown
+response was measured on other draws. Figures are mm, means over the face (skin, lips and lids within 95 mm of the tip of
+the nose), at rest, after rigid alignment with known correspondence; in brackets with scale, which one photograph of unknown
 focal length does not tell. Needs the extra ``photo``.
 """
 
@@ -74,9 +74,7 @@ def taken(photographer: Photographer, number: int, neutral: torch.Tensor, posed:
     codes = FaceLatents.sample(700_000 + 1000 * photographer.seed + number, intensity=0.0)
     person = photographer.pipe.with_person(Person(neutral, codes, photographer.pipe.skin(codes)))
     fov = float(photographer.rng.uniform(*FOV))
-    return [
-        photographer.take(number, person, codes, verts, Pose.drawn(photographer.rng, fov)) for verts in posed
-    ]
+    return [photographer.take(number, person, codes, verts, Pose.drawn(photographer.rng, fov)) for verts in posed]
 
 
 def error(found: torch.Tensor, true: torch.Tensor, scaled: bool) -> float:
@@ -153,9 +151,7 @@ def main() -> None:
         with Landmarker() as landmarker:
             samples = [found_in(photographs, landmarker) for photographs in people]
         for count in (1, PICTURES):
-            groups = [
-                person[k : k + count] for person in samples for k in range(0, len(person) - count + 1, count)
-            ]
+            groups = [person[k : k + count] for person in samples for k in range(0, len(person) - count + 1, count)]
             print(row(name, count, groups, judge), flush=True)
 
 

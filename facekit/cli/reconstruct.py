@@ -44,9 +44,7 @@ def run(args: argparse.Namespace) -> None:
 
     pipe = FacePipeline.from_pretrained(args.model, device_of(args))
     source = args.photographs[0] if len(args.photographs) == 1 else args.photographs
-    found = reconstruct(
-        source, texture=args.texture, face=args.face, texture_size=args.texture_size, model=pipe
-    )
+    found = reconstruct(source, texture=args.texture, face=args.face, texture_size=args.texture_size, model=pipe)
     print(found)
     for line in (*found.quality.warnings, *found.notes):
         print(f"  {line}")
@@ -72,7 +70,9 @@ def write_report(found: Reconstruction, path: Path) -> Path:
         "warnings": "; ".join((*quality.warnings, *found.notes)) or "none",
     }
     pages = [*sections, ("From the front and both sides", _sides(found.neutral)), ("Figures", figures)]
-    return write_report(path, "From photographs", pages, "a likeness, not a measurement, and no means to identify anybody")
+    return write_report(
+        path, "From photographs", pages, "a likeness, not a measurement, and no means to identify anybody"
+    )
 
 
 def _sides(face: FaceOutput):

@@ -51,10 +51,11 @@ def reconstruct(
     Parameters
     ----------
     source:
-        A photograph, or several of one person: paths, a folder, arrays; see :func:`facekit.reconstruct.observe.read_all`.
+        A photograph, or several of one person: paths, a folder, arrays; see
+        :func:`facekit.reconstruct.observe.read_all`.
     texture:
-        "blend" projects the photographs onto the face and lets the texture network complete it, "photo" does without the
-        network, "gan" is the network's texture alone.
+        "blend" projects the photographs onto the face and lets the texture network complete it, "photo" does without
+        the network, "gan" is the network's texture alone.
     face:
         Which of several faces in a photograph, 0 is the largest and most central; None for that.
     texture_size:
@@ -90,7 +91,9 @@ def _reconstructed(
     with torch.no_grad():
         verts = shaped.decode_shape(shaped.to_model_codes(rest.repeat(len(pictures)).with_blendshapes(weights)))
     colours = [torch.from_numpy(picture.pixels).float() / 255 for picture in pictures]
-    skin = compose_texture(colours, verts, [cameras[k] for k in range(len(pictures))], neutral, pipe, mode=texture, size=size)
+    skin = compose_texture(
+        colours, verts, [cameras[k] for k in range(len(pictures))], neutral, pipe, mode=texture, size=size
+    )
     found_codes = skin.codes if isinstance(skin.codes, dict) else {n: getattr(skin.codes, n) for n in _CODES}
     codes = dataclasses.replace(rest, **{n: found_codes[n].float() for n in _CODES if n in found_codes})
     person = pipe.with_person(Person(neutral, codes, skin.albedo.float()))

@@ -49,7 +49,7 @@ def find(picture: Picture, landmarker: Landmarker, face: int | None = None) -> t
     raise InputError(
         "a face in the photograph",
         f"{what} in {picture.name}",
-        "take one that is sharp and lit, turned less than 60° from the camera, not covered, and crop it around the face",
+        "take one that is sharp and lit, turned less than 60° from the camera and not covered; crop it around the face",
     )
 
 
@@ -105,7 +105,10 @@ def _scaled(pixels: np.ndarray, scale: float) -> np.ndarray:
 def _tiles(height: int, width: int, count: int) -> list[tuple[int, int, int, int]]:
     """Parts of a picture that overlap: ``count`` a side."""
     side = [round(length / (1 + (count - 1) * (1 - _OVERLAP))) for length in (height, width)]
-    starts = [[round(k * (length - s) / (count - 1)) for k in range(count)] for length, s in zip((height, width), side, strict=True)]
+    starts = [
+        [round(k * (length - s) / (count - 1)) for k in range(count)]
+        for length, s in zip((height, width), side, strict=True)
+    ]
     return [(top, left, side[0], side[1]) for top in starts[0] for left in starts[1]]
 
 
@@ -133,5 +136,8 @@ def _weight(face: FaceLandmarks, height: int, width: int) -> float:
 
 def _listed(faces: list[FaceLandmarks]) -> str:
     """Where the faces are, for a message."""
-    places = [f"{k} at x {(one.box[0] + one.box[2]) / 2:.0f}, y {(one.box[1] + one.box[3]) / 2:.0f}" for k, one in enumerate(faces)]
+    places = [
+        f"{k} at x {(one.box[0] + one.box[2]) / 2:.0f}, y {(one.box[1] + one.box[3]) / 2:.0f}"
+        for k, one in enumerate(faces)
+    ]
     return f"the faces are {'; '.join(places)}"

@@ -187,7 +187,9 @@ class _Fit:
             shifts.append(seen.mean(axis=0) / scale - flat.mean(axis=0))
             scales.append(np.log(scale))
         lenses = max(self.lens) + 1
-        focal = np.array([np.mean([s for s, c in zip(scales, self.lens, strict=True) if c == k]) for k in range(lenses)])
+        focal = np.array(
+            [np.mean([s for s, c in zip(scales, self.lens, strict=True) if c == k]) for k in range(lenses)]
+        )
         identity = self.mean.copy() if known is None else known.copy()
         weights = np.stack([view.expected for view in self.views]).clip(0.0, 1.0)
         return _State(identity, focal + DISTANCE[0], weights, np.stack(turns), np.stack(shifts), np.array(scales))

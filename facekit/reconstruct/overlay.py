@@ -47,7 +47,9 @@ def overlay(
             (mesh, "studio" if lights is None else lights),
         )
     ]
-    clay, face = (torch.lerp(photo, m.rgb[0].cpu(), m.alpha[0].cpu() * share) for m, share in zip(made, (_CLAY, 1.0), strict=True))
+    clay, face = (
+        torch.lerp(photo, m.rgb[0].cpu(), m.alpha[0].cpu() * share) for m, share in zip(made, (_CLAY, 1.0), strict=True)
+    )
     difference = ((face - photo).abs() * made[1].alpha[0].cpu() * _RAISED).clamp(0, 1)
     row = torch.cat((photo, clay, face, difference), dim=2).clamp(0, 1)
     return Image.fromarray((row.permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8))

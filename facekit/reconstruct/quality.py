@@ -32,8 +32,8 @@ class Quality:
     uncertainty:
         mm: the standard deviation of the shape at rest that the photographs leave open, a mean over the face's points.
     yaw, pitch:
-        A photograph each, degrees: the head's turn, positive where the subject's left side is seen, and its tilt, positive where
-        it is seen from above.
+        A photograph each, degrees: the head's turn, positive where the subject's left side is seen, and its tilt,
+        positive where it is seen from above.
     warnings:
         Sentences.
     """
@@ -47,7 +47,12 @@ class Quality:
 
     @classmethod
     def of(
-        cls, fitted: Fitted, points: FacePoints, faces: list[FaceLandmarks], pictures: list[np.ndarray], names: list[str]
+        cls,
+        fitted: Fitted,
+        points: FacePoints,
+        faces: list[FaceLandmarks],
+        pictures: list[np.ndarray],
+        names: list[str],
     ) -> Quality:
         """Look at a fit and at the photographs (H, W, 3) uint8 that it was made of."""
         inner = np.ones(len(points.base), dtype=bool)

@@ -99,8 +99,9 @@ class Response:
         self, yaw: float, pitch: float, distance: float, blendshapes: np.ndarray, identity: np.ndarray
     ) -> np.ndarray:
         """Offsets (478, 2) mm at weights (52,) and (M,)."""
-        place = (np.array([value]) for value in (yaw, pitch, distance))
-        return (features(*place, blendshapes[None], identity[None]) @ self.weights).reshape(POINTS, 2)
+        place = np.array([[yaw], [pitch], [distance]])
+        row = features(place[0], place[1], place[2], blendshapes[None], identity[None])
+        return (row @ self.weights).reshape(POINTS, 2)
 
     def distance_slope(self, yaw: float, pitch: float, distance: float) -> np.ndarray:
         """How offsets change with the logarithm of the distance, (478, 2) mm."""
@@ -142,7 +143,9 @@ class Response:
         try:
             found = cls(**{n: arrays[f"response.{n}"].double().numpy() for n in cls.__dataclass_fields__})
         except KeyError as error:
-            raise WeightsError("arrays of a landmarker's response", f"none called {error}", "reinstall facekit") from error
+            raise WeightsError(
+                "arrays of a landmarker's response", f"none called {error}", "reinstall facekit"
+            ) from error
         if found.weights.shape != (FEATURES, 2 * POINTS):
             raise WeightsError(f"a response of {FEATURES} features", f"{found.weights.shape}", "reinstall facekit")
         return found

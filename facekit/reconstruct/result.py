@@ -51,7 +51,7 @@ class Reconstruction:
     latents:
         Codes of K faces, each with the blendshapes of its photograph.
     cameras:
-        K cameras in the space of the head at rest: ``render(r.face.mesh, r.camera)`` stands where the photographer stood.
+        K cameras in the space of the head at rest: ``r.face.render(r.camera)`` stands where the photographer stood.
     sizes:
         (height, width) of each photograph.
     landmarks:
@@ -168,7 +168,12 @@ class Reconstruction:
         return self.pipe.keyframes(latents, detail=detail)
 
     def rig(
-        self, latents: FaceLatents, *, kind: str = "expressions", detail: bool | str = True, detail_strength: float = 1.0
+        self,
+        latents: FaceLatents,
+        *,
+        kind: str = "expressions",
+        detail: bool | str = True,
+        detail_strength: float = 1.0,
     ) -> FaceRig:
         """Make the mesh at rest and morph targets."""
         return self.pipe.rig(latents, kind=kind, detail=detail, detail_strength=detail_strength)
@@ -250,8 +255,10 @@ class Reconstruction:
                 arrays = {name: data[name] for name in data.files}
             told = json.loads(arrays["told"].tobytes())
             codes = FaceLatents(**{name: torch.from_numpy(arrays[f"codes.{name}"]) for name in _CODES})
-            cameras = Camera(**{name: torch.from_numpy(arrays[f"camera.{name}"]) for name in _CAMERA})
-            quality = Quality(**{k: tuple(v) if isinstance(v, list) else v for k, v in told["quality"].items()})
+            placed: dict[str, Any] = {name: torch.from_numpy(arrays[f"camera.{name}"]) for name in _CAMERA}
+            cameras = Camera(**placed)
+            rated: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in told["quality"].items()}
+            quality = Quality(**rated)
             atlas, seen = (_picture(arrays[n]) if n in arrays else None for n in ("atlas", "seen"))
             pictures = [decode(arrays[f"picture.{k}"].tobytes()) for k in range(len(codes)) if f"picture.{k}" in arrays]
             lights = tuple(Lights(sh=torch.from_numpy(sh)) for sh in arrays.get("lights", ()))

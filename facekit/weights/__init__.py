@@ -6,7 +6,18 @@ Who brings them in is :mod:`facekit.convert`; who reads them is :mod:`facekit.fi
 from __future__ import annotations
 
 from facekit.weights.cache import cache_folder
-from facekit.weights.manifest import Mirror, ModelRecord, Source, ToolRecord, WeightFile, known, models, record, tool, tools
+from facekit.weights.manifest import (
+    Mirror,
+    ModelRecord,
+    Source,
+    ToolRecord,
+    WeightFile,
+    known,
+    models,
+    record,
+    tool,
+    tools,
+)
 from facekit.weights.store import assets_folder, files, path, ready, verified, verify
 
 __all__ = [

@@ -68,7 +68,9 @@ def located(picture: Photograph, template: Template, points: np.ndarray) -> tupl
     # The ray is a mix of the corners: its shares are the barycentric ones, up to scale.
     shares = torch.linalg.lstsq(triangle.transpose(1, 2), ray[..., None]).solution[..., 0].clamp_min(0)
     shares = (shares / shares.sum(dim=1, keepdim=True).clamp_min(1e-9)).float()
-    return (template.verts[corners] * shares[..., None]).sum(dim=1), (face >= 0) & torch.isin(template.parts[corners[:, 0]], template.parts.new_tensor((*_SKIN, _EYES)))
+    return (template.verts[corners] * shares[..., None]).sum(dim=1), (face >= 0) & torch.isin(
+        template.parts[corners[:, 0]], template.parts.new_tensor((*_SKIN, _EYES))
+    )
 
 
 def _robust_mean(places: torch.Tensor, hit: torch.Tensor) -> torch.Tensor:

@@ -111,7 +111,7 @@ def drawn_people(modes: torch.Tensor, mean: torch.Tensor, count: int, generator:
 
 
 def drawn_blendshapes(table: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    """Draw weights (count, 52) in [0, 1]: mixes of expressions, muscle by muscle stronger or weaker, and where one looks.
+    """Draw weights (count, 52) in [0, 1]: mixes of expressions, some muscles stronger, some weaker, and where one looks.
 
     Parameters
     ----------
@@ -139,16 +139,15 @@ def drawn_blendshapes(table: torch.Tensor, count: int, generator: torch.Generato
 
 def drawn_lights(rng: np.random.Generator) -> Lights:
     """Draw a key light of some colour, and light from everywhere."""
-    colour = tuple(float(c) for c in (1 + rng.normal(0, 0.12, 3)).clip(0.6, 1.4))
+    red, green, blue = ((1 + rng.normal(0, 0.12, 3)).clip(0.6, 1.4)).tolist()
     ambient = rng.uniform(0.1, 0.6)
     sky, ground = (
-        tuple(float(c) for c in ambient * share * (1 + rng.normal(0, 0.1, 3)).clip(0.5, 1.5))
+        (ambient * share * (1 + rng.normal(0, 0.1, 3)).clip(0.5, 1.5)).tolist()
         for share in (1.0, rng.uniform(0.3, 1.0))
     )
-    key = Light(
-        float(rng.uniform(-80, 80)), float(rng.uniform(-20, 60)), float(rng.uniform(0.2, 1.0)), colour, size=12.0
-    )
-    return Lights(lights=(key,), sky=sky, ground=ground)  # type: ignore[arg-type]
+    azimuth, elevation, strength = rng.uniform((-80, -20, 0.2), (80, 60, 1.0)).tolist()
+    key = Light(azimuth, elevation, strength, (red, green, blue), size=12.0)
+    return Lights(lights=(key,), sky=tuple(sky), ground=tuple(ground))
 
 
 def drawn_background(rng: np.random.Generator, size: int) -> torch.Tensor:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES
-from facekit.reconstruct.landmarker import LEFT_IRIS, POINTS, RIGHT_IRIS
+from facekit.reconstruct.landmarker import LEFT_IRIS, RIGHT_IRIS
 from facekit.reconstruct.points import FacePoints
-from facekit.reconstruct.response import BLINKS, FACING, FEATURES, IDENTITY, Response, features, seen_from, upright
+from facekit.reconstruct.response import BLINKS, FACING, FEATURES, Response, features, seen_from, upright
 from facekit.train.photos.frames import Frames
 
 #: Ridge, in frames: of pose, blendshapes and identity; and of the scores.
@@ -62,7 +61,8 @@ def rows_of(frames: Frames, identity: np.ndarray) -> np.ndarray:
         seen_from(rotation, shift)
         for rotation, shift in zip(frames.rotation.double().numpy(), frames.translation.double().numpy(), strict=True)
     ]
-    return features(*np.array(views).T, frames.blendshapes.double().numpy(), identity)
+    yaw, pitch, distance = np.array(views).T
+    return features(yaw, pitch, distance, frames.blendshapes.double().numpy(), identity)
 
 
 def solved(rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:

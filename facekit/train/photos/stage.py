@@ -96,9 +96,7 @@ def _frames(
     return Frames.cat(parts)
 
 
-def _taken(
-    photographer: Photographer, people: torch.Tensor, shapes: torch.Tensor, start: int
-) -> Iterator[Photograph]:
+def _taken(photographer: Photographer, people: torch.Tensor, shapes: torch.Tensor, start: int) -> Iterator[Photograph]:
     for number, (neutral, weights) in enumerate(zip(people, shapes, strict=True)):
         for picture in photographer.pictures(number, neutral, weights):
             yield dataclasses.replace(picture, person=start + number)
