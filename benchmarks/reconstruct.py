@@ -25,6 +25,7 @@ from facekit.conventions import NOSE_TIP
 from facekit.geometry.correspond import similarity
 from facekit.person import Person
 from facekit.reconstruct.api import views_of
+from facekit.reconstruct.find import steady
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
@@ -121,10 +122,10 @@ class Judge:
         return float(away.norm(dim=-1).mean())
 
 
-def found_in(photographs: list[Photograph], landmarker: Landmarker) -> list[Sample]:
+def found_in(photographs: list[Photograph], landmarker: Landmarker, mirror: np.ndarray) -> list[Sample]:
     """The photographs in which a face was found."""
     pairs = [(photo, landmarker(photo.pixels)) for photo in photographs]
-    return [(photo, marks[0]) for photo, marks in pairs if marks]
+    return [(photo, steady(photo.pixels, marks[0], landmarker, mirror)) for photo, marks in pairs if marks]
 
 
 @torch.no_grad()
@@ -149,7 +150,7 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, people in sets.items():
         with Landmarker() as landmarker:
-            samples = [found_in(photographs, landmarker) for photographs in people]
+            samples = [found_in(photographs, landmarker, judge.photo.mirror) for photographs in people]
         for count in (1, PICTURES):
             groups = [person[k : k + count] for person in samples for k in range(0, len(person) - count + 1, count)]
             print(row(name, count, groups, judge), flush=True)

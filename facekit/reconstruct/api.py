@@ -71,16 +71,16 @@ def reconstruct(
     one_of(texture, TEXTURES, "a texture")
     size = whole(texture_size, "texture_size", min(_SIZES), max(_SIZES), "choose 512, 1024 or 2048")
     pictures = read_all(source)
-    with Landmarker() as landmarker:
-        found = [find(picture, landmarker, face) for picture in pictures]
     pipe = model if isinstance(model, FacePipeline) else FacePipeline.from_pretrained(model)
-    return _reconstructed([(picture, marks) for picture, marks, _ in found], pipe, texture, size)
+    photo = PhotoModel.of(pipe)
+    with Landmarker() as landmarker:
+        found = [find(picture, landmarker, photo.mirror, face) for picture in pictures]
+    return _reconstructed([(picture, marks) for picture, marks, _ in found], pipe, photo, texture, size)
 
 
 def _reconstructed(
-    found: list[tuple[Picture, FaceLandmarks]], pipe: FacePipeline, texture: str, size: int
+    found: list[tuple[Picture, FaceLandmarks]], pipe: FacePipeline, photo: PhotoModel, texture: str, size: int
 ) -> Reconstruction:
-    photo = PhotoModel.of(pipe)
     pictures, faces = [picture for picture, _ in found], [marks for _, marks in found]
     fitted = fit(photo.points, photo.response, views_of(pictures, faces, photo.response))
     neutral = photo.neutral(pipe.template.verts, torch.from_numpy(fitted.identity))
@@ -116,11 +116,12 @@ def _reconstructed(
 def views_of(pictures: list[Picture], faces: list[FaceLandmarks], response: Response) -> list[View]:
     """What the fit takes of photographs and the faces in them."""
     cameras: dict[tuple[Any, ...], int] = {}
+    certainty = response.certainty(_SCORES, ruled_out=(_TONGUE,))
     views = []
     for picture, marks in zip(pictures, faces, strict=True):
         height, width = picture.size
-        expected, sigma = response.expected(marks.scores), response.scores_sigma * _SCORES
-        expected[_TONGUE], sigma[_TONGUE] = 0.0, 1e-3
+        expected = response.expected(marks.scores)
+        expected[_TONGUE] = 0.0
         lens = (sorted(picture.size)[0], sorted(picture.size)[1], picture.focal)
         views.append(
             View(
@@ -129,7 +130,7 @@ def views_of(pictures: list[Picture], faces: list[FaceLandmarks], response: Resp
                 size=picture.size,
                 principal=np.array([width / 2, height / 2]),
                 expected=expected,
-                expected_sigma=sigma,
+                certainty=certainty,
                 focal=None if picture.focal is None else (float(np.log(picture.focal)), _FOCAL),
                 camera=cameras.setdefault(lens, len(cameras)),
             )

@@ -48,8 +48,9 @@ class View:
         (height, width).
     principal:
         (2,) float64, where the view axis meets the picture, pixels.
-    expected, expected_sigma:
-        (52,) float64: blendshapes that are expected before the points are looked at.
+    expected, certainty:
+        (52,) and (52, 52) float64: blendshapes that are expected before the points are looked at, and how surely; see
+        :meth:`facekit.reconstruct.response.Response.certainty`.
     focal:
         Logarithm of the focal length in pixels and its deviation; None where nothing is known of it.
     camera:
@@ -61,7 +62,7 @@ class View:
     size: tuple[int, int]
     principal: np.ndarray
     expected: np.ndarray
-    expected_sigma: np.ndarray
+    certainty: np.ndarray
     focal: tuple[float, float] | None = None
     camera: int = 0
 
@@ -272,8 +273,7 @@ class _Fit:
     def _prior_weights(self, weights: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
         """Residuals of one picture's blendshapes and their slopes (rows, 52)."""
         eye = np.eye(BLENDSHAPE_DIM)
-        sigma = view.expected_sigma
-        rows, slopes = [(weights - view.expected) / sigma], [eye / sigma[:, None]]
+        rows, slopes = [view.certainty @ (weights - view.expected)], [view.certainty]
         for over, sign in ((-weights, -1.0), (weights - 1, 1.0)):
             rows.append(over.clip(0, None) * _BOUND)
             slopes.append(eye * (sign * _BOUND * (over > 0))[:, None])

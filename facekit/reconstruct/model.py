@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from facekit import weights
@@ -31,11 +32,14 @@ class PhotoModel:
         The rig at the landmarker's points.
     response:
         How the landmarker sees them.
+    mirror:
+        (478,) int64, each point's counterpart on the other side.
     """
 
     modes: IdentityModes
     points: FacePoints
     response: Response
+    mirror: np.ndarray
 
     @classmethod
     def of(cls, pipe: FacePipeline) -> PhotoModel:
@@ -57,7 +61,7 @@ class PhotoModel:
             pipe = FacePipeline.from_pretrained(pipe.name, "cpu")
             rig, template = pipe.blendshapes, pipe.template
         points = FacePoints.of(template, modes, rig, arrays["corners"].long(), arrays["shares"].float())
-        return cls(modes, points, Response.unpack(arrays))
+        return cls(modes, points, Response.unpack(arrays), arrays["mirror"].long().numpy())
 
     def neutral(self, template: torch.Tensor, identity: torch.Tensor) -> torch.Tensor:
         """Vertices (V, 3) mm of the head at rest with identity weights (M,)."""

@@ -9,7 +9,7 @@ the rest. Offsets are in mm at the head, in the picture's plane, turned so that 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,11 +22,18 @@ from facekit.reconstruct.landmarker import POINTS
 from facekit.render.camera import HEAD_CENTRE
 
 #: Identity modes that the response tells of; and those of which it tells how it changes with yaw.
-IDENTITY, TURNING = 40, 12
-_POSE = 10
+IDENTITY, TURNING = 80, 24
 #: The distance, mm, at which perspective counts as usual.
 _USUAL = 700.0
-FEATURES = _POSE + BLENDSHAPE_DIM + IDENTITY + TURNING
+#: Where each kind of feature begins and ends.
+POSE = slice(0, 15)
+SHAPES = slice(POSE.stop, POSE.stop + BLENDSHAPE_DIM)
+PEOPLE = slice(SHAPES.stop, SHAPES.stop + IDENTITY)
+TURNED_PEOPLE = slice(PEOPLE.stop, PEOPLE.stop + TURNING)
+TURNED_SHAPES = slice(TURNED_PEOPLE.stop, TURNED_PEOPLE.stop + BLENDSHAPE_DIM)
+FEATURES = TURNED_SHAPES.stop
+#: The share of what scores miss that hangs together as it does on renders.
+_SHARED = 0.8
 #: Cosines between a point's normal and the way to the camera at which the error's growth is told.
 FACING = (-0.4, -0.1, 0.1, 0.3, 0.5, 0.7, 0.9)
 #: Where blinks stand among the blendshapes, the right eye's first.
@@ -49,9 +56,13 @@ def features(
     """
     across, up = np.sin(yaw)[:, None], np.sin(pitch)[:, None]
     near = (_USUAL / distance - 1)[:, None]
-    pose = (np.ones_like(across), across, up, across**2, np.abs(across), across * up, up**2)
-    pose = (*pose, near, near * across, near * up)
-    return np.concatenate((*pose, blendshapes, identity[:, :IDENTITY], identity[:, :TURNING] * across), axis=1)
+    first = (np.ones_like(across), across, up, np.abs(across))
+    second = (across**2, across * up, up**2, across**3, across**2 * up, across * up**2, up**3)
+    perspective = (near, near * across, near * up, near**2)
+    people = np.zeros((len(identity), IDENTITY))
+    people[:, : identity.shape[1]] = identity[:, :IDENTITY]
+    turned = (people[:, :TURNING] * across, blendshapes * across)
+    return np.concatenate((*first, *second, *perspective, blendshapes, people, *turned), axis=1)
 
 
 @dataclass(frozen=True)
@@ -72,8 +83,8 @@ class Response:
         () float64 in [0, 1]: the share of it that stays from picture to picture of a person.
     scores:
         (53, 52) float64: blendshapes as a linear function of 1 and the landmarker's 52 scores.
-    scores_sigma:
-        (52,) float64: what that misses.
+    missed:
+        (52, 52) float64: the covariance of what that misses.
     """
 
     weights: np.ndarray
@@ -83,7 +94,7 @@ class Response:
     own: np.ndarray
     constant: np.ndarray
     scores: np.ndarray
-    scores_sigma: np.ndarray
+    missed: np.ndarray
 
     @cached_property
     def whitening(self) -> np.ndarray:
@@ -105,23 +116,40 @@ class Response:
 
     def distance_slope(self, yaw: float, pitch: float, distance: float) -> np.ndarray:
         """How offsets change with the logarithm of the distance, (478, 2) mm."""
-        row = -_USUAL / distance * np.array([1.0, np.sin(yaw), np.sin(pitch)])
-        return (row @ self.weights[_POSE - 3 : _POSE]).reshape(POINTS, 2)
+        near = _USUAL / distance
+        row = -near * np.array([1.0, np.sin(yaw), np.sin(pitch), 2 * (near - 1)])
+        return (row @ self.weights[POSE][-4:]).reshape(POINTS, 2)
 
     def slopes(self, yaw: float, modes: int) -> tuple[np.ndarray, np.ndarray]:
         """How offsets change with blendshapes, (478, 2, 52), and with identity weights, (478, 2, modes), mm."""
-        of_shapes = self.weights[_POSE : _POSE + BLENDSHAPE_DIM]
-        start = _POSE + BLENDSHAPE_DIM
+        across = np.sin(yaw)
+        of_shapes = self.weights[SHAPES] + across * self.weights[TURNED_SHAPES]
         of_identity = np.zeros((modes, self.weights.shape[1]))
         count, turning = min(IDENTITY, modes), min(TURNING, modes)
-        of_identity[:count] = self.weights[start : start + count]
-        of_identity[:turning] += np.sin(yaw) * self.weights[start + IDENTITY : start + IDENTITY + turning]
+        of_identity[:count] = self.weights[PEOPLE][:count]
+        of_identity[:turning] += across * self.weights[TURNED_PEOPLE][:turning]
         return of_shapes.T.reshape(POINTS, 2, -1), of_identity.T.reshape(POINTS, 2, modes)
 
     def expected(self, scores: Mapping[str, float]) -> np.ndarray:
         """Blendshapes (52,) in [0, 1] that the landmarker's scores let expect."""
         row = np.array([1.0, *(scores.get(name, 0.0) for name in BLENDSHAPES)])
         return (row @ self.scores).clip(0, 1)
+
+    def certainty(self, doubt: float, ruled_out: Sequence[int] = ()) -> np.ndarray:
+        """(52, 52) with ``|certainty @ (weights - expected)|²`` the negative log prior, twice.
+
+        Parameters
+        ----------
+        doubt:
+            By how much the expectation is trusted less than on renders: a factor on its deviations.
+        ruled_out:
+            Shapes that are expected to be as expected.
+        """
+        covariance = doubt**2 * (_SHARED * self.missed + (1 - _SHARED) * np.diag(np.diag(self.missed)))
+        for shape in ruled_out:
+            covariance[shape], covariance[:, shape] = 0, 0
+            covariance[shape, shape] = 1e-6
+        return np.linalg.inv(np.linalg.cholesky(covariance))
 
     def without(self) -> Response:
         """Return the response of a landmarker without bias, with the same noise: the control."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.optimize
 import torch
 
 from facekit.conventions import BLENDSHAPES, PARTS
@@ -32,10 +33,13 @@ class Anchors:
         (478, 3) int64, vertices of the triangle in which each lies.
     shares:
         (478, 3) float32, barycentric.
+    mirror:
+        (478,) int64, each point's counterpart on the other side.
     """
 
     corners: torch.Tensor
     shares: torch.Tensor
+    mirror: torch.Tensor
 
     def __call__(self, fields: torch.Tensor) -> torch.Tensor:
         """Values (..., 478, 3) at the points of what is told at vertices (..., V, 3)."""
@@ -44,14 +48,24 @@ class Anchors:
 
 def measured(pipe: FacePipeline, people: torch.Tensor, landmarker: Landmarker, seed: int) -> Anchors:
     """Find the points on people (N, V, 3) mm at rest."""
-    photographer, seen = Photographer(pipe, seed), []
+    photographer, seen, apart = Photographer(pipe, seed), [], np.zeros((POINTS, POINTS))
     for number, neutral in enumerate(people):
         for picture in photographer.pictures(number, neutral, torch.zeros(_VIEWS, len(BLENDSHAPES)), yaw=FRONTAL):
             found = landmarker(picture.pixels)
             if found:
                 seen.append(located(picture, pipe.template, found[0].points))
+                mirrored = landmarker(np.ascontiguousarray(picture.pixels[:, ::-1]))
+                apart += _apart(found[0].points, mirrored[0].points) if mirrored else 0
     places, hit = (torch.stack(part) for part in zip(*seen, strict=True))
-    return settled(_robust_mean(places, hit), pipe.template)
+    corners, shares = settled(_robust_mean(places, hit), pipe.template)
+    partner = scipy.optimize.linear_sum_assignment(apart)[1]
+    return Anchors(corners, shares, torch.from_numpy(partner).long())
+
+
+def _apart(points: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+    """Distances (478, 478) of points (478, 2) from those of the mirrored picture, mirrored back, in face sizes."""
+    first, second = ((p - p.mean(axis=0)) / p.std() for p in (points, mirrored * (-1, 1)))
+    return np.linalg.norm(first[:, None] - second[None], axis=2)
 
 
 def located(picture: Photograph, template: Template, points: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
@@ -83,7 +97,7 @@ def _robust_mean(places: torch.Tensor, hit: torch.Tensor) -> torch.Tensor:
     return mean
 
 
-def settled(points: torch.Tensor, template: Template) -> Anchors:
+def settled(points: torch.Tensor, template: Template) -> tuple[torch.Tensor, torch.Tensor]:
     """Put points (478, 3) mm onto the nearest triangles of what they belong to: each lip, the skin, or an eye."""
     part = template.parts[template.faces]
     upper, lower = (torch.isin(template.faces, lip).all(dim=1) for lip in _lips(template))
@@ -97,7 +111,7 @@ def settled(points: torch.Tensor, template: Template) -> Anchors:
         rest[list(members)] = False
         corners[list(members)], shares[list(members)] = nearest(points[list(members)], template, faces)
     corners[rest], shares[rest] = nearest(points[rest], template, skin)
-    return Anchors(corners, shares)
+    return corners, shares
 
 
 def _lips(template: Template) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,6 +13,7 @@ import torch
 
 from facekit.conventions import BLENDSHAPES
 from facekit.files.atomic import atomic_write
+from facekit.reconstruct.find import steady
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.train.photos.anchors import Anchors
 from facekit.train.photos.photographs import Photograph
@@ -95,7 +96,7 @@ class Frames:
 
 
 def observed(pictures: Iterable[Photograph], anchors: Anchors, landmarker: Landmarker) -> Frames:
-    """Look for the face in each picture; those in which it is not found are left out."""
+    """Look for the face in each picture as a reconstruction does; those in which it is not found are left out."""
     rows: list[dict[str, torch.Tensor]] = []
     size = torch.tensor(0)
     for picture in pictures:
@@ -105,6 +106,7 @@ def observed(pictures: Iterable[Photograph], anchors: Anchors, landmarker: Landm
             true = picture.camera.project(places[None], int(size))[0, :, :2]
             away = (torch.from_numpy(face.points).float() - true).norm(dim=1).median()
             if float(away) * picture.pose.height < _LOST * int(size):
+                face = steady(picture.pixels, face, landmarker, anchors.mirror.numpy())
                 rows.append(_row(picture, places, anchors(picture.neutral), face))
                 break
     return Frames(size=size, **{name: torch.stack([row[name] for row in rows]) for name in rows[0]})

@@ -7,17 +7,30 @@ import numpy as np
 from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES
 from facekit.reconstruct.landmarker import LEFT_IRIS, RIGHT_IRIS
 from facekit.reconstruct.points import FacePoints
-from facekit.reconstruct.response import BLINKS, FACING, FEATURES, Response, features, seen_from, upright
+from facekit.reconstruct.response import (
+    BLINKS,
+    FACING,
+    FEATURES,
+    PEOPLE,
+    POSE,
+    SHAPES,
+    TURNED_PEOPLE,
+    TURNED_SHAPES,
+    Response,
+    features,
+    seen_from,
+    upright,
+)
 from facekit.train.photos.frames import Frames
 
-#: Ridge, in frames: of pose, blendshapes and identity; and of the scores.
-_RIDGE = (0.5, 4.0, 12.0)
+#: Ridge, in frames, of each kind of feature; and of the scores.
+_RIDGE = ((POSE, 0.5), (SHAPES, 4.0), (PEOPLE, 40.0), (TURNED_PEOPLE, 25.0), (TURNED_SHAPES, 8.0))
 _SCORES_RIDGE = 2.0
 #: Components of the rest's correlation; the least share that is each point's own; the least deviations.
-_COMPONENTS, _OWN, _LEAST, _LEAST_SHAPE = 100, 0.1, 0.25, 0.06
+_COMPONENTS, _OWN, _LEAST, _LEAST_SHAPE = 100, 0.1, 0.25, 0.04
 #: Errors at silhouettes are cut here, mm.
 _FAR = 15.0
-_POSE, _FOLDS = 10, 8
+_FOLDS = 8
 
 
 def measured(frames: Frames, points: FacePoints) -> Response:
@@ -67,8 +80,9 @@ def rows_of(frames: Frames, identity: np.ndarray) -> np.ndarray:
 
 def solved(rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Ridge regression of offsets (N, 956) on rows (N, FEATURES)."""
-    ridge = np.full(FEATURES, _RIDGE[2])
-    ridge[:_POSE], ridge[_POSE : _POSE + BLENDSHAPE_DIM] = _RIDGE[:2]
+    ridge = np.zeros(FEATURES)
+    for kind, strength in _RIDGE:
+        ridge[kind] = strength
     return np.linalg.solve(rows.T @ rows + np.diag(ridge), rows.T @ offsets)
 
 
@@ -126,7 +140,7 @@ def _constant(white: np.ndarray, frames: Frames) -> np.ndarray:
 
 
 def _scores(frames: Frames) -> tuple[np.ndarray, np.ndarray]:
-    """Blendshapes out of scores: weights (53, 52), and what they miss on people left out, (52,)."""
+    """Blendshapes out of scores: weights (53, 52), and the covariance (52, 52) of what they miss of people left out."""
     rows = np.concatenate((np.ones((len(frames), 1)), frames.scores.double().numpy()), axis=1)
     wanted = frames.blendshapes.double().numpy()
     ridge = np.diag([0.1] + [_SCORES_RIDGE] * BLENDSHAPE_DIM)
@@ -134,8 +148,8 @@ def _scores(frames: Frames) -> tuple[np.ndarray, np.ndarray]:
     def solve(use: np.ndarray) -> np.ndarray:
         return np.linalg.solve(rows[use].T @ rows[use] + ridge, rows[use].T @ wanted[use])
 
-    people, missed = frames.person.numpy(), np.zeros(len(BLENDSHAPES))
-    for fold in range(4):
-        out = people % 4 == fold
-        missed += ((rows[out] @ solve(~out) - wanted[out]) ** 2).mean(axis=0) / 4
-    return solve(np.ones(len(rows), dtype=bool)), np.sqrt(missed).clip(_LEAST_SHAPE, None)
+    people, off = frames.person.numpy(), np.zeros_like(wanted)
+    for fold in range(_FOLDS):
+        out = people % _FOLDS == fold
+        off[out] = rows[out] @ solve(~out) - wanted[out]
+    return solve(np.ones(len(rows), dtype=bool)), off.T @ off / len(off) + np.diag(np.full(BLENDSHAPE_DIM, _LEAST_SHAPE**2))

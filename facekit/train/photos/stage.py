@@ -17,7 +17,9 @@ import torch
 from facekit.conventions import PARTS
 from facekit.files.atomic import atomic_write
 from facekit.files.readers import load_arrays
+from facekit.models.blendshape_data import unpack as unpack_rig
 from facekit.models.blendshape_data import unpack_tables
+from facekit.models.blendshapes import Blendshapes
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
 from facekit.reconstruct.landmarker import Landmarker
@@ -44,6 +46,7 @@ def run(context: Context) -> None:
     modes = sorted_modes(basis, template.parts, min(MODES, len(basis)))
     _write(context.out / "modes.npz", {k: v.numpy() for k, v in pack_modes(modes, template.faces).items()})
     pipe = load_pipeline(context)
+    pipe.blendshapes = Blendshapes(unpack_rig(load_arrays(context.out / "blendshapes.npz")), template)
     with Landmarker() as landmarker:
         generator = torch.Generator().manual_seed(_SEEDS[0])
         people = drawn_people(basis, template.verts, context.scaled(_ANCHOR_PEOPLE, 2), generator)
@@ -70,6 +73,7 @@ def sorted_modes(basis: torch.Tensor, parts: torch.Tensor, count: int) -> Identi
 def packed(found: anchors.Anchors, measured: response.Response) -> dict[str, np.ndarray]:
     """The arrays of ``landmarks.npz``."""
     places = {"corners": found.corners.to(torch.int32).numpy(), "shares": found.shares.numpy()}
+    places["mirror"] = found.mirror.to(torch.int16).numpy()
     return {**places, **measured.pack()}
 
 
