@@ -29,7 +29,7 @@ from facekit.render import Camera
 TEXTURES = ("blend", "photo", "gan")
 #: How sure a focal length is that a camera tells, in its logarithm; and how much less scores are trusted on photographs
 #: than on the renders they were measured on. The tongue is not looked for.
-_FOCAL, _SCORES, _TONGUE = 0.06, 1.3, BLENDSHAPES.index("tongueOut")
+_FOCAL, _SCORES, _TONGUE = 0.06, 1.6, BLENDSHAPES.index("tongueOut")
 _CODES = ("identity", "texture_noise", "style")
 _SIZES = (512, 1024, 2048)
 
