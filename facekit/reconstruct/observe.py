@@ -243,8 +243,9 @@ def _picture(pixels: np.ndarray, name: str, focal: float | None = None, turn: tu
     elif pixels.dtype == np.uint16:
         top = 65535.0
     elif np.issubdtype(pixels.dtype, np.floating):
-        low, high = float(np.nanmin(pixels)), float(np.nanmax(pixels))
-        if not np.isfinite(pixels).all() or low < -0.01 or high > 1.01:
+        finite = bool(np.isfinite(pixels).all())
+        low, high = (float(pixels.min()), float(pixels.max())) if finite else (float("nan"),) * 2
+        if not finite or low < -0.01 or high > 1.01:
             raise InputError("floats in [0, 1]", f"{low:g} to {high:g}", "divide by 255")
         top = 1.0
     else:
