@@ -9,7 +9,7 @@ import numpy as np
 
 from facekit.checks import whole
 from facekit.errors import InputError, optional_import
-from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
+from facekit.reconstruct.landmarker import LEFT_IRIS, RIGHT_IRIS, FaceLandmarks, Landmarker
 from facekit.reconstruct.observe import Picture
 
 #: Sides to which pictures are scaled down for the detector, and for a close-up; how wide a close-up is in face sizes.
@@ -17,7 +17,7 @@ _SIDE, _CLOSE, _AROUND = 1280, 448, 1.9
 #: How large a close-up may be against the picture; and the looks at it: degrees of turn, and whether it is mirrored.
 _LARGEST, _LOOKS = 4.0, ((0.0, False), (9.0, False), (-9.0, False), (0.0, True), (9.0, True), (-9.0, True))
 #: Faces smaller than this share of the side are looked for in tiles; tiles a side, and what they overlap.
-_SMALL, _TILES, _OVERLAP = 0.12, (2, 3), 0.4
+_SMALL, _TILES, _OVERLAP = 0.12, (2, 3, 5), 0.4
 #: Boxes that overlap by more are one face.
 _SAME = 0.3
 #: A face at the corner counts as much as one of this share of its area in the middle.
@@ -49,10 +49,16 @@ def find(
     """
     for quarters in (0, 3, 1, 2):
         upright = picture if quarters == 0 else picture.turned(quarters)
-        faces = all_faces(upright.pixels, landmarker, thorough=quarters == 0)
-        if faces:
-            number = 0 if face is None else whole(face, "face", 0, len(faces) - 1, _listed(faces))
-            return upright, steady(upright.pixels, faces[number], landmarker, mirror), len(faces)
+        faces = all_faces(upright.pixels, landmarker, tiles=quarters == 0, every=face is not None)
+        if not faces:
+            continue
+        number = 0 if face is None else whole(face, "face", 0, len(faces) - 1, _listed(faces))
+        found = faces[number]
+        lying = _quarters(found)
+        if lying:
+            upright = picture.turned(quarters + lying)
+            found = found.turned(lying, (picture if quarters == 0 else picture.turned(quarters)).size)
+        return upright, steady(upright.pixels, found, landmarker, mirror), len(faces)
     mean = float(picture.pixels[:: max(1, picture.size[0] // 256), :: max(1, picture.size[1] // 256)].mean()) / 255
     what = "an almost black picture" if mean < _DARK else "none"
     raise InputError(
@@ -62,15 +68,26 @@ def find(
     )
 
 
-def all_faces(pixels: np.ndarray, landmarker: Landmarker, thorough: bool = True) -> list[FaceLandmarks]:
-    """Faces of a picture (H, W, 3) uint8, the largest and most central first."""
+def all_faces(
+    pixels: np.ndarray, landmarker: Landmarker, tiles: bool = True, every: bool = False
+) -> list[FaceLandmarks]:
+    """Faces of a picture (H, W, 3) uint8, the largest and most central first.
+
+    Parameters
+    ----------
+    tiles:
+        Whether to look in tiles for faces that are small in the picture.
+    every:
+        Whether to do so even where a large one was found.
+    """
     height, width = pixels.shape[:2]
     found = _within(pixels, (0, 0, height, width), landmarker)
-    if thorough and (not found or _share(found[0], height, width) < _SMALL):
-        for count in _TILES:
-            for box in _tiles(height, width, count):
-                found = _joined(found, _within(pixels, box, landmarker))
-    if thorough and not found:  # a face that fills the picture is found with a border around it
+    for count in _TILES if tiles else ():
+        if found and not every and max(_share(one, height, width) for one in found) > _SMALL / (count - 1):
+            break
+        for box in _tiles(height, width, count):
+            found = _joined(found, _within(pixels, box, landmarker))
+    if tiles and not found:  # a face that fills the picture is found with a border around it
         border = max(height, width) // 2
         padded = np.pad(pixels, ((border, border), (border, border), (0, 0)), constant_values=128)
         around = _within(padded, (0, 0, height + 2 * border, width + 2 * border), landmarker)
@@ -182,6 +199,12 @@ def _overlap(a: FaceLandmarks, b: FaceLandmarks) -> float:
     (l1, t1, r1, b1), (l2, t2, r2, b2) = a.box, b.box
     both = max(0.0, min(r1, r2) - max(l1, l2)) * max(0.0, min(b1, b2) - max(t1, t2))
     return both / max((r1 - l1) * (b1 - t1) + (r2 - l2) * (b2 - t2) - both, 1e-9)
+
+
+def _quarters(face: FaceLandmarks) -> int:
+    """Quarter turns counter-clockwise after which a face is upright."""
+    x, y = face.points[LEFT_IRIS[0]] - face.points[RIGHT_IRIS[0]]
+    return round(float(np.degrees(np.arctan2(y, x))) / 90) % 4
 
 
 def _share(face: FaceLandmarks, height: int, width: int) -> float:

@@ -75,6 +75,15 @@ class FaceLandmarks:
         """Return the same face where pixels are ``scale`` times as large and the origin lies at (x, y) of the whole."""
         return FaceLandmarks(self.points * scale + (x, y), self.scores, self.matrix)
 
+    def turned(self, quarters: int, size: tuple[int, int]) -> FaceLandmarks:
+        """Return the same face in the picture of this (height, width) after turns counter-clockwise."""
+        (x, y), (height, width) = self.points.T, size
+        places = {0: (x, y), 1: (y, width - x), 2: (width - x, height - y), 3: (height - y, x)}[quarters % 4]
+        angle = np.deg2rad(90 * quarters)
+        turn = np.eye(4)
+        turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        return FaceLandmarks(np.stack(places, axis=1), self.scores, turn @ self.matrix)
+
 
 class Landmarker:
     """The landmarker, opened for single pictures; use it in a ``with``, or close it.

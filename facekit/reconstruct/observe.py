@@ -60,7 +60,8 @@ class Picture:
     def turned(self, quarters: int) -> Picture:
         """Return it turned counter-clockwise."""
         pixels = np.ascontiguousarray(np.rot90(self.pixels, quarters))
-        return Picture(pixels, self.name, self.focal, (*self.notes, f"turned by {90 * quarters}° to find the face"))
+        note = f"{self.name}: turned by {90 * (quarters % 4)}°, so that the face is upright"
+        return Picture(pixels, self.name, self.focal, (*self.notes, note))
 
 
 def read_all(source: Any) -> list[Picture]:
