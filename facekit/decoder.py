@@ -27,6 +27,8 @@ from facekit.template import Template
 
 # Textures and detail are made a few at a time: more does not run faster on a CPU and costs memory.
 _TEXTURE_CHUNK, _DETAIL_CHUNK = 4, 16
+# What blendshapes move by this much, mm, is kept apart as they have it, whatever the expression did before.
+_STILL = 1.0
 
 
 class FaceDecoder:
@@ -161,9 +163,11 @@ class FaceDecoder:
         if self.contact is None:
             return verts
         _, lips, lids = self.contact
-        # An expression alone is as its network has it: what contact would do to it is no blendshape's doing.
+        # An expression alone is as its network has it: what contact would do to it is no blendshape's doing, and is
+        # left out where blendshapes move nothing. Where they do, leaving it out would push surfaces together again.
+        still = (1 - (verts - worn).norm(dim=-1, keepdim=True) / _STILL).clamp(0, 1)
         before = lids(lips(worn), None) - worn
-        return lids(lips(verts), shapes.turns(latents.blendshapes)) - before
+        return lids(lips(verts), shapes.turns(latents.blendshapes)) - still * before
 
     def _regressed(self, latents: FaceLatents) -> torch.Tensor:
         """Vertices as the shape networks have them; of a person what the networks add to the face at rest."""

@@ -47,7 +47,7 @@ FLOORS = {
     "networks": ("models",),
     "published weights": ("convert",),
     "faces": ("assembly", "decoder", "pipeline", "hub", "sweeps", "motion", "reconstruct"),
-    "tools": ("doctor", "generate", "evaluate", "viz", "compare", "demo", "app"),
+    "tools": ("doctor", "data", "generate", "dataset", "evaluate", "viz", "compare", "demo", "app"),
     "shell": ("cli",),
     "training": ("train",),
 }

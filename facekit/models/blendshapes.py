@@ -120,7 +120,7 @@ class Blendshapes(nn.Module):
 
     def expressions(self, weights: torch.Tensor) -> torch.Tensor:
         """What of the weights (B, 52) the 20 expressions can say, (B, 20): for skin that flushes and blanches."""
-        return (weights @ self.to_expressions).clamp(0, 1)
+        return (weights @ self.to_expressions).clamp(0, 1.5)
 
     def ao(self, weights: torch.Tensor) -> torch.Tensor:
         """Ambient occlusion (V,) of faces with these weights (B, 52), one for all of the batch.
