@@ -44,7 +44,7 @@ FLOORS = {
     "exchange": ("io",),
     "networks": ("models",),
     "published weights": ("convert",),
-    "faces": ("assembly", "decoder", "pipeline", "hub", "sweeps", "motion"),
+    "faces": ("assembly", "decoder", "pipeline", "hub", "sweeps", "motion", "reconstruct"),
     "tools": ("doctor", "generate", "evaluate", "viz", "compare", "demo", "app"),
     "shell": ("cli",),
     "training": ("train",),

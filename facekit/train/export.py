@@ -24,6 +24,7 @@ ROLES = {
     "micro": "micro.npz",
     "detail": "detail.npz",
     "blendshapes": "blendshapes.npz",
+    "skin_mask": "skin_mask.safetensors",
 }
 
 

@@ -226,7 +226,7 @@ def _cost(shot: _Shot, light: KeyLight, albedo: torch.Tensor) -> torch.Tensor:
 def _light_cost(light: KeyLight) -> torch.Tensor:
     """How unlikely a light is: its level, its colour, how much it comes from one side."""
     mean = light.sh[0].clamp_min(1e-3)
-    level = level_of(light)
+    level = light.level()
     tint = level.log() - level.log().mean()
     lamp = light.colour.log() - light.colour.log().mean()
     cost = 0.5 * ((level.log().mean() - _LEVEL) / _LEVEL_SPREAD) ** 2 + 0.5 * (tint / _TINT).square().sum()
@@ -235,15 +235,6 @@ def _light_cost(light: KeyLight) -> torch.Tensor:
     grey = shares.mean(1, keepdim=True)
     cost = cost + 0.5 * (grey[:3] / _FIRST).square().sum() + 0.5 * (grey[3:] / _SECOND).square().sum()
     return cost + 0.5 * ((shares - grey) / 0.12).square().sum()
-
-
-def level_of(light: KeyLight) -> torch.Tensor:
-    """Return what a white face gets from in front and from the sides, in the mean, (3,)."""
-    ahead = light.sh.new_tensor([[0.0, 0.0, 1.0], [0.7, 0.0, 0.714], [-0.7, 0.0, 0.714]]).T
-    cosine = F.normalize(light.key, dim=0) @ ahead
-    cosines = light.sh.new_tensor((1.0, 2 / 3, 2 / 3, 2 / 3, 0.25, 0.25, 0.25, 0.25, 0.25))
-    around = (light.sh * cosines[:, None]).T @ basis(ahead)
-    return (around.clamp_min(1e-3) + light.colour[:, None] * cosine.clamp_min(0)).mean(1).clamp_min(1e-3)
 
 
 def _code_cost(identity: torch.Tensor, noise: torch.Tensor, free: torch.Tensor | None) -> torch.Tensor:

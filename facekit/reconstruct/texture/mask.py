@@ -1,8 +1,8 @@
 """What is skin, and whose: hair, glasses, hats, hands and background kept out.
 
 Two rules. Where people have hair or clothes mostly, on the scalp, behind the ears, far down the neck, nothing is taken
-from pictures. Elsewhere a texel counts as far as its albedo is one that the found skin may have: how far skins differ at
-a place (brows, lips and beards do, cheeks do not) is read off the texture network itself.
+from pictures. Elsewhere a texel counts as far as its albedo is one that the found skin may have: how far skins differ
+at a place (brows, lips and beards do, cheeks do not) is read off the texture network itself.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def spread_of_skins(pipe: FacePipeline, grid: TileGrid) -> torch.Tensor:
     return grid.gather(F.max_pool2d(spread[None], 7, 1, 3)[0])
 
 
-def skin_mask(grid: TileGrid, photo: torch.Tensor, drawn: torch.Tensor, seen: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
+def skin_mask(
+    grid: TileGrid, photo: torch.Tensor, drawn: torch.Tensor, seen: torch.Tensor, spread: torch.Tensor
+) -> torch.Tensor:
     """Tell skin from what lies in front of it.
 
     Parameters
