@@ -31,8 +31,10 @@ _PEOPLE = 24
 _BRIGHTNESS, _COLOUR = 0.20, 0.09
 #: Deviations from which on, and from which on wholly, a texel is no skin.
 _ODD = (1.5, 2.6)
+#: Rows and columns of the tile where nose and cheeks lie, as shares of its side.
+_MIDDLE = ((0.34, 0.5), (0.28, 0.72))
 #: What the coarse mask is shrunk and softened by, in coarse texels.
-_SHRINK, _SOFT = 3, 5
+_SHRINK, _SOFT = 3, 3
 
 
 def region(pipe: FacePipeline, grid: TileGrid) -> torch.Tensor:
@@ -102,6 +104,25 @@ def skin_mask(
     skin = grid.spread(step(score, *_ODD[::-1])[None], 1.0)
     shrunk = -F.max_pool2d(-skin[None], _SHRINK, 1, _SHRINK // 2)
     return grid.gather(F.avg_pool2d(shrunk, _SOFT, 1, _SOFT // 2, count_include_pad=False)[0].minimum(shrunk[0]))[0]
+
+
+def in_one_piece(grid: TileGrid, weight: torch.Tensor) -> torch.Tensor:
+    """Return weights (P,) without what is cut off from the middle of the face, as skin is behind strands of a fringe.
+
+    Spreads from the nose and the cheeks over neighbours that count for half or more, in 128 steps of a texel.
+    """
+    open_ = (grid.spread(weight[None])[None] > 0.5).float()
+    place = (torch.arange(grid.size) + 0.5) / grid.size
+    rows, columns = ((place > low) & (place < high) for low, high in _MIDDLE)
+    reached = open_ * (rows[:, None] & columns[None, :])
+    for _ in range(128):
+        grown = F.max_pool2d(reached, 3, 1, 1) * open_
+        if bool((grown == reached).all()):
+            break
+        reached = grown
+    # Texels that count for less than half lie at the edge of those that were reached.
+    near = F.max_pool2d(reached, 7, 1, 3)[0]
+    return weight * grid.gather(near)[0]
 
 
 def _averaged(grid: TileGrid, row: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

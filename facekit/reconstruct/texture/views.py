@@ -31,11 +31,11 @@ _BEHIND = 1.5
 #: Width of the band along outlines that is not trusted, as a share of the head's height in the picture.
 _RIM = 0.012
 #: Linear values from which on, and from which on wholly, a pixel is burnt out.
-_BURNT = (0.94, 0.985)
+_BURNT = (0.90, 0.97)
 
 
 #: Probability of bare skin from which on, and from which on wholly, a pixel counts.
-_BARE = (0.35, 0.75)
+_BARE = (0.5, 0.85)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,9 @@ class View:
         clear = clear * step(_around(other[ids.clamp_min(0)] & (ids >= 0), max(1, rim // 3)), 0.12, 0.0)
         mesh = template.mesh(verts[None])
         parts = (near.view(verts[None])[0], mesh.normals()[0] @ near.rotation()[0].T, _materials(template, verts))
-        sound = step(linear.amax(0, keepdim=True), *_BURNT[::-1])
+        # Around what is burnt out, too: noise alone decides there.
+        bright = F.avg_pool2d(linear.amax(0)[None, None], 5, 1, 2, count_include_pad=False)[0]
+        sound = step(bright, *_BURNT[::-1])
         middle = untone(scene).median(1).values
         return cls(
             untone(linear), sound, clear, ids, depth, near, verts, torch.cat(parts, 1), middle, torch.ones_like(clear)
@@ -154,10 +156,9 @@ class View:
         hidden = depth - _nearest(self.depth, place) > _BEHIND / slant.clamp_min(0.15)
         height, width = self.size
         inside = (place[0] > 1) & (place[0] < width - 1) & (place[1] > 1) & (place[1] < height - 1)
-        weight = (
-            step(slant, *_GRAZING) * (colour[3] * colour[4] * step(colour[5], *_BARE)) * (inside & ~hidden & grid.skin)
-        )
-        return Texels(colour[:3], weight, span, geometry)
+        bare = step(colour[5], *_BARE)
+        weight = step(slant, *_GRAZING) * (colour[3] * colour[4] * bare) * (inside & ~hidden & grid.skin)
+        return Texels(colour[:3], weight, bare, span, geometry)
 
     def _shrunk(self, rows: torch.Tensor, grid: TileGrid, span: torch.Tensor, slant: torch.Tensor) -> torch.Tensor:
         """Average a picture down so that a texel covers about a pixel."""
@@ -208,6 +209,8 @@ class Texels:
         (3, P) float32, linear, without the film's shoulder.
     weight:
         (P,) in [0, 1]: how well each is seen.
+    bare:
+        (P,) in [0, 1]: of that, how surely nothing lies in front.
     span:
         (P,) pixels of the picture that a texel's side covers.
     geometry:
@@ -216,6 +219,7 @@ class Texels:
 
     colour: torch.Tensor
     weight: torch.Tensor
+    bare: torch.Tensor
     span: torch.Tensor
     geometry: Geometry
 

@@ -16,7 +16,7 @@ from facekit.train.loop import Average, Checkpoint, cosine, set_rate, step_gener
 from facekit.train.mask.data import make_samples
 
 #: Pictures, and pictures a file; steps, pictures a step and the highest rate: about an hour on one CPU core.
-_SAMPLES, _SHARD, _STEPS, _BATCH, _RATE = 1000, 100, 1500, 12, 3e-3
+_SAMPLES, _SHARD, _STEPS, _BATCH, _RATE = 800, 100, 1100, 12, 4e-3
 _FILE = "skin_mask.safetensors"
 
 
@@ -41,7 +41,7 @@ def train_mask(model: SkinMask, files: list[Path], folder: Path, steps: int = _S
     loaded = [np.load(path, allow_pickle=False) for path in files]
     seen = torch.from_numpy(np.concatenate([part["seen"] for part in loaded]))
     skin = torch.from_numpy(np.concatenate([part["skin"] for part in loaded]))
-    average, optimiser = Average(model, 0.995), torch.optim.AdamW(model.parameters(), weight_decay=1e-3)
+    average, optimiser = Average(model, 0.99), torch.optim.AdamW(model.parameters(), weight_decay=1e-3)
     parts = {"model": model, "average": average, "optimiser": optimiser}
     for step in Checkpoint(folder / "mask.pt", parts).steps(steps, "skin mask"):
         set_rate(optimiser, cosine(step, steps, _RATE, warmup=min(100, steps // 4)))
