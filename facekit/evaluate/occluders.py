@@ -76,7 +76,11 @@ def _fringe(draw: ImageDraw.ImageDraw, landmarks: Points, top: Points, rng: np.r
         x = rng.normal(0, 0.75)
         side = sides and abs(x) > 0.85
         start = centre + up * unit * crown * rng.uniform(0.95, 1.1) + across * unit * x * 0.8
-        fall = (length if not side else 1.8 * crown) * rng.uniform(0.75, 1.1) * (1 - 0.3 * np.exp(-(((x - parting) / 0.2) ** 2)))
+        fall = (
+            (length if not side else 1.8 * crown)
+            * rng.uniform(0.75, 1.1)
+            * (1 - 0.3 * np.exp(-(((x - parting) / 0.2) ** 2)))
+        )
         ends = [start + (across * (lean * t * t + x * 0.35 * t) - up * fall * t) * unit for t in (0, 0.35, 0.7, 1.0)]
         draw.line([tuple(p) for p in ends], fill=_shade(colour, rng, 0.3), width=int(rng.uniform(2, 5)))
 
@@ -85,18 +89,31 @@ def _glasses(draw: ImageDraw.ImageDraw, landmarks: Points, top: Points, rng: np.
     _, across, up, unit = _frame(landmarks, top)
     dark = rng.uniform(0, 1) < 0.3
     frame = _shade((30, 26, 24) if rng.uniform(0, 1) < 0.6 else (150, 110, 60), rng, 0.4)
-    lens = (*((20, 18, 18) if dark else (225, 235, 240)), int(rng.uniform(190, 240)) if dark else int(rng.uniform(0, 30)))
-    wide, tall, line = unit * rng.uniform(0.42, 0.5), unit * rng.uniform(0.28, 0.42), int(unit * rng.uniform(0.03, 0.08))
+    lens = (
+        *((20, 18, 18) if dark else (225, 235, 240)),
+        int(rng.uniform(190, 240)) if dark else int(rng.uniform(0, 30)),
+    )
+    wide, tall, line = (
+        unit * rng.uniform(0.42, 0.5),
+        unit * rng.uniform(0.28, 0.42),
+        int(unit * rng.uniform(0.03, 0.08)),
+    )
     angle = np.linspace(0, 2 * np.pi, 48)
     rims = []
     for side, eye in ((-1, landmarks[36:42].mean(0)), (1, landmarks[42:48].mean(0))):
-        form = np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** 0.7, np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** 0.7
+        form = (
+            np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** 0.7,
+            np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** 0.7,
+        )
         rim = eye - up * 0.06 * unit + form[0][:, None] * across * wide + form[1][:, None] * up * tall
         rims.append((side, eye, rim))
         draw.polygon([tuple(p) for p in rim], fill=lens)
         if rng.uniform(0, 1) < 0.4 and not dark:  # the window, mirrored
             glare = eye + across * wide * rng.uniform(-0.4, 0.4) + up * tall * rng.uniform(-0.2, 0.4)
-            patch = [glare + across * a * unit + up * b * unit for a, b in ((0, 0), (0.16, 0.02), (0.12, 0.16), (-0.02, 0.14))]
+            patch = [
+                glare + across * a * unit + up * b * unit
+                for a, b in ((0, 0), (0.16, 0.02), (0.12, 0.16), (-0.02, 0.14))
+            ]
             draw.polygon([tuple(p) for p in patch], fill=(255, 255, 255, 200))
         draw.line([tuple(p) for p in rim] + [tuple(rim[0])], fill=frame, width=max(line, 2))
         outer = eye + across * side * wide
@@ -110,13 +127,24 @@ def _hat(draw: ImageDraw.ImageDraw, landmarks: Points, top: Points, rng: np.rand
     colour = tuple(int(v) for v in rng.uniform(15, 235, 3))
     crown = float(np.linalg.norm(top - centre)) / unit
     low, tilt = crown * rng.uniform(0.3, 0.6), rng.uniform(-0.15, 0.15)
-    ring = [(-1.9, low - 0.1), (-0.9, low + 0.08), (0, low + 0.12), (0.9, low + 0.08), (1.9, low - 0.1), (1.6, 1.35 * crown), (-1.6, 1.35 * crown)]
+    ring = [
+        (-1.9, low - 0.1),
+        (-0.9, low + 0.08),
+        (0, low + 0.12),
+        (0.9, low + 0.08),
+        (1.9, low - 0.1),
+        (1.6, 1.35 * crown),
+        (-1.6, 1.35 * crown),
+    ]
     outline = [centre + across * a * unit + up * (b + tilt * a) * unit for a, b in ring]
     draw.polygon([tuple(p) for p in outline], fill=(*colour, 255))
     for k in range(40):  # knitted
         a = -1.9 + 3.8 * k / 39
         draw.line(
-            [tuple(centre + across * a * unit + up * (low + tilt * a) * unit), tuple(centre + across * a * 0.8 * unit + up * 1.35 * crown * unit)],
+            [
+                tuple(centre + across * a * unit + up * (low + tilt * a) * unit),
+                tuple(centre + across * a * 0.8 * unit + up * 1.35 * crown * unit),
+            ],
             fill=_shade(colour, rng, 0.15),
             width=max(2, int(0.04 * unit)),
         )

@@ -1,8 +1,8 @@
 """Synthetic photographs: people whose shape, skin, light and camera are known, to measure against.
 
-Skin is the texture network's with what it cannot draw: moles, patches, make-up (:func:`marked`), so that whoever inverts
-the network does not already know the answer. Light is a random room or sky with a lamp; the exposure is that of the
-light, not of the face, with an error; the background is lit likewise.
+Skin is the texture network's with what it cannot draw: moles, patches, make-up (:func:`marked`), so that whoever
+inverts the network does not already know the answer. Light is a random room or sky with a lamp; the exposure is that of
+the light, not of the face, with an error; the background is lit likewise.
 """
 
 from __future__ import annotations
@@ -106,7 +106,14 @@ def photograph(
         verts, neutral = pipe.decode_shape(pipe.to_model_codes(worn))[0], pipe.decode_shape(latents)[0]
         camera, lights = _camera(rng, yaw), _lights(rng)
         mesh = pipe.template.mesh(verts[None], albedo)
-        taken = render(mesh, camera, size, lights=lights, background="transparent", quality="high" if rng.random() < 0.5 else "standard")
+        taken = render(
+            mesh,
+            camera,
+            size,
+            lights=lights,
+            background="transparent",
+            quality="high" if rng.random() < 0.5 else "standard",
+        )
     behind = _background(size, rng)
     alpha = taken.alpha[0]
     linear = srgb_to_linear(taken.rgb[0].clamp(0, 1)) * alpha + behind * (1 - alpha)
@@ -142,7 +149,7 @@ def marked(
         spot = torch.exp(-((((x - cx) ** 2 + (y - cy) ** 2) / r**2) ** 2))
         change -= spot * torch.tensor([0.5, 0.8, 0.9])[:, None, None] * float(rng.uniform(0.4, 1))
     if rng.random() < 0.5:  # lipstick; the lips lie there in every tile
-        lips = torch.exp(-(((((x - 0.5) / 0.10) ** 2 + ((y - 0.567) / 0.065) ** 2)) ** 3))
+        lips = torch.exp(-((((x - 0.5) / 0.10) ** 2 + ((y - 0.567) / 0.065) ** 2) ** 3))
         change += lips * torch.tensor([0.0, -0.6, -0.4])[:, None, None] * float(rng.uniform(0.2, 1))
     if rng.random() < 0.3:  # a scar
         cx, cy, angle = rng.uniform(0.3, 0.7), rng.uniform(0.15, 0.75), rng.uniform(0, np.pi)
@@ -171,7 +178,10 @@ def skin_tone(albedo: torch.Tensor, tile_rect: tuple[float, float, float, float]
     u0, v0, u1, v1 = tile_rect
     tile = albedo[:, :, round((1 - v1) * size) : round((1 - v0) * size), round(u0 * size) : round(u1 * size)]
     side = tile.shape[-1]
-    cheeks = [tile[:, :, round(0.38 * side) : round(0.5 * side), round(a * side) : round(b * side)] for a, b in ((0.2, 0.34), (0.66, 0.8))]
+    cheeks = [
+        tile[:, :, round(0.38 * side) : round(0.5 * side), round(a * side) : round(b * side)]
+        for a, b in ((0.2, 0.34), (0.66, 0.8))
+    ]
     tones = lab(torch.cat(cheeks, -1)).flatten(2).median(2).values
     return torch.rad2deg(torch.atan2(tones[:, 0] - 50, tones[:, 2]))
 
@@ -199,7 +209,7 @@ def _camera(rng: np.random.Generator, yaw: float | None) -> Camera:
 
 
 def _lights(rng: np.random.Generator) -> Lights:
-    """A sky or a room, with a lamp or window, in the camera's frame; what a white face gets is 0.9 but for its error."""
+    """A sky or a room, with a lamp or window, in the camera's frame; a white face gets 0.9 or so."""
     warm = rng.normal(0, 0.10)
     tint = np.exp(np.array([warm, rng.normal(0, 0.03), -warm]))
     sky, floor = rng.uniform(0.5, 1.2), rng.uniform(0.1, 0.6)
@@ -215,7 +225,13 @@ def _lights(rng: np.random.Generator) -> Lights:
     lamp = np.exp(rng.normal(0, 0.08, 3)) * tint
     front = float(sh[0].mean()) * 0.2821 + 1e-6
     level = 0.9 * float(np.exp(rng.normal(0, 0.28)))
-    key = Light(float(rng.uniform(-70, 70)), float(rng.uniform(-10, 60)), level * share * 1.1, tuple(lamp / lamp.mean()), float(rng.uniform(8, 20)))
+    key = Light(
+        float(rng.uniform(-70, 70)),
+        float(rng.uniform(-10, 60)),
+        level * share * 1.1,
+        tuple(lamp / lamp.mean()),
+        float(rng.uniform(8, 20)),
+    )
     return Lights(lights=(key,), sh=sh * (level * (1 - share * 0.8) / front), background=(0.5, 0.5, 0.5))
 
 

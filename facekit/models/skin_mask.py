@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import nn
 
 #: Pixels along a side of what it sees.
-MASK_SIZE = 160
+MASK_SIZE = 112
 #: Red, green, blue; normal x, y, z; tile u, v; covered by skin.
 CHANNELS = 9
 #: Features at each resolution, from the finest to the coarsest.
-WIDTHS = (16, 24, 40, 64, 96)
+WIDTHS = (24, 32, 48, 72)
 
 
 class SkinMask(nn.Module):
@@ -24,24 +24,27 @@ class SkinMask(nn.Module):
     def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
-        before = CHANNELS
+        before = 4 * CHANNELS
         for width in widths:
             self.down.append(_block(before, width))
             before = width
         for width in widths[-2::-1]:
             self.up.append(_block(before + width, width))
             before = width
-        self.out = nn.Conv2d(before, 1, 1)
+        self.out = nn.Conv2d(before, 4, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Go down and up again; sides are multiples of 16."""
-        kept = []
+        """Go down and up again; sides are multiples of 16.
+
+        All work is done at half the resolution, four pixels in a place (Shi et al., CVPR 2016): a quarter of the cost.
+        """
+        x, kept = F.pixel_unshuffle(x, 2), []
         for k, block in enumerate(self.down):
             x = block(x if k == 0 else F.avg_pool2d(x, 2))
             kept.append(x)
         for block, other in zip(self.up, kept[-2::-1], strict=True):
             x = block(torch.cat((F.interpolate(x, scale_factor=2, mode="nearest"), other), dim=1))
-        return self.out(x)
+        return F.pixel_shuffle(self.out(x), 2)
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:

@@ -94,8 +94,7 @@ def _reconstructed(
     skin = compose_texture(
         colours, verts, [cameras[k] for k in range(len(pictures))], neutral, pipe, mode=texture, size=size
     )
-    found_codes = skin.codes if isinstance(skin.codes, dict) else {n: getattr(skin.codes, n) for n in _CODES}
-    codes = dataclasses.replace(rest, **{n: found_codes[n].float() for n in _CODES if n in found_codes})
+    codes = dataclasses.replace(rest, **{name: getattr(skin.codes, name).float() for name in _CODES})
     person = pipe.with_person(Person(neutral, codes, skin.albedo.float()))
     names = [picture.name for picture in pictures]
     return Reconstruction(

@@ -18,6 +18,7 @@ STAGES = {
     "texture": "facekit.train.texture.stage",
     "detail": "facekit.train.detail.stage",
     "photos": "facekit.train.photos.stage",
+    "mask": "facekit.train.mask.stage",
     "card": "facekit.train.card",
 }
 _PACK_FILES = ("ict_light.npz", "ict_vertex_indices.json", "skins_uv", "brows_uv", "skin_mask_uv.png")

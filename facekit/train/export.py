@@ -26,6 +26,7 @@ ROLES = {
     "blendshapes": "blendshapes.npz",
     "modes": "modes.npz",
     "landmarks": "landmarks.npz",
+    "skin_mask": "skin_mask.safetensors",
 }
 
 

@@ -17,8 +17,8 @@ FLOOR = 0.01
 _PREFER = 4
 #: Weights from which on a texel's detail is taken, and the pin of its colour where it is wholly seen, in texels^-2.
 _TAKEN, _PIN = 0.08, 0.02
-#: A mirrored texel counts this much; the pin to the mean where nothing is known.
-_MIRRORED, _LOOSE = 0.85, 1e-6
+#: A mirrored texel counts this much; the pin to the middle where nothing is known, which edges reach some 30 mm into.
+_MIRRORED, _LOOSE = 0.85, 1.5e-4
 #: Width of the border at which the tile goes over into one tone, as a share of its side.
 _BORDER = 0.06
 
@@ -81,21 +81,25 @@ def complete(grid: TileGrid, fused: Fused, drawn: torch.Tensor, mirror: bool = T
         target = torch.where(known > weight, other, ratio)
         pin = torch.maximum(weight, 0.1 * known)
     pins = _PIN * pin.square() + _LOOSE
-    mean = (target * pin).sum((1, 2), keepdim=True) / pin.sum().clamp_min(1e-6)
-    target = torch.where(pin > 0.02, target, mean)
+    target = torch.where(pin > 0.02, target, _middle(target, pin))
     change = solve(target, pins, across, down)
     change = torch.lerp(change, _edge_mean(change), _edge(grid.size))
     return ((base + change).exp() - FLOOR).clamp(0, 1)
 
 
-def nearest(grid: TileGrid, fused: Fused) -> torch.Tensor:
+def membrane(grid: TileGrid, fused: Fused) -> torch.Tensor:
     """Carry a partly known albedo on with no other source than itself: the membrane over what is not seen."""
     log = grid.spread((fused.albedo.clamp(0, 1.5) + FLOOR).log())
     weight = grid.spread(fused.weight[None])
     across, down = _gradients(log, weight)
-    mean = (log * weight).sum((1, 2), keepdim=True) / weight.sum().clamp_min(1e-6)
-    change = solve(torch.where(weight > 0.02, log, mean), _PIN * weight.square() + _LOOSE, across, down)
+    change = solve(torch.where(weight > 0.02, log, _middle(log, weight)), _PIN * weight.square() + _LOOSE, across, down)
     return (change.exp() - FLOOR).clamp(0, 1)
+
+
+def _middle(picture: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """The median (C, 1, 1) of what is known well; 0 where nothing is."""
+    known = picture[:, weight[0] > 0.5]
+    return (known.median(1).values if known.shape[1] else picture.new_zeros(len(picture)))[:, None, None]
 
 
 def _gradients(picture: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -39,13 +39,15 @@ _TONES = (-1.8, -1.2, -0.6, 0.0, 0.6, 1.2, 1.8)
 _STEPS, _CODE_RATE, _LIGHT_RATE = 60, 0.10, 0.04
 #: Logarithm of pictures is taken of values this much above 0.
 _FLOOR = 0.02
-#: Deviation of the logarithm of a picture from its prediction, and as how many independent numbers its texels count.
-_NOISE, _COUNT = 0.12, 120.0
+#: Least deviation of the logarithm of a picture from its prediction; as how many independent numbers its texels count.
+_NOISE, _COUNT = 0.06, 80.0
 #: Where a residual, a mean over red, green and blue, is no noise any more.
 _ODD = 0.30
 #: Logarithm of what a white face returns: its mean and deviation over pictures; deviations of the light's colour, of
 #: its first and of its second order against the mean.
 _LEVEL, _LEVEL_SPREAD, _TINT, _FIRST, _SECOND = -0.10, 0.35, 0.12, 0.7, 0.25
+#: Further from that mean no picture is.
+_LEVEL_MOST = 0.8
 #: Deviations of whites of eyes against ours in logarithms, in brightness, likewise where shaded, and in colour.
 _WHITE, _WHITE_SHADE, _WHITE_TINT = 0.10, 0.22, 0.05
 #: Dark glasses: from here on it is no white that is seen.
@@ -208,11 +210,13 @@ def _residual(shot: _Shot, light: KeyLight, albedo: torch.Tensor) -> torch.Tenso
 
 
 def _cost(shot: _Shot, light: KeyLight, albedo: torch.Tensor) -> torch.Tensor:
-    """Half the squared residuals over their variances, as far as they are no outliers."""
+    """How unlikely a picture is: its residuals, as far as they are no outliers, and those of whites of eyes."""
     square = _residual(shot, light, albedo).square().mean(0)
     # Geman and McClure's function: what is far off costs the same, however far.
-    lost = square / (1 + square / _ODD**2)
-    cost = (shot.weight * lost).sum() / shot.weight.sum().clamp_min(1.0) * (0.5 * _COUNT / _NOISE**2)
+    lost = (shot.weight * square / (1 + square / _ODD**2)).sum() / shot.weight.sum().clamp_min(1.0)
+    # How noisy a picture is, it tells itself: what no light and skin explain in photographs must not decide between
+    # a darker skin and less light.
+    cost = 0.5 * _COUNT * (1 + lost / _NOISE**2).log()
     if shot.white is not None:
         target, ours, geometry = shot.white
         off = (light.predict(ours, geometry) + _FLOOR).log() - target
@@ -226,24 +230,19 @@ def _cost(shot: _Shot, light: KeyLight, albedo: torch.Tensor) -> torch.Tensor:
 def _light_cost(light: KeyLight) -> torch.Tensor:
     """How unlikely a light is: its level, its colour, how much it comes from one side."""
     mean = light.sh[0].clamp_min(1e-3)
-    level = level_of(light)
+    level = light.level()
     tint = level.log() - level.log().mean()
     lamp = light.colour.log() - light.colour.log().mean()
-    cost = 0.5 * ((level.log().mean() - _LEVEL) / _LEVEL_SPREAD) ** 2 + 0.5 * (tint / _TINT).square().sum()
+    mean_level = level.log().mean() - _LEVEL
+    # Nobody exposes a face by more than two stops too much or too little.
+    beyond = (mean_level.abs() - _LEVEL_MOST).clamp_min(0)
+    cost = 0.5 * (mean_level / _LEVEL_SPREAD) ** 2 + 100.0 * beyond.square()
+    cost = cost + 0.5 * (tint / _TINT).square().sum()
     cost = cost + 0.5 * (lamp / _TINT).square().sum()
     shares = light.sh[1:] / mean
     grey = shares.mean(1, keepdim=True)
     cost = cost + 0.5 * (grey[:3] / _FIRST).square().sum() + 0.5 * (grey[3:] / _SECOND).square().sum()
     return cost + 0.5 * ((shares - grey) / 0.12).square().sum()
-
-
-def level_of(light: KeyLight) -> torch.Tensor:
-    """Return what a white face gets from in front and from the sides, in the mean, (3,)."""
-    ahead = light.sh.new_tensor([[0.0, 0.0, 1.0], [0.7, 0.0, 0.714], [-0.7, 0.0, 0.714]]).T
-    cosine = F.normalize(light.key, dim=0) @ ahead
-    cosines = light.sh.new_tensor((1.0, 2 / 3, 2 / 3, 2 / 3, 0.25, 0.25, 0.25, 0.25, 0.25))
-    around = (light.sh * cosines[:, None]).T @ basis(ahead)
-    return (around.clamp_min(1e-3) + light.colour[:, None] * cosine.clamp_min(0)).mean(1).clamp_min(1e-3)
 
 
 def _code_cost(identity: torch.Tensor, noise: torch.Tensor, free: torch.Tensor | None) -> torch.Tensor:

@@ -52,7 +52,9 @@ def iris_colour(pipe: FacePipeline, views: list[View], lights: list[KeyLight], i
 def with_iris(composer: DefaultComposer, atlas: torch.Tensor, colour: torch.Tensor) -> torch.Tensor:
     """Tint the iris of an atlas (1, 3, S, S) sRGB."""
     size = atlas.shape[-2:]
-    base, iris = (F.interpolate(t[None], size=size, mode="bilinear", antialias=True) for t in (composer.base, composer.iris))
+    base, iris = (
+        F.interpolate(t[None], size=size, mode="bilinear", antialias=True) for t in (composer.base, composer.iris)
+    )
     tinted = (base / IRIS_GREY * colour[:, None, None]).clamp(0, 1)
     return torch.lerp(atlas, tinted, iris)
 
@@ -65,7 +67,9 @@ def teeth_tone(pipe: FacePipeline, views: list[View], lights: list[KeyLight]) ->
         teeth = view.pixels(pipe.template, PARTS.index("teeth"))
         index = (teeth.bare > 0.5).nonzero()[:, 0]
         drawn, _ = drawn_eyes(composer, teeth.uv[index])
-        found.append(light.invert(teeth.colour[:, index], teeth.geometry[index]) / srgb_to_linear(drawn).clamp_min(0.05))
+        found.append(
+            light.invert(teeth.colour[:, index], teeth.geometry[index]) / srgb_to_linear(drawn).clamp_min(0.05)
+        )
     ratios = torch.cat(found, 1)
     if ratios.shape[1] < 24:
         return torch.ones(3)

@@ -35,7 +35,8 @@ class Geometry:
     normal, view:
         (3, P) float32 unit; ``view`` toward the camera.
     material:
-        (4, P): occlusion, roughness, reflectance, scattering, as :func:`facekit.render.shading.material_table` has them.
+        (4, P): occlusion, roughness, reflectance, scattering, the first rows of
+        :func:`facekit.render.shading.material_table`.
     """
 
     normal: torch.Tensor
@@ -97,6 +98,13 @@ class KeyLight:
         rest = (untoned - g).clamp_min(1e-4)
         # The root that stays finite where nothing is reflected twice.
         return 2 * rest / (a + (a.square() + 4 * c * rest).sqrt()).clamp_min(1e-3)
+
+    def level(self) -> torch.Tensor:
+        """Return what white faces that look ahead and to both sides get, in the mean, (3,)."""
+        ahead = self.sh.new_tensor([[0.0, 0.0, 1.0], [0.7, 0.0, 0.714], [-0.7, 0.0, 0.714]]).T
+        cosine = torch.nn.functional.normalize(self.key, dim=0) @ ahead
+        lamp = self.colour[:, None] * cosine.clamp_min(0)
+        return (irradiance(self.sh, ahead) + lamp).mean(1).clamp_min(1e-3)
 
     def lights(self) -> Lights:
         """Return them as the renderer has them."""

@@ -1,8 +1,8 @@
 """What is skin, and whose: hair, glasses, hats, hands and background kept out.
 
 Two rules. Where people have hair or clothes mostly, on the scalp, behind the ears, far down the neck, nothing is taken
-from pictures. Elsewhere a texel counts as far as its albedo is one that the found skin may have: how far skins differ at
-a place (brows, lips and beards do, cheeks do not) is read off the texture network itself.
+from pictures. Elsewhere a texel counts as far as its albedo is one that the found skin may have: how far skins differ
+at a place (brows, lips and beards do, cheeks do not) is read off the texture network itself.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ _PEOPLE = 24
 _BRIGHTNESS, _COLOUR = 0.20, 0.09
 #: Deviations from which on, and from which on wholly, a texel is no skin.
 _ODD = (1.5, 2.6)
+#: Rows and columns of the tile where nose and cheeks lie, as shares of its side.
+_MIDDLE = ((0.34, 0.5), (0.28, 0.72))
 #: What the coarse mask is shrunk and softened by, in coarse texels.
-_SHRINK, _SOFT = 3, 5
+_SHRINK, _SOFT = 3, 3
 
 
 def region(pipe: FacePipeline, grid: TileGrid) -> torch.Tensor:
@@ -68,7 +70,9 @@ def spread_of_skins(pipe: FacePipeline, grid: TileGrid) -> torch.Tensor:
     return grid.gather(F.max_pool2d(spread[None], 7, 1, 3)[0])
 
 
-def skin_mask(grid: TileGrid, photo: torch.Tensor, drawn: torch.Tensor, seen: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
+def skin_mask(
+    grid: TileGrid, photo: torch.Tensor, drawn: torch.Tensor, seen: torch.Tensor, spread: torch.Tensor
+) -> torch.Tensor:
     """Tell skin from what lies in front of it.
 
     Parameters
@@ -100,6 +104,25 @@ def skin_mask(grid: TileGrid, photo: torch.Tensor, drawn: torch.Tensor, seen: to
     skin = grid.spread(step(score, *_ODD[::-1])[None], 1.0)
     shrunk = -F.max_pool2d(-skin[None], _SHRINK, 1, _SHRINK // 2)
     return grid.gather(F.avg_pool2d(shrunk, _SOFT, 1, _SOFT // 2, count_include_pad=False)[0].minimum(shrunk[0]))[0]
+
+
+def in_one_piece(grid: TileGrid, weight: torch.Tensor) -> torch.Tensor:
+    """Return weights (P,) without what is cut off from the middle of the face, as skin is behind strands of a fringe.
+
+    Spreads from the nose and the cheeks over neighbours that count for half or more, in 128 steps of a texel.
+    """
+    open_ = (grid.spread(weight[None])[None] > 0.5).float()
+    place = (torch.arange(grid.size) + 0.5) / grid.size
+    rows, columns = ((place > low) & (place < high) for low, high in _MIDDLE)
+    reached = open_ * (rows[:, None] & columns[None, :])
+    for _ in range(128):
+        grown = F.max_pool2d(reached, 3, 1, 1) * open_
+        if bool((grown == reached).all()):
+            break
+        reached = grown
+    # Texels that count for less than half lie at the edge of those that were reached.
+    near = F.max_pool2d(reached, 7, 1, 3)[0]
+    return weight * grid.gather(near)[0]
 
 
 def _averaged(grid: TileGrid, row: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,8 @@
 """Pictures from gradients: the screened Poisson equation by multigrid.
 
-Finds d that minimises ``sum w (d - t)² + sum |grad d - g|²`` (Pérez, Gangnet and Blake, *Poisson image editing*, SIGGRAPH
-2003; with the data term of Bhat et al., *GradientShop*, 2010): away from pinned places d keeps the gradients that it is
-given, and no seam shows where the sources of those meet.
+Finds d that minimises ``sum w (d - t)² + sum |grad d - g|²`` (Pérez, Gangnet and Blake, *Poisson image editing*,
+SIGGRAPH 2003; with the data term of Bhat et al., *GradientShop*, 2010): away from pinned places d keeps the gradients
+that it is given, and no seam shows where the sources of those meet.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import torch.nn.functional as F
 
 #: Sweeps of damped Jacobi before and after each coarser grid, and its damping.
 _SWEEPS, _DAMPING = 3, 0.8
-#: No grid is coarser than this; sweeps there.
-_COARSEST, _LAST_SWEEPS = 6, 60
+#: No grid is coarser than this; sweeps there; what sides are multiples of.
+_COARSEST, _LAST_SWEEPS, _EVEN = 6, 60, 32
 
 
 def solve(
-    target: torch.Tensor, weight: torch.Tensor, across: torch.Tensor, down: torch.Tensor, cycles: int = 2
+    target: torch.Tensor, weight: torch.Tensor, across: torch.Tensor, down: torch.Tensor, cycles: int = 1
 ) -> torch.Tensor:
     """Solve for pictures, with no flow over the border.
 
@@ -37,8 +37,14 @@ def solve(
     torch.Tensor
         (C, H, W) float32.
     """
-    right = (weight * target - _divergence(across, down))[None]
-    return _nested(right, weight[None], 1.0, cycles)[0]
+    height, width = target.shape[1:]
+    # Sides that halve evenly: the picture's edge is carried on, which it does not feel.
+    wide, tall = -width % _EVEN, -height % _EVEN
+    across = F.pad(F.pad(across[None], (0, 0, 0, tall), mode="replicate"), (0, wide))[0]
+    down = F.pad(F.pad(down[None], (0, wide, 0, 0), mode="replicate"), (0, 0, 0, tall))[0]
+    pinned, weight = (F.pad(t, (0, wide, 0, tall)) for t in (weight * target, weight))
+    right = pinned - _divergence(across, down)
+    return _nested(right[None], weight[None], 1.0, cycles)[0, :, :height, :width]
 
 
 def _nested(right: torch.Tensor, weight: torch.Tensor, stiffness: float, cycles: int) -> torch.Tensor:
@@ -65,13 +71,13 @@ def _divergence(across: torch.Tensor, down: torch.Tensor) -> torch.Tensor:
 def _neighbours(d: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Sum of the up to four neighbours, and their number."""
     wide, ones = F.pad(d, (1, 1, 1, 1)), F.pad(torch.ones_like(d[:1, :1]), (1, 1, 1, 1))
-    total, count = (
-        t[..., 1:-1, :-2] + t[..., 1:-1, 2:] + t[..., :-2, 1:-1] + t[..., 2:, 1:-1] for t in (wide, ones)
-    )
+    total, count = (t[..., 1:-1, :-2] + t[..., 1:-1, 2:] + t[..., :-2, 1:-1] + t[..., 2:, 1:-1] for t in (wide, ones))
     return total, count
 
 
-def _smoothed(d: torch.Tensor, right: torch.Tensor, weight: torch.Tensor, stiffness: float, sweeps: int) -> torch.Tensor:
+def _smoothed(
+    d: torch.Tensor, right: torch.Tensor, weight: torch.Tensor, stiffness: float, sweeps: int
+) -> torch.Tensor:
     for _ in range(sweeps):
         total, count = _neighbours(d)
         d = torch.lerp(d, (right + stiffness * total) / (weight + stiffness * count), _DAMPING)

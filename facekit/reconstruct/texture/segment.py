@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
 
 import torch
 import torch.nn.functional as F
 
+from facekit import weights
 from facekit.color import linear_to_srgb
+from facekit.files.readers import load_into, load_tensors
 from facekit.models.skin_mask import MASK_SIZE, SkinMask
 from facekit.reconstruct.texture.grid import SKIN_PARTS
 from facekit.reconstruct.texture.views import View
 from facekit.render.rasterize import rasterize
 from facekit.render.shading import tone
 from facekit.template import Template
-
-if TYPE_CHECKING:
-    from facekit.pipeline import FacePipeline
 
 #: The square's side against that of the landmarks' box, and how far its middle lies above that of the box.
 _WIDE, _RAISED = 1.9, 0.12
@@ -72,6 +71,10 @@ def bare_skin(network: SkinMask, view: View, template: Template) -> torch.Tensor
     return F.grid_sample(said[None], place[None], align_corners=False)[0]
 
 
-def load(pipe: FacePipeline) -> SkinMask:
-    """Load the network that comes with the package."""
-    raise NotImplementedError
+@functools.cache
+def network() -> SkinMask:
+    """Load the network that comes with the package, once."""
+    with torch.inference_mode(False), torch.device("meta"):
+        module = SkinMask()
+    path = weights.verified("default", "skin_mask")
+    return load_into(module, load_tensors(path), path.name).requires_grad_(False).eval()

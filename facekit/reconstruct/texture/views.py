@@ -11,7 +11,7 @@ from facekit.color import srgb_to_linear
 from facekit.errors import InputError
 from facekit.geometry.charts import step
 from facekit.geometry.lists import flat_indices
-from facekit.geometry.normals import dot, vertex_normals
+from facekit.geometry.normals import dot
 from facekit.reconstruct.texture.grid import SKIN_PARTS, TileGrid
 from facekit.reconstruct.texture.lighting import Geometry, untone
 from facekit.render import Camera
@@ -19,8 +19,9 @@ from facekit.render.rasterize import rasterize
 from facekit.render.shading import material_table
 from facekit.template import Template
 
-#: Pixels along the longer side of the cut picture, at most: finer than the atlas has texels.
-_LARGEST = 1280
+#: Pixels along the longer side of the cut picture: at least, so that small parts are told apart, and at most, which is
+#: finer than the atlas has texels.
+_SMALLEST, _LARGEST = 640, 1280
 #: Beyond the head's outline, as a share of its size.
 _MARGIN = 0.08
 #: Cosines of the angle at which skin is seen, from none to all of its weight.
@@ -30,11 +31,11 @@ _BEHIND = 1.5
 #: Width of the band along outlines that is not trusted, as a share of the head's height in the picture.
 _RIM = 0.012
 #: Linear values from which on, and from which on wholly, a pixel is burnt out.
-_BURNT = (0.94, 0.985)
+_BURNT = (0.90, 0.97)
 
 
 #: Probability of bare skin from which on, and from which on wholly, a pixel counts.
-_BARE = (0.35, 0.75)
+_BARE = (0.5, 0.85)
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,12 @@ class View:
             raise InputError(f"a head inside of the picture of {width} x {height}", got, "fit it to the picture first")
         near = camera.crop(top, left, (bottom - top, right - left), (height, width))
         linear, scene = srgb_to_linear(image[:, top:bottom, left:right]), srgb_to_linear(_sparse(image))
-        shrink = min(1.0, _LARGEST / max(linear.shape[1:]))
-        if shrink < 1:  # in linear light, which is what averages
-            linear = F.interpolate(linear[None], scale_factor=shrink, mode="area")[0]
+        longest = max(linear.shape[1:])
+        scale = min(1.0, _LARGEST / longest) * max(1.0, _SMALLEST / longest)
+        if scale != 1:  # in linear light, which is what averages
+            to = [max(16, round(side * scale)) for side in linear.shape[1:]]
+            way = "area" if scale < 1 else "bicubic"
+            linear = F.interpolate(linear[None], size=to, mode=way)[0].clamp(0, 1)
         size = (linear.shape[1], linear.shape[2])
         ids, depth = (t[0] for t in rasterize(verts[None], template.faces, near, size))
         rim = max(1, round(_RIM * float((high - low)[1]) * size[0] / (bottom - top)))
@@ -120,9 +124,13 @@ class View:
         clear = clear * step(_around(other[ids.clamp_min(0)] & (ids >= 0), max(1, rim // 3)), 0.12, 0.0)
         mesh = template.mesh(verts[None])
         parts = (near.view(verts[None])[0], mesh.normals()[0] @ near.rotation()[0].T, _materials(template, verts))
-        sound = step(linear.amax(0, keepdim=True), *_BURNT[::-1])
+        # Around what is burnt out, too: noise alone decides there.
+        bright = F.avg_pool2d(linear.amax(0)[None, None], 5, 1, 2, count_include_pad=False)[0]
+        sound = step(bright, *_BURNT[::-1])
         middle = untone(scene).median(1).values
-        return cls(untone(linear), sound, clear, ids, depth, near, verts, torch.cat(parts, 1), middle, torch.ones_like(clear))
+        return cls(
+            untone(linear), sound, clear, ids, depth, near, verts, torch.cat(parts, 1), middle, torch.ones_like(clear)
+        )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -142,12 +150,15 @@ class View:
         geometry, (place, depth) = _geometry(rows), self.project(rows[:3])
         slant = dot(geometry.normal, geometry.view)
         span = _pixels_per_texel(grid, place)
-        colour = _sampled(self._shrunk(torch.cat((self.picture, self.sound, self.clear, self.bare)), grid, span, slant), self, place)
+        colour = _sampled(
+            self._shrunk(torch.cat((self.picture, self.sound, self.clear, self.bare)), grid, span, slant), self, place
+        )
         hidden = depth - _nearest(self.depth, place) > _BEHIND / slant.clamp_min(0.15)
         height, width = self.size
         inside = (place[0] > 1) & (place[0] < width - 1) & (place[1] > 1) & (place[1] < height - 1)
-        weight = step(slant, *_GRAZING) * (colour[3] * colour[4] * step(colour[5], *_BARE)) * (inside & ~hidden & grid.skin)
-        return Texels(colour[:3], weight, span, geometry)
+        bare = step(colour[5], *_BARE)
+        weight = step(slant, *_GRAZING) * (colour[3] * colour[4] * bare) * (inside & ~hidden & grid.skin)
+        return Texels(colour[:3], weight, bare, span, geometry)
 
     def _shrunk(self, rows: torch.Tensor, grid: TileGrid, span: torch.Tensor, slant: torch.Tensor) -> torch.Tensor:
         """Average a picture down so that a texel covers about a pixel."""
@@ -198,6 +209,8 @@ class Texels:
         (3, P) float32, linear, without the film's shoulder.
     weight:
         (P,) in [0, 1]: how well each is seen.
+    bare:
+        (P,) in [0, 1]: of that, how surely nothing lies in front.
     span:
         (P,) pixels of the picture that a texel's side covers.
     geometry:
@@ -206,6 +219,7 @@ class Texels:
 
     colour: torch.Tensor
     weight: torch.Tensor
+    bare: torch.Tensor
     span: torch.Tensor
     geometry: Geometry
 

@@ -11,8 +11,10 @@ import torch.nn.functional as F
 
 from facekit.evaluate.occluders import OCCLUDERS, occlude
 from facekit.evaluate.photographs import Photograph, misfitted, photograph
-from facekit.models.skin_mask import MASK_SIZE
+from facekit.files.atomic import atomic_write
+from facekit.models.skin_mask import CHANNELS, MASK_SIZE
 from facekit.pipeline import FacePipeline
+from facekit.progress import progress
 from facekit.reconstruct.texture.grid import SKIN_PARTS
 from facekit.reconstruct.texture.segment import guide, window
 from facekit.reconstruct.texture.views import View
@@ -30,7 +32,7 @@ def sample(pipe: FacePipeline, styles: list[HairStyle], number: int) -> tuple[to
     rng = np.random.default_rng((number, 77))
     taken = photograph(pipe, FIRST_SEED + number, size=_SIZE)
     depth = rasterize(taken.verts[None], pipe.template.faces, taken.camera, _SIZE)[1][0]
-    if rng.random() < 0.6:
+    if rng.random() < 0.6 and styles:
         style = styles[rng.integers(len(styles))]
         picture, cover = draw_hair(
             taken.picture, depth, taken.camera, style, taken.verts, pipe.template, rng, float(rng.uniform(0.5, 1.2))
@@ -80,15 +82,15 @@ def _occluded(pipe: FacePipeline, taken: Photograph, kind: str, rng: np.random.G
     return dataclasses.replace(taken, picture=torch.from_numpy(drawn), covered=covered)
 
 
-def write(pipe: FacePipeline, pack: Path, path: Path, count: int, start: int = 0) -> None:
-    """Make samples and keep them in 8 bits."""
-    styles = [HairStyle.load(pack / "hair", name, pipe.template) for name in STYLES]
-    seen = np.zeros((count, 9, MASK_SIZE, MASK_SIZE), np.int8)
+def make_samples(pipe: FacePipeline, pack: Path, path: Path, count: int, start: int = 0) -> None:
+    """Make samples with the pack's hair, where it has any, and keep them in 8 bits."""
+    there = (pack / "hair" / "hair.npz").is_file()
+    styles = [HairStyle.load(pack / "hair", name, pipe.template) for name in STYLES] if there else []
+    seen = np.zeros((count, CHANNELS, MASK_SIZE, MASK_SIZE), np.int8)
     skin = np.zeros((count, 1, MASK_SIZE, MASK_SIZE), np.uint8)
-    for k in range(count):
+    for k in progress(range(count), desc="skin mask's pictures"):
         x, y = sample(pipe, styles, start + k)
         seen[k] = (x * 127).round().clamp(-127, 127).to(torch.int8).numpy()
         skin[k] = (y * 255).round().to(torch.uint8).numpy()
-        if k % 50 == 0:
-            print(k, flush=True)
-    np.savez(path, seen=seen, skin=skin)
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, seen=seen, skin=skin)

@@ -17,7 +17,14 @@ from facekit.template import Template
 _POINTS, _SOLID = 300_000, 0.35
 #: Nearest vertices of the scalp that hair moves with, and how far it stays out, mm.
 _NEAREST, _AWAY = 8, 2.0
-_MELANIN = ((0.09, 0.07, 0.06), (0.21, 0.14, 0.10), (0.38, 0.25, 0.16), (0.66, 0.50, 0.33), (0.47, 0.24, 0.13), (0.6, 0.58, 0.56))
+_MELANIN = (
+    (0.09, 0.07, 0.06),
+    (0.21, 0.14, 0.10),
+    (0.38, 0.25, 0.16),
+    (0.66, 0.50, 0.33),
+    (0.47, 0.24, 0.13),
+    (0.6, 0.58, 0.56),
+)
 
 
 @dataclass(frozen=True)
@@ -68,9 +75,9 @@ class HairStyle:
 
 
 def _nearest(points: torch.Tensor, verts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
-    distance, near = cKDTree(verts.numpy()).query(points.numpy(), k=_NEAREST)
+    distance, near = KDTree(verts.numpy()).query(points.numpy(), k=_NEAREST)
     return torch.from_numpy(distance).float(), torch.from_numpy(near)
 
 
