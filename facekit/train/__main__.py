@@ -17,6 +17,8 @@ STAGES = {
     "rig": "facekit.train.rig.stage",
     "texture": "facekit.train.texture.stage",
     "detail": "facekit.train.detail.stage",
+    "photos": "facekit.train.photos.stage",
+    "mask": "facekit.train.mask.stage",
     "card": "facekit.train.card",
 }
 _PACK_FILES = ("ict_light.npz", "ict_vertex_indices.json", "skins_uv", "brows_uv", "skin_mask_uv.png")

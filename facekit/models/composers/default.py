@@ -32,7 +32,7 @@ _IRIS_PATH = (
     (0.34, 0.44, 0.53),
 )
 # Mean grey of the fibres that the static picture has in the iris, a little under it for a livelier eye.
-_IRIS_GREY = 0.60
+IRIS_GREY = 0.60
 # Rows of the tile, in units of its height, that the teacher keeps in the border tone: scalp top and neck bottom.
 _BORDER_ROWS = ((0.025, 0.045), (0.955, 0.975))
 # Within this share of the tile's side from its edge that tone is laid over what the network drew, whose convolutions
@@ -134,7 +134,7 @@ class DefaultComposer(nn.Module):
         back = torch.lerp(tone, self.micro.hair_colour(identity)[:, :, None, None], hair)
         atlas[box] = torch.lerp(atlas[box], back, self.outside[box])
         box = (..., *self.iris_box)
-        tinted = atlas[box] / _IRIS_GREY * self.iris_colour(identity)[:, :, None, None]
+        tinted = atlas[box] / IRIS_GREY * self.iris_colour(identity)[:, :, None, None]
         atlas[box] = torch.lerp(atlas[box], tinted, self.iris[box])
         return atlas.clamp_(0, 1)
 

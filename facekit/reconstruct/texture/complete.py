@@ -1,0 +1,121 @@
+"""From what pictures show to the whole tile: fused, mirrored, and carried on by the network's skin without a seam."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from facekit.geometry.charts import step
+from facekit.reconstruct.texture.grid import TileGrid
+from facekit.reconstruct.texture.poisson import solve
+
+#: Ratios are of linear albedo this much above 0.
+FLOOR = 0.01
+#: How sharply the best of several pictures is preferred.
+_PREFER = 4
+#: Weights from which on a texel's detail is taken, and the pin of its colour where it is wholly seen, in texels^-2.
+_TAKEN, _PIN = 0.08, 0.02
+#: A mirrored texel counts this much; the pin to the middle where nothing is known, which edges reach some 30 mm into.
+_MIRRORED, _LOOSE = 0.85, 1.5e-4
+#: Width of the border at which the tile goes over into one tone, as a share of its side.
+_BORDER = 0.06
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Several pictures' albedo as one: (3, P) linear, and how well each texel is known, (P,) in [0, 1]."""
+
+    albedo: torch.Tensor
+    weight: torch.Tensor
+
+
+def fuse(albedos: list[torch.Tensor], weights: list[torch.Tensor], spans: list[torch.Tensor]) -> Fused:
+    """Mix pictures at each texel, mostly the one that sees it straightest and sharpest.
+
+    Parameters
+    ----------
+    albedos:
+        (3, P) linear each.
+    weights:
+        (P,) in [0, 1] each.
+    spans:
+        (P,) pixels a texel each: beyond one there is nothing to gain.
+    """
+    if len(albedos) == 1:
+        return Fused(albedos[0], weights[0])
+    known = torch.stack(weights)
+    worth = (known * torch.stack(spans).clamp(0.1, 1.0)).pow(_PREFER) + 1e-9 * known
+    shares = worth / worth.sum(0).clamp_min(1e-12)
+    return Fused((shares[:, None] * torch.stack(albedos)).sum(0), (shares * known).sum(0))
+
+
+def complete(grid: TileGrid, fused: Fused, drawn: torch.Tensor, mirror: bool = True) -> torch.Tensor:
+    """Carry a partly known albedo on over the whole tile, in the gradient domain.
+
+    Parameters
+    ----------
+    drawn:
+        (3, S, S) linear: the network's tile, of which unseen places have the detail.
+    mirror:
+        Whether the face's other half may serve where one is not seen.
+
+    Returns
+    -------
+    torch.Tensor
+        (3, S, S) linear.
+    """
+    base = (drawn.clamp_min(0) + FLOOR).log()
+    ratio = grid.spread((fused.albedo.clamp(0, 1.5) + FLOOR).log() - grid.gather(base))
+    weight = grid.spread(fused.weight[None])
+    across, down = _gradients(ratio, weight)
+    target, pin = ratio, weight
+    if mirror:
+        other, known = ratio.flip(-1), weight.flip(-1) * _MIRRORED
+        # Mirrored texels step back wherever the half itself is seen, and a little around it.
+        room = 1 - F.max_pool2d((weight > _TAKEN).float()[None], 9, 1, 4)[0]
+        known = known * room
+        across_m, down_m = _gradients(other, known)
+        across, down = across + across_m, down + down_m
+        target = torch.where(known > weight, other, ratio)
+        pin = torch.maximum(weight, 0.1 * known)
+    pins = _PIN * pin.square() + _LOOSE
+    target = torch.where(pin > 0.02, target, _middle(target, pin))
+    change = solve(target, pins, across, down)
+    change = torch.lerp(change, _edge_mean(change), _edge(grid.size))
+    return ((base + change).exp() - FLOOR).clamp(0, 1)
+
+
+def membrane(grid: TileGrid, fused: Fused) -> torch.Tensor:
+    """Carry a partly known albedo on with no other source than itself: the membrane over what is not seen."""
+    log = grid.spread((fused.albedo.clamp(0, 1.5) + FLOOR).log())
+    weight = grid.spread(fused.weight[None])
+    across, down = _gradients(log, weight)
+    change = solve(torch.where(weight > 0.02, log, _middle(log, weight)), _PIN * weight.square() + _LOOSE, across, down)
+    return (change.exp() - FLOOR).clamp(0, 1)
+
+
+def _middle(picture: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """The median (C, 1, 1) of what is known well; 0 where nothing is."""
+    known = picture[:, weight[0] > 0.5]
+    return (known.median(1).values if known.shape[1] else picture.new_zeros(len(picture)))[:, None, None]
+
+
+def _gradients(picture: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Differences between neighbours that are both known well, 0 elsewhere."""
+    sure = step(weight, 0.5 * _TAKEN, 2 * _TAKEN)
+    across = torch.minimum(sure[..., 1:], sure[..., :-1]) * picture.diff(dim=2)
+    return across, torch.minimum(sure[:, 1:], sure[:, :-1]) * picture.diff(dim=1)
+
+
+def _edge(size: int) -> torch.Tensor:
+    """(size, size): 1 at the tile's edge, falling to 0."""
+    place = (torch.arange(size) + 0.5) / size
+    inside = torch.minimum(place, 1 - place)
+    return step(torch.minimum(inside[:, None], inside[None, :]), _BORDER, 0.0)
+
+
+def _edge_mean(change: torch.Tensor) -> torch.Tensor:
+    band = _edge(change.shape[-1])[None]
+    return (change * band).sum((1, 2), keepdim=True) / band.sum()

@@ -1,0 +1,245 @@
+"""compose_texture: from pictures of a head whose shape and pose are known to its whole atlas."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+
+from facekit.checks import one_of, whole
+from facekit.color import linear_to_srgb, srgb_to_linear
+from facekit.conventions import EXPRESSION_DIM, SHAPE_NOISE_DIM
+from facekit.errors import InputError
+from facekit.latents import FaceLatents
+from facekit.models.composers import DefaultComposer
+from facekit.plainly import plainly
+from facekit.reconstruct.texture import eyes, mask
+from facekit.reconstruct.texture.complete import FLOOR, Fused, complete, fuse, membrane
+from facekit.reconstruct.texture.delight import COARSE, Delit, delight
+from facekit.reconstruct.texture.grid import TileGrid
+from facekit.reconstruct.texture.segment import bare_skin, network
+from facekit.reconstruct.texture.views import View
+from facekit.render import Camera, Lights
+
+if TYPE_CHECKING:
+    from facekit.pipeline import FacePipeline
+
+#: "gan" is the network's own texture, "photo" the pictures' texels and nothing else, "blend" both.
+MODES = ("blend", "photo", "gan")
+#: Below this share of the face seen, and below this light on it, there is a warning.
+_LITTLE, _DARK = 0.25, 0.15
+
+
+@dataclass(frozen=True)
+class TextureResult:
+    """What pictures tell about a head's colours.
+
+    Parameters
+    ----------
+    albedo:
+        (1, 3, S, S) float32 sRGB, the whole atlas, as :attr:`facekit.FaceOutput.texture` has it.
+    codes:
+        Codes of the texture network, whose atlas comes nearest; B = 1, of which ``identity``, ``style`` and
+        ``texture_noise`` count.
+    lights:
+        Of each picture, around its camera.
+    seen:
+        (1, 1, S, S) float32 in [0, 1]: which texels come out of pictures.
+    notes:
+        Warnings, in sentences.
+    """
+
+    albedo: torch.Tensor
+    codes: FaceLatents
+    lights: list[Lights]
+    seen: torch.Tensor
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class PictureStudy:
+    """Pictures understood: light, codes and skin of each; :meth:`texture` makes an atlas of it, in any mode.
+
+    Parameters
+    ----------
+    pipe:
+        The model.
+    views:
+        How each picture sees the head.
+    found:
+        Codes and lights.
+    grid:
+        The coarse tile.
+    skins:
+        (P,) in [0, 1] a picture, over the grid's texels: what is skin.
+    """
+
+    pipe: FacePipeline
+    views: list[View]
+    found: Delit
+    grid: TileGrid
+    skins: list[torch.Tensor]
+
+    @classmethod
+    @plainly
+    def of(
+        cls,
+        pictures: Sequence[torch.Tensor],
+        verts: torch.Tensor,
+        cameras: Camera | Sequence[Camera],
+        pipe: FacePipeline,
+    ) -> PictureStudy:
+        """Find light, codes and skin; see :func:`compose_texture` for the arguments."""
+        count = len(pictures)
+        if not count or len(verts) != count or len(cameras) != count:
+            got = f"{count} pictures, {len(verts)} shapes, {len(cameras)} cameras"
+            raise InputError("one or more pictures, a shape and a camera for each", got, "match their numbers")
+        if verts.shape[1:] != pipe.template.verts.shape:
+            got = f"{tuple(verts.shape)}"
+            raise InputError(f"vertices (K, {len(pipe.template.verts)}, 3)", got, "pose this model's head")
+        # Gradients are to light and codes alone; a caller's inference mode would forbid them.
+        with torch.inference_mode(False):
+            views = [_view(*one, pipe) for one in zip(pictures, verts, (cameras[k] for k in range(count)), strict=True)]
+            grid = TileGrid.of(pipe.template, COARSE)
+            region = mask.region(pipe, grid)
+            with torch.enable_grad():
+                found = delight(pipe, views, grid, masks=[region] * count)
+            with torch.no_grad():
+                drawn, spread, skins = _coarse_tile(pipe, grid, found), mask.spread_of_skins(pipe, grid), []
+                for view, light in zip(views, found.lights, strict=True):
+                    seen = view.texels(grid)
+                    photo = light.invert(seen.colour, seen.geometry)
+                    skin = region * mask.skin_mask(grid, photo, drawn, seen.weight, spread)
+                    skins.append(mask.in_one_piece(grid, skin * seen.bare))
+        return cls(pipe, views, found, grid, skins)
+
+    @plainly
+    @torch.no_grad()
+    def texture(self, mode: str = "blend", size: int = 1024) -> TextureResult:
+        """Make the atlas; see :func:`compose_texture`."""
+        one_of(mode, MODES, "a texture mode")
+        size = whole(size, "size", 256, 4096)
+        pipe, found = self.pipe, self.found
+        codes = FaceLatents(
+            identity=found.identity,
+            expression=torch.zeros(1, EXPRESSION_DIM),
+            shape_noise=torch.zeros(1, SHAPE_NOISE_DIM),
+            texture_noise=found.texture_noise,
+            style=found.identity.clone(),
+        )
+        drawn = pipe.compose(pipe.decode_texture(codes), codes)
+        if size != drawn.shape[-1]:
+            drawn = F.interpolate(drawn, size=(size, size), mode="bicubic", antialias=True).clamp(0, 1)
+        u0, v0, u1, v1 = pipe.template.tile_rect
+        tile = (slice(round((1 - v1) * size), round((1 - v0) * size)), slice(round(u0 * size), round(u1 * size)))
+        grid = TileGrid.of(pipe.template, tile[0].stop - tile[0].start)
+        fused = self._fused(grid)
+        atlas = drawn
+        if mode != "gan":
+            linear = srgb_to_linear(drawn[0, :, tile[0], tile[1]])
+            made = complete(grid, fused, linear) if mode == "blend" else membrane(grid, fused)
+            atlas = drawn.clone()
+            atlas[0, :, tile[0], tile[1]] = linear_to_srgb(made)
+            atlas = _back_toned(pipe, atlas, drawn, tile)
+            if isinstance(pipe.composer, DefaultComposer):
+                iris = eyes.iris_colour(pipe, self.views, found.lights, found.identity)
+                atlas = eyes.with_iris(pipe.composer, atlas, iris)
+                atlas = eyes.with_teeth(pipe, atlas, eyes.teeth_tone(pipe, self.views, found.lights))
+        seen = torch.zeros(1, 1, size, size)
+        seen[0, :, tile[0], tile[1]] = grid.spread(fused.weight[None])
+        return TextureResult(atlas, codes, [light.lights() for light in found.lights], seen, self._notes(grid, fused))
+
+    def _fused(self, grid: TileGrid) -> Fused:
+        albedos, weights, spans = [], [], []
+        for view, light, skin in zip(self.views, self.found.lights, self.skins, strict=True):
+            seen = view.texels(grid)
+            fine = F.interpolate(self.grid.spread(skin[None])[None], size=(grid.size, grid.size), mode="bilinear")[0]
+            albedos.append(light.invert(seen.colour, seen.geometry))
+            weights.append(seen.weight * grid.gather(fine)[0])
+            spans.append(seen.span)
+        return fuse(albedos, weights, spans)
+
+    def _notes(self, grid: TileGrid, fused: Fused) -> list[str]:
+        notes = []
+        if not self.found.whites:
+            notes.append("No white of an eye is seen: how dark the skin is and how bright the light is a guess.")
+        region = mask.region(self.pipe, grid)
+        share = float((fused.weight * region).sum() / region.sum().clamp_min(1))
+        if share < _LITTLE:
+            notes.append(f"Only {share:.0%} of the face is seen well: the rest is made up.")
+        if max(float(light.level().mean()) for light in self.found.lights) < _DARK:
+            notes.append("The pictures are dark: colours are uncertain.")
+        return notes
+
+
+def compose_texture(
+    pictures: Sequence[torch.Tensor],
+    verts: torch.Tensor,
+    cameras: Camera | Sequence[Camera],
+    neutral: torch.Tensor | None,
+    pipe: FacePipeline,
+    *,
+    mode: str = "blend",
+    size: int = 1024,
+) -> TextureResult:
+    """Make the atlas of a person out of pictures.
+
+    Parameters
+    ----------
+    pictures:
+        K pictures (H, W, 3) float32, sRGB in [0, 1], of any sizes.
+    verts:
+        (K, V, 3) float32 mm, the head posed as in each.
+    cameras:
+        One a picture.
+    neutral:
+        (V, 3) float32 mm, the person at rest; for what may need it later, textures do not.
+    mode:
+        Out of :data:`MODES`.
+    size:
+        Texels along a side of the atlas.
+
+    Raises
+    ------
+    InputError
+        For numbers or shapes that do not fit together, another mode, and a head that lies outside of its picture.
+    """
+    one_of(mode, MODES, "a texture mode")
+    return PictureStudy.of(pictures, verts, cameras, pipe).texture(mode, size)
+
+
+def _view(picture: torch.Tensor, verts: torch.Tensor, camera: Camera, pipe: FacePipeline) -> View:
+    if picture.ndim != 3 or picture.shape[2] != 3 or not picture.is_floating_point():
+        got = f"{tuple(picture.shape)} {picture.dtype}"
+        raise InputError("pictures (H, W, 3), float in [0, 1]", got, "see facekit.files.images.to_float")
+    with torch.no_grad():
+        view = View.of(picture.detach(), verts.detach().float(), camera, pipe.template)
+        return dataclasses.replace(view, bare=bare_skin(network(), view, pipe.template))
+
+
+def _coarse_tile(pipe: FacePipeline, grid: TileGrid, found: Delit) -> torch.Tensor:
+    """The network's linear albedo (3, P) at the grid's texels."""
+    rest = torch.zeros(1, EXPRESSION_DIM)
+    tile = pipe.texture.coarse(found.texture_noise, found.identity, rest, grid.size)[0]
+    return srgb_to_linear(grid.gather(tile).clamp(0, 1))
+
+
+def _back_toned(
+    pipe: FacePipeline, atlas: torch.Tensor, drawn: torch.Tensor, tile: tuple[slice, slice]
+) -> torch.Tensor:
+    """Bring the back of the head, which lies outside of the tile, to the tone in which the tile now ends."""
+    grid = TileGrid.of(pipe.template, atlas.shape[-1], (0.0, 0.0, 1.0, 1.0))
+    back = F.max_pool2d(grid.spread(grid.skin.float()[None])[None], 9, 1, 4)
+    back[..., tile[0], tile[1]] = 0.0
+    ends = [srgb_to_linear(_edges(picture[0, :, tile[0], tile[1]])) + FLOOR for picture in (atlas, drawn)]
+    toned = linear_to_srgb((srgb_to_linear(drawn) * (ends[0] / ends[1])[:, None, None]).clamp(0, 1))
+    return torch.lerp(atlas, toned, back)
+
+
+def _edges(tile: torch.Tensor) -> torch.Tensor:
+    """The mean (3,) of a tile's outermost texels."""
+    return torch.cat((tile[:, 0], tile[:, -1], tile[:, :, 0], tile[:, :, -1]), 1).mean(1)

@@ -1,0 +1,87 @@
+"""Eyes and teeth: the iris takes its colour from the pictures, sclera and teeth stay the atlas's own, teeth toned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+
+from facekit.color import linear_to_srgb, srgb_to_linear
+from facekit.conventions import PARTS
+from facekit.models.composers import DefaultComposer
+from facekit.models.composers.default import IRIS_GREY
+from facekit.reconstruct.texture.delight import drawn_eyes
+from facekit.reconstruct.texture.grid import TileGrid
+from facekit.reconstruct.texture.lighting import KeyLight
+from facekit.reconstruct.texture.views import View
+
+if TYPE_CHECKING:
+    from facekit.pipeline import FacePipeline
+
+#: As many pixels of iris, and of teeth, say as much as what is assumed without any.
+_IRIS_PRIOR, _TEETH_PRIOR = 40.0, 120.0
+#: Darkest and brightest an iris is, sRGB.
+_IRIS_RANGE = (0.10, 0.60)
+#: How far teeth may be toned, as factors of linear light.
+_TEETH_RANGE = (0.55, 1.05)
+#: The pupil is darker than this in the static picture.
+_PUPIL = 0.25
+
+
+def iris_colour(pipe: FacePipeline, views: list[View], lights: list[KeyLight], identity: torch.Tensor) -> torch.Tensor:
+    """Return the iris's colour, (3,) sRGB: what the pictures show, toward the model's own where they show little."""
+    composer = pipe.composer
+    assert isinstance(composer, DefaultComposer)
+    found = []
+    for view, light in zip(views, lights, strict=True):
+        eyes = view.pixels(pipe.template, PARTS.index("eyes"))
+        drawn, iris = drawn_eyes(composer, eyes.uv)
+        ring = ((iris > 0.9) & (drawn.mean(0) > _PUPIL) & (eyes.bare > 0.5)).nonzero()[:, 0]
+        albedo = linear_to_srgb(light.invert(eyes.colour[:, ring], eyes.geometry[ring]).clamp(0, 1))
+        found.append(albedo / drawn[:, ring] * IRIS_GREY)
+    own = composer.iris_colour(identity)[0]
+    tints = torch.cat(found, 1)
+    if tints.shape[1] < 8:
+        return own
+    # Mirrored lamps are brighter, lashes darker: the middle is the iris.
+    seen = tints.median(1).values.clamp(*_IRIS_RANGE)
+    return torch.lerp(own, seen, tints.shape[1] / (tints.shape[1] + _IRIS_PRIOR))
+
+
+def with_iris(composer: DefaultComposer, atlas: torch.Tensor, colour: torch.Tensor) -> torch.Tensor:
+    """Tint the iris of an atlas (1, 3, S, S) sRGB."""
+    size = atlas.shape[-2:]
+    base, iris = (
+        F.interpolate(t[None], size=size, mode="bilinear", antialias=True) for t in (composer.base, composer.iris)
+    )
+    tinted = (base / IRIS_GREY * colour[:, None, None]).clamp(0, 1)
+    return torch.lerp(atlas, tinted, iris)
+
+
+def teeth_tone(pipe: FacePipeline, views: list[View], lights: list[KeyLight]) -> torch.Tensor:
+    """Return the factor (3,) of linear light that brings the atlas's teeth to those of the pictures."""
+    composer, found = pipe.composer, []
+    assert isinstance(composer, DefaultComposer)
+    for view, light in zip(views, lights, strict=True):
+        teeth = view.pixels(pipe.template, PARTS.index("teeth"))
+        index = (teeth.bare > 0.5).nonzero()[:, 0]
+        drawn, _ = drawn_eyes(composer, teeth.uv[index])
+        found.append(
+            light.invert(teeth.colour[:, index], teeth.geometry[index]) / srgb_to_linear(drawn).clamp_min(0.05)
+        )
+    ratios = torch.cat(found, 1)
+    if ratios.shape[1] < 24:
+        return torch.ones(3)
+    # Lips hide parts that the fit takes for teeth: those are darker.
+    seen = ratios.quantile(0.7, dim=1)
+    seen = seen.mean().clamp(*_TEETH_RANGE) * (seen / seen.mean().clamp_min(0.05)).clamp(0.9, 1.06)
+    return torch.lerp(torch.ones(3), seen, ratios.shape[1] / (ratios.shape[1] + _TEETH_PRIOR))
+
+
+def with_teeth(pipe: FacePipeline, atlas: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:
+    """Tone the teeth of an atlas (1, 3, S, S) sRGB."""
+    grid = TileGrid.of(pipe.template, atlas.shape[-1], (0.0, 0.0, 1.0, 1.0))
+    teeth = grid.spread((grid.parts == PARTS.index("teeth")).float()[None])
+    toned = linear_to_srgb((srgb_to_linear(atlas) * tone[:, None, None]).clamp(0, 1))
+    return torch.lerp(atlas, toned, F.max_pool2d(teeth[None], 5, 1, 2))

@@ -1,0 +1,126 @@
+"""The renderer's shading as two maps, from albedo to picture and back, with gradients to the lights.
+
+:mod:`facekit.render.shading` turns a linear albedo b into ``tone(a b + c b² + g)``: a is the light that arrives, c what
+crevices reflect again, g the gleam. Given lights and geometry that is a quadratic equation in b.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from facekit.geometry.normals import dot
+from facekit.render.harmonics import irradiance
+from facekit.render.lights import Light, Lights
+from facekit.render.shading import TONE_START, direct, tone
+
+#: The brightest value that a film's shoulder is taken from: beyond it nothing can be told.
+_BRIGHTEST = 0.985
+
+
+def untone(toned: torch.Tensor) -> torch.Tensor:
+    """Take the film's shoulder of :func:`facekit.render.shading.tone` from linear values in [0, 1]."""
+    room = 1.0 - TONE_START
+    bent = TONE_START - room * torch.log1p(-(toned.clamp(TONE_START, _BRIGHTEST) - TONE_START) / room)
+    return torch.where(toned > TONE_START, bent, toned)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What shading needs to know of P points of the surface, in camera space.
+
+    Parameters
+    ----------
+    normal, view:
+        (3, P) float32 unit; ``view`` toward the camera.
+    material:
+        (4, P): occlusion, roughness, reflectance, scattering, the first rows of
+        :func:`facekit.render.shading.material_table`.
+    """
+
+    normal: torch.Tensor
+    view: torch.Tensor
+    material: torch.Tensor
+
+    def __getitem__(self, index: torch.Tensor) -> Geometry:
+        return Geometry(*(t[:, index] for t in (self.normal, self.view, self.material)))
+
+    @classmethod
+    def cat(cls, parts: list[Geometry]) -> Geometry:
+        """Join the points of several pictures."""
+        rows = zip(*((p.normal, p.view, p.material) for p in parts), strict=True)
+        return cls(*(torch.cat(row, 1) for row in rows))
+
+
+@dataclass(frozen=True)
+class KeyLight:
+    """Light from everywhere and one lamp, in camera space.
+
+    Parameters
+    ----------
+    sh:
+        (9, 3) float32 linear RGB, see :mod:`facekit.render.harmonics`.
+    key:
+        (3,) float32: toward the lamp, of any length.
+    colour:
+        (3,) float32: what a white surface that faces it returns, linear RGB.
+    """
+
+    sh: torch.Tensor
+    key: torch.Tensor
+    colour: torch.Tensor
+
+    def terms(self, at: Geometry) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return a, c and g of the module's equation, (3, P) each."""
+        occlusion, roughness, reflectance, scatter = at.material
+        around = irradiance(self.sh, at.normal)
+        facing = dot(at.normal, at.view).clamp(1e-3, 1.0)
+        openness = occlusion.square()
+        arrives = around * occlusion
+        again = around * (0.55 * (1.0 - occlusion) * occlusion)
+        gleam = around * gleaming(at)
+        toward = torch.nn.functional.normalize(self.key, dim=0)
+        cosine, between = (toward @ rows for rows in (at.normal, at.view))
+        aperture = 2.0 * openness + 0.25 * occlusion - 1.0
+        rows, shine = direct(cosine, between, aperture, roughness.square(), reflectance, scatter, facing)
+        colour = self.colour[:, None]
+        return arrives + torch.stack(rows) * colour, again, gleam + shine * colour
+
+    def predict(self, albedo: torch.Tensor, at: Geometry) -> torch.Tensor:
+        """Return the picture, (3, P) linear and toned, of linear albedo (3, P)."""
+        a, c, g = self.terms(at)
+        return tone(a * albedo + c * albedo.square() + g)
+
+    def invert(self, untoned: torch.Tensor, at: Geometry) -> torch.Tensor:
+        """Return the linear albedo (3, P) of a picture (3, P) that :func:`untone` made linear."""
+        a, c, g = self.terms(at)
+        rest = (untoned - g).clamp_min(1e-4)
+        # The root that stays finite where nothing is reflected twice.
+        return 2 * rest / (a + (a.square() + 4 * c * rest).sqrt()).clamp_min(1e-3)
+
+    def level(self) -> torch.Tensor:
+        """Return what white faces that look ahead and to both sides get, in the mean, (3,)."""
+        ahead = self.sh.new_tensor([[0.0, 0.0, 1.0], [0.7, 0.0, 0.714], [-0.7, 0.0, 0.714]]).T
+        cosine = torch.nn.functional.normalize(self.key, dim=0) @ ahead
+        lamp = self.colour[:, None] * cosine.clamp_min(0)
+        return (irradiance(self.sh, ahead) + lamp).mean(1).clamp_min(1e-3)
+
+    def lights(self) -> Lights:
+        """Return them as the renderer has them."""
+        x, y, z = torch.nn.functional.normalize(self.key.detach().double(), dim=0).tolist()
+        azimuth = torch.rad2deg(torch.atan2(torch.tensor(x), torch.tensor(z)))
+        elevation = torch.rad2deg(torch.asin(torch.tensor(y).clamp(-1, 1)))
+        strength = float(self.colour.detach().mean())
+        if strength < 1e-3:
+            return Lights(sh=self.sh.detach(), name="photograph")
+        tint = (self.colour.detach() / strength).tolist()
+        lamp = Light(float(azimuth), float(elevation), strength, (tint[0], tint[1], tint[2]))
+        return Lights(lights=(lamp,), sh=self.sh.detach(), name="photograph")
+
+
+def gleaming(at: Geometry) -> torch.Tensor:
+    """Return the share of light from everywhere that points (P,) mirror, whatever their colour."""
+    occlusion, roughness, reflectance, _ = at.material
+    fresnel = (1.0 - dot(at.normal, at.view).clamp(1e-3, 1.0)) ** 5
+    return (reflectance + (0.35 - 0.3 * roughness) * fresnel) * occlusion.square()

@@ -1,0 +1,96 @@
+"""Pictures from gradients: the screened Poisson equation by multigrid.
+
+Finds d that minimises ``sum w (d - t)² + sum |grad d - g|²`` (Pérez, Gangnet and Blake, *Poisson image editing*,
+SIGGRAPH 2003; with the data term of Bhat et al., *GradientShop*, 2010): away from pinned places d keeps the gradients
+that it is given, and no seam shows where the sources of those meet.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+#: Sweeps of damped Jacobi before and after each coarser grid, and its damping.
+_SWEEPS, _DAMPING = 3, 0.8
+#: No grid is coarser than this; sweeps there; what sides are multiples of.
+_COARSEST, _LAST_SWEEPS, _EVEN = 6, 60, 32
+
+
+def solve(
+    target: torch.Tensor, weight: torch.Tensor, across: torch.Tensor, down: torch.Tensor, cycles: int = 1
+) -> torch.Tensor:
+    """Solve for pictures, with no flow over the border.
+
+    Parameters
+    ----------
+    target:
+        (C, H, W) float32, t.
+    weight:
+        (1, H, W) float32, 0 or more, w, above 0 somewhere.
+    across, down:
+        (C, H, W - 1) and (C, H - 1, W) float32, g: what neighbours of a row and of a column are to differ by.
+    cycles:
+        V-cycles on each grid, from the coarsest to the finest (full multigrid).
+
+    Returns
+    -------
+    torch.Tensor
+        (C, H, W) float32.
+    """
+    height, width = target.shape[1:]
+    # Sides that halve evenly: the picture's edge is carried on, which it does not feel.
+    wide, tall = -width % _EVEN, -height % _EVEN
+    across = F.pad(F.pad(across[None], (0, 0, 0, tall), mode="replicate"), (0, wide))[0]
+    down = F.pad(F.pad(down[None], (0, wide, 0, 0), mode="replicate"), (0, 0, 0, tall))[0]
+    pinned, weight = (F.pad(t, (0, wide, 0, tall)) for t in (weight * target, weight))
+    right = pinned - _divergence(across, down)
+    return _nested(right[None], weight[None], 1.0, cycles)[0, :, :height, :width]
+
+
+def _nested(right: torch.Tensor, weight: torch.Tensor, stiffness: float, cycles: int) -> torch.Tensor:
+    """Solve on a coarser grid first, and start from there."""
+    if min(right.shape[2:]) <= _COARSEST:
+        start = right.sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp_min(1e-12)
+        return _smoothed(start.expand_as(right), right, weight, stiffness, _LAST_SWEEPS)
+    coarse, light = (F.avg_pool2d(t, 2, ceil_mode=True, count_include_pad=False) for t in (right, weight))
+    d = _enlarged(_nested(coarse, light, stiffness / 4, cycles), right.shape[2:])
+    for _ in range(cycles):
+        d = _cycle(d, right, weight, stiffness)
+    return d
+
+
+def _enlarged(coarse: torch.Tensor, size: torch.Size) -> torch.Tensor:
+    fine = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
+    return fine[..., : size[0], : size[1]]
+
+
+def _divergence(across: torch.Tensor, down: torch.Tensor) -> torch.Tensor:
+    return F.pad(across, (0, 1)) - F.pad(across, (1, 0)) + F.pad(down, (0, 0, 0, 1)) - F.pad(down, (0, 0, 1, 0))
+
+
+def _neighbours(d: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sum of the up to four neighbours, and their number."""
+    wide, ones = F.pad(d, (1, 1, 1, 1)), F.pad(torch.ones_like(d[:1, :1]), (1, 1, 1, 1))
+    total, count = (t[..., 1:-1, :-2] + t[..., 1:-1, 2:] + t[..., :-2, 1:-1] + t[..., 2:, 1:-1] for t in (wide, ones))
+    return total, count
+
+
+def _smoothed(
+    d: torch.Tensor, right: torch.Tensor, weight: torch.Tensor, stiffness: float, sweeps: int
+) -> torch.Tensor:
+    for _ in range(sweeps):
+        total, count = _neighbours(d)
+        d = torch.lerp(d, (right + stiffness * total) / (weight + stiffness * count), _DAMPING)
+    return d
+
+
+def _cycle(d: torch.Tensor, right: torch.Tensor, weight: torch.Tensor, stiffness: float) -> torch.Tensor:
+    """One V-cycle for (w - stiffness * Laplace) d = right, (1, C, H, W)."""
+    if min(d.shape[2:]) <= _COARSEST:
+        return _smoothed(d, right, weight, stiffness, _LAST_SWEEPS)
+    d = _smoothed(d, right, weight, stiffness, _SWEEPS)
+    total, count = _neighbours(d)
+    residual = right - (weight + stiffness * count) * d + stiffness * total
+    coarse, light = (F.avg_pool2d(t, 2, ceil_mode=True, count_include_pad=False) for t in (residual, weight))
+    step = _cycle(torch.zeros_like(coarse), coarse, light, stiffness / 4)
+    return _smoothed(d + _enlarged(step, d.shape[2:]), right, weight, stiffness, _SWEEPS)

@@ -1,0 +1,286 @@
+"""How a picture sees the face: cut to the head, in linear light, with what is visible in it and how well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from facekit.color import srgb_to_linear
+from facekit.errors import InputError
+from facekit.geometry.charts import step
+from facekit.geometry.lists import flat_indices
+from facekit.geometry.normals import dot
+from facekit.reconstruct.texture.grid import SKIN_PARTS, TileGrid
+from facekit.reconstruct.texture.lighting import Geometry, untone
+from facekit.render import Camera
+from facekit.render.rasterize import rasterize
+from facekit.render.shading import material_table
+from facekit.template import Template
+
+#: Pixels along the longer side of the cut picture: at least, so that small parts are told apart, and at most, which is
+#: finer than the atlas has texels.
+_SMALLEST, _LARGEST = 640, 1280
+#: Beyond the head's outline, as a share of its size.
+_MARGIN = 0.08
+#: Cosines of the angle at which skin is seen, from none to all of its weight.
+_GRAZING = (0.18, 0.55)
+#: What lies this far behind what the pixel shows, mm, is hidden; times the slant.
+_BEHIND = 1.5
+#: Width of the band along outlines that is not trusted, as a share of the head's height in the picture.
+_RIM = 0.012
+#: Linear values from which on, and from which on wholly, a pixel is burnt out.
+_BURNT = (0.90, 0.97)
+
+
+#: Probability of bare skin from which on, and from which on wholly, a pixel counts.
+_BARE = (0.5, 0.85)
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture of the head, cut out, and the head in it.
+
+    Parameters
+    ----------
+    picture:
+        (3, h, w) float32, linear light without the film's shoulder, see :func:`untone`.
+    sound:
+        (1, h, w) in [0, 1], 0 where it is burnt out.
+    clear:
+        (1, h, w) in [0, 1], 0 along the head's outline.
+    ids, depth:
+        (h, w): the nearest face, -1 where none is, and its depth in mm, inf there.
+    camera:
+        That of the cut picture.
+    verts:
+        (V, 3) mm, posed.
+    rows:
+        (V, 10): position, normal and material (occlusion, roughness, reflectance, scattering) of each vertex, the first
+        two in camera space.
+    scene:
+        (3,) linear, the middle of the whole picture's colours.
+    bare:
+        (1, h, w) in [0, 1], where nothing lies in front of the skin, as far as it is known.
+    """
+
+    picture: torch.Tensor
+    sound: torch.Tensor
+    clear: torch.Tensor
+    ids: torch.Tensor
+    depth: torch.Tensor
+    camera: Camera
+    verts: torch.Tensor
+    rows: torch.Tensor
+    scene: torch.Tensor
+    bare: torch.Tensor
+
+    @classmethod
+    def of(cls, picture: torch.Tensor, verts: torch.Tensor, camera: Camera, template: Template) -> View:
+        """Cut the head out of a picture.
+
+        Parameters
+        ----------
+        picture:
+            (H, W, 3) float32, sRGB in [0, 1].
+        verts:
+            (V, 3) float32, mm, posed as in the picture.
+        camera:
+            One camera, of the whole picture.
+
+        Raises
+        ------
+        InputError
+            Where the head lies outside of the picture, or is smaller than sixteen pixels.
+        """
+        image = picture.permute(2, 0, 1).to(torch.float32)
+        height, width = image.shape[1:]
+        place = camera.project(verts[None], (height, width))[0]
+        front = place[(place[:, 2] > 0) & torch.isfinite(place).all(1)][:, :2]
+        low, high = (front.amin(0), front.amax(0)) if len(front) else (place[0, :2], place[0, :2])
+        pad = _MARGIN * float((high - low).max())
+        left, top = (max(0, int(v - pad)) for v in low.tolist())
+        right, bottom = (min(size, int(v + pad) + 1) for v, size in zip(high.tolist(), (width, height), strict=True))
+        if min(right - left, bottom - top) < 16:
+            got = f"one from {[round(v) for v in low.tolist()]} to {[round(v) for v in high.tolist()]}"
+            raise InputError(f"a head inside of the picture of {width} x {height}", got, "fit it to the picture first")
+        near = camera.crop(top, left, (bottom - top, right - left), (height, width))
+        linear, scene = srgb_to_linear(image[:, top:bottom, left:right]), srgb_to_linear(_sparse(image))
+        longest = max(linear.shape[1:])
+        scale = min(1.0, _LARGEST / longest) * max(1.0, _SMALLEST / longest)
+        if scale != 1:  # in linear light, which is what averages
+            to = [max(16, round(side * scale)) for side in linear.shape[1:]]
+            way = "area" if scale < 1 else "bicubic"
+            linear = F.interpolate(linear[None], size=to, mode=way)[0].clamp(0, 1)
+        size = (linear.shape[1], linear.shape[2])
+        ids, depth = (t[0] for t in rasterize(verts[None], template.faces, near, size))
+        rim = max(1, round(_RIM * float((high - low)[1]) * size[0] / (bottom - top)))
+        clear = step(_around(ids >= 0, rim), 0.7, 1.0)
+        # Eyes and teeth shine into the skin next to them: pixels are wider than the rims of lids.
+        whole = template.parts.new_zeros(256, dtype=torch.bool)
+        whole[list(SKIN_PARTS)] = True
+        other = (~whole[template.parts[template.faces].long()]).any(1)
+        clear = clear * step(_around(other[ids.clamp_min(0)] & (ids >= 0), max(1, rim // 3)), 0.12, 0.0)
+        mesh = template.mesh(verts[None])
+        parts = (near.view(verts[None])[0], mesh.normals()[0] @ near.rotation()[0].T, _materials(template, verts))
+        # Around what is burnt out, too: noise alone decides there.
+        bright = F.avg_pool2d(linear.amax(0)[None, None], 5, 1, 2, count_include_pad=False)[0]
+        sound = step(bright, *_BURNT[::-1])
+        middle = untone(scene).median(1).values
+        return cls(
+            untone(linear), sound, clear, ids, depth, near, verts, torch.cat(parts, 1), middle, torch.ones_like(clear)
+        )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.picture.shape[1], self.picture.shape[2]
+
+    def project(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Points (3, P) in camera space to places in pixels, (2, P), and depth (P,)."""
+        fx, fy, cx, cy = self.camera.intrinsics(self.size)[0].tolist()
+        depth = -positions[2]
+        safe = depth.clamp_min(1.0)
+        return torch.stack((cx + positions[0] * (fx / safe), cy - positions[1] * (fy / safe))), depth
+
+    def texels(self, grid: TileGrid) -> Texels:
+        """Sample the picture at the texels of a tile."""
+        rows = grid.bake(self.rows)
+        geometry, (place, depth) = _geometry(rows), self.project(rows[:3])
+        slant = dot(geometry.normal, geometry.view)
+        span = _pixels_per_texel(grid, place)
+        colour = _sampled(
+            self._shrunk(torch.cat((self.picture, self.sound, self.clear, self.bare)), grid, span, slant), self, place
+        )
+        hidden = depth - _nearest(self.depth, place) > _BEHIND / slant.clamp_min(0.15)
+        height, width = self.size
+        inside = (place[0] > 1) & (place[0] < width - 1) & (place[1] > 1) & (place[1] < height - 1)
+        bare = step(colour[5], *_BARE)
+        weight = step(slant, *_GRAZING) * (colour[3] * colour[4] * bare) * (inside & ~hidden & grid.skin)
+        return Texels(colour[:3], weight, bare, span, geometry)
+
+    def _shrunk(self, rows: torch.Tensor, grid: TileGrid, span: torch.Tensor, slant: torch.Tensor) -> torch.Tensor:
+        """Average a picture down so that a texel covers about a pixel."""
+        factor = float(span[(slant > 0.5) & grid.skin].median()) if bool((slant > 0.5).any()) else 1.0
+        if factor <= 1.3:
+            return rows
+        size = [max(2, round(side / factor)) for side in self.size]
+        return F.interpolate(rows[None], size=size, mode="area")[0]
+
+    def pixels(self, template: Template, part: int) -> Pixels:
+        """Find the pixels that show a part other than skin, eyes for instance, and where in the atlas it is.
+
+        Pixels at the rim of the part, which show something else, too, are left out.
+        """
+        of_part = (template.parts[template.faces] == part).all(1)
+        shown = (self.ids >= 0) & of_part[self.ids.clamp_min(0)]
+        whole = F.avg_pool2d(shown.float()[None, None], 3, 1, 1, count_include_pad=False)[0, 0] > 0.99
+        index = flat_indices(whole)
+        face = template.faces[self.ids.view(-1)[index]]
+        corners = self.rows[face]
+        height, width = self.size
+        fx, fy, cx, cy = self.camera.intrinsics(self.size)[0].tolist()
+        x, y = (index % width + 0.5 - cx) / fx, (cy - index // width - 0.5) / fy
+        ray = torch.stack((x, y, -torch.ones_like(x)), -1)
+        a, b, c = corners[..., :3].unbind(1)
+        # Möller and Trumbore's intersection; the ray starts at the camera, the origin.
+        cross = torch.linalg.cross(ray, c - a)
+        area = (cross * (b - a)).sum(1)
+        area = torch.where(area.abs() < 1e-9, torch.full_like(area, 1e-9), area)
+        u, v = (cross * -a).sum(1) / area, (ray * torch.linalg.cross(-a, b - a)).sum(1) / area
+        shares = torch.stack((1 - u - v, u, v), -1).clamp(0, 1)
+        charts = template.uvs[template.faces_uvs[self.ids.view(-1)[index]]]
+        mixed = (corners * shares[..., None]).sum(1).T
+        # Eyes and teeth are no skin; what lies in front of them covers skin around them, too.
+        rim = max(2, round(0.012 * height))
+        open_ = F.max_pool2d(self.bare[None], 2 * rim + 1, 1, rim)[0, 0].view(-1)[index]
+        colour = self.picture.flatten(1)[:, index]
+        return Pixels(colour, (charts * shares[..., None]).sum(1), _geometry(mixed), open_)
+
+
+@dataclass(frozen=True)
+class Texels:
+    """What a picture shows at the P texels of a tile.
+
+    Parameters
+    ----------
+    colour:
+        (3, P) float32, linear, without the film's shoulder.
+    weight:
+        (P,) in [0, 1]: how well each is seen.
+    bare:
+        (P,) in [0, 1]: of that, how surely nothing lies in front.
+    span:
+        (P,) pixels of the picture that a texel's side covers.
+    geometry:
+        What light needs to know.
+    """
+
+    colour: torch.Tensor
+    weight: torch.Tensor
+    bare: torch.Tensor
+    span: torch.Tensor
+    geometry: Geometry
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Pixels that show one part: colour (3, P) linear, place in the atlas (P, 2), geometry; and how surely nothing lies
+    in front of them, (P,) in [0, 1]."""
+
+    colour: torch.Tensor
+    uv: torch.Tensor
+    geometry: Geometry
+    bare: torch.Tensor
+
+    def __getitem__(self, index: torch.Tensor) -> Pixels:
+        return Pixels(self.colour[:, index], self.uv[index], self.geometry[index], self.bare[index])
+
+
+def _around(mask: torch.Tensor, reach: int) -> torch.Tensor:
+    """Share (1, h, w) of a mask (h, w) bool that is set within so many pixels."""
+    return F.avg_pool2d(mask.float()[None, None], 2 * reach + 1, 1, reach, count_include_pad=False)[0]
+
+
+def _sparse(image: torch.Tensor) -> torch.Tensor:
+    """Some 40,000 pixels (3, N) out of a picture."""
+    flat = image.flatten(1)
+    return flat[:, :: max(1, flat.shape[1] // 40000)]
+
+
+def _materials(template: Template, verts: torch.Tensor) -> torch.Tensor:
+    # With a texture, whichever, the mesh is skin; without, clay.
+    textured = template.mesh(verts[None], verts.new_zeros(1, 3, 2, 2))
+    return material_table(textured)[:4].T
+
+
+def _geometry(rows: torch.Tensor) -> Geometry:
+    """Of rows (10, P) as :attr:`View.rows` has them."""
+    return Geometry(F.normalize(rows[3:6], dim=0), F.normalize(-rows[:3], dim=0), rows[6:])
+
+
+def _pixels_per_texel(grid: TileGrid, place: torch.Tensor) -> torch.Tensor:
+    """Square root of the pixels' area that each texel has, (P,)."""
+    picture = grid.spread(place)
+    across = F.pad(picture.diff(dim=2), (0, 1))
+    down = F.pad(picture.diff(dim=1), (0, 0, 0, 1))
+    return grid.gather((across[:1] * down[1:] - across[1:] * down[:1]).abs().sqrt())[0]
+
+
+def _grid_of(view: View, place: torch.Tensor) -> torch.Tensor:
+    height, width = view.size
+    return torch.stack((place[0] * (2.0 / width) - 1.0, place[1] * (2.0 / height) - 1.0), -1)[None, None]
+
+
+def _sampled(rows: torch.Tensor, view: View, place: torch.Tensor) -> torch.Tensor:
+    """Rows (C, h, w) at places (2, P) in pixels of the view, whatever their own resolution: (C, P)."""
+    found = F.grid_sample(rows[None], _grid_of(view, place), mode="bicubic", padding_mode="border", align_corners=False)
+    return found[0, :, 0].clamp_min(0)
+
+
+def _nearest(depth: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """Depth (P,) of the pixels at places (2, P)."""
+    height, width = depth.shape
+    x, y = place[0].long().clamp(0, width - 1), place[1].long().clamp(0, height - 1)
+    return depth.view(-1)[y * width + x]

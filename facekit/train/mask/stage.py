@@ -1,0 +1,77 @@
+"""The mask stage: the network that tells bare skin from what lies in front of it, learned from drawn photographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from facekit.models.skin_mask import WIDTHS, SkinMask
+from facekit.pipeline import FacePipeline
+from facekit.train import export
+from facekit.train.context import Context
+from facekit.train.loop import Average, Checkpoint, cosine, set_rate, step_generator
+from facekit.train.mask.data import make_samples
+
+#: Pictures, and pictures a file; steps, pictures a step and the highest rate: about an hour on one CPU core.
+_SAMPLES, _SHARD, _STEPS, _BATCH, _RATE = 800, 100, 1100, 12, 4e-3
+_FILE = "skin_mask.safetensors"
+
+
+def run(context: Context) -> None:
+    """Draw samples with the default that is installed, train on them, and write ``skin_mask.safetensors``."""
+    torch.manual_seed(0)
+    folder = context.work / "mask"
+    folder.mkdir(exist_ok=True)
+    pipe = FacePipeline.from_pretrained(device="cpu")
+    files, total = [], context.scaled(_SAMPLES, 4)
+    for start in range(0, total, _SHARD):
+        count = min(_SHARD, total - start)
+        files.append(folder / f"samples_{start}_{count}.npz")
+        if not files[-1].is_file():
+            make_samples(pipe, context.pack, files[-1], count, start)
+    model = SkinMask(context.widths(*WIDTHS))
+    export.write_weights(train_mask(model, files, context.work, context.scaled(_STEPS)), context.out / _FILE)
+
+
+def train_mask(model: SkinMask, files: list[Path], folder: Path, steps: int = _STEPS, seed: int = 6) -> SkinMask:
+    """Train on the samples of some files and return the moving average; goes on from the checkpoint in ``folder``."""
+    loaded = [np.load(path, allow_pickle=False) for path in files]
+    seen = torch.from_numpy(np.concatenate([part["seen"] for part in loaded]))
+    skin = torch.from_numpy(np.concatenate([part["skin"] for part in loaded]))
+    average, optimiser = Average(model, 0.99), torch.optim.AdamW(model.parameters(), weight_decay=1e-3)
+    parts = {"model": model, "average": average, "optimiser": optimiser}
+    for step in Checkpoint(folder / "mask.pt", parts).steps(steps, "skin mask"):
+        set_rate(optimiser, cosine(step, steps, _RATE, warmup=min(100, steps // 4)))
+        generator = step_generator(seed, step)
+        index = torch.randint(len(seen), (_BATCH,), generator=generator)
+        x, y = varied(seen[index].float() / 127, skin[index].float() / 255, generator)
+        said = model(x)
+        # Rims of glasses and strands count by their length, not by their area: what is near an edge weighs more.
+        edge = F.max_pool2d(y, 5, 1, 2) + F.max_pool2d(-y, 5, 1, 2)
+        loss = (F.binary_cross_entropy_with_logits(said, y, reduction="none") * (1 + 2 * edge)).mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        average.update(model)
+        if step % 25 == 0:
+            with (folder / "mask_log.csv").open("a") as file:
+                file.write(f"{step},{loss.item():.5f}\n")
+    return average.module
+
+
+def varied(x: torch.Tensor, y: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mirror some pictures, and change their colours: (B, 9, S, S) and (B, 1, S, S), as the network sees them."""
+    count = len(x)
+    flip = torch.rand(count, generator=generator)[:, None, None, None] < 0.5
+    turned = x.flip(-1)
+    turned[:, [3, 6]] *= -1  # normals' x and the tile's u
+    x, y = torch.where(flip, turned, x), torch.where(flip, y.flip(-1), y)
+    colour = (x[:, :3] + 1) / 2
+    gain = torch.exp(0.12 * torch.randn(count, 3, 1, 1, generator=generator))
+    grey = (torch.rand(count, 1, 1, 1, generator=generator) < 0.08).float()
+    colour = torch.lerp(colour, colour.mean(1, keepdim=True).expand_as(colour), grey) * gain
+    noise = 0.03 * torch.rand(count, 1, 1, 1, generator=generator) * torch.randn(colour.shape, generator=generator)
+    return torch.cat(((colour + noise).clamp(0, 1) * 2 - 1, x[:, 3:]), 1), y

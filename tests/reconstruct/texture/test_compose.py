@@ -1,0 +1,83 @@
+"""From a picture to an atlas, on people whose skin is known."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from facekit.errors import InputError
+from facekit.evaluate.photographs import photograph, skin_tone
+from facekit.latents import FaceLatents
+from facekit.metrics.texture import delta_e
+from facekit.reconstruct.texture import mask
+from facekit.reconstruct.texture.compose import PictureStudy, compose_texture
+from facekit.reconstruct.texture.grid import TileGrid
+
+
+@pytest.fixture(scope="module")
+def fair_and_dark(default_pipeline):
+    """Two people, their photographs understood."""
+    found = []
+    for seed in (60_005, 60_010):
+        taken = photograph(default_pipeline, seed, size=384, yaw=10.0)
+        study = PictureStudy.of([taken.picture], taken.verts[None], taken.camera, default_pipeline)
+        found.append((taken, study))
+    return found
+
+
+def error(pipe, albedo, truth):
+    grid = TileGrid.of(pipe.template, 768)
+    face = grid.spread((mask.region(pipe, grid) * grid.skin)[None])[0] > 0.5
+    return float(delta_e(albedo[..., :768, :768], truth[..., :768, :768])[0][face].mean())
+
+
+@pytest.mark.slow
+def test_skin_comes_out_in_its_own_tone(default_pipeline, fair_and_dark):
+    mean = FaceLatents.sample(0, truncation=0.0)
+    with torch.inference_mode():
+        plain = default_pipeline.compose(default_pipeline.decode_texture(mean), mean)
+    for taken, study in fair_and_dark:
+        result = study.texture()
+        assert result.albedo.shape == (1, 3, 1024, 1024)
+        assert error(default_pipeline, result.albedo, taken.albedo) < 6.5
+        assert error(default_pipeline, plain, taken.albedo) > 12
+        rect = default_pipeline.template.tile_rect
+        assert float((skin_tone(result.albedo, rect) - skin_tone(taken.albedo, rect)).abs()) < 12
+        assert 0.3 < float(result.seen[..., :768, :768].mean() / 0.45) < 1.2
+
+
+@pytest.mark.slow
+def test_modes_and_sizes(default_pipeline, fair_and_dark):
+    taken, study = fair_and_dark[0]
+    blend, photo, gan = (study.texture(mode, 512) for mode in ("blend", "photo", "gan"))
+    assert {tuple(r.albedo.shape) for r in (blend, photo, gan)} == {(1, 3, 512, 512)}
+    sure = (blend.seen > 0.95).expand_as(blend.albedo)
+    assert float((blend.albedo - photo.albedo)[sure].abs().mean()) < 0.01, "where a picture shows it, both have it"
+    assert float((blend.albedo - gan.albedo)[sure].abs().mean()) > 0.01
+    with pytest.raises(InputError, match="a texture mode"):
+        study.texture("best")
+
+
+def test_what_does_not_fit_is_refused(default_pipeline):
+    verts = default_pipeline.template.verts[None]
+    picture = torch.rand(64, 64, 3)
+    from facekit.render import Camera
+
+    camera = Camera.front()
+    for change, message in (
+        ({"pictures": []}, "one or more pictures"),
+        ({"pictures": [picture] * 2}, "match their numbers"),
+        ({"verts": verts[:, :-1]}, r"vertices \(K, 24586, 3\)"),
+        ({"pictures": [picture.permute(2, 0, 1)]}, r"pictures \(H, W, 3\)"),
+        ({"pictures": [(picture * 255).byte()]}, "float in"),
+        ({"mode": "best"}, "a texture mode"),
+    ):
+        arguments = {
+            "pictures": [picture],
+            "verts": verts,
+            "cameras": camera,
+            "neutral": None,
+            "pipe": default_pipeline,
+        }
+        with pytest.raises(InputError, match=message):
+            compose_texture(**{**arguments, **change})
