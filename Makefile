@@ -112,7 +112,7 @@ $(VENV)/.core: $(VENV)/bin/python setup.py constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) --editable '.[dev,notebook,weights,video,hub,app,docs,train,data,ray]'
+	$(PIP) --editable '.[dev,notebook,weights,video,hub,app,docs,train,data,ray,photo]'
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.core
