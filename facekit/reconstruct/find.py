@@ -103,9 +103,7 @@ def _within(pixels: np.ndarray, box: tuple[int, int, int, int], landmarker: Land
     return [one.moved(scale, left, top) for one in landmarker(_scaled(part, scale))]
 
 
-def steady(
-    pixels: np.ndarray, face: FaceLandmarks, landmarker: Landmarker, mirror: np.ndarray | None
-) -> FaceLandmarks:
+def steady(pixels: np.ndarray, face: FaceLandmarks, landmarker: Landmarker, mirror: np.ndarray | None) -> FaceLandmarks:
     """Look at a face again, close up: a little turned and mirrored, several times, and average the points.
 
     What differs from look to look is half a millimetre of noise along each axis, an eighth of all of the noise.
@@ -159,7 +157,7 @@ def steady(
 def _shrunk(
     cv2: Any, pixels: np.ndarray, middle: np.ndarray, side: float, matrix: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The part of a picture around a large face, averaged over whole pixels, and the matrix that takes it to the look."""
+    """The part of a picture around a large face, averaged over whole pixels, and the matrix from it to the look."""
     height, width = pixels.shape[:2]
     reach = 0.75 * side
     x0, y0 = (max(0, int(value - reach)) for value in middle)
