@@ -16,7 +16,7 @@ from facekit.person import Person
 from facekit.pipeline import FacePipeline
 from facekit.plainly import plainly
 from facekit.reconstruct.find import find
-from facekit.reconstruct.fit import Fitted, View, fit
+from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.observe import Picture, read_all
@@ -24,6 +24,7 @@ from facekit.reconstruct.quality import Quality
 from facekit.reconstruct.response import Response
 from facekit.reconstruct.result import Reconstruction
 from facekit.reconstruct.texture.compose import compose_texture
+from facekit.reconstruct.unknowns import Fitted, View
 from facekit.render import Camera
 
 TEXTURES = ("blend", "photo", "gan")

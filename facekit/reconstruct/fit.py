@@ -9,14 +9,14 @@ Levenberg (1944), Marquardt (1963), with analytic derivatives.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES, GAZE_ACROSS, GAZE_UP
+from facekit.conventions import BLENDSHAPE_DIM, GAZE_ACROSS, GAZE_UP
 from facekit.reconstruct.landmarker import LEFT_IRIS, OVAL, POINTS, RIGHT_IRIS
 from facekit.reconstruct.points import FacePoints
 from facekit.reconstruct.response import BLINKS, Response, seen_from, upright
+from facekit.reconstruct.unknowns import GAZE_DIFFERS_ACROSS, GAZE_DIFFERS_UP, POSE, Fitted, State, View
 
 #: How far from the head a camera stands where nothing else is known: its log's mean (mm) and deviation.
 DISTANCE = (np.log(850.0), 0.5)
@@ -30,101 +30,7 @@ _BOUND = 1 / 0.04
 _TOGETHER, _HIDDEN = 4.0, 8.0
 #: A picture's outline is known this much worse than renders have it: hair and beards hide it.
 _OUTLINE = 1.6
-_POSE = 6  # rotation, two shifts in mm, logarithm of pixels a mm
 _ENOUGH = 1e-4
-
-
-@dataclass(frozen=True)
-class View:
-    """One picture as the fit takes it.
-
-    Parameters
-    ----------
-    points:
-        (478, 2) float64 pixels.
-    rotation:
-        (3, 3) float64, a start for the head's rotation.
-    size:
-        (height, width).
-    principal:
-        (2,) float64, where the view axis meets the picture, pixels.
-    expected, certainty:
-        (52,) and (52, 52) float64: blendshapes that are expected before the points are looked at, and how surely; see
-        :meth:`facekit.reconstruct.response.Response.certainty`.
-    focal:
-        Logarithm of the focal length in pixels and its deviation; None where nothing is known of it.
-    camera:
-        Pictures of one number were taken through the same lens.
-    """
-
-    points: np.ndarray
-    rotation: np.ndarray
-    size: tuple[int, int]
-    principal: np.ndarray
-    expected: np.ndarray
-    certainty: np.ndarray
-    focal: tuple[float, float] | None = None
-    camera: int = 0
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What the fit found of K pictures; lengths in mm, camera space +X right, +Y up, +Z toward the viewer.
-
-    Parameters
-    ----------
-    identity:
-        (M,) float64, weights of the identity modes.
-    covariance:
-        (M, M) float64, of the identity given the pictures.
-    blendshapes:
-        (K, 52) float64 in [0, 1].
-    rotation, translation:
-        (K, 3, 3) and (K, 3): ``X @ rotation.T + translation`` takes the head to the camera.
-    focal:
-        (K,) pixels.
-    predicted:
-        (K, 478, 2) pixels: where the landmarker should see the points, its bias included.
-    rounds:
-        Number of rounds.
-    """
-
-    identity: np.ndarray
-    covariance: np.ndarray
-    blendshapes: np.ndarray
-    rotation: np.ndarray
-    translation: np.ndarray
-    focal: np.ndarray
-    predicted: np.ndarray
-    rounds: int
-
-
-@dataclass
-class _State:
-    """The unknowns: identity (M,), log focal (C,), weights (K, 52), pose (K, 6), and turns (K, 3, 3) they add to."""
-
-    identity: np.ndarray
-    focal: np.ndarray
-    weights: np.ndarray
-    turns: np.ndarray
-    shifts: np.ndarray
-    scales: np.ndarray
-
-    def moved(self, step: np.ndarray) -> _State:
-        modes, lenses, count = len(self.identity), len(self.focal), len(self.weights)
-        own = step[modes + lenses :].reshape(count, BLENDSHAPE_DIM + _POSE)
-        pose = own[:, BLENDSHAPE_DIM:]
-        return _State(
-            self.identity + step[:modes],
-            self.focal + step[modes : modes + lenses],
-            self.weights + own[:, :BLENDSHAPE_DIM],
-            np.stack([rotation_of(w) @ turn for w, turn in zip(pose[:, :3], self.turns, strict=True)]),
-            self.shifts + pose[:, 3:5],
-            self.scales + pose[:, 5],
-        )
-
-    def translation(self, k: int, lens: int) -> np.ndarray:
-        return np.array([*self.shifts[k], -np.exp(self.focal[lens] - self.scales[k])])
 
 
 def fit(
@@ -173,7 +79,7 @@ class _Fit:
         self.state = self._start(known)
         self.focal_prior = self._focal_prior()
 
-    def _start(self, known: np.ndarray | None) -> _State:
+    def _start(self, known: np.ndarray | None) -> State:
         turns, shifts, scales = [], [], []
         inner = np.ones(POINTS, dtype=bool)
         inner[list(OVAL)] = False
@@ -193,7 +99,7 @@ class _Fit:
         )
         identity = self.mean.copy() if known is None else known.copy()
         weights = np.stack([view.expected for view in self.views]).clip(0.0, 1.0)
-        return _State(identity, focal + DISTANCE[0], weights, np.stack(turns), np.stack(shifts), np.array(scales))
+        return State(identity, focal + DISTANCE[0], weights, np.stack(turns), np.stack(shifts), np.array(scales))
 
     def _focal_prior(self) -> list[tuple[float, float]]:
         """Mean and deviation of each lens's log focal length: its pictures' own, or what a distance lets expect."""
@@ -205,7 +111,7 @@ class _Fit:
 
     # -- one picture --------------------------------------------------------------------------------------------------
 
-    def _predicted(self, state: _State, k: int, slopes: bool = False) -> tuple[np.ndarray, ...]:
+    def _predicted(self, state: State, k: int, slopes: bool = False) -> tuple[np.ndarray, ...]:
         """Where the landmarker should see the points of picture k, in upright mm from the view axis; with slopes."""
         turn, lens = state.turns[k], self.lens[k]
         shift = state.translation(k, lens)
@@ -230,7 +136,7 @@ class _Fit:
         own = np.einsum("nij,jk->nik", along, turn)
         jacobian_identity = np.einsum("nij,njm->nim", own, by_identity) + by_people
         jacobian_weights = np.einsum("nij,njm->nim", own, by_weights) + by_shapes
-        pose = np.zeros((POINTS, 2, _POSE))
+        pose = np.zeros((POINTS, 2, POSE))
         cross = np.zeros((POINTS, 3, 3))  # -[head]x: a small turn w moves a point by w x head
         cross[:, 0, 1], cross[:, 0, 2] = head[:, 2], -head[:, 1]
         cross[:, 1, 0], cross[:, 1, 2] = -head[:, 2], head[:, 0]
@@ -242,13 +148,13 @@ class _Fit:
         pose[..., 5] = -lens_slope
         return predicted, turn, shift, depth, jacobian_identity, jacobian_weights, pose, lens_slope
 
-    def _seen(self, state: _State, k: int) -> np.ndarray:
+    def _seen(self, state: State, k: int) -> np.ndarray:
         """The landmarker's points in the same upright mm."""
         view = self.views[k]
         flat = (view.points - view.principal) * (1, -1) / np.exp(state.scales[k])
         return flat @ upright(state.turns[k]).T
 
-    def _certainty(self, state: _State, k: int, away: np.ndarray) -> np.ndarray:
+    def _certainty(self, state: State, k: int, away: np.ndarray) -> np.ndarray:
         """1 / mm (478,): how sure each point of picture k is, given how far off it lies (478, 2)."""
         turn, shift = state.turns[k], state.translation(k, self.lens[k])
         camera = self.points.neutral(state.identity) @ turn.T + shift
@@ -260,7 +166,7 @@ class _Fit:
         off = np.linalg.norm(away, axis=1) / spread
         return 1 / (spread * np.sqrt(1 + (off / _OUTLIER) ** 2))
 
-    def _residual(self, state: _State, k: int, certainty: np.ndarray, unit: float) -> np.ndarray:
+    def _residual(self, state: State, k: int, certainty: np.ndarray, unit: float) -> np.ndarray:
         """Independent residuals (956,) of picture k; ``unit``, log pixels a mm, is that in which it is certain.
 
         Were the unit the state's own, a smaller head would be a better one: its errors are fewer mm.
@@ -277,13 +183,13 @@ class _Fit:
         for over, sign in ((-weights, -1.0), (weights - 1, 1.0)):
             rows.append(over.clip(0, None) * _BOUND)
             slopes.append(eye * (sign * _BOUND * (over > 0))[:, None])
-        for turned, degrees in ((_ACROSS, GAZE_ACROSS), (_LIFTED, GAZE_UP)):
+        for turned, degrees in ((GAZE_DIFFERS_ACROSS, GAZE_ACROSS), (GAZE_DIFFERS_UP, GAZE_UP)):
             row = turned * degrees / _TOGETHER
             rows.append(np.array([row @ weights]))
             slopes.append(row[None])
         return np.concatenate(rows), np.concatenate(slopes)
 
-    def _cost(self, state: _State, certainty: Sequence[np.ndarray], units: np.ndarray) -> float:
+    def _cost(self, state: State, certainty: Sequence[np.ndarray], units: np.ndarray) -> float:
         cost = (((state.identity - self.mean) / self.deviation) ** 2).sum()
         cost += sum(((f - mean) / sigma) ** 2 for f, (mean, sigma) in zip(state.focal, self.focal_prior, strict=True))
         for k, view in enumerate(self.views):
@@ -293,10 +199,10 @@ class _Fit:
 
     # -- the rounds ---------------------------------------------------------------------------------------------------
 
-    def _normal(self, state: _State, certainty: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def _normal(self, state: State, certainty: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """The normal equations' matrix and right-hand side."""
         start = self.modes + len(state.focal)
-        own = BLENDSHAPE_DIM + _POSE
+        own = BLENDSHAPE_DIM + POSE
         size = start + self.count * own
         matrix, slope = np.zeros((size, size)), np.zeros(size)
         for k, view in enumerate(self.views):
@@ -332,7 +238,7 @@ class _Fit:
         if number < _POSE_ROUNDS:
             held.append(np.arange(self.modes, start))
             for k in range(self.count):
-                held.append(start + k * (BLENDSHAPE_DIM + _POSE) + np.arange(BLENDSHAPE_DIM))
+                held.append(start + k * (BLENDSHAPE_DIM + POSE) + np.arange(BLENDSHAPE_DIM))
         return np.concatenate(held) if held else np.zeros(0, dtype=int)
 
     def run(self) -> Fitted:
@@ -363,7 +269,7 @@ class _Fit:
                 break
         return self._result(state, matrix, number + 1)
 
-    def _result(self, state: _State, matrix: np.ndarray, rounds: int) -> Fitted:
+    def _result(self, state: State, matrix: np.ndarray, rounds: int) -> Fitted:
         predicted = []
         for k, view in enumerate(self.views):
             flat = self._predicted(state, k)[0] @ upright(state.turns[k])
@@ -379,29 +285,3 @@ class _Fit:
             predicted=np.stack(predicted),
             rounds=rounds,
         )
-
-
-def rotation_of(vector: np.ndarray) -> np.ndarray:
-    """Rotation (3, 3) about a vector (3,) by its length in radians (Rodrigues)."""
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = vector / angle
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
-
-
-def _between(pairs: Sequence[tuple[str, float]]) -> np.ndarray:
-    row = np.zeros(BLENDSHAPE_DIM)
-    for name, weight in pairs:
-        row[BLENDSHAPES.index(name)] = weight
-    return row
-
-
-#: By how much both eyes' gaze differs, in parts of a whole look: across, and up.
-_ACROSS = _between(
-    (("eyeLookOutLeft", 1), ("eyeLookInLeft", -1), ("eyeLookInRight", -1), ("eyeLookOutRight", 1)),
-)
-_LIFTED = _between(
-    (("eyeLookUpLeft", 1), ("eyeLookDownLeft", -1), ("eyeLookUpRight", -1), ("eyeLookDownRight", 1)),
-)

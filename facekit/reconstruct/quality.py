@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from facekit.errors import optional_import
-from facekit.reconstruct.fit import Fitted
 from facekit.reconstruct.landmarker import OVAL, FaceLandmarks
 from facekit.reconstruct.points import FacePoints
 from facekit.reconstruct.response import seen_from
+from facekit.reconstruct.unknowns import Fitted
 
 #: Limits of warnings: yaw and pitch in degrees, iris distance in pixels, light and contrast, error in % of that
 #: distance, sharpness of a face that is scaled to 160 pixels between the irises.

@@ -21,6 +21,8 @@ STAGES = {
     "mask": "facekit.train.mask.stage",
     "card": "facekit.train.card",
 }
+#: Made only when they are named: they need the extra ``photo`` besides.
+NAMED = ("photos",)
 _PACK_FILES = ("ict_light.npz", "ict_vertex_indices.json", "skins_uv", "brows_uv", "skin_mask_uv.png")
 _MANIFEST = "weights_manifest.json"
 
@@ -52,7 +54,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--steps-scale", type=float, default=1.0, help="share of all steps and samples; 0.01 is a trial (default 1)"
     )
     parser.add_argument("--width-scale", type=float, default=1.0, help="share of all networks' widths (default 1)")
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="only these (default all)")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, help=f"only these (default all but {', '.join(NAMED)})")
     return parser.parse_args(arguments)
 
 
@@ -72,7 +74,7 @@ def run(
     pack, work, out, manifest, steps_scale, width_scale:
         See :class:`facekit.train.context.Context`; by default the assets are the package's own.
     stages:
-        Names out of :data:`STAGES`; by default all.
+        Names out of :data:`STAGES`; by default all but :data:`NAMED`.
     """
     from facekit.train.context import Context
     from facekit.train.export import write_manifest
@@ -86,7 +88,7 @@ def run(
     context = Context(pack, work, assets_folder() if out is None else out, manifest, steps_scale, width_scale)
     for folder in (context.work, context.out):
         folder.mkdir(parents=True, exist_ok=True)
-    chosen = list(STAGES) if stages is None else stages
+    chosen = [name for name in STAGES if name not in NAMED] if stages is None else stages
     for name in STAGES:
         if name in chosen:
             importlib.import_module(STAGES[name]).run(context)

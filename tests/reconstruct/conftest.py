@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from facekit.conventions import BLENDSHAPES
-from facekit.reconstruct.fit import View, rotation_of
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.response import seen_from, upright
+from facekit.reconstruct.unknowns import View, rotation_of
 
 
 @pytest.fixture(scope="session")
@@ -39,13 +39,16 @@ class Shot:
 def shot(
     model, identity, weights, *, yaw=0.0, focal=1800.0, distance=800.0, noise=0.0, seed=0, size=(800, 1000)
 ) -> Shot:
-    """The landmarker's points of a face as the response has them, with noise in mm, in a picture of a size."""
+    """The landmarker's points of a face as the response has them, with noise, in a picture of a size."""
     rotation = rotation_of(np.array([0.05, yaw, 0.03]))
     shift = np.array([12.0, -9.0, -distance])
     places = model.points(identity, weights)[0] @ rotation.T + shift
     mm = places[:, :2] * (distance / -places[:, 2:])
     seen = mm @ upright(rotation).T + model.response.bias(*seen_from(rotation, shift), weights, identity)
-    seen = seen + np.random.default_rng(seed).normal(0, noise, seen.shape)
+    # Errors as the landmarker makes them, correlated from point to point, but ``noise`` times as large.
+    rng, response = np.random.default_rng(seed), model.response
+    error = response.factor @ rng.normal(size=response.factor.shape[1]) + np.sqrt(response.own) * rng.normal(size=956)
+    seen = seen + noise * error.reshape(478, 2) * response.sigma[:, None]
     principal = np.array([size[1] / 2, size[0] / 2])
     points = (seen @ upright(rotation)) * (focal / distance) * (1, -1) + principal
     start = rotation_of(np.array([0.1, yaw + 0.1, 0.0]))

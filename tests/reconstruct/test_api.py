@@ -56,6 +56,7 @@ def test_the_mesh_lies_on_the_photograph(found, truth):
 
 def test_the_expression_is_found(found):
     smile = expressions_to_blendshapes({"smile": 0.9})
+    assert isinstance(smile, dict)
     assert found.blendshapes["mouthSmileLeft"] > 0.4 * smile["mouthSmileLeft"]
     assert found.action_units[12] > 1.5
 
@@ -162,7 +163,7 @@ def test_the_package_is_the_function(photographs):
 @pytest.mark.slow
 def test_texture_out_of_the_photograph(photographs, default_pipeline):
     found = facekit.reconstruct(photographs[0], model=default_pipeline)
-    assert found.face.texture.shape == (1, 3, 1024, 1024) and found.lights and found.seen is not None
+    assert found.face.mesh.need("texture").shape == (1, 3, 1024, 1024) and found.lights and found.seen is not None
     difference = np.asarray(found.overlay(height=256))[60:200, 3 * 256 + 60 : 3 * 256 + 196]
     assert difference.mean() < 25
     assert FaceLatents.from_dict(found.latents.to_dict()).identity.shape == (1, 20)

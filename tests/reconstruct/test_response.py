@@ -8,8 +8,8 @@ import torch
 
 from facekit.conventions import BLENDSHAPES
 from facekit.errors import WeightsError
-from facekit.reconstruct.fit import rotation_of
 from facekit.reconstruct.response import Response, seen_from, upright
+from facekit.reconstruct.unknowns import rotation_of
 
 
 def test_slopes_are_those_of_the_bias(photo_model):

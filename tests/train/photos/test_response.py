@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from facekit.pipeline import FacePipeline
-from facekit.reconstruct.fit import rotation_of
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.response import seen_from, upright
+from facekit.reconstruct.unknowns import rotation_of
 from facekit.train.photos import response
 from facekit.train.photos.frames import Frames
 
@@ -64,9 +64,10 @@ def test_what_frames_were_made_with_is_found_again(model, tmp_path):
     missed, wanted = [], []
     for _ in range(20):
         identity, weights = rng.normal(size=80), rng.uniform(0, 0.5, 52) * (rng.random(52) < 0.15)
-        place = (*np.deg2rad(rng.uniform((-35, -12), (35, 12))), rng.uniform(500, 1200))
-        true = model.response.bias(*place, weights, identity)
-        missed.append(found.bias(*place, weights, identity) - true)
+        yaw, pitch = np.deg2rad(rng.uniform((-35, -12), (35, 12))).tolist()
+        distance = rng.uniform(500, 1200)
+        true = model.response.bias(yaw, pitch, distance, weights, identity)
+        missed.append(found.bias(yaw, pitch, distance, weights, identity) - true)
         wanted.append(true)
     assert np.sqrt(np.mean(np.square(missed))) < 0.35 * np.sqrt(np.mean(np.square(wanted)))
     # Noise of 0.4 mm, and what a regression of so many features on so few frames adds.

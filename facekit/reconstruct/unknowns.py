@@ -1,0 +1,132 @@
+"""What the fit is given of each picture, what it looks for, and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES
+
+#: Unknowns of a head's pose: rotation, two shifts in mm, logarithm of pixels a mm.
+POSE = 6
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture as the fit takes it.
+
+    Parameters
+    ----------
+    points:
+        (478, 2) float64 pixels.
+    rotation:
+        (3, 3) float64, a start for the head's rotation.
+    size:
+        (height, width).
+    principal:
+        (2,) float64, where the view axis meets the picture, pixels.
+    expected, certainty:
+        (52,) and (52, 52) float64: blendshapes that are expected before the points are looked at, and how surely; see
+        :meth:`facekit.reconstruct.response.Response.certainty`.
+    focal:
+        Logarithm of the focal length in pixels and its deviation; None where nothing is known of it.
+    camera:
+        Pictures of one number were taken through the same lens.
+    """
+
+    points: np.ndarray
+    rotation: np.ndarray
+    size: tuple[int, int]
+    principal: np.ndarray
+    expected: np.ndarray
+    certainty: np.ndarray
+    focal: tuple[float, float] | None = None
+    camera: int = 0
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What the fit found of K pictures; lengths in mm, camera space +X right, +Y up, +Z toward the viewer.
+
+    Parameters
+    ----------
+    identity:
+        (M,) float64, weights of the identity modes.
+    covariance:
+        (M, M) float64, of the identity given the pictures.
+    blendshapes:
+        (K, 52) float64 in [0, 1].
+    rotation, translation:
+        (K, 3, 3) and (K, 3): ``X @ rotation.T + translation`` takes the head to the camera.
+    focal:
+        (K,) pixels.
+    predicted:
+        (K, 478, 2) pixels: where the landmarker should see the points, its bias included.
+    rounds:
+        Number of rounds.
+    """
+
+    identity: np.ndarray
+    covariance: np.ndarray
+    blendshapes: np.ndarray
+    rotation: np.ndarray
+    translation: np.ndarray
+    focal: np.ndarray
+    predicted: np.ndarray
+    rounds: int
+
+
+@dataclass
+class State:
+    """The unknowns: identity (M,), log focal (C,), weights (K, 52), pose (K, 6), and turns (K, 3, 3) they add to."""
+
+    identity: np.ndarray
+    focal: np.ndarray
+    weights: np.ndarray
+    turns: np.ndarray
+    shifts: np.ndarray
+    scales: np.ndarray
+
+    def moved(self, step: np.ndarray) -> State:
+        modes, lenses, count = len(self.identity), len(self.focal), len(self.weights)
+        own = step[modes + lenses :].reshape(count, BLENDSHAPE_DIM + POSE)
+        pose = own[:, BLENDSHAPE_DIM:]
+        return State(
+            self.identity + step[:modes],
+            self.focal + step[modes : modes + lenses],
+            self.weights + own[:, :BLENDSHAPE_DIM],
+            np.stack([rotation_of(w) @ turn for w, turn in zip(pose[:, :3], self.turns, strict=True)]),
+            self.shifts + pose[:, 3:5],
+            self.scales + pose[:, 5],
+        )
+
+    def translation(self, k: int, lens: int) -> np.ndarray:
+        return np.array([*self.shifts[k], -np.exp(self.focal[lens] - self.scales[k])])
+
+
+def rotation_of(vector: np.ndarray) -> np.ndarray:
+    """Rotation (3, 3) about a vector (3,) by its length in radians (Rodrigues)."""
+    angle = float(np.linalg.norm(vector))
+    if angle < 1e-12:
+        return np.eye(3)
+    x, y, z = vector / angle
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def _between(pairs: Sequence[tuple[str, float]]) -> np.ndarray:
+    row = np.zeros(BLENDSHAPE_DIM)
+    for name, weight in pairs:
+        row[BLENDSHAPES.index(name)] = weight
+    return row
+
+
+#: By how much both eyes' gaze differs, in parts of a whole look: across, and up.
+GAZE_DIFFERS_ACROSS = _between(
+    (("eyeLookOutLeft", 1), ("eyeLookInLeft", -1), ("eyeLookInRight", -1), ("eyeLookOutRight", 1)),
+)
+GAZE_DIFFERS_UP = _between(
+    (("eyeLookUpLeft", 1), ("eyeLookDownLeft", -1), ("eyeLookUpRight", -1), ("eyeLookDownRight", 1)),
+)
