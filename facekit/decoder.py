@@ -21,11 +21,14 @@ from facekit.models.lips import LipContact
 from facekit.models.shape import ShapeModel
 from facekit.models.sides import SIDED, mirrored
 from facekit.models.texture import TextureModel
+from facekit.person import Person
 from facekit.plainly import plainly
 from facekit.template import Template
 
 # Textures and detail are made a few at a time: more does not run faster on a CPU and costs memory.
 _TEXTURE_CHUNK, _DETAIL_CHUNK = 4, 16
+# What blendshapes move by this much, mm, is kept apart as they have it, whatever the expression did before.
+_STILL = 1.0
 
 
 class FaceDecoder:
@@ -49,6 +52,8 @@ class FaceDecoder:
     ) -> None:
         self.template, self.shape, self.texture, self.composer = template, shape, texture, composer
         self.detail = detail
+        #: The one person that is made, whatever the identity codes say; None for anybody.
+        self.person: Person | None = None
         #: Whether textures are generated in half precision: faster on CUDA, and off by less than a step of 8 bits.
         self.half = template.verts.is_cuda
 
@@ -92,7 +97,7 @@ class FaceDecoder:
         verts = self.decode_shape(codes)
         atlas = None
         if texture:
-            atlas = torch.cat([self.compose(self.decode_texture(c), c) for c in codes.split(_TEXTURE_CHUNK)])
+            atlas = self.skin(codes)
         displacement, parts = self.displace(codes, verts, detail, strength)
         return dataclasses.replace(self.mesh(codes, verts, atlas), displacement=displacement), parts
 
@@ -106,7 +111,12 @@ class FaceDecoder:
         return dataclasses.replace(mesh, ao=self.blendshapes.ao(latents.blendshapes))
 
     def to_model_codes(self, latents: FaceLatents) -> FaceLatents:
-        """Put expressions into the order of the model's own code: see :attr:`mirrored_pairs`."""
+        """Put expressions into the order of the model's own code: see :attr:`mirrored_pairs`.
+
+        Of a pipeline with a person the other codes become that person's.
+        """
+        if self.person is not None:
+            latents = self.person.wearing(latents)
         if not self.mirrored_pairs:
             return latents
         return dataclasses.replace(latents, expression=self._in_other_order(latents.expression))
@@ -153,14 +163,23 @@ class FaceDecoder:
         if self.contact is None:
             return verts
         _, lips, lids = self.contact
-        # An expression alone is as its network has it: what contact would do to it is no blendshape's doing.
+        # An expression alone is as its network has it: what contact would do to it is no blendshape's doing, and is
+        # left out where blendshapes move nothing. Where they do, leaving it out would push surfaces together again.
+        still = (1 - (verts - worn).norm(dim=-1, keepdim=True) / _STILL).clamp(0, 1)
         before = lids(lips(worn), None) - worn
-        return lids(lips(verts), shapes.turns(latents.blendshapes)) - before
+        return lids(lips(verts), shapes.turns(latents.blendshapes)) - still * before
 
     def _regressed(self, latents: FaceLatents) -> torch.Tensor:
-        """Vertices as the shape networks have them."""
-        codes = (latents.shape_noise, latents.identity, latents.style, latents.expression)
-        return self.template.verts + self.shape(*codes)
+        """Vertices as the shape networks have them; of a person what the networks add to the face at rest."""
+        posed = self._displaced(latents)
+        if self.person is None:
+            return self.template.verts + posed
+        if not wanted(latents.expression):
+            return self.person.neutral.expand(len(latents), -1, -1)
+        return self.person.neutral + posed - self._displaced(latents.at_rest())
+
+    def _displaced(self, latents: FaceLatents) -> torch.Tensor:
+        return self.shape(latents.shape_noise, latents.identity, latents.style, latents.expression)
 
     @functools.cached_property
     def contact(self) -> tuple[LidContact, LipContact, LidContact] | None:
@@ -177,6 +196,14 @@ class FaceDecoder:
         """ARKit's 52 shapes on this model's topology, loaded when they are first asked for."""
         with torch.inference_mode(False):
             return load_blendshapes(self.template)
+
+    @plainly
+    def skin(self, latents: FaceLatents) -> torch.Tensor:
+        """The whole atlas (B, 3, H, W), sRGB in [0, 1]: of the codes, or the person's own, which does not flush."""
+        if self.person is not None and self.person.atlas is not None:
+            return self.person.atlas.expand(len(latents), -1, -1, -1)
+        latents = latents.to(self.device)
+        return torch.cat([self.compose(self.decode_texture(c), c) for c in latents.split(_TEXTURE_CHUNK)])
 
     @plainly
     def decode_texture(self, latents: FaceLatents) -> torch.Tensor:

@@ -181,7 +181,9 @@ class FaceOutput:
         return kept[kind]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**compact_state(self), "source": None, "lost": self.source is not None}
+        # One person's source cannot be loaded by a name: such a face comes back without.
+        lost = self.source is not None and not getattr(self.source, "single_person", False)
+        return {**compact_state(self), "source": None, "lost": lost}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         lost = state.pop("lost")

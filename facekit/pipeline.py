@@ -30,6 +30,7 @@ from facekit.models.composers import Composer, composer_class
 from facekit.models.config import ShapeConfig, TextureConfig
 from facekit.models.shape import ShapeModel
 from facekit.models.texture import TextureModel
+from facekit.person import Person
 from facekit.plainly import plainly
 from facekit.source import FaceRig, FaceSettings, Keyframes, alone, rig_names, rig_weights
 from facekit.template import Template
@@ -61,7 +62,6 @@ class FacePipeline(FaceDecoder):
 
     expressions = EXPRESSIONS
     shapes = BLENDSHAPES
-    single_person = False
 
     def __init__(
         self,
@@ -290,6 +290,11 @@ class FacePipeline(FaceDecoder):
         return animate(self, latents, motion, chunk, detail, detail_strength)
 
     @property
+    def single_person(self) -> bool:
+        """True of a pipeline with a person, see :meth:`with_person`."""
+        return self.person is not None
+
+    @property
     def shape_pairs(self) -> tuple[tuple[int, int], ...]:
         """Blendshapes that have a corrective, as pairs of indices into :data:`facekit.conventions.BLENDSHAPES`."""
         return tuple((int(a), int(b)) for a, b in self.blendshapes.pairs.tolist())
@@ -316,6 +321,29 @@ class FacePipeline(FaceDecoder):
         code = self.identities[number - 1 : number].to(self.device)
         drawn = FaceLatents.sample(seed, device=self.device)
         return dataclasses.replace(drawn, identity=code.clone(), style=code.clone())
+
+    def with_person(self, person: Person) -> FacePipeline:
+        """Return the same model, which makes this one person whatever identity it is asked for; shares all else.
+
+        Everything that takes a pipeline takes it: sweeps, viewers, :func:`facekit.generate.local.generate_set`. A face
+        of it that was pickled comes back without a source: hand one over with :meth:`facekit.FaceOutput.reattach`.
+
+        Parameters
+        ----------
+        person:
+            Of the model's topology.
+
+        Raises
+        ------
+        InputError
+            For a person with another number of vertices.
+        """
+        if len(person.neutral) != len(self.template.verts):
+            got = f"{len(person.neutral)}, where {self.name!r} has {len(self.template.verts)}"
+            raise InputError("a person with the model's vertices", got, "use the model that it was made with")
+        other = copy.copy(self)
+        other.person = person.to(self.device)
+        return other
 
     def with_composition(self, mode: str) -> FacePipeline:
         """Return the same model with another way to compose its texture, see :meth:`from_pretrained`; shares all else.

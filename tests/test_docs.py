@@ -66,6 +66,7 @@ def test_python_runs(page, tmp_path, monkeypatch):
         from facekit.cli.main import main
 
         assert main(["generate", "--count", "1", "--out", "people"]) == 0
+        assert main(["generate", "portrait", "--count", "2", "--out", "faces", "--workers", "1"]) == 0
     names: dict[str, object] = {}
     for language, block in BLOCK.findall(page.read_text(encoding="utf-8")):
         if language == "python":

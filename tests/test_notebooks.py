@@ -17,7 +17,16 @@ import pytest
 from tests import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
-NAMES = ["00_setup", "01_generate", "02_intensity_sweep", "03_expression_sweep", "04_comparison", "05_detail"]
+NAMES = [
+    "00_setup",
+    "01_generate",
+    "02_intensity_sweep",
+    "03_expression_sweep",
+    "04_comparison",
+    "05_detail",
+    "06_rig_and_motion",
+    "10_datasets",
+]
 
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 

@@ -85,4 +85,4 @@ def test_command_makes_a_face(installed, elsewhere):
     if not command.exists():
         command = installed / "Scripts" / "facekit.exe"
     run(str(command), "export", "--seed", "7", "--expression", "smile", "--out", "smile.obj", **elsewhere)
-    assert {"smile.obj", "smile.mtl", "smile.png"} <= {p.name for p in elsewhere["cwd"].iterdir()}
+    assert {"smile.obj", "smile.mtl", "smile_albedo.png"} <= {p.name for p in elsewhere["cwd"].iterdir()}

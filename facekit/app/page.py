@@ -41,6 +41,8 @@ def build() -> Any:
             _generate(gradio, page)
         with gradio.Tab("Expressions"):
             _expressions(gradio)
+        with gradio.Tab("Motion"):
+            _motion(gradio)
     page.queue(**_QUEUE)
     return page
 
@@ -77,6 +79,26 @@ def _expressions(gradio: Any) -> None:
     button = gradio.Button("Show all 20 expressions", variant="primary")
     picture = gradio.Image(label="20 expressions", format="png", interactive=False)
     button.click(_told(gradio, work.sheet), [seed, intensity, truncation], picture)
+
+
+def _motion(gradio: Any) -> None:
+    with gradio.Row():
+        with gradio.Column(scale=1):
+            gradio.Markdown(
+                "A take of *Live Link Face*, or a CSV with ARKit's names. Without one, ten seconds of facekit's own."
+            )
+            take = gradio.File(label="Motion", file_types=[".csv", ".json", ".npz"], type="filepath")
+            seed = gradio.Number(15, label="Seed: who it is", precision=0, minimum=0, maximum=work.LARGEST_SEED)
+            truncation = gradio.Slider(0, 1, 1, step=0.05, label="Variety: 0 is the mean face")
+            play = gradio.Button("Show it", variant="primary")
+            kind = gradio.Dropdown(list(work.MOTIONS), value=next(iter(work.MOTIONS)), label="File")
+            gradio.Markdown(f"{work.LONGEST:.0f} seconds at most; a film has the first {work.LONGEST_FILM:.0f}.")
+            button = gradio.Button("Make the file")
+            file = gradio.File(label="Your file", interactive=False)
+        with gradio.Column(scale=3):
+            shown = gradio.HTML(label="Viewer")
+    play.click(_told(gradio, work.motion_viewer), [take, seed, truncation], shown)
+    button.click(_told(gradio, work.save_motion), [kind, take, seed, truncation], file)
 
 
 def _gradio() -> Any:

@@ -6,12 +6,13 @@ import functools
 import html
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from facekit.checks import finite, one_of, whole
 from facekit.conventions import EXPRESSIONS, MAX_INTENSITY
 from facekit.errors import InputError
 from facekit.latents import FaceLatents
+from facekit.motion import Motion
 from facekit.pipeline import FacePipeline
 from facekit.sweeps import sweep_expressions
 from facekit.viz.sheets import expression_sheet, render_faces
@@ -29,7 +30,15 @@ DOWNLOADS = {
     "Picture (PNG)": ".png",
     "Viewer as a page (HTML)": ".html",
 }
+#: What a motion becomes, likewise.
+MOTIONS = {
+    "Animated GLB (Blender, Unity, web)": ".glb",
+    "Film (MP4)": ".mp4",
+    "Motion alone (CSV of Live Link Face)": ".csv",
+}
 LARGEST_SEED = 2**31 - 1
+#: Seconds of a motion that are played, and of those that are filmed: a page has others waiting.
+LONGEST, LONGEST_FILM = 60.0, 10.0
 _HEIGHT = 700
 
 
@@ -52,18 +61,33 @@ def make(seed: float, expression: str, intensity: float, truncation: float, deta
 
 
 def viewer(seed: float, expression: str, intensity: float, truncation: float, detail: bool) -> str:
-    """The viewer with that face, in a frame that can reach nothing of the page around it."""
+    """The viewer with that face."""
     face = make(seed, expression, intensity, truncation, detail)
-    with tempfile.TemporaryDirectory() as folder:
-        page = face.to_html(
-            Path(folder) / "face.html", expressions=[expression], height=_HEIGHT - 140, title=f"Seed {int(seed)}"
-        )
-        text = html.escape(page.read_text(encoding="utf-8"), quote=True)
-    title = html.escape(f"Seed {int(seed)}, {expression.replace('_', ' ')}: drag to turn, move the slider")
-    return (
-        f'<iframe title="{title}" sandbox="allow-scripts allow-downloads" srcdoc="{text}" '
-        f'style="width:100%;height:{_HEIGHT}px;border:0"></iframe>'
-    )
+    return _frame(face, expression, f"Seed {int(seed)}, {expression.replace('_', ' ')}: drag to turn, move the slider")
+
+
+def motion_of(take: str | None) -> Motion:
+    """The motion in a file that was uploaded, at most :data:`LONGEST` seconds of it; facekit's own without one."""
+    motion = Motion.sample() if take is None else Motion.load(take)
+    return motion.slice(0, LONGEST) if motion.duration > LONGEST else motion
+
+
+def motion_viewer(take: str | None, seed: float, truncation: float) -> str:
+    """The viewer with somebody who makes the motion, and its timeline."""
+    face = make(seed, "neutral", 1, truncation, True)
+    return _frame(face, "neutral", f"Seed {int(seed)}: play the motion, or move the sliders", motion=motion_of(take))
+
+
+def save_motion(kind: str, take: str | None, seed: float, truncation: float) -> str:
+    """Path of a file with that motion; of a film its first :data:`LONGEST_FILM` seconds."""
+    suffix = MOTIONS[one_of(kind, MOTIONS, "a kind of file")]
+    motion = motion_of(take)
+    path = Path(tempfile.mkdtemp(prefix="facekit-")) / f"motion_{int(seed)}{suffix}"
+    if suffix == ".csv":
+        return str(motion.save(path))
+    if suffix == ".mp4" and motion.duration > LONGEST_FILM:
+        motion = motion.slice(0, LONGEST_FILM)
+    return str(motion.save(path, make(seed, "neutral", 1, truncation, True)))
 
 
 def save(kind: str, seed: float, expression: str, intensity: float, truncation: float, detail: bool) -> str:
@@ -82,6 +106,23 @@ def sheet(seed: float, intensity: float, truncation: float) -> Image.Image:
     )
     faces = sweep_expressions(pipeline(), codes, intensity=_within(intensity, "the intensity", MAX_INTENSITY))
     return expression_sheet(faces, render_faces(faces, image_size=224), cell_size=224)
+
+
+def _frame(face: FaceOutput, expression: str, title: str, **options: Any) -> str:
+    """The face's page in a frame that can reach nothing of the page around it; ``options`` are those of ``to_html``."""
+    with tempfile.TemporaryDirectory() as folder:
+        page = face.to_html(
+            Path(folder) / "face.html",
+            expressions=[expression],
+            height=_HEIGHT - 140,
+            title=title.partition(":")[0],
+            **options,
+        )
+        text = html.escape(page.read_text(encoding="utf-8"), quote=True)
+    return (
+        f'<iframe title="{html.escape(title)}" sandbox="allow-scripts allow-downloads" srcdoc="{text}" '
+        f'style="width:100%;height:{_HEIGHT}px;border:0"></iframe>'
+    )
 
 
 def _within(value: float, what: str, most: float) -> float:

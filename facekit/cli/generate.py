@@ -1,9 +1,11 @@
-"""``facekit generate``: a set of people as files."""
+"""``facekit generate``: sets of people, as meshes or as labelled pictures."""
 
 from __future__ import annotations
 
 import argparse
+import os
 
+from facekit.cli.arguments import refuse_idle
 from facekit.cli.options import (
     blend_of,
     check_maps,
@@ -16,15 +18,33 @@ from facekit.cli.options import (
     pipeline_of,
     who_options,
 )
+from facekit.errors import InputError
 
-SUMMARY = "a set of people, one a seed; goes on where it was interrupted"
+SUMMARY = "a set of people, as meshes or as labelled pictures; goes on where it was interrupted"
+#: Options that only one of both kinds of set has.
+_OF_MESHES = ("model", "truncation", "expression", "intensity", "detail", "detail_strength", "format", "maps")
+_OF_PICTURES = ("workers", "engine", "address", "shard", "also")
+_LAYOUTS = ("parquet", "coco", "imagefolder", "facesynthetics")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
-    parser.add_argument("--count", type=int, required=True, help="number of faces")
-    parser.add_argument("--out", type=file_path, required=True, help="folder")
+    parser.add_argument(
+        "recipe",
+        nargs="?",
+        help="for labelled pictures: portrait, wild, video, or a file .yaml .json; without it, meshes are made",
+    )
+    parser.add_argument("--count", type=int, help="number of faces")
+    parser.add_argument("--out", type=_place, help="folder; of pictures also an address such as s3://bucket/set")
     who_options(parser, seed=0)
+    pictures = parser.add_argument_group("labelled pictures")
+    pictures.add_argument("--workers", type=int, help="processes (default: one a core)")
+    pictures.add_argument("--engine", choices=("local", "ray"), help="who does the work (default: local)")
+    pictures.add_argument("--address", help="of the Ray cluster (default: one of this machine's)")
+    pictures.add_argument("--shard", type=int, help="samples a shard (default: 500)")
+    pictures.add_argument("--also", help=f"other layouts beside the shards: {','.join(_LAYOUTS)}")
+    pictures.add_argument("--status", type=_place, metavar="SET", help="tell how far a set is")
+    pictures.add_argument("--verify", type=_place, metavar="SET", help="the same, and hash every shard")
     expression_options(parser, "neutral")
     detail_options(parser)
     parser.add_argument("--format", default="glb", help=f"out of {formats()}, with commas (default: glb)")
@@ -32,13 +52,74 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Make the set, or what is missing of it."""
-    formats = formats_of(args.format)
+    """Make the set, or what is missing of it; or tell how it is."""
+    if args.status is not None or args.verify is not None:
+        _tell(args)
+        return
+    if args.count is None or args.out is None:
+        raise InputError("--count and --out", "one or none of them", "for instance --count 500 --out people")
+    if args.recipe is not None:
+        refuse_idle(args, _OF_MESHES, "with a recipe")
+        _pictures(args)
+    else:
+        refuse_idle(args, _OF_PICTURES, "without a recipe")
+        _meshes(args)
+
+
+def _pictures(args: argparse.Namespace) -> None:
+    layouts = [] if args.also is None else [name.strip() for name in args.also.split(",")]
+    for name in layouts:
+        if name not in _LAYOUTS:
+            raise InputError(f"--also out of {', '.join(_LAYOUTS)}", repr(name), "separate them by commas")
+    if layouts and "://" in args.out:
+        raise InputError("a folder of this machine for --also", args.out, "leave --also out, or write to a folder")
+    from facekit.generate.recipe import Recipe
+
+    recipe = Recipe.load(args.recipe)  # refused before torch is imported
+    from facekit.generate.job import generate_pictures
+
+    result = generate_pictures(
+        recipe,
+        args.out,
+        args.count,
+        seed=args.seed,
+        workers=args.workers or os.cpu_count() or 1,
+        engine=args.engine or "local",
+        address=args.address,
+        shard=args.shard or 500,
+    )
+    print(f"{result.made} samples in {args.out}; what they mean: README.md there")
+    if result.skipped:
+        print(f"left out: {', '.join(str(index) for index in sorted(result.skipped))}")
+    if layouts:
+        from facekit.generate.exports import export
+
+        for name in layouts:
+            print(export(args.out, name))
+
+
+def _tell(args: argparse.Namespace) -> None:
+    from facekit.generate.job import status
+
+    result = status(args.verify or args.status, verify=args.verify is not None)
+    print(f"{result.made} of {result.count} samples")
+    for what in ("missing", "broken"):
+        numbers = getattr(result, what)
+        if numbers:
+            print(f"{what} shards: {', '.join(str(number) for number in numbers)}")
+    for index, why in sorted(result.skipped.items()):
+        print(f"left out: {index}: {why}")
+    if args.verify is not None and not result.complete:
+        raise InputError("a whole set", "one with missing or broken shards", "run the command that made it again")
+
+
+def _meshes(args: argparse.Namespace) -> None:
+    chosen = formats_of(args.format)
     check_maps(args)
     from facekit.generate.local import generate_set
 
     result = generate_set(
-        formats=formats,
+        formats=chosen,
         pipe=pipeline_of(args),
         folder=args.out,
         count=args.count,
@@ -50,3 +131,7 @@ def run(args: argparse.Namespace) -> None:
         **detail_of(args),
     )
     print(f"{result.made} faces made, {result.kept} kept from before; list: {result.manifest}")
+
+
+def _place(text: str) -> str:
+    return text if "://" in text else str(file_path(text))

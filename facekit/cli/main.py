@@ -13,7 +13,20 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-from facekit.cli import animate, app, compare, demo, doctor, export, expressions, generate, render, sweep, weights
+from facekit.cli import (
+    animate,
+    app,
+    compare,
+    demo,
+    doctor,
+    export,
+    expressions,
+    generate,
+    reconstruct,
+    render,
+    sweep,
+    weights,
+)
 from facekit.cli.arguments import Noted, check_arguments
 from facekit.cli.options import global_options
 from facekit.cli.streams import forgiving
@@ -23,6 +36,7 @@ from facekit.version import __version__
 #: In the order in which ``--help`` lists them.
 COMMANDS: dict[str, ModuleType] = {
     "demo": demo,
+    "reconstruct": reconstruct,
     "generate": generate,
     "sweep": sweep,
     "expressions": expressions,

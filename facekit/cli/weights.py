@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from facekit.cli.options import file_path
+from facekit.errors import InputError
 
 SUMMARY = "published weights: list, fetch, import, verify, path, remove"
 
@@ -23,7 +24,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     command("list", _list, "the models: licence, origin, and whether they are here")
     command("fetch", _fetch, "download a model, convert it once and keep it; goes on where it was interrupted")
     into = command("import", _import, "convert a model from files on your disk and keep it")
-    into.add_argument("--checkpoints", type=file_path, required=True, help="the published zip, or the folder it holds")
+    into.add_argument("--checkpoints", type=file_path, help="the published zip, or the folder it holds")
+    into.add_argument("--file", type=file_path, help="the one file of a tool, such as the landmarker")
     into.add_argument("--data", type=file_path, help="folder or zip with upstream's data files, such as its repository")
     command("verify", _verify, "compare every file with its sha256")
     command("path", _path, "print the folder of a model")
@@ -44,6 +46,10 @@ def _list(args: argparse.Namespace) -> None:
         if not weights.ready(name):
             print(f"  fetch:   facekit weights fetch {name}")
             print("\n".join(f"  {'by hand:' if k == 0 else '':8} {step}" for k, step in enumerate(entry.by_hand)))
+    for name, entry in weights.tools().items():
+        print(f"{name}  (comes with the package {entry.package})")
+        print(f"  {entry.summary}\n  licence: {entry.licence}\n  origin:  {entry.origin}")
+        print(f"  by hand: {entry.url}\n           facekit weights import {name} --file PATH")
 
 
 def _state(name: str) -> str:
@@ -63,8 +69,17 @@ def _fetch(args: argparse.Namespace) -> None:
 
 
 def _import(args: argparse.Namespace) -> None:
-    from facekit import convert
+    from facekit import convert, weights
 
+    if args.name in weights.tools():
+        from facekit.reconstruct.landmarker import import_model
+
+        if args.file is None:
+            raise InputError("--file with the tool's file", "none", f"download {weights.tool(args.name).url}")
+        print(f"{args.name} is in {import_model(args.file)}")
+        return
+    if args.checkpoints is None:
+        raise InputError("--checkpoints with the published zip or folder", "none", "see facekit weights list")
     print(f"{args.name} is in {convert.import_files(args.name, args.checkpoints, args.data)}")
 
 

@@ -88,7 +88,7 @@ class Blendshapes(nn.Module):
         if len(self.pairs):
             product = linear[:, self.pairs[:, 0]] * linear[:, self.pairs[:, 1]]
             moved = moved.index_add(1, self.corrected, (product @ self.corrections).unflatten(1, (-1, 3)))
-        moved = moved + self._lids(weights, neutral)
+        moved = moved + self.lids(weights, neutral)
         if len(self._eyeballs):
             turns = self.turns(weights)
             for side, eye in enumerate(self.eyes):
@@ -120,7 +120,7 @@ class Blendshapes(nn.Module):
 
     def expressions(self, weights: torch.Tensor) -> torch.Tensor:
         """What of the weights (B, 52) the 20 expressions can say, (B, 20): for skin that flushes and blanches."""
-        return (weights @ self.to_expressions).clamp(0, 1)
+        return (weights @ self.to_expressions).clamp(0, 1.5)
 
     def ao(self, weights: torch.Tensor) -> torch.Tensor:
         """Ambient occlusion (V,) of faces with these weights (B, 52), one for all of the batch.
@@ -130,7 +130,7 @@ class Blendshapes(nn.Module):
         tongue = weights[:, _TONGUE].detach().amax().clamp(0, 1)
         return torch.lerp(self.open_eyes, torch.maximum(self.open_eyes, self.open_tongue), tongue)
 
-    def _lids(self, weights: torch.Tensor, neutral: torch.Tensor) -> torch.Tensor:
+    def lids(self, weights: torch.Tensor, neutral: torch.Tensor) -> torch.Tensor:
         """What this person's lids need to meet, beyond what the mean's do: linear in the neutral face."""
         own = neutral - self.mean
         added = torch.zeros_like(own)

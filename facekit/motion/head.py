@@ -65,23 +65,31 @@ class Neck:
     ----------
     mesh:
         Their neutral face (B = 1), with parts.
+    share:
+        Of another face of the same topology, (V,), to take over: finding it costs more than all else.
     """
 
-    def __init__(self, mesh: FaceMesh) -> None:
+    def __init__(self, mesh: FaceMesh, share: torch.Tensor | None = None) -> None:
         if mesh.parts is None:
             raise InputError("a face that knows its parts", "one without", "use a face of FacePipeline")
         verts, neck = mesh.verts[0], mesh.parts == _NECK
         skull = verts[~neck]
         chin, back = verts[mesh.need("landmarks")[8]], skull[:, 2].amin()
         self.pivot = torch.stack((verts.new_zeros(()), chin[1], torch.lerp(chin[2], back, _BEHIND)))
-        self.share = verts.new_ones(len(verts))
-        if bool(neck.any()):
-            away = torch.cdist(verts[neck], skull[::_EVERY]).amin(dim=1)
-            share = (1 - away / _FADE).clamp(0, 1)
-            self.share[neck] = share * share * (3 - 2 * share)
+        self.share = _share(verts, neck) if share is None else share.to(verts)
 
     def turned(self, verts: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
         """Vertices (T, V, 3) mm with the head held at angles (T, 3) in degrees, see :func:`rotation`."""
         away = verts - self.pivot
         turned = away @ rotation(head.to(verts)).transpose(1, 2)
         return self.pivot + torch.lerp(away, turned, self.share[None, :, None])
+
+
+def _share(verts: torch.Tensor, neck: torch.Tensor) -> torch.Tensor:
+    """How much of the head's turn each vertex (V, 3) takes, (V,) in [0, 1]; ``neck`` (V,) bool."""
+    found = verts.new_ones(len(verts))
+    if bool(neck.any()):
+        away = torch.cdist(verts[neck], verts[~neck][::_EVERY]).amin(dim=1)
+        share = (1 - away / _FADE).clamp(0, 1)
+        found[neck] = share * share * (3 - 2 * share)
+    return found

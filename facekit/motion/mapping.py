@@ -1,7 +1,7 @@
 """What one vocabulary of faces says in another: 20 expressions, ARKit's 52 blendshapes, FACS action units.
 
 The tables were found by least squares on the mean head of the embedded default (``facekit/train/rig/tables.py``) and
-come with it; docs/rig.md prints them. Each says how far it is off: :func:`table_errors`.
+come with it; docs/rig-and-motion.md prints them. Each says how far it is off: :func:`table_errors`.
 
 >>> expressions_to_blendshapes({"smile": 0.8})  # doctest: +SKIP
 {'mouthSmileLeft': 0.64, ...}

@@ -39,13 +39,13 @@ def animate(
     settings = FaceSettings(detail, strength, pipe.pretrained)
     model = pipe.to_model_codes(codes)
     neck = Neck(pipe.template.mesh(pipe.decode_shape(model[:1].at_rest())))
-    colour = _skin(pipe, model[:1])
+    colour = pipe.skin(model[:1])
     for start in range(0, len(motion), chunk):
         some = slice(start, min(start + chunk, len(motion)))
         verts = pipe.decode_shape(model[some])
         displacement, parts = pipe.displace(model[some], verts, detail, strength)
         last = min(some.stop, len(motion) - 1)
-        following = _skin(pipe, model[last : last + 1])
+        following = pipe.skin(model[last : last + 1])
         share = torch.arange(some.stop - start, device=pipe.device).view(-1, 1, 1, 1) / max(some.stop - start, 1)
         texture = colour if torch.equal(colour, following) else torch.lerp(colour, following, share)
         colour = following
@@ -60,7 +60,3 @@ def animate(
             parts,
             pipe,
         )
-
-
-def _skin(pipe: FacePipeline, codes: FaceLatents) -> torch.Tensor:
-    return pipe.compose(pipe.decode_texture(codes), codes)

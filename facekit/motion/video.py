@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +10,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from facekit.errors import FileError, InputError, optional_import
+from facekit.errors import InputError
 from facekit.face import FaceOutput
 from facekit.files.atomic import atomic_write
+from facekit.files.film import write_mp4
 from facekit.motion.motion import Motion
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
@@ -78,7 +78,7 @@ def save_video(
     frames = progress(_pictures(faces, options), len(motion), "frames")
     if path.suffix.lower() == ".webp":
         return _webp(frames, path, motion.fps)
-    return _mp4(frames, path, motion.fps, audio)
+    return write_mp4(frames, path, motion.fps, audio)
 
 
 def _pictures(faces: Iterator[FaceOutput], options: dict[str, Any]) -> Iterator[np.ndarray]:
@@ -86,36 +86,6 @@ def _pictures(faces: Iterator[FaceOutput], options: dict[str, Any]) -> Iterator[
     for some in faces:
         rgb = some.render(**options).rgb
         yield from (rgb * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-
-
-def _mp4(frames: Iterator[np.ndarray], path: Path, fps: float, audio: str | Path | None) -> Path:
-    ffmpeg = optional_import("imageio_ffmpeg", "video", "writing .mp4").get_ffmpeg_exe()
-    first = next(frames)
-    height, width = first.shape[:2]
-    if height % 2 or width % 2:
-        raise InputError("an even image_size for .mp4", f"{height} x {width}", "choose even numbers")
-    command = [ffmpeg, "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"]
-    command += ["-r", f"{fps:g}", "-i", "-"]
-    if audio is not None:
-        command += ["-i", str(audio), "-c:a", "aac", "-b:a", "160k", "-shortest", "-map", "0:v", "-map", "1:a"]
-    command += ["-c:v", "libx264", "-preset", "veryfast", "-crf", "17", "-pix_fmt", "yuv420p"]
-    command += ["-movflags", "+faststart", "-threads", "1", "-f", "mp4"]
-    with atomic_write(path) as temporary:
-        with subprocess.Popen([*command, str(temporary)], stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            assert process.stdin is not None and process.stderr is not None
-            try:
-                process.stdin.write(first.tobytes())
-                for frame in frames:
-                    process.stdin.write(frame.tobytes())
-            except BrokenPipeError:
-                pass  # ffmpeg stopped; what it says of it comes below
-            finally:
-                process.stdin.close()
-            said = process.stderr.read().decode(errors="replace").strip()
-        if process.returncode:
-            got = said.splitlines()[-1] if said else f"code {process.returncode}"
-            raise FileError("ffmpeg to write the film", got, "check the sound's file and the room on the disk")
-    return path
 
 
 def _webp(frames: Iterator[np.ndarray], path: Path, fps: float) -> Path:

@@ -17,6 +17,7 @@ STAGES = {
     "rig": "facekit.train.rig.stage",
     "texture": "facekit.train.texture.stage",
     "detail": "facekit.train.detail.stage",
+    "photos": "facekit.train.photos.stage",
     "mask": "facekit.train.mask.stage",
     "card": "facekit.train.card",
 }
@@ -90,10 +91,12 @@ def run(
         if name in chosen:
             importlib.import_module(STAGES[name]).run(context)
             write_manifest(manifest, context.out, context.shape_config, context.texture_config)
-    if "detail" in chosen and "card" not in chosen and (context.out / "MODEL_CARD.md").is_file():
-        from facekit.train.card import write_detail_section
+    if "card" not in chosen and (context.out / "MODEL_CARD.md").is_file():
+        from facekit.train.card import SECTIONS, write_section
 
-        write_detail_section(context)
+        for name in SECTIONS:
+            if name in chosen:
+                write_section(context, name)
 
 
 if __name__ == "__main__":

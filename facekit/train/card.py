@@ -12,6 +12,7 @@ from facekit.pipeline import FacePipeline
 from facekit.train.context import Context
 from facekit.train.export import parameters
 from facekit.train.figures import DETAIL_PEOPLE, LEAST, WRINKLED_PEOPLE, measure, measure_detail
+from facekit.train.rig.report import rig_section
 from facekit.train.trained import load_pipeline
 
 _TEMPLATE = """# Model card: the embedded default
@@ -64,6 +65,8 @@ turned by over 90 degrees, mean per person.
 | --- | ---: | ---: | ---: | ---: | ---: |
 {rows}
 
+{rig}
+
 {detail}
 
 ## Limits and bias
@@ -73,7 +76,7 @@ turned by over 90 degrees, mean per person.
 - Texture traits are independent of the shape: nothing ties sex or age of the skin to those of the head.
 - No hair beyond brows, lashes, stubble and a close crop; no glasses, no scars, no make-up.
 - Expressions are mixes of blendshapes; how people differ in making them is modelled, not observed. Teeth and tongue are
-  simple. Strong mixes can fold lips and lids.
+  simple. Strong mixes can fold lips and lids; blendshapes do so most on people far from the mean, with thin lips.
 - The teacher flushes, blanches and folds the skin with the expression by rule, and the texture network has learned most
   of it (the table above); its tile is smooth: the finest octave comes from the explicit layer, whose hair strands share
   one layout.
@@ -82,10 +85,9 @@ turned by over 90 degrees, mean per person.
 """
 
 
-_DETAIL_MARKS = ("<!-- detail: written by the stage of that name -->", "<!-- /detail -->")
-_DETAIL = """{marks[0]}
-
-## Detail
+#: Sections that are measured anew after a run of the stage of that name alone.
+SECTIONS = ("rig", "detail")
+_DETAIL = """## Detail
 
 A module of {parameters:,} numbers ({megabytes:.1f} MB) displaces the surface along its normal: {static} static maps of
 {size}² texels on the face, {compressed} for compressed and {stretched} for stretched skin, mixed by regressors of the
@@ -108,9 +110,7 @@ steps back by over a hundredth as intensity rises from 0 to 1.5 by tenths; depth
 
 | expression | monotone | depth at 1 mm | depth at 1.5 mm |
 | --- | ---: | ---: | ---: |
-{wrinkles}
-
-{marks[1]}"""
+{wrinkles}"""
 
 
 def run(context: Context) -> None:
@@ -130,23 +130,34 @@ def run(context: Context) -> None:
         shape_parameters=parameters(pipe.shape),
         texture_parameters=parameters(pipe.texture),
         rows="\n".join(_expression_row(name, figures) for name, figures in shape.expressions.items()),
-        detail=detail_section(context, pipe),
+        **{name: _marked(name, context, pipe) for name in SECTIONS},
         **values,
     )
     with atomic_write(context.out / "MODEL_CARD.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_detail_section(context: Context) -> None:
-    """Put the section on detail into the card that is there, after a run that trained nothing else."""
+def write_section(context: Context, name: str) -> None:
+    """Put one of :data:`SECTIONS` into the card that is there, after a run that trained nothing else."""
     path = context.out / "MODEL_CARD.md"
     text = path.read_text(encoding="utf-8")
-    section = detail_section(context, load_pipeline(context))
-    first, last = (text.find(mark) for mark in _DETAIL_MARKS)
+    start, end = _marks(name)
+    first, last = text.find(start), text.find(end)
     if first < 0 or last < 0:
-        raise FacekitError(f"the marks of the detail section in {path}", "none", "run the stage card")
+        raise FacekitError(f"the marks of the section {name} in {path}", "none", "run the stage card")
+    section = _marked(name, context, load_pipeline(context))
     with atomic_write(path) as temporary:
-        temporary.write_text(text[:first] + section + text[last + len(_DETAIL_MARKS[1]) :], encoding="utf-8")
+        temporary.write_text(text[:first] + section + text[last + len(end) :], encoding="utf-8")
+
+
+def _marks(name: str) -> tuple[str, str]:
+    return f"<!-- {name}: written by the stage of that name -->", f"<!-- /{name} -->"
+
+
+def _marked(name: str, context: Context, pipe: FacePipeline) -> str:
+    start, end = _marks(name)
+    section = rig_section(context, pipe) if name == "rig" else detail_section(context, pipe)
+    return f"{start}\n\n{section}\n\n{end}"
 
 
 def detail_section(context: Context, pipe: FacePipeline) -> str:
@@ -154,7 +165,6 @@ def detail_section(context: Context, pipe: FacePipeline) -> str:
     report, model = measure_detail(context, pipe), pipe.detail_layer.model
     c = model.config
     return _DETAIL.format(
-        marks=_DETAIL_MARKS,
         parameters=parameters(model),
         megabytes=(context.out / "detail.npz").stat().st_size / 1e6,
         size=c.size,

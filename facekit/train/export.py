@@ -24,6 +24,8 @@ ROLES = {
     "micro": "micro.npz",
     "detail": "detail.npz",
     "blendshapes": "blendshapes.npz",
+    "modes": "modes.npz",
+    "landmarks": "landmarks.npz",
     "skin_mask": "skin_mask.safetensors",
 }
 

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 from facekit.files.readers import load_arrays, load_into, load_tensors
+from facekit.models.blendshape_data import unpack
+from facekit.models.blendshapes import Blendshapes
 from facekit.models.composers import DefaultComposer
 from facekit.models.config import ShapeConfig, TextureConfig
 from facekit.models.detail import unpack_detail
@@ -24,11 +26,16 @@ _Config = TypeVar("_Config", ShapeConfig, TextureConfig)
 _Network = TypeVar("_Network", bound=nn.Module)
 
 
+def load_shape(context: Context) -> ShapeModel:
+    """Build the shape network of this run, on the CPU: what stages before the texture's need of a person."""
+    return _network(ShapeModel, context.shape_config, context.out / ROLES["shape"])
+
+
 def load_generators(context: Context) -> FacePipeline:
-    """Build a pipeline from the networks and pictures of this run, on the CPU; its detail is not this run's."""
+    """Build a pipeline from the networks and pictures of this run, on the CPU; rig and detail are not this run's."""
     out = context.out
     files = {role: out / ROLES[role] for role in ("base", "parts", "iris", "micro")}
-    shape = _network(ShapeModel, context.shape_config, out / ROLES["shape"])
+    shape = load_shape(context)
     texture = _network(TextureModel, context.texture_config, out / ROLES["texture"])
     # As FacePipeline has it, so that figures are the same.
     texture = texture.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -37,8 +44,9 @@ def load_generators(context: Context) -> FacePipeline:
 
 
 def load_pipeline(context: Context) -> FacePipeline:
-    """Build the whole pipeline from the files of this run, its detail module included, on the CPU."""
+    """Build the whole pipeline from the files of this run, its rig and detail module included, on the CPU."""
     pipe = load_generators(context)
+    pipe.blendshapes = Blendshapes(unpack(load_arrays(context.out / ROLES["blendshapes"])), context.template)
     pipe.detail_layer = home_layer(pipe, unpack_detail(load_arrays(context.out / ROLES["detail"]))[0])
     return pipe
 

@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 
 from facekit.checks import finite
-from facekit.errors import InputError, optional_import
+from facekit.errors import InputError
 from facekit.files.atomic import atomic_write, expanded
+from facekit.files.film import write_mp4
 from facekit.mesh import FaceMesh
 from facekit.viz.sheets import as_pictures
 
@@ -68,7 +69,10 @@ def save_animation(
     # The ends of a boomerang are shown once each: the last frame and the first would stand still otherwise.
     order = [*range(len(pictures)), *range(len(pictures) - 2, 0, -1)] if boomerang else [*range(len(pictures))]
     if path.suffix.lower() == ".mp4":
-        return _save_video([pictures[k] for k in order], path, fps, quality)
+        # An odd side grows by a pixel.
+        size = (pictures[0].width + pictures[0].width % 2, pictures[0].height + pictures[0].height % 2)
+        even = (np.asarray(pictures[k].resize(size, Image.Resampling.BICUBIC)) for k in order)
+        return write_mp4(even, path, fps, quality=quality)
     timing: dict[str, Any] = {"save_all": True, "duration": round(1000 / fps)}
     if loop:
         timing["loop"] = 0
@@ -86,23 +90,6 @@ def save_animation(
     first.save(buffer, append_images=rest, **timing)
     with atomic_write(path) as temporary:
         temporary.write_bytes(buffer.getvalue())
-    return path
-
-
-def _save_video(pictures: list[Image.Image], path: Path, fps: float, quality: int) -> Path:
-    """Write H.264 in the pixel format that every player knows, which wants even sides."""
-    ffmpeg = optional_import("imageio_ffmpeg", "video", "animations as MP4")
-    width, height = (side + side % 2 for side in pictures[0].size)
-    rate = round(40 - 0.25 * quality)  # 85 becomes x264's 19, which looks like the original
-    options = ["-crf", f"{rate}", "-movflags", "+faststart"]
-    with atomic_write(path) as temporary:
-        writer = ffmpeg.write_frames(
-            str(temporary), (width, height), fps=fps, codec="libx264", macro_block_size=2, output_params=options
-        )
-        writer.send(None)
-        for picture in pictures:
-            writer.send(picture.resize((width, height), Image.Resampling.BICUBIC).tobytes())
-        writer.close()
     return path
 
 

@@ -6,13 +6,25 @@ Who brings them in is :mod:`facekit.convert`; who reads them is :mod:`facekit.fi
 from __future__ import annotations
 
 from facekit.weights.cache import cache_folder
-from facekit.weights.manifest import Mirror, ModelRecord, Source, WeightFile, known, models, record
+from facekit.weights.manifest import (
+    Mirror,
+    ModelRecord,
+    Source,
+    ToolRecord,
+    WeightFile,
+    known,
+    models,
+    record,
+    tool,
+    tools,
+)
 from facekit.weights.store import assets_folder, files, path, ready, verified, verify
 
 __all__ = [
     "Mirror",
     "ModelRecord",
     "Source",
+    "ToolRecord",
     "WeightFile",
     "assets_folder",
     "cache_folder",
@@ -22,6 +34,8 @@ __all__ = [
     "path",
     "ready",
     "record",
+    "tool",
+    "tools",
     "verified",
     "verify",
 ]

@@ -102,6 +102,31 @@ class ModelRecord:
     folder: Path | None = None
 
 
+@dataclass(frozen=True)
+class ToolRecord:
+    """Somebody else's model that facekit uses as it is.
+
+    Parameters
+    ----------
+    name, summary, licence, origin:
+        As of :class:`ModelRecord`.
+    package:
+        The distribution that carries the file.
+    file:
+        Its name, size and sha256.
+    url:
+        Where its makers publish it.
+    """
+
+    name: str
+    summary: str
+    licence: str
+    origin: str
+    package: str
+    file: WeightFile
+    url: str
+
+
 def _manifest_path() -> Path:
     package = Path(str(resources.files("facekit")))
     for folder in (package, package.parent):  # in a wheel inside the package, in a checkout beside it
@@ -117,6 +142,28 @@ def models() -> dict[str, ModelRecord]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return {name: _record(name, entry) for name, entry in data["models"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FileError("a readable weights manifest", f"{path} ({error!r})", "reinstall facekit") from error
+
+
+def tool(name: str) -> ToolRecord:
+    """The record of one tool.
+
+    Raises
+    ------
+    InputError
+        For an unknown name.
+    """
+    return tools()[one_of(name, tools(), "a tool")]
+
+
+@functools.cache
+def tools() -> dict[str, ToolRecord]:
+    """All tools of the manifest, by name."""
+    path = _manifest_path()
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8")).get("tools", {})
+        return {n: ToolRecord(n, **{**entry, "file": WeightFile(**entry["file"])}) for n, entry in entries.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise FileError("a readable weights manifest", f"{path} ({error!r})", "reinstall facekit") from error
 

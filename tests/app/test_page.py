@@ -9,7 +9,7 @@ import facekit
 from facekit.app import work
 from facekit.app.page import serve
 from facekit.app.space import write
-from facekit.errors import InputError
+from facekit.errors import FacekitError, InputError
 from tests.viz.viewer.browser import chromium
 
 
@@ -30,6 +30,19 @@ def test_controls_are_checked():
 def test_files_and_sheet():
     assert len(facekit.load(work.save(next(iter(work.DOWNLOADS)), 3, "smile", 0.5, 1, True)).faces) > 40_000
     assert isinstance(work.sheet(3, 1, 1), Image.Image)
+
+
+def test_motions(tmp_path):
+    csv = next(kind for kind, suffix in work.MOTIONS.items() if suffix == ".csv")
+    own = facekit.Motion.sample()
+    assert len(work.motion_of(None)) == len(work.motion_of(work.save_motion(csv, None, 3, 1))) == len(own)
+    long = facekit.Motion.idle(work.LONGEST + 5).save(tmp_path / "long.csv")
+    assert work.motion_of(str(long)).duration <= work.LONGEST + 0.05
+    (tmp_path / "no.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(FacekitError, match="no column"):
+        work.motion_of(str(tmp_path / "no.csv"))
+    with pytest.raises(InputError):
+        work.save_motion("exe", None, 3, 1)
 
 
 def test_a_space_is_whole(tmp_path):

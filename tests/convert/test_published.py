@@ -222,7 +222,7 @@ def test_missing_files_are_listed(upstream, unpacked, small_cache, tmp_path):
         convert.import_files(NAME, upstream.data, upstream.data)
     shutil.copytree(upstream.data, tmp_path / "data")
     (tmp_path / "data" / "base_tex.npy").unlink()
-    with pytest.raises(FileError, match=r"data files base_tex\.npy in .*facekit weights import"):
+    with pytest.raises(FileError, match=r"(?s)data files base_tex\.npy in .*\n\d\. run: facekit weights import"):
         convert.import_files(NAME, shutil.copy(upstream.checkpoints, tmp_path), tmp_path / "data")
     with pytest.raises(FileError, match="nowhere, which is not there"):
         convert.import_files(NAME, unpacked.checkpoints, tmp_path / "nowhere")

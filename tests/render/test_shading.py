@@ -207,5 +207,5 @@ def test_pictures_are_saved(tmp_path):
     assert Image.open(picture.save(tmp_path / "a.jpg")).size == (32, 24)
     with pytest.raises(InputError):
         render(ball(), Camera.turntable(2), 16).save(tmp_path / "b.png")
-    with pytest.raises(OSError):
+    with pytest.raises(InputError, match="suffix"):
         picture.save(tmp_path / "a.xyz")

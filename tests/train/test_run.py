@@ -91,25 +91,27 @@ def test_the_card_has_a_figure_for_everything(trained):
         assert f"| {name} |" in text
     for name in WRINKLED:
         assert text.count(f"| {name} |") == 2
+    assert "each of the 52 alone at 1" in text and "| expressions | blendshapes |" in text
     assert "{" not in text
     assert "nan" not in text
     figures = json.loads((trained.context.work / "evaluation.json").read_text(encoding="utf-8"))
     assert set(figures["shape"]["expressions"]) == set(MORPH_TARGETS)
 
 
-def test_the_detail_section_alone_can_be_written_again(trained, monkeypatch):
+@pytest.mark.parametrize("name", card.SECTIONS)
+def test_a_section_alone_can_be_written_again(trained, monkeypatch, name):
     path = trained.context.out / "MODEL_CARD.md"
     before = path.read_text(encoding="utf-8")
-    first, last = card._DETAIL_MARKS
-    section = f"{first}\nmeasured again\n{last}"
-    monkeypatch.setattr(card, "detail_section", lambda *given: section)
+    first, last = card._marks(name)
+    section = f"{first}\n\nmeasured again\n\n{last}"
+    monkeypatch.setattr(card, f"{name}_section", lambda *given: "measured again")
     try:
-        card.write_detail_section(trained.context)
+        card.write_section(trained.context, name)
         text = path.read_text(encoding="utf-8")
         assert text == before[: before.index(first)] + section + before[before.index(last) + len(last) :]
         path.write_text("no marks", encoding="utf-8")
         with pytest.raises(FacekitError, match="run the stage card"):
-            card.write_detail_section(trained.context)
+            card.write_section(trained.context, name)
     finally:
         path.write_text(before, encoding="utf-8")
 

@@ -138,6 +138,13 @@ class DefaultComposer(nn.Module):
         atlas[box] = torch.lerp(atlas[box], tinted, self.iris[box])
         return atlas.clamp_(0, 1)
 
+    def scalp_cover(self) -> torch.Tensor:
+        """How densely hair is painted on the scalp of those who have it, (1, H, W) in [0, 1]."""
+        cover = self.scalp.clone()
+        tile = cover[:, self.rows, self.columns]
+        cover[:, self.rows, self.columns] = self.micro.layers[-1].view(1, *tile.shape[1:])
+        return cover
+
     @staticmethod
     def border_tone(tile: torch.Tensor) -> torch.Tensor:
         """The skin tone (B, 3) in which the tile ends at scalp and neck."""

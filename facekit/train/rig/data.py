@@ -15,6 +15,18 @@ from facekit.train.head.parts import GAZE_DEG
 
 #: The pack moves lids for these turns of the eye; ours go further, and lids with them.
 _GAZE = {"In": GAZE_ACROSS, "Out": GAZE_ACROSS, "Up": GAZE_UP, "Down": GAZE_UP}
+#: The pack's shapes are weaker or narrower than those that trackers and engines call so: taken this many times, and
+#: with a share of others. Found with a tracker that scores renders (benchmarks/rig.py).
+_GAINS = {
+    **{f"eyeWide_{side}": 1.5 for side in "LR"},
+    **{f"mouthStretch_{side}": 1.3 for side in "LR"},
+    **{f"mouthUpperUp_{side}": 1.3 for side in "LR"},
+    **{f"mouthPress_{side}": 1.3 for side in "LR"},
+    **{f"mouthFrown_{side}": 1.3 for side in "LR"},
+    **{f"eyeLookUp_{side}": 1.5 for side in "LR"},
+    "mouthShrugUpper": 1.4,
+}
+_WITH = {f"mouthSmile_{side}": {f"cheekRaiser_{side}": 0.4} for side in "LR"}
 #: Shapes that ARKit has once and the pack twice.
 _BOTH = ("browInnerUp", "cheekPuff")
 #: tongueOut opens the jaw by this share of jawOpen, and lowers and widens the lower lip.
@@ -59,12 +71,13 @@ def pack_name(name: str) -> str:
 
 
 def raw_shapes(pack: PackShapes, template: Template) -> torch.Tensor:
-    """The 52 shapes (52, V, 3) mm as the pack has them; eyeballs stay, they are turned elsewhere; no tongueOut yet."""
+    """The 52 shapes (52, V, 3) mm of the pack's; eyeballs stay, they are turned elsewhere; no tongueOut yet."""
     eyes = template.parts == PARTS.index("eyes")
     deltas = torch.zeros(len(BLENDSHAPES), *template.verts.shape)
     for k, name in enumerate(BLENDSHAPES[:-1]):
-        theirs = [f"{name}_L", f"{name}_R"] if name in _BOTH else [pack_name(name)]
-        deltas[k] = torch.stack([pack.shapes[one] for one in theirs]).sum(dim=0)
+        for one in [f"{name}_L", f"{name}_R"] if name in _BOTH else [pack_name(name)]:
+            mix = {one: _GAINS.get(one, 1.0), **_WITH.get(one, {})}
+            deltas[k] += torch.stack([weight * pack.shapes[part] for part, weight in mix.items()]).sum(dim=0)
         if name.startswith("eyeLook"):
             way = name.removeprefix("eyeLook").removesuffix("Left").removesuffix("Right")
             deltas[k] *= _GAZE[way] / GAZE_DEG[way]

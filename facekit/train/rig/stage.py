@@ -23,11 +23,11 @@ from facekit.template import Template
 from facekit.train.context import Context
 from facekit.train.rig.data import JAW_OF_TONGUE, PackShapes, raw_shapes, tongue_of, tongue_out
 from facekit.train.rig.settle import Settler
-from facekit.train.rig.tables import translated, unit_fields
-from facekit.train.trained import load_generators
+from facekit.train.rig.tables import LATERAL, mirrors, translated, unit_fields
+from facekit.train.trained import load_shape
 
 #: People on whom triangles are counted, besides the mean head.
-_PEOPLE, _FIRST_SEED = 5, 60_000
+PEOPLE, _FIRST_SEED = 9, 60_000
 #: Two shapes may need a corrective if both move so many of the same vertices by this much, mm.
 _OVERLAP, _MOVES = 40, 0.5
 #: They need one if they turn over more than so many triangles of a person.
@@ -39,16 +39,20 @@ _AGAINST_BLINK = (
 )
 #: Where that is, mm from the lids' rims: all of it, and none.
 _LID_FADE = (4.0, 11.0)
+#: No expression and no action unit turns the eyes, puts the tongue out or closes an open mouth, however the skin moves.
+_UNSAYING = (*(name for name in BLENDSHAPES if name.startswith("eyeLook")), "tongueOut", "mouthClose")
+#: FACS has no action unit for a mouth that goes sideways without the jaw.
+_NO_UNIT = ("mouth_left", "mouth_right", "mouthLeft", "mouthRight")
 #: mouthClose closes the mouth that jawOpen opened; the pack's overlaps, and is taken by this much.
 _CLOSING = 0.87
 
 
 def run(context: Context) -> None:
     """Write ``blendshapes.npz``: shapes, correctives and tables; it takes half an hour of one core."""
-    template, shape = context.template, load_generators(context).shape
+    template, shape = context.template, load_shape(context)
     theirs = PackShapes.load(context.shape_basis)
     with torch.no_grad():
-        people, poses = _people(template, shape)
+        people, poses = _people(template, shape, context.scaled(PEOPLE))
     settler = Settler(template, people, context.scaled)
     deltas = settled_shapes(theirs, template, settler)
     rig = _with_pairs(_rig(deltas, theirs), known_correctives(template, deltas))
@@ -84,9 +88,9 @@ def settled_shapes(theirs: PackShapes, template: Template, settler: Settler) -> 
     return deltas
 
 
-def _people(template: Template, shape: ShapeModel) -> tuple[torch.Tensor, torch.Tensor]:
-    """Neutral faces (K, V, 3) mm, the mean head first; and what the expressions do to them on average, (20, V, 3)."""
-    codes = FaceLatents.sample(_FIRST_SEED, _PEOPLE).at_rest()
+def _people(template: Template, shape: ShapeModel, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Neutral faces (1 + count, V, 3) mm, the mean first; and what expressions do to them on average, (20, V, 3)."""
+    codes = FaceLatents.sample(_FIRST_SEED, count).at_rest()
     neutral = _displacement(shape, codes)
     poses = [(_displacement(shape, codes.with_expression(name)) - neutral).mean(dim=0) for name in EXPRESSIONS]
     return torch.cat((template.verts[None], template.verts + neutral)), torch.stack(poses)
@@ -130,7 +134,7 @@ def with_correctives(
         code = _code(a, b)
         both = module(code.expand(len(settler.people), -1), settler.people)
         mean = both[0]
-        settled = settler.settle(mean, both - mean, module.turns(code), allowed=_FOLDED // 2)
+        settled = settler.settle(mean, both - mean, module.turns(code))
         found[a, b] = found.get((a, b), 0) + settled - mean
     return _with_pairs(rig, found)
 
@@ -178,4 +182,24 @@ def _tables(
     """How each vocabulary is said in each other; on the skin, lips and lids of the mean head."""
     seen = torch.isin(template.parts, torch.tensor([PARTS.index(name) for name in ("skin", "lips", "lids")]))
     words = {"expressions": poses, "blendshapes": rig.deltas, "units": unit_fields(theirs.shapes)}
-    return {(a, b): translated(words[a], words[b], seen) for a, b in itertools.permutations(VOCABULARIES, 2)}
+    names = {"expressions": EXPRESSIONS, "blendshapes": BLENDSHAPES, "units": tuple(ACTION_UNITS)}
+    lateral = {key: torch.tensor([name in LATERAL for name in own]) for key, own in names.items()}
+    found = {}
+    for a, b in itertools.permutations(VOCABULARIES, 2):
+        # Without this half a smile would be said as a jaw to the left with a mouth to the right.
+        allowed = lateral[a][:, None] == lateral[b]
+        if b == "blendshapes":
+            allowed[:, [names[b].index(name) for name in _UNSAYING]] = False
+        if b == "units":
+            allowed[[k for k, name in enumerate(names[a]) if name in _NO_UNIT]] = False
+        if a != "blendshapes":
+            found[a, b] = translated(words[a], words[b], seen, allowed)
+            continue
+        # The others have no sides: each side of a face is said with its twin, and has half of that.
+        twin = torch.tensor(mirrors(BLENDSHAPES))
+        sided = twin != torch.arange(len(twin))
+        whole = rig.deltas + torch.where(sided[:, None, None], rig.deltas[twin], 0)
+        allowed[BLENDSHAPES.index("mouthClose")] = False  # it means something on an open jaw only
+        table = translated(whole, words[b], seen, allowed, 1.5 if b == "expressions" else 1.0)
+        found[a, b] = Table(torch.where(sided[:, None], table.weights / 2, table.weights), table.errors)
+    return found

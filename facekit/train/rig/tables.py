@@ -6,6 +6,8 @@ weights whose sum of displacements is nearest (Lawson and Hanson, 1974).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -13,6 +15,8 @@ from facekit.errors import optional_import
 from facekit.models.blendshape_data import Table
 from facekit.motion.units import ACTION_UNITS
 
+#: Words that go to one side as a whole; all others are the same on both, or have a twin.
+LATERAL = ("jaw_left", "jaw_right", "mouth_left", "mouth_right", "jawLeft", "jawRight", "mouthLeft", "mouthRight", 30)
 #: The pull toward few words: a weight has to earn this much of the displacement's energy.
 _SPARSE = 0.004
 
@@ -25,13 +29,27 @@ def unit_fields(shapes: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.stack(fields)
 
 
-def translated(words: torch.Tensor, others: torch.Tensor, seen: torch.Tensor, largest: float = 1.0) -> Table:
+def mirrors(names: Sequence[str]) -> list[int]:
+    """Of each blendshape the one of the other side; of one without sides itself."""
+    other = [name.replace("Left", "#").replace("Right", "Left").replace("#", "Right") for name in names]
+    return [k if name in LATERAL else names.index(other[k]) for k, name in enumerate(names)]
+
+
+def translated(
+    words: torch.Tensor,
+    others: torch.Tensor,
+    seen: torch.Tensor,
+    allowed: torch.Tensor | None = None,
+    largest: float = 1.0,
+) -> Table:
     """Say ``words`` (n, V, 3) in ``others`` (m, V, 3).
 
     Parameters
     ----------
     seen:
         (V,) bool: the vertices that count.
+    allowed:
+        (n, m) bool: which words may say which; None for all.
     largest:
         Of a weight.
     """
@@ -47,7 +65,10 @@ def translated(words: torch.Tensor, others: torch.Tensor, seen: torch.Tensor, la
         pull = _SPARSE * np.linalg.norm(b) * scale
         root = np.linalg.cholesky(gram + 1e-6 * np.eye(len(gram)) * gram.max())
         right = np.linalg.solve(root, a.T @ b - pull)
-        found = optimize.lsq_linear(root.T, right, (0, largest)).x
+        free = np.ones(len(others), bool) if allowed is None else allowed[k].numpy()
+        found = np.zeros(len(others))
+        if free.any():
+            found[free] = optimize.lsq_linear(root.T[:, free], right, (0, largest)).x
         found[found < 0.03] = 0
         weights[k] = found
         moved = word[seen].norm(dim=1) > 0.1

@@ -20,6 +20,7 @@ from facekit.files.images import encode, encode_png, to_uint8
 from facekit.io.arrays import mesh_of
 from facekit.io.glb import encode_glb
 from facekit.io.obj import encode_mtl, encode_obj
+from facekit.progress import progress
 from facekit.viz.viewer.block import Picture, pack
 from facekit.viz.viewer.rig import motion_block, rig_entries
 from facekit.viz.viewer.tracks import Subject, head_entries, mix_key, track_entries
@@ -40,6 +41,8 @@ LIGHTS = ("studio", "daylight", "rim", "flat")
 BACKGROUNDS = ("studio", "light", "dark", "none")
 
 _POSTER_SIZE = 480
+#: So many expressions are written before a bar is worth a line.
+_FEW = 4
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 #: Languages of the labels; an empty one is the browser's own, English where there is no table.
@@ -211,7 +214,8 @@ def write_page(
         if name not in header["expressions"]:
             raise InputError(f"expressions out of {', '.join(header['expressions'])}", repr(name), "drop it")
     header |= {"expressions": [name for name in header["expressions"] if name in names], "tracks": []}
-    for name in header["expressions"]:
+    shown = header["expressions"]
+    for name in progress(shown, desc="page") if len(shown) > _FEW else shown:
         track, more = track_entries(subject, name, steps)
         header["tracks"].append(track)
         arrays |= more

@@ -7,6 +7,7 @@ import dataclasses
 import gc
 import importlib
 import io
+import re
 import resource
 import sys
 import zipfile
@@ -17,6 +18,7 @@ import torch
 from PIL import Image
 
 from facekit.errors import InputError, MissingDependencyError
+from facekit.install import install_line
 from facekit.io.glb_read import read_rig
 from facekit.latents import FaceLatents
 from facekit.source import RigSource
@@ -226,7 +228,7 @@ def test_pose_of_the_neutral_face(tiny_pipe):
 def test_without_anywidget_the_install_line_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "anywidget", None)
     monkeypatch.delitem(sys.modules, "facekit.viz.viewer.widget")
-    with pytest.raises(MissingDependencyError, match=r"facekit\[notebook\]"):
+    with pytest.raises(MissingDependencyError, match=re.escape(install_line("notebook"))):
         importlib.import_module("facekit.viz.viewer.widget")
 
 

@@ -1,0 +1,87 @@
+"""``facekit reconstruct``: a person out of photographs, as a file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from facekit.cli.options import device_of, file_path, formats, report_file
+from facekit.errors import InputError
+from facekit.io import format_of
+
+if TYPE_CHECKING:
+    from facekit.face import FaceOutput
+    from facekit.reconstruct.result import Reconstruction
+
+SUMMARY = "a person out of photographs, as a file; the suffix chooses the format"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    parser.add_argument("photographs", nargs="+", type=file_path, help="of one person; or a folder of them")
+    parser.add_argument("--out", type=file_path, required=True, help=f"file; {formats()}, or .facekit to go on from it")
+    parser.add_argument(
+        "--texture",
+        choices=("blend", "photo", "gan"),
+        default="blend",
+        help="the photographs completed by the texture network, without it, or the network alone (default: blend)",
+    )
+    parser.add_argument("--texture-size", type=int, default=1024, help="512, 1024 or 2048 (default: 1024)")
+    parser.add_argument("--face", type=int, help="which of several faces, 0 is the largest and most central")
+    parser.add_argument("--posed", action="store_true", help="the face as in the first photograph, not at rest")
+    parser.add_argument("--report", type=file_path, help="also write a page with overlays and figures, .html")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Reconstruct, write, and say what to think of it."""
+    if args.out.suffix.lower() != ".facekit":
+        format_of(args.out)
+    if args.report is not None and args.report.suffix.lower() not in (".html", ".htm"):
+        raise InputError("a report's name that ends in .html", f"{args.report}", "rename it")
+    from facekit.pipeline import FacePipeline
+    from facekit.reconstruct.api import reconstruct
+
+    pipe = FacePipeline.from_pretrained(args.model, device_of(args))
+    source = args.photographs[0] if len(args.photographs) == 1 else args.photographs
+    found = reconstruct(source, texture=args.texture, face=args.face, texture_size=args.texture_size, model=pipe)
+    print(found)
+    for line in (*found.quality.warnings, *found.notes):
+        print(f"  {line}")
+    if args.out.suffix.lower() == ".facekit":
+        report_file(found.save(args.out))
+    else:
+        report_file((found.face if args.posed else found.neutral).save(args.out))
+    if args.report is not None:
+        report_file(write_report(found, args.report))
+
+
+def write_report(found: Reconstruction, path: Path) -> Path:
+    """Write a page: each photograph with its fit, the head from three sides, and the figures."""
+    from facekit.report import write_report
+
+    quality = found.quality
+    sections = [(f"Photograph {k + 1}", found.overlay(k)) for k in range(len(found))]
+    figures = {
+        "distance from the points seen, % of the eyes' distance": ", ".join(f"{e:.1f}" for e in quality.reprojection),
+        "share of the face seen": f"{100 * quality.seen:.0f} %",
+        "uncertainty of the shape": f"{quality.uncertainty:.1f} mm",
+        "blendshapes": ", ".join(f"{name} {weight:.2f}" for name, weight in found.blendshapes.items() if weight > 0.1),
+        "warnings": "; ".join((*quality.warnings, *found.notes)) or "none",
+    }
+    pages = [*sections, ("From the front and both sides", _sides(found.neutral)), ("Figures", figures)]
+    return write_report(
+        path, "From photographs", pages, "a likeness, not a measurement, and no means to identify anybody"
+    )
+
+
+def _sides(face: FaceOutput):
+    """Render a face from the front and both sides, one picture."""
+    import numpy as np
+    from PIL import Image
+
+    from facekit.files.images import to_uint8
+    from facekit.render import Camera
+
+    seen = face.render(Camera.orbit([-40.0, 0.0, 40.0]), 448, quality="high").rgb
+    return Image.fromarray(np.concatenate([to_uint8(one) for one in seen], axis=1))

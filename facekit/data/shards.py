@@ -1,0 +1,144 @@
+"""FaceShards and FaceStream: sets that ``facekit generate`` made, as torch data sets."""
+
+from __future__ import annotations
+
+import bisect
+import io
+import itertools
+import json
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
+
+from facekit.errors import FileError, InputError
+from facekit.files.images import decode
+
+_MANIFEST = "manifest.json"
+
+
+class FaceShards(Dataset[dict[str, Any]]):
+    """The samples of a set in a folder, in any order.
+
+    ``len(data)`` counts samples, ``data[i]`` is a dictionary of
+
+    * ``key``: its name; ``numbers``: everything that is no picture, as the set's README tells;
+    * ``rgb``, ``albedo``: (3, H, W) float32 sRGB in [0, 1]; ``mask``: (H, W) int64; ``depth``: (1, H, W) float32 mm;
+      ``normals``: (3, H, W) float32; ``uv``: (2, H, W) float32: those that the set has;
+    * ``landmarks``: (70, 2) float32 pixels, and ``visible``: (70,) bool, where the set has them.
+
+    Parameters
+    ----------
+    folder:
+        Of the set.
+    only:
+        Names of pictures to read; None for all that are there.
+
+    Raises
+    ------
+    FileError
+        Where no finished set is, or a shard is missing or torn.
+    """
+
+    def __init__(self, folder: str | Path, only: Sequence[str] | None = None) -> None:
+        self.folder, self.only = Path(folder).expanduser(), None if only is None else tuple(only)
+        self.shards = [self.folder / entry["tar"] for entry in manifest_of(self.folder)["shards"]]
+        self._places = [_places(path) for path in self.shards]
+        self._starts = [0, *itertools.accumulate(len(places) for places in self._places)]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        index %= len(self)
+        shard = bisect.bisect_right(self._starts, index) - 1
+        key, files = self._places[shard][index - self._starts[shard]]
+        with self.shards[shard].open("rb") as opened:
+            content = {suffix: _part(opened, *place) for suffix, place in files.items() if _wanted(suffix, self.only)}
+        return sample_of(key, content)
+
+
+class FaceStream(IterableDataset[dict[str, Any]]):
+    """The samples of a set one after the other, which disks like best; workers of a DataLoader share the shards.
+
+    Parameters
+    ----------
+    folder, only:
+        As of :class:`FaceShards`.
+    """
+
+    def __init__(self, folder: str | Path, only: Sequence[str] | None = None) -> None:
+        self.folder, self.only = Path(folder).expanduser(), None if only is None else tuple(only)
+        self.shards = [self.folder / entry["tar"] for entry in manifest_of(self.folder)["shards"]]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        worker = get_worker_info()
+        own = self.shards if worker is None else self.shards[worker.id :: worker.num_workers]
+        for path in own:
+            places = _places(path)
+            with path.open("rb") as opened:
+                for key, files in places:
+                    wanted = {s: _part(opened, *place) for s, place in files.items() if _wanted(s, self.only)}
+                    yield sample_of(key, wanted)
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """The manifest of a finished set."""
+    try:
+        return json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileError("a set that facekit generate finished", f"{folder} ({error})", "see its --status") from error
+
+
+def sample_of(key: str, files: dict[str, bytes]) -> dict[str, Any]:
+    """A sample out of the content of its files by suffix, see :class:`FaceShards`."""
+    found: dict[str, Any] = {"key": key}
+    for suffix, data in files.items():
+        name, _, kind = suffix.rpartition(".")
+        if suffix == "json":
+            found["numbers"] = json.loads(data)
+        elif kind == "npy":
+            array = torch.from_numpy(np.load(io.BytesIO(data), allow_pickle=False)).float()
+            found[name] = array[None] if array.ndim == 2 else array.permute(2, 0, 1)
+        elif name == "mask":
+            found[name] = torch.from_numpy(decode(data)).long()
+        elif name in ("rgb", "albedo"):
+            found[name] = torch.from_numpy(decode(data)).permute(2, 0, 1).float() / 255
+    marks = found.get("numbers", {}).get("landmarks")
+    if marks is not None:
+        found |= {"landmarks": torch.tensor(marks["points"]), "visible": torch.tensor(marks["visible"])}
+    return found
+
+
+def _wanted(suffix: str, only: Sequence[str] | None) -> bool:
+    return only is None or suffix == "json" or suffix.partition(".")[0] in only
+
+
+def _places(path: Path) -> list[tuple[str, dict[str, tuple[int, int]]]]:
+    """Samples of a tar file: key, and offset and size of each file by suffix."""
+    found: list[tuple[str, dict[str, tuple[int, int]]]] = []
+    try:
+        with tarfile.open(path) as tar:
+            for entry in tar:
+                key, _, suffix = entry.name.partition(".")
+                if not found or found[-1][0] != key:
+                    found.append((key, {}))
+                found[-1][1][suffix] = (entry.offset_data, entry.size)
+    except (OSError, tarfile.TarError) as error:
+        raise FileError(
+            "a whole shard", f"{path} ({error})", "facekit generate --verify tells which; make it again"
+        ) from error
+    if not found:
+        raise InputError("a shard with samples", f"{path}, which has none", "make the set again")
+    return found
+
+
+def _part(opened: Any, offset: int, size: int) -> bytes:
+    opened.seek(offset)
+    return opened.read(size)

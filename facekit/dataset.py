@@ -1,0 +1,5 @@
+"""The former place of :mod:`facekit.generate.local`, for scripts that import it from here."""
+
+from facekit.generate.local import SetResult, generate_set, read_manifest
+
+__all__ = ["SetResult", "generate_set", "read_manifest"]

@@ -1,0 +1,257 @@
+"""Sets of labelled pictures: planned in shards, made by one process or many, gone on with where they stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facekit.checks import one_of, whole
+from facekit.errors import FileError, InputError
+from facekit.generate.recipe import Recipe
+from facekit.generate.shards import Shard, is_whole, sidecars
+from facekit.generate.storage import Folder, Storage, storage_of, write
+from facekit.version import __version__
+
+SETTINGS, MANIFEST = "dataset.json", "manifest.json"
+ENGINES = ("local", "ray")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a set consists of.
+
+    Parameters
+    ----------
+    settings:
+        All that decides the bytes: recipe, seed, samples a shard, facekit's version, model and kind of device.
+    count:
+        Samples.
+    """
+
+    settings: Mapping[str, Any]
+    count: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the settings."""
+        return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return Recipe.from_dict(self.settings["recipe"])
+
+    def shard(self, number: int) -> tuple[int, int]:
+        """The first sample and the number of samples of a shard."""
+        size = self.settings["shard"]
+        return number * size, min(size, self.count - number * size)
+
+    def numbers(self) -> range:
+        """Numbers of all shards."""
+        return range(-(-self.count // self.settings["shard"]))
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a set is.
+
+    Parameters
+    ----------
+    count:
+        Samples that it shall have, as far as is known.
+    made:
+        Samples in whole shards, without those left out.
+    skipped:
+        Indices of samples that could not be made, and why.
+    missing, broken:
+        Numbers of shards that are not there, and of those whose file is not what the sidecar says.
+    """
+
+    count: int
+    made: int
+    skipped: dict[int, str]
+    missing: list[int]
+    broken: list[int]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every shard is there and whole."""
+        return not self.missing and not self.broken
+
+
+def generate_pictures(
+    recipe: Recipe | str | Path,
+    place: str | Path,
+    count: int,
+    seed: int = 0,
+    workers: int = 1,
+    engine: str = "local",
+    address: str | None = None,
+    shard: int = 500,
+    device: str = "cpu",
+) -> Status:
+    """Make a set of labelled pictures, or what is missing of it.
+
+    The same recipe, seed and count give the same bytes with any number of workers and either engine. A set may grow: a
+    larger ``count`` adds to it.
+
+    Parameters
+    ----------
+    recipe:
+        A :class:`Recipe`, the name of a preset, or a file.
+    place:
+        A folder, or an address that fsspec knows.
+    count:
+        Samples; clips count by frames.
+    workers:
+        Processes, each with one thread. More than one needs the main script guarded by ``__name__ == "__main__"``.
+    engine:
+        "local", or "ray" (extra ``ray``): one task a shard on the cluster at ``address``.
+    shard:
+        Samples a shard.
+    device:
+        "cpu" or "cuda".
+
+    Returns
+    -------
+    Status
+        Of the finished set.
+
+    Raises
+    ------
+    InputError
+        For bad numbers, or a place where a set of other settings was begun.
+    """
+    from facekit.generate.engines import run_local, run_ray
+
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    count, shard = whole(count, "count", 1), whole(shard, "shard", 1)
+    seed, workers = whole(seed, "seed", 0, 2**63 - 1), whole(workers, "workers", 1)
+    one_of(engine, ENGINES, "an engine")
+    settings = {
+        "format": 1,
+        "facekit": __version__,
+        "model": "default",
+        "device": one_of(device, ("cpu", "cuda"), "a device"),
+        "seed": seed,
+        "shard": shard,
+        "recipe": recipe.to_dict(),
+    }
+    plan, storage = Plan(settings, count), storage_of(place)
+    _open(storage, plan)
+    left = [number for number in plan.numbers() if number not in _whole(storage, plan)]
+    if left and engine == "ray":
+        run_ray(str(place), plan, left, address)
+    elif left:
+        run_local(str(place), plan, left, workers)
+    return _close(storage, plan)
+
+
+def status(place: str | Path, verify: bool = False) -> Status:
+    """How far the set at ``place`` is.
+
+    Parameters
+    ----------
+    verify:
+        Whether to hash every shard; else only sizes are compared.
+
+    Raises
+    ------
+    FileError
+        Where no set was begun.
+    """
+    storage = storage_of(place)
+    plan = _plan_of(storage, str(place))
+    return _status(storage, plan, verify)
+
+
+def _status(storage: Storage, plan: Plan, verify: bool) -> Status:
+    found = {s.number: s for s in sidecars(storage) if s.fingerprint == plan.fingerprint}
+    missing, broken, made, skipped = [], [], 0, {}
+    for number in plan.numbers():
+        shard = found.get(number)
+        if shard is None or shard.count != plan.shard(number)[1]:
+            missing.append(number)
+        elif storage.size(shard.tar) != shard.size or verify and not is_whole(storage, shard):
+            broken.append(number)
+        else:
+            made += shard.count - len(shard.skipped)
+            skipped |= shard.skipped
+    return Status(plan.count, made, skipped, missing, broken)
+
+
+def _plan_of(storage: Storage, where: str) -> Plan:
+    data = storage.read(SETTINGS)
+    try:
+        values = json.loads(data or b"")
+        return Plan(values["settings"], values["count"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FileError("a set of pictures", f"no {SETTINGS} in {where}", "facekit generate makes one") from error
+
+
+def _open(storage: Storage, plan: Plan) -> None:
+    """Write down what the set is, or refuse to mix it with another."""
+    data = storage.read(SETTINGS)
+    if data is not None:
+        try:
+            there = Plan(json.loads(data)["settings"], json.loads(data)["count"])
+        except (ValueError, KeyError, TypeError):
+            there = None
+        if there is None or there.fingerprint != plan.fingerprint:
+            differ = "unreadable" if there is None else _differences(there.settings, plan.settings)
+            raise InputError("the settings that this set was begun with", differ, "choose another folder, or those")
+        if there.count > plan.count:
+            raise InputError(f"a count of at least the {there.count} that are there", f"{plan.count}", "sets only grow")
+    values = {"settings": plan.settings, "count": plan.count}
+    write(storage, SETTINGS, (json.dumps(values, indent=1) + "\n").encode())
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any], where: str = "") -> str:
+    found = []
+    for name in sorted({*there, *here}):
+        a, b = there.get(name), here.get(name)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            deeper = _differences(a, b, f"{where}{name}.")
+            found += [deeper] if deeper else []
+        elif a != b:
+            found.append(f"{where}{name} {b} in place of {a}")
+    return ", ".join(found)
+
+
+def _whole(storage: Storage, plan: Plan) -> set[int]:
+    """Shards that need not be made again: their sidecar is of these settings, and the hash is right."""
+    return {
+        shard.number
+        for shard in sidecars(storage)
+        if shard.fingerprint == plan.fingerprint
+        and (shard.first, shard.count) == plan.shard(shard.number)
+        and is_whole(storage, shard)
+    }
+
+
+def _close(storage: Storage, plan: Plan) -> Status:
+    """Write manifest, README and sheet, sweep what interrupted runs left, and tell how it is."""
+    from facekit.generate.card import describe
+
+    shards = sorted((s for s in sidecars(storage) if s.fingerprint == plan.fingerprint), key=lambda s: s.number)
+    if isinstance(storage, Folder):
+        for path in storage.path.glob(".faces-*.part.*"):
+            path.unlink(missing_ok=True)
+    values = {
+        "fingerprint": plan.fingerprint,
+        "digest": digest(shards),
+        "samples": sum(s.count - len(s.skipped) for s in shards),
+        "shards": [{"tar": s.tar, "first": s.first, "count": s.count, "sha256": s.sha256} for s in shards],
+    }
+    write(storage, MANIFEST, (json.dumps(values, indent=1) + "\n").encode())
+    describe(storage, plan, shards)
+    return _status(storage, plan, verify=False)
+
+
+def digest(shards: list[Shard]) -> str:
+    """One hash of all shards."""
+    return hashlib.sha256("".join(s.sha256 for s in shards).encode()).hexdigest()

@@ -1,0 +1,174 @@
+"""SampleMaker: from an index to a picture with its labels."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from facekit.color import linear_to_srgb, srgb_to_linear
+from facekit.generate import labels, lens, occluders
+from facekit.generate.classes import HeadClasses
+from facekit.generate.recipe import Recipe
+from facekit.generate.scene import Scene, draw_scene
+from facekit.generate.surroundings import background_of, camera_of, lights_of
+from facekit.latents import FaceLatents
+from facekit.mesh import FaceMesh
+from facekit.motion.head import Neck, rotation
+from facekit.pipeline import FacePipeline
+from facekit.render import Camera, RenderOutput, render
+
+#: Numbers of a face that are labels as they are.
+_CODES = ("identity", "expression", "blendshapes")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample.
+
+    Parameters
+    ----------
+    index:
+        Its place in the set.
+    images:
+        By label: ``rgb`` and ``albedo`` (3, H, W) float32 sRGB in [0, 1]; ``mask`` (H, W) uint8; ``depth`` (H, W)
+        float32 mm, inf where nothing is; ``normals`` (3, H, W) float32; ``uv`` (2, H, W) float32, -1 where nothing is.
+    numbers:
+        Everything else, as JSON has it.
+    jpeg:
+        The quality that ``rgb`` is stored with, None for PNG.
+    """
+
+    index: int
+    images: dict[str, torch.Tensor]
+    numbers: dict[str, Any]
+    jpeg: int | None = None
+
+
+class SampleMaker:
+    """Makes the samples of one set.
+
+    Parameters
+    ----------
+    pipe:
+        The embedded default: labels need a model with eyes and parts.
+    seed:
+        Of the set.
+    """
+
+    def __init__(self, pipe: FacePipeline, recipe: Recipe, seed: int = 0) -> None:
+        self.pipe, self.recipe, self.seed = pipe, recipe, seed
+        self.classes = HeadClasses(pipe)
+        self._share = Neck(pipe.template.mesh(pipe.template.verts[None])).share
+        self.pupils = labels.Pupils(list(pipe.blendshapes.eyes), pipe.template.verts.cpu())
+
+    @torch.inference_mode()
+    def __call__(self, index: int) -> Sample:
+        """Sample ``index``: the same one, whatever was made before."""
+        scene, recipe = draw_scene(self.recipe, self.seed, index), self.recipe
+        codes = self._codes(scene)
+        face = self.pipe(latents=codes, detail=recipe.detail)
+        neck = Neck(self.pipe.template.mesh(self.pipe.decode_shape(codes.at_rest())), self._share)
+        head = torch.tensor([scene.head])
+        mesh = dataclasses.replace(face.mesh, verts=neck.turned(face.verts, head))
+        points = mesh.verts[0, mesh.need("landmarks")].cpu()
+        camera, lights = camera_of(scene, points), lights_of(scene.light)
+        picture = render(mesh, camera, recipe.size, lights, recipe.quality, "transparent")
+        mesh = mesh.to("cpu")
+        depth = picture.depth[0, 0].cpu()
+        front, lenses = self._in_front(scene, mesh, neck, camera, depth)
+        images = {"rgb": self._developed(scene, picture, front, lenses)}
+        images |= self._images(mesh, camera, picture, codes, front)
+        marks = torch.cat((points, self.pupils(mesh.verts)))
+        numbers = self._numbers(scene, codes, camera, head, mesh, labels.landmarks(marks, camera, depth))
+        images = {name: image for name, image in images.items() if name in recipe.labels}
+        return Sample(index, images, numbers, scene.augment["jpeg"])
+
+    def _codes(self, scene: Scene) -> FaceLatents:
+        codes = FaceLatents.sample(scene.person, truncation=self.recipe.people.truncation)
+        if scene.expression:
+            codes = codes.with_expression(scene.expression)
+        return codes.with_blendshapes(scene.blendshapes)
+
+    def _in_front(
+        self, scene: Scene, mesh: FaceMesh, neck: Neck, camera: Camera, depth: torch.Tensor
+    ) -> tuple[list[occluders.Layer], torch.Tensor | None]:
+        """Layers over the face, and what the lenses let through."""
+        size, found, lenses = self.recipe.size, [], None
+        if scene.glasses is not None:
+            turn = rotation(torch.tensor([scene.head]))[0]
+            pivot = neck.pivot.cpu()
+            # Eyes turn with the whole head: back to the unturned head, where glasses are built.
+            eyes = pivot + (self.pupils.centres(mesh.verts) - pivot) @ turn
+
+            def project(points: torch.Tensor) -> torch.Tensor:
+                placed = camera.project((pivot + (points - pivot) @ turn.T)[None], size)[0]
+                scale = camera.focal(size)[0] / placed[:, 2:].clamp_min(1.0)
+                return torch.cat((placed, scale), dim=1)
+
+            layer, lenses = occluders.glasses(scene.glasses, eyes, project, depth)
+            found.append(layer)
+        if scene.blob is not None:
+            places = camera.project(mesh.verts[:, mesh.need("landmarks")], size)[0]
+            found.append(occluders.blob(scene.blob, labels.box_of(places[:, :2]), size))
+        return found, lenses
+
+    def _developed(
+        self, scene: Scene, picture: RenderOutput, front: list[occluders.Layer], lenses: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The photograph (3, H, W): the head over its background, what stands in front, and the camera's doing."""
+        size, recipe = self.recipe.size, self.recipe
+        behind = srgb_to_linear(background_of(scene.background, size, recipe.background.folder))
+        alpha, head = picture.alpha[0].cpu(), srgb_to_linear(picture.rgb[0].cpu())
+        head = lens.exposed(head, scene.light["stops"], 0.0)
+        linear = behind + (head - behind) * alpha
+        linear = linear if lenses is None else linear * lenses
+        for layer in front:
+            linear = layer.over(linear)
+        augment = scene.augment
+        linear = lens.exposed(lens.blurred(linear, augment), augment["exposure"], augment["white_balance"])
+        return lens.sensed(linear_to_srgb(linear.clamp(0, 1)), augment)
+
+    def _images(
+        self, mesh: FaceMesh, camera: Camera, picture: RenderOutput, codes: FaceLatents, front: list[occluders.Layer]
+    ) -> dict[str, torch.Tensor]:
+        """Labels that are pictures; only those that were asked for."""
+        wanted, ids = self.recipe.labels, picture.face_ids[0].cpu()
+        found = {"depth": picture.depth[0, 0].cpu(), "normals": picture.normals[0].cpu()}
+        if "mask" in wanted:
+            mask = torch.where(ids >= 0, self.classes(codes)[0][ids.clamp_min(0)], 0).to(torch.uint8)
+            for layer in front:
+                mask = layer.mark(mask).to(torch.uint8)
+            found["mask"] = mask
+        if "uv" in wanted:
+            found["uv"] = labels.pixel_uvs(mesh, camera, ids)
+        if "albedo" in wanted:
+            flat = dataclasses.replace(mesh, displacement=None)
+            found["albedo"] = render(flat, camera, self.recipe.size, "flat", background=(0.0, 0.0, 0.0)).rgb[0]
+        return found
+
+    def _numbers(
+        self,
+        scene: Scene,
+        codes: FaceLatents,
+        camera: Camera,
+        head: torch.Tensor,
+        mesh: FaceMesh,
+        marks: dict[str, Any],
+    ) -> dict[str, Any]:
+        found = {name: getattr(codes, name)[0].tolist() for name in _CODES}
+        found = {name: [round(value, 6) for value in row] for name, row in found.items()}
+        found |= {
+            "index": scene.index,
+            "size": self.recipe.size,
+            "camera": labels.camera_label(camera, self.recipe.size),
+            "pose": labels.pose_label(rotation(head)[0], camera),
+            "gaze": self.pupils.gaze(mesh.verts, camera),
+            "box": [round(value, 3) for value in labels.box_of(torch.tensor(marks["points"][:68]))],
+            "scene": scene.to_dict(),
+        }
+        if "landmarks" in self.recipe.labels:
+            found["landmarks"] = marks
+        return found

@@ -1,0 +1,176 @@
+"""Shards: tar files of samples as WebDataset has them, each with a sidecar that says that it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facekit.errors import FacekitError
+from facekit.generate.encode import encoded
+from facekit.generate.sample import Sample
+from facekit.generate.storage import Storage, write
+
+#: How often a sample is tried before it is left out.
+TRIES = 3
+_CHUNK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a sidecar tells of a shard.
+
+    Parameters
+    ----------
+    number:
+        Of the shard; its file is ``faces-00000.tar``.
+    first, count:
+        The samples that belong to it.
+    skipped:
+        Indices of those that could not be made, and why.
+    size, sha256:
+        Of the tar file.
+    fingerprint:
+        Of the settings that made it.
+    """
+
+    number: int
+    first: int
+    count: int
+    skipped: dict[int, str]
+    size: int
+    sha256: str
+    fingerprint: str
+
+    @property
+    def tar(self) -> str:
+        """Name of the file with the samples."""
+        return f"faces-{self.number:05d}.tar"
+
+    def to_json(self) -> bytes:
+        """The sidecar."""
+        values = {**self.__dict__, "skipped": {str(k): why for k, why in self.skipped.items()}}
+        return (json.dumps(values, indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Shard:
+        """The inverse of :meth:`to_json`; a ValueError for anything else."""
+        try:
+            values = json.loads(data)
+            values["skipped"] = {int(k): why for k, why in values["skipped"].items()}
+            return cls(**values)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(str(error)) from error
+
+
+def sidecar_name(number: int) -> str:
+    """Name of a shard's sidecar."""
+    return f"faces-{number:05d}.json"
+
+
+def key_of(index: int, frames: int) -> str:
+    """A sample's name in its shard: ``000031415``, or ``000031415_007``, the clip and the frame."""
+    clip, frame = divmod(index, frames)
+    return f"{clip:09d}" if frames == 1 else f"{clip:09d}_{frame:03d}"
+
+
+def write_shard(
+    make: Callable[[int], Sample],
+    storage: Storage,
+    number: int,
+    first: int,
+    count: int,
+    fingerprint: str,
+    frames: int = 1,
+    after: Callable[[], None] = lambda: None,
+) -> Shard:
+    """Make the samples of one shard and write it, the sidecar last.
+
+    A sample that fails three times is left out and named in the sidecar.
+
+    Parameters
+    ----------
+    make:
+        From an index to a sample.
+    after:
+        Called after each sample; may raise to give up, which leaves nothing behind.
+    """
+    skipped: dict[int, str] = {}
+    name = f"faces-{number:05d}.tar"
+    with storage.writing(name) as path:
+        with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+            for index in range(first, first + count):
+                files = _tried(make, index, skipped)
+                for suffix, data in files.items():
+                    tar.addfile(_entry(f"{key_of(index, frames)}.{suffix}", len(data)), io.BytesIO(data))
+                after()
+        size, digest = path.stat().st_size, _sha256(path)
+    shard = Shard(number, first, count, skipped, size, digest, fingerprint)
+    write(storage, sidecar_name(number), shard.to_json())
+    return shard
+
+
+def _tried(make: Callable[[int], Sample], index: int, skipped: dict[int, str]) -> dict[str, bytes]:
+    for attempt in range(TRIES):
+        try:
+            return encoded(make(index))
+        except (FacekitError, ArithmeticError, LookupError, OSError, RuntimeError, ValueError) as error:
+            if isinstance(error, OSError) and not isinstance(error, FacekitError):
+                raise  # a disk that is full is no fault of the sample
+            if attempt == TRIES - 1:
+                skipped[index] = f"{type(error).__name__}: {error}"
+    return {}
+
+
+def _entry(name: str, size: int) -> tarfile.TarInfo:
+    """A header without anything of this machine or this hour."""
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode, entry.mtime = size, 0o644, 0
+    return entry
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_CHUNK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sidecars(storage: Storage) -> Iterator[Shard]:
+    """The sidecars of a set in order, whatever their shards are like; what is no sidecar is left out."""
+    for name in storage.names():
+        if name.startswith("faces-") and name.endswith(".json"):
+            try:
+                yield Shard.from_json(storage.read(name) or b"")
+            except ValueError:
+                continue
+
+
+def is_whole(storage: Storage, shard: Shard) -> bool:
+    """Whether the shard's file is there, as long as its sidecar says and with that hash."""
+    if storage.size(shard.tar) != shard.size:
+        return False
+    data = storage.read(shard.tar)
+    return data is not None and hashlib.sha256(data).hexdigest() == shard.sha256
+
+
+def samples(data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The samples of a shard's content: key, and content by suffix."""
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        key, files = "", {}
+        for entry in tar:
+            this, _, suffix = entry.name.partition(".")
+            if this != key and files:
+                yield key, files
+                files = {}
+            key = this
+            opened = tar.extractfile(entry)
+            files[suffix] = b"" if opened is None else opened.read()
+        if files:
+            yield key, files

@@ -1,0 +1,123 @@
+"""Storage: a folder of this machine, or whatever fsspec reaches (``s3://``, ``gs://``, ``memory://``)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from facekit.errors import optional_import
+from facekit.files.atomic import atomic_write
+
+
+class Storage(Protocol):
+    """Files by name in one place; a file is there whole or not at all."""
+
+    def writing(self, name: str) -> contextlib.AbstractContextManager[Path]:
+        """A local path to write to; when the block ends well, it is put there, in place of one of that name."""
+        ...
+
+    def read(self, name: str) -> bytes | None:
+        """Content of a file, None where there is none."""
+        ...
+
+    def names(self) -> list[str]:
+        """Names of all files, sorted."""
+        ...
+
+    def size(self, name: str) -> int:
+        """Bytes of a file, -1 where there is none."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Take a file away."""
+        ...
+
+
+class Folder:
+    """A folder; what is written appears under its name when it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def writing(self, name: str) -> contextlib.AbstractContextManager[Path]:
+        """A local path to write to; when the block ends well, it is put there, in place of one of that name."""
+        return atomic_write(self.path / name)
+
+    def read(self, name: str) -> bytes | None:
+        """Content of a file, None where there is none."""
+        path = self.path / name
+        return path.read_bytes() if path.is_file() else None
+
+    def names(self) -> list[str]:
+        """Names of all files, sorted."""
+        return sorted(p.name for p in self.path.iterdir() if p.is_file()) if self.path.is_dir() else []
+
+    def size(self, name: str) -> int:
+        """Bytes of a file, -1 where there is none."""
+        path = self.path / name
+        return path.stat().st_size if path.is_file() else -1
+
+    def remove(self, name: str) -> None:
+        """Take a file away."""
+        (self.path / name).unlink(missing_ok=True)
+
+
+class Remote:
+    """A place of fsspec's; object stores show a file when it is whole."""
+
+    def __init__(self, url: str) -> None:
+        fsspec = optional_import("fsspec", "data", "storage elsewhere")
+        self.files: Any
+        self.files, self.root = fsspec.core.url_to_fs(url)
+        self.root = self.root.rstrip("/")
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """A local path to write to; when the block ends well, it is put there, in place of one of that name."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / name
+            yield path
+            self.files.makedirs(self.root, exist_ok=True)
+            self.files.put_file(str(path), f"{self.root}/{name}")
+
+    def read(self, name: str) -> bytes | None:
+        """Content of a file, None where there is none."""
+        try:
+            return self.files.cat_file(f"{self.root}/{name}")
+        except FileNotFoundError:
+            return None
+
+    def names(self) -> list[str]:
+        """Names of all files, sorted."""
+        self.files.invalidate_cache()
+        if not self.files.isdir(self.root):
+            return []
+        return sorted(os.path.basename(p) for p in self.files.ls(self.root, detail=False))
+
+    def size(self, name: str) -> int:
+        """Bytes of a file, -1 where there is none."""
+        try:
+            return int(self.files.info(f"{self.root}/{name}")["size"])
+        except FileNotFoundError:
+            return -1
+
+    def remove(self, name: str) -> None:
+        """Take a file away."""
+        if self.read(name) is not None:
+            self.files.rm_file(f"{self.root}/{name}")
+
+
+def storage_of(place: str | Path) -> Storage:
+    """The storage at a path or an address."""
+    text = str(place)
+    return Remote(text) if "://" in text else Folder(Path(text).expanduser().absolute())
+
+
+def write(storage: Storage, name: str, data: bytes) -> None:
+    """Put a file there, in place of one of that name."""
+    with storage.writing(name) as path:
+        path.write_bytes(data)

@@ -1,0 +1,54 @@
+"""Person: one real head in a model's topology, which no code stands for: a scan's, or a photograph's."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+
+from facekit.errors import InputError
+from facekit.latents import FaceLatents
+
+
+@dataclass(frozen=True)
+class Person:
+    """Shape at rest and skin of one person, for :meth:`facekit.FacePipeline.with_person`.
+
+    Parameters
+    ----------
+    neutral:
+        (V, 3) float32 mm, the face at rest in the model's topology, placed as the model's mean head is.
+    codes:
+        One face's latents (B = 1): style of expressions, detail and pores are those of its codes.
+    atlas:
+        (1, 3, H, W) float32 sRGB in [0, 1], skin, eyes and teeth in the model's UV; None for the codes' own texture.
+
+    Raises
+    ------
+    InputError
+        For other shapes, or numbers that are not finite.
+    """
+
+    neutral: torch.Tensor
+    codes: FaceLatents
+    atlas: torch.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.neutral.ndim != 2 or self.neutral.shape[1] != 3 or not bool(self.neutral.isfinite().all()):
+            raise InputError("a person's neutral (V, 3), finite", f"{tuple(self.neutral.shape)}", "give millimetres")
+        if len(self.codes) != 1:
+            raise InputError("codes of one face", f"{len(self.codes)}", "pick one with latents[i]")
+        atlas = self.atlas
+        if atlas is not None and (atlas.ndim != 4 or atlas.shape[:2] != (1, 3)):
+            raise InputError("an atlas (1, 3, H, W)", f"{tuple(atlas.shape)}", "give one picture, sRGB in [0, 1]")
+
+    def wearing(self, latents: FaceLatents) -> FaceLatents:
+        """Return this person's codes with the expressions and blendshapes of ``latents`` (B)."""
+        own = self.codes.to(latents.device).repeat(len(latents))
+        return dataclasses.replace(own, expression=latents.expression, blendshapes=latents.blendshapes)
+
+    def to(self, device: str | torch.device) -> Person:
+        """Return a copy on another device."""
+        atlas = None if self.atlas is None else self.atlas.to(device)
+        return Person(self.neutral.to(device), self.codes.to(device), atlas)

@@ -1,0 +1,407 @@
+"""The fit: whom K pictures show, what the face does in each, and where the camera stood. One posterior, one maximum.
+
+Unknown are the identity's weights, which all pictures share; 52 blendshapes and the head's pose in each; and a focal
+length for each camera. What is seen are the landmarker's points, of which it is known how they are biased and how
+their errors hang together (:mod:`facekit.reconstruct.response`), so that the squared error is the likelihood's own.
+Levenberg (1944), Marquardt (1963), with analytic derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES, GAZE_ACROSS, GAZE_UP
+from facekit.reconstruct.landmarker import LEFT_IRIS, OVAL, POINTS, RIGHT_IRIS
+from facekit.reconstruct.points import FacePoints
+from facekit.reconstruct.response import BLINKS, Response, seen_from, upright
+
+#: How far from the head a camera stands where nothing else is known: its log's mean (mm) and deviation.
+DISTANCE = (np.log(850.0), 0.5)
+#: Rounds in all, and those in which the pose alone moves; the damping's start, growth and fall.
+_ROUNDS, _POSE_ROUNDS, _DAMPING, _UP, _DOWN = 24, 4, 1e-2, 6.0, 4.0
+#: Points further off than this many deviations count less (Geman and McClure's idea in Cauchy's form).
+_OUTLIER = 3.0
+#: Weights below 0 and above 1 cost so many deviations a unit.
+_BOUND = 1 / 0.04
+#: Deviation between both eyes' gaze, degrees; and by how much a closed eye's iris is worse known.
+_TOGETHER, _HIDDEN = 4.0, 8.0
+#: A picture's outline is known this much worse than renders have it: hair and beards hide it.
+_OUTLINE = 1.6
+_POSE = 6  # rotation, two shifts in mm, logarithm of pixels a mm
+_ENOUGH = 1e-4
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture as the fit takes it.
+
+    Parameters
+    ----------
+    points:
+        (478, 2) float64 pixels.
+    rotation:
+        (3, 3) float64, a start for the head's rotation.
+    size:
+        (height, width).
+    principal:
+        (2,) float64, where the view axis meets the picture, pixels.
+    expected, certainty:
+        (52,) and (52, 52) float64: blendshapes that are expected before the points are looked at, and how surely; see
+        :meth:`facekit.reconstruct.response.Response.certainty`.
+    focal:
+        Logarithm of the focal length in pixels and its deviation; None where nothing is known of it.
+    camera:
+        Pictures of one number were taken through the same lens.
+    """
+
+    points: np.ndarray
+    rotation: np.ndarray
+    size: tuple[int, int]
+    principal: np.ndarray
+    expected: np.ndarray
+    certainty: np.ndarray
+    focal: tuple[float, float] | None = None
+    camera: int = 0
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What the fit found of K pictures; lengths in mm, camera space +X right, +Y up, +Z toward the viewer.
+
+    Parameters
+    ----------
+    identity:
+        (M,) float64, weights of the identity modes.
+    covariance:
+        (M, M) float64, of the identity given the pictures.
+    blendshapes:
+        (K, 52) float64 in [0, 1].
+    rotation, translation:
+        (K, 3, 3) and (K, 3): ``X @ rotation.T + translation`` takes the head to the camera.
+    focal:
+        (K,) pixels.
+    predicted:
+        (K, 478, 2) pixels: where the landmarker should see the points, its bias included.
+    rounds:
+        Number of rounds.
+    """
+
+    identity: np.ndarray
+    covariance: np.ndarray
+    blendshapes: np.ndarray
+    rotation: np.ndarray
+    translation: np.ndarray
+    focal: np.ndarray
+    predicted: np.ndarray
+    rounds: int
+
+
+@dataclass
+class _State:
+    """The unknowns: identity (M,), log focal (C,), weights (K, 52), pose (K, 6), and turns (K, 3, 3) they add to."""
+
+    identity: np.ndarray
+    focal: np.ndarray
+    weights: np.ndarray
+    turns: np.ndarray
+    shifts: np.ndarray
+    scales: np.ndarray
+
+    def moved(self, step: np.ndarray) -> _State:
+        modes, lenses, count = len(self.identity), len(self.focal), len(self.weights)
+        own = step[modes + lenses :].reshape(count, BLENDSHAPE_DIM + _POSE)
+        pose = own[:, BLENDSHAPE_DIM:]
+        return _State(
+            self.identity + step[:modes],
+            self.focal + step[modes : modes + lenses],
+            self.weights + own[:, :BLENDSHAPE_DIM],
+            np.stack([rotation_of(w) @ turn for w, turn in zip(pose[:, :3], self.turns, strict=True)]),
+            self.shifts + pose[:, 3:5],
+            self.scales + pose[:, 5],
+        )
+
+    def translation(self, k: int, lens: int) -> np.ndarray:
+        return np.array([*self.shifts[k], -np.exp(self.focal[lens] - self.scales[k])])
+
+
+def fit(
+    points: FacePoints,
+    response: Response,
+    views: Sequence[View],
+    *,
+    known: np.ndarray | None = None,
+    prior: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Fitted:
+    """Find whom the views show.
+
+    Parameters
+    ----------
+    points:
+        The rig at the landmarker's points.
+    response:
+        How the landmarker sees them.
+    known:
+        (M,) float64: identity weights that are known, so that only the rest is looked for.
+    prior:
+        Mean (M,) and deviations (M,) of the identity's weights; by default 0 and 1.
+    """
+    return _Fit(points, response, views, known, prior).run()
+
+
+class _Fit:
+    """One fit: its data, and the rows of its least-squares problem."""
+
+    def __init__(
+        self,
+        points: FacePoints,
+        response: Response,
+        views: Sequence[View],
+        known: np.ndarray | None,
+        prior: tuple[np.ndarray, np.ndarray] | None,
+    ) -> None:
+        self.points, self.response, self.views, self.fixed = points, response, views, known is not None
+        self.modes, self.count = points.modes.shape[-1], len(views)
+        self.mean, self.deviation = (np.zeros(self.modes), np.ones(self.modes)) if prior is None else prior
+        numbers = sorted({view.camera for view in views})
+        self.lens = [numbers.index(view.camera) for view in views]
+        # Of what is left of the landmarker's errors a part is the same in all pictures: they count as fewer.
+        share = float(response.constant)
+        self.trust = 1 / np.sqrt(1 + (self.count - 1) * share)
+        self.state = self._start(known)
+        self.focal_prior = self._focal_prior()
+
+    def _start(self, known: np.ndarray | None) -> _State:
+        turns, shifts, scales = [], [], []
+        inner = np.ones(POINTS, dtype=bool)
+        inner[list(OVAL)] = False
+        for view in self.views:
+            u, _, vt = np.linalg.svd(view.rotation)
+            turn = u @ np.diag([1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
+            flat = (self.points.base @ turn.T)[inner, :2]
+            seen = ((view.points - view.principal) * (1, -1))[inner]
+            a, b = flat - flat.mean(axis=0), seen - seen.mean(axis=0)
+            scale = max(float((a * b).sum() / (a * a).sum()), 1e-6)
+            turns.append(turn)
+            shifts.append(seen.mean(axis=0) / scale - flat.mean(axis=0))
+            scales.append(np.log(scale))
+        lenses = max(self.lens) + 1
+        focal = np.array(
+            [np.mean([s for s, c in zip(scales, self.lens, strict=True) if c == k]) for k in range(lenses)]
+        )
+        identity = self.mean.copy() if known is None else known.copy()
+        weights = np.stack([view.expected for view in self.views]).clip(0.0, 1.0)
+        return _State(identity, focal + DISTANCE[0], weights, np.stack(turns), np.stack(shifts), np.array(scales))
+
+    def _focal_prior(self) -> list[tuple[float, float]]:
+        """Mean and deviation of each lens's log focal length: its pictures' own, or what a distance lets expect."""
+        found = [(float(mean), DISTANCE[1]) for mean in self.state.focal]
+        for view, lens in zip(self.views, self.lens, strict=True):
+            if view.focal is not None:
+                found[lens] = view.focal
+        return found
+
+    # -- one picture --------------------------------------------------------------------------------------------------
+
+    def _predicted(self, state: _State, k: int, slopes: bool = False) -> tuple[np.ndarray, ...]:
+        """Where the landmarker should see the points of picture k, in upright mm from the view axis; with slopes."""
+        turn, lens = state.turns[k], self.lens[k]
+        shift = state.translation(k, lens)
+        places, by_identity, by_weights = self.points(state.identity, state.weights[k])
+        head = places @ turn.T
+        camera = head + shift
+        depth = -camera[:, 2]
+        focal, scale = np.exp(state.focal[lens]), np.exp(state.scales[k])
+        zoom = focal / depth / scale  # near 1: a point's size against that of the head's middle
+        flat = camera[:, :2] * zoom[:, None]
+        yaw, pitch, far = seen_from(turn, shift)
+        upright_turn = upright(turn)
+        predicted = flat @ upright_turn.T + self.response.bias(yaw, pitch, far, state.weights[k], state.identity)
+        if not slopes:
+            return predicted, turn, shift, depth
+        # d flat = zoom * (dx, dy) + flat / depth * dz, as depth is -z.
+        towards = np.zeros((POINTS, 2, 3))
+        towards[:, 0, 0] = towards[:, 1, 1] = zoom
+        towards[:, :, 2] = flat / depth[:, None]
+        along = np.einsum("ij,njk->nik", upright_turn, towards)
+        by_shapes, by_people = self.response.slopes(yaw, self.modes)
+        own = np.einsum("nij,jk->nik", along, turn)
+        jacobian_identity = np.einsum("nij,njm->nim", own, by_identity) + by_people
+        jacobian_weights = np.einsum("nij,njm->nim", own, by_weights) + by_shapes
+        pose = np.zeros((POINTS, 2, _POSE))
+        cross = np.zeros((POINTS, 3, 3))  # -[head]x: a small turn w moves a point by w x head
+        cross[:, 0, 1], cross[:, 0, 2] = head[:, 2], -head[:, 1]
+        cross[:, 1, 0], cross[:, 1, 2] = -head[:, 2], head[:, 0]
+        cross[:, 2, 0], cross[:, 2, 1] = head[:, 1], -head[:, 0]
+        pose[..., :3] = np.einsum("nij,njk->nik", along, cross)
+        pose[..., 3:5] = along[..., :2]
+        # The head's distance grows with the focal length and falls with the scale.
+        lens_slope = flat @ upright_turn.T - along[..., 2] * far + self.response.distance_slope(yaw, pitch, far)
+        pose[..., 5] = -lens_slope
+        return predicted, turn, shift, depth, jacobian_identity, jacobian_weights, pose, lens_slope
+
+    def _seen(self, state: _State, k: int) -> np.ndarray:
+        """The landmarker's points in the same upright mm."""
+        view = self.views[k]
+        flat = (view.points - view.principal) * (1, -1) / np.exp(state.scales[k])
+        return flat @ upright(state.turns[k]).T
+
+    def _certainty(self, state: _State, k: int, away: np.ndarray) -> np.ndarray:
+        """1 / mm (478,): how sure each point of picture k is, given how far off it lies (478, 2)."""
+        turn, shift = state.turns[k], state.translation(k, self.lens[k])
+        camera = self.points.neutral(state.identity) @ turn.T + shift
+        facing = -((self.points.normals @ turn.T) * camera).sum(axis=1) / np.linalg.norm(camera, axis=1)
+        spread = self.response.spread(facing)
+        spread[list(OVAL)] *= _OUTLINE
+        for blink, iris in zip(BLINKS, (RIGHT_IRIS, LEFT_IRIS), strict=True):
+            spread[list(iris)] *= 1 + _HIDDEN * np.clip(state.weights[k, blink], 0, 1) ** 2
+        off = np.linalg.norm(away, axis=1) / spread
+        return 1 / (spread * np.sqrt(1 + (off / _OUTLIER) ** 2))
+
+    def _residual(self, state: _State, k: int, certainty: np.ndarray, unit: float) -> np.ndarray:
+        """Independent residuals (956,) of picture k; ``unit``, log pixels a mm, is that in which it is certain.
+
+        Were the unit the state's own, a smaller head would be a better one: its errors are fewer mm.
+        """
+        away = (self._predicted(state, k)[0] - self._seen(state, k)) * np.exp(state.scales[k] - unit)
+        return self.trust * (self.response.whitening @ (away * certainty[:, None]).reshape(-1))
+
+    # -- the priors ---------------------------------------------------------------------------------------------------
+
+    def _prior_weights(self, weights: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
+        """Residuals of one picture's blendshapes and their slopes (rows, 52)."""
+        eye = np.eye(BLENDSHAPE_DIM)
+        rows, slopes = [view.certainty @ (weights - view.expected)], [view.certainty]
+        for over, sign in ((-weights, -1.0), (weights - 1, 1.0)):
+            rows.append(over.clip(0, None) * _BOUND)
+            slopes.append(eye * (sign * _BOUND * (over > 0))[:, None])
+        for turned, degrees in ((_ACROSS, GAZE_ACROSS), (_LIFTED, GAZE_UP)):
+            row = turned * degrees / _TOGETHER
+            rows.append(np.array([row @ weights]))
+            slopes.append(row[None])
+        return np.concatenate(rows), np.concatenate(slopes)
+
+    def _cost(self, state: _State, certainty: Sequence[np.ndarray], units: np.ndarray) -> float:
+        cost = (((state.identity - self.mean) / self.deviation) ** 2).sum()
+        cost += sum(((f - mean) / sigma) ** 2 for f, (mean, sigma) in zip(state.focal, self.focal_prior, strict=True))
+        for k, view in enumerate(self.views):
+            cost += (self._residual(state, k, certainty[k], units[k]) ** 2).sum()
+            cost += (self._prior_weights(state.weights[k], view)[0] ** 2).sum()
+        return float(cost)
+
+    # -- the rounds ---------------------------------------------------------------------------------------------------
+
+    def _normal(self, state: _State, certainty: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The normal equations' matrix and right-hand side."""
+        start = self.modes + len(state.focal)
+        own = BLENDSHAPE_DIM + _POSE
+        size = start + self.count * own
+        matrix, slope = np.zeros((size, size)), np.zeros(size)
+        for k, view in enumerate(self.views):
+            predicted, _, _, _, by_identity, by_weights, by_pose, by_lens = self._predicted(state, k, slopes=True)
+            # In the unit of this round what is seen stands still, and what is predicted grows with the scale.
+            jacobian = np.concatenate((by_identity, by_lens[..., None], by_weights, by_pose), axis=2)
+            jacobian[..., -1] += predicted
+            weighted = (jacobian * certainty[k][:, None, None]).reshape(2 * POINTS, -1)
+            weighted = self.trust * (self.response.whitening @ weighted)
+            away = ((predicted - self._seen(state, k)) * certainty[k][:, None]).reshape(-1)
+            away = self.trust * (self.response.whitening @ away)
+            where = np.concatenate((
+                np.arange(self.modes), [self.modes + self.lens[k]], start + k * own + np.arange(own),
+            ))  # fmt: skip
+            matrix[np.ix_(where, where)] += weighted.T @ weighted
+            slope[where] += weighted.T @ away
+            rows, slopes = self._prior_weights(state.weights[k], view)
+            some = slice(start + k * own, start + k * own + BLENDSHAPE_DIM)
+            matrix[some, some] += slopes.T @ slopes
+            slope[some] += slopes.T @ rows
+        people = np.arange(self.modes)
+        matrix[people, people] += 1 / self.deviation**2
+        slope[people] += (state.identity - self.mean) / self.deviation**2
+        for k, (mean, sigma) in enumerate(self.focal_prior):
+            matrix[self.modes + k, self.modes + k] += 1 / sigma**2
+            slope[self.modes + k] += (state.focal[k] - mean) / sigma**2
+        return matrix, slope
+
+    def _held(self, number: int) -> np.ndarray:
+        """Indices of the unknowns that stand still in this round."""
+        start = self.modes + len(self.state.focal)
+        held = [np.arange(self.modes)] if self.fixed or number < _POSE_ROUNDS else []
+        if number < _POSE_ROUNDS:
+            held.append(np.arange(self.modes, start))
+            for k in range(self.count):
+                held.append(start + k * (BLENDSHAPE_DIM + _POSE) + np.arange(BLENDSHAPE_DIM))
+        return np.concatenate(held) if held else np.zeros(0, dtype=int)
+
+    def run(self) -> Fitted:
+        """Go round until it is settled."""
+        state, damping, number = self.state, _DAMPING, 0
+        matrix = np.zeros((0, 0))
+        for number in range(_ROUNDS):
+            away = [self._predicted(state, k)[0] - self._seen(state, k) for k in range(self.count)]
+            certainty = [self._certainty(state, k, off) for k, off in enumerate(away)]
+            matrix, slope = self._normal(state, certainty)
+            free = np.ones(len(slope), dtype=bool)
+            free[self._held(number)] = False
+            before, after, tried = self._cost(state, certainty, state.scales), np.inf, state
+            for _ in range(6):
+                step = np.zeros_like(slope)
+                system = matrix[np.ix_(free, free)]
+                system = system + np.diag(np.diag(system) * damping + 1e-9)
+                step[free] = -np.linalg.solve(system, slope[free])
+                tried = state.moved(step)
+                after = self._cost(tried, certainty, state.scales)
+                if after < before:
+                    break
+                damping *= _UP
+            if after >= before:
+                break
+            state, damping = tried, max(damping / _DOWN, 1e-6)
+            if number > _POSE_ROUNDS + 3 and before - after < _ENOUGH * before:
+                break
+        return self._result(state, matrix, number + 1)
+
+    def _result(self, state: _State, matrix: np.ndarray, rounds: int) -> Fitted:
+        predicted = []
+        for k, view in enumerate(self.views):
+            flat = self._predicted(state, k)[0] @ upright(state.turns[k])
+            predicted.append(flat * np.exp(state.scales[k]) * (1, -1) + view.principal)
+        covariance = np.linalg.inv(matrix)[: self.modes, : self.modes]
+        return Fitted(
+            identity=state.identity,
+            covariance=covariance,
+            blendshapes=state.weights.clip(0, 1),
+            rotation=state.turns,
+            translation=np.stack([state.translation(k, lens) for k, lens in enumerate(self.lens)]),
+            focal=np.exp(state.focal[self.lens]),
+            predicted=np.stack(predicted),
+            rounds=rounds,
+        )
+
+
+def rotation_of(vector: np.ndarray) -> np.ndarray:
+    """Rotation (3, 3) about a vector (3,) by its length in radians (Rodrigues)."""
+    angle = float(np.linalg.norm(vector))
+    if angle < 1e-12:
+        return np.eye(3)
+    x, y, z = vector / angle
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def _between(pairs: Sequence[tuple[str, float]]) -> np.ndarray:
+    row = np.zeros(BLENDSHAPE_DIM)
+    for name, weight in pairs:
+        row[BLENDSHAPES.index(name)] = weight
+    return row
+
+
+#: By how much both eyes' gaze differs, in parts of a whole look: across, and up.
+_ACROSS = _between(
+    (("eyeLookOutLeft", 1), ("eyeLookInLeft", -1), ("eyeLookInRight", -1), ("eyeLookOutRight", 1)),
+)
+_LIFTED = _between(
+    (("eyeLookUpLeft", 1), ("eyeLookDownLeft", -1), ("eyeLookUpRight", -1), ("eyeLookDownRight", 1)),
+)

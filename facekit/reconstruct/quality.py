@@ -1,0 +1,110 @@
+"""How good a reconstruction is, and what may be wrong with its photographs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from facekit.errors import optional_import
+from facekit.reconstruct.fit import Fitted
+from facekit.reconstruct.landmarker import OVAL, FaceLandmarks
+from facekit.reconstruct.points import FacePoints
+from facekit.reconstruct.response import seen_from
+
+#: Limits of warnings: yaw and pitch in degrees, iris distance in pixels, light and contrast, error in % of that
+#: distance, sharpness of a face that is scaled to 160 pixels between the irises.
+_TURNED, _SMALL, _DARK, _FLAT, _OFF, _BLURRED = (38.0, 28.0), 45.0, 0.08, 0.025, 6.0, 12.0
+_SCALED = 100.0
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What to think of a reconstruction.
+
+    Parameters
+    ----------
+    reprojection:
+        A photograph each: mean distance of the fitted points from those that were seen, outline apart, in % of the
+        distance between the irises.
+    seen:
+        Share of the face that the photographs show, in [0, 1].
+    uncertainty:
+        mm: the standard deviation of the shape at rest that the photographs leave open, a mean over the face's points.
+    yaw, pitch:
+        A photograph each, degrees: the head's turn, positive where the subject's left side is seen, and its tilt,
+        positive where it is seen from above.
+    warnings:
+        Sentences.
+    """
+
+    reprojection: tuple[float, ...]
+    seen: float
+    uncertainty: float
+    yaw: tuple[float, ...]
+    pitch: tuple[float, ...]
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        fitted: Fitted,
+        points: FacePoints,
+        faces: list[FaceLandmarks],
+        pictures: list[np.ndarray],
+        names: list[str],
+    ) -> Quality:
+        """Look at a fit and at the photographs (H, W, 3) uint8 that it was made of."""
+        inner = np.ones(len(points.base), dtype=bool)
+        inner[list(OVAL)] = False
+        warnings: list[str] = []
+        errors, yaws, pitches = [], [], []
+        covered = np.zeros(len(points.base), dtype=bool)
+        for k, face in enumerate(faces):
+            yaw, pitch, _ = seen_from(fitted.rotation[k], fitted.translation[k])
+            yaws.append(float(np.degrees(yaw)))
+            pitches.append(float(np.degrees(pitch)))
+            away = np.linalg.norm(fitted.predicted[k] - face.points, axis=1)[inner].mean()
+            errors.append(float(100 * away / _eye_distance(fitted, points, k)))
+            camera = points.neutral(fitted.identity) @ fitted.rotation[k].T + fitted.translation[k]
+            normals = points.normals @ fitted.rotation[k].T
+            covered |= -(normals * camera).sum(axis=1) / np.linalg.norm(camera, axis=1) > 0.35
+            told = _told(pictures[k], face, yaws[-1], pitches[-1], errors[-1])
+            warnings += [f"{names[k]}: {sentence}" for sentence in told]
+        spread = np.einsum("pcm,mn,pcn->p", points.modes, fitted.covariance, points.modes)
+        uncertainty = float(np.sqrt(spread.clip(0, None)).mean())
+        return cls(tuple(errors), float(covered.mean()), uncertainty, tuple(yaws), tuple(pitches), tuple(warnings))
+
+
+def _eye_distance(fitted: Fitted, points: FacePoints, k: int) -> float:
+    """Between the eyeballs' middles in pixels, foreshortening apart."""
+    apart = float(np.linalg.norm(points.centres[1] - points.centres[0]))
+    return apart * float(fitted.focal[k]) / -float(fitted.translation[k][2])
+
+
+def _told(pixels: np.ndarray, face: FaceLandmarks, yaw: float, pitch: float, error: float) -> list[str]:
+    told = []
+    if abs(yaw) > _TURNED[0]:
+        told.append(f"the head is turned by {abs(yaw):.0f}°; the far side is a guess, add a frontal photograph")
+    if abs(pitch) > _TURNED[1]:
+        told.append(f"the head is seen from {'above' if pitch > 0 else 'below'} by {abs(pitch):.0f}°")
+    left, top, right, bottom = (round(v) for v in face.box)
+    part = pixels[max(0, top) : max(1, bottom), max(0, left) : max(1, right)]
+    if not part.size:
+        return told
+    cv2 = optional_import("cv2", "photo", "reading photographs")
+    scale = _SCALED / max(right - left, 1)
+    if right - left < _SMALL * 2.2:
+        told.append(f"the face is {right - left} pixels wide: shape and skin are coarse")
+    size = (max(8, round(part.shape[1] * min(1, scale * 2))), max(8, round(part.shape[0] * min(1, scale * 2))))
+    grey = cv2.cvtColor(cv2.resize(part, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    if grey.mean() / 255 < _DARK:
+        told.append("the face is dark: its colours are a guess")
+    elif grey.std() / 255 < _FLAT:
+        told.append("the face has hardly any contrast")
+    contrast = max(float(grey.std()), 1.0)
+    if float(cv2.Laplacian(grey, cv2.CV_32F).std()) / contrast * _SCALED < _BLURRED:
+        told.append("the face is blurred")
+    if error > _OFF:
+        told.append(f"the fit is off by {error:.1f} % of the eyes' distance: something may cover the face")
+    return told

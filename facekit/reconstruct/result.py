@@ -1,0 +1,285 @@
+"""Reconstruction: a person out of photographs; makes their faces as a pipeline does."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from facekit.checks import whole
+from facekit.conventions import BLENDSHAPES
+from facekit.errors import FileError, InputError
+from facekit.face import FaceOutput
+from facekit.files.atomic import atomic_write, expanded
+from facekit.files.images import decode, encode, to_uint8
+from facekit.files.readers import DAMAGE
+from facekit.latents import FaceLatents
+from facekit.mesh import FaceMesh
+from facekit.motion.mapping import action_units
+from facekit.person import Person
+from facekit.pipeline import FacePipeline
+from facekit.reconstruct.observe import Picture
+from facekit.reconstruct.quality import Quality
+from facekit.render import Camera, Lights
+from facekit.source import FaceRig, Keyframes
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_FORMAT, _SUFFIX = 1, ".facekit"
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """A person out of K photographs; a :class:`facekit.source.FaceSource` that knows them alone.
+
+    Called, it makes their face: ``r(expression="smile", intensity=0.8)``. Whatever takes a pipeline takes it, too:
+    ``facekit.sweep_intensity(r, r.latents[0], "smile")``.
+
+    Parameters
+    ----------
+    pipe:
+        The model, with this person.
+    latents:
+        Codes of K faces, each with the blendshapes of its photograph.
+    cameras:
+        K cameras in the space of the head at rest: ``r.face.render(r.camera)`` stands where the photographer stood.
+    sizes:
+        (height, width) of each photograph.
+    landmarks:
+        (K, 478, 2) float32 pixels, the landmarker's points.
+    lights:
+        Of each photograph, around its camera; empty where the texture was made without them.
+    seen:
+        (1, 1, S, S) float32 in [0, 1]: which texels of the atlas come out of photographs; None for none.
+    identity:
+        (M,) float32, weights of the identity modes.
+    quality:
+        See :class:`facekit.reconstruct.quality.Quality`.
+    notes:
+        What was done to photographs and texture, in sentences.
+    pictures:
+        The photographs; empty after loading from a file without them.
+    """
+
+    pipe: FacePipeline
+    latents: FaceLatents
+    cameras: Camera
+    sizes: tuple[tuple[int, int], ...]
+    landmarks: torch.Tensor
+    lights: tuple[Lights, ...]
+    seen: torch.Tensor | None
+    identity: torch.Tensor
+    quality: Quality
+    notes: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = dataclasses.field(default=(), repr=False)
+
+    def __len__(self) -> int:
+        """K, the number of photographs."""
+        return len(self.latents)
+
+    def __repr__(self) -> str:
+        """What it is made of and how good it is, in one line."""
+        count = "1 photograph" if len(self) == 1 else f"{len(self)} photographs"
+        off = ", ".join(f"{error:.1f}" for error in self.quality.reprojection)
+        return f"Reconstruction({count}, off by {off} % of the eyes' distance, {self.pipe.name!r})"
+
+    def _repr_png_(self) -> bytes:
+        return encode(np.asarray(self.overlay())) if self.pictures else self.face._repr_png_()
+
+    # -- what was found -----------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def faces(self) -> FaceOutput:
+        """The faces (B = K) as they are in the photographs."""
+        return self.pipe(latents=self.latents)
+
+    @property
+    def face(self) -> FaceOutput:
+        """The face as it is in the first photograph (B = 1), the head upright in the model's own place."""
+        return self.faces[0]
+
+    @functools.cached_property
+    def neutral(self) -> FaceOutput:
+        """The person at rest (B = 1)."""
+        return self.pipe(latents=self.latents[:1].at_rest())
+
+    @property
+    def camera(self) -> Camera:
+        """Of the first photograph."""
+        return self.cameras[0]
+
+    @property
+    def blendshapes(self) -> dict[str, float]:
+        """Weights of the first photograph by name, without those under 0.005."""
+        return self.blendshapes_of(0)
+
+    def blendshapes_of(self, photograph: int) -> dict[str, float]:
+        """Weights of a photograph by name, without those under 0.005."""
+        row = self.latents.blendshapes[photograph].tolist()
+        return {name: round(weight, 4) for name, weight in zip(BLENDSHAPES, row, strict=True) if weight > 5e-3}
+
+    @property
+    def action_units(self) -> dict[int, float]:
+        """FACS action units of the first photograph, intensities 0 to 5 by number."""
+        said = action_units(self.blendshapes)
+        assert isinstance(said, dict)
+        return said
+
+    # -- a source of faces --------------------------------------------------------------------------------------------
+
+    name = property(lambda self: self.pipe.name)
+    expressions = property(lambda self: self.pipe.expressions)
+    shapes = property(lambda self: self.pipe.shapes)
+    shape_pairs = property(lambda self: self.pipe.shape_pairs)
+    single_person = True
+
+    def __call__(
+        self,
+        *,
+        latents: FaceLatents | None = None,
+        expression: str | Mapping[str, float] | None = None,
+        intensity: float = 1.0,
+        detail: bool | str = True,
+        detail_strength: float = 1.0,
+        blendshapes: Mapping[str, float] | torch.Tensor | None = None,
+    ) -> FaceOutput:
+        """Make the person's face with an expression, blendshapes or both; at rest without; see the pipeline's call."""
+        codes = self.latents[:1].at_rest() if latents is None else latents
+        options: dict[str, Any] = {"detail": detail, "detail_strength": detail_strength, "blendshapes": blendshapes}
+        return self.pipe(latents=codes, expression=expression, intensity=intensity, **options)
+
+    def decode(
+        self, latents: FaceLatents, *, texture: bool = True, detail: bool | str = True, detail_strength: float = 1.0
+    ) -> FaceMesh:
+        """Make meshes, with gradients to expression and blendshapes."""
+        return self.pipe.decode(latents, texture=texture, detail=detail, detail_strength=detail_strength)
+
+    def keyframes(self, latents: FaceLatents, *, detail: bool | str = True) -> Keyframes:
+        """Make the shapes of K codes, without textures."""
+        return self.pipe.keyframes(latents, detail=detail)
+
+    def rig(
+        self,
+        latents: FaceLatents,
+        *,
+        kind: str = "expressions",
+        detail: bool | str = True,
+        detail_strength: float = 1.0,
+    ) -> FaceRig:
+        """Make the mesh at rest and morph targets."""
+        return self.pipe.rig(latents, kind=kind, detail=detail, detail_strength=detail_strength)
+
+    # -- showing and keeping ------------------------------------------------------------------------------------------
+
+    def overlay(self, photograph: int = 0, height: int = 512) -> Image.Image:
+        """The photograph, with the mesh on it, the face rendered into it, and the difference, side by side.
+
+        Raises
+        ------
+        InputError
+            For a photograph that is not there, or a reconstruction that was loaded without photographs.
+        """
+        from facekit.reconstruct.overlay import overlay
+
+        if not self.pictures:
+            raise InputError("photographs", "a reconstruction without", "save it with photographs=True")
+        k = whole(photograph, "photograph", 0, len(self) - 1)
+        light = self.lights[k] if self.lights else None
+        return overlay(self.pictures[k].pixels, self.faces[k].mesh, self.cameras[k], light, height)
+
+    def save(self, path: str | Path, photographs: bool = False) -> Path:
+        """Write one small file, ``name.facekit``: shape, texture, expressions and cameras.
+
+        Parameters
+        ----------
+        photographs:
+            Whether to keep the photographs in it, too.
+        """
+        path = expanded(path)
+        path = path if path.suffix else path.with_suffix(_SUFFIX)
+        person = self.pipe.person
+        assert person is not None
+        told = {
+            "format": _FORMAT,
+            "model": self.pipe.name,
+            "sizes": self.sizes,
+            "quality": dataclasses.asdict(self.quality),
+            "notes": self.notes,
+            "names": [picture.name for picture in self.pictures],
+        }
+        cameras = {name: getattr(self.cameras, name).cpu().numpy() for name in _CAMERA}
+        codes = {name: getattr(self.latents, name).cpu().numpy() for name in _CODES}
+        arrays: dict[str, Any] = {
+            "told": np.frombuffer(json.dumps(told).encode(), np.uint8),
+            "neutral": person.neutral.cpu().numpy(),
+            "landmarks": self.landmarks.numpy(),
+            "identity": self.identity.numpy(),
+            **{f"camera.{name}": value for name, value in cameras.items()},
+            **{f"codes.{name}": value for name, value in codes.items()},
+        }
+        for name, picture in (("atlas", person.atlas), ("seen", self.seen)):
+            if picture is not None:
+                arrays[name] = np.frombuffer(encode(to_uint8(picture), ".png"), np.uint8)
+        if self.lights and all(light.sh is not None for light in self.lights):
+            arrays["lights"] = np.stack([np.asarray(light.sh) for light in self.lights])
+        if photographs:
+            for k, picture in enumerate(self.pictures):
+                arrays[f"picture.{k}"] = np.frombuffer(encode(picture.pixels, ".jpg", 92), np.uint8)
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path, device: str | None = None) -> Reconstruction:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        FileError
+            For a file that is missing or none of these.
+        """
+        path = expanded(path)
+        if not path.is_file():
+            raise FileError("a saved reconstruction", f"none at {path}", "check its name")
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as data:
+                arrays = {name: data[name] for name in data.files}
+            told = json.loads(arrays["told"].tobytes())
+            codes = FaceLatents(**{name: torch.from_numpy(arrays[f"codes.{name}"]) for name in _CODES})
+            placed: dict[str, Any] = {name: torch.from_numpy(arrays[f"camera.{name}"]) for name in _CAMERA}
+            cameras = Camera(**placed)
+            rated: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in told["quality"].items()}
+            quality = Quality(**rated)
+            atlas, seen = (_picture(arrays[n]) if n in arrays else None for n in ("atlas", "seen"))
+            pictures = [decode(arrays[f"picture.{k}"].tobytes()) for k in range(len(codes)) if f"picture.{k}" in arrays]
+            lights = tuple(Lights(sh=torch.from_numpy(sh)) for sh in arrays.get("lights", ()))
+            neutral = torch.from_numpy(arrays["neutral"])
+            found = (torch.from_numpy(arrays["landmarks"]), torch.from_numpy(arrays["identity"]))
+            sizes = tuple((int(height), int(width)) for height, width in told["sizes"])
+            names, notes, model = list(told["names"]), tuple(told["notes"]), str(told["model"])
+        except DAMAGE as error:
+            raise FileError("a saved reconstruction", f"{path} ({error})", "save it again") from error
+        pipe = FacePipeline.from_pretrained(model, device)
+        pipe = pipe.with_person(Person(neutral, codes[:1].at_rest(), atlas))
+        photographs = tuple(Picture(p, name) for p, name in zip(pictures, names, strict=False))
+        return cls(pipe, codes, cameras, sizes, found[0], lights, seen, found[1], quality, notes, photographs)
+
+
+_CAMERA = ("position", "look_at", "fov", "up", "principal", "aspect")
+_CODES = ("identity", "expression", "shape_noise", "texture_noise", "style", "blendshapes")
+
+
+def _picture(data: np.ndarray) -> torch.Tensor:
+    """An encoded picture as (1, C, H, W) float32."""
+    from facekit.files.images import to_float
+
+    return to_float(decode(data.tobytes()))

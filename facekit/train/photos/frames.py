@@ -1,0 +1,132 @@
+"""Frames: what the landmarker sees in synthetic photographs, beside what is there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from facekit.conventions import BLENDSHAPES
+from facekit.files.atomic import atomic_write
+from facekit.reconstruct.find import steady
+from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
+from facekit.train.photos.anchors import Anchors
+from facekit.train.photos.photographs import Photograph
+
+#: A find further off than this, mm of the median point, is another face than the one in the picture.
+_LOST = 12.0
+
+
+@dataclass(frozen=True)
+class Frames:
+    """N photographs as numbers.
+
+    Parameters
+    ----------
+    person:
+        (N,) int64.
+    points:
+        (N, 478, 2) float32, pixels, as the landmarker has them.
+    scores:
+        (N, 52) float32, by :data:`facekit.conventions.BLENDSHAPES`.
+    matrices:
+        (N, 3, 3) float32, the landmarker's head rotations.
+    posed, neutral:
+        (N, 478, 3) float32 mm, the points' true places on the head, posed and at rest.
+    blendshapes:
+        (N, 52) float32, the true ones.
+    rotation, translation, focal:
+        (N, 3, 3), (N, 3), (N,) float32: head to camera (+X right, +Y up, +Z to the viewer), mm, and pixels.
+    size:
+        () int64, side of the pictures.
+    """
+
+    person: torch.Tensor
+    points: torch.Tensor
+    scores: torch.Tensor
+    matrices: torch.Tensor
+    posed: torch.Tensor
+    neutral: torch.Tensor
+    blendshapes: torch.Tensor
+    rotation: torch.Tensor
+    translation: torch.Tensor
+    focal: torch.Tensor
+    size: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.person)
+
+    def __getitem__(self, index: torch.Tensor) -> Frames:
+        picked = {name: getattr(self, name)[index] for name in self.__dataclass_fields__ if name != "size"}
+        return dataclasses.replace(self, **picked)
+
+    def projected(self, places: torch.Tensor) -> torch.Tensor:
+        """Pixels (N, P, 2) of places (N, P, 3) mm on the heads."""
+        view = places @ self.rotation.transpose(1, 2) + self.translation[:, None]
+        flat = view[..., :2] / -view[..., 2:] * self.focal[:, None, None]
+        return self.size / 2 + flat * flat.new_tensor([1.0, -1.0])
+
+    @property
+    def pixels_a_mm(self) -> torch.Tensor:
+        """(N,): pixels that a millimetre takes at the depth of the head's origin."""
+        return self.focal / -self.translation[:, 2]
+
+    def save(self, path: Path) -> None:
+        """Write them as npz."""
+        arrays: dict[str, Any] = {name: getattr(self, name).numpy() for name in self.__dataclass_fields__}
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)
+
+    @classmethod
+    def cat(cls, parts: list[Frames]) -> Frames:
+        """Join frames of one size."""
+        names = [name for name in cls.__dataclass_fields__ if name != "size"]
+        return cls(size=parts[0].size, **{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+
+    @classmethod
+    def load(cls, path: Path) -> Frames:
+        """Read what :meth:`save` wrote."""
+        with np.load(path, allow_pickle=False) as data:
+            return cls(**{name: torch.from_numpy(data[name]) for name in cls.__dataclass_fields__})
+
+
+def observed(pictures: Iterable[Photograph], anchors: Anchors, landmarker: Landmarker) -> Frames:
+    """Look for the face in each picture as a reconstruction does; those in which it is not found are left out."""
+    rows: list[dict[str, torch.Tensor]] = []
+    size = torch.tensor(0)
+    for picture in pictures:
+        size = torch.tensor(picture.pixels.shape[0])
+        places = anchors(picture.verts)
+        for face in landmarker(picture.pixels):
+            true = picture.camera.project(places[None], int(size))[0, :, :2]
+            away = (torch.from_numpy(face.points).float() - true).norm(dim=1).median()
+            if float(away) * picture.pose.height < _LOST * int(size):
+                face = steady(picture.pixels, face, landmarker, anchors.mirror.numpy())
+                rows.append(_row(picture, places, anchors(picture.neutral), face))
+                break
+    return Frames(size=size, **{name: torch.stack([row[name] for row in rows]) for name in rows[0]})
+
+
+def _row(
+    picture: Photograph, posed: torch.Tensor, neutral: torch.Tensor, face: FaceLandmarks
+) -> dict[str, torch.Tensor]:
+    scores = torch.tensor([face.scores.get(name, 0.0) for name in BLENDSHAPES])
+    rotation = picture.camera.rotation()[0]
+    shapes = torch.zeros(len(BLENDSHAPES)) if picture.blendshapes is None else picture.blendshapes
+    return {
+        "person": torch.tensor(picture.person),
+        "points": torch.from_numpy(face.points).float(),
+        "scores": scores,
+        "matrices": torch.from_numpy(face.matrix[:3, :3]).float(),
+        "posed": posed,
+        "neutral": neutral,
+        "blendshapes": shapes,
+        "rotation": rotation,
+        "translation": -rotation @ picture.camera.position[0],
+        "focal": picture.camera.focal(picture.pixels.shape[0])[0],
+    }

@@ -1,0 +1,155 @@
+"""Measures the landmarker's response on frames: ridge regression, then the covariance of what is left."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES
+from facekit.reconstruct.landmarker import LEFT_IRIS, RIGHT_IRIS
+from facekit.reconstruct.points import FacePoints
+from facekit.reconstruct.response import (
+    BLINKS,
+    FACING,
+    FEATURES,
+    PEOPLE,
+    POSE,
+    SHAPES,
+    TURNED_PEOPLE,
+    TURNED_SHAPES,
+    Response,
+    features,
+    seen_from,
+    upright,
+)
+from facekit.train.photos.frames import Frames
+
+#: Ridge, in frames, of each kind of feature; and of the scores.
+_RIDGE = ((POSE, 0.5), (SHAPES, 4.0), (PEOPLE, 40.0), (TURNED_PEOPLE, 25.0), (TURNED_SHAPES, 8.0))
+_SCORES_RIDGE = 2.0
+#: Components of the rest's correlation; the least share that is each point's own; the least deviations.
+_COMPONENTS, _OWN, _LEAST, _LEAST_SHAPE = 100, 0.1, 0.25, 0.04
+#: Errors at silhouettes are cut here, mm.
+_FAR = 15.0
+_FOLDS = 8
+
+
+def measured(frames: Frames, points: FacePoints) -> Response:
+    """The response that frames show."""
+    offsets, facing = offsets_of(frames, points)
+    identity = identity_of(frames, points)
+    rows = rows_of(frames, identity)
+    weights = solved(rows, offsets.reshape(len(offsets), -1))
+    left = (offsets - _held_out(rows, offsets, frames)).clip(-_FAR, _FAR)
+    sigma, growth = _spread(left, facing, frames)
+    scale = sigma * np.interp(facing, FACING, growth)
+    white = (left / scale[..., None]).reshape(len(left), -1)
+    factor, own = _correlation(white)
+    scores, missed = _scores(frames)
+    return Response(weights, sigma, growth, factor, own, _constant(white, frames), scores, missed)
+
+
+def offsets_of(frames: Frames, points: FacePoints) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets (N, 478, 2) mm, upright, and the cosines (N, 478) between the points' normals and the camera."""
+    away = (frames.points - frames.projected(frames.posed)) / frames.pixels_a_mm[:, None, None]
+    away = (away * away.new_tensor([1.0, -1.0])).double().numpy()
+    rotations, shifts = frames.rotation.double().numpy(), frames.translation.double().numpy()
+    turns = np.stack([upright(rotation) for rotation in rotations])
+    view = np.einsum("nij,npj->npi", rotations, frames.posed.double().numpy()) + shifts[:, None]
+    normals = np.einsum("nij,pj->npi", rotations, points.normals)
+    facing = -(normals * view).sum(axis=-1) / np.linalg.norm(view, axis=-1)
+    return np.einsum("nij,npj->npi", turns, away), facing
+
+
+def identity_of(frames: Frames, points: FacePoints) -> np.ndarray:
+    """Weights (N, M) of the identity modes that say the true faces at rest."""
+    modes = points.modes.reshape(-1, points.modes.shape[-1])
+    away = (frames.neutral.double().numpy() - points.base).reshape(len(frames), -1)
+    gram = modes.T @ modes + 0.5 * np.eye(modes.shape[1])
+    return np.linalg.solve(gram, modes.T @ away.T).T
+
+
+def rows_of(frames: Frames, identity: np.ndarray) -> np.ndarray:
+    """The features (N, FEATURES) of frames."""
+    views = [
+        seen_from(rotation, shift)
+        for rotation, shift in zip(frames.rotation.double().numpy(), frames.translation.double().numpy(), strict=True)
+    ]
+    yaw, pitch, distance = np.array(views).T
+    return features(yaw, pitch, distance, frames.blendshapes.double().numpy(), identity)
+
+
+def solved(rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Ridge regression of offsets (N, 956) on rows (N, FEATURES)."""
+    ridge = np.zeros(FEATURES)
+    for kind, strength in _RIDGE:
+        ridge[kind] = strength
+    return np.linalg.solve(rows.T @ rows + np.diag(ridge), rows.T @ offsets)
+
+
+def _held_out(rows: np.ndarray, offsets: np.ndarray, frames: Frames) -> np.ndarray:
+    """Offsets (N, 478, 2) as the response of other people has them: in its own fit, noise would look too small."""
+    people, flat = frames.person.numpy(), offsets.reshape(len(offsets), -1)
+    found = np.zeros_like(flat)
+    for fold in range(_FOLDS):
+        out = people % _FOLDS == fold
+        found[out] = rows[out] @ solved(rows[~out], flat[~out])
+    return found.reshape(offsets.shape)
+
+
+def _spread(left: np.ndarray, facing: np.ndarray, frames: Frames) -> tuple[np.ndarray, np.ndarray]:
+    """Deviations of points that face the camera, and their growth towards the silhouette."""
+    size = np.sqrt((left**2).mean(axis=-1))
+    seen = facing > 0.5 * (FACING[-2] + FACING[-3])
+    # Where a lid hides the iris, there is nothing to find.
+    blinks = frames.blendshapes.numpy()[:, list(BLINKS)]
+    for side, iris in enumerate((RIGHT_IRIS, LEFT_IRIS)):
+        seen[:, list(iris)] &= blinks[:, side, None] < 0.4
+    count = seen.sum(axis=0)
+    overall = np.sqrt((size**2).mean(axis=0))
+    sigma = np.sqrt((size**2 * seen).sum(axis=0) / np.maximum(count, 1))
+    sigma = np.where(count >= 30, sigma, overall).clip(_LEAST, None)
+    relative = size / sigma
+    middles = np.array(FACING)
+    weight = np.exp(-0.5 * ((facing[..., None] - middles) / 0.1) ** 2)
+    growth = np.sqrt((relative[..., None] ** 2 * weight).sum(axis=(0, 1)) / weight.sum(axis=(0, 1)))
+    return sigma, np.maximum.accumulate(growth[::-1])[::-1].clip(1.0, None)
+
+
+def _correlation(white: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    covariance = white.T @ white / len(white)
+    root = np.sqrt(np.diag(covariance))
+    values, vectors = np.linalg.eigh(covariance / np.outer(root, root))
+    best = slice(-min(_COMPONENTS, len(white) // 4), None)
+    factor = vectors[:, best] * np.sqrt(values[best].clip(0, None))
+    own = (1 - (factor**2).sum(axis=1)).clip(_OWN, None)
+    return factor * root[:, None], own * root**2
+
+
+def _constant(white: np.ndarray, frames: Frames) -> np.ndarray:
+    """The share of the variance that is the same in all frames of a person."""
+    people = frames.person.numpy()
+    between, within, pairs = 0.0, 0.0, 0
+    for person in np.unique(people):
+        rows = white[people == person]
+        if len(rows) > 1:
+            total = rows.sum(axis=0)
+            between += ((total**2 - (rows**2).sum(axis=0)) / (len(rows) - 1)).sum()
+            within += (rows**2).sum()
+            pairs += 1
+    return np.array(np.clip(between / max(within, 1e-9), 0, 1))
+
+
+def _scores(frames: Frames) -> tuple[np.ndarray, np.ndarray]:
+    """Blendshapes out of scores: weights (53, 52), and the covariance (52, 52) of what they miss of people left out."""
+    rows = np.concatenate((np.ones((len(frames), 1)), frames.scores.double().numpy()), axis=1)
+    wanted = frames.blendshapes.double().numpy()
+    ridge = np.diag([0.1] + [_SCORES_RIDGE] * BLENDSHAPE_DIM)
+
+    def solve(use: np.ndarray) -> np.ndarray:
+        return np.linalg.solve(rows[use].T @ rows[use] + ridge, rows[use].T @ wanted[use])
+
+    people, off = frames.person.numpy(), np.zeros_like(wanted)
+    for fold in range(_FOLDS):
+        out = people % _FOLDS == fold
+        off[out] = rows[out] @ solve(~out) - wanted[out]
+    return solve(np.ones(len(rows), dtype=bool)), off.T @ off / len(off) + np.diag(np.full(BLENDSHAPE_DIM, _LEAST_SHAPE**2))
