@@ -103,9 +103,7 @@ def _within(pixels: np.ndarray, box: tuple[int, int, int, int], landmarker: Land
     return [one.moved(scale, left, top) for one in landmarker(_scaled(part, scale))]
 
 
-def steady(
-    pixels: np.ndarray, face: FaceLandmarks, landmarker: Landmarker, mirror: np.ndarray | None
-) -> FaceLandmarks:
+def steady(pixels: np.ndarray, face: FaceLandmarks, landmarker: Landmarker, mirror: np.ndarray | None) -> FaceLandmarks:
     """Look at a face again, close up: a little turned and mirrored, several times, and average the points.
 
     What differs from look to look is half a millimetre of noise along each axis, an eighth of all of the noise.

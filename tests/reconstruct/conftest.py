@@ -36,7 +36,9 @@ class Shot:
     focal: float
 
 
-def shot(model, identity, weights, *, yaw=0.0, focal=1800.0, distance=800.0, noise=0.0, seed=0, size=(800, 1000)) -> Shot:
+def shot(
+    model, identity, weights, *, yaw=0.0, focal=1800.0, distance=800.0, noise=0.0, seed=0, size=(800, 1000)
+) -> Shot:
     """The landmarker's points of a face as the response has them, with noise in mm, in a picture of a size."""
     rotation = rotation_of(np.array([0.05, yaw, 0.03]))
     shift = np.array([12.0, -9.0, -distance])

@@ -38,7 +38,13 @@ def close(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> bool:
 
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [("PNG", {}), ("JPEG", {"quality": 95}), ("JPEG", {"progressive": True}), ("WEBP", {"lossless": True}), ("BMP", {})],
+    [
+        ("PNG", {}),
+        ("JPEG", {"quality": 95}),
+        ("JPEG", {"progressive": True}),
+        ("WEBP", {"lossless": True}),
+        ("BMP", {}),
+    ],
 )
 def test_formats(scene, kind, options):
     found = read(encoded(Image.fromarray(scene), kind, **options))

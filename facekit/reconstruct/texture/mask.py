@@ -27,8 +27,8 @@ _REACH = (88.0, 112.0)
 _NECK, _EARS = (6.0, 30.0), (4.0, 22.0)
 #: People that tell how far skins differ.
 _PEOPLE = 24
-#: Deviation of the logarithm of albedo, in brightness and in colour, that light which is not quite known makes.
-_BRIGHTNESS, _COLOUR = 0.20, 0.09
+#: Deviation of the logarithm of albedo that light which is not quite known makes: darker, brighter, and in colour.
+_BRIGHTNESS, _GLEAM, _COLOUR = 0.20, 0.11, 0.09
 #: Deviations from which on, and from which on wholly, a texel is no skin.
 _ODD = (1.5, 2.6)
 #: Rows and columns of the tile where nose and cheeks lie, as shares of its side.
@@ -99,7 +99,9 @@ def skin_mask(
     if bool(known.any()):
         grey = grey - grey[known].median()
     tint = (off - off.mean(0)).square().sum(0).sqrt()
-    odd = torch.stack((grey / (_BRIGHTNESS + spread[0]), tint / (_COLOUR + spread[1])))
+    # Mirrored lamps that the found light does not explain are brighter than skin, and baked in they look like paint.
+    room = torch.where(grey > 0, _GLEAM, _BRIGHTNESS) + spread[0]
+    odd = torch.stack((grey / room, tint / (_COLOUR + spread[1])))
     # What is finer than a mole is no occluder.
     calm = [_averaged(grid, row, seen) for row in odd]
     score = torch.maximum(calm[0].abs(), calm[1].abs())
