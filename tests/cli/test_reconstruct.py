@@ -43,7 +43,7 @@ def test_what_cannot_be_is_one_line(photograph, tmp_path, monkeypatch, capsys, a
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (200, 200), (90, 120, 80)).save("blank.png")
     names = {"PHOTO": str(photograph), "BLANK": "blank.png"}
-    assert main(["reconstruct", *(names.get(a, a) for a in arguments)]) == 2
+    assert main(["reconstruct", *(names.get(str(a), str(a)) for a in arguments)]) == 2
     told = capsys.readouterr().err
     assert word in told and "Traceback" not in told
     assert not (tmp_path / "me.glb").exists()

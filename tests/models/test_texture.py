@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from facekit.errors import InputError
+from facekit.latents import FaceLatents
 from facekit.models.config import PUBLISHED_TEXTURE, TextureConfig
 from facekit.models.texture import TextureModel
 from tests.models.plain import plain_texture
@@ -105,3 +106,15 @@ def test_unknown_resolutions_are_told(size):
     model = TextureModel(TextureConfig(channels=(4, 4, 4)))
     with pytest.raises(InputError, match=r"a size out of \(8, 16\)"):
         model(*codes(1), size=size)
+
+
+def test_the_coarse_tile_is_nearly_the_average_of_the_fine_one(default_pipeline):
+    latents = FaceLatents.sample(40, 2)
+    codes = (latents.texture_noise, latents.identity, latents.expression)
+    with torch.no_grad():
+        fine = F.avg_pool2d(default_pipeline.texture(*codes), 4)
+        coarse = default_pipeline.texture.coarse(*codes, size=128)
+    off = (coarse - fine)[..., 8:-8, 8:-8].abs()
+    assert float(off.mean()) < 0.008
+    with pytest.raises(InputError, match="a size out of"):
+        default_pipeline.texture.coarse(*codes, size=100)

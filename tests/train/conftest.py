@@ -89,7 +89,8 @@ def trained(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ShapeTeacher, "sample", interrupted)
             first = command.main(arguments)
-        second = command.main([*arguments, "--stages", "shape", "rig", "texture", "detail", "card"])  # what is left
+        left = ["shape", "rig", "texture", "detail", "mask", "card"]  # what is left to do
+        second = command.main([*arguments, "--stages", *left])
     out = folder / "out"
     context = Context(tiny_pack, folder / "work", out, out / "weights_manifest.json", STEPS, WIDTHS)
     return Run(context, (first, second), arguments)

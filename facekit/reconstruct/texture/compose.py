@@ -113,8 +113,8 @@ class PictureStudy:
                 for view, light in zip(views, found.lights, strict=True):
                     seen = view.texels(grid)
                     photo = light.invert(seen.colour, seen.geometry)
-                    skin = region * mask.skin_mask(grid, photo, drawn, seen.weight, spread)
-                    skins.append(mask.in_one_piece(grid, skin * seen.bare))
+                    skin = mask.skin_mask(grid, photo, drawn, seen.weight, spread)
+                    skins.append(mask.in_one_piece(grid, region * mask.shrunk(grid, skin * seen.bare)))
         return cls(pipe, views, found, grid, skins)
 
     @plainly

@@ -27,12 +27,14 @@ _REACH = (88.0, 112.0)
 _NECK, _EARS = (6.0, 30.0), (4.0, 22.0)
 #: People that tell how far skins differ.
 _PEOPLE = 24
-#: Deviation of the logarithm of albedo, in brightness and in colour, that light which is not quite known makes.
-_BRIGHTNESS, _COLOUR = 0.20, 0.09
+#: Deviation of the logarithm of albedo that light which is not quite known makes: darker, brighter, and in colour.
+_BRIGHTNESS, _GLEAM, _COLOUR = 0.20, 0.11, 0.09
 #: Deviations from which on, and from which on wholly, a texel is no skin.
 _ODD = (1.5, 2.6)
 #: Rows and columns of the tile where nose and cheeks lie, as shares of its side.
 _MIDDLE = ((0.34, 0.5), (0.28, 0.72))
+#: Likewise of eyes, nose and mouth.
+_FEATURES = ((0.20, 0.66), (0.27, 0.73))
 #: What the coarse mask is shrunk and softened by, in coarse texels.
 _SHRINK, _SOFT = 3, 3
 
@@ -97,13 +99,27 @@ def skin_mask(
     if bool(known.any()):
         grey = grey - grey[known].median()
     tint = (off - off.mean(0)).square().sum(0).sqrt()
-    odd = torch.stack((grey / (_BRIGHTNESS + spread[0]), tint / (_COLOUR + spread[1])))
+    # Mirrored lamps that the found light does not explain are brighter than skin, and baked in they look like paint.
+    room = torch.where(grey > 0, _GLEAM, _BRIGHTNESS) + spread[0]
+    odd = torch.stack((grey / room, tint / (_COLOUR + spread[1])))
     # What is finer than a mole is no occluder.
     calm = [_averaged(grid, row, seen) for row in odd]
     score = torch.maximum(calm[0].abs(), calm[1].abs())
     skin = grid.spread(step(score, *_ODD[::-1])[None], 1.0)
     shrunk = -F.max_pool2d(-skin[None], _SHRINK, 1, _SHRINK // 2)
     return grid.gather(F.avg_pool2d(shrunk, _SOFT, 1, _SOFT // 2, count_include_pad=False)[0].minimum(shrunk[0]))[0]
+
+
+def shrunk(grid: TileGrid, weight: torch.Tensor) -> torch.Tensor:
+    """Return weights (P,) that end some 5 mm before what lies in front, or half of that around eyes, nose and mouth.
+
+    Half a strand in a texel is enough to carry the hair's colour on over the forehead.
+    """
+    picture = -grid.spread(weight[None], 1.0)[None]
+    near, far = (-F.max_pool2d(picture, width, 1, width // 2)[0] for width in (3, 7))
+    place = (torch.arange(grid.size) + 0.5) / grid.size
+    rows, columns = ((place > low) & (place < high) for low, high in _FEATURES)
+    return grid.gather(torch.where(rows[:, None] & columns[None, :], near, far))[0]
 
 
 def in_one_piece(grid: TileGrid, weight: torch.Tensor) -> torch.Tensor:
