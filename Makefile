@@ -18,7 +18,8 @@ OUT ?= out
 TORCH_INDEX ?=
 
 MATRIX := tests/test_notebooks.py tests/test_colab.py tests/viz/test_notebook.py tests/viz/test_charts.py \
-	tests/viz/viewer/test_widget.py
+	tests/viz/viewer/test_widget.py -k "not 06_rig and not 07_from and not 10_data"
+# The notebooks that are left out need more than the notebook extra.
 
 .PHONY: demo lab app test test-quick test-colab test-newest lint format docs space bench train-default notebooks \
 	notebooks-translated picture viewer wheel lock clean
@@ -112,7 +113,7 @@ $(VENV)/.core: $(VENV)/bin/python setup.py constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) --editable '.[dev,notebook,weights,video,hub,app,docs,train,data,ray]'
+	$(PIP) --editable '.[dev,notebook,weights,video,hub,app,docs,train,data,ray,photo]'
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.core

@@ -61,6 +61,7 @@ setup(
     packages=find_packages(include=["facekit", "facekit.*"]),
     package_data={
         "facekit": ["assets/*", "py.typed"],
+        "facekit.reconstruct": ["astronaut.jpg"],
         "facekit.weights": ["manifest.schema.json"],
         "facekit.viz.viewer": ["static/*"],
     },

@@ -5,9 +5,9 @@
 The photographs are synthetic, drawn from the seed: random pose within 45°, lens, light, background and expression.
 People of "pack" are drawn from all of the pack's identity modes and make faces with its own 57 muscles, which the fit
 does not know; those of "default" are seeds of the embedded default. Nobody here was seen in training: the landmarker's
-response was measured on other draws. Figures are mm, means over the face (skin, lips and lids within 95 mm of the tip of
-the nose), at rest, after rigid alignment with known correspondence; in brackets with scale, which one photograph of unknown
-focal length does not tell. Needs the extra ``photo``.
+response was measured on other draws. Figures are mm, means over the face (skin, lips and lids within 95 mm of the tip
+of the nose), at rest, after rigid alignment with known correspondence; in brackets with scale, which one photograph of
+unknown focal length does not tell. Needs the extra ``photo``.
 """
 
 from __future__ import annotations

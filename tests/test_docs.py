@@ -67,6 +67,11 @@ def test_python_runs(page, tmp_path, monkeypatch):
 
         assert main(["generate", "--count", "1", "--out", "people"]) == 0
         assert main(["generate", "portrait", "--count", "2", "--out", "faces", "--workers", "1"]) == 0
+    if page.name == "from-a-photograph.md":
+        pytest.importorskip("mediapipe")
+        import facekit
+
+        facekit.FacePipeline.from_pretrained()(seed=15, expression="smile").render(image_size=400).save("me.jpg")
     names: dict[str, object] = {}
     for language, block in BLOCK.findall(page.read_text(encoding="utf-8")):
         if language == "python":

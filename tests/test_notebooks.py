@@ -25,6 +25,7 @@ NAMES = [
     "04_comparison",
     "05_detail",
     "06_rig_and_motion",
+    "07_from_photos",
     "10_datasets",
 ]
 

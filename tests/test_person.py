@@ -30,9 +30,10 @@ def test_the_person_is_made_whatever_identity_is_asked_for(person):
 
 def test_expressions_move_the_person_as_they_move_their_codes(default_pipeline, person):
     codes = person.person.codes
-    a = default_pipeline(latents=codes.with_expression("smile"), detail=False).verts - default_pipeline(
-        latents=codes, detail=False
-    ).verts
+    a = (
+        default_pipeline(latents=codes.with_expression("smile"), detail=False).verts
+        - default_pipeline(latents=codes, detail=False).verts
+    )
     b = person(latents=codes.with_expression("smile"), detail=False).verts - person(latents=codes, detail=False).verts
     assert float(a.norm(dim=-1).max()) > 5
     assert float((a - b).norm(dim=-1).quantile(0.99)) < 0.3
@@ -62,7 +63,7 @@ def test_gradients_reach_the_expression(person):
 def test_a_pickled_face_has_no_wrong_source(person):
     face = person(seed=0, detail=False)
     assert face.can_rig
-    again = pickle.loads(pickle.dumps(face))
+    again = pickle.loads(pickle.dumps(face))  # noqa: S301
     assert not again.can_rig
     assert again.reattach(person).can_rig
 

@@ -41,6 +41,8 @@ def build() -> Any:
             _generate(gradio, page)
         with gradio.Tab("Expressions"):
             _expressions(gradio)
+        with gradio.Tab("From a photograph"):
+            _photograph(gradio)
         with gradio.Tab("Motion"):
             _motion(gradio)
     page.queue(**_QUEUE)
@@ -79,6 +81,29 @@ def _expressions(gradio: Any) -> None:
     button = gradio.Button("Show all 20 expressions", variant="primary")
     picture = gradio.Image(label="20 expressions", format="png", interactive=False)
     button.click(_told(gradio, work.sheet), [seed, intensity, truncation], picture)
+
+
+def _photograph(gradio: Any) -> None:
+    kept = gradio.State(None)
+    with gradio.Row():
+        with gradio.Column(scale=1):
+            gradio.Markdown(
+                "One face, from the front, evenly lit. What comes out is a likeness, no measurement, and no means to "
+                "identify anybody. The photograph is deleted when the head is made."
+            )
+            photograph = gradio.Image(type="filepath", sources=["upload", "webcam"], label="Photograph")
+            consent = gradio.Checkbox(False, label="It shows me, or somebody who agrees to this")
+            texture = gradio.Radio(list(work.TEXTURES), value="blend", label="Skin: completed, photograph, or network")
+            make = gradio.Button("Make the head", variant="primary")
+            kind = gradio.Dropdown(list(work.PEOPLE), value=next(iter(work.PEOPLE)), label="File")
+            button = gradio.Button("Make the file")
+            file = gradio.File(label="Your file", interactive=False)
+        with gradio.Column(scale=3):
+            overlay = gradio.Image(label="Photograph, mesh, render, difference", format="png", interactive=False)
+            shown = gradio.HTML(label="Viewer")
+            told = gradio.Markdown()
+    make.click(_told(gradio, work.from_photograph), [photograph, consent, texture], [overlay, shown, told, kept])
+    button.click(_told(gradio, work.save_person), [kind, kept], file)
 
 
 def _motion(gradio: Any) -> None:

@@ -14,6 +14,8 @@ from facekit.errors import InputError
 from facekit.latents import FaceLatents
 from facekit.motion import Motion
 from facekit.pipeline import FacePipeline
+from facekit.reconstruct.api import TEXTURES, reconstruct
+from facekit.reconstruct.result import Reconstruction
 from facekit.sweeps import sweep_expressions
 from facekit.viz.sheets import expression_sheet, render_faces
 
@@ -35,6 +37,13 @@ MOTIONS = {
     "Animated GLB (Blender, Unity, web)": ".glb",
     "Film (MP4)": ".mp4",
     "Motion alone (CSV of Live Link Face)": ".csv",
+}
+#: What a person out of a photograph becomes.
+PEOPLE = {
+    "GLB with sliders (Blender, Unity, web)": ".glb",
+    "OBJ, PLY, GLB, maps and codes in a zip": ".zip",
+    "Viewer as a page (HTML)": ".html",
+    "To go on in Python (no photograph in it)": ".facekit",
 }
 LARGEST_SEED = 2**31 - 1
 #: Seconds of a motion that are played, and of those that are filmed: a page has others waiting.
@@ -95,6 +104,34 @@ def save(kind: str, seed: float, expression: str, intensity: float, truncation: 
     suffix = DOWNLOADS[one_of(kind, DOWNLOADS, "a kind of file")]
     face = make(seed, expression, intensity, truncation, detail)
     path = Path(tempfile.mkdtemp(prefix="facekit-")) / f"face_{int(seed)}_{expression}{suffix}"
+    return str(face.to_html(path) if suffix == ".html" else face.save(path))
+
+
+def from_photograph(photograph: str | None, consent: bool, texture: str) -> tuple[Image.Image, str, str, str]:
+    """Overlay, viewer, what to be careful about, and the path of a file with the person; the photograph is deleted."""
+    if not consent:
+        raise InputError(
+            "the consent of the person", "no tick", "tick it if the person agrees, or take another picture"
+        )
+    if photograph is None:
+        raise InputError("a photograph", "none", "upload one, or take one with the camera")
+    try:
+        found = reconstruct(photograph, texture=one_of(texture, TEXTURES, "a texture"), model=pipeline())
+    finally:
+        Path(photograph).unlink(missing_ok=True)
+    kept = found.save(Path(tempfile.mkdtemp(prefix="facekit-")) / "person.facekit")
+    told = "\n".join(f"- {line}" for line in (*found.quality.warnings, *found.notes))
+    return found.overlay(), _frame(found.neutral, "neutral", "At rest: drag to turn", rig=True), told, str(kept)
+
+
+def save_person(kind: str, kept: str | None) -> str:
+    """Path of a file with the person that :func:`from_photograph` found."""
+    suffix = PEOPLE[one_of(kind, PEOPLE, "a kind of file")]
+    if not kept or not Path(kept).is_file():
+        raise InputError("a person", "none yet", "make one from a photograph first")
+    if suffix == ".facekit":
+        return kept
+    face, path = Reconstruction.load(kept).neutral, Path(kept).with_suffix(suffix)
     return str(face.to_html(path) if suffix == ".html" else face.save(path))
 
 

@@ -29,6 +29,8 @@ _NUMBERS = {
     "gaze": "unit vectors in camera space along which the right and the left eye look",
     "landmarks": "`points`: iBUG 68, then the right and the left pupil; `camera`: the same in space, OpenCV's axes; "
     "`visible`: in the picture, and no part of the head in front; occluders do not count",
+    "landmarks478": "the same of MediaPipe's points, irises last; the ring around the face lies on the head, "
+    "where MediaPipe's own slide along its outline",
     "box": "left, top, right, bottom around the 68",
     "identity": "(20) who it is; `expression`: (20) weights of the expressions; `blendshapes`: (52) in ARKit's order",
     "scene": "all that was drawn: person, light, background, lens, occluders",

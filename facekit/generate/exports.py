@@ -75,7 +75,8 @@ def _row(key: str, numbers: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parquet(folder: Path) -> Path:
-    arrow, parquet = (optional_import(name, "data", "Parquet tables") for name in ("pyarrow", "pyarrow.parquet"))
+    arrow = optional_import("pyarrow", "data", "Parquet tables")
+    parquet = optional_import("pyarrow.parquet", "data", "Parquet tables")
     rows = [_row(key, json.loads(files["json"])) for key, files in _all(folder, "parquet")]
     with atomic_write(folder / "samples.parquet") as temporary:
         parquet.write_table(arrow.Table.from_pylist(rows), temporary)

@@ -27,7 +27,7 @@ from facekit.generate.choices import (
 )
 
 #: What a sample can carry besides its numbers.
-LABELS = ("rgb", "mask", "depth", "normals", "albedo", "uv", "landmarks")
+LABELS = ("rgb", "mask", "depth", "normals", "albedo", "uv", "landmarks", "landmarks478")
 PRESETS = ("portrait", "wild", "video")
 
 

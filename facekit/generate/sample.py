@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
+from facekit import weights
 from facekit.color import linear_to_srgb, srgb_to_linear
+from facekit.files.readers import load_arrays
 from facekit.generate import labels, lens, occluders
 from facekit.generate.classes import HeadClasses
 from facekit.generate.recipe import Recipe
@@ -62,6 +64,7 @@ class SampleMaker:
         self.pipe, self.recipe, self.seed = pipe, recipe, seed
         self.classes = HeadClasses(pipe)
         self._share = Neck(pipe.template.mesh(pipe.template.verts[None])).share
+        self._dense = load_arrays(weights.verified("default", "landmarks"))
         self.pupils = labels.Pupils(list(pipe.blendshapes.eyes), pipe.template.verts.cpu())
 
     @torch.inference_mode()
@@ -82,7 +85,12 @@ class SampleMaker:
         images = {"rgb": self._developed(scene, picture, front, lenses)}
         images |= self._images(mesh, camera, picture, codes, front)
         marks = torch.cat((points, self.pupils(mesh.verts)))
-        numbers = self._numbers(scene, codes, camera, head, mesh, labels.landmarks(marks, camera, depth))
+        found = {"landmarks": labels.landmarks(marks, camera, depth)}
+        if "landmarks478" in recipe.labels:
+            corners, shares = self._dense["corners"].long(), self._dense["shares"].float()
+            dense = (mesh.verts[0, corners] * shares[..., None]).sum(dim=1)
+            found["landmarks478"] = labels.landmarks(dense, camera, depth)
+        numbers = self._numbers(scene, codes, camera, head, mesh, found)
         images = {name: image for name, image in images.items() if name in recipe.labels}
         return Sample(index, images, numbers, scene.augment["jpeg"])
 
@@ -156,7 +164,7 @@ class SampleMaker:
         camera: Camera,
         head: torch.Tensor,
         mesh: FaceMesh,
-        marks: dict[str, Any],
+        marks: dict[str, dict[str, Any]],
     ) -> dict[str, Any]:
         found = {name: getattr(codes, name)[0].tolist() for name in _CODES}
         found = {name: [round(value, 6) for value in row] for name, row in found.items()}
@@ -166,9 +174,7 @@ class SampleMaker:
             "camera": labels.camera_label(camera, self.recipe.size),
             "pose": labels.pose_label(rotation(head)[0], camera),
             "gaze": self.pupils.gaze(mesh.verts, camera),
-            "box": [round(value, 3) for value in labels.box_of(torch.tensor(marks["points"][:68]))],
+            "box": [round(value, 3) for value in labels.box_of(torch.tensor(marks["landmarks"]["points"][:68]))],
             "scene": scene.to_dict(),
         }
-        if "landmarks" in self.recipe.labels:
-            found["landmarks"] = marks
-        return found
+        return found | {name: points for name, points in marks.items() if name in self.recipe.labels}

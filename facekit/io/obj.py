@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 _POSITION_DECIMALS = 4  # a tenth of a micrometre
 _UV_DECIMALS = 6  # a 500th of a texel at 2048
 _MARK = b"# facekit\n"
+#: Counts and material are named within so many bytes from the beginning.
+_HEAD = 4096
 
 # UVs and triangles are the same text for every face of one topology, and two thirds of the file.
 _CACHE: OrderedDict[bytes, bytes] = OrderedDict()
@@ -180,16 +184,10 @@ def read_own(path: Path, data: bytes, told: Told, textured: bool = True) -> Face
     """
     if not data.startswith(_MARK):
         return None
-    groups: dict[bytes, list[bytes]] = {b"v": [], b"vt": [], b"f": [], b"mtllib": [], b"#": []}
-    for line in data.split(b"\n"):
-        keyword, _, rest = line.partition(b" ")
-        if keyword in groups:
-            groups[keyword].append(rest)
     try:
-        verts, uvs = _numbers(groups[b"v"], 3, np.float32), _numbers(groups[b"vt"], 2, np.float32)
-        corners = [line.replace(b"/", b" ") for line in groups[b"f"]]
-        index = _numbers(corners, 6, np.int64).reshape(-1, 3, 2) - 1
-        _check_counts(groups[b"#"], len(verts), len(uvs), len(index))
+        verts, uvs = _numbers(data, b"v", 3, np.float32), _numbers(data, b"vt", 2, np.float32)
+        index = _numbers(data, b"f", 6, np.int64).reshape(-1, 3, 2) - 1
+        _check_counts(re.findall(rb"(?m)^# (.*counts:.*)$", data[:_HEAD]), len(verts), len(uvs), len(index))
         mesh = FaceMesh(
             verts=torch.from_numpy(verts)[None],
             faces=torch.from_numpy(np.ascontiguousarray(index[..., 0])),
@@ -198,7 +196,8 @@ def read_own(path: Path, data: bytes, told: Told, textured: bool = True) -> Face
         )
     except ValueError:  # also of numbers out of range: the reader of everybody's files says what is wrong
         return None
-    libraries = [name.decode("utf-8", "replace").strip() for name in groups[b"mtllib"]]
+    names = re.findall(rb"(?m)^mtllib (.*)$", data[:_HEAD])
+    libraries = [name.decode("utf-8", "replace").strip() for name in names]
     pixels = None
     if textured:
         materials = read_materials(path, libraries, told).values()
@@ -206,10 +205,23 @@ def read_own(path: Path, data: bytes, told: Told, textured: bool = True) -> Face
     return mesh if pixels is None else dataclasses.replace(mesh, texture=to_float(pixels[..., :3]))
 
 
-def _numbers(lines: list[bytes], columns: int, kind: type) -> np.ndarray:
-    """The numbers of lines, (N, columns), finite."""
-    values = np.array(b" ".join(lines).split(), dtype=np.float64 if kind is np.float32 else kind)
-    if values.size != columns * len(lines) or not np.isfinite(values).all():
+def _numbers(data: bytes, keyword: bytes, columns: int, kind: type) -> np.ndarray:
+    """The numbers of all lines with a keyword, (N, columns), finite; the lines stand one after the other."""
+    mark = b"\n" + keyword + b" "
+    start, last = data.find(mark), data.rfind(mark)
+    end = data.find(b"\n", last + 1)
+    block = data[start : end if end > 0 else len(data)] if start >= 0 else b""
+    lines = block.count(mark)
+    if lines != block.count(b"\n"):
+        raise ValueError(f"other lines between those of {keyword.decode()}")
+    text = block.replace(mark, b"\n").replace(b"/", b" ")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # numpy's word for text that is no number
+        try:
+            values = np.fromstring(text, dtype=np.float64 if kind is np.float32 else kind, sep=" ")
+        except DeprecationWarning as error:
+            raise ValueError(str(error)) from error
+    if values.size != columns * lines or not np.isfinite(values).all():
         raise ValueError(f"lines that are not {columns} finite numbers")
     return values.reshape(-1, columns).astype(kind)
 

@@ -157,7 +157,7 @@ def steady(pixels: np.ndarray, face: FaceLandmarks, landmarker: Landmarker, mirr
 def _shrunk(
     cv2: Any, pixels: np.ndarray, middle: np.ndarray, side: float, matrix: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The part of a picture around a large face, averaged over whole pixels, and the matrix that takes it to the look."""
+    """The part of a picture around a large face, averaged over whole pixels, and the matrix from it to the look."""
     height, width = pixels.shape[:2]
     reach = 0.75 * side
     x0, y0 = (max(0, int(value - reach)) for value in middle)

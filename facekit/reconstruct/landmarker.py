@@ -7,11 +7,8 @@ held against the manifest's record ``landmarker``.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib.metadata
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +18,7 @@ import numpy as np
 from facekit.errors import WeightsError, optional_import
 from facekit.files.atomic import atomic_write, expanded
 from facekit.install import install_line
+from facekit.reconstruct.quiet import quiet
 from facekit.weights import ToolRecord, cache_folder, tool
 from facekit.weights.cache import sha256_of
 
@@ -104,7 +102,7 @@ class Landmarker:
     """
 
     def __init__(self, faces: int = 8, confidence: float = 0.5) -> None:
-        with _quiet():
+        with quiet():
             media = optional_import("mediapipe", "photo", "landmarks of photographs")
             tasks = optional_import("mediapipe.tasks.python", "photo", "landmarks of photographs")
             vision = optional_import("mediapipe.tasks.python.vision", "photo", "landmarks of photographs")
@@ -209,22 +207,3 @@ def _checked(path: Path) -> Path:
         wanted = f"{entry.file.name} with sha256 {str(entry.file.sha256)[:12]}…"
         raise WeightsError(wanted, f"another file at {path}", f"download {entry.url} again")
     return path
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what MediaPipe's C++ tells of its delegates off the terminal; errors come as exceptions anyway."""
-    for name, level in (("GLOG_minloglevel", "3"), ("TF_CPP_MIN_LOG_LEVEL", "3")):
-        os.environ.setdefault(name, level)
-    try:
-        stream = os.dup(2)
-    except OSError:  # no terminal, nothing to keep clean
-        yield
-        return
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(stream, 2)
-            os.close(stream)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 
 from facekit.errors import FacekitError, FileError, InputError, optional_import
 from facekit.files.atomic import expanded
+from facekit.reconstruct.quiet import quiet
 
 #: Pixels that a picture may have, and the least side that a face could be in.
 MOST_PIXELS, LEAST_SIDE = 100_000_000, 32
@@ -128,7 +130,9 @@ def _decoded(data: bytes, name: str) -> Picture:
 
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        header = _header(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is wrong with a file is told as an error, or harmless
+            header = _header(data)
         focal, turn = None, (0, 0)
         if header is not None:
             _check_size(header.size, name)
@@ -153,7 +157,8 @@ def _decoded(data: bytes, name: str) -> Picture:
 def _opencv(cv2: Any, data: bytes) -> np.ndarray | None:
     """Pixels as the file has them, (H, W), or RGB or RGBA; None for what OpenCV does not know."""
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        with quiet():
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         return None
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):

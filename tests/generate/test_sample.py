@@ -72,6 +72,15 @@ def test_landmarks_lie_where_camera_and_depth_say(sample):
     assert (space[inside, 2] - seen)[flat].abs().median() < 1.0
 
 
+def test_dense_landmarks_lie_among_the_68(sample):
+    few = torch.tensor(sample.numbers["landmarks"]["camera"])
+    dense = torch.tensor(sample.numbers["landmarks478"]["camera"])
+    assert dense.shape == (478, 3)
+    # MediaPipe's tip of the nose, and the middles of its irises, right first.
+    assert (dense[1] - few[30]).norm() < 8.0
+    assert (dense[468] - few[68]).norm() < 4.0 and (dense[473] - few[69]).norm() < 4.0
+
+
 def test_mask_and_landmarks_agree(sample):
     mask, marks = sample.images["mask"], torch.tensor(sample.numbers["landmarks"]["points"])
     nose = mask[marks[30, 1].long(), marks[30, 0].long()]

@@ -111,7 +111,7 @@ def drawn_people(modes: torch.Tensor, mean: torch.Tensor, count: int, generator:
 
 
 def drawn_blendshapes(table: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    """Draw weights (count, 52) in [0, 1]: mixes of expressions, some muscles stronger, some weaker, and where one looks.
+    """Draw weights (count, 52) in [0, 1]: mixes of expressions, with muscles of their own strength, and a gaze.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES
+from facekit.conventions import BLENDSHAPE_DIM
 from facekit.reconstruct.landmarker import LEFT_IRIS, RIGHT_IRIS
 from facekit.reconstruct.points import FacePoints
 from facekit.reconstruct.response import (
@@ -152,4 +152,6 @@ def _scores(frames: Frames) -> tuple[np.ndarray, np.ndarray]:
     for fold in range(_FOLDS):
         out = people % _FOLDS == fold
         off[out] = rows[out] @ solve(~out) - wanted[out]
-    return solve(np.ones(len(rows), dtype=bool)), off.T @ off / len(off) + np.diag(np.full(BLENDSHAPE_DIM, _LEAST_SHAPE**2))
+    return solve(np.ones(len(rows), dtype=bool)), off.T @ off / len(off) + np.diag(
+        np.full(BLENDSHAPE_DIM, _LEAST_SHAPE**2)
+    )
