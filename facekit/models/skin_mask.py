@@ -48,9 +48,11 @@ class SkinMask(nn.Module):
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:
+    # Groups of four channels or more, eight at most; narrow networks have fewer.
+    groups = max(k for k in range(1, min(8, max(1, outputs // 4)) + 1) if outputs % k == 0)
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, padding=1),
-        nn.GroupNorm(min(8, outputs // 4), outputs),
+        nn.GroupNorm(groups, outputs),
         nn.SiLU(),
         nn.Conv2d(outputs, outputs, 3, padding=1),
         nn.SiLU(),
