@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import facekit
 
@@ -38,7 +39,18 @@ PUBLIC = [
 
 # The house, floor by floor: a part imports what stands before it, in its row or on a floor above this line.
 FLOORS = {
-    "words": ("install", "errors", "conventions", "version", "color", "progress", "checks", "forks", "plainly"),
+    "words": (
+        "install",
+        "errors",
+        "conventions",
+        "version",
+        "color",
+        "progress",
+        "checks",
+        "forks",
+        "plainly",
+        "calling",
+    ),
     "files": ("files", "report", "weights"),
     "geometry": ("geometry",),
     "values": ("latents", "person", "detail", "mesh", "template", "source", "face"),
@@ -91,6 +103,19 @@ def imports(path: Path) -> list[tuple[str, bool]]:
 
     visit(ast.parse(path.read_text(encoding="utf-8")), False)
     return [(name, inside) for name, inside in found if (PACKAGE / name).exists() or (PACKAGE / f"{name}.py").exists()]
+
+
+def test_functions_are_not_hidden_by_their_packages():
+    """Importing ``facekit.render.camera`` sets ``facekit.render`` to the package, which must still render."""
+    import facekit.reconstruct.sample
+    import facekit.render.camera
+
+    mesh = facekit.FaceMesh(torch.eye(3)[None], torch.tensor([[0, 1, 2]]), None, None)
+    for _ in range(2):
+        with pytest.raises(facekit.FacekitError, match="quality"):
+            facekit.render(mesh, quality="best")
+        with pytest.raises(facekit.FacekitError, match="texture"):
+            facekit.reconstruct("me.jpg", texture="none")
 
 
 def test_every_part_has_its_floor():

@@ -9,9 +9,9 @@
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
 from typing import Any
+
+from facekit.calling import make_callable
 
 __all__ = ["Reconstruction", "reconstruct"]
 
@@ -28,13 +28,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'facekit.reconstruct' has no attribute {name!r}")
 
 
-class _Callable(ModuleType):
-    """The package itself: a module of this name hides the function of the same name, unless it can be called."""
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        from facekit.reconstruct.api import reconstruct
-
-        return reconstruct(*args, **options)
-
-
-sys.modules[__name__].__class__ = _Callable
+make_callable(__name__, "reconstruct")

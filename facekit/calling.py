@@ -1,0 +1,22 @@
+"""Packages that can be called: a package hides the function of the same name once it is imported."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+
+def make_callable(package: str, function: str) -> None:
+    """Let a call of the package call its ``function``: ``facekit.render(face)`` works whatever was imported before.
+
+    Parameters
+    ----------
+    package:
+        Its ``__name__``; call this from its ``__init__``.
+    """
+
+    def call(self: ModuleType, *args: Any, **options: Any) -> Any:
+        return getattr(self, function)(*args, **options)
+
+    sys.modules[package].__class__ = type("CallablePackage", (ModuleType,), {"__call__": call})
