@@ -110,7 +110,7 @@ def test_functions_are_not_hidden_by_their_packages():
     import facekit.reconstruct.sample
     import facekit.render.camera
 
-    mesh = facekit.FaceMesh(torch.eye(3)[None], torch.tensor([[0, 1, 2]]), None, None)
+    mesh = facekit.FaceMesh(torch.eye(3)[None], torch.tensor([[0, 1, 2]]), torch.zeros(3, 2), torch.tensor([[0, 1, 2]]))
     for _ in range(2):
         with pytest.raises(facekit.FacekitError, match="quality"):
             facekit.render(mesh, quality="best")
