@@ -91,6 +91,18 @@ BLENDSHAPES: tuple[str, ...] = (
 #: How far an eye turns at weight 1 of eyeLookIn or eyeLookOut, and of eyeLookUp or eyeLookDown, degrees.
 GAZE_ACROSS, GAZE_UP = 35.0, 25.0
 
+#: Which shapes turn both eyes: axis 0 is to the subject's left, 1 up; and which way along it.
+GAZE_SHAPES: tuple[tuple[str, int, int], ...] = (
+    ("eyeLookOutLeft", 0, 1),
+    ("eyeLookInRight", 0, 1),
+    ("eyeLookInLeft", 0, -1),
+    ("eyeLookOutRight", 0, -1),
+    ("eyeLookUpLeft", 1, 1),
+    ("eyeLookUpRight", 1, 1),
+    ("eyeLookDownLeft", 1, -1),
+    ("eyeLookDownRight", 1, -1),
+)
+
 #: Part ids of the template's vertices and of its atlas.
 PARTS: tuple[str, ...] = ("skin", "lips", "lids", "eyes", "teeth", "mouth", "back_of_head", "neck")
 

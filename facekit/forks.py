@@ -7,9 +7,11 @@ does in the workers of a ``DataLoader``.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from facekit.errors import InputError
@@ -37,6 +39,19 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch work with one thread for a block: numbers add up in one order, small networks do not wait."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def check(device: torch.device) -> None:

@@ -14,7 +14,8 @@ from facekit.errors import InputError
 from facekit.latents import FaceLatents
 from facekit.motion import Motion
 from facekit.pipeline import FacePipeline
-from facekit.reconstruct.api import TEXTURES, reconstruct
+from facekit.reconstruct import TEXTURES
+from facekit.reconstruct.api import reconstruct
 from facekit.reconstruct.result import Reconstruction
 from facekit.sweeps import sweep_expressions
 from facekit.viz.sheets import expression_sheet, render_faces

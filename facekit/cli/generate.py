@@ -19,12 +19,12 @@ from facekit.cli.options import (
     who_options,
 )
 from facekit.errors import InputError
+from facekit.generate import ENGINES, LAYOUTS
 
 SUMMARY = "a set of people, as meshes or as labelled pictures; goes on where it was interrupted"
 #: Options that only one of both kinds of set has.
 _OF_MESHES = ("model", "truncation", "expression", "intensity", "detail", "detail_strength", "format", "maps")
 _OF_PICTURES = ("workers", "engine", "address", "shard", "also")
-_LAYOUTS = ("parquet", "coco", "imagefolder", "facesynthetics")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -39,10 +39,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     who_options(parser, seed=0)
     pictures = parser.add_argument_group("labelled pictures")
     pictures.add_argument("--workers", type=int, help="processes (default: one a core)")
-    pictures.add_argument("--engine", choices=("local", "ray"), help="who does the work (default: local)")
+    pictures.add_argument("--engine", choices=ENGINES, help="who does the work (default: local)")
     pictures.add_argument("--address", help="of the Ray cluster (default: one of this machine's)")
     pictures.add_argument("--shard", type=int, help="samples a shard (default: 500)")
-    pictures.add_argument("--also", help=f"other layouts beside the shards: {','.join(_LAYOUTS)}")
+    pictures.add_argument("--also", help=f"other layouts beside the shards: {','.join(LAYOUTS)}")
     pictures.add_argument("--status", type=_place, metavar="SET", help="tell how far a set is")
     pictures.add_argument("--verify", type=_place, metavar="SET", help="the same, and hash every shard")
     expression_options(parser, "neutral")
@@ -69,8 +69,8 @@ def run(args: argparse.Namespace) -> None:
 def _pictures(args: argparse.Namespace) -> None:
     layouts = [] if args.also is None else [name.strip() for name in args.also.split(",")]
     for name in layouts:
-        if name not in _LAYOUTS:
-            raise InputError(f"--also out of {', '.join(_LAYOUTS)}", repr(name), "separate them by commas")
+        if name not in LAYOUTS:
+            raise InputError(f"--also out of {', '.join(LAYOUTS)}", repr(name), "separate them by commas")
     if layouts and "://" in args.out:
         raise InputError("a folder of this machine for --also", args.out, "leave --also out, or write to a folder")
     from facekit.generate.recipe import Recipe

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from facekit.cli.options import device_of, file_path, formats, report_file
 from facekit.errors import InputError
 from facekit.io import format_of
+from facekit.reconstruct import TEXTURES
 
 if TYPE_CHECKING:
     from facekit.face import FaceOutput
@@ -23,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=file_path, required=True, help=f"file; {formats()}, or .facekit to go on from it")
     parser.add_argument(
         "--texture",
-        choices=("blend", "photo", "gan"),
+        choices=TEXTURES,
         default="blend",
         help="the photographs completed by the texture network, without it, or the network alone (default: blend)",
     )

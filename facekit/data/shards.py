@@ -9,7 +9,7 @@ import json
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -18,7 +18,8 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from facekit.errors import FileError, InputError
 from facekit.files.images import decode
 
-_MANIFEST = "manifest.json"
+#: The file that lists a finished set's shards.
+MANIFEST = "manifest.json"
 
 
 class FaceShards(Dataset[dict[str, Any]]):
@@ -91,7 +92,7 @@ class FaceStream(IterableDataset[dict[str, Any]]):
 def manifest_of(folder: Path) -> dict[str, Any]:
     """The manifest of a finished set."""
     try:
-        return json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FileError("a set that facekit generate finished", f"{folder} ({error})", "see its --status") from error
 
@@ -120,23 +121,37 @@ def _wanted(suffix: str, only: Sequence[str] | None) -> bool:
     return only is None or suffix == "json" or suffix.partition(".")[0] in only
 
 
+def raw_samples(opened: BinaryIO, name: str) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """The samples of an opened shard one after the other: key, and content by suffix; ``name`` is for errors."""
+    for key, files in _index(opened, name):
+        yield key, {suffix: _part(opened, *place) for suffix, place in files.items()}
+
+
 def _places(path: Path) -> list[tuple[str, dict[str, tuple[int, int]]]]:
-    """Samples of a tar file: key, and offset and size of each file by suffix."""
-    found: list[tuple[str, dict[str, tuple[int, int]]]] = []
+    """Samples of a shard that has some: key, and offset and size of each file by suffix."""
     try:
-        with tarfile.open(path) as tar:
-            for entry in tar:
-                key, _, suffix = entry.name.partition(".")
-                if not found or found[-1][0] != key:
-                    found.append((key, {}))
-                found[-1][1][suffix] = (entry.offset_data, entry.size)
-    except (OSError, tarfile.TarError) as error:
-        raise FileError(
-            "a whole shard", f"{path} ({error})", "facekit generate --verify tells which; make it again"
-        ) from error
+        with path.open("rb") as opened:
+            found = _index(opened, str(path))
+    except OSError as error:
+        raise _torn(str(path), error) from error
     if not found:
         raise InputError("a shard with samples", f"{path}, which has none", "make the set again")
     return found
+
+
+def _index(opened: BinaryIO, name: str) -> list[tuple[str, dict[str, tuple[int, int]]]]:
+    try:
+        with tarfile.open(fileobj=opened) as tar:
+            return [
+                (key, {entry.name.partition(".")[2]: (entry.offset_data, entry.size) for entry in entries})
+                for key, entries in itertools.groupby(tar, lambda entry: entry.name.partition(".")[0])
+            ]
+    except tarfile.TarError as error:
+        raise _torn(name, error) from error
+
+
+def _torn(name: str, error: Exception) -> FileError:
+    return FileError("a whole shard", f"{name} ({error})", "facekit generate --verify tells which; make it again")
 
 
 def _part(opened: Any, offset: int, size: int) -> bytes:

@@ -66,6 +66,13 @@ def encode_png(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def encode_npy(array: np.ndarray) -> bytes:
+    """An .npy file of numbers."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
 def encode(array: np.ndarray, suffix: str = ".png", quality: int | None = None) -> bytes:
     """A .png, .jpg (or .jpeg) or .webp of uint8 pixels; ``quality`` (1 to 100) is for the last two."""
     suffix = suffix.lower().replace(".jpeg", ".jpg")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 from typing import Any
 
 import torch
 from PIL import Image, ImageDraw
 
+from facekit.data.shards import raw_samples, sample_of
 from facekit.files.images import encode, to_uint8
 from facekit.generate.classes import CLASSES, IGNORE
-from facekit.generate.encode import FILES, decoded
+from facekit.generate.encode import FILES
 from facekit.generate.job import Plan
-from facekit.generate.shards import Shard, samples
+from facekit.generate.shards import Shard
 from facekit.generate.storage import Storage, write
 
 SHEET, README = "preview.jpg", "README.md"
@@ -94,16 +97,16 @@ def describe(storage: Storage, plan: Plan, shards: list[Shard]) -> None:
     )
     write(storage, README, text.encode())
     if shards and "rgb" in recipe.labels:
-        first = samples(storage.read(shards[0].tar) or b"")
-        drawn = [_drawn(decoded(files)) for _, (_, files) in zip(range(_MOST), first, strict=False)]
+        first = raw_samples(io.BytesIO(storage.read(shards[0].tar) or b""), shards[0].tar)
+        drawn = [_drawn(sample_of(*named)) for named in itertools.islice(first, _MOST)]
         write(storage, SHEET, encode(to_uint8(_grid(drawn)), ".jpg", 90))
 
 
 def _drawn(sample: dict[str, Any]) -> torch.Tensor:
     """A picture (3, C, C) with mask, landmarks and box drawn over it."""
-    rgb = torch.from_numpy(sample["rgb"].copy()).permute(2, 0, 1).float() / 255
+    rgb = sample["rgb"]
     if "mask" in sample:
-        mask = torch.from_numpy(sample["mask"].copy()).long()
+        mask = sample["mask"]
         colours = _PALETTE[mask].permute(2, 0, 1)
         rgb = torch.lerp(rgb, colours, _COVER * (mask > 0).float())
     image = Image.fromarray(to_uint8(rgb)).resize((_CELL, _CELL), Image.Resampling.LANCZOS)

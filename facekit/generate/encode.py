@@ -1,19 +1,17 @@
-"""The files of a sample: what each label is stored as, and how it is read back."""
+"""The files of a sample: what each label is stored as; :mod:`facekit.data.shards` reads them back."""
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
 
-from facekit.files.images import decode, encode, encode_png, to_uint8
+from facekit.files.images import encode, encode_npy, encode_png, to_uint8
 from facekit.generate.sample import Sample
+from facekit.render.labels import depth_steps
 
-#: Files by label, and how to read them; ``KEY.json`` has the numbers.
+#: Files by label, and what they hold; ``KEY.json`` has the numbers.
 FILES = {
     "rgb.png": "8-bit sRGB; rgb.jpg where the recipe asks for JPEG",
     "mask.png": "8 bits, ids of the classes; 255 is to be ignored",
@@ -42,27 +40,6 @@ def _image(name: str, image: torch.Tensor, quality: int | None) -> dict[str, byt
     if name == "mask":
         return {"mask.png": encode_png(image.numpy())}
     if name == "depth":
-        steps = torch.where(image.isfinite(), image * 10, 0.0).round().clamp(0, 65535).int().numpy().astype("uint16")
-        return {"depth.png": encode_png(steps), "depth.npy": _npy(image.numpy())}
+        return {"depth.png": encode_png(depth_steps(image)), "depth.npy": encode_npy(image.numpy())}
     array = image.permute(1, 2, 0).contiguous().numpy()
-    return {f"{name}.npy": _npy(array.astype(np.float16) if name == "normals" else array)}
-
-
-def decoded(files: Mapping[str, bytes]) -> dict[str, Any]:
-    """What :func:`encoded` wrote: arrays by label, and ``numbers``."""
-    found: dict[str, Any] = {}
-    for suffix, data in files.items():
-        name = suffix.partition(".")[0]
-        if suffix == "json":
-            found["numbers"] = json.loads(data)
-        elif suffix.endswith(".npy"):
-            found[name] = np.load(io.BytesIO(data), allow_pickle=False)
-        elif suffix != "depth.png":
-            found[name] = decode(data)
-    return found
-
-
-def _npy(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
+    return {f"{name}.npy": encode_npy(array.astype(np.float16) if name == "normals" else array)}

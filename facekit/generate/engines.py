@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
 from typing import Any
 
 from facekit.errors import FacekitError, optional_import
+from facekit.forks import one_thread
 from facekit.generate.job import Plan
 from facekit.generate.sample import SampleMaker
 from facekit.generate.shards import TRIES, Shard, write_shard
@@ -36,7 +36,7 @@ def make_shard(place: str, plan: Plan, number: int) -> Shard:
     """Make one shard of a set, in this process and with one thread."""
     from facekit.pipeline import FacePipeline
 
-    with _one_thread():
+    with one_thread():  # more would add numbers up in another order: the same bytes everywhere need one
         if plan.fingerprint not in _makers:
             _makers.clear()
             pipe = FacePipeline.from_pretrained(plan.settings["model"], device=plan.settings["device"])
@@ -45,19 +45,6 @@ def make_shard(place: str, plan: Plan, number: int) -> Shard:
         first, count = plan.shard(number)
         frames = maker.recipe.clip.frames
         return write_shard(maker, storage_of(place), number, first, count, plan.fingerprint, frames, _after_sample)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """More threads add up numbers in another order: the same bytes everywhere need one."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _after_sample() -> None:

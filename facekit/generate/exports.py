@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from facekit.conventions import BLENDSHAPES, EXPRESSIONS
-from facekit.data.shards import manifest_of
+from facekit.data.shards import manifest_of, raw_samples
 from facekit.errors import FileError, InputError, optional_import
-from facekit.files.atomic import atomic_write
+from facekit.files.atomic import atomic_write, write_files
 from facekit.files.images import decode, encode_png
-from facekit.generate.shards import samples
+from facekit.generate import LAYOUTS
 from facekit.progress import progress
 
-FORMATS = ("parquet", "coco", "imagefolder", "facesynthetics")
 _SKELETON_NAMES = [f"ibug_{k}" for k in range(68)] + ["right_pupil", "left_pupil"]
 
 
@@ -36,8 +35,8 @@ def export(folder: str | Path, form: str) -> Path:
     Path
         The file or folder.
     """
-    if form not in FORMATS:
-        raise InputError(f"a layout out of {', '.join(FORMATS)}", repr(form), "choose one of these")
+    if form not in LAYOUTS:
+        raise InputError(f"a layout out of {', '.join(LAYOUTS)}", repr(form), "choose one of these")
     folder = Path(folder).expanduser()
     writer = {"parquet": _parquet, "coco": _coco, "imagefolder": _imagefolder, "facesynthetics": _facesynthetics}[form]
     return writer(folder)
@@ -51,14 +50,10 @@ def _all(folder: Path, what: str) -> Iterator[tuple[str, dict[str, bytes]]]:
             path = folder / entry["tar"]
             if not path.is_file():
                 raise FileError("all shards", f"no {path}", "run the same command again")
-            yield from samples(path.read_bytes())
+            with path.open("rb") as opened:
+                yield from raw_samples(opened, str(path))
 
     return progress(each(), total=manifest["samples"], desc=what)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(data)
 
 
 def _row(key: str, numbers: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +105,7 @@ def _coco(folder: Path) -> Path:
         )
     categories = [{"id": 1, "name": "face", "supercategory": "person", "keypoints": _SKELETON_NAMES, "skeleton": []}]
     content = {"images": images, "annotations": annotations, "categories": categories}
-    _write(folder / "coco.json", json.dumps(content).encode())
+    write_files({folder / "coco.json": json.dumps(content).encode()})
     return folder / "coco.json"
 
 
@@ -121,9 +116,9 @@ def _imagefolder(folder: Path) -> Path:
         if name is None:
             raise InputError("pictures for an image folder", "a set without rgb", "make it with the label rgb")
         file = f"{key}.{name.rpartition('.')[2]}"
-        _write(folder / "images" / file, files[name])
+        write_files({folder / "images" / file: files[name]})
         lines.append(json.dumps({"file_name": file, **_row(key, json.loads(files["json"]))}))
-    _write(folder / "images" / "metadata.jsonl", ("\n".join(lines) + "\n").encode())
+    write_files({folder / "images" / "metadata.jsonl": ("\n".join(lines) + "\n").encode()})
     return folder / "images"
 
 
@@ -135,11 +130,15 @@ def _facesynthetics(folder: Path) -> Path:
             raise InputError("rgb and mask for FaceSynthetics' layout", "a set without", "make it with these labels")
         name = f"{int(key.replace('_', '')):06d}"
         rgb = next(data for suffix, data in files.items() if suffix.startswith("rgb."))
-        _write(target / f"{name}.png", encode_png(decode(rgb)))
-        _write(target / f"{name}_seg.png", files["mask.png"])
         # Their pixel centres are whole numbers.
         lines = "".join(f"{x - 0.5:.4f} {y - 0.5:.4f}\n" for x, y in marks["points"])
-        _write(target / f"{name}_ldmks.txt", lines.encode())
+        write_files(
+            {
+                target / f"{name}.png": encode_png(decode(rgb)),
+                target / f"{name}_seg.png": files["mask.png"],
+                target / f"{name}_ldmks.txt": lines.encode(),
+            }
+        )
     return target
 
 

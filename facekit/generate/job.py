@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from facekit.checks import one_of, whole
+from facekit.data.shards import MANIFEST
 from facekit.errors import FileError, InputError
+from facekit.generate import ENGINES
 from facekit.generate.recipe import Recipe
 from facekit.generate.shards import Shard, is_whole, sidecars
 from facekit.generate.storage import Folder, Storage, storage_of, write
 from facekit.version import __version__
 
-SETTINGS, MANIFEST = "dataset.json", "manifest.json"
-ENGINES = ("local", "ray")
+SETTINGS = "dataset.json"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,19 @@ class Plan:
 
     settings: Mapping[str, Any]
     count: int
+
+    def to_json(self) -> bytes:
+        """The content of ``dataset.json``."""
+        return (json.dumps({"settings": self.settings, "count": self.count}, indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Plan:
+        """The inverse of :meth:`to_json`; a ValueError for anything else."""
+        try:
+            values = json.loads(data)
+            return cls(values["settings"], values["count"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(str(error)) from error
 
     @property
     def fingerprint(self) -> str:
@@ -143,7 +157,8 @@ def generate_pictures(
     }
     plan, storage = Plan(settings, count), storage_of(place)
     _open(storage, plan)
-    left = [number for number in plan.numbers() if number not in _whole(storage, plan)]
+    found = _status(storage, plan, verify=True)
+    left = sorted(found.missing + found.broken)
     if left and engine == "ray":
         run_ray(str(place), plan, left, address)
     elif left:
@@ -185,11 +200,9 @@ def _status(storage: Storage, plan: Plan, verify: bool) -> Status:
 
 
 def _plan_of(storage: Storage, where: str) -> Plan:
-    data = storage.read(SETTINGS)
     try:
-        values = json.loads(data or b"")
-        return Plan(values["settings"], values["count"])
-    except (ValueError, KeyError, TypeError) as error:
+        return Plan.from_json(storage.read(SETTINGS) or b"")
+    except ValueError as error:
         raise FileError("a set of pictures", f"no {SETTINGS} in {where}", "facekit generate makes one") from error
 
 
@@ -198,16 +211,15 @@ def _open(storage: Storage, plan: Plan) -> None:
     data = storage.read(SETTINGS)
     if data is not None:
         try:
-            there = Plan(json.loads(data)["settings"], json.loads(data)["count"])
-        except (ValueError, KeyError, TypeError):
+            there = Plan.from_json(data)
+        except ValueError:
             there = None
         if there is None or there.fingerprint != plan.fingerprint:
             differ = "unreadable" if there is None else _differences(there.settings, plan.settings)
             raise InputError("the settings that this set was begun with", differ, "choose another folder, or those")
         if there.count > plan.count:
             raise InputError(f"a count of at least the {there.count} that are there", f"{plan.count}", "sets only grow")
-    values = {"settings": plan.settings, "count": plan.count}
-    write(storage, SETTINGS, (json.dumps(values, indent=1) + "\n").encode())
+    write(storage, SETTINGS, plan.to_json())
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any], where: str = "") -> str:
@@ -220,17 +232,6 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any], where: str =
         elif a != b:
             found.append(f"{where}{name} {b} in place of {a}")
     return ", ".join(found)
-
-
-def _whole(storage: Storage, plan: Plan) -> set[int]:
-    """Shards that need not be made again: their sidecar is of these settings, and the hash is right."""
-    return {
-        shard.number
-        for shard in sidecars(storage)
-        if shard.fingerprint == plan.fingerprint
-        and (shard.first, shard.count) == plan.shard(shard.number)
-        and is_whole(storage, shard)
-    }
 
 
 def _close(storage: Storage, plan: Plan) -> Status:

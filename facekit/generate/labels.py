@@ -10,10 +10,8 @@ import torch
 from facekit.mesh import FaceMesh
 from facekit.models.eyes import Eyeball
 from facekit.render import Camera
+from facekit.render.labels import visible
 from facekit.render.rasterize import pixel_points
-
-#: The surface may be nearer than a landmark by this share of its distance, and the landmark still counts as seen.
-_NEAR = 0.004
 
 
 def pixel_uvs(mesh: FaceMesh, camera: Camera, face_ids: torch.Tensor) -> torch.Tensor:
@@ -52,15 +50,11 @@ def landmarks(points: torch.Tensor, camera: Camera, depth: torch.Tensor) -> dict
     """
     height, width = depth.shape
     projected = camera.project(points[None], (height, width))[0]
-    x, y, far = projected.unbind(1)
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height) & (far > 0)
-    front = depth[y.long().clamp(0, height - 1), x.long().clamp(0, width - 1)]
-    seen = inside & ((far <= front * (1 + _NEAR)) | front.isinf())
     viewed = camera.view(points[None])[0] * torch.tensor([1.0, -1.0, -1.0])
     return {
         "points": _rounded(projected[:, :2], 3),
         "camera": _rounded(viewed, 3),
-        "visible": seen.tolist(),
+        "visible": visible(projected, depth).tolist(),
     }
 
 

@@ -64,7 +64,7 @@ class SampleMaker:
         self.pipe, self.recipe, self.seed = pipe, recipe, seed
         self.classes = HeadClasses(pipe)
         self._share = Neck(pipe.template.mesh(pipe.template.verts[None])).share
-        self._dense = load_arrays(weights.verified("default", "landmarks"))
+        self._dense = load_arrays(weights.verified("default", "landmarks")) if "landmarks478" in recipe.labels else {}
         self.pupils = labels.Pupils(list(pipe.blendshapes.eyes), pipe.template.verts.cpu())
 
     @torch.inference_mode()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from facekit.conventions import BLENDSHAPES, EXPRESSIONS, GAZE_ACROSS, GAZE_UP
+from facekit.conventions import BLENDSHAPES, EXPRESSIONS, GAZE_ACROSS, GAZE_SHAPES, GAZE_UP
 from facekit.generate.recipe import Recipe
 
 #: One stream of numbers for each choice, so that a new one, at the end, never shifts the others.
@@ -187,11 +187,8 @@ def _gaze(recipe: Recipe, random: np.random.Generator) -> tuple[float, float]:
 
 def _gaze_weights(gaze: tuple[float, float]) -> dict[str, float]:
     """Both eyes toward the same far point."""
-    across, up = np.clip(gaze[0] / GAZE_ACROSS, -1, 1), np.clip(gaze[1] / GAZE_UP, -1, 1)
-    ways = ("Out", "In") if across > 0 else ("In", "Out")
-    weights = {f"eyeLook{way}{side}": abs(across) for way, side in zip(ways, ("Left", "Right"), strict=True)}
-    weights |= {f"eyeLook{'Up' if up > 0 else 'Down'}{side}": abs(up) for side in ("Left", "Right")}
-    return {name: _short(weight) for name, weight in weights.items() if weight > 0}
+    turned = gaze[0] / GAZE_ACROSS, gaze[1] / GAZE_UP
+    return {name: _short(min(1, way * turned[axis])) for name, axis, way in GAZE_SHAPES if way * turned[axis] > 0}
 
 
 def _pose(recipe: Recipe, random: np.random.Generator) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
@@ -200,7 +197,7 @@ def _pose(recipe: Recipe, random: np.random.Generator) -> tuple[tuple[float, flo
     neck, around = angles * wish.neck, angles * (1 - wish.neck)
     # A head that turns to its left shows its right side: the camera goes there.
     return (
-        tuple(_short(a) for a in neck),  # type: ignore[return-value]
+        (_short(neck[0]), _short(neck[1]), _short(neck[2])),
         (_short(-around[0]), _short(np.clip(-around[1], -60, 60)), _short(around[2])),
     )
 

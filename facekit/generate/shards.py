@@ -8,17 +8,15 @@ import json
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from facekit.errors import FacekitError
 from facekit.generate.encode import encoded
 from facekit.generate.sample import Sample
 from facekit.generate.storage import Storage, write
+from facekit.weights.cache import sha256_of
 
 #: How often a sample is tried before it is left out.
 TRIES = 3
-_CHUNK = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def write_shard(
                 for suffix, data in files.items():
                     tar.addfile(_entry(f"{key_of(index, frames)}.{suffix}", len(data)), io.BytesIO(data))
                 after()
-        size, digest = path.stat().st_size, _sha256(path)
+        size, digest = path.stat().st_size, sha256_of(path)
     shard = Shard(number, first, count, skipped, size, digest, fingerprint)
     write(storage, sidecar_name(number), shard.to_json())
     return shard
@@ -134,14 +132,6 @@ def _entry(name: str, size: int) -> tarfile.TarInfo:
     return entry
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_CHUNK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def sidecars(storage: Storage) -> Iterator[Shard]:
     """The sidecars of a set in order, whatever their shards are like; what is no sidecar is left out."""
     for name in storage.names():
@@ -158,19 +148,3 @@ def is_whole(storage: Storage, shard: Shard) -> bool:
         return False
     data = storage.read(shard.tar)
     return data is not None and hashlib.sha256(data).hexdigest() == shard.sha256
-
-
-def samples(data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The samples of a shard's content: key, and content by suffix."""
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        key, files = "", {}
-        for entry in tar:
-            this, _, suffix = entry.name.partition(".")
-            if this != key and files:
-                yield key, files
-                files = {}
-            key = this
-            opened = tar.extractfile(entry)
-            files[suffix] = b"" if opened is None else opened.read()
-        if files:
-            yield key, files

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from facekit.checks import finite
-from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES, GAZE_ACROSS, GAZE_UP
+from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES, GAZE_ACROSS, GAZE_SHAPES, GAZE_UP
 from facekit.errors import InputError
 from facekit.latents import FaceLatents
 
@@ -235,17 +235,13 @@ class Motion:
 
     def with_gaze(self, across: Any, up: Any) -> Motion:
         """Return the motion with both eyes looking so many degrees to the subject's left and up, (T,) or a number."""
-        across, up = (
+        turned = [
             torch.as_tensor(angle, dtype=torch.float32).expand(len(self)) / most
             for angle, most in ((across, GAZE_ACROSS), (up, GAZE_UP))
-        )
+        ]
         rows = self.blendshapes.clone()
-        for name, value in (
-            ("eyeLookOutLeft", across), ("eyeLookInRight", across), ("eyeLookInLeft", -across),
-            ("eyeLookOutRight", -across), ("eyeLookUpLeft", up), ("eyeLookUpRight", up), ("eyeLookDownLeft", -up),
-            ("eyeLookDownRight", -up),
-        ):  # fmt: skip
-            rows[:, BLENDSHAPES.index(name)] = value.clamp(0, 1)
+        for name, axis, way in GAZE_SHAPES:
+            rows[:, BLENDSHAPES.index(name)] = (way * turned[axis]).clamp(0, 1)
         return dataclasses.replace(self, blendshapes=rows, gaze=None)
 
     def latents(self, person: FaceLatents) -> FaceLatents:

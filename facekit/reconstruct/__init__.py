@@ -13,7 +13,10 @@ from typing import Any
 
 from facekit.calling import make_callable
 
-__all__ = ["Reconstruction", "reconstruct"]
+__all__ = ["TEXTURES", "Reconstruction", "reconstruct"]
+
+#: Where skin comes from: the photographs completed by the texture network, without it, or the network alone.
+TEXTURES = ("blend", "photo", "gan")
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ from facekit.latents import FaceLatents
 from facekit.person import Person
 from facekit.pipeline import FacePipeline
 from facekit.plainly import plainly
+from facekit.reconstruct import TEXTURES
 from facekit.reconstruct.find import find
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
@@ -27,7 +28,6 @@ from facekit.reconstruct.texture.compose import compose_texture
 from facekit.reconstruct.unknowns import Fitted, View
 from facekit.render import Camera
 
-TEXTURES = ("blend", "photo", "gan")
 #: How sure a focal length is that a camera tells, in its logarithm; and how much less scores are trusted on photographs
 #: than on the renders they were measured on. The tongue is not looked for.
 _FOCAL, _SCORES, _TONGUE = 0.06, 1.6, BLENDSHAPES.index("tongueOut")

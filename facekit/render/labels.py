@@ -13,7 +13,7 @@ import torch
 from facekit.conventions import LANDMARK_GROUPS, PARTS
 from facekit.errors import InputError
 from facekit.files.atomic import atomic_write
-from facekit.files.images import encode_png, to_uint8
+from facekit.files.images import encode_npy, encode_png, to_uint8
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,7 +104,6 @@ def _encoded(pictures: RenderOutput) -> dict[str, bytes | None]:
     """The files of one picture by name."""
     depth, normals = pictures.depth[0, 0].detach().cpu(), pictures.normals[0].detach().permute(1, 2, 0).cpu()
     ids = pictures.face_ids[0].cpu()
-    steps = torch.where(depth.isfinite(), depth * 10.0, 0.0).round().clamp(0, 65535).int().numpy().astype("uint16")
     labels, parts, landmarks = pictures.labels, None, None
     if labels is not None and labels.parts is not None:
         parts = _indexed(labels.part_ids(pictures.face_ids)[0].cpu().numpy())
@@ -113,30 +112,48 @@ def _encoded(pictures: RenderOutput) -> dict[str, bytes | None]:
     return {
         "rgb.png": encode_png(pictures.to_uint8()[0].numpy()),
         "alpha.png": encode_png(to_uint8(pictures.alpha[0].detach().cpu())),
-        "depth.npy": _npy(depth.numpy()),
-        "depth.png": encode_png(steps),
-        "normals.npy": _npy(normals.contiguous().numpy()),
+        "depth.npy": encode_npy(depth.numpy()),
+        "depth.png": encode_png(depth_steps(depth)),
+        "normals.npy": encode_npy(normals.contiguous().numpy()),
         "normals.png": encode_png(to_uint8(pictures.normals[0].detach().cpu() * 0.5 + 0.5)),
-        "face_ids.npy": _npy(ids.int().numpy()),
+        "face_ids.npy": encode_npy(ids.int().numpy()),
         "parts.png": parts,
         "landmarks.json": landmarks,
         "labels.json": _json({"parts": {name: k for k, name in enumerate(PARTS)}, "files": _ABOUT}),
     }
 
 
-def _landmarks(places: torch.Tensor, depth: torch.Tensor) -> dict[str, Any]:
-    """The 68 landmarks, whether each is seen, and the groups' names."""
+def depth_steps(depth: torch.Tensor) -> np.ndarray:
+    """Depth (H, W) mm, inf where nothing is, in tenths of a millimetre, uint16, 0 where nothing is."""
+    return torch.where(depth.isfinite(), depth * 10.0, 0.0).round().clamp(0, 65535).int().numpy().astype("uint16")
+
+
+def visible(places: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
+    """Which points lie in the picture, with no surface in front of them, (n,) bool.
+
+    Parameters
+    ----------
+    places:
+        (n, 3): X and Y in pixels from the upper left corner, and depth, mm.
+    depth:
+        (H, W) mm of the picture, inf where nothing is.
+    """
     height, width = depth.shape
     columns, rows = places[:, 0].floor().long(), places[:, 1].floor().long()
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height) & (places[:, 2] > 0)
     front = depth[rows.clamp(0, height - 1), columns.clamp(0, width - 1)]
-    seen = inside & ((places[:, 2] <= front * (1.0 + _NEAR)) | front.isinf())
+    return inside & ((places[:, 2] <= front * (1.0 + _NEAR)) | front.isinf())
+
+
+def _landmarks(places: torch.Tensor, depth: torch.Tensor) -> dict[str, Any]:
+    """The 68 landmarks, whether each is seen, and the groups' names."""
+    height, width = depth.shape
     return {
         "scheme": "iBUG 68 (300-W)",
         "size": [width, height],
         "points": [[round(value, 3) for value in row] for row in places[:, :2].tolist()],
         "depth": [round(value, 3) for value in places[:, 2].tolist()],
-        "visible": seen.tolist(),
+        "visible": visible(places, depth).tolist(),
         "groups": {name: [part.start, part.stop] for name, part in LANDMARK_GROUPS.items()},
     }
 
@@ -148,14 +165,6 @@ def _indexed(ids: np.ndarray) -> bytes:
     indexed = Image.frombytes("P", picture.size, picture.tobytes())
     indexed.putpalette([*_PALETTE, *([0] * (768 - len(_PALETTE)))])
     indexed.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _npy(array: np.ndarray) -> bytes:
-    import numpy as np
-
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
 
 

@@ -12,8 +12,9 @@ import torch
 from facekit.cli import main as cli
 from facekit.data import FaceShards, FaceStream
 from facekit.errors import FileError, InputError
-from facekit.generate import engines
-from facekit.generate.exports import FORMATS, export
+from facekit.forks import one_thread
+from facekit.generate import LAYOUTS
+from facekit.generate.exports import export
 from facekit.generate.job import digest, generate_pictures, status
 from facekit.generate.recipe import Recipe
 from facekit.generate.sample import SampleMaker
@@ -146,7 +147,7 @@ def test_other_storage(whole):
 
 def test_threads_are_given_back(tmp_path):
     threads = torch.get_num_threads()
-    with engines._one_thread():
+    with one_thread():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == threads
 
@@ -166,7 +167,7 @@ def test_read_back(whole):
 
 def test_other_layouts(whole):
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    paths = {form: export(whole, form) for form in FORMATS}
+    paths = {form: export(whole, form) for form in LAYOUTS}
     import pyarrow.parquet
 
     table = pyarrow.parquet.read_table(paths["parquet"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import signal
@@ -10,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
+from facekit.forks import one_thread
 from facekit.train import __main__ as command
 from facekit.train.context import Context
 from facekit.train.head.stage import HeadTemplate, write_assets
@@ -30,17 +29,6 @@ class Run:
     context: Context
     codes: tuple[int, int]
     arguments: list[str]
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Networks this small gain nothing from more threads, and those stall each other where a machine has other work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -17,6 +17,7 @@ from facekit.errors import InputError
 from facekit.latents import FaceLatents
 from facekit.models.composers import DefaultComposer
 from facekit.plainly import plainly
+from facekit.reconstruct import TEXTURES
 from facekit.reconstruct.texture import eyes, mask
 from facekit.reconstruct.texture.complete import FLOOR, Fused, complete, fuse, membrane
 from facekit.reconstruct.texture.delight import COARSE, Delit, delight
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from facekit.pipeline import FacePipeline
 
 #: "gan" is the network's own texture, "photo" the pictures' texels and nothing else, "blend" both.
-MODES = ("blend", "photo", "gan")
 #: Below this share of the face seen, and below this light on it, there is a warning.
 _LITTLE, _DARK = 0.25, 0.15
 
@@ -121,7 +121,7 @@ class PictureStudy:
     @torch.no_grad()
     def texture(self, mode: str = "blend", size: int = 1024) -> TextureResult:
         """Make the atlas; see :func:`compose_texture`."""
-        one_of(mode, MODES, "a texture mode")
+        one_of(mode, TEXTURES, "a texture mode")
         size = whole(size, "size", 256, 4096)
         pipe, found = self.pipe, self.found
         codes = FaceLatents(
@@ -199,7 +199,7 @@ def compose_texture(
     neutral:
         (V, 3) float32 mm, the person at rest; for what may need it later, textures do not.
     mode:
-        Out of :data:`MODES`.
+        Out of :data:`facekit.reconstruct.TEXTURES`.
     size:
         Texels along a side of the atlas.
 
@@ -208,7 +208,7 @@ def compose_texture(
     InputError
         For numbers or shapes that do not fit together, another mode, and a head that lies outside of its picture.
     """
-    one_of(mode, MODES, "a texture mode")
+    one_of(mode, TEXTURES, "a texture mode")
     return PictureStudy.of(pictures, verts, cameras, pipe).texture(mode, size)
 
 
