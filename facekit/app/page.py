@@ -17,11 +17,12 @@ _LAUNCH: dict[str, Any] = {"max_file_size": "10mb", "show_error": True, "footer_
 # One face at a time; who comes when that many wait is told so.
 _QUEUE = {"max_size": 20, "default_concurrency_limit": 1}
 # Seconds after which files are looked through, and their age then.
-_DELETE = (1800, 1800)
+_DELETE = (work.KEPT, work.KEPT)
 _ABOUT = """# facekit
 
-A few numbers become a textured 3D face. These people do not exist. Nothing you do here is kept; files are deleted after
-half an hour. The model and its limits are described in its model card; the faces are under the MIT licence."""
+A few numbers, or a photograph, become a textured 3D face. People made of numbers do not exist. Nothing you do here is
+kept; files are deleted after half an hour. The model and its limits are described in its model card; the faces are
+under the MIT licence."""
 
 
 def serve(**options: Any) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import html
+import shutil
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +51,8 @@ PEOPLE = {
 LARGEST_SEED = 2**31 - 1
 #: Seconds of a motion that are played, and of those that are filmed: a page has others waiting.
 LONGEST, LONGEST_FILM = 60.0, 10.0
+#: Seconds for which files are kept.
+KEPT = 1800
 _HEIGHT = 700
 
 
@@ -92,7 +96,7 @@ def save_motion(kind: str, take: str | None, seed: float, truncation: float) -> 
     """Path of a file with that motion; of a film its first :data:`LONGEST_FILM` seconds."""
     suffix = MOTIONS[one_of(kind, MOTIONS, "a kind of file")]
     motion = motion_of(take)
-    path = Path(tempfile.mkdtemp(prefix="facekit-")) / f"motion_{int(seed)}{suffix}"
+    path = _folder() / f"motion_{int(seed)}{suffix}"
     if suffix == ".csv":
         return str(motion.save(path))
     if suffix == ".mp4" and motion.duration > LONGEST_FILM:
@@ -101,10 +105,10 @@ def save_motion(kind: str, take: str | None, seed: float, truncation: float) -> 
 
 
 def save(kind: str, seed: float, expression: str, intensity: float, truncation: float, detail: bool) -> str:
-    """Path of a file with that face; Gradio hands it out and deletes it after a while."""
+    """Path of a file with that face; Gradio hands out a copy, and both are deleted after a while."""
     suffix = DOWNLOADS[one_of(kind, DOWNLOADS, "a kind of file")]
     face = make(seed, expression, intensity, truncation, detail)
-    path = Path(tempfile.mkdtemp(prefix="facekit-")) / f"face_{int(seed)}_{expression}{suffix}"
+    path = _folder() / f"face_{int(seed)}_{expression}{suffix}"
     return str(face.to_html(path) if suffix == ".html" else face.save(path))
 
 
@@ -120,7 +124,7 @@ def from_photograph(photograph: str | None, consent: bool, texture: str) -> tupl
         found = reconstruct(photograph, texture=one_of(texture, TEXTURES, "a texture"), model=pipeline())
     finally:
         Path(photograph).unlink(missing_ok=True)
-    kept = found.save(Path(tempfile.mkdtemp(prefix="facekit-")) / "person.facekit")
+    kept = found.save(_folder() / "person.facekit")
     told = "\n".join(f"- {line}" for line in (*found.quality.warnings, *found.notes))
     return found.overlay(), _frame(found.neutral, "neutral", "At rest: drag to turn", rig=True), told, str(kept)
 
@@ -144,6 +148,21 @@ def sheet(seed: float, intensity: float, truncation: float) -> Image.Image:
     )
     faces = sweep_expressions(pipeline(), codes, intensity=_within(intensity, "the intensity", MAX_INTENSITY))
     return expression_sheet(faces, render_faces(faces, image_size=224), cell_size=224)
+
+
+@functools.lru_cache(maxsize=1)
+def _root() -> tempfile.TemporaryDirectory[str]:
+    """Where this process keeps its files; it is deleted when the process ends."""
+    return tempfile.TemporaryDirectory(prefix="facekit-")
+
+
+def _folder() -> Path:
+    """A new folder that is deleted after :data:`KEPT` seconds."""
+    folder = tempfile.mkdtemp(dir=_root().name)
+    timer = threading.Timer(KEPT, shutil.rmtree, (folder, True))
+    timer.daemon = True
+    timer.start()
+    return Path(folder)
 
 
 def _frame(face: FaceOutput, expression: str, title: str, **options: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from PIL import Image
 
@@ -30,6 +32,16 @@ def test_controls_are_checked():
 def test_files_and_sheet():
     assert len(facekit.load(work.save(next(iter(work.DOWNLOADS)), 3, "smile", 0.5, 1, True)).faces) > 40_000
     assert isinstance(work.sheet(3, 1, 1), Image.Image)
+
+
+def test_files_are_deleted_after_a_while(monkeypatch):
+    monkeypatch.setattr(work, "KEPT", 0.2)
+    folder = work._folder()
+    (folder / "face.glb").write_bytes(b"somebody")
+    deadline = time.monotonic() + 10
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not folder.exists() and folder.parent.exists()
 
 
 def test_motions(tmp_path):
