@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import Any
 
 from facekit.cli.arguments import refuse_idle
 from facekit.cli.options import (
@@ -24,7 +25,7 @@ from facekit.generate import ENGINES, LAYOUTS
 SUMMARY = "a set of people, as meshes or as labelled pictures; goes on where it was interrupted"
 #: Options that only one of both kinds of set has.
 _OF_MESHES = ("model", "truncation", "expression", "intensity", "detail", "detail_strength", "format", "maps")
-_OF_PICTURES = ("workers", "engine", "address", "shard", "also")
+_OF_PICTURES = ("shard", "also", "gpus")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,14 +38,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, help="number of faces")
     parser.add_argument("--out", type=_place, help="folder; of pictures also an address such as s3://bucket/set")
     who_options(parser, seed=0)
+    crew = parser.add_argument_group("who works")
+    crew.add_argument("--workers", type=int, help="processes (default: of pictures one a core, of meshes one)")
+    crew.add_argument("--engine", choices=ENGINES, help="processes of this machine or a cluster (default: local)")
+    crew.add_argument("--address", help="of the Ray cluster (default: one of this machine's)")
+    crew.add_argument("--status", type=_place, metavar="SET", help="tell how far a set is")
+    crew.add_argument("--verify", type=_place, metavar="SET", help="the same, and hash every file")
     pictures = parser.add_argument_group("labelled pictures")
-    pictures.add_argument("--workers", type=int, help="processes (default: one a core)")
-    pictures.add_argument("--engine", choices=ENGINES, help="who does the work (default: local)")
-    pictures.add_argument("--address", help="of the Ray cluster (default: one of this machine's)")
     pictures.add_argument("--shard", type=int, help="samples a shard (default: 500)")
+    pictures.add_argument(
+        "--gpus", type=float, help="with ray and cuda: share of a card that a task takes (default: 1)"
+    )
     pictures.add_argument("--also", help=f"other layouts beside the shards: {','.join(LAYOUTS)}")
-    pictures.add_argument("--status", type=_place, metavar="SET", help="tell how far a set is")
-    pictures.add_argument("--verify", type=_place, metavar="SET", help="the same, and hash every shard")
     expression_options(parser, "neutral")
     detail_options(parser)
     parser.add_argument("--format", default="glb", help=f"out of {formats()}, with commas (default: glb)")
@@ -78,15 +83,19 @@ def _pictures(args: argparse.Namespace) -> None:
     recipe = Recipe.load(args.recipe)  # refused before torch is imported
     from facekit.generate.job import generate_pictures
 
+    # Bytes depend on the kind of device: what stands in a machine decides nothing.
+    device = "cpu" if args.device == "auto" else args.device
     result = generate_pictures(
         recipe,
         args.out,
         args.count,
         seed=args.seed,
-        workers=args.workers or os.cpu_count() or 1,
+        workers=_or(args.workers, 1 if device == "cuda" else os.cpu_count() or 1),
         engine=args.engine or "local",
         address=args.address,
-        shard=args.shard or 500,
+        shard=_or(args.shard, 500),
+        device=device,
+        gpus=_or(args.gpus, 1.0),
     )
     print(f"{result.made} samples in {args.out}; what they mean: README.md there")
     if result.skipped:
@@ -98,10 +107,18 @@ def _pictures(args: argparse.Namespace) -> None:
             print(export(args.out, name))
 
 
+def _or(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
 def _tell(args: argparse.Namespace) -> None:
+    place, verify = args.verify or args.status, args.verify is not None
+    if os.path.exists(os.path.join(place, "manifest.jsonl")):
+        _tell_meshes(place, verify)
+        return
     from facekit.generate.job import status
 
-    result = status(args.verify or args.status, verify=args.verify is not None)
+    result = status(place, verify)
     print(f"{result.made} of {result.count} samples")
     for what in ("missing", "broken"):
         numbers = getattr(result, what)
@@ -109,15 +126,28 @@ def _tell(args: argparse.Namespace) -> None:
             print(f"{what} shards: {', '.join(str(number) for number in numbers)}")
     for index, why in sorted(result.skipped.items()):
         print(f"left out: {index}: {why}")
-    if args.verify is not None and not result.complete:
+    if verify and not result.complete:
         raise InputError("a whole set", "one with missing or broken shards", "run the command that made it again")
+
+
+def _tell_meshes(place: str, verify: bool) -> None:
+    from facekit.generate.records import mesh_status
+
+    result = mesh_status(place, verify)
+    print(f"{result.made} faces")
+    if result.broken:
+        print(f"broken: {', '.join(str(seed) for seed in result.broken)}")
+        if verify:
+            raise InputError("a whole set", "one with broken faces", "run the command that made it again")
 
 
 def _meshes(args: argparse.Namespace) -> None:
     chosen = formats_of(args.format)
     check_maps(args)
+    from facekit.generate.engines import Crew
     from facekit.generate.local import generate_set
 
+    crew = Crew(_or(args.workers, 1), args.engine or "local", args.address)
     result = generate_set(
         formats=chosen,
         pipe=pipeline_of(args),
@@ -128,6 +158,7 @@ def _meshes(args: argparse.Namespace) -> None:
         intensity=args.intensity,
         truncation=args.truncation,
         maps=args.maps,
+        crew=crew,
         **detail_of(args),
     )
     print(f"{result.made} faces made, {result.kept} kept from before; list: {result.manifest}")

@@ -53,7 +53,7 @@ class HeadClasses:
         composer = pipe.composer
         if not isinstance(composer, DefaultComposer):
             raise InputError("a model with eyes and hair for masks", f"{pipe.name!r}", 'use "default", or drop "mask"')
-        self._hair_strength = composer.micro.hair_strength
+        self._hair_strength, self._device = composer.micro.hair_strength, pipe.device
         of_vertex = _vertex_classes(template)
         bare = (of_vertex == CLASSES.index("skin")) & (template.parts != PARTS.index("lids"))
         # Strands are painted one by one: hair is where they are dense on average.
@@ -66,7 +66,7 @@ class HeadClasses:
 
     def __call__(self, latents: FaceLatents) -> torch.Tensor:
         """Classes (B, F) uint8, ids into :data:`CLASSES`, on the CPU, of these people."""
-        hair = self._hair_strength(latents.identity).cpu()[:, None] * self.cover > _COVERED
+        hair = self._hair_strength(latents.identity.to(self._device)).cpu()[:, None] * self.cover > _COVERED
         return torch.where(hair, CLASSES.index("hair"), self.of_face)
 
 

@@ -1,95 +1,134 @@
-"""Engines: who makes the shards. Processes of this machine, or tasks of a Ray cluster."""
+"""Engines: who does a job's pieces. Processes of this machine, or tasks of a Ray cluster."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from multiprocessing import connection
-from typing import Any
+from typing import Any, Protocol
 
-from facekit.errors import FacekitError, optional_import
-from facekit.forks import one_thread
-from facekit.generate.job import Plan
-from facekit.generate.sample import SampleMaker
-from facekit.generate.shards import TRIES, Shard, write_shard
-from facekit.generate.storage import storage_of
+from facekit.checks import finite, one_of, whole
+from facekit.errors import FacekitError, InputError, optional_import
+from facekit.generate import ENGINES
 from facekit.progress import progress
 
+#: How often a sample is tried before it is left out, and a piece whose process or machine died before the job ends.
+TRIES = 3
 #: How often progress is told, seconds.
 _TICK = 0.3
 _HOW_TO_GO_ON = "the same command goes on with the rest"
 
-#: Makers of this process by the set's fingerprint, and what its parent shares: samples made, and whether to stop.
-_makers: dict[str, SampleMaker] = {}
+#: What a worker's parent gave it: samples made, whether to stop, and the work.
 _shared: list[Any] = []
+
+
+class Work(Protocol):
+    """A job in numbered pieces that can be done in any order, by any process that it is pickled to."""
+
+    def size(self, number: int) -> int:
+        """Faces of a piece."""
+        ...
+
+    def __call__(self, number: int, after: Callable[[], None]) -> Any:
+        """Do a piece, and write what comes of it; ``after`` each face is called and may raise to give up."""
+        ...
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who works.
+
+    Parameters
+    ----------
+    workers:
+        Processes of this machine; one is this process itself.
+    engine:
+        "local", or "ray" (extra ``ray``), which makes each piece a task.
+    address:
+        Of the Ray cluster; None for one of this machine's own.
+    gpus:
+        Cards that a task needs: 0.25 lets four share one. Ray only; processes of this machine share the card anyway.
+    """
+
+    workers: int = 1
+    engine: str = "local"
+    address: str | None = None
+    gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        whole(self.workers, "workers", 1)
+        one_of(self.engine, ENGINES, "an engine")
+        if finite(self.gpus, "gpus", "pass for instance 0.25") < 0:
+            raise InputError("gpus of 0 or more", repr(self.gpus), "pass for instance 0.25")
+
+    @property
+    def alone(self) -> bool:
+        """Whether this process does it all."""
+        return self.engine == "local" and self.workers == 1
 
 
 class _Stopped(Exception):
     """The run was interrupted."""
 
 
-def make_shard(place: str, plan: Plan, number: int) -> Shard:
-    """Make one shard of a set, in this process and with one thread."""
-    from facekit.pipeline import FacePipeline
+def run(
+    work: Work, numbers: Sequence[int], total: int, crew: Crew, each: Callable[[int, Any], None] = lambda *_: None
+) -> None:
+    """Do pieces of a job.
 
-    with one_thread():  # more would add numbers up in another order: the same bytes everywhere need one
-        if plan.fingerprint not in _makers:
-            _makers.clear()
-            pipe = FacePipeline.from_pretrained(plan.settings["model"], device=plan.settings["device"])
-            _makers[plan.fingerprint] = SampleMaker(pipe, plan.recipe, plan.settings["seed"])
-        maker = _makers[plan.fingerprint]
-        first, count = plan.shard(number)
-        frames = maker.recipe.clip.frames
-        return write_shard(maker, storage_of(place), number, first, count, plan.fingerprint, frames, _after_sample)
+    Parameters
+    ----------
+    numbers:
+        Of the pieces.
+    total:
+        Faces of the whole job, for the progress bar: those of other pieces are there.
+    each:
+        Called in this process with a piece's number and result as it is done.
 
-
-def _after_sample() -> None:
-    if _shared:
-        made, stop = _shared
-        with made.get_lock():
-            made.value += 1
-        if stop.is_set():
-            raise _Stopped
-
-
-def run_local(place: str, plan: Plan, numbers: Sequence[int], workers: int) -> None:
-    """Make shards with processes of this machine; with one worker in this process."""
-    total = sum(plan.shard(number)[1] for number in numbers)
-    context = multiprocessing.get_context("spawn")
-    made, stop = context.Value("q", 0), context.Event()
-    bar = _Bar(plan.count, plan.count - total)
+    Raises
+    ------
+    KeyboardInterrupt
+        When interrupted; what was written stays.
+    FacekitError
+        Where processes or machines die again and again, and whatever a piece raises.
+    """
+    if not numbers:
+        return
+    bar = _Bar(total, total - sum(work.size(number) for number in numbers))
+    runner = _in_ray if crew.engine == "ray" else _here if crew.workers == 1 else _in_processes
     try:
-        if workers == 1:
-            _shared[:] = [_Counter(bar), stop]
-            for number in numbers:
-                make_shard(place, plan, number)
-        else:
-            _in_processes(place, plan, numbers, min(workers, len(numbers)), (made, stop), bar)
+        runner(work, numbers, crew, bar, each)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {_HOW_TO_GO_ON}") from None
     finally:
-        stop.set()
-        _shared.clear()
         bar.close()
 
 
-def _in_processes(place: str, plan: Plan, numbers: Sequence[int], workers: int, shared: Any, bar: _Bar) -> None:
+def _here(work: Work, numbers: Sequence[int], crew: Crew, bar: _Bar, each: Callable[[int, Any], None]) -> None:
+    for number in numbers:
+        each(number, work(number, bar.step))
+
+
+def _in_processes(work: Work, numbers: Sequence[int], crew: Crew, bar: _Bar, each: Callable[[int, Any], None]) -> None:
     context, left = multiprocessing.get_context("spawn"), list(numbers)
+    made, stop = context.Value("q", 0), context.Event()
     for attempt in range(TRIES):
-        with ProcessPoolExecutor(workers, context, _begin, shared) as pool:
-            futures: dict[Future[Shard], int] = {}
+        workers = min(crew.workers, len(left))
+        with ProcessPoolExecutor(workers, context, _begin, (made, stop, work)) as pool:
+            futures: dict[Future[Any], int] = {}
             try:
-                futures = {pool.submit(make_shard, place, plan, number): number for number in left}
+                futures = {pool.submit(_piece, number): number for number in left}
                 waiting = set(futures)
                 while waiting:
                     done, waiting = wait(waiting, _TICK, FIRST_COMPLETED)
-                    bar.at(shared[0].value)
+                    bar.at(made.value)
                     for future in done:
-                        future.result()
+                        each(futures[future], future.result())
                         left.remove(futures[future])
                 return
             except BrokenProcessPool:
@@ -99,18 +138,18 @@ def _in_processes(place: str, plan: Plan, numbers: Sequence[int], workers: int, 
                         f"is there memory enough for {workers}? {_HOW_TO_GO_ON}",
                     ) from None  # fmt: skip
             except BaseException:
-                shared[1].set()  # workers give up after the sample that they are at
+                stop.set()  # workers give up after the face that they are at
                 for future in futures:
                     future.cancel()
                 raise
 
 
-def _begin(made: Any, stop: Any) -> None:
+def _begin(made: Any, stop: Any, work: Work) -> None:
     """Prepare a worker: interrupts are its parent's, and without its parent it ends."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _shared[:] = [made, stop]
+    _shared[:] = [made, stop, work]
     parent = multiprocessing.parent_process()
     if parent is not None:
         sentinel = parent.sentinel
@@ -120,6 +159,45 @@ def _begin(made: Any, stop: Any) -> None:
             os._exit(1)
 
         threading.Thread(target=ends, daemon=True).start()
+
+
+def _piece(number: int) -> Any:
+    made, stop, work = _shared
+
+    def after() -> None:
+        with made.get_lock():
+            made.value += 1
+        if stop.is_set():
+            raise _Stopped
+
+    return work(number, after)
+
+
+def _in_ray(work: Work, numbers: Sequence[int], crew: Crew, bar: _Bar, each: Callable[[int, Any], None]) -> None:
+    """Do pieces as tasks of a Ray cluster (Moritz et al., *Ray*, OSDI 2018), tried again where a machine dies."""
+    ray = optional_import("ray", "ray", "the engine ray")
+    if not ray.is_initialized():
+        ray.init(address=crew.address, log_to_driver=False)
+    task = ray.remote(_task).options(num_cpus=1, num_gpus=crew.gpus, max_retries=TRIES)
+    shared = ray.put(work)
+    waiting = {task.remote(shared, number): number for number in numbers}
+    died = (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError)
+    try:
+        while waiting:
+            done, _ = ray.wait(list(waiting), num_returns=1)
+            for reference in done:
+                number = waiting.pop(reference)
+                each(number, ray.get(reference))
+                bar.at(bar.now + work.size(number))
+    except died as error:
+        raise FacekitError("a cluster that goes on", str(error).splitlines()[0], _HOW_TO_GO_ON) from error
+    finally:
+        for reference in waiting:
+            ray.cancel(reference)
+
+
+def _task(work: Work, number: int) -> Any:
+    return work(number, lambda: None)
 
 
 class _Bar:
@@ -135,52 +213,10 @@ class _Bar:
             next(self.steps, None)
         self.now = max(self.now, made)
 
+    def step(self) -> None:
+        self.at(self.now + 1)
+
     def close(self) -> None:
         close = getattr(self.steps, "close", None)
         if close is not None:
             close()
-
-
-class _Counter:
-    """Counts into a bar, in the place of the number that processes share."""
-
-    def __init__(self, bar: _Bar) -> None:
-        self.bar, self._value, self._lock = bar, 0, threading.Lock()
-
-    def get_lock(self) -> threading.Lock:
-        return self._lock
-
-    @property
-    def value(self) -> int:
-        return self._value
-
-    @value.setter
-    def value(self, value: int) -> None:
-        self._value = value
-        self.bar.at(value)
-
-
-def run_ray(place: str, plan: Plan, numbers: Sequence[int], address: str | None) -> None:
-    """Make shards as tasks of a Ray cluster (Moritz et al., *Ray*, OSDI 2018), one each, tried again if a node dies.
-
-    All nodes must reach ``place``. Without an address Ray begins a cluster of this machine's.
-    """
-    ray = optional_import("ray", "ray", "the engine ray")
-    if not ray.is_initialized():
-        ray.init(address=address, log_to_driver=False)
-    gpus = 1 if plan.settings["device"] == "cuda" else 0
-    task = ray.remote(make_shard).options(num_cpus=1, num_gpus=gpus, max_retries=TRIES)
-    waiting = [task.remote(place, plan, number) for number in numbers]
-    bar = _Bar(plan.count, plan.count - sum(plan.shard(number)[1] for number in numbers))
-    made = 0
-    try:
-        while waiting:
-            done, waiting = ray.wait(waiting, num_returns=1)
-            made += sum(shard.count for shard in ray.get(done))
-            bar.at(made)
-    except KeyboardInterrupt:
-        for reference in waiting:
-            ray.cancel(reference)
-        raise KeyboardInterrupt(f"interrupted; {_HOW_TO_GO_ON}") from None
-    finally:
-        bar.close()

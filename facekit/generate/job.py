@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,20 @@ from typing import Any
 from facekit.checks import one_of, whole
 from facekit.data.shards import MANIFEST
 from facekit.errors import FileError, InputError
-from facekit.generate import ENGINES
+from facekit.forks import one_thread
+from facekit.generate.engines import Crew, run
 from facekit.generate.recipe import Recipe
-from facekit.generate.shards import Shard, is_whole, sidecars
+from facekit.generate.sample import SampleMaker
+from facekit.generate.shards import Shard, is_whole, sidecars, write_shard
 from facekit.generate.storage import Folder, Storage, storage_of, write
+from facekit.pipeline import FacePipeline
 from facekit.version import __version__
 
 SETTINGS = "dataset.json"
+#: Samples whose faces are computed at once, by kind of device; part of what decides the last bits of a set.
+_BATCH = {"cpu": 1, "cuda": 8}
+#: The maker of this process by the set's fingerprint: loading a model for each shard would take long.
+_makers: dict[str, SampleMaker] = {}
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,33 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class _Shards:
+    """The work that a set is: a piece is a shard."""
+
+    place: str
+    plan: Plan
+
+    def size(self, number: int) -> int:
+        return self.plan.shard(number)[1]
+
+    def __call__(self, number: int, after: Callable[[], None]) -> Shard:
+        plan = self.plan
+        with one_thread():  # more would add numbers up in another order: the same bytes everywhere need one
+            maker = _maker(plan)
+            first, count = plan.shard(number)
+            batch = _BATCH[plan.settings["device"]]
+            return write_shard(maker, storage_of(self.place), number, first, count, plan.fingerprint, batch, after)
+
+
+def _maker(plan: Plan) -> SampleMaker:
+    if plan.fingerprint not in _makers:
+        _makers.clear()
+        pipe = FacePipeline.from_pretrained(plan.settings["model"], device=plan.settings["device"])
+        _makers[plan.fingerprint] = SampleMaker(pipe, plan.recipe, plan.settings["seed"])
+    return _makers[plan.fingerprint]
+
+
+@dataclass(frozen=True)
 class Status:
     """How far a set is.
 
@@ -107,6 +141,7 @@ def generate_pictures(
     address: str | None = None,
     shard: int = 500,
     device: str = "cpu",
+    gpus: float = 1.0,
 ) -> Status:
     """Make a set of labelled pictures, or what is missing of it.
 
@@ -128,7 +163,9 @@ def generate_pictures(
     shard:
         Samples a shard.
     device:
-        "cpu" or "cuda".
+        "cpu", or "cuda", which computes the faces of eight samples at once.
+    gpus:
+        With "ray" and "cuda", the share of a card that a task takes: 0.25 lets four share one.
 
     Returns
     -------
@@ -140,12 +177,10 @@ def generate_pictures(
     InputError
         For bad numbers, or a place where a set of other settings was begun.
     """
-    from facekit.generate.engines import run_local, run_ray
-
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     count, shard = whole(count, "count", 1), whole(shard, "shard", 1)
-    seed, workers = whole(seed, "seed", 0, 2**63 - 1), whole(workers, "workers", 1)
-    one_of(engine, ENGINES, "an engine")
+    seed = whole(seed, "seed", 0, 2**63 - 1)
+    crew = Crew(workers, engine, address, gpus if device == "cuda" else 0.0)
     settings = {
         "format": 1,
         "facekit": __version__,
@@ -159,10 +194,7 @@ def generate_pictures(
     _open(storage, plan)
     found = _status(storage, plan, verify=True)
     left = sorted(found.missing + found.broken)
-    if left and engine == "ray":
-        run_ray(str(place), plan, left, address)
-    elif left:
-        run_local(str(place), plan, left, workers)
+    run(_Shards(str(place), plan), left, count, crew)
     return _close(storage, plan)
 
 

@@ -1,12 +1,15 @@
-"""Sets of faces in a folder, one a seed, that go on where they were interrupted."""
+"""Sets of meshes in a folder, one a seed, that go on where they were interrupted.
+
+Whoever made a face leaves a sidecar with its record; the process that runs the job gathers them into the manifest.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
-import os
+import pickle
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 from facekit.checks import whole
 from facekit.detail import check_detail
 from facekit.errors import FileError, InputError
-from facekit.version import __version__
+from facekit.generate.engines import Crew, run
+from facekit.generate.records import MANIFEST, complete, gather, leave_record, open_manifest, read_manifest
 
 if TYPE_CHECKING:
     from facekit.face import FaceOutput
 
-MANIFEST = "manifest.jsonl"
 _PICTURES = ("png", "jpg", "webp")
 
 # Faces computed at once: the texture network is no faster with more, and textures are large.
@@ -55,6 +58,7 @@ def generate_set(
     detail: bool | str = True,
     detail_strength: float = 1.0,
     maps: bool = False,
+    crew: Crew | None = None,
 ) -> SetResult:
     """Make the faces of seeds ``seed`` … ``seed + count - 1`` and write each in all ``formats``.
 
@@ -72,6 +76,9 @@ def generate_set(
         Of the pipeline's call: True, ``"static"``, ``"dynamic"`` or False, and a factor.
     maps:
         Whether to write each face's displacement and normal map too, see :func:`facekit.io.maps.save_maps`.
+    crew:
+        Who works; by default this process. Others have one thread each, and make the same faces but for rounding; more
+        than one needs the main script guarded by ``__name__ == "__main__"``.
 
     Raises
     ------
@@ -82,7 +89,6 @@ def generate_set(
     """
     from facekit.files.atomic import expanded
     from facekit.latents import FaceLatents
-    from facekit.progress import progress
 
     folder = expanded(folder)
     formats = _known_formats(formats)
@@ -103,74 +109,70 @@ def generate_set(
     }
     # Bad names and numbers are refused before anything is written.
     FaceLatents.sample(seed, 1, expression, intensity, truncation)
-    manifest = folder / MANIFEST
-    finished = _open_manifest(manifest, settings)
+    manifest, crew = folder / MANIFEST, crew or Crew()
+    open_manifest(manifest, settings)
+    gather(manifest)
+    finished = read_manifest(manifest)[1]
 
     seeds = range(seed, seed + count)
-    missing = [s for s in seeds if not _complete(folder, finished.get(s))]
+    missing = [s for s in seeds if not complete(folder, finished.get(s), verify=True)]
     batches = [missing[i : i + _BATCH] for i in range(0, len(missing), _BATCH)]
-    done = kept = count - len(missing)
-
-    def faces() -> Any:
-        for batch in batches:
-            codes = [FaceLatents.sample(s, 1, expression, intensity, truncation) for s in batch]
-            made = pipe(latents=FaceLatents.cat(codes), detail=detail, detail_strength=detail_strength)
-            for s, face in zip(batch, made, strict=True):
-                yield s, dataclasses.replace(face, metadata={**face.metadata, "seed": s})
-
+    work = _Meshes(pipe, folder, settings, batches, one_thread=not crew.alone)
     try:
-        for s, face in progress(faces(), total=count, desc="faces", initial=kept):
-            files = _write(face, folder, f"face_{s:06d}", formats, maps)
-            _append(manifest, {"seed": s, "files": files})
-            done += 1
-            if done == kept + 1:
-                _need_room(folder, sum(files.values()), count - done)
+        run(work, range(len(batches)), count, crew, lambda number, _: gather(manifest, batches[number]))
     except KeyboardInterrupt:
+        gather(manifest)
+        there = read_manifest(manifest)[1]
+        done = sum(complete(folder, there.get(s)) for s in seeds)
         raise KeyboardInterrupt(
             f"{done} of {count} faces are complete in {folder}; run the same command again to go on"
         ) from None
-    return SetResult(manifest, count - kept, kept)
+    finally:
+        gather(manifest)
+    for path in folder.glob(".face_*.part.*"):  # of processes that were killed
+        path.unlink(missing_ok=True)
+    return SetResult(manifest, len(missing), count - len(missing))
 
 
-def read_manifest(path: str | Path) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
-    """The settings and the records by seed of a manifest; a last line that was cut off is left out.
+@dataclass
+class _Meshes:
+    """The work that a set is: a piece is a few faces."""
 
-    Raises
-    ------
-    FileError
-        When the file is not such a manifest.
-    """
-    path = Path(path)
-    try:
-        lines = path.read_bytes().split(b"\n")
-        records = [json.loads(line) for line in lines[:-1] if line.strip()]
-        return records[0]["settings"], {record["seed"]: record for record in records[1:]}
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise FileError("a manifest of generated faces", f"{path} ({error!r})", "choose another folder") from error
+    pipe: Callable[..., FaceOutput]
+    folder: Path
+    settings: Mapping[str, Any]
+    batches: list[list[int]]
+    one_thread: bool
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Plain pickle copies what is on a card, where that of processes would share it.
+        return {**self.__dict__, "pipe": pickle.dumps(self.pipe)}
 
-def _open_manifest(path: Path, settings: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    """Records of finished faces, after a check that they were made with these settings; makes a new manifest."""
-    from facekit.files.atomic import atomic_write
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= {**state, "pipe": pickle.loads(state["pipe"])}  # noqa: S301 - its parent's
 
-    if not path.exists():
-        if path.parent.is_dir() and any(path.parent.glob("face_*")):
-            raise InputError("an empty folder", f"faces without a manifest in {path.parent}", "choose another folder")
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps({"facekit": __version__, "settings": settings}) + "\n", encoding="utf-8")
-        return {}
-    stored, finished = read_manifest(path)
-    different = [key for key in settings if stored.get(key) != settings[key]]
-    if different:
-        was = ", ".join(f"{key} {stored.get(key)!r}" for key in different)
-        now = ", ".join(f"{key} {settings[key]!r}" for key in different)
-        raise InputError(f"the settings that {path.parent} was begun with ({was})", now, "choose another folder")
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if whole != data:  # the machine went down in the middle of a line
-        with atomic_write(path) as temporary:
-            temporary.write_bytes(whole)
-    return finished
+    def size(self, number: int) -> int:
+        return len(self.batches[number])
+
+    def __call__(self, number: int, after: Callable[[], None]) -> None:
+        from facekit.forks import one_thread
+
+        with one_thread() if self.one_thread else contextlib.nullcontext():
+            for seed, face in self._faces(self.batches[number]):
+                files = _write(face, self.folder, f"face_{seed:06d}", self.settings["formats"], self.settings["maps"])
+                leave_record(self.folder, seed, files)
+                after()
+                if number == 0 and seed == self.batches[0][0]:
+                    _need_room(self.folder, sum(files.values()), sum(map(len, self.batches)) - 1)
+
+    def _faces(self, seeds: Sequence[int]) -> Iterator[tuple[int, FaceOutput]]:
+        from facekit.latents import FaceLatents
+
+        wish = self.settings
+        who = [FaceLatents.sample(s, 1, wish["expression"], wish["intensity"], wish["truncation"]) for s in seeds]
+        made = self.pipe(latents=FaceLatents.cat(who), detail=wish["detail"], detail_strength=wish["detail_strength"])
+        for seed, face in zip(seeds, made, strict=True):
+            yield seed, dataclasses.replace(face, metadata={**face.metadata, "seed": seed})
 
 
 def _need_room(folder: Path, size: int, left: int) -> None:
@@ -184,16 +186,6 @@ def _need_room(folder: Path, size: int, left: int) -> None:
     if need > free:
         raise FileError(f"room in {folder}: {told}", f"{free:.0f} MB", "free some, or lower the count or the formats")
     say(f"{told}; {free:.0f} MB are free in {folder}")
-
-
-def _append(path: Path, record: dict[str, Any]) -> None:
-    try:
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError as error:
-        raise FileError(f"to write {path}", str(error), "choose a folder that is writable and has room") from error
 
 
 def _write(face: FaceOutput, folder: Path, stem: str, formats: list[str], maps: bool) -> dict[str, int]:
@@ -215,13 +207,6 @@ def _write(face: FaceOutput, folder: Path, stem: str, formats: list[str], maps: 
                 path.unlink(missing_ok=True)
             raise
     return {path.name: path.stat().st_size for path in sorted(set(written))}
-
-
-def _complete(folder: Path, record: dict[str, Any] | None) -> bool:
-    """Tell whether every file of a record is there with the size it was written with."""
-    if record is None:
-        return False
-    return all((folder / n).is_file() and (folder / n).stat().st_size == s for n, s in record["files"].items())
 
 
 def _known_formats(formats: Sequence[str]) -> list[str]:

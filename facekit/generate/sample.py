@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,17 +67,29 @@ class SampleMaker:
         self.classes = HeadClasses(pipe)
         self._share = Neck(pipe.template.mesh(pipe.template.verts[None])).share
         self._dense = load_arrays(weights.verified("default", "landmarks")) if "landmarks478" in recipe.labels else {}
-        self.pupils = labels.Pupils(list(pipe.blendshapes.eyes), pipe.template.verts.cpu())
+        eyes = [copy.deepcopy(eye).to("cpu") for eye in pipe.blendshapes.eyes]  # labels are computed on the CPU
+        self.pupils = labels.Pupils(eyes, pipe.template.verts.cpu())
 
-    @torch.inference_mode()
     def __call__(self, index: int) -> Sample:
         """Sample ``index``: the same one, whatever was made before."""
-        scene, recipe = draw_scene(self.recipe, self.seed, index), self.recipe
-        codes = self._codes(scene)
-        face = self.pipe(latents=codes, detail=recipe.detail)
-        neck = Neck(self.pipe.template.mesh(self.pipe.decode_shape(codes.at_rest())), self._share)
-        head = torch.tensor([scene.head])
-        mesh = dataclasses.replace(face.mesh, verts=neck.turned(face.verts, head))
+        return self.batch([index])[0]
+
+    @torch.inference_mode()
+    def batch(self, indices: Sequence[int]) -> list[Sample]:
+        """Several samples whose faces are computed at once; on their own they are the same but for rounding."""
+        scenes = [draw_scene(self.recipe, self.seed, index) for index in indices]
+        codes = [self._codes(scene) for scene in scenes]
+        together = FaceLatents.cat(codes)
+        faces = self.pipe(latents=together, detail=self.recipe.detail).mesh
+        rest = self.pipe.decode_shape(together.at_rest().to(self.pipe.device))
+        return [
+            self._sample(scene, own, faces[k : k + 1], self.pipe.template.mesh(rest[k : k + 1]))
+            for k, (scene, own) in enumerate(zip(scenes, codes, strict=True))
+        ]
+
+    def _sample(self, scene: Scene, codes: FaceLatents, face: FaceMesh, rest: FaceMesh) -> Sample:
+        recipe, head, neck = self.recipe, torch.tensor([scene.head]), Neck(rest, self._share)
+        mesh = dataclasses.replace(face, verts=neck.turned(face.verts, head))
         points = mesh.verts[0, mesh.need("landmarks")].cpu()
         camera, lights = camera_of(scene, points), lights_of(scene.light)
         picture = render(mesh, camera, recipe.size, lights, recipe.quality, "transparent")
@@ -92,7 +106,7 @@ class SampleMaker:
             found["landmarks478"] = labels.landmarks(dense, camera, depth)
         numbers = self._numbers(scene, codes, camera, head, mesh, found)
         images = {name: image for name, image in images.items() if name in recipe.labels}
-        return Sample(index, images, numbers, scene.augment["jpeg"])
+        return Sample(scene.index, images, numbers, scene.augment["jpeg"])
 
     def _codes(self, scene: Scene) -> FaceLatents:
         codes = FaceLatents.sample(scene.person, truncation=self.recipe.people.truncation)

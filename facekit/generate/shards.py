@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from facekit.errors import FacekitError
 from facekit.generate.encode import encoded
-from facekit.generate.sample import Sample
+from facekit.generate.engines import TRIES
+from facekit.generate.sample import Sample, SampleMaker
 from facekit.generate.storage import Storage, write
 from facekit.weights.cache import sha256_of
 
-#: How often a sample is tried before it is left out.
-TRIES = 3
+#: What may be a sample's own fault.
+_FAULTS = (FacekitError, ArithmeticError, LookupError, OSError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,13 @@ def key_of(index: int, frames: int) -> str:
 
 
 def write_shard(
-    make: Callable[[int], Sample],
+    make: SampleMaker,
     storage: Storage,
     number: int,
     first: int,
     count: int,
     fingerprint: str,
-    frames: int = 1,
+    batch: int = 1,
     after: Callable[[], None] = lambda: None,
 ) -> Shard:
     """Make the samples of one shard and write it, the sidecar last.
@@ -94,7 +96,9 @@ def write_shard(
     Parameters
     ----------
     make:
-        From an index to a sample.
+        Of the set.
+    batch:
+        Samples whose faces are computed at once.
     after:
         Called after each sample; may raise to give up, which leaves nothing behind.
     """
@@ -102,22 +106,34 @@ def write_shard(
     name = f"faces-{number:05d}.tar"
     with storage.writing(name) as path:
         with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
-            for index in range(first, first + count):
-                files = _tried(make, index, skipped)
-                for suffix, data in files.items():
-                    tar.addfile(_entry(f"{key_of(index, frames)}.{suffix}", len(data)), io.BytesIO(data))
-                after()
+            for start in range(first, first + count, batch):
+                indices = range(start, min(start + batch, first + count))
+                for index, files in zip(indices, _made(make, indices, skipped), strict=True):
+                    for suffix, data in files.items():
+                        key = key_of(index, make.recipe.clip.frames)
+                        tar.addfile(_entry(f"{key}.{suffix}", len(data)), io.BytesIO(data))
+                    after()
         size, digest = path.stat().st_size, sha256_of(path)
     shard = Shard(number, first, count, skipped, size, digest, fingerprint)
     write(storage, sidecar_name(number), shard.to_json())
     return shard
 
 
-def _tried(make: Callable[[int], Sample], index: int, skipped: dict[int, str]) -> dict[str, bytes]:
+def _made(make: SampleMaker, indices: Sequence[int], skipped: dict[int, str]) -> Iterator[dict[str, bytes]]:
+    """The files of samples, those of one at a time in memory; where they cannot be made together, one by one."""
+    together: Sequence[Sample | None] = [None] * len(indices)
+    if len(indices) > 1:
+        with contextlib.suppress(*_FAULTS):
+            together = make.batch(indices)
+    for index, sample in zip(indices, together, strict=True):
+        yield _tried(make, index, skipped) if sample is None else encoded(sample)
+
+
+def _tried(make: SampleMaker, index: int, skipped: dict[int, str]) -> dict[str, bytes]:
     for attempt in range(TRIES):
         try:
             return encoded(make(index))
-        except (FacekitError, ArithmeticError, LookupError, OSError, RuntimeError, ValueError) as error:
+        except _FAULTS as error:
             if isinstance(error, OSError) and not isinstance(error, FacekitError):
                 raise  # a disk that is full is no fault of the sample
             if attempt == TRIES - 1:

@@ -128,16 +128,6 @@ def test_two_processes_make_the_same_bytes(whole, tmp_path):
     assert digest_of(tmp_path) == digest_of(whole)
 
 
-@pytest.mark.slow
-def test_ray_makes_the_same_bytes(whole, tmp_path):
-    ray = pytest.importorskip("ray", reason="ray is not installed")
-    try:
-        assert make(tmp_path, engine="ray").complete
-    finally:
-        ray.shutdown()
-    assert digest_of(tmp_path) == digest_of(whole)
-
-
 def test_other_storage(whole):
     pytest.importorskip("fsspec", reason="fsspec is not installed")
     assert make("memory://bucket/set").complete
@@ -198,5 +188,6 @@ def test_command(whole, capsys, tmp_path):
     assert cli.main(["generate", "wlid", "--count", "3", "--out", str(tmp_path)]) == 2
     assert cli.main(["generate", "wild", "--count", "3", "--out", str(tmp_path), "--also", "voc"]) == 2
     assert cli.main(["generate", "wild", "--count", "3", "--out", str(tmp_path), "--expression", "smile"]) == 2
-    assert cli.main(["generate", "--count", "3", "--out", str(tmp_path), "--workers", "2"]) == 2
+    assert cli.main(["generate", "--count", "3", "--out", str(tmp_path), "--shard", "2"]) == 2
+    assert cli.main(["generate", "--count", "3", "--out", str(tmp_path), "--workers", "0"]) == 2
     assert not list(tmp_path.iterdir())

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 import facekit
+from facekit.cli import main as cli
 from facekit.errors import FileError, InputError
-from facekit.generate.local import MANIFEST, generate_set, read_manifest
+from facekit.generate.engines import Crew
+from facekit.generate.local import generate_set
+from facekit.generate.records import MANIFEST, mesh_status, read_manifest
 from facekit.io.maps import load_displacement
 from tests.conftest import relief
 
@@ -143,3 +146,38 @@ def test_what_is_not_of_the_set_is_left_alone(tiny_pipe, tmp_path, monkeypatch):
 def test_without_standard_error(tiny_pipe, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.stderr", None)
     assert generate_set(tiny_pipe, tmp_path, 1, formats=["ply"]).made == 1
+
+
+def test_a_changed_file_is_found_and_made_again(tiny_pipe, tmp_path, capsys):
+    generate_set(tiny_pipe, tmp_path, 3, formats=["ply"])
+    torn = tmp_path / "face_000001.ply"
+    whole = torn.read_bytes()
+    torn.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert mesh_status(tmp_path).broken == [], "sizes agree"
+    assert mesh_status(tmp_path, verify=True).broken == [1]
+    assert cli.main(["generate", "--status", str(tmp_path)]) == 0
+    assert cli.main(["generate", "--verify", str(tmp_path)]) == 2
+    assert "broken: 1" in capsys.readouterr().out
+    assert generate_set(tiny_pipe, tmp_path, 3, formats=["ply"]).made == 1
+    assert torn.read_bytes() == whole and mesh_status(tmp_path, verify=True).made == 3
+
+
+def test_sidecars_of_a_run_that_was_killed_count(tiny_pipe, tmp_path):
+    """A face that a worker finished is kept, whether or not the job lived to list it."""
+    manifest = generate_set(tiny_pipe, tmp_path, 3, formats=["ply"]).manifest
+    lines = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text("".join(lines[:-1]))
+    (tmp_path / ".face_000002.json").write_text(lines[-1])
+    (tmp_path / ".face_000003.99.part.ply").write_bytes(b"half of it")
+    assert generate_set(tiny_pipe, tmp_path, 3, formats=["ply"]).made == 0
+    assert sorted(read_manifest(manifest)[1]) == [0, 1, 2]
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.slow
+def test_processes_make_the_same_faces(tiny_pipe, tmp_path):
+    alone = generate_set(tiny_pipe, tmp_path / "one", 6, formats=["ply"]).manifest
+    many = generate_set(tiny_pipe, tmp_path / "two", 6, formats=["ply"], crew=Crew(2)).manifest
+    records = [dict(sorted(read_manifest(path)[1].items())) for path in (alone, many)]
+    assert records[0] == records[1], "sizes and hashes"
+    assert {p.name for p in many.parent.iterdir()} == {p.name for p in alone.parent.iterdir()}

@@ -157,3 +157,23 @@ def test_files_give_back_what_was_made(sample):
     assert (back["rgb"] - sample.images["rgb"]).abs().max() < 0.51 / 255
     assert (back["normals"] - sample.images["normals"]).abs().max() < 1e-3
     assert back["numbers"] == sample.numbers
+
+
+def test_faces_computed_together_have_the_same_labels(maker, sample):
+    """What a card does: on its own a sample is the same but for rounding."""
+    together = maker.batch([2, 3])[1]
+    assert together.index == 3
+    for name, image in sample.images.items():
+        away = (together.images[name].float() - image.float()).abs().nan_to_num(0.0)
+        assert float((away < 1e-2).float().mean()) > 0.999, name
+    for one, other in zip(_numbers(sample.numbers), _numbers(together.numbers), strict=True):
+        assert one == pytest.approx(other, abs=5e-3)
+
+
+def _numbers(values):
+    """All numbers of nested lists and dictionaries."""
+    if isinstance(values, dict):
+        values = list(values.values())
+    if isinstance(values, list):
+        return [number for value in values for number in _numbers(value)]
+    return [] if values is None or isinstance(values, str) else [float(values)]
