@@ -47,6 +47,8 @@ extras = {
         "jsonschema",
         "playwright",
         "jupyterlab",
+        "moto[server]",
+        "s3fs",
     ],
 }
 

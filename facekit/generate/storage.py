@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from facekit.errors import optional_import
+from facekit.errors import InputError, optional_import
 from facekit.files.atomic import atomic_write
 
 
@@ -72,7 +72,12 @@ class Remote:
     def __init__(self, url: str) -> None:
         fsspec = optional_import("fsspec", "data", "storage elsewhere")
         self.files: Any
-        self.files, self.root = fsspec.core.url_to_fs(url)
+        try:
+            self.files, self.root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:  # a package that is not there, a kind that nobody knows
+            raise InputError(
+                "an address that fsspec reaches", f"{url}: {error}", "s3:// needs s3fs, gs:// gcsfs"
+            ) from error
         self.root = self.root.rstrip("/")
 
     @contextlib.contextmanager

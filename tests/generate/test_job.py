@@ -128,13 +128,6 @@ def test_two_processes_make_the_same_bytes(whole, tmp_path):
     assert digest_of(tmp_path) == digest_of(whole)
 
 
-def test_other_storage(whole):
-    pytest.importorskip("fsspec", reason="fsspec is not installed")
-    assert make("memory://bucket/set").complete
-    assert status("memory://bucket/set", verify=True).complete
-    assert digest_of("memory://bucket/set") == digest_of(whole)
-
-
 def test_threads_are_given_back(tmp_path):
     threads = torch.get_num_threads()
     with one_thread():
