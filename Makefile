@@ -62,6 +62,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/viewer.py
 	$(BIN)/python benchmarks/rig.py
 	$(BIN)/python benchmarks/datasets.py
+	$(BIN)/python benchmarks/labels.py
 
 # Runs the gallery's scripts, writes their pictures, and stops at the first warning.
 docs: $(VENV)/.docs

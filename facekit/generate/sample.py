@@ -75,6 +75,15 @@ class SampleMaker:
         return self.batch([index])[0]
 
     @torch.inference_mode()
+    def mesh(self, index: int) -> FaceMesh:
+        """The head that sample ``index`` is a picture of, held as it is there (B = 1)."""
+        scene = draw_scene(self.recipe, self.seed, index)
+        codes = self._codes(scene)
+        face = self.pipe(latents=codes, detail=self.recipe.detail).mesh
+        rest = self.pipe.decode_shape(codes.at_rest().to(self.pipe.device))
+        return _held(face, Neck(self.pipe.template.mesh(rest), self._share), scene)
+
+    @torch.inference_mode()
     def batch(self, indices: Sequence[int]) -> list[Sample]:
         """Several samples whose faces are computed at once; on their own they are the same but for rounding."""
         scenes = [draw_scene(self.recipe, self.seed, index) for index in indices]
@@ -88,8 +97,8 @@ class SampleMaker:
         ]
 
     def _sample(self, scene: Scene, codes: FaceLatents, face: FaceMesh, rest: FaceMesh) -> Sample:
-        recipe, head, neck = self.recipe, torch.tensor([scene.head]), Neck(rest, self._share)
-        mesh = dataclasses.replace(face, verts=neck.turned(face.verts, head))
+        recipe, neck = self.recipe, Neck(rest, self._share)
+        mesh = _held(face, neck, scene)
         points = mesh.verts[0, mesh.need("landmarks")].cpu()
         camera, lights = camera_of(scene, points), lights_of(scene.light)
         picture = render(mesh, camera, recipe.size, lights, recipe.quality, "transparent")
@@ -104,7 +113,7 @@ class SampleMaker:
             corners, shares = self._dense["corners"].long(), self._dense["shares"].float()
             dense = (mesh.verts[0, corners] * shares[..., None]).sum(dim=1)
             found["landmarks478"] = labels.landmarks(dense, camera, depth)
-        numbers = self._numbers(scene, codes, camera, head, mesh, found)
+        numbers = self._numbers(scene, codes, camera, mesh, found)
         images = {name: image for name, image in images.items() if name in recipe.labels}
         return Sample(scene.index, images, numbers, scene.augment["jpeg"])
 
@@ -176,7 +185,6 @@ class SampleMaker:
         scene: Scene,
         codes: FaceLatents,
         camera: Camera,
-        head: torch.Tensor,
         mesh: FaceMesh,
         marks: dict[str, dict[str, Any]],
     ) -> dict[str, Any]:
@@ -186,9 +194,13 @@ class SampleMaker:
             "index": scene.index,
             "size": self.recipe.size,
             "camera": labels.camera_label(camera, self.recipe.size),
-            "pose": labels.pose_label(rotation(head)[0], camera),
+            "pose": labels.pose_label(rotation(torch.tensor([scene.head]))[0], camera),
             "gaze": self.pupils.gaze(mesh.verts, camera),
             "box": [round(value, 3) for value in labels.box_of(torch.tensor(marks["landmarks"]["points"][:68]))],
             "scene": scene.to_dict(),
         }
         return found | {name: points for name, points in marks.items() if name in self.recipe.labels}
+
+
+def _held(face: FaceMesh, neck: Neck, scene: Scene) -> FaceMesh:
+    return dataclasses.replace(face, verts=neck.turned(face.verts, torch.tensor([scene.head])))

@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from facekit.data.shards import sample_of
+from facekit.errors import FacekitError
 from facekit.generate.choices import Occluders, Pose
 from facekit.generate.classes import CLASSES, IGNORE, PRESENT
 from facekit.generate.encode import encoded
 from facekit.generate.recipe import LABELS, Recipe
 from facekit.generate.sample import SampleMaker
 from facekit.geometry.uv import sample_texture
+from facekit.metrics.raycast import cast
 
 RECIPE = Recipe(size=128, labels=LABELS, detail=False)
 
@@ -40,6 +42,40 @@ def test_mask_is_the_silhouette(sample):
     assert torch.equal(mask > 0, depth.isfinite())
     assert {CLASSES[k] for k in mask.unique().tolist()} <= set(PRESENT)
     assert int((mask == CLASSES.index("skin")).sum()) > 1000
+
+
+def test_mask_and_depth_are_those_of_a_ray_cast(maker):
+    """Rays against triangles one by one, from the label ``camera``: nothing of it is the renderer's."""
+    size = 32
+    made = SampleMaker(maker.pipe, dataclasses.replace(RECIPE, size=size), 1)
+    sample, mesh = made(6), made.mesh(6)
+    depth = cast(mesh.verts[0], mesh.faces, sample.numbers["camera"], size)
+    mask, hit = sample.images["mask"] > 0, depth.isfinite()
+    assert int((mask & hit).sum()) / int((mask | hit).sum()) >= 0.999
+    away = (depth - sample.images["depth"])[mask & hit].abs()
+    assert int(hit.sum()) > 300 and float(away.quantile(0.99)) < 0.01
+
+
+def test_mediapipe_sees_the_landmarks_where_they_are(maker):
+    """Half of its 478 points lie within 3 % of the distance between the eyes."""
+    pytest.importorskip("mediapipe", reason="mediapipe is not installed")
+    from facekit.reconstruct.landmarker import Landmarker
+
+    made = SampleMaker(maker.pipe, Recipe(labels=("rgb", "landmarks478")), 20)
+    try:
+        landmarker = Landmarker()
+    except FacekitError as error:
+        pytest.skip(str(error))
+    away = []
+    with landmarker:
+        for index in range(4):
+            sample = made(index)
+            picture = (sample.images["rgb"].permute(1, 2, 0).numpy() * 255 + 0.5).astype("uint8")
+            (found,) = landmarker(picture)
+            own = torch.tensor(sample.numbers["landmarks478"]["points"])
+            eyes = (own[468] - own[473]).norm()
+            away.append((torch.from_numpy(found.points).float() - own).norm(dim=1) / eyes)
+    assert float(torch.cat(away).median()) < 0.03
 
 
 def test_both_sides_are_the_subjects(maker):
