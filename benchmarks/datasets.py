@@ -1,16 +1,23 @@
-"""Measure how fast labelled pictures are made: faces a second by recipe, and what a second worker adds.
+"""Measure how fast labelled pictures are made, what a second worker adds, and whether a worker's memory grows.
 
-Run: python benchmarks/datasets.py [--count 60]
+Run: python benchmarks/datasets.py [--count 60] [--memory 2000]
 
-A face alone, without labels and background, is the reference of the same run.
+A face alone, without labels and background, is the reference of the same run. Memory is watched from outside while one
+worker makes a set (Linux); small pictures, since it is the number of samples that could make it grow.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
+from pathlib import Path
 
 import torch
 
@@ -23,14 +30,28 @@ def main() -> None:
     """Print the table of docs/figures.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=60, help="samples of each row (default: 60)")
-    count = parser.parse_args().count
+    parser.add_argument("--memory", type=int, default=2000, help="samples while memory is watched (default: 2000)")
+    args = parser.parse_args()
     small = Recipe()
     large = dataclasses.replace(Recipe.preset("wild"), size=512, labels=LABELS)
-    print("| what | workers | faces a second |\n| --- | ---: | ---: |")
-    print(f"| a face and its picture alone, 256², one thread | 1 | {_alone(count):.2f} |")
-    for name, recipe in {"portrait, 256², picture, mask, landmarks": small, "wild, 512², every label": large}.items():
-        for workers in (1, 2):
-            print(f"| {name} | {workers} | {_speed(recipe, count, workers):.2f} |")
+    if args.count:
+        print("| what | workers | faces a second |\n| --- | ---: | ---: |")
+        print(f"| a face and its picture alone, 256², one thread | 1 | {_alone(args.count):.2f} |")
+        rows = {"portrait, 256², picture, mask, landmarks": small, "wild, 512², every label": large}
+        for name, recipe in rows.items():
+            for workers in (1, 2):
+                print(f"| {name} | {workers} | {_speed(recipe, args.count, workers):.2f} |")
+    if args.memory and Path("/proc/self/statm").is_file():
+        print("| memory of a worker | samples | MB after a twentieth | at the end | most | largest change, MB |")
+        print("| --- | ---: | ---: | ---: | ---: | ---: |")
+        tiny = dataclasses.replace(small, size=64)
+        for name, recipe, samples in (
+            ("portrait, 64²", tiny, args.memory),
+            ("wild, 512², every label", large, max(20, args.memory // 25)),
+        ):
+            seen = _memory(recipe, samples)
+            change = max(abs(value - seen[0]) for value in seen)
+            print(f"| {name} | {samples} | {seen[0]:.0f} | {seen[-1]:.0f} | {max(seen):.0f} | {change:.0f} |")
 
 
 def _alone(count: int) -> float:
@@ -52,6 +73,26 @@ def _speed(recipe: Recipe, count: int, workers: int) -> float:
             generate_pictures(recipe, folder, samples, workers=workers, shard=-(-samples // workers))
             times.append(time.perf_counter() - start)
     return count / (times[1] - times[0])
+
+
+def _memory(recipe: Recipe, count: int) -> list[float]:
+    """Resident MB of a worker, twice a second from the first shard on, a twentieth of the set."""
+    found, page = [], os.sysconf("SC_PAGE_SIZE") / 1e6
+    with tempfile.TemporaryDirectory() as folder:
+        place, wish = Path(folder) / "set", Path(folder) / "recipe.json"
+        wish.write_text(json.dumps(recipe.to_dict()))
+        options = f"--count {count} --shard {-(-count // 20)} --workers 1".split()
+        command = [sys.executable, "-m", "facekit.cli", "generate", str(wish), "--out", str(place), *options]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as worker:
+            while worker.poll() is None:
+                if (place / "faces-00000.json").is_file() and not (place / "manifest.json").is_file():
+                    with contextlib.suppress(OSError, IndexError):  # it ended meanwhile
+                        pages = int(Path(f"/proc/{worker.pid}/statm").read_text().split()[1])
+                        found += [pages * page] if pages else []
+                time.sleep(0.5)
+            if worker.returncode:
+                raise SystemExit(f"facekit generate ended with {worker.returncode}")
+    return found
 
 
 if __name__ == "__main__":

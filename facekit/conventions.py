@@ -138,3 +138,14 @@ MAX_INTENSITY = 1.5
 MM_PER_METRE = 1000.0
 
 AXES = {"x": "subject's left", "y": "up", "z": "out of the face", "handedness": "right", "units": "millimetres"}
+
+
+def muscle_of(blendshape: str) -> str:
+    """The name of a blendshape without its side; jaws and mouths that move to a side have none.
+
+    >>> muscle_of("mouthSmileLeft"), muscle_of("jawLeft")
+    ('mouthSmile', 'jawLeft')
+    """
+    if blendshape in ("jawLeft", "jawRight", "mouthLeft", "mouthRight"):
+        return blendshape
+    return blendshape.removesuffix("Left").removesuffix("Right")

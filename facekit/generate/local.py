@@ -18,7 +18,7 @@ from facekit.checks import whole
 from facekit.detail import check_detail
 from facekit.errors import FileError, InputError
 from facekit.generate.engines import Crew, run
-from facekit.generate.records import MANIFEST, complete, gather, leave_record, open_manifest, read_manifest
+from facekit.generate.records import MANIFEST, complete, gather, leave_record, open_manifest, read_manifest, tidy
 
 if TYPE_CHECKING:
     from facekit.face import FaceOutput
@@ -129,6 +129,7 @@ def generate_set(
         ) from None
     finally:
         gather(manifest)
+    tidy(manifest)
     for path in folder.glob(".face_*.part.*"):  # of processes that were killed
         path.unlink(missing_ok=True)
     return SetResult(manifest, len(missing), count - len(missing))

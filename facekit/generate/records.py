@@ -118,6 +118,16 @@ def gather(path: Path, seeds: Iterable[int] | None = None) -> None:
         raise FileError(f"to write {path}", str(error), "choose a folder that is writable and has room") from error
 
 
+def tidy(path: Path) -> None:
+    """Put the manifest in order: one line a face, by seed, the newest of each."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    records = read_manifest(path)[1]
+    wanted = [lines[0], *(f"{json.dumps(records[seed])}\n".encode() for seed in sorted(records))]
+    if wanted != lines:
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(b"".join(wanted))
+
+
 def complete(folder: Path, record: dict[str, Any] | None, verify: bool = False) -> bool:
     """Tell whether every file of a record is there with the size it was written with, and perhaps with its hash."""
     if record is None:

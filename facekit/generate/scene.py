@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from facekit.conventions import BLENDSHAPES, EXPRESSIONS, GAZE_ACROSS, GAZE_SHAPES, GAZE_UP
+from facekit.conventions import BLENDSHAPES, EXPRESSIONS, GAZE_ACROSS, GAZE_SHAPES, GAZE_UP, muscle_of
 from facekit.generate.recipe import Recipe
 
 #: One stream of numbers for each choice, so that a new one, at the end, never shifts the others.
@@ -19,19 +19,19 @@ _STREAMS = (
     "blob",
 )  # fmt: skip
 _LIGHT_PRESETS = ("studio", "daylight", "rim")
+#: Antagonists by parts of names; :func:`facekit.metrics.contact.opposed` knows more, which would draw other faces.
 _OPPOSED = (
     ("Smile", "Frown"), ("Pucker", "Stretch"), ("Funnel", "Press"), ("Wide", "Squint"), ("jawLeft", "jawRight"),
     ("mouthLeft", "mouthRight"),
 )  # fmt: skip
-#: Muscles of random faces: names without their side.
+#: Muscles of random faces.
 _MUSCLES = tuple(
     dict.fromkeys(
-        name.removesuffix("Left").removesuffix("Right") if not name.startswith(("jaw", "mouthLeft", "mouthRight"))
-        else name
+        muscle_of(name)
         for name in BLENDSHAPES
         if not name.startswith(("eyeLook", "eyeBlink")) and name not in ("tongueOut", "mouthClose")
     )
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)

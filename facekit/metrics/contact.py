@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from facekit.conventions import BLENDSHAPES, PARTS
+from facekit.conventions import BLENDSHAPES, PARTS, muscle_of
 from facekit.geometry.normals import vertex_normals
 from facekit.template import Template
 
@@ -65,8 +65,8 @@ def face_like(count: int, seed: int = 0) -> torch.Tensor:
     both eyes.
     """
     generator = torch.Generator().manual_seed(seed)
-    muscles = sorted({name.removesuffix("Left").removesuffix("Right") for name in BLENDSHAPES if _sided(name)})
-    muscles += [name for name in BLENDSHAPES if not _sided(name)]
+    muscles = sorted({muscle_of(name) for name in BLENDSHAPES if muscle_of(name) != name})
+    muscles += [name for name in BLENDSHAPES if muscle_of(name) == name]
     rows = torch.zeros(count, len(BLENDSHAPES))
     for row in rows:
         wanted = int(torch.randint(4, 10, (), generator=generator))
@@ -80,10 +80,6 @@ def face_like(count: int, seed: int = 0) -> torch.Tensor:
                     uneven = 1 - 0.2 * float(torch.rand((), generator=generator))
                     row[BLENDSHAPES.index(name)] = weight * (1 if name.startswith("eyeLook") else uneven)
     return rows
-
-
-def _sided(name: str) -> bool:
-    return name.endswith(("Left", "Right")) and name not in ("jawLeft", "jawRight", "mouthLeft", "mouthRight")
 
 
 def _names(muscle: str) -> list[str]:

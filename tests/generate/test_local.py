@@ -178,6 +178,5 @@ def test_sidecars_of_a_run_that_was_killed_count(tiny_pipe, tmp_path):
 def test_processes_make_the_same_faces(tiny_pipe, tmp_path):
     alone = generate_set(tiny_pipe, tmp_path / "one", 6, formats=["ply"]).manifest
     many = generate_set(tiny_pipe, tmp_path / "two", 6, formats=["ply"], crew=Crew(2)).manifest
-    records = [dict(sorted(read_manifest(path)[1].items())) for path in (alone, many)]
-    assert records[0] == records[1], "sizes and hashes"
+    assert many.read_text() == alone.read_text(), "sizes and hashes, in order"
     assert {p.name for p in many.parent.iterdir()} == {p.name for p in alone.parent.iterdir()}
