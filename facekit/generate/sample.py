@@ -10,9 +10,8 @@ from typing import Any
 
 import torch
 
-from facekit import weights
 from facekit.color import linear_to_srgb, srgb_to_linear
-from facekit.files.readers import load_arrays
+from facekit.dense import dense_landmarks
 from facekit.generate import labels, lens, occluders
 from facekit.generate.classes import HeadClasses
 from facekit.generate.recipe import Recipe
@@ -66,7 +65,6 @@ class SampleMaker:
         self.pipe, self.recipe, self.seed = pipe, recipe, seed
         self.classes = HeadClasses(pipe)
         self._share = Neck(pipe.template.mesh(pipe.template.verts[None])).share
-        self._dense = load_arrays(weights.verified("default", "landmarks")) if "landmarks478" in recipe.labels else {}
         eyes = [copy.deepcopy(eye).to("cpu") for eye in pipe.blendshapes.eyes]  # labels are computed on the CPU
         self.pupils = labels.Pupils(eyes, pipe.template.verts.cpu())
 
@@ -110,7 +108,7 @@ class SampleMaker:
         marks = torch.cat((points, self.pupils(mesh.verts)))
         found = {"landmarks": labels.landmarks(marks, camera, depth)}
         if "landmarks478" in recipe.labels:
-            corners, shares = self._dense["corners"].long(), self._dense["shares"].float()
+            corners, shares = dense_landmarks()
             dense = (mesh.verts[0, corners] * shares[..., None]).sum(dim=1)
             found["landmarks478"] = labels.landmarks(dense, camera, depth)
         numbers = self._numbers(scene, codes, camera, mesh, found)

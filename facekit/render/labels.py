@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from facekit.conventions import LANDMARK_GROUPS, PARTS
+from facekit.dense import dense_landmarks, has_dense_landmarks
 from facekit.errors import InputError
 from facekit.files.atomic import atomic_write
 from facekit.files.images import encode_npy, encode_png, to_uint8
@@ -36,7 +38,25 @@ _ABOUT = {
     "face_ids.npy": "int32, the triangle at the pixel's centre, -1 where nothing is",
     "parts.png": f"8 bit, ids of parts, {NOTHING} where nothing is",
     "landmarks.json": "x and y in pixels from the upper left corner, pixel centres at +0.5; depth in mm",
+    "landmarks478.json": "the same of MediaPipe's points; those around the face lie on the head, not on its outline",
 }
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The meshes of pictures, and what they were seen by; ``rows`` of these pictures are meant."""
+
+    verts: torch.Tensor
+    camera: Camera
+    size: tuple[int, int]
+    rows: torch.Tensor
+
+    def places(self, corners: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+        """X, Y and depth (B, n, 3), see :class:`Labels`, of points (n,) given by corners and shares (n, 3)."""
+        with torch.no_grad():
+            points = (self.verts[:, corners] * shares.to(self.verts)[..., None]).sum(dim=2)
+            seen = self.camera.project(points, self.size)
+        return seen[self.rows] if len(seen) > 1 else seen.expand(len(self.rows), -1, -1)
 
 
 @dataclass(frozen=True)
@@ -51,11 +71,14 @@ class Labels:
         (F, 3) int64 of the mesh.
     parts:
         (V,) uint8, ids into :data:`facekit.conventions.PARTS`; None where the mesh has none.
+    surface:
+        Where any other place of the mesh is to be seen.
     """
 
     landmarks: torch.Tensor | None
     faces: torch.Tensor
     parts: torch.Tensor | None
+    surface: Surface | None = None
 
     @classmethod
     def of(cls, mesh: FaceMesh, camera: Camera, size: tuple[int, int], count: int) -> Labels:
@@ -64,11 +87,14 @@ class Labels:
         if mesh.landmarks is not None:
             with torch.no_grad():
                 places = camera.project(mesh.verts[:, mesh.landmarks], size).expand(count, -1, -1)
-        return cls(places, mesh.faces, mesh.parts)
+        seen = Surface(mesh.verts.detach(), camera, size, torch.arange(count))
+        return cls(places, mesh.faces, mesh.parts, seen)
 
     def __getitem__(self, index: slice) -> Labels:
         places = None if self.landmarks is None else self.landmarks[index]
-        return Labels(places, self.faces, self.parts)
+        seen = self.surface
+        seen = None if seen is None else dataclasses.replace(seen, rows=seen.rows[index])
+        return Labels(places, self.faces, self.parts, seen)
 
     def part_ids(self, face_ids: torch.Tensor) -> torch.Tensor:
         """The part at each pixel, uint8 of the shape of ``face_ids``, 255 where nothing is.
@@ -104,12 +130,16 @@ def _encoded(pictures: RenderOutput) -> dict[str, bytes | None]:
     """The files of one picture by name."""
     depth, normals = pictures.depth[0, 0].detach().cpu(), pictures.normals[0].detach().permute(1, 2, 0).cpu()
     ids = pictures.face_ids[0].cpu()
-    labels, parts, landmarks = pictures.labels, None, None
+    labels, parts, landmarks, dense = pictures.labels, None, None, None
     if labels is not None and labels.parts is not None:
         parts = _indexed(labels.part_ids(pictures.face_ids)[0].cpu().numpy())
     if labels is not None and labels.landmarks is not None:
-        landmarks = _json(_landmarks(labels.landmarks[0].cpu(), depth))
-    return {
+        groups = {name: [part.start, part.stop] for name, part in LANDMARK_GROUPS.items()}
+        landmarks = _json({**_landmarks("iBUG 68 (300-W)", labels.landmarks[0].cpu(), depth), "groups": groups})
+    if labels is not None and labels.surface is not None and has_dense_landmarks(labels.faces):
+        places = labels.surface.places(*dense_landmarks())[0].cpu()
+        dense = _json(_landmarks("MediaPipe 478", places, depth))
+    files = {
         "rgb.png": encode_png(pictures.to_uint8()[0].numpy()),
         "alpha.png": encode_png(to_uint8(pictures.alpha[0].detach().cpu())),
         "depth.npy": encode_npy(depth.numpy()),
@@ -119,8 +149,10 @@ def _encoded(pictures: RenderOutput) -> dict[str, bytes | None]:
         "face_ids.npy": encode_npy(ids.int().numpy()),
         "parts.png": parts,
         "landmarks.json": landmarks,
-        "labels.json": _json({"parts": {name: k for k, name in enumerate(PARTS)}, "files": _ABOUT}),
+        "landmarks478.json": dense,
     }
+    about = {name: what for name, what in _ABOUT.items() if files[name] is not None}
+    return files | {"labels.json": _json({"parts": {name: k for k, name in enumerate(PARTS)}, "files": about})}
 
 
 def depth_steps(depth: torch.Tensor) -> np.ndarray:
@@ -145,16 +177,15 @@ def visible(places: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
     return inside & ((places[:, 2] <= front * (1.0 + _NEAR)) | front.isinf())
 
 
-def _landmarks(places: torch.Tensor, depth: torch.Tensor) -> dict[str, Any]:
-    """The 68 landmarks, whether each is seen, and the groups' names."""
+def _landmarks(scheme: str, places: torch.Tensor, depth: torch.Tensor) -> dict[str, Any]:
+    """Places (n, 3) of landmarks, and whether each is seen."""
     height, width = depth.shape
     return {
-        "scheme": "iBUG 68 (300-W)",
+        "scheme": scheme,
         "size": [width, height],
         "points": [[round(value, 3) for value in row] for row in places[:, :2].tolist()],
         "depth": [round(value, 3) for value in places[:, 2].tolist()],
         "visible": visible(places, depth).tolist(),
-        "groups": {name: [part.start, part.stop] for name, part in LANDMARK_GROUPS.items()},
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -53,6 +54,19 @@ def test_landmarks_lie_where_their_parts_are(face, tmp_path):
     assert not all(seen) and any(seen), "the far eye is hidden"
 
 
+def test_mediapipes_points_lie_among_the_68(face, tmp_path):
+    shown = face.render(Camera.orbit(torch.tensor([-20.0, 30.0])), image_size=256)
+    pickle.loads(pickle.dumps(shown))[1:].save_all(tmp_path)  # noqa: S301 - our own
+    few, dense = (json.loads((tmp_path / f"landmarks{end}.json").read_text()) for end in ("", "478"))
+    assert dense["scheme"] == "MediaPipe 478" and dense["size"] == [256, 256]
+    points, own = np.array(dense["points"]), np.array(few["points"])
+    assert points.shape == (478, 2) and len(dense["depth"]) == len(dense["visible"]) == 478
+    pairs = {1: 30, 33: 36, 263: 45, 61: 48, 291: 54, 13: 62, 14: 66}  # nose, corners of eyes and mouth, lips
+    away = np.linalg.norm(points[list(pairs)] - own[list(pairs.values())], axis=1)
+    eyes = np.linalg.norm(points[468] - points[473])
+    assert eyes > 20 and (away < 0.15 * eyes).all()
+
+
 def test_several_pictures_get_folders(tiny_sweep, tiny_mesh, tmp_path):
     shown = tiny_sweep.render(image_size=32)
     assert len(shown[1].labels.landmarks) == 1
@@ -67,6 +81,6 @@ def test_a_mesh_without_names(tiny_mesh, tmp_path):
 
     plain = dataclasses.replace(tiny_mesh, parts=None, landmarks=None)
     shown = render(plain, image_size=32)
-    assert not {"parts.png", "landmarks.json"} & {path.name for path in shown.save_all(tmp_path)}
+    assert not {"parts.png", "landmarks.json", "landmarks478.json"} & {path.name for path in shown.save_all(tmp_path)}
     with pytest.raises(InputError, match="parts"):
         shown.labels.part_ids(torch.zeros(1, 2, 2, dtype=torch.int64))
