@@ -14,6 +14,26 @@ from facekit.errors import FacekitError, optional_import
 # What the page is served with: no upload beyond 10 MB, errors told.
 _LAUNCH: dict[str, Any] = {"max_file_size": "10mb", "show_error": True, "footer_links": []}
 
+# Dark enough to be read by everybody (WCAG 2.2, AA).
+_COLOURS = {
+    "button_primary_background_fill": "*primary_600",
+    "button_primary_background_fill_hover": "*primary_700",
+    "body_text_color_subdued": "*neutral_500",
+    "body_text_color_subdued_dark": "*neutral_400",
+}
+_STYLE = "body:not(.dark) button[role=tab].selected { color: var(--primary-600) }"
+# Gradio names what nobody can name, and names buttons otherwise than they are labelled.
+_NAMES = """() => {
+  const mend = () => {
+    for (const place of document.querySelectorAll("div.empty[aria-label]:not([role])"))
+      place.setAttribute("role", "img");
+    for (const button of document.querySelectorAll("button.upload-container[aria-label]"))
+      button.removeAttribute("aria-label");
+  };
+  new MutationObserver(mend).observe(document.body, { childList: true, subtree: true });
+  mend();
+}"""
+
 # One face at a time; who comes when that many wait is told so.
 _QUEUE = {"max_size": 20, "default_concurrency_limit": 1}
 # Seconds after which files are looked through, and their age then.
@@ -27,10 +47,10 @@ under the MIT licence."""
 
 def serve(**options: Any) -> Any:
     """Build the page and serve it; ``options`` are those of ``gradio.Blocks.launch``, whose result is returned."""
-    # Fonts of the system: a page that asks no other server. White on this blue is read by everybody.
     gradio = _gradio()
+    # Fonts of the system: a page that asks no other server.
     theme = gradio.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["monospace"])
-    return build().launch(theme=theme, **{**_LAUNCH, **options})
+    return build().launch(theme=theme.set(**_COLOURS), css=_STYLE, js=_NAMES, **{**_LAUNCH, **options})
 
 
 def build() -> Any:

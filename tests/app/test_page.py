@@ -12,6 +12,7 @@ from facekit.app import work
 from facekit.app.page import serve
 from facekit.app.space import write
 from facekit.errors import FacekitError, InputError
+from tests.viz.viewer.axe import violations
 from tests.viz.viewer.browser import chromium
 
 
@@ -102,3 +103,19 @@ def test_a_visit(address, tmp_path):
         assert not [url for url in asked if not url.startswith((address, "blob:", "data:", "about:"))], (
             "no other server"
         )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_tab(address, scheme):
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1300, "height": 1000}, color_scheme=scheme)
+        page.set_default_timeout(90_000)
+        page.goto(address)
+        page.frame_locator("iframe").locator(".facekit-viewer[data-state=ready]").wait_for(state="attached")
+        tabs = page.get_by_role("tab").all()
+        assert len(tabs) == 4
+        for tab in tabs:
+            tab.click()
+            page.wait_for_timeout(500)  # tabs fade in, and what fades has little contrast
+            assert violations(page) == [], tab.inner_text()

@@ -1,5 +1,5 @@
 // The material of the head: one shader for all views.
-import { DoubleSide, GLSL3, ShaderMaterial, Vector2, Vector3, Vector4 } from "three";
+import { DoubleSide, GLSL3, Matrix4, ShaderMaterial, Vector2, Vector3, Vector4 } from "three";
 import fragment from "./skin.frag.glsl";
 import vertex from "./skin.vert.glsl";
 
@@ -34,6 +34,10 @@ export function makeMaterial(stage, blank) {
       lampColour: { value: vectors(LAMPS, () => new Vector3()) },
       lampGloss: { value: vectors(LAMPS, () => new Vector2()) },
       lampCount: { value: 0 },
+      shadowed: { value: false },
+      shadowMap: { value: null },
+      shadowMatrix: { value: new Matrix4() },
+      shadowSize: { value: new Vector3() },
       wrap: { value: new Vector3(...stage.wrap) },
       clay: { value: new Vector3(...stage.clay.colour) },
       clayMaterial: { value: new Vector4(...stage.clay.material) },

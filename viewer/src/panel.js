@@ -89,7 +89,7 @@ export class Panel {
       ),
       shapes.length
         ? this.#tabs(group, shapes)
-        : h("section", { "aria-label": "Expression" }, h("h3", {}, words("Expression")), this.rows, this.add),
+        : h("section", { "aria-label": "Expression" }, h("h2", {}, words("Expression")), this.rows, this.add),
       h(
         "section",
         { class: "look", "aria-label": "Look" },
@@ -112,7 +112,7 @@ export class Panel {
       h(
         "section",
         { "aria-label": "Download" },
-        h("h3", {}, words("Download")),
+        h("h2", {}, words("Download")),
         h(
           "div",
           { class: "row thirds" },

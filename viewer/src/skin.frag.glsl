@@ -23,6 +23,10 @@ uniform vec3 lampDirection[4];
 uniform vec3 lampColour[4];
 uniform vec2 lampGloss[4]; // gloss, half angle in degrees
 uniform int lampCount;
+uniform bool shadowed;
+uniform highp sampler2DShadow shadowMap;
+uniform mat4 shadowMatrix; // from view space to the map
+uniform vec3 shadowSize; // a millimetre, a texel, the filter's radius, in parts of the map
 uniform vec3 wrap;
 uniform vec3 clay;
 uniform vec4 clayMaterial;
@@ -67,6 +71,26 @@ vec3 heat(float t) {
   return toLinear(s < 0.0 ? mix(rest, stretched, pow(-s, 0.8)) : mix(rest, compressed, pow(s, 0.8)));
 }
 
+// How much of the first light arrives, by taps on a spiral that is turned from pixel to pixel.
+float arrives(vec3 n) {
+  const int TAPS = 16;
+  float cosine = dot(n, lampDirection[0]);
+  if (!shadowed || cosine < -wrap.x) return 1.0;
+  float off = 1.5 * shadowSize.y / shadowSize.x + 1.2 * (1.0 - clamp(cosine, 0.0, 1.0));
+  vec3 start = (shadowMatrix * vec4(vPlace + off * n, 1.0)).xyz;
+  float slope = sqrt(1.0 - pow(clamp(cosine, 0.05, 1.0), 2.0)) / clamp(cosine, 0.25, 1.0);
+  float angle = 6.2831853 * fract(52.9829189 * fract(dot(gl_FragCoord.xy, vec2(0.06711056, 0.00583715))));
+  float total = 0.0;
+  for (int k = 0; k < TAPS; k++) {
+    float radius = shadowSize.z * sqrt((float(k) + 0.5) / float(TAPS));
+    float way = angle + 2.39996323 * float(k);
+    // Along the disc the surface itself comes nearer to the light.
+    float limit = start.z - 0.6 * shadowSize.y - 0.8 * slope * radius;
+    total += texture(shadowMap, vec3(start.xy + radius * vec2(cos(way), sin(way)), limit));
+  }
+  return total / float(TAPS);
+}
+
 void main() {
   vec3 base = toLinear(clay);
   vec4 material = clayMaterial;
@@ -89,11 +113,13 @@ void main() {
   vec3 v = normalize(-vPlace);
   // Inside the bust; smooth normals at silhouettes may lean away a little.
   if (dot(n, v) < -0.35) n = -n;
+  vec3 plain = n;
   if (strength > 0.0 && mode != 2) {
     vec2 slope = slopeRange.x * slopes(slopeStatic) + vStrain.y * slopeRange.y * slopes(slopeCompressed) +
                  vStrain.z * slopeRange.z * slopes(slopeStretched);
     n = tilted(n, strength * slope);
   }
+  float arriving = lampCount > 0 && mode != 2 ? arrives(plain) : 1.0;
   float roughness = material.x;
   float reflectance = material.y;
   float scatter = material.z;
@@ -118,7 +144,10 @@ void main() {
     float reach = clamp(lit + aperture, 0.0, 1.0);
     vec3 soft = max((cosine + wrapped) / (1.0 + wrapped), 0.0);
     soft += 2.0 * wrapped * soft * (soft - 1.0);
-    diffuse += soft * reach * lampColour[i];
+    float share = i == 0 ? arriving : 1.0;
+    // A cast shadow's edge, too, lets red through before green and blue.
+    diffuse += soft * reach * pow(vec3(share), 1.0 - 0.6 * wrapped) * lampColour[i];
+    reach *= share;
     float between = max(dot(v, l), -0.999);
     float scale = inversesqrt(2.0 + 2.0 * between);
     float h = min((lit + facing) * scale, 1.0);

@@ -19,6 +19,7 @@ import {
 } from "three";
 import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
 import { makeMaterial, setLight, setView } from "./material.js";
+import { Shadow } from "./shadow.js";
 
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 const TURN = 0.09;
@@ -37,6 +38,7 @@ export class Stage {
     this.blank = new DataTexture(new Uint8Array([128, 128, 128, 255]), 1, 1);
     this.blank.needsUpdate = true;
     this.material = makeMaterial(stage, this.blank);
+    this.shadow = new Shadow(this.material.uniforms);
     this.lines = new LineBasicMaterial({ color: 0x20242c, transparent: true, opacity: 0.42 });
     this.textures = new Map();
     this.controls = new OrbitControls(this.camera, canvas);
@@ -82,6 +84,7 @@ export class Stage {
     this.geometry = geometry;
     this.mesh = new Mesh(geometry, this.material);
     this.mesh.frustumCulled = false;
+    this.shadow.around(face.positions);
     this.scene.add(this.mesh);
     const { uniforms } = this.material;
     this.textured = Boolean(arrays.texture);
@@ -212,6 +215,8 @@ export class Stage {
   // Draws; returns whether the camera still glides.
   draw() {
     const gliding = this.controls.update();
+    this.camera.updateMatrixWorld();
+    if (!this.wires?.visible) this.shadow.draw(this.renderer, this.scene, this.camera);
     this.renderer.render(this.scene, this.camera);
     return gliding && this.controls.enableDamping;
   }
@@ -248,6 +253,7 @@ export class Stage {
     canvas.removeEventListener("pointerdown", this.onTouch, { capture: true });
     this.controls.dispose();
     this.dropFace();
+    this.shadow.dispose();
     this.blank.dispose();
     this.material.dispose();
     this.lines.dispose();
