@@ -45,11 +45,11 @@ export class Shadow {
     this.radius = 1.15 * new Vector3(...low).distanceTo(this.middle);
   }
 
-  // Draws the map; the light stands around the camera, which has to be up to date.
+  // Draws the map; the light stands around the camera, which has to be up to date. Without a light, too: what is
+  // bound to the shader's sampler must be a map.
   draw(renderer, scene, camera) {
     const { lampDirection, lampGloss, lampCount, unlit, shadowed, shadowMatrix, shadowSize } = this.uniforms;
     shadowed.value = lampCount.value > 0 && !unlit.value;
-    if (!shadowed.value) return;
     const { radius } = this;
     const toward = lampDirection.value[0].clone().transformDirection(camera.matrixWorld);
     Object.assign(this.camera, { left: -radius, right: radius, top: radius, bottom: -radius, near: 0, far: 2 * radius });

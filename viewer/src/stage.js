@@ -35,6 +35,7 @@ export class Stage {
     this.renderer.setClearColor(0, 0);
     this.scene = new Scene();
     this.camera = new PerspectiveCamera(stage.camera.fov, 1, 20, 8000);
+    this.camera.layers.enable(1);
     this.blank = new DataTexture(new Uint8Array([128, 128, 128, 255]), 1, 1);
     this.blank.needsUpdate = true;
     this.material = makeMaterial(stage, this.blank);
@@ -159,6 +160,7 @@ export class Stage {
       geometry.setIndex(new BufferAttribute(this.face.wires(), 1));
       this.wires = new LineSegments(geometry, this.lines);
       this.wires.frustumCulled = false;
+      this.wires.layers.set(1); // they throw no shadow
       this.scene.add(this.wires);
     }
     if (this.wires) this.wires.visible = view === "wireframe";
@@ -216,7 +218,7 @@ export class Stage {
   draw() {
     const gliding = this.controls.update();
     this.camera.updateMatrixWorld();
-    if (!this.wires?.visible) this.shadow.draw(this.renderer, this.scene, this.camera);
+    this.shadow.draw(this.renderer, this.scene, this.camera);
     this.renderer.render(this.scene, this.camera);
     return gliding && this.controls.enableDamping;
   }
