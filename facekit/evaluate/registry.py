@@ -1,0 +1,64 @@
+"""The experiments by name, for the command."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from facekit.evaluate import disfa, now
+from facekit.evaluate import generation as gen
+from facekit.evaluate.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An experiment that the command offers.
+
+    Parameters
+    ----------
+    summary, data:
+        What it measures, and what it needs, in a line each.
+    protocol:
+        Name and version of its rules.
+    build:
+        Sets it up from the command's arguments.
+    """
+
+    summary: str
+    data: str
+    protocol: str
+    build: Callable[[argparse.Namespace], Experiment]
+
+
+def _generation(args: argparse.Namespace) -> Experiment:
+    from facekit.data import facescape
+    from facekit.pipeline import FacePipeline
+
+    data = None if args.data is None else facescape.load(args.data)
+    device = None if args.device == "auto" else args.device
+    pipe = FacePipeline.from_pretrained(args.model, device)
+    return gen.generation(pipe, data, quick=args.quick, seed=args.seed)
+
+
+EXPERIMENTS: dict[str, Entry] = {
+    "generation": Entry(
+        "Identity and expression apart, intensity under control, texture that follows, against linear, bilinear and "
+        "other controls",
+        "synthetic people of our own, or --data with FaceScape's TU models and --model 3dfacecam",
+        gen.PROTOCOL,
+        _generation,
+    ),
+    "now": Entry(
+        "Scan-to-mesh distance of the NoW challenge, median, mean and deviation over all points",
+        "--data with NoW's validation set, --predictions with meshes and seven landmarks each",
+        now.PROTOCOL,
+        lambda args: now.now(args.data, args.predictions),
+    ),
+    "disfa": Entry(
+        "Action units against DISFA's labels: F1 from intensity 2, ICC(3,1), mean absolute error",
+        "--data with DISFA's ActionUnit_Labels, --predictions with one CSV per video: frame, AU1, AU2, …",
+        disfa.PROTOCOL,
+        lambda args: disfa.disfa(args.data, args.predictions),
+    ),
+}
