@@ -13,6 +13,7 @@ from facekit.cli.options import (
     detail_options,
     file_path,
     latents_of,
+    need_file,
     picture_options,
     pipeline_of,
     report_file,
@@ -54,6 +55,8 @@ def run(args: argparse.Namespace) -> None:
         refuse_idle(args, _OF_FILM, f"with {suffix}")
     if args.take is not None and args.idle is not None:
         raise InputError("a take or --idle", "both", "leave one of them out")
+    if args.take is not None:
+        need_file(args.take, "a file of a motion")
     from facekit.motion import Motion
 
     if args.idle is not None:

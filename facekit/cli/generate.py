@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 from typing import Any
 
 from facekit.cli.arguments import refuse_idle
@@ -16,6 +17,7 @@ from facekit.cli.options import (
     file_path,
     formats,
     formats_of,
+    need_file,
     pipeline_of,
     who_options,
 )
@@ -113,6 +115,8 @@ def _or(value: Any, default: Any) -> Any:
 
 def _tell(args: argparse.Namespace) -> None:
     place, verify = args.verify or args.status, args.verify is not None
+    if "://" not in place:
+        need_file(Path(place), "a set of faces")
     if os.path.exists(os.path.join(place, "manifest.jsonl")):
         _tell_meshes(place, verify)
         return
@@ -145,9 +149,10 @@ def _meshes(args: argparse.Namespace) -> None:
     chosen = formats_of(args.format)
     check_maps(args)
     from facekit.generate.engines import Crew
-    from facekit.generate.local import generate_set
 
     crew = Crew(_or(args.workers, 1), args.engine or "local", args.address)
+    from facekit.generate.local import generate_set
+
     result = generate_set(
         formats=chosen,
         pipe=pipeline_of(args),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facekit.conventions import EXPRESSIONS
-from facekit.errors import InputError
+from facekit.errors import FileError, InputError
 from facekit.files.atomic import expanded
 from facekit.io import SUFFIXES, format_of
 
@@ -70,6 +70,12 @@ def picture_options(parser: argparse.ArgumentParser, quality: str = "standard") 
 def file_path(text: str) -> Path:
     """A path of the command line: in ``--out=~/face.glb`` many shells leave the home folder to the program."""
     return expanded(text)
+
+
+def need_file(path: Path, what: str) -> None:
+    """Refuse a file (or folder) that is not there, before a model is loaded."""
+    if not path.exists():
+        raise FileError(what, f"none at {path}", "check the name and the folder")
 
 
 def formats() -> str:

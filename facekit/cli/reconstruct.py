@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from facekit.cli.options import device_of, file_path, formats, report_file
+from facekit.cli.options import device_of, file_path, formats, need_file, report_file
 from facekit.errors import InputError
 from facekit.io import format_of
 from facekit.reconstruct import TEXTURES
@@ -40,6 +40,8 @@ def run(args: argparse.Namespace) -> None:
         format_of(args.out)
     if args.report is not None and args.report.suffix.lower() not in (".html", ".htm"):
         raise InputError("a report's name that ends in .html", f"{args.report}", "rename it")
+    for path in args.photographs:
+        need_file(path, "a picture file")
     from facekit.pipeline import FacePipeline
     from facekit.reconstruct.api import reconstruct
 

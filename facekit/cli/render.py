@@ -11,11 +11,12 @@ from facekit.cli.options import (
     expression_options,
     face_of,
     file_path,
+    need_file,
     picture_options,
     report_file,
     who_options,
 )
-from facekit.errors import FileError, InputError
+from facekit.errors import InputError
 from facekit.io import format_of, known_suffix, suffixes
 
 if TYPE_CHECKING:
@@ -57,8 +58,7 @@ def run(args: argparse.Namespace) -> None:
     if args.file is not None:
         refuse_idle(args, _OF_SEED, "with a file")
         known_suffix(args.file, reading=True)
-        if not args.file.is_file():
-            raise FileError("a mesh file", f"none at {args.file}", "check the name and the folder")
+        need_file(args.file, "a mesh file")
     if args.camera == "turntable":
         if args.out.suffix.lower() not in ANIMATIONS:
             raise InputError(f"--out for a turntable that ends in {' '.join(ANIMATIONS)}", f"{args.out}", "rename it")
