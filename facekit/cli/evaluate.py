@@ -11,7 +11,7 @@ from facekit.errors import InputError
 
 SUMMARY = "an experiment against control groups: tables with intervals, figures, a report"
 #: The names of :data:`facekit.evaluate.registry.EXPERIMENTS`, which would load torch; a test holds them together.
-EXPERIMENTS = ("generation", "now", "disfa")
+EXPERIMENTS = ("generation", "reconstruction", "now", "disfa")
 #: Those that need a folder of the user's, and which of ``--model`` and the like mean nothing to them.
 NEEDS_DATA = ("now", "disfa")
 
@@ -46,6 +46,8 @@ def run(args: argparse.Namespace) -> None:
         refuse_idle(args, ("seed", "model"), f"with {args.experiment}")
     else:
         refuse_idle(args, ("predictions",), f"with {args.experiment}")
+        if args.experiment == "reconstruction":
+            refuse_idle(args, ("data",), "with reconstruction, which makes its own photographs")
     from facekit.evaluate.registry import EXPERIMENTS as BUILDERS
 
     experiment = BUILDERS[args.experiment].build(args)

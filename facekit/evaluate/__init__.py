@@ -3,6 +3,7 @@
 Experiments, one file each, run by :class:`~facekit.evaluate.experiment.Experiment` and ``facekit evaluate``:
 
 * :mod:`~facekit.evaluate.generation`: identity, expression and texture of generated faces against controls;
+* :mod:`~facekit.evaluate.reconstruction`: heads from synthetic photographs;
 * :mod:`~facekit.evaluate.now`: the NoW challenge's distances from scans;
 * :mod:`~facekit.evaluate.disfa`: action units against DISFA's labels.
 

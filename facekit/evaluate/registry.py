@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from facekit.evaluate import disfa, now
 from facekit.evaluate import generation as gen
+from facekit.evaluate import reconstruction as recon
 from facekit.evaluate.experiment import Experiment
+from facekit.pipeline import FacePipeline
 
 
 @dataclass(frozen=True)
@@ -31,14 +33,15 @@ class Entry:
     build: Callable[[argparse.Namespace], Experiment]
 
 
+def _pipe(args: argparse.Namespace) -> FacePipeline:
+    return FacePipeline.from_pretrained(args.model, None if args.device == "auto" else args.device)
+
+
 def _generation(args: argparse.Namespace) -> Experiment:
     from facekit.data import facescape
-    from facekit.pipeline import FacePipeline
 
     data = None if args.data is None else facescape.load(args.data)
-    device = None if args.device == "auto" else args.device
-    pipe = FacePipeline.from_pretrained(args.model, device)
-    return gen.generation(pipe, data, quick=args.quick, seed=args.seed)
+    return gen.generation(_pipe(args), data, quick=args.quick, seed=args.seed)
 
 
 EXPERIMENTS: dict[str, Entry] = {
@@ -48,6 +51,13 @@ EXPERIMENTS: dict[str, Entry] = {
         "synthetic people of our own, or --data with FaceScape's TU models and --model 3dfacecam",
         gen.PROTOCOL,
         _generation,
+    ),
+    "reconstruction": Entry(
+        "Heads from synthetic photographs: shape by region, motion, action units, pose and lens, against the mean face "
+        "and a fit without the landmarker's response",
+        "synthetic photographs of our own; needs the extra photo",
+        recon.PROTOCOL,
+        lambda args: recon.reconstruction(_pipe(args), quick=args.quick, seed=args.seed),
     ),
     "now": Entry(
         "Scan-to-mesh distance of the NoW challenge, median, mean and deviation over all points",
