@@ -8,14 +8,18 @@ from pathlib import Path
 
 import torch
 
-from facekit.assembly import load_blendshapes, load_detail
+from facekit.assembly import load_blendshapes, load_detail, load_wardrobe
 from facekit.conventions import EXPRESSIONS, PARTS
 from facekit.detail import FaceDetail, check_detail
+from facekit.errors import InputError
+from facekit.hair import Hair
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
 from facekit.models.blendshapes import Blendshapes, wanted
-from facekit.models.composers import Composer
+from facekit.models.composers import Composer, DefaultComposer
 from facekit.models.detail_layer import DetailLayer
+from facekit.models.hair import Wardrobe
+from facekit.models.hair_choice import choose_hair, choose_lashes
 from facekit.models.lids import LidContact
 from facekit.models.lips import LipContact
 from facekit.models.shape import ShapeModel
@@ -246,6 +250,40 @@ class FaceDecoder:
             maps.append(displacement)
             parts.append(part)
         return torch.cat(maps), FaceDetail.cat(parts)
+
+    @functools.cached_property
+    def wardrobe(self) -> Wardrobe | None:
+        """Hair and lashes for this model's heads, loaded when they are first asked for; None where there are none."""
+        with torch.inference_mode(False):
+            return load_wardrobe(self.template)
+
+    @torch.no_grad()
+    def dress(self, latents: FaceLatents, verts: torch.Tensor, hair: str | None = "auto") -> tuple[Hair | None, ...]:
+        """Hair and lashes of faces with these codes and vertices (B, V, 3); empty where nobody gets any.
+
+        Parameters
+        ----------
+        hair:
+            A style's name, "bald" for lashes alone, None for nothing; "auto" for what the identity says, and nothing
+            for a person or a model that has no hair of its own.
+        """
+        if hair is None or (hair == "auto" and (self.person is not None or self.wardrobe is None)):
+            return ()
+        wardrobe, composer = self.wardrobe, self.composer
+        if wardrobe is None or not isinstance(composer, DefaultComposer):
+            raise InputError("a model with hair", f"one without, and hair={hair!r}", 'use "default", or hair=None')
+        latents = latents.to(self.device)
+        traits = composer.micro.projections(latents.identity)
+        count = len(latents)
+        styles = [hair] * count if hair != "auto" else choose_hair(latents.identity, traits, wardrobe.styles)
+        cards = [wardrobe.cards(*both) for both in zip(styles, choose_lashes(traits, wardrobe.lashes), strict=True)]
+        colours, rest = composer.micro.hair_colour(latents.identity), self.decode_shape(latents.at_rest())
+        places: list[torch.Tensor | None] = [None] * count
+        for one in {id(c): c for c in cards}.values():
+            mine = [k for k in range(count) if cards[k] is one]
+            for k, place in zip(mine, wardrobe.wear(one, rest[mine], verts[mine]), strict=True):
+                places[k] = place
+        return tuple(Hair(c, p, t) for c, p, t in zip(cards, places, colours, strict=True) if p is not None)
 
     @functools.cached_property
     def detail_layer(self) -> DetailLayer:

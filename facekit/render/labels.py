@@ -66,6 +66,12 @@ class Labels:
                 places = camera.project(mesh.verts[:, mesh.landmarks], size).expand(count, -1, -1)
         return cls(places, mesh.faces, mesh.parts)
 
+    @classmethod
+    def cat(cls, labels: list[Labels]) -> Labels:
+        """Join those of pictures of meshes of one topology."""
+        places = [one.landmarks for one in labels if one.landmarks is not None]
+        return cls(torch.cat(places) if places else None, labels[0].faces, labels[0].parts)
+
     def __getitem__(self, index: slice) -> Labels:
         places = None if self.landmarks is None else self.landmarks[index]
         return Labels(places, self.faces, self.parts)
