@@ -15,6 +15,7 @@ from facekit.errors import InputError
 from facekit.face import FaceOutput
 from facekit.files.atomic import atomic_write
 from facekit.files.images import encode_png, to_uint8
+from facekit.hair import hair_to
 from facekit.io.arrays import mesh_of
 from facekit.io.glb import encode_glb
 from facekit.io.maps import encode_maps, mtl_lines
@@ -69,7 +70,7 @@ def _encode(face: FaceOutput, stem: str, preview_size: int | None) -> dict[str, 
     jobs[f"{stem}.glb"] = lambda: encode_glb(face)
     jobs["latents.json"] = lambda: _json(face.latents.to_dict())
     if preview_size is not None:
-        jobs["preview.png"] = lambda: _preview(mesh, preview_size)
+        jobs["preview.png"] = lambda: _preview(face, mesh, preview_size)
     # Encoders spend their time in zlib, numpy and torch, which release the interpreter lock.
     with ThreadPoolExecutor(2) as pool:
         futures = {name: pool.submit(job) for name, job in jobs.items()}
@@ -102,6 +103,7 @@ def metadata(face: FaceOutput, files: dict[str, int] | None = None) -> dict[str,
         "axes": AXES,
         "uv_origin": {"obj": "bottom-left", "glb": "top-left"},
         "albedo": "sRGB, 8 bits",
+        "hair": face.hair[0].style if face.hair and face.hair[0] is not None else None,
         "detail_strength": None if face.detail is None else face.detail.strength,
         **_about_maps(face),
         "counts": {"vertices": face.verts.shape[1], "triangles": len(face.mesh.faces), "uvs": len(face.mesh.uvs)},
@@ -128,10 +130,11 @@ def _sources(model: str) -> dict[str, str]:
     return {} if record is None else {"licence": record.licence, "origin": record.origin}
 
 
-def _preview(mesh: FaceMesh, size: int) -> bytes:
+def _preview(face: FaceOutput, mesh: FaceMesh, size: int) -> bytes:
     from facekit.render import render
 
-    return encode_png(to_uint8(render(mesh, image_size=size, quality="high").rgb))
+    hair = hair_to(face.hair, "cpu") or None
+    return encode_png(to_uint8(render(mesh, image_size=size, quality="high", hair=hair).rgb))
 
 
 def _json(data: dict[str, Any]) -> bytes:

@@ -41,7 +41,7 @@ def choose_hair(identity: torch.Tensor, traits: dict[str, torch.Tensor], styles:
         share = min(max((man[k] - 0.3) / 0.4, 0.0), 1.0)
         for name, (his, hers) in _STYLES.items():
             weights[name] = share * his + (1 - share) * hers
-        weights[_CURLS] = 9.0 * min(max((dark[k] - 0.55) / 0.25, 0.0), 1.0)
+        weights[_CURLS] = 5.0 * min(max((dark[k] - 0.6) / 0.25, 0.0), 1.0)
         weights = {name: weight for name, weight in weights.items() if name in styles}
         mark, total = _uniform(code) * sum(weights.values()), 0.0
         for name, weight in weights.items():

@@ -33,6 +33,8 @@ from facekit.render.surface import Facets, Surface, surface
 #: What heads wear: the same for all, or one each.
 Hairs = Hair | Sequence[Hair | None] | None
 
+#: Distance and target of the camera that shows a head with hair, mm.
+_ROOMY = (880.0, (0.0, 14.0, 10.0))
 #: From the outer corner of one eye to that of the other, mm.
 _EYE_CORNERS = 90.0
 #: Bytes per pixel of the result.
@@ -87,13 +89,13 @@ def render(
     """
     forks.guard()
     forks.check(mesh.verts.device)
-    view = default_camera(mesh) if camera is None else camera
+    worn = hair_of(hair, len(mesh))
+    view = default_camera(mesh, worn) if camera is None else camera
     light = Lights.preset(lights) if isinstance(lights, str) else lights
     height, width = size_of(image_size)
     if quality not in ("standard", "high"):
         raise InputError('quality "standard" or "high"', repr(quality), "choose one of them")
     count = frame_count(mesh, view)
-    worn = hair_of(hair, len(mesh))
     if len(mesh) > 1 and not _alike(worn):
         options = {"quality": quality, "background": background, "backend": backend}
         cameras = [view if len(view) == 1 else view[k] for k in range(count)]
@@ -184,11 +186,11 @@ def _all_frames(
 
 
 @plainly
-def default_camera(mesh: FaceMesh) -> Camera:
+def default_camera(mesh: FaceMesh, hair: tuple[Hair | None, ...] = ()) -> Camera:
     """The camera for a mesh that comes without one.
 
     A face with landmarks gets :meth:`Camera.front`, in metres or centimetres, too, if that is what its vertices are in;
-    any other mesh :meth:`Camera.fit`.
+    any other mesh :meth:`Camera.fit`. Hair on the head makes room for itself, the same for every style.
     """
     if mesh.landmarks is None or len(mesh.landmarks) != 68:
         return Camera.fit(mesh)
@@ -198,7 +200,9 @@ def default_camera(mesh: FaceMesh) -> Camera:
     if not (math.isfinite(wide) and wide > 0):
         return Camera.front()
     unit = 10.0 ** round(math.log10(wide / _EYE_CORNERS))
-    return Camera.front() if unit == 1.0 else Camera.front().scaled(unit)
+    roomy = any(h is not None and not bool(h.cards.lash.all()) for h in hair)
+    front = Camera.front(distance=_ROOMY[0], target=_ROOMY[1]) if roomy else Camera.front()
+    return front if unit == 1.0 else front.scaled(unit)
 
 
 def _in_unit(mesh: FaceMesh, unit: float) -> FaceMesh:

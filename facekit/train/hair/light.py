@@ -83,8 +83,12 @@ def smoothed(values: np.ndarray, faces: np.ndarray, rounds: int = 3) -> np.ndarr
     return values
 
 
-def relaxed(verts: np.ndarray, faces: np.ndarray, rounds: int) -> np.ndarray:
-    """Vertices (N, 3) with corners taken out: each half the way to the mean of its neighbours; ends stay on ends."""
+def relaxed(verts: np.ndarray, faces: np.ndarray, rounds: int, below: float) -> np.ndarray:
+    """Vertices (N, 3) with corners taken out below a height, mm: each half the way to the mean of its neighbours.
+
+    Ends of cards stay ends. Above, where cards lie close on each other, they would pass through each other.
+    """
+    free = np.clip((below - verts[:, 1:2]) / 20, 0, 1)
     ends = np.sort(np.concatenate((faces[:, :2], faces[:, 1:], faces[:, ::2])), axis=1)
     sides, times = np.unique(ends, axis=0, return_counts=True)
     rim = np.zeros(len(verts), bool)
@@ -97,5 +101,6 @@ def relaxed(verts: np.ndarray, faces: np.ndarray, rounds: int) -> np.ndarray:
             heard = kept | one_way & ~rim[sides[:, b]]
             np.add.at(total, sides[heard, b], verts[sides[heard, a]])
             np.add.at(count, sides[heard, b], 1)
-        verts = np.where(count[:, None] > 0, 0.5 * verts + 0.5 * total / np.maximum(count, 1)[:, None], verts)
+        mean = total / np.maximum(count, 1)[:, None]
+        verts = np.where(count[:, None] > 0, verts + 0.5 * free * (mean - verts), verts)
     return verts

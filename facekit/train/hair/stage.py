@@ -38,7 +38,7 @@ _EARS, _LEAST = ((61.0, -25.0, -18.0), (100.0, 36.0, 16.5)), 0.35
 _CONCHA = ((58.0, -24.0, -13.0), (110.0, 26.0, 16.0))
 #: Styles that lie on the scalp and tell where it is, those that hang over the face, and rounds of smoothing.
 _TIGHT, _LOOSE = ("short01", "short02", "short04", "ponytail01"), ("short03", "bob02", "long01", "braid01")
-_SMOOTHED = {"long01": 5, "bob02": 3, "braid01": 3}
+_SMOOTHED, _ABOVE_EARS = {"long01": 6, "bob02": 4, "braid01": 4}, 100.0
 
 
 def run(context: Context) -> None:
@@ -82,7 +82,7 @@ def _style(raw: dict[str, np.ndarray], template: Template, name: str) -> dict[st
     raw = {**raw, **_without_empty(raw, raw["strands"][1])}
     verts, faces = raw["verts"].astype(np.float64), raw["faces"].astype(np.int64)
     if name in _SMOOTHED:
-        raw["verts"] = verts = relaxed(verts, faces, _SMOOTHED[name])
+        raw["verts"] = verts = relaxed(verts, faces, _SMOOTHED[name], _ABOVE_EARS)
     head, strands = template.verts.numpy().astype(np.float64), raw["strands"]
     if name not in _LOOSE:
         # No hair in the ears, where cards pass below them.
