@@ -107,6 +107,24 @@ class Wardrobe:
         holds = [] if style == BALD else [self._held[style][0]]
         return torch.cat([hold(values[None])[0] for hold in (*holds, self._rooted[lashes][0])])
 
+    def ties(self, cards: HairCards, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Head vertices that cards hang on most, (N, count) int64, and their shares, which sum to 1.
+
+        Call :meth:`wear` before.
+        """
+        style, lashes = cards.name.split("+")
+        holds = [] if style == BALD else [self._held[style][0]]
+        index, share = [], []
+        for hold in (*holds, self._rooted[lashes][0]):
+            most, place = hold.share.topk(min(count, hold.share.shape[1]), dim=1)
+            index.append(hold.index.gather(1, place))
+            share.append(most / most.sum(1, keepdim=True))
+        return torch.cat(index), torch.cat(share)
+
+    def eye_centres(self, verts: torch.Tensor) -> torch.Tensor:
+        """Centres (2, 3) mm of the right and the left eye of a head (1, V, 3)."""
+        return torch.cat([eye.centre(verts.to(self.template.verts))[0] for eye in self._eyes])
+
     # -- the file ---------------------------------------------------------------------------------------------------
 
     def _part(self, name: str, part: str) -> torch.Tensor:

@@ -18,7 +18,7 @@ _STYLES: dict[str, tuple[float, float]] = {
 }
 _CURLS = "afro01"
 #: Share of bald men when they are old; lashes of most, and of the feminine.
-_OLD_AND_BALD, _LASHES = 0.4, ("eyelashes01", "eyelashes03")
+_OLD_AND_BALD, _LASHES = 0.4, ("lashes01", "lashes02")
 
 
 def choose_hair(identity: torch.Tensor, traits: dict[str, torch.Tensor], styles: tuple[str, ...]) -> list[str]:

@@ -18,7 +18,7 @@ from facekit.hair import Hair
 from facekit.mesh import FaceMesh
 from facekit.plainly import plainly
 from facekit.render.backends import Visibility, choose, visibility
-from facekit.render.camera import Camera, scene_unit, size_of
+from facekit.render.camera import HAIR_CENTRE, HAIR_DISTANCE, Camera, scene_unit, size_of
 from facekit.render.hair import hair_layers
 from facekit.render.labels import Labels
 from facekit.render.lights import Lights
@@ -33,8 +33,6 @@ from facekit.render.surface import Facets, Surface, surface
 #: What heads wear: the same for all, or one each.
 Hairs = Hair | Sequence[Hair | None] | None
 
-#: Distance and target of the camera that shows a head with hair, mm.
-_ROOMY = (880.0, (0.0, 14.0, 10.0))
 #: From the outer corner of one eye to that of the other, mm.
 _EYE_CORNERS = 90.0
 #: Bytes per pixel of the result.
@@ -201,7 +199,7 @@ def default_camera(mesh: FaceMesh, hair: tuple[Hair | None, ...] = ()) -> Camera
         return Camera.front()
     unit = 10.0 ** round(math.log10(wide / _EYE_CORNERS))
     roomy = any(h is not None and not bool(h.cards.lash.all()) for h in hair)
-    front = Camera.front(distance=_ROOMY[0], target=_ROOMY[1]) if roomy else Camera.front()
+    front = Camera.front(distance=HAIR_DISTANCE, target=HAIR_CENTRE) if roomy else Camera.front()
     return front if unit == 1.0 else front.scaled(unit)
 
 

@@ -16,21 +16,20 @@ from facekit.progress import progress
 from facekit.template import Template
 from facekit.train.context import Context
 from facekit.train.hair.curls import curl_cards
+from facekit.train.hair.lashes import SETS, lash_cards
 from facekit.train.hair.light import card_points, covered, openness, relaxed, smoothed
 from facekit.train.hair.pictures import along_cards, frayed, grey_strands, hairline, strand_direction
 
-#: Our names of the pack's styles, and the sides of their pictures; and of its lashes.
+#: Our names of the pack's styles, and the sides of their pictures.
 STYLES = {
     "short01": 512, "short02": 512, "short03": 512, "short04": 512, "bob02": 512,
     "long01": 512, "ponytail01": 512, "braid01": 512,
 }  # fmt: skip
-LASHES = ("eyelashes01", "eyelashes03")
 #: The style that is drawn here over the place of the pack's.
 CURLS, _CURLS_OF = "afro01", "afro01"
 #: Positions are in steps of 1/50 mm, which reach 650 mm.
 STEPS_A_MM = 50
 _FILE, _CROWN = "hair.npz", (0.0, 140.0, -25.0)
-_LASH_PICTURE = (128, 512)
 #: Triangles whose texels all have less coverage than this are left out.
 _EMPTY = 0.06
 #: A box about the left ear, mm; the light that is left under the densest hair.
@@ -71,10 +70,10 @@ def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
     # Under hair that hangs over it, the face is in shade; only the scalp has the hair's tone.
     for name in _LOOSE:
         out[f"{name}/cap"] = _byte(out[f"{name}/cap"] / 255 * scalp)
-    for name in LASHES:
-        raw = {part: pack[f"{name}/{part}"] for part in ("verts", "uvs", "faces", "faces_uvs")}
-        for part, value in _lashes(raw, load_image(folder / f"{name}.png")).items():
-            out[f"{name}/{part}"] = value
+    for name in SETS:
+        raw = lash_cards(template, name)
+        out |= {f"{name}/{part}": value for part, value in _quantised(raw).items()}
+        out[f"{name}/strands"] = _byte(raw["strands"])
     return out
 
 
@@ -132,16 +131,6 @@ def _curls(raw: dict[str, np.ndarray], template: Template) -> dict[str, np.ndarr
     cap[high] = covered(head[high], normals[high], points, 2 * each)
     cap = smoothed(cap, template.faces.numpy(), 4)
     return {**curl_cards(head, normals, cap, 512), "cap": np.clip((cap - 0.5) / 0.4, 0, 1)}
-
-
-def _lashes(raw: dict[str, np.ndarray], rgba: np.ndarray) -> dict[str, np.ndarray]:
-    """Lashes with one of the two pictures that each lid has; the right eye's are the left's mirrored."""
-    high, wide = rgba.shape[:2]
-    cover = torch.from_numpy(rgba[..., 3].astype(np.float32) / 255)
-    small = torch.nn.functional.interpolate(cover[None, None], size=(high // 2, wide // 2), mode="area")[0, 0]
-    # Lashes are thinner than pixels: half as thick again, they are seen.
-    strands = torch.stack((torch.full_like(small, 0.5), (1.7 * small).clamp_max(1))).numpy()
-    return {**_quantised(raw), "strands": np.round(255 * strands).astype(np.uint8)}
 
 
 def _quantised(raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
