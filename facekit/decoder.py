@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -28,6 +29,9 @@ from facekit.models.texture import TextureModel
 from facekit.person import Person
 from facekit.plainly import plainly
 from facekit.template import Template
+
+if TYPE_CHECKING:
+    from facekit.motion.head import Neck
 
 # Textures and detail are made a few at a time: more does not run faster on a CPU and costs memory.
 _TEXTURE_CHUNK, _DETAIL_CHUNK = 4, 16
@@ -284,6 +288,18 @@ class FaceDecoder:
             for k, place in zip(mine, wardrobe.wear(one, rest[mine], verts[mine]), strict=True):
                 places[k] = place
         return tuple(Hair(c, p, t) for c, p, t in zip(cards, places, colours, strict=True) if p is not None)
+
+    def turned_hair(self, hair: tuple[Hair | None, ...], neck: Neck, head: torch.Tensor) -> tuple[Hair | None, ...]:
+        """Hair of faces whose heads are held at angles (B, 3), degrees, as their vertices are."""
+        wardrobe = self.wardrobe
+        if wardrobe is None:
+            return hair
+        return tuple(
+            None
+            if h is None
+            else h.moved(neck.turned(h.verts[None], k[None], wardrobe.held(h.cards, neck.share[:, None])[:, 0])[0])
+            for h, k in zip(hair, head, strict=True)
+        )
 
     @functools.cached_property
     def detail_layer(self) -> DetailLayer:

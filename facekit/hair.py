@@ -106,6 +106,10 @@ class Hair:
     verts: torch.Tensor
     colour: torch.Tensor
 
+    def moved(self, verts: torch.Tensor) -> Hair:
+        """Return the same hair with its vertices elsewhere, (N, 3) mm."""
+        return Hair(self.cards, verts, self.colour)
+
     @property
     def style(self) -> str:
         """The style's name."""

@@ -288,6 +288,7 @@ class FacePipeline(FaceDecoder):
         chunk: int = 8,
         detail: bool | str = True,
         detail_strength: float = 1.0,
+        hair: str | None = "auto",
     ) -> Iterator[FaceOutput]:
         """Make the frames of one person's motion, ``chunk`` at a time: a long take needs no more memory than a short.
 
@@ -299,12 +300,12 @@ class FacePipeline(FaceDecoder):
             A :class:`facekit.Motion`; the head is held as it says.
         chunk:
             Frames in memory at a time: each of what is yielded has so many faces, the last one perhaps fewer.
-        detail, detail_strength:
+        detail, detail_strength, hair:
             As of a call.
         """
         from facekit.motion.play import animate
 
-        return animate(self, latents, motion, chunk, detail, detail_strength)
+        return animate(self, latents, motion, chunk, detail, detail_strength, hair)
 
     @property
     def hair_styles(self) -> tuple[str, ...]:

@@ -55,6 +55,7 @@ def generate_set(
     detail: bool | str = True,
     detail_strength: float = 1.0,
     maps: bool = False,
+    hair: str | None = "auto",
 ) -> SetResult:
     """Make the faces of seeds ``seed`` … ``seed + count - 1`` and write each in all ``formats``.
 
@@ -72,6 +73,8 @@ def generate_set(
         Of the pipeline's call: True, ``"static"``, ``"dynamic"`` or False, and a factor.
     maps:
         Whether to write each face's displacement and normal map too, see :func:`facekit.io.maps.save_maps`.
+    hair:
+        Of the pipeline's call.
 
     Raises
     ------
@@ -101,6 +104,8 @@ def generate_set(
         "detail_strength": detail_strength,
         "maps": bool(maps),
     }
+    worn = {} if hair == "auto" else {"hair": hair}
+    settings |= worn
     # Bad names and numbers are refused before anything is written.
     FaceLatents.sample(seed, 1, expression, intensity, truncation)
     manifest = folder / MANIFEST
@@ -114,7 +119,7 @@ def generate_set(
     def faces() -> Any:
         for batch in batches:
             codes = [FaceLatents.sample(s, 1, expression, intensity, truncation) for s in batch]
-            made = pipe(latents=FaceLatents.cat(codes), detail=detail, detail_strength=detail_strength)
+            made = pipe(latents=FaceLatents.cat(codes), detail=detail, detail_strength=detail_strength, **worn)
             for s, face in zip(batch, made, strict=True):
                 yield s, dataclasses.replace(face, metadata={**face.metadata, "seed": s})
 

@@ -123,12 +123,13 @@ def hair_layers(
         far = _depth(front)
         # What lies behind the head, where that ends within a pixel, has a second half of the list.
         side = hit + len(sample) * (far > head.index_select(0, hit))
-        rgb, cover, bent = scene.shaded(front & 0xFFFFFFFF, far, ray.index_select(1, hit))
+        rgb, cover, bent, lash = scene.shaded(front & 0xFFFFFFFF, far, ray.index_select(1, hit))
         before = left.index_select(0, side)
         after = before * (1.0 - cover)
         colour.index_add_(1, side, (before - after) * rgb)
         left.index_copy_(0, side, after)
-        half = flat_indices((before >= 0.5) & (after < 0.5) & (side < len(sample)))
+        # Lashes hide nothing: what they lie on tells depth and part.
+        half = flat_indices((before >= 0.5) & (after < 0.5) & (side < len(sample)) & (lash < 0.5))
         deep[hit[half]], normal[:, hit[half]] = far[half], bent[:, half]
         most = left[: len(sample)] * left[len(sample) :]
         rest = flat_indices((key > best.index_select(0, place)) & (most.index_select(0, place) > _ENOUGH))
@@ -201,8 +202,9 @@ class _Scene:
 
     def shaded(
         self, ids: torch.Tensor, depth: torch.Tensor, ray: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Linear colours (3, P) where rays (2, P) meet faces (P,) at these depths, coverage (P,), normals (3, P)."""
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Linear colours (3, P) where rays (2, P) meet faces (P,) at these depths, coverage (P,), normals (3, P), and
+        whether they are lashes, 1, or hair, 0."""
         x, y = ray
         plane = self.planes.index_select(1, ids)
         det, u, v = (torch.addcmul(torch.addcmul(-plane[k + 2], plane[k], x), plane[k + 1], y) for k in (0, 3, 6))
@@ -224,10 +226,10 @@ class _Scene:
         hair, lashes = self.hair.colours[:, :, None]
         base = srgb_to_linear(tinted(grey, torch.lerp(hair, lashes, lash)))
         if self.unlit:
-            return base, cover, normal
+            return base, cover, normal, lash
         # Strands that stand out catch more of the light, and others less.
         streak = (1.0 + _STREAK * (grey - MIDDLE) / MIDDLE).clamp_min(0.0)
-        return tone(torch.addcmul(base * soft, shine, streak * (0.35 + 1.2 * base.amax(0)))), cover, normal
+        return tone(torch.addcmul(base * soft, shine, streak * (0.35 + 1.2 * base.amax(0)))), cover, normal, lash
 
 
 def _fan(table: torch.Tensor, corners: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
