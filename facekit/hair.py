@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from facekit.color import srgb_to_linear
+from facekit.files.pickling import compact_state
 from facekit.geometry.uv import MipTexture, bake, rasterize_uv
 from facekit.mesh import FaceMesh
 
@@ -82,6 +84,15 @@ class HairCards:
             kept[size] = torch.where(known > 0, baked, spread[0] / spread[1].clamp_min(1e-6))
         return kept[size]
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What was kept is made again; strands were 8 bits once.
+        state = compact_state(self)
+        return {**state, "strands": (state["strands"] * 255).round().to(torch.uint8)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        object.__setattr__(self, "strands", state["strands"].float() / 255)
+
     def to(self, device: str | torch.device) -> HairCards:
         """Return a copy on another device."""
         moved = {k: v.to(device) for k, v in self.__dict__.items() if isinstance(v, torch.Tensor)}
@@ -105,6 +116,12 @@ class Hair:
     cards: HairCards
     verts: torch.Tensor
     colour: torch.Tensor
+
+    def __getstate__(self) -> dict[str, Any]:
+        return compact_state(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
 
     def moved(self, verts: torch.Tensor) -> Hair:
         """Return the same hair with its vertices elsewhere, (N, 3) mm."""

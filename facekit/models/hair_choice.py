@@ -13,8 +13,7 @@ _STYLES: dict[str, tuple[float, float]] = {
     "short04": (2.4, 0.2),
     "ponytail01": (0.25, 3.2),
     "long01": (0.25, 2.6),
-    "braid01": (0.0, 1.6),
-    "bob02": (0.0, 1.6),
+    "bob02": (0.0, 2.4),
 }
 _CURLS = "afro01"
 #: Share of bald men when they are old; lashes of most, and of the feminine.

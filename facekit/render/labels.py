@@ -33,8 +33,9 @@ _ABOUT = {
     "depth.png": "16 bit, tenths of a millimetre, 0 where nothing is",
     "normals.npy": "float32 (H, W, 3), camera space: +X right, +Y up, +Z to the viewer; 0 where nothing is",
     "normals.png": "8 bit, (n + 1) / 2",
-    "face_ids.npy": "int32, the triangle at the pixel's centre, -1 where nothing is",
-    "parts.png": f"8 bit, ids of parts, {NOTHING} where nothing is",
+    "face_ids.npy": "int32, the triangle at the pixel's centre, -1 where nothing is, or hair",
+    "hair.png": "8 bit, how much of each pixel hair and lashes cover; where someone wears any",
+    "parts.png": f"8 bit, ids of parts, {NOTHING} where nothing is, or hair",
     "landmarks.json": "x and y in pixels from the upper left corner, pixel centres at +0.5; depth in mm",
 }
 
@@ -115,6 +116,7 @@ def _encoded(pictures: RenderOutput) -> dict[str, bytes | None]:
         parts = _indexed(labels.part_ids(pictures.face_ids)[0].cpu().numpy())
     if labels is not None and labels.landmarks is not None:
         landmarks = _json(_landmarks(labels.landmarks[0].cpu(), depth))
+    about = {name: text for name, text in _ABOUT.items() if name != "hair.png" or pictures.hair is not None}
     return {
         "rgb.png": encode_png(pictures.to_uint8()[0].numpy()),
         "alpha.png": encode_png(to_uint8(pictures.alpha[0].detach().cpu())),
@@ -123,9 +125,10 @@ def _encoded(pictures: RenderOutput) -> dict[str, bytes | None]:
         "normals.npy": encode_npy(normals.contiguous().numpy()),
         "normals.png": encode_png(to_uint8(pictures.normals[0].detach().cpu() * 0.5 + 0.5)),
         "face_ids.npy": encode_npy(ids.int().numpy()),
+        "hair.png": None if pictures.hair is None else encode_png(to_uint8(pictures.hair[0].detach().cpu())),
         "parts.png": parts,
         "landmarks.json": landmarks,
-        "labels.json": _json({"parts": {name: k for k, name in enumerate(PARTS)}, "files": _ABOUT}),
+        "labels.json": _json({"parts": {name: k for k, name in enumerate(PARTS)}, "files": about}),
     }
 
 

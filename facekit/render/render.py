@@ -247,6 +247,16 @@ class _Scene:
         topology = faces, uvs, faces_uvs
         return cls(mesh, vertex_normals(mesh.verts, mesh.faces), texture, relief, values, backend, topology, hair)
 
+    def casters(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vertices (B, n, 3) and faces of what throws shadows: the head, and its hair as if it were whole."""
+        verts, faces = self.mesh.verts, self.mesh.faces
+        if not self.hair:
+            return verts, faces
+        cards, count = self.hair[0].cards, max(len(verts), len(self.hair))
+        hair = torch.stack([h.verts for h in self.hair]).expand(count, -1, -1)
+        strands = cards.faces[~cards.lash[cards.faces[:, 0]]]
+        return torch.cat((verts.expand(count, -1, -1), hair), dim=1), torch.cat((faces, strands + verts.shape[1]))
+
     @property
     def scalp(self) -> torch.Tensor | None:
         """The tone under hair, (3,) sRGB."""
@@ -296,7 +306,7 @@ def _pictures(
         fine = depth
     else:
         lit = bool(lights.lights) and not lights.unlit
-        shadow = key_shadow(verts, mesh.faces, lights, cameras, 2 * height) if lit else None
+        shadow = key_shadow(*scene.casters(), lights, cameras, 2 * height) if lit else None
         fine, seen = (t.view(batch, 2 * height, 2 * width) for t in triangles.nearest(scale=2))
         linear, alpha, _ = _passes(scene, frames, lights, triangles, fine, seen, 2, shadow)
         depth, normal = _buffers(scene, frames, ids)

@@ -23,7 +23,7 @@ from facekit.train.hair.pictures import along_cards, frayed, grey_strands, hairl
 #: Our names of the pack's styles, and the sides of their pictures.
 STYLES = {
     "short01": 512, "short02": 512, "short03": 512, "short04": 512, "bob02": 512,
-    "long01": 512, "ponytail01": 512, "braid01": 512,
+    "long01": 512, "ponytail01": 512,
 }  # fmt: skip
 #: The style that is drawn here over the place of the pack's.
 CURLS, _CURLS_OF = "afro01", "afro01"
@@ -36,8 +36,8 @@ _EMPTY = 0.06
 _EARS, _LEAST = ((61.0, -25.0, -18.0), (100.0, 36.0, 16.5)), 0.35
 _CONCHA = ((58.0, -24.0, -13.0), (110.0, 26.0, 16.0))
 #: Styles that lie on the scalp and tell where it is, those that hang over the face, and rounds of smoothing.
-_TIGHT, _LOOSE = ("short01", "short02", "short04", "ponytail01"), ("short03", "bob02", "long01", "braid01")
-_SMOOTHED, _ABOVE_EARS = {"long01": 6, "bob02": 4, "braid01": 4}, 100.0
+_TIGHT, _LOOSE = ("short01", "short02", "short04", "ponytail01"), ("short03", "bob02", "long01")
+_SMOOTHED, _ABOVE_EARS = {"long01": 6, "bob02": 4}, 100.0
 
 
 def run(context: Context) -> None:
@@ -55,7 +55,7 @@ def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
     """All arrays of ``hair.npz``: see :class:`facekit.models.hair.Wardrobe`, which reads them."""
     pack = np.load(folder / "hair.npz", allow_pickle=False)
     out: dict[str, np.ndarray] = {}
-    scalp = np.zeros(len(template.verts))
+    scalp = _ears(template).astype(float)
     for name in progress([*STYLES, CURLS], desc="hair"):
         raw = {part: pack[f"{name}/{part}"] for part in ("verts", "uvs", "faces", "faces_uvs")}
         if name == CURLS:
@@ -97,7 +97,8 @@ def _style(raw: dict[str, np.ndarray], template: Template, name: str) -> dict[st
     tris = template.faces.numpy()
     grown = np.isin(template.parts.numpy(), [PARTS.index(n) for n in ("skin", "back_of_head", "neck")])
     cap = np.zeros(len(head))
-    ears = _between(head, *_EARS) & (template.parts.numpy() == PARTS.index("skin"))
+    # Ears are bare, but what of them passes through hair that hangs over them has its tone.
+    ears = _ears(template) & (name not in _LOOSE)
     if "cap" in raw:
         cap = raw["cap"]
     else:
@@ -159,6 +160,11 @@ def _without_empty(raw: dict[str, np.ndarray], cover: np.ndarray) -> dict[str, n
         used, place = np.unique(raw[index][kept], return_inverse=True)
         out[points], out[index] = raw[points][used], place.reshape(-1, 3)
     return out
+
+
+def _ears(template: Template) -> np.ndarray:
+    """Vertices (V,) bool of both ears."""
+    return _between(template.verts.numpy(), *_EARS) & (template.parts.numpy() == PARTS.index("skin"))
 
 
 def _between(points: np.ndarray, low: tuple[float, ...], high: tuple[float, ...]) -> np.ndarray:
