@@ -49,10 +49,26 @@ class Layers:
     normal: torch.Tensor
 
     def over(self, linear: torch.Tensor, alpha: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Put it in front of and behind a head, linear colours (3, H, W) times alpha (1, H, W), and its alpha."""
+        """Put it in front of and behind a head, linear colours (3, H, W) times alpha (1, H, W); return both anew."""
         rest = 1.0 - alpha
         linear = self.front + self.through * (linear + rest * self.behind)
         return linear, 1.0 - self.through * rest * self.through_behind
+
+
+def window(hair: Hair, camera: Camera, size: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of a picture that hair can be in, both even; all of it where some is behind the camera."""
+    height, width = size
+    with torch.no_grad():
+        x, y, away = camera.project(hair.verts[None], (height, width))[0].unbind(1)
+        if not bool((away > 1.0).all()):
+            return slice(0, height), slice(0, width)
+        # Two pixels more, for what is told of a pixel by its neighbours.
+        ends = [float(v) for t in (y, x) for v in t.aminmax()]
+    (top, bottom), (left, right) = (
+        (max(0, (int(low) - 2) // 2 * 2), min(most, (int(high) + 4) // 2 * 2))
+        for low, high, most in ((ends[0], ends[1], height), (ends[2], ends[3], width))
+    )
+    return slice(top, bottom), slice(left, right)
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from facekit.mesh import FaceMesh
 from facekit.plainly import plainly
 from facekit.render.backends import Visibility, choose, visibility
 from facekit.render.camera import HAIR_CENTRE, HAIR_DISTANCE, Camera, scene_unit, size_of
-from facekit.render.hair import hair_layers
+from facekit.render.hair import hair_layers, window
 from facekit.render.labels import Labels
 from facekit.render.lights import Lights
 from facekit.render.memory import frame_bytes, frames_at_once, free_memory
@@ -323,25 +323,31 @@ def _pictures(
 def _with_hair(scene: _Scene, cameras: Camera, lights: Lights, picture: tuple, buffers: tuple) -> list[torch.Tensor]:
     """Put hair over linear colours, alpha and depth of some frames, twice as fine in high quality, and over what tells
     of pixels: colours, alpha, coverage by hair, depth, normals and ids, all in pixels."""
-    linear, alpha, fine = picture
+    linear, alpha, fine = (t.clone() for t in picture)
+    cover = torch.zeros_like(alpha)
     depth, normal, ids = buffers
-    done = []
+    shrunk = fine.shape[2] > depth.shape[2]
+    far, bent = torch.full_like(fine, torch.inf), linear.new_zeros(linear.shape)
     for k in range(len(linear)):
         camera = cameras if len(cameras) == 1 else cameras[k]
         hair = scene.hair[k if len(scene.hair) > 1 else 0]
-        layers = hair_layers(hair, camera, lights.of_frames(slice(k, k + 1)), fine.shape[2:], fine[k, 0], alpha[k, 0])
-        rows = layers.over(linear[k], alpha[k])
-        cover = (1.0 - layers.through)[None]
-        far, bent = layers.depth[None], layers.normal
-        if fine.shape[2] > depth.shape[2]:
-            *rows, cover = (halve(t[None])[0] for t in (*rows, cover))
-            far, bent = far[:, ::2, ::2], bent[:, ::2, ::2]
-        hides = (far < torch.inf) & (cover > 0.5)
-        done.append((
-            *rows, cover, torch.where(hides, far, depth[k]), torch.where(hides, bent, normal[k]),
-            torch.where(hides[0], -1, ids[k]),
-        ))  # fmt: skip
-    return [torch.stack(column) for column in zip(*done, strict=True)]
+        rows, columns = window(hair, camera, fine.shape[2:])
+        size = (rows.stop - rows.start, columns.stop - columns.start)
+        if min(size) <= 0:
+            continue
+        some = (k, slice(None), rows, columns)
+        part = camera.crop(rows.start, columns.start, size, (fine.shape[2], fine.shape[3]))
+        near = lights.of_frames(slice(k, k + 1))
+        layers = hair_layers(hair, part, near, size, fine[some][0], alpha[some][0])
+        linear[some], alpha[some] = layers.over(linear[some], alpha[some])
+        cover[some], far[some], bent[some] = 1.0 - layers.through, layers.depth, layers.normal
+    if shrunk:
+        linear, alpha, cover = halve(linear), halve(alpha), halve(cover)
+        far, bent = far[:, :, ::2, ::2], bent[:, :, ::2, ::2]
+    hides = (far < torch.inf) & (cover > 0.5)
+    normal = torch.where(hides, bent, normal)
+    ids = torch.where(hides[:, 0], -1, ids)
+    return [linear, alpha, cover, torch.where(hides, far, depth), normal, ids]
 
 
 def _frame(place: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:

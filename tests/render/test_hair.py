@@ -60,8 +60,8 @@ def test_coverage_adds_up_in_layers(plane):
 def test_what_the_head_hides_is_hidden(plane):
     behind = drawn(plane, cards([(-30.0, 40.0)], 4))
     assert (behind.rgb - drawn(plane, None).rgb).abs().max() < 1e-4
-    around = drawn(plane, cards([(-30.0, 80.0)], 4))  # past the head it shows
-    assert float(around.alpha[0, 0, 32, 1]) > 0.4 > float(behind.alpha[0, 0, 32, 1])
+    around = drawn(plane, cards([(-30.0, 100.0)], 4))  # past the head it shows
+    assert float(around.alpha[0, 0, 32, 6]) > 0.4 > float(behind.alpha[0, 0, 32, 6])
 
 
 def test_buffers_tell_of_hair_where_it_hides(plane):

@@ -10,6 +10,8 @@ from facekit.geometry.uv import bake, rasterize_uv
 
 #: The light that was painted in is wider than this share of the picture; so much of it is taken out.
 _WIDE, _FLATTEN = 0.035, 0.8
+#: Coverage from which on nothing shines through.
+_WHOLE = 0.85
 #: Contrast of strands, and the smoothing in texels of their direction.
 _CONTRAST, _DIRECTION = 1.0, 7
 
@@ -35,7 +37,8 @@ def grey_strands(rgba: np.ndarray, uvs: np.ndarray, faces_uvs: np.ndarray, size:
     """
     picture = torch.from_numpy(rgba.astype(np.float32) / 255).permute(2, 0, 1)
     picture = F.interpolate(picture[None], size=(size, size), mode="area")[0]
-    cover = picture[3] * used(uvs, faces_uvs, size)
+    # What is nearly whole is whole: fewer layers to look through.
+    cover = (picture[3] / _WHOLE).clamp_max(1) * used(uvs, faces_uvs, size)
     grey = picture[:3].amax(0).clamp_min(0.02).log()
     radius = max(2, round(_WIDE * size))
     weight = blurred(cover[None], radius)[0].clamp_min(1e-4)
