@@ -12,6 +12,10 @@ from facekit.geometry.uv import bake, rasterize_uv
 _WIDE, _FLATTEN = 0.035, 0.8
 #: Coverage from which on nothing shines through.
 _WHOLE = 0.85
+#: The darkest strand.
+_DARKEST = 0.2
+#: Contrast of the strands that are drawn where a picture has few.
+_COMBED = 0.24
 #: Contrast of strands, and the smoothing in texels of their direction.
 _CONTRAST, _DIRECTION = 1.0, 7
 
@@ -30,8 +34,17 @@ def used(uvs: np.ndarray, faces_uvs: np.ndarray, size: int, margin: int = 3) -> 
     return F.max_pool2d((ids >= 0).float()[None, None], 2 * margin + 1, 1, margin)[0, 0] > 0
 
 
-def grey_strands(rgba: np.ndarray, uvs: np.ndarray, faces_uvs: np.ndarray, size: int) -> torch.Tensor:
-    """Grey and coverage (2, size, size) in [0, 1] of a picture (H, W, 4) uint8.
+def combed(size: int, seed: int = 8) -> torch.Tensor:
+    """Noise (size, size) of straight strands along v, of deviation 1."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = [torch.randn(1, 1, count, size, generator=generator) for count in (1, 5, 24)]
+    return sum(F.interpolate(r, size=(size, size), mode="bilinear")[0, 0] for r in rows) / len(rows) ** 0.5
+
+
+def grey_strands(
+    rgba: np.ndarray, uvs: np.ndarray, faces_uvs: np.ndarray, size: int, straight: bool = False
+) -> torch.Tensor:
+    """Grey and coverage (2, size, size) in [0, 1] of a picture (H, W, 4) uint8; ``straight`` adds strands along v.
 
     Highlights that were painted in are taken out as far as they are wider than strands, for the renderer has its own.
     """
@@ -45,10 +58,15 @@ def grey_strands(rgba: np.ndarray, uvs: np.ndarray, faces_uvs: np.ndarray, size:
     mean = blurred((grey * cover)[None], radius)[0] / weight
     whole = (grey * cover).sum() / cover.sum()
     fine = grey - mean
+    # Seams between panels are painted black: three deviations, robustly, are all that strands have.
+    most = 3 * 1.48 * fine[cover > 0.5].abs().median()
+    fine = fine.clamp(-most, most)
     spread = (fine.square() * cover).sum() / cover.sum()
     # All styles have the same contrast of strands; a little of the wide light stays.
     fine = fine * (0.30 / spread.sqrt()) * _CONTRAST + (1 - _FLATTEN) * (mean - whole)
-    out = (0.5 * fine.exp()).clamp(0, 1)
+    if straight:
+        fine = 0.6 * fine + _COMBED * combed(size)
+    out = (0.5 * fine.exp()).clamp(_DARKEST, 1)
     # Beyond the strands' ends their grey goes on, so that no filter mixes in another.
     near = blurred(cover[None], 4)[0]
     spilled = blurred((out * cover)[None], 4)[0] / near.clamp_min(1e-4)

@@ -35,6 +35,8 @@ _EMPTY = 0.06
 #: A box about the left ear, mm; the light that is left under the densest hair.
 _EARS, _LEAST = ((61.0, -25.0, -18.0), (100.0, 36.0, 16.5)), 0.35
 _CONCHA = ((58.0, -24.0, -13.0), (110.0, 26.0, 16.0))
+#: The light that is left inside of hair, which strands let through; and the style whose picture shows few of them.
+_INSIDE, _STRAIGHT = 0.3, ("long01",)
 #: Styles that lie on the scalp and tell where it is, those that hang over the face, and rounds of smoothing.
 _TIGHT, _LOOSE = ("short01", "short02", "short04", "ponytail01"), ("short03", "bob02", "long01")
 _SMOOTHED, _ABOVE_EARS = {"long01": 6, "bob02": 4}, 100.0
@@ -62,7 +64,9 @@ def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
             raw = _curls(raw, template)
         else:
             picture = load_image(folder / f"{name}.png")
-            raw["strands"] = grey_strands(picture, raw["uvs"], raw["faces_uvs"], STYLES[name]).numpy()
+            raw["strands"] = grey_strands(
+                picture, raw["uvs"], raw["faces_uvs"], STYLES[name], name in _STRAIGHT
+            ).numpy()
         for part, value in _style(raw, template, name).items():
             out[f"{name}/{part}"] = value
         if name in _TIGHT:
@@ -111,7 +115,7 @@ def _style(raw: dict[str, np.ndarray], template: Template, name: str) -> dict[st
         **_quantised(raw),
         "along": np.round(127 * along).astype(np.int8),
         "strands": np.round(255 * strands).astype(np.uint8),
-        "openness": _byte(smoothed(openness(verts, None, both, 6.0), faces, 2)),
+        "openness": _byte(_INSIDE + (1 - _INSIDE) * smoothed(openness(verts, None, both, 6.0), faces, 2)),
         "cap": _byte(cap),
         # Light goes through hair, and from skin to skin under it.
         "shade": _byte(_LEAST + (1 - _LEAST) * smoothed(openness(head, normals, points), tris, 3)),
