@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from facekit.motion.head import Neck
 
 # Textures and detail are made a few at a time: more does not run faster on a CPU and costs memory.
-_TEXTURE_CHUNK, _DETAIL_CHUNK = 4, 16
+_TEXTURE_CHUNK, _DETAIL_CHUNK, _HAIR_CHUNK = 4, 16, 8
 # What blendshapes move by this much, mm, is kept apart as they have it, whatever the expression did before.
 _STILL = 1.0
 
@@ -284,9 +284,10 @@ class FaceDecoder:
         colours, rest = composer.micro.hair_colour(latents.identity), self.decode_shape(latents.at_rest())
         places: list[torch.Tensor | None] = [None] * count
         for one in {id(c): c for c in cards}.values():
-            mine = [k for k in range(count) if cards[k] is one]
-            for k, place in zip(mine, wardrobe.wear(one, rest[mine], verts[mine]), strict=True):
-                places[k] = place
+            mine = torch.tensor([k for k in range(count) if cards[k] is one], device=self.device)
+            for some in mine.split(_HAIR_CHUNK):
+                for k, place in zip(some.tolist(), wardrobe.wear(one, rest[some], verts[some]), strict=True):
+                    places[k] = place
         return tuple(Hair(c, p, t) for c, p, t in zip(cards, places, colours, strict=True) if p is not None)
 
     def turned_hair(self, hair: tuple[Hair | None, ...], neck: Neck, head: torch.Tensor) -> tuple[Hair | None, ...]:
