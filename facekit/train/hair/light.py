@@ -83,6 +83,18 @@ def smoothed(values: np.ndarray, faces: np.ndarray, rounds: int = 3) -> np.ndarr
     return values
 
 
+def closed(values: np.ndarray, faces: np.ndarray, rounds: int) -> np.ndarray:
+    """Values (V,) with holes filled that are narrower than twice so many edges: the greatest around, then the least."""
+    for sign in (1, -1):
+        for _ in range(rounds):
+            most = (sign * values)[faces].max(1)
+            after = sign * values
+            for k in range(3):
+                np.maximum.at(after, faces[:, k], most)
+            values = sign * after
+    return values
+
+
 def relaxed(verts: np.ndarray, faces: np.ndarray, rounds: int, below: float) -> np.ndarray:
     """Vertices (N, 3) with corners taken out below a height, mm: each half the way to the mean of its neighbours.
 

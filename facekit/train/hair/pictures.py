@@ -14,6 +14,8 @@ _WIDE, _FLATTEN = 0.035, 0.8
 _WHOLE = 0.85
 #: The darkest strand.
 _DARKEST = 0.2
+#: Cards end on the skin within this many mm of it, and at the hairline within so many of bare skin.
+_ON_SKIN, _AT_RIM = 9.0, 13.0
 #: Contrast of the strands that are drawn where a picture has few.
 _COMBED = 0.24
 #: Contrast of strands, and the smoothing in texels of their direction.
@@ -117,10 +119,11 @@ def along_cards(
     return (total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)).astype(np.float32)
 
 
-def hairline(
-    verts: np.ndarray, faces: np.ndarray, head: np.ndarray, width: float = 10.0, near: float = 9.0
-) -> np.ndarray:
-    """How far vertices (N,) lie from where a large card ends on the skin, 0 there, 1 from ``width`` mm on."""
+def hairline(verts: np.ndarray, faces: np.ndarray, head: np.ndarray, bare: np.ndarray, width: float) -> np.ndarray:
+    """How far vertices (N,) lie from where a large card ends on the skin, 0 there, 1 from ``width`` mm on.
+
+    ``head`` (V, 3) are the head's vertices, ``bare`` (n, 3) those without hair: elsewhere cards end under others.
+    """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
     from scipy.spatial import KDTree
@@ -139,7 +142,9 @@ def hairline(
     open_ends = np.unique(sides[times == 1])
     place = np.zeros((count, 3))
     place[weld.reshape(-1)] = verts
-    open_ends = open_ends[(share[part[open_ends]] > 0.12) & (KDTree(head).query(place[open_ends])[0] < near)]
+    on_skin = KDTree(head).query(place[open_ends])[0] < _ON_SKIN
+    at_rim = KDTree(bare).query(place[open_ends])[0] < _AT_RIM
+    open_ends = open_ends[(share[part[open_ends]] > 0.12) & on_skin & at_rim]
     if not len(open_ends):
         return np.ones(len(verts))
     distance = KDTree(place[open_ends]).query(verts)[0]

@@ -17,7 +17,7 @@ from facekit.template import Template
 from facekit.train.context import Context
 from facekit.train.hair.curls import curl_cards
 from facekit.train.hair.lashes import SETS, lash_cards
-from facekit.train.hair.light import card_points, covered, openness, relaxed, smoothed
+from facekit.train.hair.light import card_points, closed, covered, openness, relaxed, smoothed
 from facekit.train.hair.pictures import along_cards, frayed, grey_strands, hairline, strand_direction
 
 #: Our names of the pack's styles, and the sides of their pictures.
@@ -87,29 +87,22 @@ def _style(raw: dict[str, np.ndarray], template: Template, name: str) -> dict[st
     if name in _SMOOTHED:
         raw["verts"] = verts = relaxed(verts, faces, _SMOOTHED[name], _ABOVE_EARS)
     head, strands = template.verts.numpy().astype(np.float64), raw["strands"]
+    grown = np.isin(template.parts.numpy(), [PARTS.index(n) for n in ("skin", "back_of_head", "neck")])
     if name not in _LOOSE:
+        bare = head[grown & (_cap(raw, strands[1], template, name) < 0.3)]
+        ends = hairline(verts, faces, head, bare, 6.0 if name == CURLS else 10.0)
         # No hair in the ears, where cards pass below them.
-        ends = np.where(_between(verts, *_CONCHA), 0.0, hairline(verts, faces, head, 6.0 if name == CURLS else 10.0))
+        ends = np.where(_between(verts, *_CONCHA), 0.0, ends)
         strands = frayed(strands, raw["uvs"], faces, raw["faces_uvs"], ends)
     grey, cover = (torch.from_numpy(t) for t in strands)
     along = along_cards(verts, raw["uvs"], faces, raw["faces_uvs"], strand_direction(grey, cover), np.array(_CROWN))
     if name == CURLS:  # they run every way
         along = np.random.default_rng(3).normal(size=verts.shape)
         along /= np.linalg.norm(along, axis=1, keepdims=True)
-    points, each = card_points(verts, faces, raw["uvs"], raw["faces_uvs"], strands[1])
+    cap = _cap(raw, strands[1], template, name)
+    points, _ = card_points(verts, faces, raw["uvs"], raw["faces_uvs"], strands[1])
     normals = vertex_normals(template.verts[None], template.faces)[0].numpy().astype(np.float64)
     tris = template.faces.numpy()
-    grown = np.isin(template.parts.numpy(), [PARTS.index(n) for n in ("skin", "back_of_head", "neck")])
-    cap = np.zeros(len(head))
-    # Ears are bare, but what of them passes through hair that hangs over them has its tone.
-    ears = _ears(template) & (name not in _LOOSE)
-    if "cap" in raw:
-        cap = raw["cap"]
-    else:
-        high = (head[:, 1] > -60) & grown & ~ears
-        cap[high] = covered(head[high], normals[high], points, each)
-        cap = np.clip(1.3 * cap - 0.25, 0, 1)
-    cap = smoothed(cap * (grown & ~ears), tris, 2) * (grown & ~ears)
     both = np.concatenate((points, head[grown]))
     return {
         **_quantised(raw),
@@ -120,6 +113,26 @@ def _style(raw: dict[str, np.ndarray], template: Template, name: str) -> dict[st
         # Light goes through hair, and from skin to skin under it.
         "shade": _byte(_LEAST + (1 - _LEAST) * smoothed(openness(head, normals, points), tris, 3)),
     }
+
+
+def _cap(raw: dict[str, np.ndarray], cover: np.ndarray, template: Template, name: str) -> np.ndarray:
+    """How far hair with this coverage hides each vertex of the head, (V,) in [0, 1], without holes."""
+    head, tris = template.verts.numpy().astype(np.float64), template.faces.numpy()
+    normals = vertex_normals(template.verts[None], template.faces)[0].numpy().astype(np.float64)
+    # Ears are bare, but what of them passes through hair that hangs over them has its tone.
+    grows = np.isin(template.parts.numpy(), [PARTS.index(n) for n in ("skin", "back_of_head", "neck")])
+    grows &= ~(_ears(template) & (name not in _LOOSE))
+    cap = np.zeros(len(head))
+    if "cap" in raw:
+        cap = raw["cap"]
+    else:
+        points, each = card_points(
+            raw["verts"].astype(np.float64), raw["faces"].astype(np.int64), raw["uvs"], raw["faces_uvs"], cover
+        )
+        high = (head[:, 1] > -60) & grows
+        cap[high] = covered(head[high], normals[high], points, each)
+        cap = closed(np.clip(1.3 * cap - 0.25, 0, 1), tris, 3)
+    return smoothed(cap * grows, tris, 2) * grows
 
 
 def _curls(raw: dict[str, np.ndarray], template: Template) -> dict[str, np.ndarray]:
