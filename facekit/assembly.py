@@ -23,6 +23,7 @@ from facekit.models.composers.micro import MicroLayer
 from facekit.models.config import COMPOSITIONS, from_manifest
 from facekit.models.detail import DetailHome, unpack_detail
 from facekit.models.detail_layer import DetailLayer, tile_uvs_of
+from facekit.models.hair import Wardrobe
 from facekit.template import Template
 
 _Network = TypeVar("_Network", bound=nn.Module)
@@ -92,6 +93,14 @@ def load_detail(template: Template, size: int, path: Path | None = None, composi
     else:
         tile_uvs, trust = _transferred_tile_uvs(home, template)
     return DetailLayer(model.to(device), micro.to(device), template, tile_uvs, trust, size)
+
+
+def load_wardrobe(template: Template) -> Wardrobe | None:
+    """Hair and lashes of the embedded default; None on another topology, whose heads they do not fit."""
+    if "hair" not in weights.record(_DETAIL_OF).files:
+        return None
+    wardrobe = Wardrobe(load_arrays(weights.verified(_DETAIL_OF, "hair")), template)
+    return wardrobe if wardrobe.vertices == len(template.verts) else None
 
 
 def load_blendshapes(template: Template) -> Blendshapes:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import dataclasses
 import functools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
-from facekit.assembly import load_blendshapes, load_detail
+from facekit.assembly import load_blendshapes, load_detail, load_wardrobe
 from facekit.conventions import EXPRESSIONS, PARTS
 from facekit.detail import FaceDetail, check_detail
+from facekit.errors import InputError
+from facekit.hair import Hair
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
 from facekit.models.blendshapes import Blendshapes, wanted
-from facekit.models.composers import Composer
+from facekit.models.composers import Composer, DefaultComposer
 from facekit.models.detail_layer import DetailLayer
+from facekit.models.hair import Wardrobe
+from facekit.models.hair_choice import choose_hair, choose_lashes
 from facekit.models.lids import LidContact
 from facekit.models.lips import LipContact
 from facekit.models.shape import ShapeModel
@@ -25,8 +30,11 @@ from facekit.person import Person
 from facekit.plainly import plainly
 from facekit.template import Template
 
+if TYPE_CHECKING:
+    from facekit.motion.head import Neck
+
 # Textures and detail are made a few at a time: more does not run faster on a CPU and costs memory.
-_TEXTURE_CHUNK, _DETAIL_CHUNK = 4, 16
+_TEXTURE_CHUNK, _DETAIL_CHUNK, _HAIR_CHUNK = 4, 16, 8
 # What blendshapes move by this much, mm, is kept apart as they have it, whatever the expression did before.
 _STILL = 1.0
 
@@ -246,6 +254,53 @@ class FaceDecoder:
             maps.append(displacement)
             parts.append(part)
         return torch.cat(maps), FaceDetail.cat(parts)
+
+    @functools.cached_property
+    def wardrobe(self) -> Wardrobe | None:
+        """Hair and lashes for this model's heads, loaded when they are first asked for; None where there are none."""
+        with torch.inference_mode(False):
+            return load_wardrobe(self.template)
+
+    @torch.no_grad()
+    def dress(self, latents: FaceLatents, verts: torch.Tensor, hair: str | None = "auto") -> tuple[Hair | None, ...]:
+        """Hair and lashes of faces with these codes and vertices (B, V, 3); empty where nobody gets any.
+
+        Parameters
+        ----------
+        hair:
+            A style's name, "bald" for lashes alone, None for nothing; "auto" for what the identity says, and nothing
+            for a person or a model that has no hair of its own.
+        """
+        if hair is None or (hair == "auto" and (self.person is not None or self.wardrobe is None)):
+            return ()
+        wardrobe, composer = self.wardrobe, self.composer
+        if wardrobe is None or not isinstance(composer, DefaultComposer):
+            raise InputError("a model with hair", f"one without, and hair={hair!r}", 'use "default", or hair=None')
+        latents = latents.to(self.device)
+        traits = composer.micro.projections(latents.identity)
+        count = len(latents)
+        styles = [hair] * count if hair != "auto" else choose_hair(latents.identity, traits, wardrobe.styles)
+        cards = [wardrobe.cards(*both) for both in zip(styles, choose_lashes(traits, wardrobe.lashes), strict=True)]
+        colours, rest = composer.micro.hair_colour(latents.identity), self.decode_shape(latents.at_rest())
+        places: list[torch.Tensor | None] = [None] * count
+        for one in {id(c): c for c in cards}.values():
+            mine = torch.tensor([k for k in range(count) if cards[k] is one], device=self.device)
+            for some in mine.split(_HAIR_CHUNK):
+                for k, place in zip(some.tolist(), wardrobe.wear(one, rest[some], verts[some]), strict=True):
+                    places[k] = place
+        return tuple(Hair(c, p, t) for c, p, t in zip(cards, places, colours, strict=True) if p is not None)
+
+    def turned_hair(self, hair: tuple[Hair | None, ...], neck: Neck, head: torch.Tensor) -> tuple[Hair | None, ...]:
+        """Hair of faces whose heads are held at angles (B, 3), degrees, as their vertices are."""
+        wardrobe = self.wardrobe
+        if wardrobe is None:
+            return hair
+        return tuple(
+            None
+            if h is None
+            else h.moved(neck.turned(h.verts[None], k[None], wardrobe.held(h.cards, neck.share[:, None])[:, 0])[0])
+            for h, k in zip(hair, head, strict=True)
+        )
 
     @functools.cached_property
     def detail_layer(self) -> DetailLayer:

@@ -15,6 +15,7 @@ from facekit.conventions import BLENDSHAPES, EXPRESSIONS
 from facekit.detail import FaceDetail
 from facekit.errors import InputError
 from facekit.files.pickling import compact_state
+from facekit.hair import Hair, hair_to
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
 from facekit.source import FaceRig, FaceSettings, FaceSource, LostSource
@@ -47,6 +48,8 @@ class FaceOutput:
     source:
         Who made them and can make more of the same people; None where nobody can. A pickle leaves it out: the first
         use loads the model again, or :meth:`reattach` hands one over.
+    hair:
+        Hair and lashes of each face, a part of their own: ``mesh`` is the head alone. Empty where nobody wears any.
     """
 
     mesh: FaceMesh
@@ -56,6 +59,7 @@ class FaceOutput:
     settings: FaceSettings = field(default_factory=FaceSettings)
     detail: FaceDetail | None = field(default=None, repr=False, compare=False)
     source: FaceSource | LostSource | None = field(default=None, repr=False, compare=False)
+    hair: tuple[Hair | None, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def verts(self) -> torch.Tensor:
@@ -92,7 +96,12 @@ class FaceOutput:
         }
         detail = None if self.detail is None else self.detail[index]
         return dataclasses.replace(
-            self, mesh=self.mesh[index], latents=self.latents[index], metadata=metadata, detail=detail
+            self,
+            mesh=self.mesh[index],
+            latents=self.latents[index],
+            metadata=metadata,
+            detail=detail,
+            hair=self.hair[index],
         )
 
     def __iter__(self) -> Iterator[FaceOutput]:
@@ -101,7 +110,12 @@ class FaceOutput:
     def to(self, device: str | torch.device) -> FaceOutput:
         """A copy on another device."""
         detail = None if self.detail is None else self.detail.to(device)
-        return dataclasses.replace(self, mesh=self.mesh.to(device), latents=self.latents.to(device), detail=detail)
+        moved = {name: getattr(self, name).to(device) for name in ("mesh", "latents")}
+        return dataclasses.replace(self, **moved, detail=detail, hair=hair_to(self.hair, device))
+
+    def without_hair(self) -> FaceOutput:
+        """Return the same faces without hair and lashes."""
+        return dataclasses.replace(self, hair=(), settings=dataclasses.replace(self.settings, hair=None))
 
     def expression_weights(self) -> list[dict[str, float]]:
         """The expression of each face as ``{name: weight}``, without the zeros."""
@@ -177,6 +191,8 @@ class FaceOutput:
         kept = self.__dict__.setdefault("_rigs", {})
         if kind not in kept:
             options = {"detail": self.settings.detail, "detail_strength": self.settings.detail_strength}
+            if self.hair:
+                options["hair"] = self.settings.hair
             kept[kind] = self.resolve_source().rig(self.latents, kind=kind, **options)
         return kept[kind]
 
@@ -200,7 +216,7 @@ class FaceOutput:
         """Pictures of all faces of the batch; see :func:`facekit.render.render`."""
         from facekit.render import render
 
-        return render(self.mesh, camera=camera, image_size=image_size, **options)
+        return render(self.mesh, camera=camera, image_size=image_size, **{"hair": self.hair or None, **options})
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Write the one face of this batch (B must be 1): .obj .ply .glb .zip, or a picture as .png .jpg .webp.

@@ -25,6 +25,7 @@ from facekit.detail import check_detail
 from facekit.errors import InputError
 from facekit.face import FaceOutput
 from facekit.files.readers import load_arrays
+from facekit.hair import HairRig
 from facekit.latents import FaceLatents
 from facekit.models.composers import Composer, composer_class
 from facekit.models.config import ShapeConfig, TextureConfig
@@ -171,6 +172,7 @@ class FacePipeline(FaceDecoder):
         detail: bool | str = True,
         detail_strength: float = 1.0,
         blendshapes: Mapping[str, float] | torch.Tensor | None = None,
+        hair: str | None = "auto",
     ) -> FaceOutput:
         """Make faces, from a seed or from latents, without gradients: see :meth:`decode` for those.
 
@@ -192,6 +194,9 @@ class FacePipeline(FaceDecoder):
         blendshapes:
             ARKit's shapes by name, ``{"jawOpen": 0.4, "eyeBlinkLeft": 1.0}``, in [0, 1]; they add to the expression.
             With ``latents``, None keeps theirs.
+        hair:
+            What they wear besides the head: a style out of ``pipe.hair_styles``, "bald" for lashes alone, None for
+            neither; "auto" leaves it to who it is. A person from outside, and a model without hair, have none then.
         """
         forks.check(self.device)
         if (seed is None) == (latents is None):
@@ -207,9 +212,11 @@ class FacePipeline(FaceDecoder):
         if blendshapes is not None:
             codes = codes.with_blendshapes(blendshapes)
         codes = codes.to(self.device)
-        mesh, parts = self._assemble(self.to_model_codes(codes), True, detail, detail_strength)
-        settings = FaceSettings(detail, float(detail_strength), self.pretrained)
-        return FaceOutput(mesh, codes, self.name, metadata, settings, parts, self)
+        model = self.to_model_codes(codes)
+        mesh, parts = self._assemble(model, True, detail, detail_strength)
+        settings = FaceSettings(detail, float(detail_strength), self.pretrained, hair)
+        worn = self.dress(model, mesh.verts, hair)
+        return FaceOutput(mesh, codes, self.name, metadata, settings, parts, self, worn)
 
     @plainly
     @torch.no_grad()
@@ -241,6 +248,7 @@ class FacePipeline(FaceDecoder):
         kind: str = "expressions",
         detail: bool | str = True,
         detail_strength: float = 1.0,
+        hair: str | None = None,
     ) -> FaceRig:
         """Make the neutral mesh and the morph targets of one face (B = 1), each as it is alone at weight 1.
 
@@ -252,6 +260,8 @@ class FacePipeline(FaceDecoder):
         ----------
         kind:
             "expressions" for the 19 expressions, "arkit" for the 52 blendshapes, "both" for 71 targets.
+        hair:
+            As of a call; what is worn comes along with displacements of its own.
         """
         names = rig_names(kind)
         latents = latents.to(self.device)
@@ -262,7 +272,14 @@ class FacePipeline(FaceDecoder):
         deltas = torch.cat(parts) - mesh.verts
         if "mouthClose" in names:
             deltas[names.index("mouthClose")] -= deltas[names.index("jawOpen")]
-        return FaceRig(neutral=mesh, names=names, deltas=deltas, weights=rig_weights(latents, names)[0])
+        worn = self.dress(self.to_model_codes(latents), mesh.verts, hair)
+        carried = None
+        if worn and worn[0] is not None and self.wardrobe is not None:
+            cards = worn[0].cards
+            posed = (mesh.verts + deltas).split(_RIG_CHUNK)
+            moved = torch.cat([self.wardrobe.wear(cards, mesh.verts, some) for some in posed])
+            carried = HairRig(worn[0], moved - worn[0].verts)
+        return FaceRig(mesh, names, deltas, rig_weights(latents, names)[0], carried)
 
     def animate(
         self,
@@ -271,6 +288,7 @@ class FacePipeline(FaceDecoder):
         chunk: int = 8,
         detail: bool | str = True,
         detail_strength: float = 1.0,
+        hair: str | None = "auto",
     ) -> Iterator[FaceOutput]:
         """Make the frames of one person's motion, ``chunk`` at a time: a long take needs no more memory than a short.
 
@@ -282,12 +300,17 @@ class FacePipeline(FaceDecoder):
             A :class:`facekit.Motion`; the head is held as it says.
         chunk:
             Frames in memory at a time: each of what is yielded has so many faces, the last one perhaps fewer.
-        detail, detail_strength:
+        detail, detail_strength, hair:
             As of a call.
         """
         from facekit.motion.play import animate
 
-        return animate(self, latents, motion, chunk, detail, detail_strength)
+        return animate(self, latents, motion, chunk, detail, detail_strength, hair)
+
+    @property
+    def hair_styles(self) -> tuple[str, ...]:
+        """Names of hair styles, "bald" first; empty for a model without."""
+        return () if self.wardrobe is None else self.wardrobe.styles
 
     @property
     def single_person(self) -> bool:

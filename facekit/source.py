@@ -16,6 +16,7 @@ import torch
 from facekit.conventions import BLENDSHAPES, EXPRESSIONS, MORPH_TARGETS
 from facekit.errors import InputError
 from facekit.geometry.strain import StrainGraph
+from facekit.hair import HairRig
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
 
@@ -38,12 +39,15 @@ class FaceRig:
         (len(names), V, 3) float32 mm; weight 1 is the posed expression, or the whole blendshape.
     weights:
         (len(names),) float32, the weights at which the face was when the rig was asked for.
+    hair:
+        Hair and lashes with their own displacements; None without.
     """
 
     neutral: FaceMesh
     names: tuple[str, ...]
     deltas: torch.Tensor
     weights: torch.Tensor
+    hair: HairRig | None = None
 
     def worn(self) -> FaceMesh:
         """Return the mesh (B = 1) at the weights of the rig, which it keeps as ``mesh.rig``."""
@@ -58,7 +62,8 @@ class FaceRig:
     def to(self, device: str | torch.device) -> FaceRig:
         """Return a copy on another device."""
         moved = (self.deltas.to(device), self.weights.to(device))
-        return FaceRig(self.neutral.to(device), self.names, *moved)
+        hair = None if self.hair is None else self.hair.to(device)
+        return FaceRig(self.neutral.to(device), self.names, *moved, hair)
 
 
 @dataclass(frozen=True)
@@ -71,11 +76,14 @@ class FaceSettings:
         As for the pipeline's call.
     pretrained:
         Keyword arguments of ``from_pretrained`` besides name and device, where they were not the defaults.
+    hair:
+        As for the pipeline's call.
     """
 
     detail: bool | str = True
     detail_strength: float = 1.0
     pretrained: Mapping[str, Any] = field(default_factory=dict)
+    hair: str | None = None
 
 
 @dataclass(frozen=True)

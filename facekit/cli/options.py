@@ -51,7 +51,7 @@ def expression_options(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def detail_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of pores and wrinkles."""
+    """Add the options of pores, wrinkles and hair."""
     parser.add_argument(
         "--detail",
         choices=tuple(_DETAIL),
@@ -59,6 +59,9 @@ def detail_options(parser: argparse.ArgumentParser) -> None:
         help="all of it, pores and lines at rest, wrinkles of the expression, none (default: full)",
     )
     parser.add_argument("--detail-strength", type=float, default=1.0, help="factor on their depth (default: 1)")
+    parser.add_argument(
+        "--hair", metavar="STYLE", help="a style, bald for lashes alone, none for neither (default: by who it is)"
+    )
 
 
 def picture_options(parser: argparse.ArgumentParser, quality: str = "standard") -> None:
@@ -92,8 +95,9 @@ def device_of(args: argparse.Namespace) -> str | None:
 
 
 def detail_of(args: argparse.Namespace) -> dict[str, Any]:
-    """``--detail`` and ``--detail-strength`` as the pipeline and the sweeps take them."""
-    return {"detail": _DETAIL[args.detail], "detail_strength": args.detail_strength}
+    """``--detail``, ``--detail-strength`` and, if it was given, ``--hair`` as the pipeline and the sweeps take them."""
+    worn = {} if args.hair is None else {"hair": None if args.hair == "none" else args.hair}
+    return {"detail": _DETAIL[args.detail], "detail_strength": args.detail_strength, **worn}
 
 
 def blend_of(text: str) -> str | dict[str, float]:

@@ -29,7 +29,7 @@ _FILE_HELP = f"{' '.join(suffixes(reading=True))}; without it, the face of --see
 #: The names of :data:`facekit.render.lights.PRESETS`, which would load torch; a test holds them together.
 LIGHTS = ("studio", "daylight", "rim", "flat")
 # What makes a face, and what only a turntable has.
-_OF_SEED = ("model", "seed", "truncation", "expression", "intensity", "detail", "detail_strength")
+_OF_SEED = ("model", "seed", "truncation", "expression", "intensity", "detail", "detail_strength", "hair")
 _OF_TURNTABLE = ("frames", "fps")
 #: The suffixes of :data:`facekit.viz.animation.SUFFIXES`; the test holds them together, too.
 ANIMATIONS = (".mp4", ".webp", ".gif", ".png")
@@ -82,6 +82,7 @@ def run(args: argparse.Namespace) -> None:
 def _camera(args: argparse.Namespace, face: FaceOutput | FaceMesh) -> Camera:
     from facekit.mesh import FaceMesh
     from facekit.render import Camera
+    from facekit.render.camera import HAIR_CENTRE, HAIR_DISTANCE
 
     azimuth, elevation = {
         "front": (0.0, 0.0),
@@ -89,7 +90,9 @@ def _camera(args: argparse.Namespace, face: FaceOutput | FaceMesh) -> Camera:
         "turntable": ([360.0 * k / args.frames for k in range(args.frames)], 4.0),
     }[args.camera]
     if args.file is None:
-        return Camera.orbit(azimuth, elevation)
+        roomy = not isinstance(face, FaceMesh) and any(face.hair)
+        room = {"distance": HAIR_DISTANCE, "target": HAIR_CENTRE} if roomy else {}
+        return Camera.orbit(azimuth, elevation, **room)
     return Camera.fit(
         face if isinstance(face, FaceMesh) else face.mesh, azimuth, elevation
     )  # a mesh from elsewhere may lie anywhere and have any size

@@ -13,6 +13,7 @@ from facekit.geometry.uv import sample_texture
 from facekit.models.composers import DefaultComposer
 
 if TYPE_CHECKING:
+    from facekit.hair import Hair
     from facekit.latents import FaceLatents
     from facekit.pipeline import FacePipeline
     from facekit.template import Template
@@ -53,6 +54,7 @@ class HeadClasses:
         composer = pipe.composer
         if not isinstance(composer, DefaultComposer):
             raise InputError("a model with eyes and hair for masks", f"{pipe.name!r}", 'use "default", or drop "mask"')
+        self._faces = template.faces.cpu()
         self._hair_strength, self._device = composer.micro.hair_strength, pipe.device
         of_vertex = _vertex_classes(template)
         bare = (of_vertex == CLASSES.index("skin")) & (template.parts != PARTS.index("lids"))
@@ -64,9 +66,15 @@ class HeadClasses:
         self.of_face = torch.where(corners[:, 1] == corners[:, 2], corners[:, 1], corners[:, 0]).to(torch.uint8)
         self.cover = cover[template.faces].mean(dim=1)
 
-    def __call__(self, latents: FaceLatents) -> torch.Tensor:
-        """Classes (B, F) uint8, ids into :data:`CLASSES`, on the CPU, of these people."""
+    def __call__(self, latents: FaceLatents, worn: tuple[Hair | None, ...] = ()) -> torch.Tensor:
+        """Classes (B, F) uint8, ids into :data:`CLASSES`, on the CPU, of these people.
+
+        The scalp that shows between strands of what they wear is hair, too.
+        """
         hair = self._hair_strength(latents.identity.to(self._device)).cpu()[:, None] * self.cover > _COVERED
+        for row, one in zip(hair, worn, strict=False):
+            if one is not None:
+                row |= one.cards.cap.cpu()[self._faces].mean(dim=1) > _COVERED
         return torch.where(hair, CLASSES.index("hair"), self.of_face)
 
 

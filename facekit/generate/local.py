@@ -58,6 +58,7 @@ def generate_set(
     detail: bool | str = True,
     detail_strength: float = 1.0,
     maps: bool = False,
+    hair: str | None = "auto",
     crew: Crew | None = None,
 ) -> SetResult:
     """Make the faces of seeds ``seed`` … ``seed + count - 1`` and write each in all ``formats``.
@@ -76,6 +77,8 @@ def generate_set(
         Of the pipeline's call: True, ``"static"``, ``"dynamic"`` or False, and a factor.
     maps:
         Whether to write each face's displacement and normal map too, see :func:`facekit.io.maps.save_maps`.
+    hair:
+        Of the pipeline's call.
     crew:
         Who works; by default this process. Others have one thread each, and make the same faces but for rounding; more
         than one needs the main script guarded by ``__name__ == "__main__"``.
@@ -107,6 +110,8 @@ def generate_set(
         "detail_strength": detail_strength,
         "maps": bool(maps),
     }
+    if hair != "auto":
+        settings["hair"] = hair
     # Bad names and numbers are refused before anything is written.
     FaceLatents.sample(seed, 1, expression, intensity, truncation)
     manifest, crew = folder / MANIFEST, crew or Crew()
@@ -171,7 +176,9 @@ class _Meshes:
 
         wish = self.settings
         who = [FaceLatents.sample(s, 1, wish["expression"], wish["intensity"], wish["truncation"]) for s in seeds]
-        made = self.pipe(latents=FaceLatents.cat(who), detail=wish["detail"], detail_strength=wish["detail_strength"])
+        worn = {"hair": wish["hair"]} if "hair" in wish else {}
+        options = {"detail": wish["detail"], "detail_strength": wish["detail_strength"], **worn}
+        made = self.pipe(latents=FaceLatents.cat(who), **options)
         for seed, face in zip(seeds, made, strict=True):
             yield seed, dataclasses.replace(face, metadata={**face.metadata, "seed": seed})
 

@@ -43,6 +43,8 @@ class Recipe:
         "standard" or "high", of :func:`facekit.render.render`.
     detail:
         Whether faces have pores and wrinkles.
+    hair:
+        Whether people have the hair and the lashes that go with them.
     labels:
         Out of :data:`LABELS`; numbers (camera, pose, expression, …) are always there.
 
@@ -55,6 +57,7 @@ class Recipe:
     size: int = 256
     quality: str = "standard"
     detail: bool = True
+    hair: bool = True
     labels: tuple[str, ...] = ("rgb", "mask", "landmarks")
     people: People = field(default_factory=People)
     expression: Expression = field(default_factory=Expression)

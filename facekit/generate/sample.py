@@ -12,11 +12,13 @@ import torch
 
 from facekit.color import linear_to_srgb, srgb_to_linear
 from facekit.dense import dense_landmarks
+from facekit.face import FaceOutput
 from facekit.generate import labels, lens, occluders
-from facekit.generate.classes import HeadClasses
+from facekit.generate.classes import CLASSES, HeadClasses
 from facekit.generate.recipe import Recipe
 from facekit.generate.scene import Scene, draw_scene
 from facekit.generate.surroundings import background_of, camera_of, lights_of
+from facekit.hair import Hair
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
 from facekit.motion.head import Neck, rotation
@@ -77,9 +79,10 @@ class SampleMaker:
         """The head that sample ``index`` is a picture of, held as it is there (B = 1)."""
         scene = draw_scene(self.recipe, self.seed, index)
         codes = self._codes(scene)
-        face = self.pipe(latents=codes, detail=self.recipe.detail).mesh
+        face = self.pipe(latents=codes, detail=self.recipe.detail, hair=None).mesh
         rest = self.pipe.decode_shape(codes.at_rest().to(self.pipe.device))
-        return _held(face, Neck(self.pipe.template.mesh(rest), self._share), scene)
+        neck = Neck(self.pipe.template.mesh(rest), self._share)
+        return _held(face, neck, scene)
 
     @torch.inference_mode()
     def batch(self, indices: Sequence[int]) -> list[Sample]:
@@ -87,24 +90,26 @@ class SampleMaker:
         scenes = [draw_scene(self.recipe, self.seed, index) for index in indices]
         codes = [self._codes(scene) for scene in scenes]
         together = FaceLatents.cat(codes)
-        faces = self.pipe(latents=together, detail=self.recipe.detail).mesh
+        hair = "auto" if self.recipe.hair else None
+        faces = self.pipe(latents=together, detail=self.recipe.detail, hair=hair)
         rest = self.pipe.decode_shape(together.at_rest().to(self.pipe.device))
         return [
             self._sample(scene, own, faces[k : k + 1], self.pipe.template.mesh(rest[k : k + 1]))
             for k, (scene, own) in enumerate(zip(scenes, codes, strict=True))
         ]
 
-    def _sample(self, scene: Scene, codes: FaceLatents, face: FaceMesh, rest: FaceMesh) -> Sample:
+    def _sample(self, scene: Scene, codes: FaceLatents, face: FaceOutput, rest: FaceMesh) -> Sample:
         recipe, neck = self.recipe, Neck(rest, self._share)
-        mesh = _held(face, neck, scene)
+        mesh, head = _held(face.mesh, neck, scene), torch.tensor([scene.head])
         points = mesh.verts[0, mesh.need("landmarks")].cpu()
         camera, lights = camera_of(scene, points), lights_of(scene.light)
-        picture = render(mesh, camera, recipe.size, lights, recipe.quality, "transparent")
+        hair = self.pipe.turned_hair(face.hair, neck, head) or None
+        picture = render(mesh, camera, recipe.size, lights, recipe.quality, "transparent", hair=hair)
         mesh = mesh.to("cpu")
         depth = picture.depth[0, 0].cpu()
         front, lenses = self._in_front(scene, mesh, neck, camera, depth)
         images = {"rgb": self._developed(scene, picture, front, lenses)}
-        images |= self._images(mesh, camera, picture, codes, front)
+        images |= self._images(mesh, camera, picture, codes, front, face.hair)
         marks = torch.cat((points, self.pupils(mesh.verts)))
         found = {"landmarks": labels.landmarks(marks, camera, depth)}
         if "landmarks478" in recipe.labels:
@@ -161,13 +166,22 @@ class SampleMaker:
         return lens.sensed(linear_to_srgb(linear.clamp(0, 1)), augment)
 
     def _images(
-        self, mesh: FaceMesh, camera: Camera, picture: RenderOutput, codes: FaceLatents, front: list[occluders.Layer]
+        self,
+        mesh: FaceMesh,
+        camera: Camera,
+        picture: RenderOutput,
+        codes: FaceLatents,
+        front: list[occluders.Layer],
+        hair: tuple[Hair | None, ...],
     ) -> dict[str, torch.Tensor]:
         """Labels that are pictures; only those that were asked for."""
         wanted, ids = self.recipe.labels, picture.face_ids[0].cpu()
         found = {"depth": picture.depth[0, 0].cpu(), "normals": picture.normals[0].cpu()}
         if "mask" in wanted:
-            mask = torch.where(ids >= 0, self.classes(codes)[0][ids.clamp_min(0)], 0).to(torch.uint8)
+            mask = torch.where(ids >= 0, self.classes(codes, hair)[0][ids.clamp_min(0)], 0).to(torch.uint8)
+            if picture.hair is not None:
+                strands = (ids < 0) & (picture.hair[0, 0].cpu() > 0.5)
+                mask = torch.where(strands, CLASSES.index("hair"), mask).to(torch.uint8)
             for layer in front:
                 mask = layer.mark(mask).to(torch.uint8)
             found["mask"] = mask

@@ -121,6 +121,46 @@ class Triangles:
         face, depth = keys.view(torch.int32).view(-1, grid * grid, 2).unbind(2)
         return face.to(torch.int64), depth.contiguous().view(torch.float32)
 
+    def fragments(
+        self,
+        limit: torch.Tensor,
+        *,
+        scale: int = 1,
+        grid: int = 1,
+        shear: float = 0.0,
+        slots: torch.Tensor | None = None,
+        budget: int | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """All triangles at every sample, not the nearest alone; in no order.
+
+        Parameters
+        ----------
+        limit:
+            (frames * height * width * scale²,) float32, or (slots,) with slots: what lies further away is left out.
+        scale, grid, shear, slots, budget:
+            See :meth:`nearest`.
+
+        Returns
+        -------
+        tuple
+            Sample (P,) int64, that is its place in what :meth:`nearest` returns, flat; and key (P,) int64, the bits of
+            the depth in the upper half, so that keys order as depths do, and the face in the lower.
+        """
+        counts = None
+        if slots is not None:
+            counts = torch.nn.functional.pad((slots >= 0).to(torch.int32).cumsum(0), (1, 0))
+        if budget is None:
+            budget = _BUDGET_CUDA if limit.is_cuda else _BUDGET_CPU
+        found: list[tuple[torch.Tensor, torch.Tensor]] = []
+        raster = _Raster(torch.empty(0), scale, grid, shear, slots, counts, budget, limit, found)
+        if len(limit):
+            chosen, boxes = self._boxes(raster)
+            self._draw(raster, chosen, boxes)
+        if not found:
+            return self.face.new_empty(0), self.face.new_empty(0)
+        place, key = zip(*found, strict=True)
+        return torch.cat(place), torch.cat(key)
+
     def _boxes(self, raster: _Raster) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Triangles that may have samples, and their boxes in samples: int64 rows x0, x1, y0, y1, inclusive."""
         fine, aside = raster.fine, 0.5 + abs(raster.shear) * raster.grid
@@ -256,7 +296,8 @@ def prepare(
 
 @dataclass(frozen=True)
 class _Raster:
-    """The grid of samples, and the arguments of :meth:`Triangles.nearest`. ``counts``: wanted cells before each."""
+    """The grid of samples, and the arguments of :meth:`Triangles.nearest`. ``counts``: wanted cells before each;
+    ``found``: samples and keys are collected there up to a ``limit``, see :meth:`Triangles.fragments`."""
 
     keys: torch.Tensor
     scale: int
@@ -265,6 +306,8 @@ class _Raster:
     slots: torch.Tensor | None
     counts: torch.Tensor | None
     budget: int
+    limit: torch.Tensor | None = None
+    found: list[tuple[torch.Tensor, torch.Tensor]] | None = None
 
     @property
     def fine(self) -> int:
@@ -294,6 +337,13 @@ def _samples(raster: _Raster, near: float, ids, line, first, last, inverse, slop
         place = place.mul_(grid * grid).add_(within)
     depth = torch.addcmul(inverse.index_select(0, row), slope.index_select(0, row), local.to(torch.float32))
     depth = depth.reciprocal_()
+    if raster.found is not None and raster.limit is not None:
+        near_enough = depth < raster.limit.index_select(0, place if grid == 1 else place // (grid * grid))
+        some = flat_indices(near_enough & (depth >= near))
+        place, depth, row = pick((place, depth, row), some)
+        key = (depth.view(torch.int32).to(torch.int64) << 32).bitwise_or_(ids.index_select(0, row))
+        raster.found.append((place, key))
+        return
     # Depth is positive here, so its bits order as it does.
     key = (depth.view(torch.int32).to(torch.int64) << 32).bitwise_or_(ids.index_select(0, row))
     low, high = (float(t) for t in depth.aminmax()) if depth.numel() else (near, near)

@@ -15,8 +15,8 @@ from facekit.errors import InputError
 from facekit.face import FaceOutput
 from facekit.files.atomic import atomic_write
 from facekit.files.images import encode_png, to_uint8
-from facekit.io.arrays import mesh_of
 from facekit.io.glb import encode_glb
+from facekit.io.hair import encode_hair, hair_material, hair_pictures, head_of, worn_by
 from facekit.io.maps import encode_maps, mtl_lines
 from facekit.io.obj import encode_mtl, encode_obj, file_stem
 from facekit.io.ply import encode_ply
@@ -57,24 +57,27 @@ def write(subject: FaceOutput | FaceMesh, path: Path, preview: bool = True, prev
 
 def _encode(face: FaceOutput, stem: str, preview_size: int | None) -> dict[str, bytes]:
     """The files by name, in the order of the archive."""
-    mesh = mesh_of(face)
+    mesh, hair = head_of(face), worn_by(face)
     albedo = f"{stem}_albedo.png"
     jobs: dict[str, Callable[[], bytes]] = {}
     named = "" if mesh.displacement is None else mtl_lines(mesh, stem)
     if mesh.texture is not None:
         jobs[albedo] = lambda: encode_png(to_uint8(mesh.need("texture")))
+        named = named if hair is None else named + hair_material(stem)
         jobs[f"{stem}.mtl"] = lambda: encode_mtl(albedo, named).encode()
-    jobs[f"{stem}.obj"] = lambda: encode_obj(mesh, f"{stem}.mtl" if mesh.texture is not None else None)
+    cards = b"" if hair is None else encode_hair(hair, mesh.verts.shape[1], len(mesh.uvs))
+    jobs[f"{stem}.obj"] = lambda: encode_obj(mesh, f"{stem}.mtl" if mesh.texture is not None else None) + cards
     jobs[f"{stem}.ply"] = lambda: encode_ply(mesh)
     jobs[f"{stem}.glb"] = lambda: encode_glb(face)
     jobs["latents.json"] = lambda: _json(face.latents.to_dict())
     if preview_size is not None:
-        jobs["preview.png"] = lambda: _preview(mesh, preview_size)
+        jobs["preview.png"] = lambda: _preview(face, preview_size)
     # Encoders spend their time in zlib, numpy and torch, which release the interpreter lock.
     with ThreadPoolExecutor(2) as pool:
         futures = {name: pool.submit(job) for name, job in jobs.items()}
         maps = None if mesh.displacement is None else pool.submit(encode_maps, mesh, stem)
         files = {name: future.result() for name, future in futures.items()}
+        files |= {} if hair is None else hair_pictures(hair, stem)
         files |= {} if maps is None else maps.result()
     files["metadata.json"] = _json(metadata(face, {name: len(data) for name, data in files.items()}))
     return files
@@ -102,6 +105,7 @@ def metadata(face: FaceOutput, files: dict[str, int] | None = None) -> dict[str,
         "axes": AXES,
         "uv_origin": {"obj": "bottom-left", "glb": "top-left"},
         "albedo": "sRGB, 8 bits",
+        "hair": face.hair[0].style if face.hair and face.hair[0] is not None else None,
         "detail_strength": None if face.detail is None else face.detail.strength,
         **_about_maps(face),
         "counts": {"vertices": face.verts.shape[1], "triangles": len(face.mesh.faces), "uvs": len(face.mesh.uvs)},
@@ -128,10 +132,8 @@ def _sources(model: str) -> dict[str, str]:
     return {} if record is None else {"licence": record.licence, "origin": record.origin}
 
 
-def _preview(mesh: FaceMesh, size: int) -> bytes:
-    from facekit.render import render
-
-    return encode_png(to_uint8(render(mesh, image_size=size, quality="high").rgb))
+def _preview(face: FaceOutput, size: int) -> bytes:
+    return encode_png(to_uint8(face.to("cpu").render(image_size=size, quality="high").rgb))
 
 
 def _json(data: dict[str, Any]) -> bytes:

@@ -6,6 +6,7 @@ bottom in facekit, counts from the top. The axes already agree (+Y up, +Z forwar
 
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from facekit.face import FaceOutput
 from facekit.files.atomic import atomic_write
 from facekit.files.images import encode, to_uint8
 from facekit.geometry.charts import open_edges
+from facekit.hair import HairRig
 from facekit.io.arrays import SplitTopology, mesh_of, split_at_seams
 from facekit.io.glb_builder import ARRAY_BUFFER, ELEMENT_BUFFER, GlbBuilder, normalized
 from facekit.mesh import FaceMesh
@@ -36,6 +38,10 @@ _MIME = {".png": "image/png", ".jpg": "image/jpeg"}
 TOLERANCE = {"expression": 0.1, "blendshape": 0.03}
 #: Changes of a unit normal below this, three degrees, are left out likewise: they do not show.
 NORMAL_TOLERANCE = 0.05
+#: How strands end: coverage below this is nothing.
+_CUT = {"alphaMode": "MASK", "alphaCutoff": 0.35}
+#: Hair that moves by less than this, mm, stays: it follows the head's least stirring otherwise.
+_HAIR_STILL = 0.12
 #: Without quantisation: a thousandth of a millimetre, and a twentieth of a degree.
 _EXACT, _EXACT_NORMAL = 1e-3, 1e-3
 
@@ -131,6 +137,9 @@ def encode_glb(
     elif rig is not None:
         raise InputError("a face with morph targets for a rig", "one without", "leave rig out, or use FacePipeline")
     mesh = mesh_of(subject if found is None else found.neutral)
+    hair = _hair_of(subject, found)
+    if hair is not None:
+        mesh = dataclasses.replace(mesh, texture=hair.neutral.capped(mesh))
     mesh = mesh.detailed(level) if level else mesh
     split = split_at_seams(mesh)
 
@@ -148,6 +157,7 @@ def encode_glb(
     if found is not None:
         node_mesh["weights"] = [round(float(w), 6) for w in found.weights]
         node_mesh["extras"] = {"targetNames": list(found.names)}
+    cards = [] if hair is None else [_hair(builder, node_mesh, hair, quantize)]
     if double_sided is None:
         double_sided = bool(len(open_edges(mesh.faces)))
     gltf = {
@@ -158,7 +168,8 @@ def encode_glb(
         "nodes": [{"name": "face", "mesh": 0}],
         "meshes": [node_mesh],
         "materials": [
-            _material(builder, mesh, _MIME[suffix], double_sided, albedo and albedo.result(), bumps and bumps.result())
+            _material(builder, mesh, _MIME[suffix], double_sided, albedo and albedo.result(), bumps and bumps.result()),
+            *cards,
         ],
         **({} if clip is None else _animated(builder, clip)),
     }
@@ -191,6 +202,49 @@ def _base(
         attributes["TANGENT"] = builder.accessor(along, target=ARRAY_BUFFER)
     indices = builder.accessor(split.faces.astype(index_type).reshape(-1), target=ELEMENT_BUFFER)
     return {"attributes": attributes, "indices": indices, "material": 0, "mode": 4}
+
+
+def _hair_of(subject: FaceOutput | FaceMesh, rig: FaceRig | None) -> HairRig | None:
+    """Hair and lashes with their displacements on the CPU; without a rig as they stand. None without any."""
+    if rig is not None:
+        return None if rig.hair is None else rig.hair.to("cpu")
+    worn = subject.hair[0] if isinstance(subject, FaceOutput) and subject.hair else None
+    return None if worn is None else HairRig(worn.to("cpu"), torch.zeros(0, *worn.verts.shape))
+
+
+def _hair(builder: GlbBuilder, node_mesh: dict[str, Any], hair: HairRig, quantize: bool) -> dict[str, Any]:
+    """Give a mesh a second primitive with the cards, and return their material.
+
+    What is too thin is cut away rather than blended: few readers sort triangles, and hair that they blend in the wrong
+    order looks worse than hair without soft ends.
+    """
+    mesh = hair.neutral.mesh
+    split = split_at_seams(mesh)
+    primitive = _base(builder, mesh, split, False)
+    primitive["material"] = 1
+    if node_mesh["primitives"][0].get("targets"):
+        primitive["targets"] = [_moved_hair(builder, delta.numpy()[split.vertex], quantize) for delta in hair.deltas]
+    node_mesh["primitives"].append(primitive)
+    picture = hair.neutral.texture.permute(1, 2, 0)
+    pixels = (picture.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
+    surface = {
+        "baseColorTexture": builder.texture("hair", encode(pixels, ".png"), _MIME[".png"]),
+        "metallicFactor": 0,
+        "roughnessFactor": 0.55,
+    }
+    return {"name": "hair", "pbrMetallicRoughness": surface, "doubleSided": True, **_CUT}
+
+
+def _moved_hair(builder: GlbBuilder, delta: np.ndarray, quantize: bool) -> dict[str, int]:
+    """A morph target of cards: their places; normals stay, for cards hardly turn."""
+    kept = np.abs(delta).max(axis=1) > (_HAIR_STILL if quantize else _EXACT)
+    moved = (delta / MM_PER_METRE).astype(np.float32)
+    none = np.zeros_like(moved)
+    if quantize:
+        moved, none = normalized(moved, np.int16), normalized(none, np.int8)
+        kept &= (moved != 0).any(axis=1)
+    nothing = np.zeros(len(delta), bool)
+    return {"POSITION": builder.sparse(moved, kept, bounds=True), "NORMAL": builder.sparse(none, nothing)}
 
 
 def _targets(

@@ -179,7 +179,10 @@ def read_own(data: bytes) -> FaceRig | None:
         if not str(gltf["asset"].get("generator", "")).startswith("facekit "):
             return None
         (mesh,), nodes = gltf["meshes"], gltf["nodes"]
-        (primitive,) = mesh["primitives"]
+        # Hair comes second, and is no part of the head.
+        primitive, *cards = mesh["primitives"]
+        if len(cards) > 1 or any(gltf["materials"][c["material"]].get("name") != "hair" for c in cards):
+            return None
         if set(gltf.get("extensionsRequired", [])) - {QUANTIZATION} or primitive.get("extensions"):
             return None
         if primitive.get("mode", 4) != 4 or _moved(nodes):

@@ -17,9 +17,9 @@ from facekit.errors import InputError
 from facekit.files.atomic import write_files
 from facekit.files.images import encode_png, to_float, to_uint8
 from facekit.forks import lock
-from facekit.io.arrays import mesh_of
 from facekit.io.foreign.mtl import read_materials
 from facekit.io.foreign.told import Told
+from facekit.io.hair import OBJECT, encode_hair, hair_material, hair_pictures, head_of, worn_by
 from facekit.io.maps import encode_maps, mtl_lines
 from facekit.mesh import FaceMesh
 
@@ -43,6 +43,7 @@ def write(subject: FaceOutput | FaceMesh, path: Path, level: int = 0, maps: bool
     """Write ``name.obj`` with ``name.mtl`` and ``name_albedo.png`` beside it (without texture and maps the .obj alone).
 
     Positions are in millimetres with four decimals, UVs with six; lines ``v`` stand in the order of ``verts``.
+    What the face wears follows as a second object with a material of its own, and ``name_hair.png`` beside it.
     All of them or none; the .obj appears last: where it is, the others are. A picture ``name.png`` is another file.
 
     Parameters
@@ -54,7 +55,7 @@ def write(subject: FaceOutput | FaceMesh, path: Path, level: int = 0, maps: bool
         Whether to write the maps of :func:`facekit.io.maps.save_maps` beside it, too, and to name them in the MTL:
         readers that know ``norm`` and ``disp`` use them, others pass them over.
     """
-    mesh = mesh_of(subject)
+    mesh, hair = head_of(subject), worn_by(subject)
     stem = file_stem(path)
     if level and maps:
         raise InputError("level or maps", "both, which would displace it twice", "leave one out")
@@ -62,14 +63,19 @@ def write(subject: FaceOutput | FaceMesh, path: Path, level: int = 0, maps: bool
     files: dict[str, bytes] = {}
     if maps:
         files |= encode_maps(mesh, stem)
-    material = mesh.texture is not None or maps
+    material = mesh.texture is not None or maps or hair is not None
     albedo = None
     if mesh.texture is not None:
         albedo = f"{stem}_albedo.png"
         files[albedo] = encode_png(to_uint8(mesh.texture))
     if material:
         files[f"{stem}.mtl"] = encode_mtl(albedo, mtl_lines(mesh, stem) if maps else "").encode()
-    files[path.name] = encode_obj(mesh, f"{stem}.mtl" if material else None)
+    text = encode_obj(mesh, f"{stem}.mtl" if material else None)
+    if hair is not None:
+        files |= hair_pictures(hair, stem)
+        files[f"{stem}.mtl"] += hair_material(stem).encode()
+        text += encode_hair(hair, mesh.verts.shape[1], len(mesh.uvs))
+    files[path.name] = text
     write_files({path.with_name(name): data for name, data in files.items()})
     return path
 
@@ -184,6 +190,7 @@ def read_own(path: Path, data: bytes, told: Told, textured: bool = True) -> Face
     """
     if not data.startswith(_MARK):
         return None
+    data = data.partition(b"\n" + OBJECT)[0] + b"\n"  # hair is no part of the head
     try:
         verts, uvs = _numbers(data, b"v", 3, np.float32), _numbers(data, b"vt", 2, np.float32)
         index = _numbers(data, b"f", 6, np.int64).reshape(-1, 3, 2) - 1

@@ -38,7 +38,10 @@ def write(
     from facekit.mesh import FaceMesh
     from facekit.render import render
 
-    mesh = subject if isinstance(subject, FaceMesh) else subject.mesh
+    if isinstance(subject, FaceMesh):
+        mesh = subject
+    else:
+        mesh, options = subject.mesh, {"hair": subject.hair or None, **options}
     picture = render(mesh, camera=camera, image_size=image_size, quality=quality, **options)
     data = encode(picture.to_uint8()[0].numpy(), path.suffix)
     with atomic_write(path) as temporary:

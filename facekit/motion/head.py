@@ -78,11 +78,14 @@ class Neck:
         self.pivot = torch.stack((verts.new_zeros(()), chin[1], torch.lerp(chin[2], back, _BEHIND)))
         self.share = _share(verts, neck) if share is None else share.to(verts)
 
-    def turned(self, verts: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
-        """Vertices (T, V, 3) mm with the head held at angles (T, 3) in degrees, see :func:`rotation`."""
+    def turned(self, verts: torch.Tensor, head: torch.Tensor, share: torch.Tensor | None = None) -> torch.Tensor:
+        """Vertices (T, V, 3) mm with the head held at angles (T, 3) in degrees, see :func:`rotation`.
+
+        ``share`` (V,) is how much of the turn each takes, where they are not the head's own.
+        """
         away = verts - self.pivot
         turned = away @ rotation(head.to(verts)).transpose(1, 2)
-        return self.pivot + torch.lerp(away, turned, self.share[None, :, None])
+        return self.pivot + torch.lerp(away, turned, (self.share if share is None else share)[None, :, None])
 
 
 def _share(verts: torch.Tensor, neck: torch.Tensor) -> torch.Tensor:

@@ -28,6 +28,7 @@ def animate(
     chunk: int = 8,
     detail: bool | str = True,
     detail_strength: float = 1.0,
+    hair: str | None = "auto",
 ) -> Iterator[FaceOutput]:
     """Make the frames of one person's motion, ``chunk`` at a time; see :meth:`facekit.FacePipeline.animate`.
 
@@ -36,7 +37,7 @@ def animate(
     """
     chunk, strength = whole(chunk, "chunk", 1), check_detail(detail, detail_strength)
     codes = motion.latents(latents).to(pipe.device)
-    settings = FaceSettings(detail, strength, pipe.pretrained)
+    settings = FaceSettings(detail, strength, pipe.pretrained, hair)
     model = pipe.to_model_codes(codes)
     neck = Neck(pipe.template.mesh(pipe.decode_shape(model[:1].at_rest())))
     colour = pipe.skin(model[:1])
@@ -50,6 +51,8 @@ def animate(
         texture = colour if torch.equal(colour, following) else torch.lerp(colour, following, share)
         colour = following
         mesh = pipe.template.mesh(neck.turned(verts, motion.head[some]), texture.expand(len(verts), *texture.shape[1:]))
+        worn = pipe.dress(model[some], verts, hair)
+        worn = pipe.turned_hair(worn, neck, motion.head[some]) if worn else ()
         times = [round(float(time), 6) for time in motion.times[some]]
         yield FaceOutput(
             dataclasses.replace(mesh, displacement=displacement),
@@ -59,4 +62,5 @@ def animate(
             settings,
             parts,
             pipe,
+            worn,
         )

@@ -74,7 +74,9 @@ def save_video(
     if not isinstance(pipe, FacePipeline):
         raise InputError("a face of FacePipeline", f"one of {type(pipe).__name__}", "make it with FacePipeline")
     detail = face.settings.detail if detail is None else detail
-    faces = pipe.animate(face.latents, motion, chunk, detail, face.settings.detail_strength)
+    faces = pipe.animate(
+        face.latents, motion, chunk, detail, face.settings.detail_strength, face.settings.hair if face.hair else None
+    )
     frames = progress(_pictures(faces, options), len(motion), "frames")
     if path.suffix.lower() == ".webp":
         return _webp(frames, path, motion.fps)

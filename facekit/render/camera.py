@@ -27,6 +27,8 @@ HEAD_CENTRE = (0.0, 8.0, 10.0)
 PORTRAIT_FOV = 22.0
 #: From the head's centre, mm: shows some 310 mm there, crown to collar, so that the bust's edge stays out.
 PORTRAIT_DISTANCE = 800.0
+#: The same for heads with hair, which needs room.
+HAIR_CENTRE, HAIR_DISTANCE = (0.0, 14.0, 10.0), 880.0
 
 #: Nearer than this no surface of a head is seen, mm.
 NEAR = 1.0

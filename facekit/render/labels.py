@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 from dataclasses import dataclass
@@ -35,8 +34,9 @@ _ABOUT = {
     "depth.png": "16 bit, tenths of a millimetre, 0 where nothing is",
     "normals.npy": "float32 (H, W, 3), camera space: +X right, +Y up, +Z to the viewer; 0 where nothing is",
     "normals.png": "8 bit, (n + 1) / 2",
-    "face_ids.npy": "int32, the triangle at the pixel's centre, -1 where nothing is",
-    "parts.png": f"8 bit, ids of parts, {NOTHING} where nothing is",
+    "face_ids.npy": "int32, the triangle at the pixel's centre, -1 where nothing is, or hair",
+    "hair.png": "8 bit, how much of each pixel hair and lashes cover; where someone wears any",
+    "parts.png": f"8 bit, ids of parts, {NOTHING} where nothing is, or hair",
     "landmarks.json": "x and y in pixels from the upper left corner, pixel centres at +0.5; depth in mm",
     "landmarks478.json": "the same of MediaPipe's points; those around the face lie on the head, not on its outline",
 }
@@ -44,19 +44,17 @@ _ABOUT = {
 
 @dataclass(frozen=True)
 class Surface:
-    """The meshes of pictures, and what they were seen by; ``rows`` of these pictures are meant."""
+    """The mesh of one picture, (V, 3) mm, and what it was seen by."""
 
     verts: torch.Tensor
     camera: Camera
     size: tuple[int, int]
-    rows: torch.Tensor
 
     def places(self, corners: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-        """X, Y and depth (B, n, 3), see :class:`Labels`, of points (n,) given by corners and shares (n, 3)."""
+        """X, Y and depth (n, 3), see :class:`Labels`, of points given by corners and shares (n, 3)."""
         with torch.no_grad():
-            points = (self.verts[:, corners] * shares.to(self.verts)[..., None]).sum(dim=2)
-            seen = self.camera.project(points, self.size)
-        return seen[self.rows] if len(seen) > 1 else seen.expand(len(self.rows), -1, -1)
+            points = (self.verts[corners] * shares.to(self.verts)[..., None]).sum(dim=1)
+            return self.camera.project(points[None], self.size)[0]
 
 
 @dataclass(frozen=True)
@@ -71,14 +69,14 @@ class Labels:
         (F, 3) int64 of the mesh.
     parts:
         (V,) uint8, ids into :data:`facekit.conventions.PARTS`; None where the mesh has none.
-    surface:
-        Where any other place of the mesh is to be seen.
+    surfaces:
+        B of them: where any other place of the mesh is to be seen.
     """
 
     landmarks: torch.Tensor | None
     faces: torch.Tensor
     parts: torch.Tensor | None
-    surface: Surface | None = None
+    surfaces: tuple[Surface, ...] = ()
 
     @classmethod
     def of(cls, mesh: FaceMesh, camera: Camera, size: tuple[int, int], count: int) -> Labels:
@@ -87,14 +85,20 @@ class Labels:
         if mesh.landmarks is not None:
             with torch.no_grad():
                 places = camera.project(mesh.verts[:, mesh.landmarks], size).expand(count, -1, -1)
-        seen = Surface(mesh.verts.detach(), camera, size, torch.arange(count))
+        verts = mesh.verts.detach().expand(count, -1, -1)
+        seen = tuple(Surface(verts[k], camera[k if len(camera) > 1 else 0], size) for k in range(count))
         return cls(places, mesh.faces, mesh.parts, seen)
+
+    @classmethod
+    def cat(cls, labels: list[Labels]) -> Labels:
+        """Join those of pictures of meshes of one topology."""
+        places = [one.landmarks for one in labels if one.landmarks is not None]
+        seen = tuple(surface for one in labels for surface in one.surfaces)
+        return cls(torch.cat(places) if places else None, labels[0].faces, labels[0].parts, seen)
 
     def __getitem__(self, index: slice) -> Labels:
         places = None if self.landmarks is None else self.landmarks[index]
-        seen = self.surface
-        seen = None if seen is None else dataclasses.replace(seen, rows=seen.rows[index])
-        return Labels(places, self.faces, self.parts, seen)
+        return Labels(places, self.faces, self.parts, self.surfaces[index])
 
     def part_ids(self, face_ids: torch.Tensor) -> torch.Tensor:
         """The part at each pixel, uint8 of the shape of ``face_ids``, 255 where nothing is.
@@ -136,8 +140,8 @@ def _encoded(pictures: RenderOutput) -> dict[str, bytes | None]:
     if labels is not None and labels.landmarks is not None:
         groups = {name: [part.start, part.stop] for name, part in LANDMARK_GROUPS.items()}
         landmarks = _json({**_landmarks("iBUG 68 (300-W)", labels.landmarks[0].cpu(), depth), "groups": groups})
-    if labels is not None and labels.surface is not None and has_dense_landmarks(labels.faces):
-        places = labels.surface.places(*dense_landmarks())[0].cpu()
+    if labels is not None and labels.surfaces and has_dense_landmarks(labels.faces):
+        places = labels.surfaces[0].places(*dense_landmarks()).cpu()
         dense = _json(_landmarks("MediaPipe 478", places, depth))
     files = {
         "rgb.png": encode_png(pictures.to_uint8()[0].numpy()),
@@ -147,6 +151,7 @@ def _encoded(pictures: RenderOutput) -> dict[str, bytes | None]:
         "normals.npy": encode_npy(normals.contiguous().numpy()),
         "normals.png": encode_png(to_uint8(pictures.normals[0].detach().cpu() * 0.5 + 0.5)),
         "face_ids.npy": encode_npy(ids.int().numpy()),
+        "hair.png": None if pictures.hair is None else encode_png(to_uint8(pictures.hair[0].detach().cpu())),
         "parts.png": parts,
         "landmarks.json": landmarks,
         "landmarks478.json": dense,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from facekit.render.labels import Labels
 
+_COLUMNS = ("rgb", "alpha", "depth", "normals", "face_ids")
 Background = str | tuple[float, float, float] | None
 
 
@@ -43,6 +45,8 @@ class RenderOutput:
         Whether saved pictures carry alpha.
     labels:
         Where landmarks and parts are, for :meth:`save_all`.
+    hair:
+        (B, 1, H, W) float32 in [0, 1]: how much of each pixel hair or lashes cover; None where nobody wears any.
     """
 
     rgb: torch.Tensor
@@ -52,6 +56,19 @@ class RenderOutput:
     face_ids: torch.Tensor
     transparent: bool = False
     labels: Labels | None = field(default=None, repr=False, compare=False)
+    hair: torch.Tensor | None = None
+
+    @classmethod
+    def cat(cls, pictures: Sequence[RenderOutput]) -> RenderOutput:
+        """Join pictures of one size; where some have hair, the others have none of it."""
+        first = pictures[0]
+        columns = {name: torch.cat([getattr(p, name) for p in pictures]) for name in _COLUMNS}
+        strands = None
+        if any(p.hair is not None for p in pictures):
+            strands = torch.cat([torch.zeros_like(p.alpha) if p.hair is None else p.hair for p in pictures])
+        labels = [p.labels for p in pictures if p.labels is not None]
+        joined = type(labels[0]).cat(labels) if labels else None
+        return dataclasses.replace(first, **columns, hair=strands, labels=joined)
 
     def __repr__(self) -> str:
         """Sizes in one line, without the tensors."""
@@ -67,9 +84,10 @@ class RenderOutput:
 
     def __getitem__(self, index: int | slice) -> RenderOutput:
         picked = as_slice(index, len(self), "picture")
-        names = ("rgb", "alpha", "depth", "normals", "face_ids")
         labels = None if self.labels is None else self.labels[picked]
-        return dataclasses.replace(self, labels=labels, **{name: getattr(self, name)[picked] for name in names})
+        strands = None if self.hair is None else self.hair[picked]
+        columns = {name: getattr(self, name)[picked] for name in _COLUMNS}
+        return dataclasses.replace(self, labels=labels, hair=strands, **columns)
 
     def to_uint8(self) -> torch.Tensor:
         """(B, H, W, 3) uint8 on the CPU, or (B, H, W, 4) if transparent."""

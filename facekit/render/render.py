@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,10 +14,12 @@ from facekit.errors import InputError
 from facekit.geometry.lists import flat_indices
 from facekit.geometry.normals import vertex_normals
 from facekit.geometry.uv import MipTexture, halve
+from facekit.hair import Hair
 from facekit.mesh import FaceMesh
 from facekit.plainly import plainly
 from facekit.render.backends import Visibility, choose, visibility
-from facekit.render.camera import Camera, scene_unit, size_of
+from facekit.render.camera import HAIR_CENTRE, HAIR_DISTANCE, Camera, scene_unit, size_of
+from facekit.render.hair import hair_layers, window
 from facekit.render.labels import Labels
 from facekit.render.lights import Lights
 from facekit.render.memory import frame_bytes, frames_at_once, free_memory
@@ -27,6 +29,9 @@ from facekit.render.relief import relief_of
 from facekit.render.shading import material_table, shade
 from facekit.render.shadows import key_shadow
 from facekit.render.surface import Facets, Surface, surface
+
+#: What heads wear: the same for all, or one each.
+Hairs = Hair | Sequence[Hair | None] | None
 
 #: From the outer corner of one eye to that of the other, mm.
 _EYE_CORNERS = 90.0
@@ -47,6 +52,7 @@ def render(
     quality: str = "standard",
     background: Background = None,
     backend: str = "auto",
+    hair: Hairs = None,
 ) -> RenderOutput:
     """Pictures of meshes.
 
@@ -73,16 +79,29 @@ def render(
         "studio", "transparent", an sRGB triple in [0, 1], or None for what the lights come with.
     backend:
         Who finds what is seen: "torch", "pytorch3d" (its CPU code is very slow) or "auto", which is torch. The picture
-        is the same.
+        is the same. Hair is torch's affair in both.
+    hair:
+        What the heads wear: one :class:`facekit.hair.Hair` or None for all, or one of these for each of B meshes. Their
+        cards are blended in the order of depth; pixels that are more hair than anything else have its depth and
+        normal, and face id -1.
     """
     forks.guard()
     forks.check(mesh.verts.device)
-    view = default_camera(mesh) if camera is None else camera
+    worn = hair_of(hair, len(mesh))
+    view = default_camera(mesh, worn) if camera is None else camera
     light = Lights.preset(lights) if isinstance(lights, str) else lights
     height, width = size_of(image_size)
     if quality not in ("standard", "high"):
         raise InputError('quality "standard" or "high"', repr(quality), "choose one of them")
     count = frame_count(mesh, view)
+    if len(mesh) > 1 and not _alike(worn):
+        options = {"quality": quality, "background": background, "backend": backend}
+        cameras = [view if len(view) == 1 else view[k] for k in range(count)]
+        alone = [
+            render(mesh[k], cameras[k], (height, width), light.of_frames(slice(k, k + 1)), hair=worn[k], **options)
+            for k in range(count)
+        ]
+        return RenderOutput.cat(alone)
     if light.sh is not None and light.sh.ndim == 3 and len(light.sh) not in (1, count):
         raise InputError(f"spherical harmonics for {count} pictures, or one set", f"{len(light.sh)}", "match them")
     behind = background_of(light.background if background is None else background, height, width, mesh.verts)
@@ -95,10 +114,27 @@ def render(
     if unit != 1.0:
         mesh, view = _in_unit(mesh, unit), view.scaled(1.0 / unit)
     with torch.set_grad_enabled(wants and torch.is_grad_enabled()):
-        columns = _all_frames(mesh, view, light, (height, width), count, quality == "high", behind, backend)
-    rgb, alpha, depth, normals, ids = columns
+        columns = _all_frames(mesh, view, light, (height, width), count, quality == "high", behind, backend, worn)
+    rgb, alpha, depth, normals, ids, *cover = columns
     depth = depth if unit == 1.0 else depth * unit
-    return RenderOutput(rgb, alpha, depth, normals, ids, transparent=behind is None, labels=labels)
+    strands = cover[0] if cover else None
+    return RenderOutput(rgb, alpha, depth, normals, ids, transparent=behind is None, labels=labels, hair=strands)
+
+
+def hair_of(hair: Hairs, count: int) -> tuple[Hair | None, ...]:
+    """One for each of ``count`` meshes."""
+    worn = (hair,) * count if hair is None or isinstance(hair, Hair) else tuple(hair)
+    if len(worn) != count:
+        raise InputError(f"hair for {count} meshes", f"{len(worn)}", "give one Hair or None for each")
+    return worn
+
+
+def _alike(worn: tuple[Hair | None, ...]) -> bool:
+    """Whether all wear the same, or nothing: then they are one scene."""
+    first = worn[0]
+    if first is None or any(h is None for h in worn):
+        return not any(worn)
+    return all(h is not None and h.cards is first.cards and torch.equal(h.colour, first.colour) for h in worn)
 
 
 def frame_count(mesh: FaceMesh, camera: Camera) -> int:
@@ -124,6 +160,7 @@ def _all_frames(
     high: bool,
     behind: torch.Tensor | None,
     backend: str,
+    worn: tuple[Hair | None, ...],
 ) -> list[torch.Tensor]:
     """The columns of :class:`RenderOutput`, as many frames at a time as fit into memory."""
     scene, heights = None, mesh.displacement
@@ -137,7 +174,8 @@ def _all_frames(
         some = slice(start, min(start + step, count))
         # Mip pyramids and normals of one mesh serve all cameras; those of many are made as they are needed.
         if scene is None or len(mesh) > 1:
-            scene = _Scene.of(mesh if len(mesh) == 1 else mesh[some], shared, backend)
+            single = len(mesh) == 1
+            scene = _Scene.of(mesh if single else mesh[some], shared, backend, worn if single else worn[some])
         cameras = camera if len(camera) == 1 else camera[some]
         parts = _pictures(scene, cameras, lights.of_frames(some), *size, high, behind)
         columns = _gathered(columns, parts, some, count)
@@ -146,11 +184,11 @@ def _all_frames(
 
 
 @plainly
-def default_camera(mesh: FaceMesh) -> Camera:
+def default_camera(mesh: FaceMesh, hair: tuple[Hair | None, ...] = ()) -> Camera:
     """The camera for a mesh that comes without one.
 
     A face with landmarks gets :meth:`Camera.front`, in metres or centimetres, too, if that is what its vertices are in;
-    any other mesh :meth:`Camera.fit`.
+    any other mesh :meth:`Camera.fit`. Hair on the head makes room for itself, the same for every style.
     """
     if mesh.landmarks is None or len(mesh.landmarks) != 68:
         return Camera.fit(mesh)
@@ -160,7 +198,9 @@ def default_camera(mesh: FaceMesh) -> Camera:
     if not (math.isfinite(wide) and wide > 0):
         return Camera.front()
     unit = 10.0 ** round(math.log10(wide / _EYE_CORNERS))
-    return Camera.front() if unit == 1.0 else Camera.front().scaled(unit)
+    roomy = any(h is not None and not bool(h.cards.lash.all()) for h in hair)
+    front = Camera.front(distance=HAIR_DISTANCE, target=HAIR_CENTRE) if roomy else Camera.front()
+    return front if unit == 1.0 else front.scaled(unit)
 
 
 def _in_unit(mesh: FaceMesh, unit: float) -> FaceMesh:
@@ -193,17 +233,34 @@ class _Scene:
     values: torch.Tensor
     backend: str
     topology: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+    hair: tuple[Hair, ...] = ()
 
     @classmethod
-    def of(cls, mesh: FaceMesh, relief: MipTexture | None, backend: str) -> _Scene:
+    def of(cls, mesh: FaceMesh, relief: MipTexture | None, backend: str, worn: tuple[Hair | None, ...]) -> _Scene:
         """With the topology transposed, as :class:`facekit.render.surface.Facets` reads it."""
         texture = None if mesh.texture is None else MipTexture.build(mesh.texture)
         if relief is None and mesh.displacement is not None:
             relief = relief_of(mesh.displacement)
-        values = material_table(mesh)
+        hair = tuple(h for h in worn if h is not None)
+        values = material_table(mesh, hair[0].cards if hair else None)
         faces, uvs, faces_uvs = (t.t().contiguous() for t in (mesh.faces, mesh.uvs, mesh.faces_uvs))
         topology = faces, uvs, faces_uvs
-        return cls(mesh, vertex_normals(mesh.verts, mesh.faces), texture, relief, values, backend, topology)
+        return cls(mesh, vertex_normals(mesh.verts, mesh.faces), texture, relief, values, backend, topology, hair)
+
+    def casters(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vertices (B, n, 3) and faces of what throws shadows: the head, and its hair as if it were whole."""
+        verts, faces = self.mesh.verts, self.mesh.faces
+        if not self.hair:
+            return verts, faces
+        cards, count = self.hair[0].cards, max(len(verts), len(self.hair))
+        hair = torch.stack([h.verts for h in self.hair]).expand(count, -1, -1)
+        strands = cards.faces[~cards.lash[cards.faces[:, 0]]]
+        return torch.cat((verts.expand(count, -1, -1), hair), dim=1), torch.cat((faces, strands + verts.shape[1]))
+
+    @property
+    def scalp(self) -> torch.Tensor | None:
+        """The tone under hair, (3,) sRGB."""
+        return self.hair[0].cap_colour if self.hair else None
 
 
 @dataclass(frozen=True)
@@ -246,14 +303,51 @@ def _pictures(
     if not high:
         linear, alpha, surfaces = _passes(scene, frames, lights, triangles, ids, seen, 1, None)
         depth, normal = _fill(ids, flat_indices(ids >= 0), *surfaces)
+        fine = depth
     else:
         lit = bool(lights.lights) and not lights.unlit
-        shadow = key_shadow(verts, mesh.faces, lights, cameras, 2 * height) if lit else None
+        shadow = key_shadow(*scene.casters(), lights, cameras, 2 * height) if lit else None
         fine, seen = (t.view(batch, 2 * height, 2 * width) for t in triangles.nearest(scale=2))
         linear, alpha, _ = _passes(scene, frames, lights, triangles, fine, seen, 2, shadow)
-        linear, alpha = halve(linear), halve(alpha)
         depth, normal = _buffers(scene, frames, ids)
-    return resolve(linear, alpha, behind), alpha, depth, normal, ids
+        fine = seen.view(batch, 1, 2 * height, 2 * width)
+    if not scene.hair:
+        linear, alpha = (halve(linear), halve(alpha)) if high else (linear, alpha)
+        return resolve(linear, alpha, behind), alpha, depth, normal, ids
+    linear, alpha, cover, depth, normal, ids = _with_hair(
+        scene, cameras, lights, (linear, alpha, fine), (depth, normal, ids)
+    )
+    return resolve(linear, alpha, behind), alpha, depth, normal, ids, cover
+
+
+def _with_hair(scene: _Scene, cameras: Camera, lights: Lights, picture: tuple, buffers: tuple) -> list[torch.Tensor]:
+    """Put hair over linear colours, alpha and depth of some frames, twice as fine in high quality, and over what tells
+    of pixels: colours, alpha, coverage by hair, depth, normals and ids, all in pixels."""
+    linear, alpha, fine = (t.clone() for t in picture)
+    cover = torch.zeros_like(alpha)
+    depth, normal, ids = buffers
+    shrunk = fine.shape[2] > depth.shape[2]
+    far, bent = torch.full_like(fine, torch.inf), linear.new_zeros(linear.shape)
+    for k in range(len(linear)):
+        camera = cameras if len(cameras) == 1 else cameras[k]
+        hair = scene.hair[k if len(scene.hair) > 1 else 0]
+        rows, columns = window(hair, camera, fine.shape[2:])
+        size = (rows.stop - rows.start, columns.stop - columns.start)
+        if min(size) <= 0:
+            continue
+        some = (k, slice(None), rows, columns)
+        part = camera.crop(rows.start, columns.start, size, (fine.shape[2], fine.shape[3]))
+        near = lights.of_frames(slice(k, k + 1))
+        layers = hair_layers(hair, part, near, size, fine[some][0], alpha[some][0])
+        linear[some], alpha[some] = layers.over(linear[some], alpha[some])
+        cover[some], far[some], bent[some] = 1.0 - layers.through, layers.depth, layers.normal
+    if shrunk:
+        linear, alpha, cover = halve(linear), halve(alpha), halve(cover)
+        far, bent = far[:, :, ::2, ::2], bent[:, :, ::2, ::2]
+    hides = (far < torch.inf) & (cover > 0.5)
+    normal = torch.where(hides, bent, normal)
+    ids = torch.where(hides[:, 0], -1, ids)
+    return [linear, alpha, cover, torch.where(hides, far, depth), normal, ids]
 
 
 def _frame(place: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
@@ -350,7 +444,7 @@ def _passes(
         frame, ray, pixel = _rays(frames, at[part], ids, scale, spot[part])
         found = surface(facets, index[part], frame, ray, pixel, scene.relief)
         dim = None if shadow is None else shadow(found)
-        colours.append(shade(found, frames.texture, lights, frames.rotation, dim))
+        colours.append(shade(found, frames.texture, lights, frames.rotation, dim, scene.scalp))
         depths.append(found.depth)
         normals.append(found.normal)
     colour = torch.cat(colours, 1)

@@ -11,6 +11,7 @@ from facekit.conventions import PARTS
 from facekit.geometry.lists import flat_indices, pick
 from facekit.geometry.normals import dot
 from facekit.geometry.uv import MipTexture
+from facekit.hair import HairCards
 from facekit.mesh import FaceMesh
 from facekit.render.lights import Lights
 from facekit.render.surface import Surface
@@ -40,10 +41,11 @@ TONE_START = 0.62
 _MATERIAL = 5
 
 
-def material_table(mesh: FaceMesh) -> torch.Tensor:
-    """Per-vertex values that samples interpolate, (5, V) or (8, V) float32.
+def material_table(mesh: FaceMesh, cards: HairCards | None = None) -> torch.Tensor:
+    """Per-vertex values that samples interpolate, (5, V) float32, and up to four rows more.
 
-    Occlusion, roughness, reflectance, scattering, wet coat; and the vertex colours, sRGB, of a mesh without a texture.
+    Occlusion, roughness, reflectance, scattering, wet coat; the vertex colours, sRGB, of a mesh without a texture; and
+    how far hair covers the skin, of one that wears some.
     """
     count, like = mesh.verts.shape[1], mesh.verts
     plain = mesh.texture is None and mesh.vertex_colors is None
@@ -52,18 +54,20 @@ def material_table(mesh: FaceMesh) -> torch.Tensor:
     else:
         rows = like.new_tensor([MATERIALS[name] for name in PARTS])[mesh.parts.to(torch.int64)]
     shade = like.new_ones(count) if mesh.ao is None else mesh.ao.to(like)
+    if cards is not None:
+        shade = shade * cards.shade.to(like)
     table = torch.cat((shade[None], rows.t()), dim=0)
-    if mesh.texture is not None or mesh.vertex_colors is None:
-        return table
-    return torch.cat((table, mesh.vertex_colors.to(like).t()), dim=0)
+    if mesh.texture is None and mesh.vertex_colors is not None:
+        table = torch.cat((table, mesh.vertex_colors.to(like).t()), dim=0)
+    return table if cards is None else torch.cat((table, cards.cap.to(like)[None]), dim=0)
 
 
 def albedo(found: Surface, texture: MipTexture | None) -> torch.Tensor:
     """(3, P) sRGB: the texture's, else the vertex colours', else clay."""
     if texture is not None:
         return texture.sample(found.uv, found.span + texture.detail, found.frame)
-    if len(found.values) > _MATERIAL:
-        return found.values[_MATERIAL:]
+    if len(found.values) > _MATERIAL + 2:
+        return found.values[_MATERIAL : _MATERIAL + 3]
     return found.normal.new_tensor(CLAY)[:, None].expand(3, found.normal.shape[1])
 
 
@@ -73,6 +77,7 @@ def shade(
     lights: Lights,
     rotation: torch.Tensor,
     shadow: torch.Tensor | None = None,
+    scalp: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Colours of the samples.
 
@@ -86,13 +91,18 @@ def shade(
         (B, 3, 3) float32, the cameras' rotations.
     shadow:
         (P,) float32 in [0, 1]: how much of the first light arrives; None for all of it.
+    scalp:
+        (3,) float32 sRGB, the tone under hair, which the last of the values brings; None without hair.
 
     Returns
     -------
     torch.Tensor
         (3, P) float32, linear, tone-mapped into [0, 1].
     """
-    base = srgb_to_linear(albedo(found, texture))
+    base = albedo(found, texture)
+    if scalp is not None:
+        base = torch.lerp(base, scalp[:, None], found.values[-1])
+    base = srgb_to_linear(base)
     if lights.unlit:
         return base
     occlusion, roughness, reflectance, scatter, coat = found.values[:_MATERIAL]

@@ -19,6 +19,7 @@ STAGES = {
     "detail": "facekit.train.detail.stage",
     "photos": "facekit.train.photos.stage",
     "mask": "facekit.train.mask.stage",
+    "hair": "facekit.train.hair.stage",
     "card": "facekit.train.card",
 }
 #: Made only when they are named: they need the extra ``photo`` besides.

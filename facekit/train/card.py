@@ -36,6 +36,8 @@ weights. Not for identifying, ranking or judging people, nor for imitating a rea
 
 - ICT Face Model Light (USC ICT, MIT): mean head, 100 identity modes, 57 expression shapes.
 - MakeHuman system skins and eyebrows (CC0 1.0): 14 skins, 12 brow shapes.
+- MakeHuman system hair (CC0 1.0): seven styles as cards, made grey, smoothed and cut to 16 bits; the curls and the
+  lashes are drawn by us.
 - Everything else (recipes of the 20 expressions, skin tones, folds, flush, freckles, moles, hair strokes, iris, teeth)
   was modelled by us. The texture network learned from samples of that model ("the teacher"), not from photographs.
 
@@ -74,7 +76,8 @@ turned by over 90 degrees, mean per person.
 - 14 skins and one linear head model cannot stand for humankind. Skin tone is spread evenly over the whole range by
   construction, not by any population; features follow the ICT scans, whose subjects are not documented in detail.
 - Texture traits are independent of the shape: nothing ties sex or age of the skin to those of the head.
-- No hair beyond brows, lashes, stubble and a close crop; no glasses, no scars, no make-up.
+- Eight hair styles, one length each, chosen by rule from the code; two of them hide an eye. Hair is pushed out of the
+  skin, but does not hang or swing. No beards but stubble; no glasses, no scars, no make-up.
 - Expressions are mixes of blendshapes; how people differ in making them is modelled, not observed. Teeth and tongue are
   simple. Strong mixes can fold lips and lids; blendshapes do so most on people far from the mean, with thin lips.
 - The teacher flushes, blanches and folds the skin with the expression by rule, and the texture network has learned most

@@ -113,7 +113,10 @@ def turntable(
 
     if len(face) != 1:
         raise InputError("one face", f"a batch of {len(face)}", "pick one with face[i]")
-    mesh = face if isinstance(face, FaceMesh) else face.mesh
+    if isinstance(face, FaceMesh):
+        mesh = face
+    else:
+        mesh, options = face.mesh, {"hair": face.hair or None, **options}
     cameras = Camera.turntable(frames) if camera is None else camera
     return render(mesh, camera=cameras, image_size=image_size, **options).rgb.cpu()
 

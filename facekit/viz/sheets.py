@@ -44,10 +44,12 @@ THEMES = {
 _RENDER_CHUNK = 4
 
 
-def close_up() -> Camera:
-    """From the front, crown to collar: on a small picture the expression is what counts."""
+def close_up(hair: bool = False) -> Camera:
+    """From the front, crown to collar: on a small picture the expression is what counts. Hair gets its room."""
     from facekit.render import Camera
 
+    if hair:
+        return Camera.front(distance=800.0, target=(0.0, 32.0, 10.0))
     return Camera.front(distance=740.0, target=(0.0, 26.0, 10.0))
 
 
@@ -61,7 +63,7 @@ def render_faces(face: FaceOutput, camera: Camera | None = None, image_size: int
     image_size, options:
         For :func:`facekit.render.render`.
     """
-    camera = close_up() if camera is None else camera
+    camera = close_up(any(face.hair)) if camera is None else camera
     parts = [
         face[i : i + _RENDER_CHUNK].render(camera=camera, image_size=image_size, **options).rgb.cpu()
         for i in range(0, len(face), _RENDER_CHUNK)

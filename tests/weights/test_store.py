@@ -46,8 +46,8 @@ def test_every_role_is_there(role):
 
 
 def test_unknown_role_lists_the_known():
-    with pytest.raises(InputError, match="template.*'hair'"):
-        weights.verified("default", "hair")
+    with pytest.raises(InputError, match="template.*'teeth'"):
+        weights.verified("default", "teeth")
 
 
 def test_missing_file_is_told(altered_assets):

@@ -18,6 +18,7 @@ import {
   WebGLRenderer,
 } from "three";
 import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
+import { Hair } from "./hair.js";
 import { makeMaterial, setLight, setView } from "./material.js";
 import { Shadow } from "./shadow.js";
 
@@ -69,7 +70,7 @@ export class Stage {
   }
 
   // Shows a Face; its arrays are drawn from as they stand at every update().
-  async setFace(face, arrays, detail) {
+  async setFace(face, arrays, detail, hair) {
     this.dropFace();
     const { material: table } = this.#tables();
     const geometry = new BufferGeometry();
@@ -100,6 +101,13 @@ export class Stage {
       load(arrays["detail/compressed"], "slopeCompressed", NoColorSpace);
       load(arrays["detail/stretched"], "slopeStretched", NoColorSpace);
       uniforms.slopeRange.value.set(detail.ranges.static, detail.ranges.compressed, detail.ranges.stretched);
+    }
+    if (hair) {
+      this.hair = new Hair(hair, arrays, face, this.material);
+      this.scene.add(this.hair.mesh);
+      jobs.push(
+        this.texture(arrays["hair/strands"], NoColorSpace).then((t) => (this.hair.material.uniforms.strands.value = t)),
+      );
     }
     await Promise.all(jobs);
   }
@@ -139,7 +147,7 @@ export class Stage {
   turnHead([turn, nod, tilt]) {
     if (!this.mesh) return;
     const radians = Math.PI / 180;
-    for (const object of [this.mesh, this.wires]) {
+    for (const object of [this.mesh, this.wires, this.hair?.mesh]) {
       if (!object) continue;
       object.rotation.set(-nod * radians, turn * radians, tilt * radians, "YXZ");
       object.position.set(...NECK).sub(new Vector3(...NECK).applyEuler(object.rotation));
@@ -147,6 +155,7 @@ export class Stage {
   }
 
   update() {
+    this.hair?.pose();
     for (const name of ["position", "normal", "strain"]) this.geometry.attributes[name].needsUpdate = true;
   }
 
@@ -164,6 +173,8 @@ export class Stage {
       this.scene.add(this.wires);
     }
     if (this.wires) this.wires.visible = view === "wireframe";
+    // Hair would hide what the other views are for.
+    if (this.hair) this.hair.mesh.visible = view === "texture" && this.textured;
   }
 
   resetCamera() {
@@ -229,7 +240,9 @@ export class Stage {
       this.scene.remove(object);
       object.geometry.dispose();
     }
-    this.mesh = this.wires = null;
+    if (this.hair) this.scene.remove(this.hair.mesh);
+    this.hair?.dispose();
+    this.mesh = this.wires = this.hair = null;
     for (const texture of this.textures.values()) {
       texture.then(
         (loaded) => {

@@ -68,7 +68,7 @@ export class Viewer {
       this.#withoutGraphics(error);
       return;
     }
-    await this.stage.setFace(this.face, arrays, header.detail);
+    await this.stage.setFace(this.face, arrays, header.detail, header.hair);
     if (this.closed) return;
     this.host.dataset.state = "ready";
     this.host.dataset.seed = header.seed ?? "";

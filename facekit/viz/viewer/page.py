@@ -17,8 +17,8 @@ from facekit.conventions import MAX_INTENSITY
 from facekit.errors import FileError, InputError
 from facekit.files.atomic import atomic_write, expanded
 from facekit.files.images import encode, encode_png, to_uint8
-from facekit.io.arrays import mesh_of
 from facekit.io.glb import encode_glb
+from facekit.io.hair import encode_hair, hair_material, hair_pictures, head_of, worn_by
 from facekit.io.obj import encode_mtl, encode_obj
 from facekit.progress import progress
 from facekit.viz.viewer.block import Picture, pack
@@ -120,7 +120,7 @@ def still_of(pixels: np.ndarray) -> bytes:
 
 def obj_zip(face: FaceOutput, stem: str) -> bytes:
     """An OBJ with its MTL and PNG in a zip; the same face gives the same bytes."""
-    mesh = mesh_of(face)
+    mesh, hair = head_of(face), worn_by(face)
     textured = mesh.texture is not None
     files = {f"{stem}.obj": encode_obj(mesh, f"{stem}.mtl" if textured else None)}
     if textured:
@@ -128,6 +128,10 @@ def obj_zip(face: FaceOutput, stem: str) -> bytes:
             f"{stem}.mtl": encode_mtl(f"{stem}.png").encode(),
             f"{stem}.png": encode_png(to_uint8(mesh.need("texture"))),
         }
+    if textured and hair is not None:
+        files[f"{stem}.obj"] += encode_hair(hair, mesh.verts.shape[1], len(mesh.uvs))
+        files[f"{stem}.mtl"] += hair_material(stem).encode()
+        files |= hair_pictures(hair, stem)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
         for name, data in files.items():

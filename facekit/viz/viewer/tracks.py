@@ -14,6 +14,7 @@ from facekit.conventions import BLENDSHAPES, MAX_INTENSITY, PARTS
 from facekit.errors import InputError
 from facekit.files.images import encode, to_uint8
 from facekit.geometry.uv import slopes
+from facekit.hair import hair_to
 from facekit.io.arrays import mesh_of, split_at_seams
 from facekit.latents import FaceLatents, expression_code
 from facekit.viz.viewer.block import (
@@ -24,10 +25,12 @@ from facekit.viz.viewer.block import (
     Picture,
     Series,
 )
+from facekit.viz.viewer.hair import hair_entries
 
 if TYPE_CHECKING:
     from facekit.detail import FaceDetail
     from facekit.face import FaceOutput
+    from facekit.hair import Hair
     from facekit.mesh import FaceMesh
     from facekit.source import FaceSource, Keyframes
 
@@ -74,10 +77,14 @@ class Subject:
         Codes of one face; their expression is not used.
     detail:
         As for the pipeline: True, "static", "dynamic" or False.
+    hair:
+        As for the pipeline; None for a source that knows none.
     """
 
-    def __init__(self, source: FaceSource, latents: FaceLatents, detail: bool | str = True) -> None:
-        self.source, self.latents, self.detail = source, latents.at_rest(), detail
+    def __init__(
+        self, source: FaceSource, latents: FaceLatents, detail: bool | str = True, hair: str | None = None
+    ) -> None:
+        self.source, self.latents, self.detail, self.hair = source, latents.at_rest(), detail, hair
         self._made: dict[str, tuple[Any, Any]] = {}
 
     @classmethod
@@ -91,7 +98,8 @@ class Subject:
         """
         if len(face) != 1:
             raise InputError("one face", f"a batch of {len(face)}", "pick one with face[i]")
-        return cls(face.resolve_source(), face.latents, face.settings.detail)
+        hair = face.settings.hair if face.hair else None
+        return cls(face.resolve_source(), face.latents, face.settings.detail, hair)
 
     def kept(self, name: str, state: Any, make: Callable[[], Kept]) -> Kept:
         """Return what was made under this name, made anew when its state is another one."""
@@ -107,7 +115,23 @@ class Subject:
     @property
     def neutral(self) -> FaceOutput:
         """The face at rest."""
-        return self.kept("neutral", None, lambda: self.source(latents=self.latents, detail=self.detail))
+        return self.kept("neutral", None, lambda: self._made_of(latents=self.latents))
+
+    def _made_of(self, **options: Any) -> FaceOutput:
+        """A face of the source, which need not know of hair."""
+        worn = {} if self.hair is None else {"hair": self.hair}
+        face = self.source(detail=self.detail, **worn, **options)
+        return face if self.hair is not None else face.without_hair()
+
+    @property
+    def worn(self) -> Hair | None:
+        """Hair and lashes at rest, on the CPU."""
+        hair = self.neutral.hair
+        return None if not hair or hair[0] is None else self.kept("hair", None, lambda: hair_to(hair, "cpu")[0])
+
+    def skin(self, mesh: FaceMesh) -> torch.Tensor | None:
+        """The texture (1, 3, H, W) of a mesh of this person, with the hair's tone on the scalp."""
+        return mesh.texture if self.worn is None else self.worn.capped(mesh)
 
     def face(
         self,
@@ -118,8 +142,8 @@ class Subject:
     ) -> FaceOutput:
         """Make the face with an expression and shapes, exactly."""
         latents = self.latents.with_blendshapes(blendshapes or {})
-        options = {"detail": self.detail, "detail_strength": detail_strength}
-        return self.source(latents=latents, expression=expression, intensity=intensity, **options)
+        options = {"expression": expression, "intensity": intensity, "detail_strength": detail_strength}
+        return self._made_of(latents=latents, **options)
 
     @property
     def mesh(self) -> FaceMesh:
@@ -136,7 +160,7 @@ class Subject:
         """The albedo at intensity 1, (1, 3, H, W) sRGB, or None without one."""
         with torch.no_grad():
             posed = self.latents.with_expression(expression, 1.0)
-            texture = self.source.decode(posed, detail=False).texture
+            texture = self.skin(mesh_of(self.source.decode(posed, detail=False)))
         return None if texture is None else texture.cpu()
 
 
@@ -153,11 +177,12 @@ def head_entries(subject: Subject, poster: Picture | None = None) -> Entries:
         "faces": split.faces.astype(index),
         "copies": split.copies.astype(index),
         "uv": np.rint(uv.clip(0, 1) * 65535).astype(np.uint16),
-        "ao": _bytes(np.ones(count) if mesh.ao is None else mesh.ao.numpy()),
+        "ao": _bytes(_shaded(subject)),
         "parts": np.zeros(count, np.uint8) if mesh.parts is None else mesh.parts.numpy().astype(np.uint8),
     }
-    if mesh.texture is not None:
-        arrays["texture"] = Picture(encode(to_uint8(mesh.texture), ".jpg", _SKIN_QUALITY), "image/jpeg")
+    skin = subject.skin(mesh)
+    if skin is not None:
+        arrays["texture"] = Picture(encode(to_uint8(skin), ".jpg", _SKIN_QUALITY), "image/jpeg")
     if poster is not None:
         arrays["poster"] = poster
     header: dict[str, Any] = {
@@ -166,9 +191,11 @@ def head_entries(subject: Subject, poster: Picture | None = None) -> Entries:
         "expressions": list(subject.source.expressions),
         "shapes": list(BLENDSHAPES) if len(subject.source.shapes) == len(BLENDSHAPES) else [],
         "maxIntensity": MAX_INTENSITY,
-        "stage": _stage(),
+        "stage": _stage(subject.worn is not None and not bool(subject.worn.cards.lash.all())),
         "detail": None,
     }
+    header["hair"], cards = hair_entries(subject)
+    arrays |= cards
     if face.detail is not None:
         header["detail"], maps = _detail(face.detail)
         arrays |= maps
@@ -196,9 +223,17 @@ def track_entries(subject: Subject, expression: str | Mapping[str, float], steps
             add(name, values.float().cpu().numpy(), WEIGHT_TOLERANCE, WEIGHT_BUDGET)
     if subject.mesh.texture is not None and key != "neutral":
         posed = subject.posed_texture(expression)
-        if posed is not None and float((posed - subject.mesh.texture).abs().mean()) * 255 > _TEXTURE_CHANGE:
+        rest = subject.skin(subject.mesh)
+        if posed is not None and rest is not None and float((posed - rest).abs().mean()) * 255 > _TEXTURE_CHANGE:
             arrays[f"{key}/texture"] = Picture(encode(to_uint8(posed), ".jpg", _SKIN_QUALITY), "image/jpeg")
     return header, arrays
+
+
+def _shaded(subject: Subject) -> np.ndarray:
+    """Ambient light at the vertices of the head at rest, (V,), through the hair."""
+    mesh = subject.mesh
+    light = np.ones(mesh.verts.shape[1], np.float32) if mesh.ao is None else mesh.ao.numpy()
+    return light if subject.worn is None else light * subject.worn.cards.shade.numpy()
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:
@@ -218,9 +253,9 @@ def _detail(detail: FaceDetail) -> tuple[dict[str, Any], Arrays]:
     return {"ranges": ranges, "strength": detail.strength}, maps
 
 
-def _stage() -> dict[str, Any]:
+def _stage(roomy: bool) -> dict[str, Any]:
     """Lights, materials and camera as :mod:`facekit.render` has them: the same face looks the same."""
-    from facekit.render.camera import HEAD_CENTRE, PORTRAIT_DISTANCE, PORTRAIT_FOV
+    from facekit.render.camera import HAIR_CENTRE, HAIR_DISTANCE, HEAD_CENTRE, PORTRAIT_DISTANCE, PORTRAIT_FOV
     from facekit.render.lights import PRESETS, Lights
     from facekit.render.shading import CLAY, CLAY_MATERIAL, MATERIALS, WRAP
 
@@ -242,5 +277,9 @@ def _stage() -> dict[str, Any]:
         "materials": [MATERIALS[name] for name in PARTS],
         "clay": {"colour": CLAY, "material": CLAY_MATERIAL},
         "wrap": WRAP,
-        "camera": {"target": HEAD_CENTRE, "distance": PORTRAIT_DISTANCE, "fov": PORTRAIT_FOV},
+        "camera": {
+            "target": HAIR_CENTRE if roomy else HEAD_CENTRE,
+            "distance": HAIR_DISTANCE if roomy else PORTRAIT_DISTANCE,
+            "fov": PORTRAIT_FOV,
+        },
     }

@@ -72,6 +72,8 @@ class Viewer(anywidget.AnyWidget):
         As for the pipeline: True, "static", "dynamic" or False.
     motion:
         A :class:`facekit.Motion` that the viewer plays, with a timeline; :meth:`play` takes another.
+    hair:
+        As for the pipeline: a style, "bald", None, or "auto" for what each person's identity says.
     settings:
         ``view`` ("texture", "clay", "wireframe", "tension"), ``light`` ("studio", "daylight", "rim", "flat"),
         ``background`` ("studio", "light", "dark", "none"), ``detail_strength`` (0 to 2), ``height`` in pixels, and
@@ -119,6 +121,7 @@ class Viewer(anywidget.AnyWidget):
         truncation: float = 1.0,
         detail: bool | str = True,
         motion: Motion | None = None,
+        hair: str | None = "auto",
         **settings: Any,
     ) -> None:
         steps = whole(steps, "steps", 2, remedy="pass for instance steps=15")
@@ -133,7 +136,7 @@ class Viewer(anywidget.AnyWidget):
                 latents = FaceLatents.sample(0 if seed is None else seed, truncation=truncation)
             else:
                 seed = None
-            subject = Subject(source, latents, detail)
+            subject = Subject(source, latents, detail, hair if isinstance(source, FacePipeline) else None)
         self._subject: Subject = subject
         self._steps, self._truncation, self._person = steps, truncation, 0
         self._still = b""
@@ -223,7 +226,7 @@ class Viewer(anywidget.AnyWidget):
             return
         self._person += 1
         codes = FaceLatents.sample(change["new"], truncation=self._truncation)
-        self._subject = Subject(self._subject.source, codes, self._subject.detail)
+        self._subject = Subject(self._subject.source, codes, self._subject.detail, self._subject.hair)
         self._show_person()
 
     def _answer(self, _: Any, content: Any, __: Any) -> None:

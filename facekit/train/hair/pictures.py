@@ -1,0 +1,169 @@
+"""Grey pictures of strands out of the pack's coloured ones, and the way that strands run."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from facekit.geometry.uv import bake, rasterize_uv
+
+#: The light that was painted in is wider than this share of the picture; so much of it is taken out.
+_WIDE, _FLATTEN = 0.035, 0.8
+#: Coverage from which on nothing shines through.
+_WHOLE = 0.85
+#: The darkest strand.
+_DARKEST = 0.2
+#: Cards end on the skin within this many mm of it, and at the hairline within so many of bare skin.
+_ON_SKIN, _AT_RIM = 9.0, 13.0
+#: Contrast of the strands that are drawn where a picture has few.
+_COMBED = 0.24
+#: Contrast of strands, and the smoothing in texels of their direction.
+_CONTRAST, _DIRECTION = 1.0, 7
+
+
+def blurred(picture: torch.Tensor, radius: int) -> torch.Tensor:
+    """(C, H, W) blurred by three boxes of ``2 radius + 1`` texels, zeros outside."""
+    out = picture[None]
+    for _ in range(3):
+        out = F.avg_pool2d(out, 2 * radius + 1, 1, radius, count_include_pad=True)
+    return out[0]
+
+
+def used(uvs: np.ndarray, faces_uvs: np.ndarray, size: int, margin: int = 3) -> torch.Tensor:
+    """Texels (H, W) bool that some card shows, grown by a margin."""
+    ids, _ = rasterize_uv(torch.from_numpy(uvs).float(), torch.from_numpy(faces_uvs.astype(np.int64)), size)
+    return F.max_pool2d((ids >= 0).float()[None, None], 2 * margin + 1, 1, margin)[0, 0] > 0
+
+
+def combed(size: int, seed: int = 8) -> torch.Tensor:
+    """Noise (size, size) of straight strands along v, of deviation 1."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = [torch.randn(1, 1, count, size, generator=generator) for count in (1, 5, 24)]
+    return sum(F.interpolate(r, size=(size, size), mode="bilinear")[0, 0] for r in rows) / len(rows) ** 0.5
+
+
+def grey_strands(
+    rgba: np.ndarray, uvs: np.ndarray, faces_uvs: np.ndarray, size: int, straight: bool = False
+) -> torch.Tensor:
+    """Grey and coverage (2, size, size) in [0, 1] of a picture (H, W, 4) uint8; ``straight`` adds strands along v.
+
+    Highlights that were painted in are taken out as far as they are wider than strands, for the renderer has its own.
+    """
+    picture = torch.from_numpy(rgba.astype(np.float32) / 255).permute(2, 0, 1)
+    picture = F.interpolate(picture[None], size=(size, size), mode="area")[0]
+    # What is nearly whole is whole: fewer layers to look through.
+    cover = (picture[3] / _WHOLE).clamp_max(1) * used(uvs, faces_uvs, size)
+    grey = picture[:3].amax(0).clamp_min(0.02).log()
+    radius = max(2, round(_WIDE * size))
+    weight = blurred(cover[None], radius)[0].clamp_min(1e-4)
+    mean = blurred((grey * cover)[None], radius)[0] / weight
+    whole = (grey * cover).sum() / cover.sum()
+    fine = grey - mean
+    # Seams between panels are painted black: three deviations, robustly, are all that strands have.
+    most = 3 * 1.48 * fine[cover > 0.5].abs().median()
+    fine = fine.clamp(-most, most)
+    spread = (fine.square() * cover).sum() / cover.sum()
+    # All styles have the same contrast of strands; a little of the wide light stays.
+    fine = fine * (0.30 / spread.sqrt()) * _CONTRAST + (1 - _FLATTEN) * (mean - whole)
+    if straight:
+        fine = 0.6 * fine + _COMBED * combed(size)
+    out = (0.5 * fine.exp()).clamp(_DARKEST, 1)
+    # Beyond the strands' ends their grey goes on, so that no filter mixes in another.
+    near = blurred(cover[None], 4)[0]
+    spilled = blurred((out * cover)[None], 4)[0] / near.clamp_min(1e-4)
+    out = torch.where(cover > 0.3, out, torch.where(near > 1e-4, spilled, torch.full_like(out, 0.5)))
+    return torch.stack((out, cover))
+
+
+def strand_direction(grey: torch.Tensor, cover: torch.Tensor) -> torch.Tensor:
+    """Unit direction (2, H, W) along u and v of the strands in a picture, from its structure tensor; sign arbitrary."""
+    dx = F.pad(grey[:, 2:] - grey[:, :-2], (1, 1))
+    dy = -F.pad(grey[2:] - grey[:-2], (0, 0, 1, 1))  # v runs up
+    solid = (cover > 0.5).float()
+    tensor = torch.stack((dx * dx, dx * dy, dy * dy)) * solid
+    xx, xy, yy = blurred(tensor, _DIRECTION)
+    angle = 0.5 * torch.atan2(2 * xy, xx - yy)  # of the strongest gradient
+    return torch.stack((-angle.sin(), angle.cos()))
+
+
+def along_cards(
+    verts: np.ndarray, uvs: np.ndarray, faces: np.ndarray, faces_uvs: np.ndarray, field: torch.Tensor, crown: np.ndarray
+) -> np.ndarray:
+    """Directions (N, 3) of strands at vertices, away from the crown, of a field (2, H, W) in the cards' UV."""
+    size = field.shape[1]
+    corner, chart = verts[faces], uvs[faces_uvs]
+    e, d = corner[:, 1:] - corner[:, :1], chart[:, 1:] - chart[:, :1]
+    det = d[:, 0, 0] * d[:, 1, 1] - d[:, 0, 1] * d[:, 1, 0]
+    det = np.where(np.abs(det) < 1e-12, 1e-12, det)[:, None]
+    du = (e[:, 0] * d[:, 1, 1:2] - e[:, 1] * d[:, 0, 1:2]) / det
+    dv = (e[:, 1] * d[:, 0, 0:1] - e[:, 0] * d[:, 1, 0:1]) / det
+    middle = chart.mean(1)
+    x = np.clip((middle[:, 0] * size).astype(int), 0, size - 1)
+    y = np.clip(((1 - middle[:, 1]) * size).astype(int), 0, size - 1)
+    way = field.numpy()[:, y, x]
+    run = du * way[0, :, None] + dv * way[1, :, None]
+    run /= np.maximum(np.linalg.norm(run, axis=1, keepdims=True), 1e-9)
+    away = corner.mean(1) - crown
+    run *= np.where((run * away).sum(1) < 0, -1, 1)[:, None]
+    area = np.linalg.norm(np.cross(e[:, 0], e[:, 1]), axis=1)[:, None]
+    total = np.zeros_like(verts)
+    for k in range(3):
+        np.add.at(total, faces[:, k], run * area)
+    # Neighbours agree: twice the mean over the triangles around.
+    for _ in range(3):
+        mean = total[faces].mean(1)
+        total = 0.3 * total
+        for k in range(3):
+            np.add.at(total, faces[:, k], 0.2 * mean)
+    return (total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+
+
+def hairline(verts: np.ndarray, faces: np.ndarray, head: np.ndarray, bare: np.ndarray, width: float) -> np.ndarray:
+    """How far vertices (N,) lie from where a large card ends on the skin, 0 there, 1 from ``width`` mm on.
+
+    ``head`` (V, 3) are the head's vertices, ``bare`` (n, 3) those without hair: elsewhere cards end under others.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import KDTree
+
+    # UV seams are no ends: vertices in one place are one.
+    _, weld = np.unique(np.round(verts, 2), axis=0, return_inverse=True)
+    tris = weld.reshape(-1)[faces]
+    count = int(tris.max()) + 1
+    ends = np.sort(np.concatenate((tris[:, :2], tris[:, 1:], tris[:, ::2])), axis=1)
+    sides, times = np.unique(ends, axis=0, return_counts=True)
+    graph = coo_matrix((np.ones(len(sides)), (sides[:, 0], sides[:, 1])), shape=(count, count))
+    part = connected_components(graph, directed=False)[1]
+    corner = verts[faces]
+    area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
+    share = np.bincount(part[tris[:, 0]], area, part.max() + 1) / area.sum()
+    open_ends = np.unique(sides[times == 1])
+    place = np.zeros((count, 3))
+    place[weld.reshape(-1)] = verts
+    on_skin = KDTree(head).query(place[open_ends])[0] < _ON_SKIN
+    at_rim = KDTree(bare).query(place[open_ends])[0] < _AT_RIM
+    open_ends = open_ends[(share[part[open_ends]] > 0.12) & on_skin & at_rim]
+    if not len(open_ends):
+        return np.ones(len(verts))
+    distance = KDTree(place[open_ends]).query(verts)[0]
+    large = share[part[weld.reshape(-1)]] > 0.12
+    return np.where(large, np.clip(distance / width, 0, 1), 1.0)
+
+
+def frayed(
+    strands: np.ndarray, uvs: np.ndarray, faces: np.ndarray, faces_uvs: np.ndarray, inner: np.ndarray
+) -> np.ndarray:
+    """Strands (2, H, W) whose coverage ends hair by hair where ``inner`` (N,), see :func:`hairline`, goes to 0."""
+    size = strands.shape[1]
+    charts = torch.from_numpy(uvs).float()
+    ids, weights = rasterize_uv(charts, torch.from_numpy(faces_uvs.astype(np.int64)), size)
+    values = torch.from_numpy(inner).float()[None, :, None]
+    field = bake(values, torch.from_numpy(faces.astype(np.int64)), ids, weights, fill=1.0)[0, 0]
+    grey, cover = (torch.from_numpy(t) for t in strands)
+    noise = (grey - blurred(grey[None], 3)[0]) * 2.2
+    coarse = torch.randn(1, size // 4, size // 4, generator=torch.Generator().manual_seed(2))
+    noise = noise + 0.12 * F.interpolate(coarse[None], size=(size, size), mode="bicubic")[0, 0]
+    kept = ((1.35 * field - 0.40 + noise * (1 - field)) / 0.45).clamp(0, 1)
+    return torch.stack((grey, cover * torch.where(field < 1, kept, torch.ones_like(kept)))).numpy()

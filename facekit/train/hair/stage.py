@@ -1,0 +1,195 @@
+"""The hair stage: ``hair.npz``, styles and lashes on the mean head in 16 bits, and pictures of strands in 8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from facekit.conventions import PARTS
+from facekit.errors import optional_import
+from facekit.files.atomic import atomic_write
+from facekit.files.images import load_image
+from facekit.geometry.normals import vertex_normals
+from facekit.progress import progress
+from facekit.template import Template
+from facekit.train.context import Context
+from facekit.train.hair.curls import curl_cards
+from facekit.train.hair.lashes import SETS, lash_cards
+from facekit.train.hair.light import card_points, closed, covered, openness, relaxed, smoothed
+from facekit.train.hair.pictures import along_cards, frayed, grey_strands, hairline, strand_direction
+
+#: Our names of the pack's styles, and the sides of their pictures.
+STYLES = {
+    "short01": 512, "short02": 512, "short03": 512, "short04": 512, "bob02": 512,
+    "long01": 512, "ponytail01": 512,
+}  # fmt: skip
+#: The style that is drawn here over the place of the pack's.
+CURLS, _CURLS_OF = "afro01", "afro01"
+#: Positions are in steps of 1/50 mm, which reach 650 mm.
+STEPS_A_MM = 50
+_FILE, _CROWN = "hair.npz", (0.0, 140.0, -25.0)
+#: Triangles whose texels all have less coverage than this are left out.
+_EMPTY = 0.06
+#: A box about the left ear, mm; the light that is left under the densest hair.
+_EARS, _LEAST = ((61.0, -25.0, -18.0), (100.0, 36.0, 16.5)), 0.35
+_CONCHA = ((58.0, -24.0, -13.0), (110.0, 26.0, 16.0))
+#: The light that is left inside of hair, which strands let through; and the style whose picture shows few of them.
+_INSIDE, _STRAIGHT = 0.3, ("long01",)
+#: Styles that lie on the scalp and tell where it is, those that hang over the face, and rounds of smoothing.
+_TIGHT, _LOOSE = ("short01", "short02", "short04", "ponytail01"), ("short03", "bob02", "long01")
+_SMOOTHED, _ABOVE_EARS = {"long01": 6, "bob02": 4}, 100.0
+
+
+def run(context: Context) -> None:
+    """Write ``hair.npz``; without hair in the pack there is none."""
+    folder = context.pack / "hair"
+    if not (folder / "hair.npz").is_file():
+        return
+    optional_import("scipy", "train", "training")
+    arrays = build(folder, context.template)
+    with atomic_write(context.out / _FILE) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
+    """All arrays of ``hair.npz``: see :class:`facekit.models.hair.Wardrobe`, which reads them."""
+    pack = np.load(folder / "hair.npz", allow_pickle=False)
+    out: dict[str, np.ndarray] = {}
+    scalp = _ears(template).astype(float)
+    for name in progress([*STYLES, CURLS], desc="hair"):
+        raw = {part: pack[f"{name}/{part}"] for part in ("verts", "uvs", "faces", "faces_uvs")}
+        if name == CURLS:
+            raw = _curls(raw, template)
+        else:
+            picture = load_image(folder / f"{name}.png")
+            raw["strands"] = grey_strands(
+                picture, raw["uvs"], raw["faces_uvs"], STYLES[name], name in _STRAIGHT
+            ).numpy()
+        for part, value in _style(raw, template, name).items():
+            out[f"{name}/{part}"] = value
+        if name in _TIGHT:
+            scalp = np.maximum(scalp, out[f"{name}/cap"] / 255)
+    # Under hair that hangs over it, the face is in shade; only the scalp has the hair's tone.
+    for name in _LOOSE:
+        out[f"{name}/cap"] = _byte(out[f"{name}/cap"] / 255 * scalp)
+    for name in SETS:
+        raw = lash_cards(template, name)
+        out |= {f"{name}/{part}": value for part, value in _quantised(raw).items()}
+        out[f"{name}/strands"] = _byte(raw["strands"])
+    return out
+
+
+def _style(raw: dict[str, np.ndarray], template: Template, name: str) -> dict[str, np.ndarray]:
+    raw = {**raw, **_without_empty(raw, raw["strands"][1])}
+    verts, faces = raw["verts"].astype(np.float64), raw["faces"].astype(np.int64)
+    if name in _SMOOTHED:
+        raw["verts"] = verts = relaxed(verts, faces, _SMOOTHED[name], _ABOVE_EARS)
+    head, strands = template.verts.numpy().astype(np.float64), raw["strands"]
+    grown = np.isin(template.parts.numpy(), [PARTS.index(n) for n in ("skin", "back_of_head", "neck")])
+    if name not in _LOOSE:
+        bare = head[grown & (_cap(raw, strands[1], template, name) < 0.3)]
+        ends = hairline(verts, faces, head, bare, 6.0 if name == CURLS else 10.0)
+        # No hair in the ears, where cards pass below them.
+        ends = np.where(_between(verts, *_CONCHA), 0.0, ends)
+        strands = frayed(strands, raw["uvs"], faces, raw["faces_uvs"], ends)
+    grey, cover = (torch.from_numpy(t) for t in strands)
+    along = along_cards(verts, raw["uvs"], faces, raw["faces_uvs"], strand_direction(grey, cover), np.array(_CROWN))
+    if name == CURLS:  # they run every way
+        along = np.random.default_rng(3).normal(size=verts.shape)
+        along /= np.linalg.norm(along, axis=1, keepdims=True)
+    cap = _cap(raw, strands[1], template, name)
+    points, _ = card_points(verts, faces, raw["uvs"], raw["faces_uvs"], strands[1])
+    normals = vertex_normals(template.verts[None], template.faces)[0].numpy().astype(np.float64)
+    tris = template.faces.numpy()
+    both = np.concatenate((points, head[grown]))
+    return {
+        **_quantised(raw),
+        "along": np.round(127 * along).astype(np.int8),
+        "strands": np.round(255 * strands).astype(np.uint8),
+        "openness": _byte(_INSIDE + (1 - _INSIDE) * smoothed(openness(verts, None, both, 6.0), faces, 2)),
+        "cap": _byte(cap),
+        # Light goes through hair, and from skin to skin under it.
+        "shade": _byte(_LEAST + (1 - _LEAST) * smoothed(openness(head, normals, points), tris, 3)),
+    }
+
+
+def _cap(raw: dict[str, np.ndarray], cover: np.ndarray, template: Template, name: str) -> np.ndarray:
+    """How far hair with this coverage hides each vertex of the head, (V,) in [0, 1], without holes."""
+    head, tris = template.verts.numpy().astype(np.float64), template.faces.numpy()
+    normals = vertex_normals(template.verts[None], template.faces)[0].numpy().astype(np.float64)
+    # Ears are bare, but what of them passes through hair that hangs over them has its tone.
+    grows = np.isin(template.parts.numpy(), [PARTS.index(n) for n in ("skin", "back_of_head", "neck")])
+    grows &= ~(_ears(template) & (name not in _LOOSE))
+    cap = np.zeros(len(head))
+    if "cap" in raw:
+        cap = raw["cap"]
+    else:
+        points, each = card_points(
+            raw["verts"].astype(np.float64), raw["faces"].astype(np.int64), raw["uvs"], raw["faces_uvs"], cover
+        )
+        high = (head[:, 1] > -60) & grows
+        cap[high] = covered(head[high], normals[high], points, each)
+        cap = closed(np.clip(1.3 * cap - 0.25, 0, 1), tris, 3)
+    return smoothed(cap * grows, tris, 2) * grows
+
+
+def _curls(raw: dict[str, np.ndarray], template: Template) -> dict[str, np.ndarray]:
+    """Our own shells where the pack has cards without a picture."""
+    head = template.verts.numpy().astype(np.float64)
+    normals = vertex_normals(template.verts[None], template.faces)[0].numpy().astype(np.float64)
+    faces = raw["faces"].astype(np.int64)
+    points, each = card_points(
+        raw["verts"].astype(np.float64), faces, raw["uvs"], raw["faces_uvs"], np.ones((4, 4), np.float32)
+    )
+    grown = np.isin(template.parts.numpy(), [PARTS.index(n) for n in ("skin", "back_of_head", "neck")])
+    cap = np.zeros(len(head))
+    high = (head[:, 1] > -45) & grown
+    cap[high] = covered(head[high], normals[high], points, 2 * each)
+    cap = smoothed(cap, template.faces.numpy(), 4)
+    return {**curl_cards(head, normals, cap, 512), "cap": np.clip((cap - 0.5) / 0.4, 0, 1)}
+
+
+def _quantised(raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {
+        "verts": np.round(raw["verts"] * STEPS_A_MM).astype(np.int16),
+        "uvs": np.round(np.clip(raw["uvs"], 0, 1) * 65535).astype(np.uint16),
+        "faces": raw["faces"].astype(np.uint16),
+        "faces_uvs": raw["faces_uvs"].astype(np.uint16),
+    }
+
+
+def _without_empty(raw: dict[str, np.ndarray], cover: np.ndarray) -> dict[str, np.ndarray]:
+    """The cards without triangles that show nothing, and without vertices that none uses."""
+    high, wide = cover.shape
+    chart = raw["uvs"][raw["faces_uvs"]]
+    best = np.zeros(len(chart))
+    for a, b in np.random.default_rng(1).random((64, 2)):
+        a, b = (1 - a, 1 - b) if a + b > 1 else (a, b)
+        uv = chart[:, 0] * (1 - a - b) + chart[:, 1] * a + chart[:, 2] * b
+        x = np.clip((uv[:, 0] * wide).astype(int), 0, wide - 1)
+        y = np.clip(((1 - uv[:, 1]) * high).astype(int), 0, high - 1)
+        best = np.maximum(best, cover[y, x])
+    kept = best > _EMPTY
+    out = {}
+    for points, index in (("verts", "faces"), ("uvs", "faces_uvs")):
+        used, place = np.unique(raw[index][kept], return_inverse=True)
+        out[points], out[index] = raw[points][used], place.reshape(-1, 3)
+    return out
+
+
+def _ears(template: Template) -> np.ndarray:
+    """Vertices (V,) bool of both ears."""
+    return _between(template.verts.numpy(), *_EARS) & (template.parts.numpy() == PARTS.index("skin"))
+
+
+def _between(points: np.ndarray, low: tuple[float, ...], high: tuple[float, ...]) -> np.ndarray:
+    """Whether points (N, 3) lie in a box on the left, or in its mirror image."""
+    folded = points * [1, 1, 1]
+    folded[:, 0] = np.abs(folded[:, 0])
+    return np.all((folded > low) & (folded < high), axis=1)
+
+
+def _byte(values: np.ndarray) -> np.ndarray:
+    return np.round(255 * np.clip(values, 0, 1)).astype(np.uint8)

@@ -1,0 +1,98 @@
+"""Hair follows heads and lids: who wears what, where it lies, and that the head itself stays as it was."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+
+from facekit.errors import InputError
+from facekit.geometry.normals import vertex_normals
+from facekit.latents import FaceLatents
+from facekit.models.hair_choice import choose_hair
+
+
+@pytest.fixture(scope="module")
+def face(default_pipeline):
+    return default_pipeline(seed=15, hair="short02")
+
+
+def lashes(face):
+    return face.hair[0].verts[face.hair[0].cards.lash]
+
+
+def test_styles_have_names_and_none_is_none(default_pipeline):
+    assert default_pipeline.hair_styles[0] == "bald" and len(default_pipeline.hair_styles) >= 6
+    bare = default_pipeline(seed=15, hair=None)
+    assert bare.hair == () and default_pipeline(seed=15, hair="bald").hair[0].cards.lash.all()
+    with pytest.raises(InputError, match="short02"):
+        default_pipeline(seed=15, hair="mohawk")
+
+
+def test_the_head_is_the_same_with_hair(default_pipeline, face):
+    bare = default_pipeline(seed=15, hair=None)
+    assert torch.equal(face.verts, bare.verts) and torch.equal(face.texture, bare.texture)
+    assert len(face.hair) == 1 and face.without_hair().hair == ()
+
+
+def test_identity_alone_decides(default_pipeline):
+    codes = FaceLatents.sample(0, count=200)
+    traits = default_pipeline.composer.micro.projections(codes.identity)
+    names = choose_hair(codes.identity, traits, default_pipeline.hair_styles)
+    assert names == choose_hair(codes.identity.clone(), traits, default_pipeline.hair_styles)
+    assert names[:8] == [
+        default_pipeline(seed=k).hair[0].style.split("+")[0] for k in range(8)
+    ]  # seeds and batches agree
+    assert len(set(names)) >= 6 and max(names.count(n) for n in set(names)) < 80
+    manly = traits["masculinity"] > 0.8
+    tied = torch.tensor([n in ("ponytail01", "long01", "bob02") for n in names])
+    assert tied[~manly].float().mean() > 2 * tied[manly].float().mean()
+
+
+def test_hair_stays_out_of_the_skin(default_pipeline):
+    for seed, expression in ((3, "brow_raiser"), (19, "grin")):
+        worn = default_pipeline(seed=seed, expression=expression, hair="short04")
+        hair, verts = worn.hair[0], worn.verts[0]
+        points = hair.verts[~hair.cards.lash]
+        normals = vertex_normals(worn.verts, worn.mesh.faces)[0]
+        skin = (worn.mesh.parts == 0) | (worn.mesh.parts == 6)
+        distance, near = torch.cdist(points, verts[skin]).min(1)
+        height = ((points - verts[skin][near]) * normals[skin][near]).sum(1)
+        assert (height[distance < 20] < 0.5).float().mean() < 0.01
+
+
+def test_lashes_follow_closing_lids(default_pipeline):
+    open_, shut = (default_pipeline(seed=0, expression=e, hair="bald") for e in ("neutral", "eye_closed"))
+    # The upper lids' lashes are those that hang higher.
+    upper = lashes(open_)[:, 1] > lashes(open_)[:, 1].mean()
+    fall = (lashes(open_) - lashes(shut))[:, 1]
+    assert fall[upper].mean() > 4.0 and fall[~upper].mean().abs() < 2.5
+    lids = shut.verts[0, shut.mesh.parts == 2]
+    assert torch.cdist(lashes(shut), lids).amin(1).max() < 12.0
+
+
+def test_batches_pick_and_travel(default_pipeline):
+    pair = default_pipeline(latents=FaceLatents.sample(2, count=2))
+    assert len(pair.hair) == 2 and torch.equal(pair[1].hair[0].verts, pair.hair[1].verts)
+    assert torch.equal(pair.to("cpu").hair[0].verts, pair.hair[0].verts)
+    back = pickle.loads(pickle.dumps(pair[0]))  # noqa: S301
+    assert back.hair[0].style == pair.hair[0].style
+
+
+def test_a_person_from_outside_has_none_of_the_codes_hair(default_pipeline):
+    from facekit.person import Person
+
+    codes = FaceLatents.sample(4)
+    person = default_pipeline.with_person(Person(default_pipeline.template.verts, codes))
+    assert person(latents=codes).hair == ()
+    assert person(latents=codes, hair="short01").hair[0].style.startswith("short01")
+
+
+def test_the_cap_lies_on_the_scalp(face):
+    cards, landmarks = face.hair[0].cards, face.mesh.landmarks
+    assert cards.cap[landmarks[17:]].max() < 0.05  # brows, nose, eyes and mouth are bare
+    crown = face.verts[0, :, 1].argmax()
+    assert cards.cap[crown] > 0.9
+    capped = face.hair[0].capped(face.mesh)
+    assert capped.shape == face.texture.shape and not torch.equal(capped, face.texture)

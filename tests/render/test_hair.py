@@ -1,0 +1,106 @@
+"""Hair in pictures: coverage in the right order, the head's own picture without it, buffers that tell what is seen."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+import facekit
+from facekit.errors import InputError
+from facekit.hair import Hair, HairCards
+from facekit.mesh import FaceMesh
+from facekit.render import Camera
+
+
+def sheet(z: float, half: float = 40.0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    verts = torch.tensor([[-half, -half, z], [half, -half, z], [half, half, z], [-half, half, z]])
+    return verts, torch.tensor([[0, 1, 2], [0, 2, 3]]), torch.tensor([[0.0, 0.0], [1, 0], [1, 1], [0, 1]])
+
+
+def cards(levels: list[tuple[float, float]], head: int) -> Hair:
+    """Sheets at depths (z, half width) with a coverage of one half."""
+    verts, faces, uvs = zip(*(sheet(z, half) for z, half in levels), strict=True)
+    index = torch.cat([f + 4 * k for k, f in enumerate(faces)])
+    points = torch.cat(verts)
+    made = HairCards(
+        "test+test", points, index, torch.cat(uvs), index, torch.full((2, 16, 16), 0.5),
+        torch.tensor([0.0, 1.0, 0.0]).expand(len(points), 3), torch.ones(len(points)),
+        torch.zeros(len(points), dtype=torch.bool), 1.0, torch.zeros(head), torch.ones(head),
+    )  # fmt: skip
+    return Hair(made, points, torch.tensor([0.2, 0.1, 0.05]))
+
+
+@pytest.fixture(scope="module")
+def plane() -> FaceMesh:
+    verts, faces, uvs = sheet(0.0, 60.0)
+    return FaceMesh(verts[None], faces, uvs, faces, texture=torch.full((1, 3, 8, 8), 0.8))
+
+
+CAMERA = Camera(torch.tensor([[0.0, 0.0, 500.0]]), torch.zeros(1, 3), 22.0)
+
+
+def drawn(mesh, hair, **options):
+    return facekit.render(mesh, CAMERA, 64, "flat", hair=hair, background=(1.0, 1.0, 1.0), **options)
+
+
+def test_coverage_adds_up_in_layers(plane):
+    bare = drawn(plane, None)
+    for count in (1, 2, 3):
+        levels = [(10.0 * k, 40.0) for k in range(1, count + 1)]
+        shown = drawn(plane, cards(levels, 4))
+        assert abs(float(shown.hair[0, 0, 32, 32]) - (1 - 0.5**count)) < 1e-3
+        # Whatever order the triangles come in.
+        turned = drawn(plane, cards(levels[::-1], 4))
+        assert (shown.rgb - turned.rgb).abs().max() < 1e-5
+    assert bare.hair is None and (bare.rgb[..., 32, 32] - 0.8).abs().max() < 1e-5
+
+
+def test_what_the_head_hides_is_hidden(plane):
+    behind = drawn(plane, cards([(-30.0, 40.0)], 4))
+    assert (behind.rgb - drawn(plane, None).rgb).abs().max() < 1e-4
+    around = drawn(plane, cards([(-30.0, 100.0)], 4))  # past the head it shows
+    assert float(around.alpha[0, 0, 32, 6]) > 0.4 > float(behind.alpha[0, 0, 32, 6])
+
+
+def test_buffers_tell_of_hair_where_it_hides(plane):
+    thin, thick = drawn(plane, cards([(20.0, 40.0)], 4)), drawn(plane, cards([(20.0, 40.0), (21.0, 40.0)], 4))
+    assert int(thin.face_ids[0, 32, 32]) >= 0 and abs(float(thin.depth[0, 0, 32, 32]) - 500) < 1e-2
+    assert int(thick.face_ids[0, 32, 32]) == -1 and abs(float(thick.depth[0, 0, 32, 32]) - 480) < 1.1
+
+
+def test_gradients_pass_through(plane):
+    texture = plane.texture.clone().requires_grad_()
+    shown = drawn(dataclasses.replace(plane, texture=texture), cards([(10.0, 40.0)], 4))
+    shown.rgb.sum().backward()
+    assert texture.grad is not None and texture.grad.abs().sum() > 0
+
+
+def test_high_quality_agrees(plane):
+    hair = cards([(10.0, 40.0), (25.0, 20.0)], 4)
+    fine = drawn(plane, hair, quality="high")
+    assert (fine.rgb - drawn(plane, hair).rgb).abs().mean() < 0.01
+
+
+def test_a_number_that_fits_nobody_is_refused(plane):
+    with pytest.raises(InputError, match="hair for 1"):
+        drawn(plane, [None, None])
+
+
+def test_faces_without_are_drawn_as_before(default_pipeline):
+    face = default_pipeline(seed=7)
+    camera = Camera.front()
+    bare = face.without_hair().render(camera, 96)
+    assert torch.equal(bare.rgb, facekit.render(face.mesh, camera, 96).rgb)
+    worn = face.render(camera, 96)
+    assert (worn.rgb - bare.rgb).abs().mean() > 0.01
+    # Still from picture to picture: nothing in it is drawn by lot.
+    assert torch.equal(worn.rgb, face.render(camera, 96).rgb)
+
+
+def test_a_batch_of_people_is_each_alone(default_pipeline):
+    pair = default_pipeline(latents=facekit.FaceLatents.sample(2, count=2))
+    shown = pair.render(Camera.front(), 64)
+    assert len(shown) == 2 and shown.hair.shape == (2, 1, 64, 64)
+    assert (shown.rgb[1] - pair[1].render(Camera.front(), 64).rgb[0]).abs().max() < 1e-6

@@ -1,0 +1,75 @@
+"""What the hair stage draws by itself, and what it does to the pack's cards and pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from facekit.train.hair.curls import curl_picture
+from facekit.train.hair.lashes import SETS, SIZE, lash_cards
+from facekit.train.hair.light import openness, relaxed
+from facekit.train.hair.pictures import grey_strands, strand_direction
+
+
+@pytest.fixture(scope="module")
+def strip() -> dict[str, np.ndarray]:
+    """A card that hangs down, ten by two quads, over the whole picture."""
+    x, y = np.meshgrid(np.linspace(0, 1, 3), np.linspace(0, 1, 11))
+    k = (np.arange(10)[:, None] * 3 + np.arange(2)).reshape(-1)
+    faces = np.concatenate((np.stack((k, k + 1, k + 4), 1), np.stack((k, k + 4, k + 3), 1)))
+    uvs = np.stack((x.ravel(), y.ravel()), 1)
+    return {"verts": np.stack((40 * x.ravel(), 100 * y.ravel(), 0 * y.ravel()), 1), "uvs": uvs, "faces": faces}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_lashes_grow_on_all_four_lids(default_pipeline, name):
+    template = default_pipeline.template
+    cards = lash_cards(template, name)
+    assert cards["strands"].shape == (2, *SIZE) and cards["strands"].max() <= 1
+    assert 0.05 < cards["strands"][1].mean() < 0.5
+    verts = torch.from_numpy(cards["verts"])
+    mirrored = verts * torch.tensor([-1.0, 1.0, 1.0])
+    assert torch.cdist(mirrored, verts).amin(1).max() < 1.0  # left and right are twins
+    lids = template.verts[template.parts == 2]
+    distance = torch.cdist(verts, lids).amin(1)
+    assert distance.min() < 0.5 and distance.max() < 10
+
+
+def test_curls_get_sparser_outward():
+    grey, cover = curl_picture(64)
+    quarters = [cover[32:, :32], cover[32:, 32:], cover[:32, :32], cover[:32, 32:]]
+    means = [float(q.mean()) for q in quarters]
+    assert means[0] == 1.0 and means == sorted(means, reverse=True)
+    assert float(grey.min()) > 0 and float(grey.max()) <= 1
+
+
+def test_painted_light_is_taken_out_and_strands_stay(strip):
+    """A wide band of light over fine strands along v."""
+    x, y = np.meshgrid(np.arange(256), np.arange(256))
+    light = 0.3 + 0.4 * np.exp(-(((y - 128) / 50) ** 2))
+    levels = light * (1 + 0.25 * np.sin(x * 1.2))
+    rgba = np.stack([levels * 255] * 3 + [np.full_like(levels, 255.0)], -1).clip(0, 255).astype(np.uint8)
+    grey, cover = grey_strands(rgba, strip["uvs"], strip["faces"], 256)
+    rows = grey[:, 100:150].mean(1)
+    assert float(rows[20:236].max() / rows[20:236].min()) < 1.35 < float(light.max() / light.min())
+    assert float(grey[128].std()) > 0.05 and float(cover.min()) > 0.99
+    way = strand_direction(grey, cover)[:, 64:192, 64:192]
+    assert float(way[1].abs().mean()) > 0.95
+
+
+def test_smoothing_keeps_ends_and_what_is_above(strip):
+    rough = strip["verts"] + np.random.default_rng(0).normal(0, 1, strip["verts"].shape)
+    smooth = relaxed(rough, strip["faces"], 5, below=50.0)
+    high = rough[:, 1] > 52
+    assert (smooth[high] == rough[high]).all()
+    low = rough[:, 1] < 30
+    assert np.abs(smooth[low, 2]).mean() < 0.7 * np.abs(rough[low, 2]).mean()
+
+
+def test_points_above_take_light():
+    roof = np.stack([t.ravel() for t in np.meshgrid(np.arange(-50, 51, 2.0), np.arange(-50, 51, 2.0))], 1)
+    roof = np.stack((roof[:, 0], np.full(len(roof), 20.0), roof[:, 1]), 1)
+    places, up = np.array([[0.0, 0, 0], [200.0, 0, 0]]), np.array([[0.0, 1, 0]] * 2)
+    under, free = openness(places, up, roof)
+    assert under < 0.35 and free > 0.9

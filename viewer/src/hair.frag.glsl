@@ -1,0 +1,72 @@
+// Hair as facekit.render has it (hair.py): cards whose coverage becomes samples, and Kajiya and Kay's light on strands.
+in vec3 vPlace;
+in vec3 vNormal;
+in vec3 vAlong;
+in vec2 vUv;
+in float vOpenness;
+in float vLash;
+out vec4 colour;
+
+uniform sampler2D strands; // grey, and coverage in alpha
+uniform vec3 tint[2]; // sRGB of hair and of lashes
+uniform bool unlit;
+uniform vec3 sky;
+uniform vec3 ground;
+uniform vec3 lampDirection[4];
+uniform vec3 lampColour[4];
+uniform vec2 lampGloss[4];
+uniform int lampCount;
+
+vec3 toSrgb(vec3 c) {
+  return mix(12.92 * c, 1.055 * pow(max(c, 0.0031308), vec3(1.0 / 2.4)) - 0.055, step(0.0031308, c));
+}
+
+vec3 toLinear(vec3 c) {
+  return mix(c / 12.92, pow((max(c, 0.04045) + 0.055) / 1.055, vec3(2.4)), step(0.04045, c));
+}
+
+vec3 tone(vec3 c) {
+  return clamp(c, 0.0, 0.62) + 0.38 * (1.0 - exp(-max(c - 0.62, 0.0) / 0.38));
+}
+
+float lobe(vec3 along, vec3 n, vec3 halfway, float shift, float exponent) {
+  float tilt = dot(normalize(along + n * shift), halfway);
+  return pow(max(1.0 - tilt * tilt, 1e-6), 0.5 * exponent);
+}
+
+void main() {
+  vec4 texel = texture(strands, vUv);
+  vec3 v = normalize(-vPlace);
+  vec3 n = normalize(vNormal);
+  float cover = texel.a * max(smoothstep(0.03, 0.30, abs(dot(n, v))), vLash);
+  if (cover < 0.05) discard;
+  cover = sqrt(cover);
+  float grey = texel.r;
+  vec3 own = mix(tint[0], tint[1], vLash);
+  vec3 base = clamp(own * (0.25 + 1.5 * grey) + 0.12 * pow(max(grey - 0.5, 0.0), 2.0), 0.0, 1.0);
+  if (unlit) {
+    colour = vec4(base, cover);
+    return;
+  }
+  base = toLinear(base);
+  if (dot(n, v) < -0.3) n = -n;
+  vec3 along = normalize(vAlong - n * dot(vAlong, n) + 1e-5);
+  vec3 up = (viewMatrix * vec4(0.0, 1.0, 0.0, 0.0)).xyz;
+  vec3 soft = (0.5 * (sky + ground) + 0.5 * (sky - ground) * dot(n, up)) * vOpenness;
+  vec3 shine = vec3(0.0);
+  float dull = vOpenness * vOpenness * (0.35 + 0.65 * vOpenness) * (1.0 - 0.9 * vLash);
+  for (int i = 0; i < 4; i++) {
+    if (i >= lampCount) break;
+    vec3 l = lampDirection[i];
+    float lit = max((dot(n, l) + 0.35) / 1.35, 0.0);
+    float slant = dot(along, l);
+    float body = 0.45 + 0.55 * sqrt(max(1.0 - slant * slant, 0.0));
+    vec3 halfway = normalize(v + l);
+    float peaks = 0.16 * lobe(along, n, halfway, -0.10, 60.0) + 0.18 * lobe(along, n, halfway, 0.14, 14.0);
+    soft += lampColour[i] * lit * body * vOpenness;
+    shine += lampColour[i] * peaks * lit * dull * lampGloss[i].x;
+  }
+  float streak = max(1.0 + 3.2 * (grey - 0.5), 0.0);
+  float bright = max(base.r, max(base.g, base.b));
+  colour = vec4(toSrgb(tone(base * soft + shine * streak * (0.35 + 1.2 * bright))), cover);
+}
