@@ -57,7 +57,12 @@ def run(args: argparse.Namespace) -> None:
     print(found)
     for line in (*found.quality.warnings, *found.notes):
         print(f"  {line}")
-    if args.out.suffix.lower() == ".facekit" or is_film(source) and args.out.suffix.lower() in (".glb", ".mp4", ".webp") and not args.posed:
+    if (
+        args.out.suffix.lower() == ".facekit"
+        or is_film(source)
+        and args.out.suffix.lower() in (".glb", ".mp4", ".webp")
+        and not args.posed
+    ):
         report_file(found.save(args.out))
     else:
         report_file((found.face if args.posed else found.neutral).save(args.out))

@@ -84,7 +84,7 @@ class FaceLandmarks:
 
 
 class Landmarker:
-    """The landmarker, opened for single pictures or for the frames of a film; use it in a ``with``, or close it.
+    """The landmarker, opened for single pictures; use it in a ``with``, or close it.
 
     Parameters
     ----------
@@ -92,9 +92,6 @@ class Landmarker:
         How many faces of a picture to tell of, at most.
     confidence:
         In [0, 1]: how sure the detector has to be.
-    film:
-        Whether the pictures follow each other: the landmarker then looks where the face was and, for one face,
-        steadies its points.
 
     Raises
     ------
@@ -104,7 +101,7 @@ class Landmarker:
         Without the model's file, or with another.
     """
 
-    def __init__(self, faces: int = 8, confidence: float = 0.5, film: bool = False) -> None:
+    def __init__(self, faces: int = 8, confidence: float = 0.5) -> None:
         with quiet():
             media = optional_import("mediapipe", "photo", "landmarks of photographs")
             tasks = optional_import("mediapipe.tasks.python", "photo", "landmarks of photographs")
@@ -116,20 +113,15 @@ class Landmarker:
                 num_faces=faces,
                 min_face_detection_confidence=confidence,
                 min_face_presence_confidence=confidence,
-                running_mode=vision.RunningMode.VIDEO if film else vision.RunningMode.IMAGE,
             )
             self._media: Any = media
             self._task: Any = vision.FaceLandmarker.create_from_options(options)
-            self._last: int | None = -1 if film else None
             self._find(np.full((64, 64, 3), 128, np.uint8))  # its graph tells what it does at the first picture
 
-    def __call__(self, pixels: np.ndarray, time: float = 0.0) -> list[FaceLandmarks]:
-        """Return the faces in a picture (H, W, 3) uint8 sRGB, as the landmarker orders them.
-
-        ``time`` is that of a film's frame in seconds, later than the last one's.
-        """
+    def __call__(self, pixels: np.ndarray) -> list[FaceLandmarks]:
+        """Return the faces in a picture (H, W, 3) uint8 sRGB, as the landmarker orders them."""
         height, width = pixels.shape[:2]
-        found = self._find(pixels, time)
+        found = self._find(pixels)
         faces = []
         for k, marks in enumerate(found.face_landmarks):
             points = np.array([(mark.x * width, mark.y * height) for mark in marks], np.float64)
@@ -139,14 +131,11 @@ class Landmarker:
             faces.append(FaceLandmarks(points, scores, matrix))
         return faces
 
-    def _find(self, pixels: np.ndarray, time: float = 0.0) -> Any:
+    def _find(self, pixels: np.ndarray) -> Any:
         image = self._media.Image(
             image_format=self._media.ImageFormat.SRGB, data=np.ascontiguousarray(pixels, np.uint8)
         )
-        if self._last is None:
-            return self._task.detect(image)
-        self._last = max(self._last + 1, round(1000 * time))  # whole milliseconds, which have to grow
-        return self._task.detect_for_video(image, self._last)
+        return self._task.detect(image)
 
     def close(self) -> None:
         """Close it; one that is left open may hang the interpreter when it ends."""

@@ -70,7 +70,7 @@ def reconstruct_clip(
         pictures = [Picture(key.frame.pixels, f"{film.path.name} at {key.frame.time:.2f} s") for key in keys]
         fitted = fit(photo.points, photo.response, views_of(pictures, faces, photo.response))
         times, focal = np.array(track.times), (float(np.log(fitted.focal[0])), _FOCAL)
-        views = progress(_views(track, film.size, photo, focal), len(track), "expressions")
+        views = progress(_views(track, calm, film.size, photo, focal), len(track), "expressions")
         followed = follow(photo, fitted, views, times, habit_of(photo, fitted, faces), calm)
     if not followed.found.any():
         raise InputError("a face that can be followed", f"none in {film.path.name}", "take a sharper, larger one")
@@ -119,7 +119,9 @@ def _tracked(film: Film, track: Track, finder: Landmarker, mirror: np.ndarray, f
     return pool, tracker.faces
 
 
-def _views(track: Track, size: tuple[int, int], photo: PhotoModel, focal: tuple[float, float]) -> Iterator[View | None]:
+def _views(
+    track: Track, calm: float, size: tuple[int, int], photo: PhotoModel, focal: tuple[float, float]
+) -> Iterator[View | None]:
     certainty = certainty_of(photo.response)
-    for face in track:
+    for face in track.faces(calm):
         yield None if face is None else view_of(size, face, photo.response, certainty, focal)

@@ -1,10 +1,10 @@
-"""Following one face through a film: where it is in each frame, as the landmarker steadies it.
+"""Following one face through a film: where it is in each frame.
 
-The landmarker's film mode for one face is used, which looks where the face was and filters its points (a one-euro
-filter: Casiez et al., CHI 2012): half the tremble of single pictures, and a still face stands still. It sees a window
-around the face, scaled to one size, so that a face that is small in the film is as good as a large one, and neighbours
-are left out; and it sees the window mirrored as well, as two looks are better than one. Where the face leaves the
-window, a new one is opened.
+The landmarker sees a window around the face, scaled to one size, so that a face that is small in the film is as good as
+a large one, and neighbours are left out; and it sees the window mirrored as well, as two looks are better than one.
+While the face stays near the window's middle the window stands still, and so does what the landmarker does with it;
+where it leaves, another one is opened. MediaPipe's own film mode is not used: its filter lags by up to a frame, and
+what it calms, all frames together calm better afterwards (:mod:`facekit.reconstruct.clip.steady`).
 """
 
 from __future__ import annotations
@@ -20,19 +20,26 @@ import numpy as np
 from facekit.conventions import BLENDSHAPES
 from facekit.errors import InputError, optional_import
 from facekit.reconstruct.clip.film import Film, Frame
+from facekit.reconstruct.clip.steady import steadied
 from facekit.reconstruct.find import all_faces, overlap
-from facekit.reconstruct.landmarker import POINTS, FaceLandmarks, Landmarker
+from facekit.reconstruct.landmarker import LEFT_IRIS, POINTS, RIGHT_IRIS, FaceLandmarks, Landmarker
 
 #: A window's side in sizes of the face, and in pixels; the face may stray so far from its middle, in face sizes, and
 #: grow or shrink by such a factor.
 _AROUND, _SIDE, _STRAY, _GROWTH = 2.2, 448, 0.3, 1.3
 #: A face that a window shows overlaps with the last frame's by this, or it is another.
 _SAME = 0.25
+#: Faces that a window may show.
+_NEIGHBOURS = 3
 #: Lost, it is looked for in the whole frame: within so many face sizes, and more with every second; after so many
 #: seconds anywhere. In every so many-th frame small faces are looked for, too.
 _NEAR, _SPEED, _ANYWHERE, _TILES_EVERY = 1.2, 4.0, 1.5, 10
-#: Numbers of one frame: points, scores, rotation, and whether there is a face.
-_NUMBERS = 2 * POINTS + len(BLENDSHAPES) + 9 + 1
+#: Numbers of one frame: points, scores, rotation.
+_SCORES = slice(2 * POINTS, 2 * POINTS + len(BLENDSHAPES))
+_NUMBERS = _SCORES.stop + 9
+#: Frames that are steadied at once, and what they overlap with others; the least noise, of points in distances between
+#: the irises, and of scores.
+_PART, _OVERLAP, _LEAST, _LEAST_SCORE = 600, 90, 1e-4, 4e-3
 
 
 @dataclass(frozen=True)
@@ -59,22 +66,31 @@ class Track:
         row = np.zeros(_NUMBERS, np.float32)
         if face is not None:
             scores = [face.scores.get(name, 0.0) for name in BLENDSHAPES]
-            row[:] = (*face.points.reshape(-1), *scores, *face.matrix[:3, :3].reshape(-1), 1.0)
+            row[:] = (*face.points.reshape(-1), *scores, *face.matrix[:3, :3].reshape(-1))
         self._file.write(row.tobytes())
         self.times.append(time)
         self.found.append(face is not None)
 
-    def __iter__(self) -> Iterator[FaceLandmarks | None]:
-        """The faces in their order."""
+    def faces(self, calm: float = 1.0) -> Iterator[FaceLandmarks | None]:
+        """The faces in their order, points and scores steadied; ``calm`` is a factor on the noise that is taken out."""
+        times, found = np.array(self.times), np.array(self.found)
+        for start in range(0, len(self), _PART):
+            low, high = max(0, start - _OVERLAP), min(len(self), start + _PART + _OVERLAP)
+            rows, there = self._rows(low, high), found[low:high]
+            if there.any() and calm > 0:
+                right, left = (rows[there][:, 2 * eye : 2 * eye + 2] for eye in (RIGHT_IRIS[0], LEFT_IRIS[0]))
+                distance = np.median(np.linalg.norm(left - right, axis=1))
+                for part, least in ((slice(0, 2 * POINTS), _LEAST * float(distance)), (_SCORES, _LEAST_SCORE)):
+                    rows[:, part] = steadied(rows[:, part], times[low:high], there, least, calm)
+            for k in range(start, min(start + _PART, len(self))):
+                yield _face(rows[k - low]) if found[k] else None
+
+    def _rows(self, low: int, high: int) -> np.ndarray:
+        """Numbers (frames, N) float64 of some frames."""
         self._file.flush()
-        self._file.seek(0)
-        for there in self.found:
-            row = np.frombuffer(self._file.read(4 * _NUMBERS), np.float32).astype(np.float64)
-            points, scores, turn = np.split(row[:-1], (2 * POINTS, 2 * POINTS + len(BLENDSHAPES)))
-            matrix = np.eye(4)
-            matrix[:3, :3] = turn.reshape(3, 3)
-            told = dict(zip(BLENDSHAPES, scores.tolist(), strict=True))
-            yield FaceLandmarks(points.reshape(POINTS, 2), told, matrix) if there else None
+        self._file.seek(4 * _NUMBERS * low)
+        data = self._file.read(4 * _NUMBERS * (high - low))
+        return np.frombuffer(data, np.float32).reshape(high - low, _NUMBERS).astype(np.float64)
 
     def close(self) -> None:
         """Give the file back."""
@@ -97,6 +113,7 @@ class Tracker:
     def __init__(self, finder: Landmarker, mirror: np.ndarray, face: int | None = None) -> None:
         self.finder, self.mirror, self.number = finder, mirror, face
         self._window: _Window | None = None
+        self._looker = Landmarker(_NEIGHBOURS)
         self._last: FaceLandmarks | None = None
         self._lost, self._since = 0, 0.0
         #: How many faces the first frame with any shows.
@@ -125,8 +142,7 @@ class Tracker:
 
     def _opened(self, frame: Frame, face: FaceLandmarks) -> FaceLandmarks | None:
         """The face in a new window around it."""
-        self._close()
-        self._window = _Window(face, self.mirror)
+        self._window = _Window(face, self.mirror, self._looker)
         return self._window(frame, face)
 
     def _searched(self, frame: Frame) -> FaceLandmarks | None:
@@ -149,29 +165,22 @@ class Tracker:
         ranked = sorted(faces, key=lambda one: _apart(one, self._last))
         return ranked[0] if _apart(ranked[0], self._last) <= allowed else None
 
-    def _close(self) -> None:
-        if self._window is not None:
-            self._window.close()
-            self._window = None
-
     def __enter__(self) -> Tracker:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
+        self._looker.close()
 
 
 class _Window:
     """A square part of the frames, seen as it is and mirrored."""
 
-    def __init__(self, face: FaceLandmarks, mirror: np.ndarray) -> None:
-        self.mirror = mirror
+    def __init__(self, face: FaceLandmarks, mirror: np.ndarray, landmarker: Landmarker) -> None:
+        self.mirror, self.landmarker = mirror, landmarker
         self.middle, self.size = _middle(face), _size(face)
         self.scale = _SIDE / (_AROUND * self.size)
-        self.start: float | None = None
-        self.looks = [Landmarker(1, film=True) for _ in range(2)]
 
     def strayed(self, face: FaceLandmarks) -> bool:
         """Whether the face needs another window."""
@@ -181,7 +190,6 @@ class _Window:
 
     def __call__(self, frame: Frame, expected: FaceLandmarks) -> FaceLandmarks | None:
         cv2: Any = optional_import("cv2", "photo", "reading films")
-        self.start = frame.time if self.start is None else self.start
         corner = self.middle - _SIDE / 2 / self.scale
         # Places from pixel edges, as everywhere here; OpenCV's count from the first pixel's centre.
         shift = -self.scale * corner + 0.5 * self.scale - 0.5
@@ -194,26 +202,27 @@ class _Window:
             matrix[:, 2] = -self.scale * corner + 0.5 * self.scale * size - 0.5
             matrix[:, :2] *= size
         look = cv2.warpAffine(pixels, matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        found: FaceLandmarks | None = None
-        points = []
-        for side, landmarker in enumerate(self.looks):
-            faces = landmarker(np.ascontiguousarray(look[:, ::-1]) if side else look, frame.time - self.start)
-            if not faces:
-                continue
-            seen = faces[0].points
-            if side:
-                seen = (seen * (-1, 1) + (_SIDE, 0))[self.mirror]
-            points.append(seen / self.scale + corner)
-            if not side:
-                found = faces[0]
-        if found is None:
+        looks = []
+        for mirrored in (False, True):
+            faces = self.landmarker(np.ascontiguousarray(look[:, ::-1]) if mirrored else look)
+            back = []
+            for one in faces:
+                points = (one.points * (-1, 1) + (_SIDE, 0))[self.mirror] if mirrored else one.points
+                back.append(FaceLandmarks(points / self.scale + corner, one.scores, one.matrix))
+            best = max(back, key=lambda one: overlap(one, expected), default=None)
+            if best is not None and overlap(best, expected) > _SAME:
+                looks.append((mirrored, best))
+        if not looks or looks[0][0]:  # scores and the head's rotation are those of the look that is not mirrored
             return None
-        face = FaceLandmarks(np.mean(points, axis=0), found.scores, found.matrix)
-        return face if overlap(face, expected) > _SAME else None
+        return FaceLandmarks(np.mean([one.points for _, one in looks], axis=0), looks[0][1].scores, looks[0][1].matrix)
 
-    def close(self) -> None:
-        for landmarker in self.looks:
-            landmarker.close()
+
+def _face(row: np.ndarray) -> FaceLandmarks:
+    """A frame's numbers as a face."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = row[_SCORES.stop :].reshape(3, 3)
+    told = dict(zip(BLENDSHAPES, row[_SCORES].clip(0, 1).tolist(), strict=True))
+    return FaceLandmarks(row[: 2 * POINTS].reshape(POINTS, 2), told, matrix)
 
 
 def _middle(face: FaceLandmarks) -> np.ndarray:

@@ -97,7 +97,10 @@ class Renders:
 
     def split(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """People to train on and people that are held out."""
-        return ([p for k, p in enumerate(self.people) if k % _HELD], [p for k, p in enumerate(self.people) if not k % _HELD])
+        return (
+            [p for k, p in enumerate(self.people) if k % _HELD],
+            [p for k, p in enumerate(self.people) if not k % _HELD],
+        )
 
 
 def load_frames(folder: Path) -> Frames:
@@ -218,9 +221,7 @@ class Simulator:
             places = places + torch.einsum("pcm,nm->npc", follow, identity) * shapes[:, blink, None, None]
         for side, (name, iris, out) in enumerate((("Right", RIGHT_IRIS, -1.0), ("Left", LEFT_IRIS, 1.0))):
             look = {way: shapes[:, BLENDSHAPES.index(f"eyeLook{way}{name}")] for way in ("Out", "In", "Up", "Down")}
-            turn = gaze_rotation(
-                out * GAZE_ACROSS * (look["Out"] - look["In"]), GAZE_UP * (look["Up"] - look["Down"])
-            )
+            turn = gaze_rotation(out * GAZE_ACROSS * (look["Out"] - look["In"]), GAZE_UP * (look["Up"] - look["Down"]))
             centre = p["centres"][side] + identity @ p["centre_modes"][side].T
             away = rest[:, list(iris)] - centre[:, None]
             places[:, list(iris)] = centre[:, None] + away @ turn.transpose(1, 2)

@@ -24,7 +24,7 @@ from facekit.train.loop import Average, Checkpoint, cosine, set_rate, step_gener
 
 _FILE = "encoder.safetensors"
 #: Steps, frames a step, the share of them that are renders, and the highest rate.
-_STEPS, _FRAMES, _RENDERED, _RATE = 6000, 96, 0.4, 1.5e-3
+_STEPS, _FRAMES, _RENDERED, _RATE = 6000, 96, 0.4, 1e-3
 #: Lengths of clips, drawn evenly.
 _LENGTHS = (1, 1, 2, 3, 4, 6, 8, 12)
 #: Frames from which the linear path is solved, how much a render counts in it, its ridge.
@@ -85,8 +85,11 @@ def trained(
     model.regions.copy_(material.losses.regions)
     people, held = material.renders.split()
     solve_linear(model, material, people, rendered > 0)
+    model.linear.requires_grad_(False)  # two thousand numbers go in: steps that suit the rest would ruin it
     average = Average(model, 0.997)
-    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.02, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(
+        [p for p in model.parameters() if p.requires_grad], weight_decay=0.02, betas=(0.9, 0.98)
+    )
     parts = {"model": model, "average": average, "optimiser": optimiser}
     began = time.monotonic()
     for step in Checkpoint(folder / f"{name}.pt", parts).steps(steps, "encoder"):
@@ -105,9 +108,7 @@ def trained(
     return average.module.eval()
 
 
-def drawn_clips(
-    material: Material, people: list[torch.Tensor], rendered: float, g: torch.Generator
-) -> Clips:
+def drawn_clips(material: Material, people: list[torch.Tensor], rendered: float, g: torch.Generator) -> Clips:
     """Clips of one drawn length, some of them of renders."""
     length = _LENGTHS[int(torch.randint(len(_LENGTHS), (), generator=g))]
     count = max(1, _FRAMES // length)
