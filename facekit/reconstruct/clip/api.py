@@ -30,6 +30,8 @@ from facekit.reconstruct.unknowns import View
 
 #: How sure the focal length is in single frames, in its logarithm: it was found.
 _FOCAL = 1e-3
+#: A container's rate is believed where its frames' times differ from it by less.
+_SAME_RATE = 0.02
 
 
 def reconstruct_clip(
@@ -103,8 +105,9 @@ def motion_of(followed: Followed, times: np.ndarray, fps: float) -> Motion:
     for name, axis, way in GAZE_SHAPES:
         turned[:, 1 if name.endswith("Left") else 0, axis] += way * most[axis] * weights[:, BLENDSHAPES.index(name)]
     head = angles(torch.from_numpy(followed.rotation).float())
-    if len(times) > 1:  # variable rates have a usual one
-        fps = float(1 / np.median(np.diff(times)))
+    if len(times) > 1:  # where frames are dropped or their rate varies, the container's rate is none that fits
+        mean = float((len(times) - 1) / (times[-1] - times[0]))
+        fps = fps if abs(fps / mean - 1) < _SAME_RATE else mean
     return Motion(weights, fps, head, turned, torch.from_numpy(times))
 
 
