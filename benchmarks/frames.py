@@ -4,10 +4,10 @@
 
 The frames are renders of people whom nobody has seen: all of the pack's identity modes, random pose within 45°, lens,
 light, background, expression and gaze. They are drawn from a seed that the training does not use. Errors are mm at the
-landmarker's points, irises and outline apart: the person at rest after rigid alignment with known correspondence, in
-brackets with scale; and the motion, which is what blendshapes add. "r" is the median over blendshapes of the correlation
-with the true weights. Brackets with a bar hold the middle 95 of 100 draws of as many people (bootstrap). Needs the extra
-``photo`` and what the head stage left in the work folder.
+landmarker's points, irises and outline apart: of the person at rest after rigid alignment with known correspondence,
+in brackets with scale; and of the motion, which is what blendshapes add. "r" is the median over blendshapes of their
+correlation with the true weights. Intervals hold the middle 95 of 100 draws of as many people (bootstrap). Needs the
+extra ``photo`` and what the head stage left in the work folder.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ from facekit.models.config import EncoderConfig
 from facekit.models.encoder import Encoder
 from facekit.motion.mapping import tables
 from facekit.progress import progress
-from facekit.reconstruct.api import certainty_of, view_of
+from facekit.reconstruct.api import TONGUE, certainty_of, view_of
+from facekit.reconstruct.clip.api import DOUBT
 from facekit.reconstruct.encoded import Normaliser
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import LEFT_IRIS, OVAL, POINTS, RIGHT_IRIS, FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
+from facekit.reconstruct.response import certainty
 from facekit.train.encoder.data import Renders
 from facekit.train.photos.anchors import Anchors
 from facekit.train.photos.frames import Frames, observed
@@ -103,27 +105,23 @@ class Ways:
 
     @torch.no_grad()
     def _fit(self, index: torch.Tensor, model: Encoder | None) -> Told:
-        side, views, prior = int(self.frames.size), [], None
+        side, faces, prior = int(self.frames.size), [], None
         for k in index.tolist():
             scores = dict(zip(BLENDSHAPES, self.frames.scores[k].tolist(), strict=True))
             matrix = np.eye(4)
             matrix[:3, :3] = self.frames.matrices[k].double().numpy()
-            face = FaceLandmarks(self.frames.points[k].double().numpy(), scores, matrix)
-            views.append(view_of((side, side), face, self.photo.response, self.certainty, None))
+            faces.append(FaceLandmarks(self.frames.points[k].double().numpy(), scores, matrix))
+        views = [view_of((side, side), face, self.photo.response, self.certainty, None) for face in faces]
         if model is not None:
             told = model(*self.renders.clips([index], len(index), None).given)
-            prior = softened(told.identity[0].double().numpy(), told.identity_spread[0].double().numpy())
+            sure = certainty(model.missed.double().numpy(), DOUBT, (TONGUE,))
             views = [
-                dataclasses.replace(view, expected=row.clip(0, 1))
+                dataclasses.replace(view, expected=row.clip(0, 1), certainty=sure)
                 for view, row in zip(views, told.shapes[0].double().numpy(), strict=True)
             ]
+            prior = told.identity[0].double().numpy(), (0.5 * told.identity_spread[0]).exp().double().numpy()
         found = fit(self.photo.points, self.photo.response, views, prior=prior)
         return found.identity, found.blendshapes
-
-
-def softened(mean: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A prior that does not count the same landmarks twice as if they were others: halfway to none."""
-    return 0.5 * mean, np.sqrt(0.5 * np.exp(spread) + 0.5)
 
 
 def errors(points: np.ndarray, found: np.ndarray, true: np.ndarray) -> tuple[float, float]:

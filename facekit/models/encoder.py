@@ -77,15 +77,18 @@ class Layer(nn.Module):
 class Encoder(nn.Module):
     """Frames to blendshapes and one identity; see the module for whose idea is what.
 
-    Buffers ``regions`` (27, points) in {0, 1}: on which landmarks a unit looks.
+    Buffers: ``regions`` (27, points) in {0, 1}, on which landmarks a unit looks; ``missed`` (52, 52), the covariance of
+    what blendshapes of one frame are off by, on people whom the training did not see.
     """
 
     regions: torch.Tensor
+    missed: torch.Tensor
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         c = self.config = config
         self.register_buffer("regions", torch.ones(len(c.units), c.points))
+        self.register_buffer("missed", torch.eye(c.shapes))
         inner = 2 * c.points + c.shapes + POSE
         self.linear = nn.Linear(2 * inner, c.shapes + c.modes)
         self.anchors = nn.Parameter(torch.randn(c.points, c.anchor))

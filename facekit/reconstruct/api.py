@@ -32,7 +32,7 @@ from facekit.render import Camera
 
 #: How sure a focal length is that a camera tells, in its logarithm; and how much less scores are trusted on photographs
 #: than on the renders they were measured on. The tongue is not looked for.
-_FOCAL, _SCORES, _TONGUE = 0.06, 1.6, BLENDSHAPES.index("tongueOut")
+_FOCAL, _SCORES, TONGUE = 0.06, 1.6, BLENDSHAPES.index("tongueOut")
 _CODES = ("identity", "texture_noise", "style")
 _SIZES = (512, 1024, 2048)
 
@@ -161,14 +161,14 @@ def view_of(
 ) -> View:
     """What the fit takes of one face in a picture of this (height, width); see :class:`View` for the rest."""
     expected = response.expected(marks.scores)
-    expected[_TONGUE] = 0.0
+    expected[TONGUE] = 0.0
     middle = np.array([size[1] / 2, size[0] / 2])
     return View(marks.points, marks.matrix[:3, :3], size, middle, expected, certainty, focal)
 
 
 def certainty_of(response: Response) -> np.ndarray:
     """How sure blendshapes (52, 52) are that scores let expect."""
-    return response.certainty(_SCORES, ruled_out=(_TONGUE,))
+    return response.certainty(_SCORES, ruled_out=(TONGUE,))
 
 
 def cameras_of(fitted: Fitted, pictures: list[Picture]) -> Camera:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
-from facekit.models.encoder import SCALE
-from facekit.reconstruct.landmarker import OVAL, POINTS
+from facekit import weights
+from facekit.conventions import BLENDSHAPES
+from facekit.files.readers import load_into, load_tensors
+from facekit.models.config import EncoderConfig
+from facekit.models.encoder import SCALE, Encoder
+from facekit.reconstruct.landmarker import OVAL, POINTS, FaceLandmarks
 from facekit.reconstruct.points import FacePoints
 
 #: Offsets beyond this many mm are cut: something else was found there.
 _FAR = 24.0
+#: Frames that are looked at together; stills of a person lie so many seconds apart.
+WINDOW, STILLS = 16, 10.0
 
 
 class Normaliser:
@@ -63,3 +73,57 @@ class Normaliser:
             (third[:, 0], third[:, 1], stretched, (scale * 100 / height).log(), off[:, 0], off[:, 1]), dim=1
         )
         return away, pose
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the encoder tells of T frames: ``shapes`` (T, 52) in [0, 1], ``identity`` and ``deviation`` (M,); float64."""
+
+    shapes: np.ndarray
+    identity: np.ndarray
+    deviation: np.ndarray
+
+
+class Reader:
+    """Reads faces with the network that comes with the package.
+
+    Parameters
+    ----------
+    points:
+        The rig at the landmarks.
+    """
+
+    def __init__(self, points: FacePoints) -> None:
+        self.normaliser, self.network = Normaliser(points), network()
+
+    @torch.no_grad()
+    def __call__(
+        self, faces: Sequence[FaceLandmarks], sizes: Sequence[tuple[int, int]], times: Sequence[float]
+    ) -> Told:
+        """Look at up to :data:`WINDOW` faces of one person, in pictures of these (height, width), at these seconds."""
+        rows = [
+            self.normaliser(torch.from_numpy(face.points[None]).float(), size)
+            for face, size in zip(faces, sizes, strict=True)
+        ]
+        offsets, pose = (torch.cat(part)[None] for part in zip(*rows, strict=True))
+        scores = torch.tensor([[[face.scores.get(name, 0.0) for name in BLENDSHAPES] for face in faces]])
+        when = torch.tensor([list(times)], dtype=torch.float32)
+        told = self.network(offsets, scores, pose, when - when[:, :1], torch.ones(1, len(faces)))
+        spread = (0.5 * told.identity_spread[0]).exp()
+        return Told(
+            told.shapes[0].double().numpy().clip(0, 1), told.identity[0].double().numpy(), spread.double().numpy()
+        )
+
+    @property
+    def missed(self) -> np.ndarray:
+        """The covariance (52, 52) of what its blendshapes are off by."""
+        return self.network.missed.double().numpy()
+
+
+@functools.cache
+def network() -> Encoder:
+    """Load the network that comes with the package, once."""
+    with torch.inference_mode(False), torch.device("meta"):
+        module = Encoder(EncoderConfig())
+    path = weights.verified("default", "encoder")
+    return load_into(module, load_tensors(path), path.name).requires_grad_(False).eval()

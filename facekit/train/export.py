@@ -27,6 +27,7 @@ ROLES = {
     "modes": "modes.npz",
     "landmarks": "landmarks.npz",
     "skin_mask": "skin_mask.safetensors",
+    "encoder": "encoder.safetensors",
 }
 
 

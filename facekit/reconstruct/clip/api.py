@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,23 +16,28 @@ from facekit.motion import Motion
 from facekit.motion.head import angles
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
-from facekit.reconstruct.api import assembled, cameras_at, certainty_of, view_of, views_of
+from facekit.reconstruct.api import TONGUE, assembled, cameras_at, view_of, views_of
 from facekit.reconstruct.clip.film import Film
 from facekit.reconstruct.clip.follow import Followed, follow, habit_of
 from facekit.reconstruct.clip.result import ClipReconstruction
 from facekit.reconstruct.clip.track import Track, Tracker
 from facekit.reconstruct.clip.views import Pool, for_skin
+from facekit.reconstruct.encoded import STILLS, WINDOW, Reader
 from facekit.reconstruct.find import steady
 from facekit.reconstruct.fit import fit
-from facekit.reconstruct.landmarker import Landmarker
+from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.observe import Picture
+from facekit.reconstruct.response import certainty
 from facekit.reconstruct.unknowns import View
 
 #: How sure the focal length is in single frames, in its logarithm: it was found.
 _FOCAL = 1e-3
 #: A container's rate is believed where its frames' times differ from it by less.
 _SAME_RATE = 0.02
+#: By how much the encoder is trusted less on videos than on renders: a factor on its deviations.
+DOUBT = 1.3
+_Row = tuple[float, FaceLandmarks | None]
 
 
 def reconstruct_clip(
@@ -70,10 +76,12 @@ def reconstruct_clip(
         keys = pool.chosen()
         faces = [steady(key.frame.pixels, key.face, finder, photo.mirror) for key in keys]
         pictures = [Picture(key.frame.pixels, f"{film.path.name} at {key.frame.time:.2f} s") for key in keys]
-        fitted = fit(photo.points, photo.response, views_of(pictures, faces, photo.response))
+        reader = Reader(photo.points)
+        views, prior = _known(photo, reader, pictures, faces)
+        fitted = fit(photo.points, photo.response, views, prior=prior)
         times, focal = np.array(track.times), (float(np.log(fitted.focal[0])), _FOCAL)
-        views = progress(_views(track, calm, film.size, photo, focal), len(track), "expressions")
-        followed = follow(photo, fitted, views, times, habit_of(photo, fitted, faces), calm)
+        frames = progress(_views(track, calm, film.size, photo, reader, focal), len(track), "expressions")
+        followed = follow(photo, fitted, frames, times, habit_of(photo, fitted, faces), calm)
     if not followed.found.any():
         raise InputError("a face that can be followed", f"none in {film.path.name}", "take a sharper, larger one")
     picked = for_skin([float(np.degrees(np.arctan2(turn[0, 2], turn[2, 2]))) for turn in fitted.rotation])
@@ -122,9 +130,60 @@ def _tracked(film: Film, track: Track, finder: Landmarker, mirror: np.ndarray, f
     return pool, tracker.faces
 
 
+def _known(
+    photo: PhotoModel, reader: Reader, pictures: list[Picture], faces: list[FaceLandmarks]
+) -> tuple[list[View], tuple[np.ndarray, np.ndarray]]:
+    """What the fit of the person takes: views, and the encoder's mean and deviation of the identity."""
+    sizes = [picture.size for picture in pictures]
+    told = reader(faces, sizes, [STILLS * k for k in range(len(faces))])
+    sure = certainty(reader.missed, DOUBT, (TONGUE,))
+    views = [
+        dataclasses.replace(view, expected=_rest_tongue(shapes), certainty=sure)
+        for view, shapes in zip(views_of(pictures, faces, photo.response), told.shapes, strict=True)
+    ]
+    return views, (told.identity, told.deviation)
+
+
 def _views(
-    track: Track, calm: float, size: tuple[int, int], photo: PhotoModel, focal: tuple[float, float]
+    track: Track,
+    calm: float,
+    size: tuple[int, int],
+    photo: PhotoModel,
+    reader: Reader,
+    focal: tuple[float, float],
 ) -> Iterator[View | None]:
-    certainty = certainty_of(photo.response)
-    for face in track.faces(calm):
-        yield None if face is None else view_of(size, face, photo.response, certainty, focal)
+    """What the fit takes of every frame: the encoder looks at its neighbours as well, and its tongue stays in."""
+    sure = certainty(reader.missed, DOUBT, (TONGUE,))
+    for past, now, ahead in _blocks(zip(track.times, track.faces(calm), strict=True)):
+        there = [(time, face) for time, face in (*past, *now, *ahead) if face is not None]
+        told = None
+        if there:
+            told = reader([face for _, face in there], [size] * len(there), [time for time, _ in there])
+        place = sum(face is not None for _, face in past)
+        for _, face in now:
+            if face is None or told is None:
+                yield None
+                continue
+            view = view_of(size, face, photo.response, sure, focal)
+            yield dataclasses.replace(view, expected=_rest_tongue(told.shapes[place]))
+            place += 1
+
+
+def _blocks(rows: Iterable[_Row]) -> Iterator[tuple[list[_Row], list[_Row], list[_Row]]]:
+    """Half a window at a time, with a quarter of one before and after it."""
+    half, quarter = WINDOW // 2, WINDOW // 4
+    past: list[_Row] = []
+    buffer: list[_Row] = []
+    for row in rows:
+        buffer.append(row)
+        if len(buffer) == half + quarter:
+            yield past, buffer[:half], buffer[half:]
+            past, buffer = buffer[half - quarter : half], buffer[half:]
+    if buffer:
+        yield past, buffer, []
+
+
+def _rest_tongue(shapes: np.ndarray) -> np.ndarray:
+    shapes = shapes.copy()
+    shapes[TONGUE] = 0.0
+    return shapes

@@ -27,6 +27,8 @@ _FILE = "encoder.safetensors"
 _STEPS, _FRAMES, _RENDERED, _RATE = 6000, 96, 0.4, 1e-3
 #: Lengths of clips, drawn evenly.
 _LENGTHS = (1, 1, 2, 3, 4, 6, 8, 12)
+#: The least deviation of a blendshape.
+_LEAST_SHAPE = 0.03
 #: Frames from which the linear path is solved, how much a render counts in it, its ridge.
 _LINEAR, _WEIGHT, _RIDGE = 24000, 3.0, 30.0
 
@@ -57,7 +59,19 @@ def run(context: Context) -> None:
     config = replace(EncoderConfig(), width=context.widths(EncoderConfig().width)[0])
     material = Material.of(context.work, config)
     model = trained(config, material, context.work, context.scaled(_STEPS))
+    model.missed.copy_(missed(model, material))
     export.write_weights(model, context.out / _FILE)
+
+
+@torch.no_grad()
+def missed(model: Encoder, material: Material) -> torch.Tensor:
+    """The covariance (52, 52) of what blendshapes are off by, in renders of people who are held out."""
+    off = []
+    for person in material.renders.split()[1]:
+        clips = material.renders.clips([person], len(person), None)
+        off.append((model(*clips.given).shapes - clips.shapes)[0])
+    left = torch.cat(off).double()
+    return (left.T @ left / len(left) + _LEAST_SHAPE**2 * torch.eye(left.shape[1])).float()
 
 
 def trained(
