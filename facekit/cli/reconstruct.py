@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from facekit.cli.options import device_of, file_path, formats, report_file
 from facekit.errors import InputError
 from facekit.io import format_of
-from facekit.reconstruct import TEXTURES
-from facekit.reconstruct.clip.film import is_film
+from facekit.reconstruct import TEXTURES, is_film
 
 if TYPE_CHECKING:
     from facekit.face import FaceOutput

@@ -16,8 +16,7 @@ from facekit.latents import FaceLatents
 from facekit.person import Person
 from facekit.pipeline import FacePipeline
 from facekit.plainly import plainly
-from facekit.reconstruct import TEXTURES
-from facekit.reconstruct.clip.film import is_film
+from facekit.reconstruct import TEXTURES, is_film
 from facekit.reconstruct.find import find
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker

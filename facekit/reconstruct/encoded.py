@@ -77,7 +77,7 @@ class Normaliser:
 
 @dataclass(frozen=True)
 class Told:
-    """What the encoder tells of T frames: ``shapes`` (T, 52) in [0, 1], ``identity`` and ``deviation`` (M,); float64."""
+    """What the encoder tells of frames: ``shapes`` (T, 52) in [0, 1], ``identity`` and ``deviation`` (M,); float64."""
 
     shapes: np.ndarray
     identity: np.ndarray

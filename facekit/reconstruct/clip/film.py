@@ -14,11 +14,6 @@ from facekit.errors import FileError, optional_import
 from facekit.files.atomic import expanded
 from facekit.reconstruct.quiet import quiet
 
-#: Suffixes of films; a file with another one is taken for a photograph.
-SUFFIXES = (
-    ".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".mts", ".m2ts",
-    ".ogv", ".mjpeg",
-)  # fmt: skip
 #: Frames are scaled down to this longer side, pixels: faces are fitted to a tenth of a pixel anyway.
 LONGEST = 1920
 #: Rates that are believed; others are a container's way of saying that it does not know.
@@ -138,8 +133,3 @@ def _read(cv2: Any, capture: Any, path: Path) -> np.ndarray | None:
         size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     return pixels
-
-
-def is_film(source: Any) -> bool:
-    """Whether something that :func:`facekit.reconstruct` is given is the path of a film."""
-    return isinstance(source, (str, Path)) and Path(source).suffix.lower() in SUFFIXES

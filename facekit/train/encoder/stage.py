@@ -1,6 +1,6 @@
 """The encoder stage: the linear path in closed form, then the transformer; one file, ``encoder.safetensors``.
 
-Needs the frames that the photos stage left in the work folder. An hour of one core.
+Needs the frames that the photos stage left in the work folder. A quarter of an hour of one core.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from facekit.train.loop import Average, Checkpoint, cosine, set_rate, step_gener
 
 _FILE = "encoder.safetensors"
 #: Steps, frames a step, the share of them that are renders, and the highest rate.
-_STEPS, _FRAMES, _RENDERED, _RATE = 6000, 96, 0.4, 1e-3
+_STEPS, _FRAMES, _RENDERED, _RATE = 2000, 96, 0.4, 1e-3
 #: Lengths of clips, drawn evenly.
 _LENGTHS = (1, 1, 2, 3, 4, 6, 8, 12)
 #: The least deviation of a blendshape.
 _LEAST_SHAPE = 0.03
 #: Frames from which the linear path is solved, how much a render counts in it, its ridge.
-_LINEAR, _WEIGHT, _RIDGE = 24000, 3.0, 30.0
+_LINEAR, _WEIGHT, _RIDGE, _AT_ONCE = 24000, 3.0, 30.0, 1500
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def run(context: Context) -> None:
     """Train on the default that is installed, and write ``encoder.safetensors``."""
     config = replace(EncoderConfig(), width=context.widths(EncoderConfig().width)[0])
     material = Material.of(context.work, config)
-    model = trained(config, material, context.work, context.scaled(_STEPS))
+    model = trained(config, material, context.work, context.scaled(_STEPS), linear=context.scaled(_LINEAR, 100))
     model.missed.copy_(missed(model, material))
     export.write_weights(model, context.out / _FILE)
 
@@ -82,7 +82,8 @@ def trained(
     *,
     units: bool = True,
     rendered: float = _RENDERED,
-    seconds: float | None = None,
+    total: int | None = None,
+    linear: int = _LINEAR,
     name: str = "encoder",
 ) -> Encoder:
     """Train, going on from the checkpoint in ``folder``; returns the moving average.
@@ -93,21 +94,25 @@ def trained(
         Whether action units count.
     rendered:
         The share of renders.
+    total:
+        Of how many steps these are the first, for the rates; None for all.
+    linear:
+        Simulated frames from which the linear path is solved.
     """
     torch.manual_seed(0)
     model = Encoder(config)
     model.regions.copy_(material.losses.regions)
     people, held = material.renders.split()
-    solve_linear(model, material, people, rendered > 0)
+    solve_linear(model, material, people, linear, rendered > 0)
     model.linear.requires_grad_(False)  # two thousand numbers go in: steps that suit the rest would ruin it
     average = Average(model, 0.997)
     optimiser = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad], weight_decay=0.02, betas=(0.9, 0.98)
     )
     parts = {"model": model, "average": average, "optimiser": optimiser}
-    began = time.monotonic()
+    began, whole = time.monotonic(), steps if total is None else total
     for step in Checkpoint(folder / f"{name}.pt", parts).steps(steps, "encoder"):
-        set_rate(optimiser, cosine(step, steps, _RATE, warmup=min(200, max(1, steps // 4))))
+        set_rate(optimiser, cosine(step, whole, _RATE, warmup=min(200, max(1, whole // 4))))
         g = step_generator(11, step)
         clips = drawn_clips(material, people, rendered, g)
         terms = material.losses(model(*clips.given), clips, units)
@@ -140,7 +145,7 @@ def drawn_clips(material: Material, people: list[torch.Tensor], rendered: float,
 
 
 @torch.no_grad()
-def solve_linear(model: Encoder, material: Material, people: list[torch.Tensor], rendered: bool) -> None:
+def solve_linear(model: Encoder, material: Material, people: list[torch.Tensor], count: int, rendered: bool) -> None:
     """Solve the linear path by ridge regression on single frames."""
     size = model.linear.in_features + 1
     gram, right = torch.zeros(size, size, dtype=torch.float64), 0.0
@@ -153,8 +158,8 @@ def solve_linear(model: Encoder, material: Material, people: list[torch.Tensor],
         return weight * rows.T @ wanted
 
     g = torch.Generator().manual_seed(5)
-    for _ in range(_LINEAR // 1500):
-        right = right + add(material.simulator.clips(1500, 1, g), 1.0)
+    for _ in range(max(1, count // _AT_ONCE)):
+        right = right + add(material.simulator.clips(min(_AT_ONCE, count), 1, g), 1.0)
     if rendered:
         every = [frame[None] for person in people for frame in person]
         right = right + add(material.renders.clips(every, 1, None), _WEIGHT)

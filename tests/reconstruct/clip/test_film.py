@@ -10,8 +10,9 @@ import pytest
 
 from facekit.errors import FileError
 from facekit.files.film import write_mp4
+from facekit.reconstruct import is_film
 from facekit.reconstruct.clip import film as films
-from facekit.reconstruct.clip.film import Film, is_film
+from facekit.reconstruct.clip.film import Film
 
 pytest.importorskip("cv2")
 ffmpeg = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
