@@ -31,11 +31,13 @@ extras = {
     "hub": ["huggingface_hub>=0.25"],
     "app": ["gradio>=6"],
     "data": ["PyYAML>=6", "pyarrow>=15", "fsspec", "webdataset>=0.2.86"],
+    "evaluate": ["rtree", "scipy"],
     "ray": ['ray>=2.40; python_version >= "3.11"'],
     "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "mkdocs-jupyter>=0.25"],
     "train": ["scipy", "fast-simplification", "embreex"],
     "dev": [
         "pytest",
+        "pytest-xdist",
         "ruff",
         "basedpyright",
         "nbclient",

@@ -36,6 +36,7 @@ OPTIONAL: tuple[tuple[str, str, str], ...] = (
     ("PyYAML", "yaml", "recipes of data sets in YAML"),
     ("fsspec", "fsspec", "data sets in object stores"),
     ("ray", "ray", "data sets made by many machines"),
+    ("rtree", "rtree", "distances from scans"),
     ("DracoPy", "DracoPy", "reading GLB files that Draco compressed"),
     ("meshoptimizer", "meshoptimizer", "reading GLB files that meshopt compressed"),
     ("lxml", "lxml", "reading 3MF files"),

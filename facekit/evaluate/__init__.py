@@ -1,4 +1,13 @@
-"""Evaluation: pure functions from faces and references to figures; whoever calls them brings the samples.
+"""Evaluation: experiments with control groups, and the measures that training and benchmarks share.
+
+Experiments, one file each, run by :class:`~facekit.evaluate.experiment.Experiment` and ``facekit evaluate``:
+
+* :mod:`~facekit.evaluate.generation`: identity, expression and texture of generated faces against controls;
+* :mod:`~facekit.evaluate.reconstruction`: heads from synthetic photographs;
+* :mod:`~facekit.evaluate.now`: the NoW challenge's distances from scans;
+* :mod:`~facekit.evaluate.disfa`: action units against DISFA's labels.
+
+Figures from faces and references, pure functions:
 
 * :mod:`~facekit.evaluate.shape`: expressions (size, error, steadiness), lids, the autoencoder;
 * :mod:`~facekit.evaluate.texture`: colour against a reference, the expression's share, sweeps, fine grain;

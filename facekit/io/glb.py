@@ -6,6 +6,7 @@ bottom in facekit, counts from the top. The axes already agree (+Y up, +Z forwar
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,10 +137,15 @@ def encode_glb(
     builder = GlbBuilder()
     mapped = normal_map and mesh.displacement is not None
     quantize = quantize and found is not None and float(found.deltas.abs().max()) < MM_PER_METRE
-    primitive = _base(builder, mesh, split, mapped, quantize)
+    # Compressing the pictures takes as long as all the geometry, and neither waits for the other.
+    with ThreadPoolExecutor(2) as pool:
+        albedo = None if mesh.texture is None else pool.submit(_albedo, mesh, suffix)
+        bumps = pool.submit(_bumps, mesh, suffix) if mapped else None
+        primitive = _base(builder, mesh, split, mapped, quantize)
+        if found is not None:
+            primitive["targets"] = _targets(builder, mesh, found, split, quantize)
     node_mesh: dict[str, Any] = {"name": "face", "primitives": [primitive]}
     if found is not None:
-        primitive["targets"] = _targets(builder, mesh, found, split, quantize)
         node_mesh["weights"] = [round(float(w), 6) for w in found.weights]
         node_mesh["extras"] = {"targetNames": list(found.names)}
     if double_sided is None:
@@ -151,7 +157,9 @@ def encode_glb(
         "scenes": [{"name": "face", "nodes": [0]}],
         "nodes": [{"name": "face", "mesh": 0}],
         "meshes": [node_mesh],
-        "materials": [_material(builder, mesh, suffix, double_sided, mapped)],
+        "materials": [
+            _material(builder, mesh, _MIME[suffix], double_sided, albedo and albedo.result(), bumps and bumps.result())
+        ],
         **({} if clip is None else _animated(builder, clip)),
     }
     return builder.pack({**gltf, **builder.tables()})
@@ -199,21 +207,22 @@ def _targets(
     targets = []
     # One at a time: the normals of all at once fall out of the CPU's cache.
     for name, delta in zip(rig.names, rig.deltas.detach().cpu(), strict=True):
-        turn = (vertex_normals(mesh.verts + delta, mesh.faces) - base)[0].numpy()[split.vertex]
-        moved, size = delta.numpy()[split.vertex], delta.norm(dim=1).numpy()[split.vertex, None]
-        least, turned = _EXACT, np.abs(turn).max(axis=1) > _EXACT_NORMAL
+        size, turn = delta.norm(dim=1), (vertex_normals(mesh.verts + delta, mesh.faces) - base)[0]
         if quantize:
             least = TOLERANCE["blendshape" if name in BLENDSHAPES else "expression"]
-            share = np.clip(size / least - 1, 0, 1)  # a smooth way in: a step in the skin would show
-            moved = moved * share * share * (3 - 2 * share)
-            turned = np.linalg.norm(turn, axis=1) > NORMAL_TOLERANCE
-        moved = (moved / MM_PER_METRE).astype(np.float32)
-        if quantize:
-            moved, turn = normalized(moved, np.int16), normalized(turn, np.int8)
-            kept = (moved != 0).any(axis=1)
+            share = (size / least - 1).clamp(0, 1)  # a smooth way in: a step in the skin would show
+            moved = normalized((delta * (share * share * (3 - 2 * share))[:, None] / MM_PER_METRE).numpy(), np.int16)
+            kept = (moved[:, 0] != 0) | (moved[:, 1] != 0) | (moved[:, 2] != 0)
+            turned = (turn.norm(dim=1) > NORMAL_TOLERANCE).numpy()
+            turn = normalized(turn.numpy(), np.int8)
         else:
-            kept = size[:, 0] > least
-        targets.append({"POSITION": builder.sparse(moved, kept, bounds=True), "NORMAL": builder.sparse(turn, turned)})
+            moved, turn = (delta / MM_PER_METRE).numpy(), turn.numpy()
+            kept, turned = (size > _EXACT).numpy(), np.abs(turn).max(axis=1) > _EXACT_NORMAL
+        position, normal = (
+            builder.sparse(values[split.vertex], some[split.vertex], bounds)
+            for values, some, bounds in ((moved, kept, True), (turn, turned, False))
+        )
+        targets.append({"POSITION": position, "NORMAL": normal})
     return targets
 
 
@@ -237,16 +246,28 @@ def _animated(builder: GlbBuilder, clip: Clip) -> dict[str, Any]:
     }
 
 
-def _material(builder: GlbBuilder, mesh: FaceMesh, suffix: str, double_sided: bool, mapped: bool) -> dict[str, Any]:
+def _albedo(mesh: FaceMesh, suffix: str) -> bytes:
+    assert mesh.texture is not None
+    return encode(to_uint8(mesh.texture), suffix)
+
+
+@torch.no_grad()
+def _bumps(mesh: FaceMesh, suffix: str) -> bytes:
+    return encode(to_uint8(mesh.normal_map()), suffix)
+
+
+def _material(
+    builder: GlbBuilder, mesh: FaceMesh, mime: str, double_sided: bool, albedo: bytes | None, bumps: bytes | None
+) -> dict[str, Any]:
+    """One material with the pictures that there are, as bytes of the type ``mime``."""
     surface: dict[str, Any] = {"metallicFactor": 0, "roughnessFactor": 0.6}
     material = {"name": "face", "pbrMetallicRoughness": surface, "doubleSided": double_sided}
-    if mesh.texture is not None:
-        surface["baseColorTexture"] = builder.texture("albedo", encode(to_uint8(mesh.texture), suffix), _MIME[suffix])
+    if albedo is not None:
+        surface["baseColorTexture"] = builder.texture("albedo", albedo, mime)
     elif mesh.vertex_colors is None:
         surface["baseColorFactor"] = [0.8, 0.8, 0.8, 1]
-    if mapped:
-        pixels = to_uint8(mesh.normal_map())
-        material["normalTexture"] = builder.texture("normal", encode(pixels, suffix), _MIME[suffix])
+    if bumps is not None:
+        material["normalTexture"] = builder.texture("normal", bumps, mime)
     return material
 
 

@@ -57,17 +57,21 @@ class GlbBuilder:
         if not len(rows):
             rows = np.zeros(1, dtype=np.int64)  # an empty sparse accessor is not allowed
         index_type = np.uint16 if len(array) <= 65535 else np.uint32
-        values = np.zeros_like(array)
-        values[kept] = array[kept]
+        values = np.where(kept[rows, None], array[rows], 0).astype(array.dtype)
         row = array.shape[1] * array.itemsize
         if len(rows) * (row + np.dtype(index_type).itemsize) >= len(array) * (row + -row % 4):
-            return self.accessor(values, bounds, ARRAY_BUFFER)
-        entry = _describe(values, bounds)
+            whole = np.zeros_like(array)
+            whole[rows] = values
+            return self.accessor(whole, bounds, ARRAY_BUFFER)
+        entry = _describe(values, bounds) | {"count": len(array)}
+        if bounds and len(rows) < len(array):  # the rows that are left out hold zero
+            entry["min"] = np.minimum(entry["min"], 0).tolist()
+            entry["max"] = np.maximum(entry["max"], 0).tolist()
         indices = self.view(rows.astype(index_type).tobytes())
         entry["sparse"] = {
             "count": len(rows),
             "indices": {"bufferView": indices, "componentType": _component(np.dtype(index_type))},
-            "values": {"bufferView": self.view(np.ascontiguousarray(values[rows]).tobytes())},
+            "values": {"bufferView": self.view(values.tobytes())},
         }
         self.accessors.append(entry)
         return len(self.accessors) - 1

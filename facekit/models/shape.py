@@ -22,10 +22,14 @@ class MLP(nn.Module):
             last = k == self.depth - 1
             setattr(self, f"fc{k}", nn.Sequential(linear) if last else nn.Sequential(linear, nn.LeakyReLU(0.2)))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        for k in range(self.depth):
+    def forward(self, x: torch.Tensor, outputs: torch.Tensor | None = None) -> torch.Tensor:
+        """All outputs, or those with the indices ``outputs`` (n,) int64, at their share of the cost."""
+        for k in range(self.depth - (outputs is not None)):
             x = getattr(self, f"fc{k}")(x)
-        return x
+        if outputs is None:
+            return x
+        last: nn.Linear = getattr(self, f"fc{self.depth - 1}")[0]
+        return nn.functional.linear(x, last.weight[outputs], last.bias[outputs])
 
 
 class ShapeModel(nn.Module):
@@ -42,7 +46,12 @@ class ShapeModel(nn.Module):
         self.decoder = MLP((c.identity_latent + c.expression_latent, *c.decoder_widths, 3 * c.vertices))
 
     def forward(
-        self, noise: torch.Tensor, identity: torch.Tensor, style: torch.Tensor, expression: torch.Tensor
+        self,
+        noise: torch.Tensor,
+        identity: torch.Tensor,
+        style: torch.Tensor,
+        expression: torch.Tensor,
+        vertices: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Displacements from the template, (B, V, 3) mm.
 
@@ -50,11 +59,16 @@ class ShapeModel(nn.Module):
         ----------
         noise, identity, style, expression:
             (B, 5), (B, 20), (B, 20), (B, 20) float32; see :class:`facekit.FaceLatents`.
+        vertices:
+            (n,) int64 to decode only these; None for all.
         """
         code_identity = self.generator_identity(torch.cat([noise, identity], dim=1))
         code_expression = self.generator_expression(torch.cat([noise, style, expression], dim=1))
-        return self.decode(code_identity, code_expression)
+        return self.decode(code_identity, code_expression, vertices)
 
-    def decode(self, code_identity: torch.Tensor, code_expression: torch.Tensor) -> torch.Tensor:
-        """Displacements (B, V, 3) mm from the autoencoder's codes, (B, 100) and (B, 30)."""
-        return self.decoder(torch.cat([code_identity, code_expression], dim=1)).unflatten(1, (-1, 3))
+    def decode(
+        self, code_identity: torch.Tensor, code_expression: torch.Tensor, vertices: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Displacements (B, V, 3) mm from the autoencoder's codes, (B, 100) and (B, 30); of some vertices or all."""
+        outputs = None if vertices is None else (3 * vertices[:, None] + vertices.new_tensor([0, 1, 2])).flatten()
+        return self.decoder(torch.cat([code_identity, code_expression], dim=1), outputs).unflatten(1, (-1, 3))

@@ -15,17 +15,15 @@ The published weights name the identity code of each of these people, so what is
 from __future__ import annotations
 
 import argparse
-import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
 from facekit.conventions import EXPRESSIONS
+from facekit.data.facescape import SCALE_MM, Person, find_people, read_displacement
 from facekit.errors import FacekitError, FileError
-from facekit.files.images import load_image
 from facekit.geometry.uv import bake, rasterize_uv
 from facekit.io.reading import read_untextured
 from facekit.models.config import DetailConfig
@@ -37,53 +35,8 @@ from facekit.template import Template
 from facekit.train.detail.data import DetailSamples, TileStrain
 from facekit.train.detail.stage import explained, train_detail, write_detail
 
-#: Millimetres that a map's full range stands for, as the authors' own tools read them.
-SCALE_MM = 0.914
-_MIDDLE = 32768
 _TILE = (0.0, 0.0, 1.0, 1.0)  # FaceScape's maps cover the whole of its UV
 _HELD_OUT = 20  # of so many people one is kept back for measuring
-
-
-@dataclass(frozen=True)
-class Person:
-    """One of FaceScape's people: number from 1, and the files of each expression that has both."""
-
-    number: int
-    files: dict[str, tuple[Path, Path]]
-
-
-def find_people(folder: Path) -> list[Person]:
-    """Find the people under ``folder`` with a neutral scan and at least one other, by number."""
-    people = []
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if not path.name.isdigit():
-            continue
-        files = {}
-        for mesh in sorted((path / "models_reg").glob("*.obj")):
-            name = re.sub(r"^\d+_", "", mesh.stem)
-            picture = path / "dpmap" / f"{mesh.stem}.png"
-            if name in EXPRESSIONS and picture.is_file():
-                files[name] = (mesh, picture)
-        if EXPRESSIONS[0] in files and len(files) > 1:
-            people.append(Person(int(path.name), files))
-    if not people:
-        raise FileError(
-            "folders <person>/models_reg/<k>_<expression>.obj and <person>/dpmap/<k>_<expression>.png",
-            f"none in {folder}",
-            "give the folder that holds FaceScape's people 1, 2, …",
-        )
-    return sorted(people, key=lambda person: person.number)
-
-
-def read_displacement(path: Path, size: int, scale: float = SCALE_MM) -> torch.Tensor:
-    """Read a 16-bit map as (size, size) float32 mm: ``(value - 32768) / 32768 * scale``, averaged down."""
-    picture = load_image(path)
-    if picture.ndim != 2 or picture.dtype.name != "uint16" or picture.shape[0] != picture.shape[1]:
-        raise FileError(
-            "a square 16-bit grey map", f"{path}: {picture.shape} {picture.dtype}", "take the original file"
-        )
-    values = (torch.from_numpy(picture.astype("float32")) - _MIDDLE) / _MIDDLE * scale
-    return F.interpolate(values[None, None], size=(size, size), mode="area")[0, 0]
 
 
 def facescape_samples(
@@ -113,6 +66,7 @@ def facescape_samples(
         for mesh, picture in person.files.values():
             rows.append(identities[person.number - 1])
             strains.append(measure(rest, _verts(mesh, template)))
+            assert picture is not None
             targets.append(read_displacement(picture, len(weight), scale).half())
     return DetailSamples(torch.stack(rows), torch.cat(strains), torch.stack(targets), weight)
 

@@ -19,7 +19,7 @@ def fair_and_dark(default_pipeline):
     """Two people, their photographs understood."""
     found = []
     for seed in (60_005, 60_010):
-        taken = photograph(default_pipeline, seed, size=384, yaw=10.0)
+        taken = photograph(default_pipeline, seed, size=256, yaw=10.0)
         study = PictureStudy.of([taken.picture], taken.verts[None], taken.camera, default_pipeline)
         found.append((taken, study))
     return found

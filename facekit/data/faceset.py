@@ -1,0 +1,85 @@
+"""FaceSet: people in several expressions as meshes of one topology, vertex by vertex in correspondence."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+
+from facekit.checks import whole
+from facekit.conventions import EXPRESSIONS
+from facekit.errors import InputError
+
+
+@dataclass(frozen=True)
+class FaceSet:
+    """P people with E expressions each.
+
+    Parameters
+    ----------
+    name:
+        Of the data set.
+    subjects:
+        P names.
+    expressions:
+        E names, the first of them "neutral".
+    verts:
+        (P, E, V, 3) float32 mm; NaN where a scan is missing.
+    faces:
+        (F, 3) int64.
+    landmarks:
+        (68,) int64, vertices in iBUG order, or None.
+    measured:
+        (V,) bool, the vertices that count; all by default.
+    textures:
+        (P, E, 3, S, S) float32 sRGB in [0, 1], or None.
+    """
+
+    name: str
+    subjects: tuple[str, ...]
+    expressions: tuple[str, ...]
+    verts: torch.Tensor
+    faces: torch.Tensor
+    landmarks: torch.Tensor | None = None
+    measured: torch.Tensor | None = None
+    textures: torch.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        people, kinds = len(self.subjects), len(self.expressions)
+        if self.verts.ndim != 4 or self.verts.shape[:2] != (people, kinds) or self.verts.shape[3] != 3:
+            raise InputError(f"verts ({people}, {kinds}, V, 3)", f"{tuple(self.verts.shape)}", "one mesh a scan")
+        if not self.expressions or self.expressions[0] != "neutral":
+            raise InputError("'neutral' as the first expression", f"{self.expressions[:1]}", "put it first")
+        unknown = set(self.expressions) - set(EXPRESSIONS)
+        if unknown:
+            raise InputError("expressions of facekit", ", ".join(sorted(unknown)), f"use {', '.join(EXPRESSIONS)}")
+
+    def __len__(self) -> int:
+        return len(self.subjects)
+
+    def __getitem__(self, chosen: list[int] | slice) -> FaceSet:
+        """Return some of the people."""
+        places = range(len(self))[chosen] if isinstance(chosen, slice) else chosen
+        return dataclasses.replace(
+            self,
+            subjects=tuple(self.subjects[k] for k in places),
+            verts=self.verts[list(places)],
+            textures=None if self.textures is None else self.textures[list(places)],
+        )
+
+    def split(self, test: int, seed: int = 0) -> tuple[FaceSet, FaceSet]:
+        """Divide people, not scans, into those to learn from and ``test`` of them to be measured on.
+
+        Raises
+        ------
+        InputError
+            When fewer than two would be left to learn from.
+        """
+        test = whole(test, "test", 1, len(self) - 2, f"the set has {len(self)} people, two of them have to stay")
+        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed)).tolist()
+        return self[sorted(order[test:])], self[sorted(order[:test])]
+
+    def points(self) -> torch.Tensor:
+        """The vertices that count, (P, E, n, 3) mm."""
+        return self.verts if self.measured is None else self.verts[:, :, self.measured]

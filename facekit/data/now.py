@@ -1,0 +1,123 @@
+"""The NoW challenge (Sanyal et al., CVPR 2019): pictures of 100 people and a scan of each.
+
+The layout of its validation set, as its public tools read it::
+
+    <folder>/imagepathsvalidation.txt                        one "<subject>/<challenge>/<image>.jpg" per line
+    <folder>/scans/<subject>/*.obj                           one scan, mm
+    <folder>/scans_lmks_onlypp/<subject>/*.pp                seven landmarks, MeshLab's picked points
+
+and of predictions, beside each other per picture::
+
+    <predictions>/<subject>/<challenge>/<image>.obj or .ply
+    <predictions>/<subject>/<challenge>/<image>.npy or .txt  (7, 3)
+
+Never seen here with the real data, which is given out on registration.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from facekit.errors import FileError
+from facekit.files.atomic import expanded
+
+#: Right eye outer and inner corner, left eye inner and outer, base of the nose, right and left corner of the mouth.
+LANDMARKS: tuple[int, ...] = (36, 39, 42, 45, 33, 48, 54)
+CHALLENGES: tuple[str, ...] = (
+    "multiview_neutral",
+    "multiview_expressions",
+    "multiview_occlusions",
+    "selfie",
+)
+_TREE = "imagepathsvalidation.txt, scans/<subject>/*.obj and scans_lmks_onlypp/<subject>/*.pp"
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture with its scan and, where there is one, its prediction.
+
+    Parameters
+    ----------
+    subject, challenge, image:
+        Names; the image without its suffix.
+    scan, marks:
+        The scan and its landmarks.
+    mesh, mesh_marks:
+        The prediction, or None.
+    """
+
+    subject: str
+    challenge: str
+    image: str
+    scan: Path
+    marks: Path
+    mesh: Path | None
+    mesh_marks: Path | None
+
+
+def items(folder: str | Path, predictions: str | Path | None = None) -> list[Item]:
+    """List the pictures of the validation set, each with its files.
+
+    Raises
+    ------
+    FileError
+        When the list, a scan or its landmarks are missing, with the tree that was expected.
+    """
+    root = expanded(folder)
+    listed = root / "imagepathsvalidation.txt"
+    if not listed.is_file():
+        raise FileError(_TREE, f"no {listed}", "give the folder of NoW's validation set")
+    where = None if predictions is None else expanded(predictions)
+    found = []
+    for line in listed.read_text(encoding="utf-8").split():
+        path = Path(line)
+        if len(path.parts) < 3:
+            raise FileError("lines <subject>/<challenge>/<image>.jpg", f"{line!r} in {listed}", "take NoW's own file")
+        subject, challenge, image = path.parts[-3], path.parts[-2], path.stem
+        scan, marks = (
+            next(iter(sorted((root / part / subject).glob(f"*{suffix}"))), None)
+            for part, suffix in (("scans", ".obj"), ("scans_lmks_onlypp", ".pp"))
+        )
+        if scan is None or marks is None:
+            raise FileError(_TREE, f"neither or one for {subject}", "unpack all of NoW's validation set")
+        mesh = mesh_marks = None
+        if where is not None:
+            stem = where / subject / challenge / image
+            mesh = next((p for s in (".obj", ".ply") if (p := stem.with_name(image + s)).is_file()), None)
+            mesh_marks = next((p for s in (".npy", ".txt") if (p := stem.with_name(image + s)).is_file()), None)
+        found.append(Item(subject, challenge, image, scan, marks, mesh, mesh_marks))
+    return found
+
+
+def read_picked_points(path: Path) -> np.ndarray:
+    """Landmarks (7, 3) float64 of a MeshLab ``.pp``, in its order.
+
+    Raises
+    ------
+    FileError
+        For what is no such file, or holds another number of points.
+    """
+    try:
+        points = [[float(p.attrib[axis]) for axis in "xyz"] for p in ET.parse(path).getroot().iter("point")]
+    except (OSError, ET.ParseError, KeyError, ValueError) as error:
+        raise FileError("a MeshLab file of picked points", f"{path}: {error}", "take NoW's own file") from error
+    return _seven(np.array(points), path)
+
+
+def read_landmarks(path: Path) -> np.ndarray:
+    """Landmarks (7, 3) float64 of a prediction: ``.npy``, or ``.txt`` with three numbers a line."""
+    try:
+        points = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path)
+    except (OSError, ValueError) as error:
+        raise FileError("seven points as .npy or .txt", f"{path}: {error}", "write (7, 3) numbers") from error
+    return _seven(points, path)
+
+
+def _seven(points: np.ndarray, path: Path) -> np.ndarray:
+    if points.shape != (len(LANDMARKS), 3) or not np.isfinite(points).all():
+        raise FileError(f"{len(LANDMARKS)} points of x, y, z", f"{points.shape} in {path}", "see facekit.data.now")
+    return points.astype(np.float64)

@@ -1,0 +1,142 @@
+"""An experiment: methods and their controls on sets of data, cell by cell, so that it can be interrupted.
+
+A cell is one method on one set. What it gave is written to ``cells/`` in the experiment's folder as soon as it is
+there; a run with the same settings goes on from these files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from facekit.checks import one_of
+from facekit.errors import FacekitError, FileError
+from facekit.evaluate.results import Results, Row, summarised
+from facekit.files.atomic import atomic_write, expanded
+from facekit.progress import progress
+from facekit.version import __version__
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Values of one metric, one per person or picture; NaN where there is none.
+
+    Parameters
+    ----------
+    metric, region:
+        As in :class:`facekit.evaluate.results.Row`.
+    values:
+        (N,) floats.
+    """
+
+    metric: str
+    values: Sequence[float]
+    region: str = "all"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method on one set.
+
+    Parameters
+    ----------
+    dataset, split, method, control:
+        As in :class:`facekit.evaluate.results.Row`.
+    measure:
+        Gives the figures.
+    """
+
+    dataset: str
+    split: str
+    method: str
+    control: bool
+    measure: Callable[[], Sequence[Figure]]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Cells and the rules that they were measured by.
+
+    Parameters
+    ----------
+    name, title:
+        For the command, and for people.
+    protocol:
+        Name and version; it changes whenever a figure's meaning does.
+    cells:
+        What is measured, in order.
+    settings:
+        What besides the protocol decides the figures, as JSON knows it: seeds, counts, paths.
+    notes:
+        For the reader of the results.
+    """
+
+    name: str
+    title: str
+    protocol: str
+    cells: Sequence[Cell]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    def run(self, folder: str | Path | None = None, methods: Sequence[str] | None = None) -> Results:
+        """Measure all cells, or those of some methods.
+
+        A method that cannot be measured on a set, for want of a file or because it does not fit, is told in the notes
+        with its reason; it is not left out in silence.
+
+        Parameters
+        ----------
+        folder:
+            Where finished cells are kept and looked for; None keeps nothing.
+
+        Raises
+        ------
+        InputError
+            For a method that there is not.
+        """
+        names = list(dict.fromkeys(cell.method for cell in self.cells))
+        for name in methods or ():
+            one_of(name, names, "a method")
+        chosen = [cell for cell in self.cells if methods is None or cell.method in methods]
+        rows: list[Row] = []
+        notes = list(self.notes)
+        for cell in progress(chosen, len(chosen), self.name):
+            path = None if folder is None else self._path(expanded(folder), cell)
+            found = _read(path)
+            if found is None:
+                found = self._measured(cell)
+                if path is not None and len(found):  # what was missing may be there next time
+                    with atomic_write(path) as temporary:
+                        temporary.write_text(found.to_json(), encoding="utf-8")
+            rows += found
+            notes += found.notes
+        return Results(rows, self.title, notes)
+
+    def _measured(self, cell: Cell) -> Results:
+        try:
+            figures = cell.measure()
+        except FacekitError as error:
+            return Results([], notes=[f"{cell.method} on {cell.dataset} was not measured: {error}"])
+        shared: dict[str, Any] = {k: getattr(cell, k) for k in ("dataset", "split", "method", "control")}
+        shared["protocol"] = self.protocol
+        return Results([Row(metric=f.metric, region=f.region, **shared, **summarised(f.values)) for f in figures])
+
+    def _path(self, folder: Path, cell: Cell) -> Path:
+        """The cell's file, named by what decides its figures."""
+        decided = [self.protocol, cell.dataset, cell.split, cell.method, dict(self.settings), __version__]
+        digest = hashlib.sha256(json.dumps(decided, sort_keys=True, default=str).encode()).hexdigest()[:12]
+        return folder / "cells" / f"{self.name}-{''.join(c if c.isalnum() else '-' for c in cell.method)}-{digest}.json"
+
+
+def _read(path: Path | None) -> Results | None:
+    """A finished cell; one that was damaged counts as none, for it can be measured again."""
+    if path is None or not path.is_file():
+        return None
+    try:
+        return Results.from_json(path.read_text(encoding="utf-8"))
+    except FileError:
+        return None

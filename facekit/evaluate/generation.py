@@ -1,0 +1,270 @@
+"""The generation experiment: what 3DFaceCAM claims (Rai et al., WACV 2023), against control groups.
+
+Identity and expression apart, intensity under control, texture that follows. The paper's own tables could not be read
+here, so none of its figures is quoted; the measures are those of the field: reconstruction, generalisation and
+specificity (Styner et al., IPMI 2003), decoupling and diversity (Abrevaya et al., 3DV 2019).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from facekit.conventions import EXPRESSIONS
+from facekit.data.faceset import FaceSet
+from facekit.evaluate.experiment import Cell, Experiment, Figure
+from facekit.evaluate.generators import (
+    Autoencoder,
+    BilinearModel,
+    Generator,
+    LinearModel,
+    MeanFace,
+    NetworkModel,
+    StrangersSkin,
+    UpstreamWay,
+)
+from facekit.evaluate.people import NOTE, modes_people
+from facekit.metrics.distributions import sliced_wasserstein
+from facekit.metrics.expression import flicker
+from facekit.metrics.generation import (
+    diversity,
+    expression_leak,
+    identity_leak,
+    rebuilding_error,
+    retrieval_rank,
+    specificity,
+    steadiness,
+)
+from facekit.metrics.identity import STILL, identity_distance, proportions
+from facekit.metrics.texture import delta_e, lab
+from facekit.pipeline import FacePipeline
+
+PROTOCOL = "generation-1"
+#: A sweep's intensities; even steps, as :func:`steadiness` wants them.
+SWEEP = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+_TILE = 128
+#: People whose skins are made at every intensity; the first half of the swept expressions.
+_SWEPT_SKINS = 6
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured.
+
+    Parameters
+    ----------
+    people, test:
+        People in the synthetic set, and those of them held out.
+    made:
+        People that each method generates.
+    expressions:
+        Of the set.
+    swept:
+        Of these, measured over intensity.
+    """
+
+    people: int
+    test: int
+    made: int
+    expressions: tuple[str, ...]
+    swept: tuple[str, ...]
+
+
+FULL = Size(130, 30, 60, EXPRESSIONS, ("smile", "mouth_stretch", "anger", "brow_raiser", "sadness", "eye_closed"))
+QUICK = Size(40, 8, 24, ("neutral", "smile", "mouth_stretch", "anger", "brow_raiser", "eye_closed"), ("smile", "anger"))
+
+
+def generation(
+    pipe: FacePipeline, data: FaceSet | None = None, quick: bool = False, test: int | None = None, seed: int = 0
+) -> Experiment:
+    """Set the experiment up; nothing is measured yet.
+
+    Parameters
+    ----------
+    pipe:
+        The model that is measured; its topology has to be the set's.
+    data:
+        People to learn controls from and to be measured on; by default :func:`facekit.evaluate.people.modes_people`.
+    quick:
+        Few people and expressions: two minutes or less on two cores.
+    test:
+        People held out; by default a quarter of the set's at most.
+    seed:
+        Chooses the people: those that are drawn, those that are held out, those that are generated.
+    """
+    size = QUICK if quick else FULL
+    bench = _Bench(pipe, data, size, test, seed)
+    name = "modes" if data is None else data.name
+    methods: dict[str, tuple[bool, Callable[[], Sequence[Figure]]]] = {
+        "data": (True, bench.of_data),
+        pipe.name: (False, lambda: bench.of_network(NetworkModel(pipe, bench.measured))),
+        "autoencoder without GAN": (True, lambda: bench.of(Autoencoder(pipe, bench.measured, bench.train))),
+        "linear (PCA)": (True, lambda: bench.of(LinearModel(bench.train))),
+        "bilinear (Tucker)": (True, lambda: bench.of(BilinearModel(bench.train))),
+        "mean face": (True, lambda: bench.of(MeanFace(bench.train))),
+        "upstream's sampling": (True, bench.of_upstream),
+        "texture without identity": (True, bench.of_strangers_skin),
+    }
+    cells = [Cell(name, "held-out people", method, control, run) for method, (control, run) in methods.items()]
+    settings = {
+        "model": pipe.name,
+        "size": repr(size),
+        "seed": seed,
+        "test": bench.test_count,
+        "subjects": None if data is None else list(data.subjects),
+    }
+    notes = [NOTE] if name == "modes" else []
+    return Experiment("generation", f"Generation: {pipe.name} on {name}", PROTOCOL, cells, settings, notes)
+
+
+class _Bench:
+    """What the cells share, made when the first of them asks."""
+
+    def __init__(self, pipe: FacePipeline, data: FaceSet | None, size: Size, test: int | None, seed: int) -> None:
+        self.pipe, self.given, self.size, self.seed = pipe, data, size, seed
+        people = size.people if data is None else len(data)
+        self.test_count = test if test is not None else min(size.test, max(people // 4, 1))
+
+    @functools.cached_property
+    def data(self) -> FaceSet:
+        if self.given is not None:
+            return self.given
+        return modes_people(self.pipe, self.size.people, self.size.expressions, seed=40_000 + 1000 * self.seed)
+
+    @functools.cached_property
+    def parts(self) -> tuple[FaceSet, FaceSet]:
+        return self.data.split(self.test_count, self.seed)
+
+    @property
+    def train(self) -> FaceSet:
+        return self.parts[0]
+
+    @property
+    def measured(self) -> torch.Tensor:
+        """(V,) bool."""
+        whole = torch.ones(self.data.verts.shape[2], dtype=torch.bool)
+        return whole if self.data.measured is None else self.data.measured
+
+    @functools.cached_property
+    def landmarks(self) -> torch.Tensor | None:
+        """(68,) int64 into the measured vertices, for sets whose landmarks are all measured."""
+        if self.data.landmarks is None or not bool(self.measured[self.data.landmarks].all()):
+            return None
+        return (self.measured.cumsum(0) - 1)[self.data.landmarks]
+
+    @property
+    def seeds(self) -> list[int]:
+        return [30_000 + 1000 * self.seed + k for k in range(self.size.made)]
+
+    # -- what is measured ---------------------------------------------------------------------------------------------
+
+    def of(self, model: Generator) -> list[Figure]:
+        """Figures of a generator of shapes."""
+        return self._rebuilt(model) + self._sampled(model)
+
+    def of_network(self, model: NetworkModel) -> list[Figure]:
+        """Figures of shapes and of textures."""
+        return self.of(model) + self._skins(model, model)
+
+    def of_upstream(self) -> list[Figure]:
+        """Another way to draw codes for the same network, which rebuilds what it rebuilds."""
+        model = UpstreamWay(self.pipe, self.measured)
+        return self._sampled(model) + self._skins(model, model)
+
+    def _rebuilt(self, model: Generator) -> list[Figure]:
+        """How near the model comes to people it was fitted to, and to others."""
+        train, test = (part.points() for part in self.parts)
+        figures = []
+        for name, people in (("reconstruction_mm", train[: len(test)]), ("generalisation_mm", test)):
+            error = torch.stack([rebuilding_error(model.rebuild(faces), faces) for faces in people])
+            figures.append(Figure(name, error.nanmean(1).tolist()))
+        return figures
+
+    def _sampled(self, model: Generator) -> list[Figure]:
+        """What the model makes of random codes."""
+        made = {name: model.faces(self.seeds, name, 1.0) for name in self.data.expressions}
+        near = specificity(made["neutral"], self.train.points()[:, 0])
+        return [
+            Figure("specificity_mm", near.tolist()),
+            *self._apart(made),
+            *self._swept(lambda name, at: model.faces(self.seeds, name, at)),
+        ]
+
+    def of_strangers_skin(self) -> list[Figure]:
+        """Textures that do not know whose they are."""
+        shapes, skins = NetworkModel(self.pipe, self.measured), StrangersSkin(self.pipe, self.measured)
+        return self._skins(shapes, skins, swept=False)
+
+    def of_data(self) -> list[Figure]:
+        """The held-out people themselves: what the other rows should come near."""
+        points = self.parts[1].points()
+        made = {name: points[:, k] for k, name in enumerate(self.data.expressions)}
+        return self._apart(made)
+
+    def _apart(self, made: dict[str, torch.Tensor]) -> list[Figure]:
+        """Identity and expression apart, from faces (B, n, 3) by expression, the same people in each."""
+        neutral = made["neutral"]
+        figures = [Figure("diversity_identity_mm", diversity(neutral).tolist())]
+        moved = [(made[name] - neutral).norm(dim=-1).mean(1) for name in made if name != "neutral"]
+        figures.append(Figure("diversity_expression_mm", torch.stack(moved).mean(0).tolist()))
+        for name in made:
+            if name == "neutral":
+                continue
+            figures.append(Figure("identity_leak_mm", identity_leak(neutral, made[name]).tolist(), name))
+            figures.append(Figure("expression_leak_share", expression_leak(neutral, made[name]).tolist(), name))
+            if self.landmarks is not None:
+                still = self.landmarks[list(STILL)]
+                figures.append(
+                    Figure("identity_leak_landmarks_mm", identity_leak(neutral, made[name], still).tolist(), name)
+                )
+                mean = (made[name] - neutral).mean(0)
+                rest, worn = (proportions(t[:, self.landmarks]) for t in (neutral, made[name] - mean))
+                figures.append(Figure("identity_drift_percent", identity_distance(rest, worn).tolist(), name))
+        return figures
+
+    def _swept(self, faces: Callable[[str, float], torch.Tensor]) -> list[Figure]:
+        figures = []
+        for name in self.size.swept:
+            if name not in self.data.expressions:
+                continue
+            monotone, linear = steadiness(torch.stack([faces(name, at) for at in SWEEP]))
+            figures.append(Figure("monotone_share", monotone.float().tolist(), name))
+            figures.append(Figure("linearity_r2", linear.tolist(), name))
+        return figures
+
+    def _skins(self, shapes: NetworkModel, skins: NetworkModel, swept: bool = True) -> list[Figure]:
+        """Textures: variety, whether they belong to the shape, flicker with the expression."""
+        rest = self._tiles(skins, self.seeds, "neutral", 0.0)
+        figures = [
+            Figure("texture_diversity_delta_e", delta_e(rest, rest.roll(1, 0)).flatten(1).mean(1).tolist()),
+            Figure("texture_rank", self._ranks(shapes, rest)),
+        ]
+        for name in self.size.swept[: len(self.size.swept) // 2] if swept else ():
+            sweep = torch.stack([self._tiles(skins, self.seeds[:_SWEPT_SKINS], name, at) for at in SWEEP])
+            steps = [flicker(lab(sweep[:, k]).flatten(2))[1] for k in range(sweep.shape[1])]
+            figures.append(Figure("texture_flicker_delta_e", steps, name))
+        if self.data.textures is not None:
+            real = self.parts[1].textures
+            assert real is not None
+            wanted = torch.nn.functional.interpolate(real[:, 0], (_TILE, _TILE), mode="area")
+            for octave, value in enumerate(sliced_wasserstein(rest, wanted)):
+                figures.append(Figure("sliced_wasserstein", [value], f"1/{2**octave} size"))
+        return figures
+
+    def _ranks(self, shapes: NetworkModel, tiles: torch.Tensor) -> list[float]:
+        """Ranks of people's own skins; see :func:`retrieval_rank`."""
+        faces = shapes.faces(self.seeds, "neutral", 0.0).flatten(1)
+        skins = torch.nn.functional.avg_pool2d(lab(tiles), _TILE // 8).flatten(1)
+        few = min(8, len(self.seeds) // 4)
+        a, b = (torch.linalg.svd(t - t.mean(0), full_matrices=False)[0][:, :few] for t in (faces, skins))
+        return retrieval_rank(a, b).tolist()
+
+    @torch.no_grad()
+    def _tiles(self, model: NetworkModel, seeds: Sequence[int], name: str, at: float) -> torch.Tensor:
+        """(B, 3, 128, 128) sRGB."""
+        codes = self.pipe.to_model_codes(model.latents(seeds, name, at))
+        tiles = [self.pipe.decode_texture(some).clamp(0, 1).cpu() for some in codes.split(8)]
+        return torch.cat([torch.nn.functional.interpolate(t, (_TILE, _TILE), mode="area") for t in tiles])

@@ -1,0 +1,260 @@
+"""Generators of faces under one interface: facekit's models, and the linear ones that papers compare with.
+
+Everything here works on the vertices that a :class:`~facekit.data.faceset.FaceSet` measures, n of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+
+from facekit.conventions import EXPRESSION_DIM, IDENTITY_DIM, SHAPE_NOISE_DIM
+from facekit.data.faceset import FaceSet
+from facekit.errors import InputError
+from facekit.latents import FaceLatents
+from facekit.pipeline import FacePipeline
+
+Tensor = torch.Tensor
+#: Components of the linear models, as far as there are people or scans.
+IDENTITIES, EXPRESSIONS_KEPT = 50, 30
+#: Steps of the search for a network's codes, and how strongly codes far from the prior are held back (mm per unit²).
+_STEPS, _RATE, _PRIOR = 150, 0.1, 1e-3
+#: The search looks at about so many vertices, evenly over those that are measured.
+_SEARCHED = 1500
+
+
+class Generator(Protocol):
+    """What is measured."""
+
+    def faces(self, seeds: Sequence[int], expression: str, intensity: float) -> Tensor:
+        """Faces (B, n, 3) mm of people with these seeds; the same seed is the same person in every call."""
+        ...
+
+    def rebuild(self, faces: Tensor) -> Tensor:
+        """The faces (B, n, 3) mm of this model that are nearest to given ones (B, n, 3)."""
+        ...
+
+
+class MeanFace:
+    """One face for everybody, with the mean movement of each expression."""
+
+    def __init__(self, train: FaceSet) -> None:
+        points = train.points()
+        self.expressions, self.mean = train.expressions, points[:, 0].mean(0)
+        self.moved = (points - points[:, :1]).mean(0)
+
+    def faces(self, seeds: Sequence[int], expression: str, intensity: float) -> Tensor:
+        """See :class:`Generator`."""
+        moved = self.moved[_place(self.expressions, expression)]
+        return (self.mean + intensity * moved).expand(len(seeds), -1, -1).clone()
+
+    def rebuild(self, faces: Tensor) -> Tensor:
+        """See :class:`Generator`."""
+        return self.mean.expand_as(faces).clone()
+
+
+class LinearModel(MeanFace):
+    """Principal components of neutral faces and of displacements, the linear 3D morphable model.
+
+    Blanz and Vetter, SIGGRAPH 1999; displacements apart from identities as in Cao et al., TVCG 2014. A generated
+    person has normal weights of the identities' components; an expression is its mean displacement.
+    """
+
+    def __init__(self, train: FaceSet) -> None:
+        super().__init__(train)
+        points = train.points().flatten(2)
+        moved = (points[:, 1:] - points[:, :1]).flatten(0, 1)
+        self.identity, self.deviation = _components(points[:, 0], IDENTITIES)
+        self.movement, _ = _components(moved, EXPRESSIONS_KEPT, centred=False)
+
+    def faces(self, seeds: Sequence[int], expression: str, intensity: float) -> Tensor:
+        """See :class:`Generator`."""
+        weights = _normal(seeds, len(self.deviation)) * self.deviation
+        return super().faces(seeds, expression, intensity) + (weights @ self.identity).unflatten(1, (-1, 3))
+
+    def rebuild(self, faces: Tensor) -> Tensor:
+        """See :class:`Generator`: least squares."""
+        basis = torch.cat((self.identity, self.movement))
+        away = (faces - self.mean).flatten(1)
+        weights = torch.linalg.lstsq(basis.T.double(), away.T.double()).solution
+        return self.mean + (weights.T.float() @ basis).unflatten(1, (-1, 3))
+
+
+class BilinearModel(MeanFace):
+    """A multilinear model of identity and expression: Tucker decomposition of the data tensor.
+
+    Vlasic et al., SIGGRAPH 2005; FaceScape's (Yang et al., CVPR 2020, Eq. 1) has the same form. A face is
+    ``mean + core ×₁ identity ×₂ expression``, truncated by the higher-order SVD (De Lathauwer et al., 2000).
+    """
+
+    def __init__(self, train: FaceSet) -> None:
+        super().__init__(train)
+        points = train.points().flatten(2)
+        data = points - points.mean(dim=(0, 1))
+        self.middle = points.mean(dim=(0, 1))
+        people = torch.linalg.eigh(torch.einsum("ped,qed->pq", data, data).double())[1].flip(1)[:, :IDENTITIES].float()
+        kinds = torch.linalg.eigh(torch.einsum("ped,pfd->ef", data, data).double())[1].flip(1).float()
+        self.core = torch.einsum("ped,pi,ek->ikd", data, people, kinds)
+        self.people, self.kinds = people, kinds
+
+    def faces(self, seeds: Sequence[int], expression: str, intensity: float) -> Tensor:
+        """See :class:`Generator`; an intensity is a way between the weights of neutral and of the expression."""
+        deviation, mean = self.people.std(0), self.people.mean(0)
+        who = mean + _normal(seeds, len(mean)) * deviation
+        rest, full = self.kinds[0], self.kinds[_place(self.expressions, expression)]
+        made = torch.einsum("bi,k,ikd->bd", who, rest + intensity * (full - rest), self.core)
+        return (self.middle + made).unflatten(1, (-1, 3))
+
+    def rebuild(self, faces: Tensor) -> Tensor:
+        """See :class:`Generator`: alternating least squares, from the neutral expression."""
+        away = faces.flatten(1) - self.middle
+        gram = torch.einsum("ikd,jld->ikjl", self.core, self.core).double()
+        seen = torch.einsum("ikd,bd->bik", self.core, away).double()
+        kind = self.kinds[0].double().expand(len(faces), -1)
+        who = kind.new_zeros(len(faces), len(self.core))
+        for _ in range(30):
+            left = torch.einsum("bk,ikjl,bl->bij", kind, gram, kind)
+            who = _solved(left, torch.einsum("bik,bk->bi", seen, kind))
+            right = torch.einsum("bi,ikjl,bj->bkl", who, gram, who)
+            kind = _solved(right, torch.einsum("bik,bi->bk", seen, who))
+        made = torch.einsum("bi,bk,ikd->bd", who.float(), kind.float(), self.core)
+        return (self.middle + made).unflatten(1, (-1, 3))
+
+
+class NetworkModel:
+    """A facekit model: its two conditional generators and its decoder (Rai et al., WACV 2023).
+
+    Parameters
+    ----------
+    measured:
+        (V,) bool, the vertices that the set measures.
+    """
+
+    def __init__(self, pipe: FacePipeline, measured: Tensor) -> None:
+        self.pipe, self.measured = pipe, measured.to(pipe.device)
+
+    def latents(self, seeds: Sequence[int], expression: str, intensity: float) -> FaceLatents:
+        """Codes of people in an expression."""
+        people = FaceLatents.cat([FaceLatents.sample(seed) for seed in seeds])
+        return people.with_expression(expression, intensity)
+
+    @torch.no_grad()
+    def faces(self, seeds: Sequence[int], expression: str, intensity: float) -> Tensor:
+        """See :class:`Generator`."""
+        codes = self.pipe.to_model_codes(self.latents(seeds, expression, intensity))
+        return self.pipe.decode_shape(codes)[:, self.measured].cpu()
+
+    def rebuild(self, faces: Tensor) -> Tensor:
+        """See :class:`Generator`: codes of noise, identity, style and expression found by gradient, from the mean."""
+        return self._decoded(self.codes(faces))
+
+    #: Sizes of the codes that are searched, in the order in which :meth:`_network` takes them.
+    sizes: tuple[int, ...] = (SHAPE_NOISE_DIM, IDENTITY_DIM, IDENTITY_DIM, EXPRESSION_DIM)
+
+    def codes(self, faces: Tensor) -> Tensor:
+        """Codes (B, sum of the sizes) of the nearest faces, by Adam on some of the vertices."""
+        places = self.measured.nonzero()[:, 0]
+        some = torch.arange(0, len(places), max(1, len(places) // _SEARCHED), device=places.device)
+        target = faces.to(self.pipe.device)[:, some] - self.pipe.template.verts[places[some]]
+        codes = torch.zeros(len(faces), sum(self.sizes), device=self.pipe.device, requires_grad=True)
+        optimizer = torch.optim.Adam([codes], lr=_RATE)
+        for step in range(_STEPS):
+            optimizer.param_groups[0]["lr"] = _RATE * (1.02 - step / _STEPS)
+            optimizer.zero_grad()
+            away = self._network(codes, places[some]) - target
+            (away.square().sum(-1).mean(1).sum() + _PRIOR * codes.square().sum()).backward()
+            optimizer.step()
+        return codes.detach()
+
+    def _network(self, codes: Tensor, vertices: Tensor) -> Tensor:
+        noise, identity, style, expression = codes.split(self.sizes, dim=1)
+        return self.pipe.shape(noise, identity, style, expression, vertices)
+
+    @torch.no_grad()
+    def _decoded(self, codes: Tensor) -> Tensor:
+        """The measured vertices (B, n, 3) mm of codes."""
+        places = self.measured.nonzero()[:, 0]
+        return (self.pipe.template.verts[places] + self._network(codes, places)).cpu()
+
+
+class Autoencoder(NetworkModel):
+    """The decoder without the generators: codes are drawn from a normal fitted to those of the training people.
+
+    The autoencoder alone, before it is made a GAN; the codes' first part is identity, the second expression.
+    """
+
+    def __init__(self, pipe: FacePipeline, measured: Tensor, train: FaceSet) -> None:
+        super().__init__(pipe, measured)
+        self.expressions = train.expressions
+        config = pipe.shape.config
+        self.sizes = (config.identity_latent, config.expression_latent)
+        points = train.points()
+        found = torch.stack([self.codes(person) for person in points])
+        who, worn = found.split(self.sizes, dim=2)
+        self.mean, self.deviation = who[:, 0].mean(0), who[:, 0].std(0)
+        self.worn = worn.mean(0)
+
+    def faces(self, seeds: Sequence[int], expression: str, intensity: float) -> Tensor:
+        """See :class:`Generator`; an intensity is a way between the mean codes of neutral and of the expression."""
+        who = self.mean + _normal(seeds, len(self.mean)).to(self.mean) * self.deviation
+        rest, full = self.worn[0], self.worn[_place(self.expressions, expression)]
+        return self._decoded(torch.cat((who, (rest + intensity * (full - rest)).expand(len(who), -1)), dim=1))
+
+    def _network(self, codes: Tensor, vertices: Tensor) -> Tensor:
+        who, worn = codes.split(self.sizes, dim=1)
+        return self.pipe.shape.decode(who, worn, vertices)
+
+
+class UpstreamWay(NetworkModel):
+    """The published sampling: identity of shape and of expression style drawn apart, noise anew at every call."""
+
+    def latents(self, seeds: Sequence[int], expression: str, intensity: float) -> FaceLatents:
+        """Codes as upstream's script draws them: another style and other noise for each expression and intensity."""
+        people = super().latents(seeds, expression, intensity)
+        call = int.from_bytes(f"{expression}{intensity:.3f}".encode(), "little") % 1_000_003
+        other = FaceLatents.cat([FaceLatents.sample(2_000_000 + 7919 * seed + call) for seed in seeds])
+        return dataclasses.replace(
+            people, style=other.style, shape_noise=other.shape_noise, texture_noise=other.texture_noise
+        )
+
+
+class StrangersSkin(NetworkModel):
+    """The texture generator without its condition: every person gets a stranger's skin."""
+
+    def latents(self, seeds: Sequence[int], expression: str, intensity: float) -> FaceLatents:
+        """Codes for :meth:`FacePipeline.decode_texture`; shapes are not made with them."""
+        return super().latents([seed + 500_009 for seed in seeds], expression, intensity)
+
+
+def _place(expressions: Sequence[str], name: str) -> int:
+    if name not in expressions:
+        raise InputError(f"an expression of the set: {', '.join(expressions)}", repr(name), "choose one of these")
+    return list(expressions).index(name)
+
+
+def _normal(seeds: Sequence[int], size: int) -> Tensor:
+    """Standard normal numbers (B, size), a row per seed."""
+    return torch.stack([torch.randn(size, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+
+
+def _components(data: Tensor, most: int, centred: bool = True) -> tuple[Tensor, Tensor]:
+    """Principal components (k, d) of rows (m, d) and the standard deviation (k,) along each.
+
+    By the Gram matrix, which is small: there are far fewer rows than columns.
+    """
+    data = data - data.mean(0) if centred else data
+    values, vectors = torch.linalg.eigh(data.double() @ data.double().T)
+    values, vectors = values.flip(0), vectors.flip(1)
+    kept = min(most, int((values > 1e-9 * values[0]).sum()))
+    size = values[:kept].clamp_min(1e-30).sqrt()
+    components = ((vectors[:, :kept] / size).T @ data.double()).float()
+    return components, (size / max(len(data) - 1, 1) ** 0.5).float()
+
+
+def _solved(left: Tensor, right: Tensor) -> Tensor:
+    """Solve symmetric systems (B, k, k), with a ridge that only breaks ties."""
+    ridge = 1e-9 * left.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
+    return torch.linalg.solve(left + ridge * torch.eye(left.shape[1], dtype=left.dtype), right)

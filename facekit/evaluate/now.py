@@ -1,0 +1,128 @@
+"""The NoW challenge's measure: distances from a scan's points to the predicted mesh (Sanyal et al., CVPR 2019).
+
+Written from the protocol that its public tools state (https://github.com/soubhiksanyal/now_evaluation), not from their
+code; checked on scans made for the tests, never beside the official tool on real scans. What differs for certain: the
+official Procrustes permits a reflection, and its refinement is another optimiser.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from facekit.data import now as data
+from facekit.errors import FacekitError, FileError
+from facekit.evaluate.experiment import Cell, Experiment, Figure
+from facekit.files.atomic import expanded
+from facekit.io.reading import read_untextured
+from facekit.metrics.scans import Surface, aligned, refined
+from facekit.progress import progress
+
+PROTOCOL = "now-1"
+#: Points of the scan that the refinement looks at; the distances are of all.
+_REFINED_ON = 4000
+
+
+def crop(scan: np.ndarray, marks: np.ndarray) -> np.ndarray:
+    """Return the scan's points (N, 3) that count: a ball about the middle of the face.
+
+    Its centre lies 0.3 of the way from the base of the nose to the bridge (the middle of the inner eye corners); its
+    radius is 1.4 times the mean of the outer eye corners' distance and the nose's length.
+
+    Parameters
+    ----------
+    scan:
+        (S, 3).
+    marks:
+        (7, 3), in the order of :data:`facekit.data.now.LANDMARKS`.
+    """
+    bottom, bridge = marks[4], (marks[1] + marks[2]) / 2
+    eyes, nose = np.linalg.norm(marks[0] - marks[3]), np.linalg.norm(bridge - bottom)
+    centre, radius = bottom + 0.3 * (bridge - bottom), 1.4 * (eyes + nose) / 2
+    return scan[np.linalg.norm(scan - centre, axis=1) <= radius]
+
+
+def scan_to_mesh(
+    scan: np.ndarray, marks: np.ndarray, surface: Surface, surface_marks: np.ndarray, metrical: bool = False
+) -> np.ndarray:
+    """Distances (N,) from the cropped scan's points to a prediction, in the scan's unit.
+
+    Aligned by the seven landmarks, then by the distances themselves.
+
+    Parameters
+    ----------
+    scan, marks:
+        (S, 3) and (7, 3).
+    surface, surface_marks:
+        The prediction and its landmarks (7, 3).
+    metrical:
+        Keep the prediction's own size, which then has to be in the scan's unit.
+    """
+    points = crop(scan, marks)
+    surface = surface.moved(*aligned(surface_marks, marks, not metrical))
+    step = max(1, len(points) // _REFINED_ON)
+    return refined(surface, points[::step], not metrical).nearest(points)[1]
+
+
+def now(folder: str | Path, predictions: str | Path) -> Experiment:
+    """Set the comparison up: predictions beside the mean face of the embedded default.
+
+    Figures of each challenge and of all: median, mean and deviation over all points pooled, as the challenge ranks
+    them, and the mean distance per picture, whose interval is over pictures.
+    """
+    folder, predictions = expanded(folder), expanded(predictions)
+    cells = [
+        Cell("NoW", "validation", predictions.name, False, lambda: _figures(folder, predictions)),
+        Cell("NoW", "validation", "mean face", True, lambda: _figures(folder, None)),
+    ]
+    settings = {"data": str(folder), "predictions": str(predictions)}
+    return Experiment("now", f"NoW: {predictions.name}", PROTOCOL, cells, settings)
+
+
+def _figures(folder: Path, predictions: Path | None) -> list[Figure]:
+    pooled: dict[str, list[np.ndarray]] = defaultdict(list)
+    means: dict[str, list[float]] = defaultdict(list)
+    items = data.items(folder, predictions)
+    if predictions is not None and not any(item.mesh for item in items):
+        raise FileError("<subject>/<challenge>/<image>.obj or .ply", f"none in {predictions}", "see facekit.data.now")
+    for item in progress(items, desc="scans"):
+        distances = _distances(item, predictions is None)
+        for name in (item.challenge, "all"):
+            means[name].append(float(distances.mean()) if len(distances) else float("nan"))
+            pooled[name].append(distances)
+    figures = []
+    for name in (*data.CHALLENGES, "all"):
+        if name in means:
+            points = np.concatenate(pooled[name])
+            figures.append(Figure("scan_to_mesh_mm", means[name], name))
+            for metric, value in (("median", np.median), ("mean", np.mean), ("std", np.std)):
+                figures.append(Figure(f"pooled_{metric}_mm", [float(value(points)) if len(points) else np.nan], name))
+    return figures
+
+
+def _distances(item: data.Item, control: bool) -> np.ndarray:
+    """Distances of one picture; none for a prediction that is missing or cannot be read: it counts as failed."""
+    scan = read_untextured(item.scan).verts[0].double().numpy()
+    marks = data.read_picked_points(item.marks)
+    if control:
+        return scan_to_mesh(scan, marks, *_mean_face())
+    if item.mesh is None or item.mesh_marks is None:
+        return np.empty(0)
+    try:
+        mesh = read_untextured(item.mesh)
+        surface = Surface(mesh.verts[0].double().numpy(), mesh.faces.numpy())
+        return scan_to_mesh(scan, marks, surface, data.read_landmarks(item.mesh_marks))
+    except FacekitError:
+        return np.empty(0)
+
+
+@functools.lru_cache(maxsize=1)
+def _mean_face() -> tuple[Surface, np.ndarray]:
+    from facekit.pipeline import FacePipeline
+
+    template = FacePipeline.from_pretrained(device="cpu").template
+    verts = template.verts.double().numpy()
+    return Surface(verts, template.faces.numpy()), verts[template.landmarks[list(data.LANDMARKS)].numpy()]

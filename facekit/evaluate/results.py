@@ -1,0 +1,194 @@
+"""Results of an experiment: one row per figure, with its interval, in every form that a thesis takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facekit.errors import FileError, InputError, optional_import
+from facekit.files.atomic import atomic_write, expanded
+
+#: Samples of the bootstrap, and the share of them between ``low`` and ``high`` (Efron and Tibshirani, 1993).
+RESAMPLES, CONFIDENCE = 2000, 0.95
+_BOOTSTRAP_SEED = 20_260_101
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure of one method on one set.
+
+    Parameters
+    ----------
+    dataset, split:
+        What was measured on.
+    method, control:
+        What was measured, and whether it is there to compare with.
+    metric:
+        Name with its unit at the end: ``generalisation_mm``.
+    region:
+        Part of the face, action unit or expression; "all" for everything.
+    n, failed:
+        People (or pictures) that gave a figure, and that gave none. Those that failed are in no mean.
+    mean, median, std:
+        Over the n values; std with ddof 1, NaN for one.
+    low, high:
+        95 % interval of the mean, by bootstrap over people.
+    protocol:
+        Name and version of the rules: ``generation-1``.
+    """
+
+    dataset: str
+    split: str
+    method: str
+    control: bool
+    metric: str
+    region: str
+    n: int
+    failed: int
+    mean: float
+    median: float
+    std: float
+    low: float
+    high: float
+    protocol: str
+
+
+COLUMNS: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Row))
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """95 % interval of the mean of values (N,) by the percentile bootstrap, seeded: equal values, equal interval."""
+    values = np.asarray(values, np.float64)
+    if len(values) < 2:
+        return (float(values[0]), float(values[0])) if len(values) else (math.nan, math.nan)
+    draws = np.random.default_rng(_BOOTSTRAP_SEED).integers(0, len(values), (RESAMPLES, len(values)))
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.percentile(values[draws].mean(axis=1), (tail, 100 - tail))
+    return float(low), float(high)
+
+
+def summarised(values: Iterable[float]) -> dict[str, Any]:
+    """Statistics of a :class:`Row` of one value per person; what is not finite counts as failed."""
+    numbers = np.asarray(list(values), np.float64)
+    kept = numbers[np.isfinite(numbers)]
+    low, high = interval(kept)
+    return {
+        "n": len(kept),
+        "failed": len(numbers) - len(kept),
+        "mean": float(kept.mean()) if len(kept) else math.nan,
+        "median": float(np.median(kept)) if len(kept) else math.nan,
+        "std": float(kept.std(ddof=1)) if len(kept) > 1 else math.nan,
+        "low": low,
+        "high": high,
+    }
+
+
+class Results(Sequence[Row]):
+    """Rows that can be shown, saved and read again.
+
+    Parameters
+    ----------
+    rows:
+        In the order in which they were measured.
+    title:
+        Of tables and the report.
+    notes:
+        What the reader has to know: what was cut, what failed and why, who judged what.
+    """
+
+    def __init__(self, rows: Iterable[Row], title: str = "", notes: Sequence[str] = ()) -> None:
+        self.rows, self.title, self.notes = tuple(rows), title, tuple(notes)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.rows[index]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def select(self, **wanted: Any) -> Results:
+        """Rows whose columns have these values: ``results.select(metric="generalisation_mm")``."""
+        unknown = set(wanted) - set(COLUMNS)
+        if unknown:
+            raise InputError(f"columns out of {', '.join(COLUMNS)}", ", ".join(sorted(unknown)), "choose one of these")
+        kept = [row for row in self.rows if all(getattr(row, name) == value for name, value in wanted.items())]
+        return Results(kept, self.title, self.notes)
+
+    def value(self, **wanted: Any) -> float:
+        """Mean of the one row that :meth:`select` leaves.
+
+        Raises
+        ------
+        InputError
+            When none is left, or several.
+        """
+        rows = self.select(**wanted)
+        if len(rows) != 1:
+            raise InputError("one row", f"{len(rows)} for {wanted}", "name dataset, method, metric and region")
+        return rows[0].mean
+
+    def _repr_html_(self) -> str:
+        from facekit.evaluate.tables import table
+
+        return table(self)._repr_html_()
+
+    def __str__(self) -> str:
+        from facekit.evaluate.tables import table
+
+        return str(table(self))
+
+    # -- files --------------------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write ``results.csv``, ``.md``, ``.tex``, a figure per metric, ``report.html``; ``.parquet`` with pyarrow."""
+        from facekit.evaluate.tables import save_all
+
+        return save_all(self, expanded(folder))
+
+    def to_json(self) -> str:
+        """Rows, title and notes as text; :meth:`from_json` reads it."""
+        rows = [dataclasses.asdict(row) for row in self.rows]
+        return json.dumps({"title": self.title, "notes": self.notes, "rows": _without_nan(rows)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Results:
+        """Read what :meth:`to_json` wrote.
+
+        Raises
+        ------
+        FileError
+            For text that is something else.
+        """
+        try:
+            data = json.loads(text)
+            kept = []
+            for row in data["rows"]:
+                values: dict[str, Any] = {k: math.nan if v is None else v for k, v in row.items()}
+                kept.append(Row(**values))
+            return cls(kept, data["title"], data["notes"])
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise FileError("results that facekit wrote", repr(error), "run the experiment again") from error
+
+    def save_parquet(self, path: str | Path) -> Path:
+        """Write a Parquet table; needs pyarrow, of the extra ``data``."""
+        arrow = optional_import("pyarrow", "data", "Parquet tables")
+        parquet = optional_import("pyarrow.parquet", "data", "Parquet tables")
+        path = expanded(path)
+        columns = {name: [getattr(row, name) for row in self.rows] for name in COLUMNS}
+        with atomic_write(path) as temporary:
+            parquet.write_table(arrow.table(columns), temporary)
+        return path
+
+
+def _without_nan(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """JSON knows no NaN."""
+    return [{k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()} for row in rows]
