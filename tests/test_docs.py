@@ -72,6 +72,12 @@ def test_python_runs(page, tmp_path, monkeypatch):
         import facekit
 
         facekit.FacePipeline.from_pretrained()(seed=15, expression="smile").render(image_size=400).save("me.jpg")
+    if page.name == "from-a-video.md":
+        pytest.importorskip("mediapipe")
+        import facekit
+
+        pipe = facekit.FacePipeline.from_pretrained()
+        facekit.Motion.sample().slice(3.2, 3.7).resample(15).save("clip.mp4", pipe(seed=15), image_size=320)
     names: dict[str, object] = {}
     for language, block in BLOCK.findall(page.read_text(encoding="utf-8")):
         if language == "python":

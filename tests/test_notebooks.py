@@ -26,6 +26,7 @@ NAMES = [
     "05_detail",
     "06_rig_and_motion",
     "07_from_photos",
+    "08_from_video",
     "09_evaluation",
     "10_datasets",
 ]

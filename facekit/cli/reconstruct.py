@@ -1,4 +1,4 @@
-"""``facekit reconstruct``: a person out of photographs, as a file."""
+"""``facekit reconstruct``: a person out of photographs or out of a film, as a file."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 from facekit.cli.options import device_of, file_path, formats, need_file, report_file
 from facekit.errors import InputError
 from facekit.io import format_of
-from facekit.reconstruct import TEXTURES
+from facekit.reconstruct import TEXTURES, is_film
 
 if TYPE_CHECKING:
     from facekit.face import FaceOutput
     from facekit.reconstruct.result import Reconstruction
 
-SUMMARY = "a person out of photographs, as a file; the suffix chooses the format"
+SUMMARY = "a person out of photographs or a film, as a file; the suffix chooses the format"
+_OF_FILM = ("csv", "video")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
-    parser.add_argument("photographs", nargs="+", type=file_path, help="of one person; or a folder of them")
+    parser.add_argument("photographs", nargs="+", type=file_path, help="of one person; or a folder of them; or a film")
     parser.add_argument("--out", type=file_path, required=True, help=f"file; {formats()}, or .facekit to go on from it")
     parser.add_argument(
         "--texture",
@@ -31,32 +32,65 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--texture-size", type=int, default=1024, help="512, 1024 or 2048 (default: 1024)")
     parser.add_argument("--face", type=int, help="which of several faces, 0 is the largest and most central")
     parser.add_argument("--posed", action="store_true", help="the face as in the first photograph, not at rest")
+    parser.add_argument("--csv", type=file_path, help="a film's motion; also .json, .npz")
+    parser.add_argument("--video", type=file_path, help="a film with the fit on it, .mp4")
+    parser.add_argument("--calm", type=float, default=1.0, help="how much tremble to take out of a film (default: 1)")
     parser.add_argument("--report", type=file_path, help="also write a page with overlays and figures, .html")
 
 
 def run(args: argparse.Namespace) -> None:
     """Reconstruct, write, and say what to think of it."""
-    if args.out.suffix.lower() != ".facekit":
+    if args.out.suffix.lower() not in (".facekit", ".mp4", ".webp"):
         format_of(args.out)
     if args.report is not None and args.report.suffix.lower() not in (".html", ".htm"):
         raise InputError("a report's name that ends in .html", f"{args.report}", "rename it")
     for path in args.photographs:
-        need_file(path, "a picture file")
+        need_file(path, "a picture or video file")
+    source = args.photographs[0] if len(args.photographs) == 1 else args.photographs
+    check_film(args, source)
     from facekit.pipeline import FacePipeline
     from facekit.reconstruct.api import reconstruct
+    from facekit.reconstruct.clip.result import ClipReconstruction
 
     pipe = FacePipeline.from_pretrained(args.model, device_of(args))
-    source = args.photographs[0] if len(args.photographs) == 1 else args.photographs
-    found = reconstruct(source, texture=args.texture, face=args.face, texture_size=args.texture_size, model=pipe)
+    options = {"texture": args.texture, "face": args.face, "calm": args.calm, "texture_size": args.texture_size}
+    found = reconstruct(source, **options, model=pipe)
     print(found)
     for line in (*found.quality.warnings, *found.notes):
         print(f"  {line}")
-    if args.out.suffix.lower() == ".facekit":
+    if (
+        args.out.suffix.lower() == ".facekit"
+        or is_film(source)
+        and args.out.suffix.lower() in (".glb", ".mp4", ".webp")
+        and not args.posed
+    ):
         report_file(found.save(args.out))
     else:
         report_file((found.face if args.posed else found.neutral).save(args.out))
+    if args.csv is not None:
+        report_file(found.save(args.csv))
+    if args.video is not None:
+        assert isinstance(found, ClipReconstruction)
+        report_file(found.overlay_film(args.video))
     if args.report is not None:
         report_file(write_report(found, args.report))
+
+
+def check_film(args: argparse.Namespace, source: Path | list[Path]) -> None:
+    """Refuse what goes with films alone, and films among photographs, before the work."""
+    given = [f"--{name}" for name in _OF_FILM if getattr(args, name) is not None]
+    given += [f"--out {args.out.name}"] if args.out.suffix.lower() in (".mp4", ".webp") else []
+    if not is_film(source):
+        if given:
+            raise InputError("a film for " + " and ".join(given), "photographs", "leave it out, or pass a film")
+        films = [path for path in args.photographs if is_film(path)]
+        if films:
+            raise InputError("one film, or photographs", f"{films[0].name} and others", "reconstruct the film alone")
+        return
+    for name, suffixes in (("csv", (".csv", ".json", ".npz")), ("video", (".mp4",))):
+        path = getattr(args, name)
+        if path is not None and path.suffix.lower() not in suffixes:
+            raise InputError(f"--{name} that ends in {' '.join(suffixes)}", f"{path}", "rename it")
 
 
 def write_report(found: Reconstruction, path: Path) -> Path:

@@ -109,3 +109,41 @@ def from_manifest(config: type[_Config], sizes: Mapping[str, Any]) -> _Config:
 #: The published weights: 26,317 vertices, texture 512² with 256 base channels.
 PUBLISHED_SHAPE = ShapeConfig(vertices=26317)
 PUBLISHED_TEXTURE = TextureConfig()
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Sizes of the action-unit transformer (:mod:`facekit.models.encoder`).
+
+    Parameters
+    ----------
+    points:
+        Number of landmarks.
+    units:
+        FACS numbers, a token each.
+    shapes, modes:
+        Numbers of blendshapes and of identity modes.
+    width, heads, hidden:
+        Of tokens, of attention, of the layers between (AUFART: 512, 4 of 64, 256).
+    queries, anchor:
+        Learned queries a unit, and the size of what they are held against.
+    layers, temporal:
+        Layers within a frame (AUFART: 6) and across frames (AUFART: none).
+    graph:
+        Whether tokens pass graph attention first.
+    """
+
+    points: int = 478
+    units: tuple[int, ...] = (
+        1, 2, 4, 5, 6, 7, 9, 10, 12, 13, 14, 15, 16, 17, 18, 20, 22, 23, 24, 25, 26, 27, 28, 29, 30, 34, 45,
+    )  # fmt: skip
+    shapes: int = 52
+    modes: int = 80
+    width: int = 96
+    heads: int = 4
+    hidden: int = 192
+    queries: int = 16
+    anchor: int = 16
+    layers: int = 3
+    temporal: int = 2
+    graph: bool = True

@@ -32,6 +32,14 @@ def rotation(head: torch.Tensor) -> torch.Tensor:
     return y @ x @ z
 
 
+def angles(rotations: torch.Tensor) -> torch.Tensor:
+    """Angles (T, 3) in degrees of matrices (T, 3, 3): what :func:`rotation` undoes."""
+    lift = torch.asin(rotations[:, 1, 2].clamp(-1, 1))
+    turn = torch.atan2(rotations[:, 0, 2], rotations[:, 2, 2])
+    tilt = torch.atan2(-rotations[:, 1, 0], rotations[:, 1, 1])
+    return torch.rad2deg(torch.stack((turn, lift, tilt), dim=1))
+
+
 def quaternions(head: torch.Tensor) -> torch.Tensor:
     """Unit quaternions (T, 4), x, y, z, w, of the same angles (T, 3); neighbours lie on one side of the sphere."""
     turn, lift, tilt = (torch.deg2rad(head) / 2).double().unbind(dim=1)

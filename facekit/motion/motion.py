@@ -18,7 +18,15 @@ from facekit.latents import FaceLatents
 if TYPE_CHECKING:
     from facekit.face import FaceOutput
 
+#: Regions by how the names of their shapes begin; the first that fits counts.
+_REGIONS = {"gaze": "eyeLook", "eyes": "eye", "brows": "brow", "nose": "nose", "cheeks": "cheek", "jaw": "jaw",
+            "mouth": "mouth", "tongue": "tongue"}  # fmt: skip
 _COLUMNS = {"blendshapes": (BLENDSHAPE_DIM,), "head": (3,), "gaze": (2, 3)}
+
+
+def _region(shape: str) -> str:
+    """The region of a blendshape."""
+    return next(name for name, start in _REGIONS.items() if shape.startswith(start))
 
 
 @dataclass(frozen=True)
@@ -243,6 +251,28 @@ class Motion:
         for name, axis, way in GAZE_SHAPES:
             rows[:, BLENDSHAPES.index(name)] = (way * turned[axis]).clamp(0, 1)
         return dataclasses.replace(self, blendshapes=rows, gaze=None)
+
+    def scaled(self, **gains: float) -> Motion:
+        """Return the motion with parts of the face stronger or weaker: ``motion.scaled(mouth=1.2, brows=0.8)``.
+
+        Parameters
+        ----------
+        gains:
+            Factors from 0, by region: brows, eyes (lids), gaze, nose, cheeks, jaw, mouth, tongue; and head, for its
+            angles. Weights are kept up to 1.
+        """
+        unknown = [name for name in gains if name not in (*_REGIONS, "head")]
+        if unknown:
+            raise InputError(f"regions out of {', '.join((*_REGIONS, 'head'))}", ", ".join(unknown), "choose of these")
+        if any(finite(gain, name) < 0 for name, gain in gains.items()):
+            raise InputError("gains from 0", f"{gains}", "1 leaves a region as it is")
+        factor = torch.ones(BLENDSHAPE_DIM)
+        for name, gain in gains.items():
+            factor[[k for k, shape in enumerate(BLENDSHAPES) if _region(shape) == name]] = gain
+        rows = self.blendshapes * factor
+        rows = torch.where(factor > 1, rows.clamp_max(1.0), rows)
+        gaze = None if self.gaze is None else self.gaze * gains.get("gaze", 1.0)
+        return dataclasses.replace(self, blendshapes=rows, head=self.head * gains.get("head", 1.0), gaze=gaze)
 
     def latents(self, person: FaceLatents) -> FaceLatents:
         """Return codes of one person (B = 1) who makes this motion, one row per frame; their expression stays."""

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from facekit.checks import one_of, whole
+from facekit.checks import finite, one_of, whole
 from facekit.conventions import BLENDSHAPES
+from facekit.errors import InputError
 from facekit.latents import FaceLatents
 from facekit.person import Person
 from facekit.pipeline import FacePipeline
 from facekit.plainly import plainly
-from facekit.reconstruct import TEXTURES
+from facekit.reconstruct import TEXTURES, is_film
 from facekit.reconstruct.find import find
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
@@ -30,7 +31,7 @@ from facekit.render import Camera
 
 #: How sure a focal length is that a camera tells, in its logarithm; and how much less scores are trusted on photographs
 #: than on the renders they were measured on. The tongue is not looked for.
-_FOCAL, _SCORES, _TONGUE = 0.06, 1.6, BLENDSHAPES.index("tongueOut")
+_FOCAL, _SCORES, TONGUE = 0.06, 1.6, BLENDSHAPES.index("tongueOut")
 _CODES = ("identity", "texture_noise", "style")
 _SIZES = (512, 1024, 2048)
 
@@ -41,10 +42,11 @@ def reconstruct(
     *,
     texture: str = "blend",
     face: int | None = None,
+    calm: float = 1.0,
     texture_size: int = 1024,
     model: str | Path | FacePipeline = "default",
 ) -> Reconstruction:
-    """Reconstruct a person from photographs.
+    """Reconstruct a person from photographs, or a person and their motion from a film.
 
     Needs the extra ``photo``. Ask people before you reconstruct them; what comes out is a likeness, not a measurement,
     and no means to identify anybody.
@@ -53,12 +55,16 @@ def reconstruct(
     ----------
     source:
         A photograph, or several of one person: paths, a folder, arrays; see
-        :func:`facekit.reconstruct.observe.read_all`.
+        :func:`facekit.reconstruct.observe.read_all`. Or the path of one film, see
+        :class:`facekit.reconstruct.clip.film.Film`.
     texture:
         "blend" projects the photographs onto the face and lets the texture network complete it, "photo" does without
         the network, "gan" is the network's texture alone.
     face:
-        Which of several faces in a photograph, 0 is the largest and most central; None for that.
+        Which of several faces in a photograph, or in the first frame of a film that shows any; 0 is the largest and
+        most central; None for that.
+    calm:
+        For films: how much tremble is taken out, 0 for none, 1 for as much as there is.
     texture_size:
         Side of the atlas in texels: 512, 1024 or 2048.
     model:
@@ -67,23 +73,42 @@ def reconstruct(
     Raises
     ------
     FacekitError
-        For photographs that cannot be read or show no face, and without the extra; tells what to do.
+        For films and photographs that cannot be read or show no face, and without the extra; tells what to do.
+
+    Returns
+    -------
+    Reconstruction
+        Of a film a :class:`facekit.reconstruct.clip.result.ClipReconstruction`, which has the motion besides.
     """
     one_of(texture, TEXTURES, "a texture")
     size = whole(texture_size, "texture_size", min(_SIZES), max(_SIZES), "choose 512, 1024 or 2048")
+    smoothing = finite(calm, "calm")
+    if smoothing < 0:
+        raise InputError("calm from 0", f"{calm}", "1 is usual")
+    if is_film(source):
+        from facekit.reconstruct.clip.api import reconstruct_clip
+
+        return reconstruct_clip(source, texture=texture, face=face, calm=smoothing, texture_size=size, model=model)
     pictures = read_all(source)
     pipe = model if isinstance(model, FacePipeline) else FacePipeline.from_pretrained(model)
     photo = PhotoModel.of(pipe)
     with Landmarker() as landmarker:
         found = [find(picture, landmarker, photo.mirror, face) for picture in pictures]
-    return _reconstructed([(picture, marks) for picture, marks, _ in found], pipe, photo, texture, size)
-
-
-def _reconstructed(
-    found: list[tuple[Picture, FaceLandmarks]], pipe: FacePipeline, photo: PhotoModel, texture: str, size: int
-) -> Reconstruction:
-    pictures, faces = [picture for picture, _ in found], [marks for _, marks in found]
+    pictures, faces = [picture for picture, _, _ in found], [marks for _, marks, _ in found]
     fitted = fit(photo.points, photo.response, views_of(pictures, faces, photo.response))
+    return assembled(fitted, pictures, faces, pipe, photo, texture, size)
+
+
+def assembled(
+    fitted: Fitted,
+    pictures: list[Picture],
+    faces: list[FaceLandmarks],
+    pipe: FacePipeline,
+    photo: PhotoModel,
+    texture: str,
+    size: int,
+) -> Reconstruction:
+    """Make the reconstruction of a fit: shape and texture, and how good they are."""
     neutral = photo.neutral(pipe.template.verts, torch.from_numpy(fitted.identity))
     cameras = cameras_of(fitted, pictures)
     weights = torch.from_numpy(fitted.blendshapes).float()
@@ -116,37 +141,48 @@ def _reconstructed(
 def views_of(pictures: list[Picture], faces: list[FaceLandmarks], response: Response) -> list[View]:
     """What the fit takes of photographs and the faces in them."""
     cameras: dict[tuple[Any, ...], int] = {}
-    certainty = response.certainty(_SCORES, ruled_out=(_TONGUE,))
+    certainty = certainty_of(response)
     views = []
     for picture, marks in zip(pictures, faces, strict=True):
-        height, width = picture.size
-        expected = response.expected(marks.scores)
-        expected[_TONGUE] = 0.0
         lens = (sorted(picture.size)[0], sorted(picture.size)[1], picture.focal)
-        views.append(
-            View(
-                points=marks.points,
-                rotation=marks.matrix[:3, :3],
-                size=picture.size,
-                principal=np.array([width / 2, height / 2]),
-                expected=expected,
-                certainty=certainty,
-                focal=None if picture.focal is None else (float(np.log(picture.focal)), _FOCAL),
-                camera=cameras.setdefault(lens, len(cameras)),
-            )
-        )
+        focal = None if picture.focal is None else (float(np.log(picture.focal)), _FOCAL)
+        view = view_of(picture.size, marks, response, certainty, focal)
+        views.append(dataclasses.replace(view, camera=cameras.setdefault(lens, len(cameras))))
     return views
+
+
+def view_of(
+    size: tuple[int, int],
+    marks: FaceLandmarks,
+    response: Response,
+    certainty: np.ndarray,
+    focal: tuple[float, float] | None,
+) -> View:
+    """What the fit takes of one face in a picture of this (height, width); see :class:`View` for the rest."""
+    expected = response.expected(marks.scores)
+    expected[TONGUE] = 0.0
+    middle = np.array([size[1] / 2, size[0] / 2])
+    return View(marks.points, marks.matrix[:3, :3], size, middle, expected, certainty, focal)
+
+
+def certainty_of(response: Response) -> np.ndarray:
+    """How sure blendshapes (52, 52) are that scores let expect."""
+    return response.certainty(_SCORES, ruled_out=(TONGUE,))
 
 
 def cameras_of(fitted: Fitted, pictures: list[Picture]) -> Camera:
     """The K cameras in the space of the head at rest."""
-    rotation, shift = (torch.from_numpy(t).float() for t in (fitted.rotation, fitted.translation))
-    position = -(rotation.transpose(1, 2) @ shift[..., None])[..., 0]
-    heights = torch.tensor([float(picture.size[0]) for picture in pictures])
-    focal = torch.from_numpy(fitted.focal).float()
+    heights = np.array([float(picture.size[0]) for picture in pictures])
+    return cameras_at(fitted.rotation, fitted.translation, fitted.focal, heights)
+
+
+def cameras_at(rotation: np.ndarray, translation: np.ndarray, focal: np.ndarray, height: np.ndarray) -> Camera:
+    """Cameras of heads that rotation (K, 3, 3) and translation (K, 3) mm place, focal length and height (K,) pixels."""
+    turn, shift = (torch.from_numpy(t).float() for t in (rotation, translation))
+    position = -(turn.transpose(1, 2) @ shift[..., None])[..., 0]
     return Camera(
         position=position,
-        look_at=position + shift[:, 2:] * rotation[:, 2],  # as far ahead as the head
-        up=rotation[:, 1],
-        fov=2 * torch.rad2deg(torch.atan(heights / 2 / focal)),
+        look_at=position + shift[:, 2:] * turn[:, 2],  # as far ahead as the head
+        up=turn[:, 1],
+        fov=2 * torch.rad2deg(torch.atan(torch.from_numpy(height / 2 / focal).float())),
     )

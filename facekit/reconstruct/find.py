@@ -144,9 +144,9 @@ def steady(pixels: np.ndarray, face: FaceLandmarks, landmarker: Landmarker, mirr
                 points[:, 0] = size - points[:, 0]
                 points = points[mirror]
             back.append(dataclasses.replace(one, points=(points - shift) @ np.linalg.inv(turn).T))
-        back = [one for one in back if _overlap(one, face) > _SAME]
+        back = [one for one in back if overlap(one, face) > _SAME]
         if back:
-            best = max(back, key=lambda one: _overlap(one, face))
+            best = max(back, key=lambda one: overlap(one, face))
             looks.append(best.points)
             first = best if first is None and not mirrored and not degrees else first
     if first is None:
@@ -189,10 +189,10 @@ def _tiles(height: int, width: int, count: int) -> list[tuple[int, int, int, int
 
 
 def _joined(known: list[FaceLandmarks], more: list[FaceLandmarks]) -> list[FaceLandmarks]:
-    return [*known, *(one for one in more if all(_overlap(one, other) < _SAME for other in known))]
+    return [*known, *(one for one in more if all(overlap(one, other) < _SAME for other in known))]
 
 
-def _overlap(a: FaceLandmarks, b: FaceLandmarks) -> float:
+def overlap(a: FaceLandmarks, b: FaceLandmarks) -> float:
     """Intersection over union of two faces' boxes."""
     (l1, t1, r1, b1), (l2, t2, r2, b2) = a.box, b.box
     both = max(0.0, min(r1, r2) - max(l1, l2)) * max(0.0, min(b1, b2) - max(t1, t2))

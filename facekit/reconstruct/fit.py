@@ -40,6 +40,8 @@ def fit(
     *,
     known: np.ndarray | None = None,
     prior: tuple[np.ndarray, np.ndarray] | None = None,
+    start: Fitted | None = None,
+    habit: np.ndarray | None = None,
 ) -> Fitted:
     """Find whom the views show.
 
@@ -53,8 +55,12 @@ def fit(
         (M,) float64: identity weights that are known, so that only the rest is looked for.
     prior:
         Mean (M,) and deviations (M,) of the identity's weights; by default 0 and 1.
+    start:
+        What was found of as many views that were nearly the same: the frames before these.
+    habit:
+        (478, 2) float64 mm, what the landmarker does with this person's points besides the response, upright.
     """
-    return _Fit(points, response, views, known, prior).run()
+    return _Fit(points, response, views, known, prior, start, habit).run()
 
 
 class _Fit:
@@ -67,7 +73,10 @@ class _Fit:
         views: Sequence[View],
         known: np.ndarray | None,
         prior: tuple[np.ndarray, np.ndarray] | None,
+        start: Fitted | None,
+        habit: np.ndarray | None,
     ) -> None:
+        self.habit = np.zeros((POINTS, 2)) if habit is None else habit
         self.points, self.response, self.views, self.fixed = points, response, views, known is not None
         self.modes, self.count = points.modes.shape[-1], len(views)
         self.mean, self.deviation = (np.zeros(self.modes), np.ones(self.modes)) if prior is None else prior
@@ -76,7 +85,8 @@ class _Fit:
         # Of what is left of the landmarker's errors a part is the same in all pictures: they count as fewer.
         share = float(response.constant)
         self.trust = 1 / np.sqrt(1 + (self.count - 1) * share)
-        self.state = self._start(known)
+        self.pose_rounds = _POSE_ROUNDS if start is None else 0
+        self.state = self._start(known) if start is None else self._resumed(start, known)
         self.focal_prior = self._focal_prior()
 
     def _start(self, known: np.ndarray | None) -> State:
@@ -101,6 +111,14 @@ class _Fit:
         weights = np.stack([view.expected for view in self.views]).clip(0.0, 1.0)
         return State(identity, focal + DISTANCE[0], weights, np.stack(turns), np.stack(shifts), np.array(scales))
 
+    def _resumed(self, start: Fitted, known: np.ndarray | None) -> State:
+        """The state that an earlier fit of as many views ended in."""
+        lenses = [self.lens.index(lens) for lens in range(max(self.lens) + 1)]
+        scales = np.log(start.focal) - np.log(-start.translation[:, 2])
+        identity = start.identity.copy() if known is None else known.copy()
+        shifts = start.translation[:, :2].copy()
+        return State(identity, np.log(start.focal[lenses]), start.blendshapes.copy(), start.rotation, shifts, scales)
+
     def _focal_prior(self) -> list[tuple[float, float]]:
         """Mean and deviation of each lens's log focal length: its pictures' own, or what a distance lets expect."""
         found = [(float(mean), DISTANCE[1]) for mean in self.state.focal]
@@ -115,7 +133,8 @@ class _Fit:
         """Where the landmarker should see the points of picture k, in upright mm from the view axis; with slopes."""
         turn, lens = state.turns[k], self.lens[k]
         shift = state.translation(k, lens)
-        places, by_identity, by_weights = self.points(state.identity, state.weights[k])
+        found = self.points(state.identity, state.weights[k]) if slopes else None
+        places = self.points.places(state.identity, state.weights[k]) if found is None else found[0]
         head = places @ turn.T
         camera = head + shift
         depth = -camera[:, 2]
@@ -124,9 +143,11 @@ class _Fit:
         flat = camera[:, :2] * zoom[:, None]
         yaw, pitch, far = seen_from(turn, shift)
         upright_turn = upright(turn)
-        predicted = flat @ upright_turn.T + self.response.bias(yaw, pitch, far, state.weights[k], state.identity)
-        if not slopes:
+        bias = self.response.bias(yaw, pitch, far, state.weights[k], state.identity) + self.habit
+        predicted = flat @ upright_turn.T + bias
+        if found is None:
             return predicted, turn, shift, depth
+        _, by_identity, by_weights = found
         # d flat = zoom * (dx, dy) + flat / depth * dz, as depth is -z.
         towards = np.zeros((POINTS, 2, 3))
         towards[:, 0, 0] = towards[:, 1, 1] = zoom
@@ -208,15 +229,15 @@ class _Fit:
         for k, view in enumerate(self.views):
             predicted, _, _, _, by_identity, by_weights, by_pose, by_lens = self._predicted(state, k, slopes=True)
             # In the unit of this round what is seen stands still, and what is predicted grows with the scale.
-            jacobian = np.concatenate((by_identity, by_lens[..., None], by_weights, by_pose), axis=2)
+            moving = (by_lens[..., None], by_weights, by_pose)
+            jacobian = np.concatenate(moving if self.fixed else (by_identity, *moving), axis=2)
             jacobian[..., -1] += predicted
             weighted = (jacobian * certainty[k][:, None, None]).reshape(2 * POINTS, -1)
             weighted = self.trust * (self.response.whitening @ weighted)
             away = ((predicted - self._seen(state, k)) * certainty[k][:, None]).reshape(-1)
             away = self.trust * (self.response.whitening @ away)
-            where = np.concatenate((
-                np.arange(self.modes), [self.modes + self.lens[k]], start + k * own + np.arange(own),
-            ))  # fmt: skip
+            whose = np.arange(0 if self.fixed else self.modes)
+            where = np.concatenate((whose, [self.modes + self.lens[k]], start + k * own + np.arange(own)))
             matrix[np.ix_(where, where)] += weighted.T @ weighted
             slope[where] += weighted.T @ away
             rows, slopes = self._prior_weights(state.weights[k], view)
@@ -234,8 +255,8 @@ class _Fit:
     def _held(self, number: int) -> np.ndarray:
         """Indices of the unknowns that stand still in this round."""
         start = self.modes + len(self.state.focal)
-        held = [np.arange(self.modes)] if self.fixed or number < _POSE_ROUNDS else []
-        if number < _POSE_ROUNDS:
+        held = [np.arange(self.modes)] if self.fixed or number < self.pose_rounds else []
+        if number < self.pose_rounds:
             held.append(np.arange(self.modes, start))
             for k in range(self.count):
                 held.append(start + k * (BLENDSHAPE_DIM + POSE) + np.arange(BLENDSHAPE_DIM))
@@ -265,7 +286,7 @@ class _Fit:
             if after >= before:
                 break
             state, damping = tried, max(damping / _DOWN, 1e-6)
-            if number > _POSE_ROUNDS + 3 and before - after < _ENOUGH * before:
+            if number > self.pose_rounds + (3 if self.pose_rounds else 1) and before - after < _ENOUGH * before:
                 break
         return self._result(state, matrix, number + 1)
 

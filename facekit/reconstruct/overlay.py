@@ -39,7 +39,7 @@ def overlay(
     size = pixels.shape[:2]
     top, left, side = _square(mesh, camera, size)
     view = camera.crop(top, left, (side, side), size)
-    photo = _cropped(pixels, top, left, side, height)
+    photo = cropped(pixels, top, left, side, height)
     made = [
         render(one, view, height, lights=light, background="transparent")
         for one, light in (
@@ -65,7 +65,7 @@ def _square(mesh: FaceMesh, camera: Camera, size: tuple[int, int]) -> tuple[int,
     return int(middle[1] - side / 2), int(middle[0] - side / 2), max(side, 8)
 
 
-def _cropped(pixels: np.ndarray, top: int, left: int, side: int, height: int) -> torch.Tensor:
+def cropped(pixels: np.ndarray, top: int, left: int, side: int, height: int) -> torch.Tensor:
     """A square of a picture, which may reach over its edges, (3, height, height) float32."""
     from PIL import Image
 

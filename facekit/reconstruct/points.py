@@ -100,6 +100,23 @@ class FacePoints:
         """Places (478, 3) mm at rest of weights (M,)."""
         return self.base + self.modes @ identity
 
+    def places(self, identity: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Places (478, 3) mm of a face with identity (M,) and blendshapes (52,)."""
+        taken, _ = self._taken(weights)
+        rest = self.neutral(identity)
+        places = rest + self.shapes @ taken
+        product = taken[self.pairs[:, 0]] * taken[self.pairs[:, 1]]
+        some = product != 0
+        places += self.corrections[..., some] @ product[some]
+        for blink, follow in zip(BLINKS, self.blinks, strict=True):
+            if weights[blink]:
+                places += (follow @ identity) * weights[blink]
+        for side in (0, 1):
+            iris = list(_IRISES[side])
+            centre = self.centres[side] + self.centre_modes[side] @ identity
+            places[iris] = centre + (rest[iris] - centre) @ gaze(weights, side).T
+        return places
+
     def __call__(self, identity: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Places and derivatives of a face.
 
@@ -113,44 +130,41 @@ class FacePoints:
         tuple
             Places (478, 3) mm, their derivatives by identity (478, 3, M) and by blendshapes (478, 3, 52).
         """
-        closing = weights[_CLOSE] > weights[_OPEN]
-        taken = weights.copy()
-        if closing:
-            taken[_CLOSE] = weights[_OPEN]
-        first, second = taken[self.pairs[:, 0]], taken[self.pairs[:, 1]]
-        places = self.neutral(identity) + self.shapes @ taken + self.corrections @ (first * second)
+        taken, closing = self._taken(weights)
         by_identity, by_weights = self.modes.copy(), self.shapes.copy()
         # Each pair's product has a slope along both of its weights.
-        for column, other in ((0, second), (1, first)):
-            slope = np.zeros((len(self.pairs), BLENDSHAPE_DIM))
-            slope[np.arange(len(self.pairs)), self.pairs[:, column]] = other
-            by_weights += self.corrections @ slope
+        slope = np.zeros((len(self.pairs), BLENDSHAPE_DIM))
+        rows = np.arange(len(self.pairs))
+        slope[rows, self.pairs[:, 0]] = taken[self.pairs[:, 1]]
+        slope[rows, self.pairs[:, 1]] += taken[self.pairs[:, 0]]
+        some = slope.any(axis=1)
+        by_weights += self.corrections[..., some] @ slope[some]
         if closing:
             by_weights[..., _OPEN] += by_weights[..., _CLOSE]
             by_weights[..., _CLOSE] = 0
         for blink, follow in zip(BLINKS, self.blinks, strict=True):
-            places += (follow @ identity) * weights[blink]
             by_identity += follow * weights[blink]
             by_weights[..., blink] += follow @ identity
         for side in (0, 1):
-            self._turn(side, identity, weights, places, by_identity, by_weights)
-        return places, by_identity, by_weights
+            self._turn(side, identity, weights, by_identity, by_weights)
+        return self.places(identity, weights), by_identity, by_weights
+
+    def _taken(self, weights: np.ndarray) -> tuple[np.ndarray, bool]:
+        """Weights (52,) as the rig takes them: lips close no further than the jaw opened; and whether they would."""
+        closing = bool(weights[_CLOSE] > weights[_OPEN])
+        taken = weights.copy()
+        if closing:
+            taken[_CLOSE] = weights[_OPEN]
+        return taken, closing
 
     def _turn(
-        self,
-        side: int,
-        identity: np.ndarray,
-        weights: np.ndarray,
-        places: np.ndarray,
-        by_identity: np.ndarray,
-        by_weights: np.ndarray,
+        self, side: int, identity: np.ndarray, weights: np.ndarray, by_identity: np.ndarray, by_weights: np.ndarray
     ) -> None:
-        """Turn one iris about its eye's middle, in place."""
+        """Set the derivatives of one iris, which turns about its eye's middle, in place."""
         iris = list(_IRISES[side])
         centre = self.centres[side] + self.centre_modes[side] @ identity
         away = (self.neutral(identity) - centre)[iris]
         turn = gaze(weights, side)
-        places[iris] = centre + away @ turn.T
         own = self.modes[iris] - self.centre_modes[side]
         by_identity[iris] = self.centre_modes[side] + np.einsum("ij,njm->nim", turn, own)
         by_weights[iris] = 0

@@ -145,11 +145,7 @@ class Response:
         ruled_out:
             Shapes that are expected to be as expected.
         """
-        covariance = doubt**2 * (_SHARED * self.missed + (1 - _SHARED) * np.diag(np.diag(self.missed)))
-        for shape in ruled_out:
-            covariance[shape], covariance[:, shape] = 0, 0
-            covariance[shape, shape] = 1e-6
-        return np.linalg.inv(np.linalg.cholesky(covariance))
+        return certainty(self.missed, doubt, ruled_out)
 
     def without(self) -> Response:
         """Return the response of a landmarker without bias, with the same noise: the control."""
@@ -177,6 +173,15 @@ class Response:
         if found.weights.shape != (FEATURES, 2 * POINTS):
             raise WeightsError(f"a response of {FEATURES} features", f"{found.weights.shape}", "reinstall facekit")
         return found
+
+
+def certainty(missed: np.ndarray, doubt: float, ruled_out: Sequence[int] = ()) -> np.ndarray:
+    """As :meth:`Response.certainty`, of the covariance (52, 52) of what an expectation misses."""
+    covariance = doubt**2 * (_SHARED * missed + (1 - _SHARED) * np.diag(np.diag(missed)))
+    for shape in ruled_out:
+        covariance[shape], covariance[:, shape] = 0, 0
+        covariance[shape, shape] = 1e-6
+    return np.linalg.inv(np.linalg.cholesky(covariance))
 
 
 def upright(rotation: np.ndarray) -> np.ndarray:

@@ -219,6 +219,7 @@ class Reconstruction:
         cameras = {name: getattr(self.cameras, name).cpu().numpy() for name in _CAMERA}
         codes = {name: getattr(self.latents, name).cpu().numpy() for name in _CODES}
         arrays: dict[str, Any] = {
+            **self._more(),
             "told": np.frombuffer(json.dumps(told).encode(), np.uint8),
             "neutral": person.neutral.cpu().numpy(),
             "landmarks": self.landmarks.numpy(),
@@ -237,6 +238,10 @@ class Reconstruction:
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
         return path
+
+    def _more(self) -> dict[str, np.ndarray]:
+        """Arrays that a file has besides."""
+        return {}
 
     @classmethod
     def load(cls, path: str | Path, device: str | None = None) -> Reconstruction:
@@ -265,13 +270,15 @@ class Reconstruction:
             neutral = torch.from_numpy(arrays["neutral"])
             found = (torch.from_numpy(arrays["landmarks"]), torch.from_numpy(arrays["identity"]))
             sizes = tuple((int(height), int(width)) for height, width in told["sizes"])
+            more = {name.removeprefix("clip."): arrays[name] for name in arrays if name.startswith("clip.")}
             names, notes, model = list(told["names"]), tuple(told["notes"]), str(told["model"])
         except DAMAGE as error:
             raise FileError("a saved reconstruction", f"{path} ({error})", "save it again") from error
         pipe = FacePipeline.from_pretrained(model, device)
         pipe = pipe.with_person(Person(neutral, codes[:1].at_rest(), atlas))
         photographs = tuple(Picture(p, name) for p, name in zip(pictures, names, strict=False))
-        return cls(pipe, codes, cameras, sizes, found[0], lights, seen, found[1], quality, notes, photographs)
+        made = cls(pipe, codes, cameras, sizes, found[0], lights, seen, found[1], quality, notes, photographs)
+        return _filmed(made, more) if more else made
 
 
 _CAMERA = ("position", "look_at", "fov", "up", "principal", "aspect")
@@ -283,3 +290,10 @@ def _picture(data: np.ndarray) -> torch.Tensor:
     from facekit.files.images import to_float
 
     return to_float(decode(data.tobytes()))
+
+
+def _filmed(still: Reconstruction, arrays: dict[str, np.ndarray]) -> Reconstruction:
+    """The reconstruction of a film: that of some frames, with the motion of all."""
+    from facekit.reconstruct.clip.result import ClipReconstruction
+
+    return ClipReconstruction.of_arrays(still, arrays)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -77,6 +78,11 @@ class Fitted:
     predicted: np.ndarray
     rounds: int
 
+    def picked(self, views: Sequence[int]) -> Fitted:
+        """Return what was found of some of the pictures."""
+        names = ("blendshapes", "rotation", "translation", "focal", "predicted")
+        return dataclasses.replace(self, **{name: getattr(self, name)[list(views)] for name in names})
+
 
 @dataclass
 class State:
@@ -114,6 +120,28 @@ def rotation_of(vector: np.ndarray) -> np.ndarray:
     x, y, z = vector / angle
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def vector_of(rotation: np.ndarray) -> np.ndarray:
+    """The vector (3,) whose :func:`rotation_of` is a rotation (3, 3), of at most half a turn."""
+    # By the unit quaternion, whose largest part is found first: safe at any angle.
+    trace = np.trace(rotation)
+    values = np.array([1 + trace, *(1 + 2 * np.diag(rotation) - trace)])
+    largest = int(values.argmax())
+    root = np.sqrt(values[largest]) / 2
+    skew = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
+    if largest == 0:
+        real, part = root, skew / (4 * root)
+    else:
+        axis = largest - 1
+        part = (rotation[axis] + rotation[:, axis]) / (4 * root)
+        part[axis] = root
+        real = skew[axis] / (4 * root)
+    length = float(np.linalg.norm(part))
+    if length < 1e-12:
+        return np.zeros(3)
+    sign = 1.0 if real >= 0 else -1.0
+    return sign * 2 * np.arctan2(length, abs(real)) * part / length
 
 
 def _between(pairs: Sequence[tuple[str, float]]) -> np.ndarray:

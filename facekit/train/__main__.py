@@ -18,12 +18,13 @@ STAGES = {
     "texture": "facekit.train.texture.stage",
     "detail": "facekit.train.detail.stage",
     "photos": "facekit.train.photos.stage",
+    "encoder": "facekit.train.encoder.stage",
     "mask": "facekit.train.mask.stage",
     "hair": "facekit.train.hair.stage",
     "card": "facekit.train.card",
 }
-#: Made only when they are named: they need the extra ``photo`` besides.
-NAMED = ("photos",)
+#: Made only when they are named: the first needs the extra ``photo`` besides, the second what the first leaves.
+NAMED = ("photos", "encoder")
 _PACK_FILES = ("ict_light.npz", "ict_vertex_indices.json", "skins_uv", "brows_uv", "skin_mask_uv.png")
 _MANIFEST = "weights_manifest.json"
 

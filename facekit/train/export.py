@@ -28,6 +28,7 @@ ROLES = {
     "landmarks": "landmarks.npz",
     "skin_mask": "skin_mask.safetensors",
     "hair": "hair.npz",
+    "encoder": "encoder.safetensors",
 }
 
 

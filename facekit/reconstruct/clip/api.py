@@ -1,0 +1,189 @@
+"""reconstruct_clip(): a film of one person in, their head and their motion out."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from facekit.conventions import BLENDSHAPES, GAZE_ACROSS, GAZE_SHAPES, GAZE_UP
+from facekit.errors import InputError
+from facekit.motion import Motion
+from facekit.motion.head import angles
+from facekit.pipeline import FacePipeline
+from facekit.progress import progress
+from facekit.reconstruct.api import TONGUE, assembled, cameras_at, view_of, views_of
+from facekit.reconstruct.clip.film import Film
+from facekit.reconstruct.clip.follow import Followed, follow, habit_of
+from facekit.reconstruct.clip.result import ClipReconstruction
+from facekit.reconstruct.clip.track import Track, Tracker
+from facekit.reconstruct.clip.views import Pool, for_skin
+from facekit.reconstruct.encoded import STILLS, WINDOW, Reader
+from facekit.reconstruct.find import steady
+from facekit.reconstruct.fit import fit
+from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
+from facekit.reconstruct.model import PhotoModel
+from facekit.reconstruct.observe import Picture
+from facekit.reconstruct.response import certainty
+from facekit.reconstruct.unknowns import View
+
+#: How sure the focal length is in single frames, in its logarithm: it was found.
+_FOCAL = 1e-3
+#: A container's rate is believed where its frames' times differ from it by less.
+_SAME_RATE = 0.02
+#: By how much the encoder is trusted less on videos than on renders: a factor on its deviations.
+DOUBT = 1.3
+_Row = tuple[float, FaceLandmarks | None]
+
+
+def reconstruct_clip(
+    path: str | Path,
+    *,
+    texture: str = "blend",
+    face: int | None = None,
+    calm: float = 1.0,
+    texture_size: int = 1024,
+    model: str | Path | FacePipeline = "default",
+) -> ClipReconstruction:
+    """Reconstruct a person and their motion from a film; see :func:`facekit.reconstruct` for the arguments.
+
+    The film is read once. Who it shows is found from up to eight good frames that differ, then held, and so is the
+    focal length; expression, gaze and pose are fitted in every frame and steadied over time.
+
+    Raises
+    ------
+    FacekitError
+        For a film that cannot be read or shows no face, and without the extra; tells what to do.
+    """
+    film = Film.open(path)
+    pipe = model if isinstance(model, FacePipeline) else FacePipeline.from_pretrained(model)
+    photo = PhotoModel.of(pipe)
+    notes: list[str] = []
+    with contextlib.closing(Track()) as track, Landmarker() as finder:
+        pool, count = _tracked(film, track, finder, photo.mirror, face)
+        if not len(pool):
+            raise InputError(
+                "a face in the film",
+                f"none in {len(track)} frames of {film.path.name}",
+                "take one that is sharp and lit, and larger than 60 pixels; turn the film upright",
+            )
+        if count > 1 and face is None:
+            notes.append(f"{film.path.name} shows {count} faces: the largest, most central one was followed; see face=")
+        keys = pool.chosen()
+        faces = [steady(key.frame.pixels, key.face, finder, photo.mirror) for key in keys]
+        pictures = [Picture(key.frame.pixels, f"{film.path.name} at {key.frame.time:.2f} s") for key in keys]
+        reader = Reader(photo.points)
+        views, prior = _known(photo, reader, pictures, faces)
+        fitted = fit(photo.points, photo.response, views, prior=prior)
+        times, focal = np.array(track.times), (float(np.log(fitted.focal[0])), _FOCAL)
+        frames = progress(_views(track, calm, film.size, photo, reader, focal), len(track), "expressions")
+        followed = follow(photo, fitted, frames, times, habit_of(photo, fitted, faces), calm)
+    if not followed.found.any():
+        raise InputError("a face that can be followed", f"none in {film.path.name}", "take a sharper, larger one")
+    picked = for_skin([float(np.degrees(np.arctan2(turn[0, 2], turn[2, 2]))) for turn in fitted.rotation])
+    still = assembled(
+        fitted.picked(picked),
+        [pictures[k] for k in picked],
+        [faces[k] for k in picked],
+        pipe,
+        photo,
+        texture,
+        texture_size,
+    )
+    missing = int((~followed.found).sum())
+    if missing:
+        notes.append(f"No face is seen in {missing} of {len(track)} frames: there the motion is bridged.")
+    heights = np.full(len(times), float(film.size[0]))
+    focals = np.full(len(times), followed.focal)
+    cameras = cameras_at(followed.rotation, followed.translation, focals, heights)
+    return ClipReconstruction.of(
+        still, motion_of(followed, times, film.fps), cameras, followed, film.size, film.path, notes
+    )
+
+
+def motion_of(followed: Followed, times: np.ndarray, fps: float) -> Motion:
+    """The motion of a face that was followed: its weights, and the head's angles against the camera's axis."""
+    weights = torch.from_numpy(followed.blendshapes).float()
+    turned = torch.zeros(len(weights), 2, 3)
+    most = (GAZE_ACROSS, GAZE_UP)
+    for name, axis, way in GAZE_SHAPES:
+        turned[:, 1 if name.endswith("Left") else 0, axis] += way * most[axis] * weights[:, BLENDSHAPES.index(name)]
+    head = angles(torch.from_numpy(followed.rotation).float())
+    if len(times) > 1:  # where frames are dropped or their rate varies, the container's rate is none that fits
+        mean = float((len(times) - 1) / (times[-1] - times[0]))
+        fps = fps if abs(fps / mean - 1) < _SAME_RATE else mean
+    return Motion(weights, fps, head, turned, torch.from_numpy(times))
+
+
+def _tracked(film: Film, track: Track, finder: Landmarker, mirror: np.ndarray, face: int | None) -> tuple[Pool, int]:
+    """Follow the face through the film; the frames to know it by, and how many faces there were at first."""
+    pool = Pool()
+    with Tracker(finder, mirror, face) as tracker:
+        for seen in progress(tracker.follow(film), film.count, "frames"):
+            track.add(seen.frame.time, seen.face)
+            if seen.face is not None:
+                pool.offer(seen.frame, seen.face)
+    return pool, tracker.faces
+
+
+def _known(
+    photo: PhotoModel, reader: Reader, pictures: list[Picture], faces: list[FaceLandmarks]
+) -> tuple[list[View], tuple[np.ndarray, np.ndarray]]:
+    """What the fit of the person takes: views, and the encoder's mean and deviation of the identity."""
+    sizes = [picture.size for picture in pictures]
+    told = reader(faces, sizes, [STILLS * k for k in range(len(faces))])
+    sure = certainty(reader.missed, DOUBT, (TONGUE,))
+    views = [
+        dataclasses.replace(view, expected=_rest_tongue(shapes), certainty=sure)
+        for view, shapes in zip(views_of(pictures, faces, photo.response), told.shapes, strict=True)
+    ]
+    return views, (told.identity, told.deviation)
+
+
+def _views(
+    track: Track,
+    calm: float,
+    size: tuple[int, int],
+    photo: PhotoModel,
+    reader: Reader,
+    focal: tuple[float, float],
+) -> Iterator[View | None]:
+    """What the fit takes of every frame: the encoder looks at its neighbours as well, and its tongue stays in."""
+    sure = certainty(reader.missed, DOUBT, (TONGUE,))
+    for past, now, ahead in _blocks(zip(track.times, track.faces(calm), strict=True)):
+        there = [(time, face) for time, face in (*past, *now, *ahead) if face is not None]
+        told = None
+        if there:
+            told = reader([face for _, face in there], [size] * len(there), [time for time, _ in there])
+        place = sum(face is not None for _, face in past)
+        for _, face in now:
+            if face is None or told is None:
+                yield None
+                continue
+            view = view_of(size, face, photo.response, sure, focal)
+            yield dataclasses.replace(view, expected=_rest_tongue(told.shapes[place]))
+            place += 1
+
+
+def _blocks(rows: Iterable[_Row]) -> Iterator[tuple[list[_Row], list[_Row], list[_Row]]]:
+    """Half a window at a time, with a quarter of one before and after it."""
+    half, quarter = WINDOW // 2, WINDOW // 4
+    past: list[_Row] = []
+    buffer: list[_Row] = []
+    for row in rows:
+        buffer.append(row)
+        if len(buffer) == half + quarter:
+            yield past, buffer[:half], buffer[half:]
+            past, buffer = buffer[half - quarter : half], buffer[half:]
+    if buffer:
+        yield past, buffer, []
+
+
+def _rest_tongue(shapes: np.ndarray) -> np.ndarray:
+    shapes = shapes.copy()
+    shapes[TONGUE] = 0.0
+    return shapes

@@ -1,0 +1,125 @@
+"""Following: expression, gaze and pose of each frame of a person who is known, then all frames steadied together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES, GAZE_SHAPES
+from facekit.reconstruct.clip.steady import steadied
+from facekit.reconstruct.fit import fit
+from facekit.reconstruct.landmarker import OVAL, POINTS, FaceLandmarks
+from facekit.reconstruct.model import PhotoModel
+from facekit.reconstruct.response import upright
+from facekit.reconstruct.unknowns import Fitted, View, rotation_of, vector_of
+
+#: The least noise of what is steadied: blendshapes, radians, mm, logarithm of the size.
+_LEAST = {"shapes": 0.012, "turn": 0.002, "shift": 0.1, "scale": 0.0008}
+#: A frame that is off by more, in % of the distance between the eyes, counts as not seen.
+_OFF = 12.0
+_GAZE = [BLENDSHAPES.index(name) for name, _, _ in GAZE_SHAPES]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """T frames of a face; arrays float64.
+
+    Parameters
+    ----------
+    blendshapes:
+        (T, 52) in [0, 1].
+    rotation, translation:
+        (T, 3, 3) and (T, 3) mm: the head to the camera (+X right, +Y up, +Z toward the viewer).
+    focal:
+        Pixels, of all frames.
+    found:
+        (T,) bool: whether the face was seen.
+    off:
+        (T,): mean distance of the fitted points from those that were seen, in % of the distance between the irises; NaN
+        where there were none.
+    """
+
+    blendshapes: np.ndarray
+    rotation: np.ndarray
+    translation: np.ndarray
+    focal: float
+    found: np.ndarray
+    off: np.ndarray
+
+
+def habit_of(photo: PhotoModel, fitted: Fitted, faces: list[FaceLandmarks]) -> np.ndarray:
+    """What the landmarker does with a person's points in all pictures alike, (478, 2) mm, upright.
+
+    The mean of what a fit leaves, shrunk by how much of it is known to stay.
+    """
+    left = []
+    for k, face in enumerate(faces):
+        size = fitted.focal[k] / -fitted.translation[k, 2]
+        left.append((face.points - fitted.predicted[k]) * (1, -1) / size @ upright(fitted.rotation[k]).T)
+    share, count = float(photo.response.constant), len(faces)
+    return np.mean(left, axis=0) * count * share / (1 + (count - 1) * share)
+
+
+def follow(
+    photo: PhotoModel, fitted: Fitted, views: Iterable[View | None], times: np.ndarray, habit: np.ndarray, calm: float
+) -> Followed:
+    """Fit frame after frame, then steady them.
+
+    Parameters
+    ----------
+    fitted:
+        Of the frames by which the person is known: their identity and focal length are held.
+    views:
+        A frame each, None where there is no face.
+    times:
+        (T,) seconds, ascending.
+    habit:
+        See :func:`habit_of`.
+    calm:
+        A factor on the noise that is taken out; 0 for none.
+    """
+    shapes, turns, shifts, scales, off = [], [], [], [], []
+    last: Fitted | None = None
+    for view in views:
+        last = None if view is None else fit(
+            photo.points, photo.response, [view], known=fitted.identity, start=last, habit=habit
+        )  # fmt: skip
+        error = float("nan") if last is None or view is None else _off(photo, last, view)
+        off.append(error)
+        if last is None or error > _OFF:
+            last = None
+            shapes.append(np.zeros(BLENDSHAPE_DIM)), turns.append(np.eye(3)), shifts.append(np.zeros(2))
+            scales.append(0.0)
+            continue
+        shapes.append(last.blendshapes[0])
+        turns.append(last.rotation[0])
+        shifts.append(last.translation[0, :2])
+        scales.append(float(np.log(last.focal[0] / -last.translation[0, 2])))
+    error = np.array(off)
+    found = error <= _OFF
+    if not found.any():
+        return Followed(np.zeros((0, BLENDSHAPE_DIM)), np.zeros((0, 3, 3)), np.zeros((0, 3)), 0.0, found, error)
+    first = turns[int(np.flatnonzero(found)[0])]
+    vectors = np.stack([vector_of(turn @ first.T) for turn in turns])
+    kinds = {"shapes": np.stack(shapes), "turn": vectors, "shift": np.stack(shifts), "scale": np.array(scales)[:, None]}
+    calmed = {kind: steadied(rows, times, found, _LEAST[kind], calm) for kind, rows in kinds.items()}
+    focal = float(fitted.focal[0])
+    far = -focal / np.exp(calmed["scale"])
+    return Followed(
+        calmed["shapes"].clip(0, 1),
+        np.stack([rotation_of(vector) @ first for vector in calmed["turn"]]),
+        np.concatenate((calmed["shift"], far), axis=1),
+        focal,
+        found,
+        error,
+    )
+
+
+def _off(photo: PhotoModel, found: Fitted, view: View) -> float:
+    inner = np.ones(POINTS, dtype=bool)
+    inner[list(OVAL)] = False
+    away = np.linalg.norm(found.predicted[0] - view.points, axis=1)[inner].mean()
+    apart = float(np.linalg.norm(photo.points.centres[1] - photo.points.centres[0]))
+    return float(100 * away / (apart * found.focal[0] / -found.translation[0, 2]))

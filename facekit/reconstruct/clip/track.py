@@ -1,0 +1,243 @@
+"""Following one face through a film: where it is in each frame.
+
+The landmarker sees a window around the face, scaled to one size, so that a face that is small in the film is as good as
+a large one, and neighbours are left out; and it sees the window mirrored as well, as two looks are better than one.
+While the face stays near the window's middle the window stands still, and so does what the landmarker does with it;
+where it leaves, another one is opened. MediaPipe's own film mode is not used: its filter lags by up to a frame, and
+what it calms, all frames together calm better afterwards (:mod:`facekit.reconstruct.clip.steady`).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from facekit.conventions import BLENDSHAPES
+from facekit.errors import InputError, optional_import
+from facekit.reconstruct.clip.film import Film, Frame
+from facekit.reconstruct.clip.steady import steadied
+from facekit.reconstruct.find import all_faces, overlap
+from facekit.reconstruct.landmarker import LEFT_IRIS, POINTS, RIGHT_IRIS, FaceLandmarks, Landmarker
+
+#: A window's side in sizes of the face, and in pixels; the face may stray so far from its middle, in face sizes, and
+#: grow or shrink by such a factor.
+_AROUND, _SIDE, _STRAY, _GROWTH = 2.2, 448, 0.3, 1.3
+#: A face that a window shows overlaps with the last frame's by this, or it is another.
+_SAME = 0.25
+#: Faces that a window may show.
+_NEIGHBOURS = 3
+#: Lost, it is looked for in the whole frame: within so many face sizes, and more with every second; after so many
+#: seconds anywhere. In every so many-th frame small faces are looked for, too.
+_NEAR, _SPEED, _ANYWHERE, _TILES_EVERY = 1.2, 4.0, 1.5, 10
+#: Numbers of one frame: points, scores, rotation.
+_SCORES = slice(2 * POINTS, 2 * POINTS + len(BLENDSHAPES))
+_NUMBERS = _SCORES.stop + 9
+#: Frames that are steadied at once, and what they overlap with others; the least noise, of points in distances between
+#: the irises, and of scores.
+_PART, _OVERLAP, _LEAST, _LEAST_SCORE = 600, 90, 1e-4, 4e-3
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A frame's face as it was followed: ``face`` is None where there is none."""
+
+    frame: Frame
+    face: FaceLandmarks | None
+
+
+class Track:
+    """What the landmarker saw, frame by frame, in a temporary file: hours need no more memory than seconds."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="facekit-track-")  # noqa: SIM115  # lives as long as the track
+        self.times: list[float] = []
+        self.found: list[bool] = []
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def add(self, time: float, face: FaceLandmarks | None) -> None:
+        """Append a frame."""
+        row = np.zeros(_NUMBERS, np.float32)
+        if face is not None:
+            scores = [face.scores.get(name, 0.0) for name in BLENDSHAPES]
+            row[:] = (*face.points.reshape(-1), *scores, *face.matrix[:3, :3].reshape(-1))
+        self._file.write(row.tobytes())
+        self.times.append(time)
+        self.found.append(face is not None)
+
+    def faces(self, calm: float = 1.0) -> Iterator[FaceLandmarks | None]:
+        """The faces in their order, points and scores steadied; ``calm`` is a factor on the noise that is taken out."""
+        times, found = np.array(self.times), np.array(self.found)
+        for start in range(0, len(self), _PART):
+            low, high = max(0, start - _OVERLAP), min(len(self), start + _PART + _OVERLAP)
+            rows, there = self._rows(low, high), found[low:high]
+            if there.any() and calm > 0:
+                right, left = (rows[there][:, 2 * eye : 2 * eye + 2] for eye in (RIGHT_IRIS[0], LEFT_IRIS[0]))
+                distance = np.median(np.linalg.norm(left - right, axis=1))
+                for part, least in ((slice(0, 2 * POINTS), _LEAST * float(distance)), (_SCORES, _LEAST_SCORE)):
+                    rows[:, part] = steadied(rows[:, part], times[low:high], there, least, calm)
+            for k in range(start, min(start + _PART, len(self))):
+                yield _face(rows[k - low]) if found[k] else None
+
+    def _rows(self, low: int, high: int) -> np.ndarray:
+        """Numbers (frames, N) float64 of some frames."""
+        self._file.flush()
+        self._file.seek(4 * _NUMBERS * low)
+        data = self._file.read(4 * _NUMBERS * (high - low))
+        return np.frombuffer(data, np.float32).reshape(high - low, _NUMBERS).astype(np.float64)
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._file.close()
+
+
+class Tracker:
+    """Follows one face; use it in a ``with``.
+
+    Parameters
+    ----------
+    finder:
+        A landmarker for single pictures and several faces.
+    mirror:
+        (478,) int64, each point's counterpart on the other side.
+    face:
+        Which of several faces in the first frame that shows any; 0 is the largest and most central.
+    """
+
+    def __init__(self, finder: Landmarker, mirror: np.ndarray, face: int | None = None) -> None:
+        self.finder, self.mirror, self.number = finder, mirror, face
+        self._window: _Window | None = None
+        self._looker = Landmarker(_NEIGHBOURS)
+        self._last: FaceLandmarks | None = None
+        self._lost, self._since = 0, 0.0
+        #: How many faces the first frame with any shows.
+        self.faces = 0
+
+    def __call__(self, frame: Frame) -> FaceLandmarks | None:
+        """Return where the face is in the next frame, None for nowhere."""
+        face = None
+        if self._window is not None and self._last is not None and self._lost == 0:
+            face = self._window(frame, self._last)
+            if face is not None and self._window.strayed(face):
+                face = self._opened(frame, face) or face
+        if face is None:
+            found = self._searched(frame)
+            face = None if found is None else self._opened(frame, found)
+        if face is None:
+            self._lost += 1
+        else:
+            self._last, self._lost, self._since = face, 0, frame.time
+        return face
+
+    def follow(self, film: Film) -> Iterator[Seen]:
+        """Go through a film."""
+        for frame in film:
+            yield Seen(frame, self(frame))
+
+    def _opened(self, frame: Frame, face: FaceLandmarks) -> FaceLandmarks | None:
+        """The face in a new window around it."""
+        self._window = _Window(face, self.mirror, self._looker)
+        return self._window(frame, face)
+
+    def _searched(self, frame: Frame) -> FaceLandmarks | None:
+        """The face in the whole frame."""
+        first = self._last is None
+        # With a number that is asked for, small faces count as well.
+        tiles = (first and self.number is not None) or self._lost % _TILES_EVERY == 0
+        faces = all_faces(frame.pixels, self.finder, tiles=tiles, every=first and bool(self.number))
+        if not faces:
+            return None
+        if self._last is None:
+            self.faces = len(faces)
+            number = self.number or 0
+            if number >= len(faces):
+                told = f"the first frame with any, at {frame.time:.2f} s, shows {len(faces)}"
+                raise InputError(f"a film with a face {number}", told, "count from 0, or cut the film")
+            return faces[number]
+        gone = frame.time - self._since
+        allowed = np.inf if gone > _ANYWHERE else _NEAR + _SPEED * gone
+        ranked = sorted(faces, key=lambda one: _apart(one, self._last))
+        return ranked[0] if _apart(ranked[0], self._last) <= allowed else None
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._looker.close()
+
+
+class _Window:
+    """A square part of the frames, seen as it is and mirrored."""
+
+    def __init__(self, face: FaceLandmarks, mirror: np.ndarray, landmarker: Landmarker) -> None:
+        self.mirror, self.landmarker = mirror, landmarker
+        self.middle, self.size = _middle(face), _size(face)
+        self.scale = _SIDE / (_AROUND * self.size)
+
+    def strayed(self, face: FaceLandmarks) -> bool:
+        """Whether the face needs another window."""
+        away = float(np.abs(_middle(face) - self.middle).max()) / self.size
+        grown = _size(face) / self.size
+        return away > _STRAY or not 1 / _GROWTH < grown < _GROWTH
+
+    def __call__(self, frame: Frame, expected: FaceLandmarks) -> FaceLandmarks | None:
+        cv2: Any = optional_import("cv2", "photo", "reading films")
+        corner = self.middle - _SIDE / 2 / self.scale
+        # Places from pixel edges, as everywhere here; OpenCV's count from the first pixel's centre.
+        shift = -self.scale * corner + 0.5 * self.scale - 0.5
+        matrix = np.array([[self.scale, 0, shift[0]], [0, self.scale, shift[1]]])
+        pixels = frame.pixels
+        if self.scale < 0.5:  # warping alone would skip pixels
+            factor = 2 ** int(np.log2(1 / self.scale))
+            pixels = cv2.resize(pixels, None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
+            size = np.array([frame.pixels.shape[1] / pixels.shape[1], frame.pixels.shape[0] / pixels.shape[0]])
+            matrix[:, 2] = -self.scale * corner + 0.5 * self.scale * size - 0.5
+            matrix[:, :2] *= size
+        look = cv2.warpAffine(pixels, matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        looks = []
+        for mirrored in (False, True):
+            faces = self.landmarker(np.ascontiguousarray(look[:, ::-1]) if mirrored else look)
+            back = []
+            for one in faces:
+                points = (one.points * (-1, 1) + (_SIDE, 0))[self.mirror] if mirrored else one.points
+                back.append(FaceLandmarks(points / self.scale + corner, one.scores, one.matrix))
+            best = max(back, key=lambda one: overlap(one, expected), default=None)
+            if best is not None and overlap(best, expected) > _SAME:
+                looks.append((mirrored, best))
+        if not looks or looks[0][0]:  # scores and the head's rotation are those of the look that is not mirrored
+            return None
+        return FaceLandmarks(np.mean([one.points for _, one in looks], axis=0), looks[0][1].scores, looks[0][1].matrix)
+
+
+def _face(row: np.ndarray) -> FaceLandmarks:
+    """A frame's numbers as a face."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = row[_SCORES.stop :].reshape(3, 3)
+    told = dict(zip(BLENDSHAPES, row[_SCORES].clip(0, 1).tolist(), strict=True))
+    return FaceLandmarks(row[: 2 * POINTS].reshape(POINTS, 2), told, matrix)
+
+
+def _middle(face: FaceLandmarks) -> np.ndarray:
+    left, top, right, bottom = face.box
+    return np.array([(left + right) / 2, (top + bottom) / 2])
+
+
+def _size(face: FaceLandmarks) -> float:
+    left, top, right, bottom = face.box
+    return max(right - left, bottom - top, 1.0)
+
+
+def _apart(face: FaceLandmarks, last: FaceLandmarks | None) -> float:
+    """How far a face is from where it was, in face sizes; another size counts as a distance."""
+    if last is None:
+        return 0.0
+    away = float(np.linalg.norm(_middle(face) - _middle(last))) / _size(last)
+    return away + abs(float(np.log(_size(face) / _size(last))))

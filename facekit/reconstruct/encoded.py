@@ -1,0 +1,129 @@
+"""Landmarks as the encoder takes them, and what it tells of frames."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from facekit import weights
+from facekit.conventions import BLENDSHAPES
+from facekit.files.readers import load_into, load_tensors
+from facekit.models.config import EncoderConfig
+from facekit.models.encoder import SCALE, Encoder
+from facekit.reconstruct.landmarker import OVAL, POINTS, FaceLandmarks
+from facekit.reconstruct.points import FacePoints
+
+#: Offsets beyond this many mm are cut: something else was found there.
+_FAR = 24.0
+#: Frames that are looked at together; stills of a person lie so many seconds apart.
+WINDOW, STILLS = 16, 10.0
+
+
+class Normaliser:
+    """Takes the head's pose out of landmarks.
+
+    Parameters
+    ----------
+    points:
+        The rig at the landmarks, whose mean head is laid over them: by the nearest affine map, of which the nearest
+        scaled rotation is kept.
+    """
+
+    def __init__(self, points: FacePoints) -> None:
+        inner = np.ones(POINTS, dtype=bool)
+        inner[list(OVAL)] = False
+        self.inner = torch.from_numpy(inner)
+        base = torch.from_numpy(points.base).float()
+        self.middle = base[self.inner].mean(dim=0)
+        self.base = base - self.middle
+        self.inverse = torch.linalg.pinv(self.base[self.inner].double()).float()  # (3, P)
+
+    def __call__(self, points: torch.Tensor, size: tuple[int, int] | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Offsets (N, 478, 2) in the encoder's unit, upright, and poses (N, 6).
+
+        Parameters
+        ----------
+        points:
+            (N, 478, 2) float32 pixels, row 0 at the top.
+        size:
+            (height, width) of the pictures.
+        """
+        height, width = (float(side) for side in size)
+        flat = points * points.new_tensor([1.0, -1.0])
+        middle = flat[:, self.inner].mean(dim=1, keepdim=True)
+        flat = flat - middle
+        affine = torch.einsum("kp,npc->nck", self.inverse, flat[:, self.inner])  # (N, 2, 3)
+        u, stretch, vt = torch.linalg.svd(affine, full_matrices=False)
+        turn, scale = u @ vt, stretch.mean(dim=1)
+        third = torch.linalg.cross(turn[:, 0], turn[:, 1], dim=1)
+        expected = torch.einsum("nck,pk->npc", turn, self.base)
+        away = flat / scale[:, None, None] - expected
+        x, y = turn[:, 0, 1], turn[:, 1, 1]  # where up lies in the picture
+        length = torch.hypot(x, y).clamp_min(1e-6)
+        upright = torch.stack((y, -x, x, y), dim=1).unflatten(1, (2, 2)) / length[:, None, None]
+        away = torch.einsum("nij,npj->npi", upright, away).clamp(-_FAR, _FAR) / SCALE
+        off = (middle[:, 0] * flat.new_tensor([1.0, -1.0]) - flat.new_tensor([width / 2, height / 2])) / height
+        # The mean head looks along third: its turn, its lift, how the affine map is stretched, and where it lies.
+        stretched = (stretch[:, 0] / stretch[:, 1]).log() * 10
+        pose = torch.stack(
+            (third[:, 0], third[:, 1], stretched, (scale * 100 / height).log(), off[:, 0], off[:, 1]), dim=1
+        )
+        return away, pose
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the encoder tells of frames: ``shapes`` (T, 52) in [0, 1], ``identity`` and ``deviation`` (M,); float64."""
+
+    shapes: np.ndarray
+    identity: np.ndarray
+    deviation: np.ndarray
+
+
+class Reader:
+    """Reads faces with the network that comes with the package.
+
+    Parameters
+    ----------
+    points:
+        The rig at the landmarks.
+    """
+
+    def __init__(self, points: FacePoints) -> None:
+        self.normaliser, self.network = Normaliser(points), network()
+
+    @torch.no_grad()
+    def __call__(
+        self, faces: Sequence[FaceLandmarks], sizes: Sequence[tuple[int, int]], times: Sequence[float]
+    ) -> Told:
+        """Look at up to :data:`WINDOW` faces of one person, in pictures of these (height, width), at these seconds."""
+        rows = [
+            self.normaliser(torch.from_numpy(face.points[None]).float(), size)
+            for face, size in zip(faces, sizes, strict=True)
+        ]
+        offsets, pose = (torch.cat(part)[None] for part in zip(*rows, strict=True))
+        scores = torch.tensor([[[face.scores.get(name, 0.0) for name in BLENDSHAPES] for face in faces]])
+        when = torch.tensor([list(times)], dtype=torch.float32)
+        told = self.network(offsets, scores, pose, when - when[:, :1], torch.ones(1, len(faces)))
+        spread = (0.5 * told.identity_spread[0]).exp()
+        return Told(
+            told.shapes[0].double().numpy().clip(0, 1), told.identity[0].double().numpy(), spread.double().numpy()
+        )
+
+    @property
+    def missed(self) -> np.ndarray:
+        """The covariance (52, 52) of what its blendshapes are off by."""
+        return self.network.missed.double().numpy()
+
+
+@functools.cache
+def network() -> Encoder:
+    """Load the network that comes with the package, once."""
+    with torch.inference_mode(False), torch.device("meta"):
+        module = Encoder(EncoderConfig())
+    path = weights.verified("default", "encoder")
+    return load_into(module, load_tensors(path), path.name).requires_grad_(False).eval()
