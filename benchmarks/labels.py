@@ -3,7 +3,8 @@
 Run: python benchmarks/labels.py [--count 40]
 
 MediaPipe's landmarker (extra ``photo``) looks at pictures of the recipe "portrait" at 256²; its control are the labels
-of the next picture, moved and scaled to this one's eyes. Rays are cast at 48², with the recipe "wild".
+of the next picture, moved and scaled to this one's eyes. Rays are cast at 48², with the recipe "wild"
+without hair, which is no surface that a ray could meet.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def _percent(values: np.ndarray) -> str:
 
 
 def _surfaces(pipe: facekit.FacePipeline, count: int) -> None:
-    recipe = dataclasses.replace(Recipe.preset("wild"), size=_RAYS, labels=LABELS, detail=False)
+    recipe = dataclasses.replace(Recipe.preset("wild"), size=_RAYS, hair=False, labels=LABELS, detail=False)
     bare = dataclasses.replace(recipe, occluders=dataclasses.replace(recipe.occluders, glasses=0.0, blob=0.0))
     maker = SampleMaker(pipe, bare, _SEED)
     both, either, errors = 0, 0, []

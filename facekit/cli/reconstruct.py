@@ -44,10 +44,10 @@ def run(args: argparse.Namespace) -> None:
         format_of(args.out)
     if args.report is not None and args.report.suffix.lower() not in (".html", ".htm"):
         raise InputError("a report's name that ends in .html", f"{args.report}", "rename it")
-    for path in args.photographs:
-        need_file(path, "a picture or video file")
     source = args.photographs[0] if len(args.photographs) == 1 else args.photographs
     check_film(args, source)
+    for path in args.photographs:
+        need_file(path, "a picture or video file")
     from facekit.pipeline import FacePipeline
     from facekit.reconstruct.api import reconstruct
     from facekit.reconstruct.clip.result import ClipReconstruction

@@ -47,7 +47,7 @@ def test_mask_is_the_silhouette(sample):
 def test_mask_and_depth_are_those_of_a_ray_cast(maker):
     """Rays against triangles one by one, from the label ``camera``: nothing of it is the renderer's."""
     size = 32
-    made = SampleMaker(maker.pipe, dataclasses.replace(RECIPE, size=size), 1)
+    made = SampleMaker(maker.pipe, dataclasses.replace(RECIPE, size=size, hair=False), 1)
     sample, mesh = made(6), made.mesh(6)
     depth = cast(mesh.verts[0], mesh.faces, sample.numbers["camera"], size)
     mask, hit = sample.images["mask"] > 0, depth.isfinite()
@@ -68,7 +68,7 @@ def test_mediapipe_sees_the_landmarks_where_they_are(maker):
         pytest.skip(str(error))
     away = []
     with landmarker:
-        for index in range(4):
+        for index in range(6):
             sample = made(index)
             picture = (sample.images["rgb"].permute(1, 2, 0).numpy() * 255 + 0.5).astype("uint8")
             (found,) = landmarker(picture)

@@ -44,6 +44,7 @@ def test_identity_alone_decides(default_pipeline):
     assert names[:8] == [
         default_pipeline(seed=k).hair[0].style.split("+")[0] for k in range(8)
     ]  # seeds and batches agree
+    assert "bob02" not in names, "it hides an eye"
     assert len(set(names)) >= 6 and max(names.count(n) for n in set(names)) < 80
     manly = traits["masculinity"] > 0.8
     tied = torch.tensor([n in ("ponytail01", "long01", "bob02") for n in names])
