@@ -103,7 +103,7 @@ class SampleMaker:
         mesh, head = _held(face.mesh, neck, scene), torch.tensor([scene.head])
         points = mesh.verts[0, mesh.need("landmarks")].cpu()
         camera, lights = camera_of(scene, points), lights_of(scene.light)
-        hair = self.pipe.turned_hair(face.hair, neck, head) or None
+        hair = self.pipe.turned_hair(face.hair, neck, head) if face.hair else None
         picture = render(mesh, camera, recipe.size, lights, recipe.quality, "transparent", hair=hair)
         mesh = mesh.to("cpu")
         depth = picture.depth[0, 0].cpu()

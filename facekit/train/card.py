@@ -81,9 +81,10 @@ turned by over 90 degrees, mean per person.
 - Expressions are mixes of blendshapes; how people differ in making them is modelled, not observed. Teeth and tongue are
   simple. Strong mixes can fold lips and lids; blendshapes do so most on people far from the mean, with thin lips.
 - Of photographs and videos: heads are fits to MediaPipe's landmarks, whose bias is modelled; docs/from-a-photograph.md
-  and docs/from-a-video.md say how far off. The encoder (action-unit tokens, graph attention and transformer in AUFART's manner, Kim and Lee, ICT Express
-  2025; the linear path, the layers across frames and the uncertainties are ours) saw no photograph, only simulated
-  landmarks and landmarks of our renders. Weights come out low: brows at some 0.6 of the truth, the jaw at 0.7.
+  and docs/from-a-video.md say how far off. The encoder (action-unit tokens, graph attention and transformer in AUFART's
+  manner, Kim and Lee, ICT Express 2025; the linear path, the layers across frames and the uncertainties are ours) saw
+  no photograph, only simulated landmarks and landmarks of our renders. Weights come out low: brows at some 0.6 of the
+  truth, the jaw at 0.7.
 - The teacher flushes, blanches and folds the skin with the expression by rule, and the texture network has learned most
   of it (the table above); its tile is smooth: the finest octave comes from the explicit layer, whose hair strands share
   one layout.
