@@ -18,7 +18,7 @@ OUT ?= out
 TORCH_INDEX ?=
 
 MATRIX := tests/test_notebooks.py tests/test_colab.py tests/viz/test_notebook.py tests/viz/test_charts.py \
-	tests/viz/viewer/test_widget.py -k "not 06_rig and not 07_from and not 09_eval and not 10_data"
+	tests/viz/viewer/test_widget.py -k "not 06_rig and not 07_from and not 08_from and not 09_eval and not 10_data"
 # The notebooks that are left out need more than the notebook extra.
 
 .PHONY: demo lab app test test-quick test-colab test-newest lint format docs space bench train-default notebooks \

@@ -97,7 +97,8 @@ def load_detail(template: Template, size: int, path: Path | None = None, composi
 
 def load_wardrobe(template: Template) -> Wardrobe | None:
     """Hair and lashes of the embedded default; None on another topology, whose heads they do not fit."""
-    if "hair" not in weights.record(_DETAIL_OF).files:
+    has_eyes = bool((template.parts == PARTS.index("eyes")).any())
+    if not has_eyes or "hair" not in weights.record(_DETAIL_OF).files:
         return None
     wardrobe = Wardrobe(load_arrays(weights.verified(_DETAIL_OF, "hair")), template)
     return wardrobe if wardrobe.vertices == len(template.verts) else None

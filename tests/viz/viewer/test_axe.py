@@ -44,8 +44,9 @@ def test_axe_finds_nothing_in_the_viewer(browser, blocks):  # noqa: F811
         assert [line for line in violations(window.page) if "page-has-heading-one" not in line] == []
 
 
-def test_the_jaw_throws_its_shadow_on_the_neck(browser, page_file):
-    with Window(browser, 1100, 900).open(page_file) as window:
+def test_the_jaw_throws_its_shadow_on_the_neck(browser, face, tmp_path):  # noqa: F811
+    path = face.without_hair().to_html(tmp_path / "bare.html", expressions=["smile"], steps=3)
+    with Window(browser, 1100, 900).open(path) as window:
         grey = window.pixels().mean(axis=2)
         height, width = grey.shape
         lit, dark = (grey[int(0.9 * height) - 6 :, int(x * width) - 6 : int(x * width) + 6][:12] for x in (0.42, 0.58))
