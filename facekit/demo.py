@@ -23,6 +23,7 @@ from facekit.latents import FaceLatents
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
 from facekit.render import Camera
+from facekit.render.camera import HAIR_CENTRE, HAIR_DISTANCE
 from facekit.sweeps import sweep_expressions, sweep_intensity
 from facekit.viz.animation import save_animation, turntable
 from facekit.viz.sheets import contact_sheet, expression_sheet, intensity_strip, render_faces
@@ -161,7 +162,8 @@ def _portrait(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer,
 
     # The large portrait takes the most memory of all, and so does the bundle: one after the other they stay under 2 GB.
     out.finish()
-    portrait = face.render(camera=Camera.three_quarter(azimuth=24.0), image_size=1024, quality="high").rgb
+    camera = Camera.three_quarter(azimuth=24.0, distance=HAIR_DISTANCE, target=HAIR_CENTRE)
+    portrait = face.render(camera=camera, image_size=1024, quality="high").rgb
     out.add("portrait.png", "large portrait", lambda path: save_image(to_uint8(portrait), path))
     frames = turntable(face)
     out.add("turntable.webp", f"{len(frames)} views around", lambda path: save_animation(frames, path, fps=12))
