@@ -80,11 +80,8 @@ def taken(photographer: Photographer, number: int, neutral: torch.Tensor, posed:
 
 def error(found: torch.Tensor, true: torch.Tensor, scaled: bool) -> float:
     """Mean distance of points (N, 3), mm, after alignment."""
-    size, turn, shift = similarity(found, true)
-    a, b = found.double(), true.double()
-    if not scaled:
-        size, shift = 1.0, b.mean(dim=0) - turn @ a.mean(dim=0)
-    return float((size * a @ turn.T + shift - b).norm(dim=1).mean())
+    size, turn, shift = similarity(found, true, scaled)
+    return float((size * found.double() @ turn.T + shift - true.double()).norm(dim=1).mean())
 
 
 class Judge:

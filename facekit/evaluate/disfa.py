@@ -12,6 +12,7 @@ photograph: that is no agreement with the labels, and is not what is measured he
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,7 @@ def _error(said: np.ndarray, true: np.ndarray) -> float:
     return float(np.abs(said - true).mean())
 
 
-def _both(measure, said: np.ndarray, true: np.ndarray) -> float:  # type: ignore[no-untyped-def]
+def _both(measure: Callable[..., float], said: np.ndarray, true: np.ndarray) -> float:
     """The measure where there is a prediction; NaN where there is none."""
     known = ~np.isnan(said)
     return measure(said[known], true[known]) if known.sum() > 1 else float("nan")

@@ -11,6 +11,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from facekit.conventions import NOSE_TIP
 from facekit.errors import FileError, optional_import
 from facekit.evaluate.experiment import Cell, Experiment, Figure
 from facekit.evaluate.photographs import Photograph, photograph
+from facekit.files.images import to_uint8
 from facekit.geometry.correspond import similarity
 from facekit.latents import FaceLatents
 from facekit.metrics.geometry import face_vertices, landmark_regions
@@ -116,7 +118,7 @@ class _Bench:
         photographs = [photograph(person, who, shot=k, size=512) for k in range(self.most)]
         marks = []
         for photo in photographs:
-            pixels = (photo.picture * 255).round().byte().numpy()
+            pixels = _pixels(photo).pixels
             faces = landmarker(pixels)
             marks.append(steady(pixels, faces[0], landmarker, self.photo.mirror) if faces else None)
         return Shots(photographs, marks)
@@ -133,7 +135,7 @@ class _Bench:
                 rows.append(self._errors(found, self.pipe.template.verts, None, None))
             else:
                 how = self.photo.response if response else self.photo.response.without()
-                pictures = [Picture((p.picture * 255).round().byte().numpy(), "render") for p, _ in found]
+                pictures = [_pixels(photo) for photo, _ in found]
                 fitted = fit(self.photo.points, how, views_of(pictures, [marks for _, marks in found], how))
                 neutral = self.photo.neutral(self.pipe.template.verts, torch.from_numpy(fitted.identity))
                 rows.append(self._errors(found, neutral, self._moved(neutral, fitted), fitted))
@@ -169,13 +171,12 @@ class _Bench:
         errors["motion_mm", "all"] = float(missed[:, self.face].norm(dim=-1).mean())
         said = np.zeros((len(found), 52)) if fitted is None else fitted.blendshapes
         wanted = expressions_to_blendshapes(torch.cat([photo.latents.expression for photo, _ in found]))
-        assert isinstance(wanted, torch.Tensor)
-        units = [action_units(t) for t in (torch.from_numpy(np.asarray(said)).float(), wanted)]
-        gap = (units[0] - units[1]).abs().mean(0)  # type: ignore[operator]
+        ours, theirs = action_units(torch.from_numpy(said).float()), action_units(cast("torch.Tensor", wanted))
+        gap = (cast("torch.Tensor", ours) - cast("torch.Tensor", theirs)).abs().mean(0)
         for unit in UNITS:
             errors["action_unit_error", f"AU{unit}"] = float(gap[list(ACTION_UNITS).index(unit)])
         if fitted is not None:
-            said_cameras = cameras_of(fitted, [Picture((p.picture * 255).byte().numpy(), "render") for p, _ in found])
+            said_cameras = cameras_of(fitted, [_pixels(photo) for photo, _ in found])
             pairs = [(said_cameras[k], photo.camera) for k, (photo, _) in enumerate(found)]
             wide = [100 * abs(float(a.fov[0] / b.fov[0]) - 1) for a, b in pairs]
             errors["field_of_view_percent", "all"] = float(np.mean(wide))
@@ -183,12 +184,14 @@ class _Bench:
         return errors
 
 
+def _pixels(photo: Photograph) -> Picture:
+    """What a camera would have written."""
+    return Picture(to_uint8(photo.picture.permute(2, 0, 1)), "render")
+
+
 def _aligned(found: torch.Tensor, true: torch.Tensor, mask: torch.Tensor, scaled: bool) -> torch.Tensor:
     """Distances (V,) mm after alignment on the vertices of ``mask``."""
-    size, turn, shift = similarity(found[mask], true[mask])
-    if not scaled:
-        size = 1.0
-        shift = true[mask].double().mean(0) - turn @ found[mask].double().mean(0)
+    size, turn, shift = similarity(found[mask], true[mask], scaled)
     return (size * found.double() @ turn.T + shift - true.double()).norm(dim=1)
 
 

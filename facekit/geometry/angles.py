@@ -1,9 +1,10 @@
-"""Directions in space: from angles, and spread evenly over the sphere."""
+"""Directions in space: from angles, and spread evenly over the sphere; rotations about a vector."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 
 #: The angle of the sunflower: no two turns by it ever meet.
@@ -23,3 +24,13 @@ def fibonacci_sphere(count: int) -> torch.Tensor:
     turn = GOLDEN_ANGLE * k
     ring = (1 - z.square()).sqrt()
     return torch.stack([ring * turn.cos(), ring * turn.sin(), z], dim=-1)
+
+
+def rotation_of(vector: np.ndarray) -> np.ndarray:
+    """Rotation (3, 3) about a vector (3,) by its length in radians (Rodrigues)."""
+    angle = float(np.linalg.norm(vector))
+    if angle < 1e-12:
+        return np.eye(3)
+    x, y, z = vector / angle
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross

@@ -10,10 +10,12 @@ _NEIGHBOURS = 3
 _CHUNK = 1024
 
 
-def similarity(source: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def similarity(
+    source: torch.Tensor, target: torch.Tensor, scaled: bool = True
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Scale (), rotation (3, 3) and shift (3,) with ``scale * source @ rotation.T + shift`` nearest to ``target``.
 
-    Least squares over points (N, 3) (Umeyama, PAMI 1991).
+    Least squares over points (N, 3) (Umeyama, PAMI 1991); without ``scaled`` the scale is 1.
     """
     a, b = (points.double() for points in (source, target))
     ma, mb = a.mean(0), b.mean(0)
@@ -21,7 +23,7 @@ def similarity(source: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor
     sign = torch.ones(3, dtype=a.dtype, device=a.device)
     sign[2] = torch.sign(torch.linalg.det(u @ vt))
     rotation = u @ torch.diag(sign) @ vt
-    scale = (values * sign).sum() / (a - ma).square().sum()
+    scale = (values * sign).sum() / (a - ma).square().sum() if scaled else a.new_ones(())
     return scale, rotation, mb - scale * rotation @ ma
 
 

@@ -25,6 +25,7 @@ from facekit.geometry.charts import open_edges
 from facekit.hair import HairRig
 from facekit.io.arrays import SplitTopology, mesh_of, split_at_seams
 from facekit.io.glb_builder import ARRAY_BUFFER, ELEMENT_BUFFER, GlbBuilder, normalized
+from facekit.io.hair import worn_by
 from facekit.mesh import FaceMesh
 from facekit.source import FaceRig
 from facekit.version import __version__
@@ -208,8 +209,8 @@ def _hair_of(subject: FaceOutput | FaceMesh, rig: FaceRig | None) -> HairRig | N
     """Hair and lashes with their displacements on the CPU; without a rig as they stand. None without any."""
     if rig is not None:
         return None if rig.hair is None else rig.hair.to("cpu")
-    worn = subject.hair[0] if isinstance(subject, FaceOutput) and subject.hair else None
-    return None if worn is None else HairRig(worn.to("cpu"), torch.zeros(0, *worn.verts.shape))
+    worn = worn_by(subject)
+    return None if worn is None else HairRig(worn, torch.zeros(0, *worn.verts.shape))
 
 
 def _hair(builder: GlbBuilder, node_mesh: dict[str, Any], hair: HairRig, quantize: bool) -> dict[str, Any]:
@@ -225,8 +226,7 @@ def _hair(builder: GlbBuilder, node_mesh: dict[str, Any], hair: HairRig, quantiz
     if node_mesh["primitives"][0].get("targets"):
         primitive["targets"] = [_moved_hair(builder, delta.numpy()[split.vertex], quantize) for delta in hair.deltas]
     node_mesh["primitives"].append(primitive)
-    picture = hair.neutral.texture.permute(1, 2, 0)
-    pixels = (picture.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
+    pixels = to_uint8(hair.neutral.texture)
     surface = {
         "baseColorTexture": builder.texture("hair", encode(pixels, ".png"), _MIME[".png"]),
         "metallicFactor": 0,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from facekit.errors import InputError, optional_import
+from facekit.geometry.angles import rotation_of
 from facekit.geometry.correspond import similarity
 
 
@@ -62,10 +63,7 @@ class Surface:
 
 def aligned(points: np.ndarray, target: np.ndarray, scaled: bool = True) -> tuple[float, np.ndarray, np.ndarray]:
     """Scale, rotation and shift that bring points (N, 3) nearest to their counterparts (N, 3) in the target."""
-    size, turn, shift = similarity(torch.from_numpy(points), torch.from_numpy(target))
-    if not scaled:
-        size = size.new_ones(())
-        shift = torch.from_numpy(target).mean(0) - turn @ torch.from_numpy(points).mean(0)
+    size, turn, shift = similarity(torch.from_numpy(points), torch.from_numpy(target), scaled)
     return float(size), turn.numpy(), shift.numpy()
 
 
@@ -91,14 +89,6 @@ def refined(
         columns = [np.cross(arm, normal), normal, (normal * arm).sum(axis=1, keepdims=True)]
         system = np.concatenate(columns if scaled else columns[:2], axis=1)
         step = np.linalg.lstsq(system, (normal * (points - found)).sum(axis=1), rcond=1e-6)[0]
-        turn, scale = _rotation(step[:3]), 1 + step[6] if scaled else 1.0
+        turn, scale = rotation_of(step[:3]), 1 + step[6] if scaled else 1.0
         surface = surface.moved(scale, turn, middle + step[3:6] - scale * turn @ middle)
     return best
-
-
-def _rotation(vector: np.ndarray) -> np.ndarray:
-    """Matrix (3, 3) of a rotation vector (3,), by Rodrigues' formula."""
-    angle = float(np.linalg.norm(vector))
-    x, y, z = vector / max(angle, 1e-12)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross

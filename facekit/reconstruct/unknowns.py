@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES
+from facekit.geometry.angles import rotation_of
 
 #: Unknowns of a head's pose: rotation, two shifts in mm, logarithm of pixels a mm.
 POSE = 6
@@ -110,16 +111,6 @@ class State:
 
     def translation(self, k: int, lens: int) -> np.ndarray:
         return np.array([*self.shifts[k], -np.exp(self.focal[lens] - self.scales[k])])
-
-
-def rotation_of(vector: np.ndarray) -> np.ndarray:
-    """Rotation (3, 3) about a vector (3,) by its length in radians (Rodrigues)."""
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = vector / angle
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 
 def vector_of(rotation: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ MOTIONS, MOVING = (".csv", ".json", ".npz"), (".glb", ".mp4", ".webp")
 _CAMERA = ("position", "look_at", "fov", "up")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClipReconstruction(Reconstruction):
     """A person out of a film, with their motion; besides what a reconstruction from photographs has.
 
@@ -47,10 +47,10 @@ class ClipReconstruction(Reconstruction):
         The file; None after loading.
     """
 
-    motion: Motion = dataclasses.field(default=None, repr=False)  # type: ignore[assignment]  # always given: see of
-    frame_cameras: Camera = dataclasses.field(default=None, repr=False)  # type: ignore[assignment]
-    found: torch.Tensor = dataclasses.field(default=None, repr=False)  # type: ignore[assignment]
-    off: torch.Tensor = dataclasses.field(default=None, repr=False)  # type: ignore[assignment]
+    motion: Motion = dataclasses.field(repr=False)
+    frame_cameras: Camera = dataclasses.field(repr=False)
+    found: torch.Tensor = dataclasses.field(repr=False)
+    off: torch.Tensor = dataclasses.field(repr=False)
     film_size: tuple[int, int] = (0, 0)
     film: Path | None = None
 
