@@ -16,6 +16,7 @@ from facekit.render.camera import Camera
 from facekit.render.lights import Lights
 from facekit.render.rasterize import pixel_points
 from facekit.render.shading import tone
+from facekit.render.surface import barycentric
 
 #: Hair may lie under the skin by this much, mm, and still be seen: its triangles are coarser than the head's.
 _BIAS = 3.0
@@ -221,12 +222,7 @@ class _Scene:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Linear colours (3, P) where rays (2, P) meet faces (P,) at these depths, coverage (P,), normals (3, P), and
         whether they are lashes, 1, or hair, 0."""
-        x, y = ray
-        plane = self.planes.index_select(1, ids)
-        det, u, v = (torch.addcmul(torch.addcmul(-plane[k + 2], plane[k], x), plane[k + 1], y) for k in (0, 3, 6))
-        inverse = det / torch.addcmul(det.new_tensor(1e-24), det, det)
-        v = (v * inverse).clamp(0.0, 1.0)
-        u = torch.minimum((u * inverse).clamp_min(0.0), 1.0 - v)
+        u, v, _ = barycentric(self.planes.index_select(1, ids), ray)
         mip = self.hair.cards.mip
         chart = self.charts.index_select(1, ids)
         uv = torch.addcmul(torch.addcmul(chart[:2], chart[2:4], u), chart[4:], v)
@@ -235,6 +231,7 @@ class _Scene:
         found = torch.addcmul(torch.addcmul(fan[0], fan[1], u), fan[2], v)
         normal, soft, shine, lash = found[:3], found[3:6], found[6:9], found[9]
         normal = normal * torch.rsqrt(dot(normal, normal).clamp_min(1e-12))
+        x, y = ray
         facing = (normal[2] - normal[0] * x - normal[1] * y) * torch.rsqrt(x * x + y * y + 1.0)
         low, high = _EDGE_ON
         t = ((facing.abs() - low) / (high - low)).clamp(0.0, 1.0)

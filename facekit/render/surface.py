@@ -181,17 +181,25 @@ def _mix(fan: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     return torch.addcmul(torch.addcmul(a, b, u), c, v)
 
 
-def _hit(facets: Facets, index: torch.Tensor, ray: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Barycentric u and v, 1 / determinant and depth of rays on their facets, all (P,)."""
-    dx, dy = ray
-    plane = facets.planes.index_select(1, index)
+def barycentric(plane: torch.Tensor, ray: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Barycentric u and v and 1 / determinant, all (P,), where rays (2, P), X and Y at depth 1, meet their faces.
+
+    Rows 0 to 8 of ``plane`` (9 or more, P) are those of :class:`Facets`.
+    """
+    x, y = ray
     # Along d = (x, y, -1).
-    det, u, v = (torch.addcmul(torch.addcmul(-plane[k + 2], plane[k], dx), plane[k + 1], dy) for k in (0, 3, 6))
+    det, u, v = (torch.addcmul(torch.addcmul(-plane[k + 2], plane[k], x), plane[k + 1], y) for k in (0, 3, 6))
     # 1 / det, but zero for a face that is seen exactly edge-on.
     inverse = det / torch.addcmul(det.new_tensor(1e-24), det, det)
     # A sample may lie a rounding error outside its face, or far outside for faces seen edge-on.
     v = (v * inverse).clamp(0.0, 1.0)
-    u = torch.minimum((u * inverse).clamp_min(0.0), 1.0 - v)
+    return torch.minimum((u * inverse).clamp_min(0.0), 1.0 - v), v, inverse
+
+
+def _hit(facets: Facets, index: torch.Tensor, ray: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Barycentric u and v, 1 / determinant and depth of rays on their facets, all (P,)."""
+    plane = facets.planes.index_select(1, index)
+    u, v, inverse = barycentric(plane, ray)
     return u, v, inverse, -_mix(plane[9:], u, v)[0]
 
 
