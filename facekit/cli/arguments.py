@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from facekit.checks import finite, one_of, whole
@@ -29,6 +29,17 @@ class Noted(argparse.Action):
         """Do what argparse asks of an action."""
         setattr(namespace, self.dest, values)
         namespace.given = {*getattr(namespace, "given", ()), self.dest}
+
+
+class Flagged(Noted):
+    """The same for an option without a value, which is True where it stands."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=False, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: Any = None):
+        """Do what argparse asks of an action."""
+        super().__call__(parser, namespace, True)
 
 
 def check_arguments(args: argparse.Namespace) -> None:

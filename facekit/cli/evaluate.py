@@ -5,22 +5,31 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from facekit.cli.arguments import refuse_idle
+from facekit.cli.arguments import Flagged, refuse_idle
 from facekit.cli.options import file_path, report_file
 from facekit.errors import InputError
 
 SUMMARY = "an experiment against control groups: tables with intervals, figures, a report"
 #: The names of :data:`facekit.evaluate.registry.EXPERIMENTS`, which would load torch; a test holds them together.
-EXPERIMENTS = ("generation", "reconstruction", "now", "disfa")
-#: Those that need a folder of the user's, and which of ``--model`` and the like mean nothing to them.
-NEEDS_DATA = ("now", "disfa")
+EXPERIMENTS = ("generation", "detail", "reconstruction", "now", "realy", "facescape", "svfr", "disfa")
+#: What each needs of the user, and which options would do nothing with it.
+NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "generation": ((), ("predictions",)),
+    "detail": (("data",), ("predictions", "seed")),
+    "reconstruction": ((), ("predictions", "data")),
+    "now": (("data", "predictions"), ("seed", "model", "quick")),
+    "realy": (("data", "predictions"), ("seed", "model", "quick")),
+    "facescape": (("data", "predictions"), ("seed", "model", "quick")),
+    "svfr": (("data",), ("predictions", "seed", "quick")),
+    "disfa": (("data", "predictions"), ("seed", "model", "quick")),
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.add_argument("experiment", nargs="?", choices=EXPERIMENTS, help="which; see --list")
     parser.add_argument("--list", action="store_true", help="say what there is, and what each needs")
-    parser.add_argument("--quick", action="store_true", help="few people: minutes instead of an hour")
+    parser.add_argument("--quick", action=Flagged, help="few people: minutes instead of an hour")
     parser.add_argument("--data", type=file_path, help="folder of the data set; generation has people of its own")
     parser.add_argument("--predictions", type=file_path, help="folder of what is judged, in the benchmark's layout")
     parser.add_argument("--methods", help="only these, with commas between; all by default")
@@ -37,17 +46,11 @@ def run(args: argparse.Namespace) -> None:
         return
     if args.experiment is None:
         raise InputError("an experiment", "none", f"name one of {', '.join(EXPERIMENTS)}; see facekit evaluate --list")
-    if args.experiment in NEEDS_DATA:
-        for name in ("data", "predictions"):
-            if getattr(args, name) is None:
-                raise InputError(f"--{name} with {args.experiment}", "none", "see facekit evaluate --list")
-        if args.quick:
-            raise InputError("options that do something", "--quick", f"leave it out with {args.experiment}")
-        refuse_idle(args, ("seed", "model"), f"with {args.experiment}")
-    else:
-        refuse_idle(args, ("predictions",), f"with {args.experiment}")
-        if args.experiment == "reconstruction":
-            refuse_idle(args, ("data",), "with reconstruction, which makes its own photographs")
+    needed, idle = NEEDS[args.experiment]
+    for name in needed:
+        if getattr(args, name) is None:
+            raise InputError(f"--{name} with {args.experiment}", "none", "see facekit evaluate --list")
+    refuse_idle(args, idle, f"with {args.experiment}")
     from facekit.evaluate.registry import EXPERIMENTS as BUILDERS
 
     experiment = BUILDERS[args.experiment].build(args)

@@ -6,7 +6,7 @@ import csv
 import importlib.util
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,9 @@ from facekit.files.atomic import atomic_write
 from facekit.report import Section, Table, write_report
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from PIL import Image
+    from torch import Tensor
 
 _SHOWN = ("dataset", "method", "metric", "region", "n", "failed", "mean", "low", "high", "median", "std")
 _DIGITS = 3
@@ -70,9 +72,7 @@ def latex(results: Results) -> str:
 def figure(results: Results, metric: str) -> Image.Image:
     """Bars of one metric over all regions: mean and interval of each method; controls are hatched."""
     import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from PIL import Image
 
     rows = list(results.select(metric=metric))
     names = [_name(row) for row in rows]
@@ -97,9 +97,40 @@ def figure(results: Results, metric: str) -> Image.Image:
     axes.invert_yaxis()
     axes.set_xlabel(metric.replace("_", " "))
     axes.spines[["top", "right"]].set_visible(False)
-    canvas = FigureCanvasAgg(drawn)
+    return _drawn(drawn)
+
+
+def _drawn(figure: Figure) -> Image.Image:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def grid(pictures: Sequence[Sequence[Tensor]], rows: Sequence[str], columns: Sequence[str]) -> Image.Image:
+    """Lay pictures (3, H, W) sRGB in [0, 1] out in named rows and columns."""
+    from matplotlib.figure import Figure
+
+    height, width = pictures[0][0].shape[1:]
+    drawn = Figure(figsize=(1 + width * len(columns) / 100, 0.4 + height * len(rows) / 100), dpi=100)
+    places = drawn.subplots(len(rows), len(columns), squeeze=False, gridspec_kw={"wspace": 0.02, "hspace": 0.02})
+    for r, row in enumerate(pictures):
+        for c, picture in enumerate(row):
+            axes = places[r, c]
+            axes.imshow(picture.permute(1, 2, 0).clamp(0, 1).numpy())
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines[:].set_visible(False)
+            if r == 0:
+                axes.set_title(columns[c], fontsize=9)
+            if c == 0:
+                axes.set_ylabel(rows[r], fontsize=9)
+    drawn.subplots_adjust(
+        left=1 / drawn.get_figwidth() * 0.7, right=0.995, bottom=0.005, top=1 - 0.3 / drawn.get_figheight()
+    )
+    return _drawn(drawn)
 
 
 def save_all(results: Results, folder: Path) -> list[Path]:
@@ -114,12 +145,12 @@ def save_all(results: Results, folder: Path) -> list[Path]:
         _text(folder / "results.tex", latex(results)),
     ]
     sections: list[Section] = []
+    for name, picture in results.pictures.items():
+        written.append(_picture(folder / f"{name}.png", picture))
+        sections.append((name.replace("_", " "), picture))
     for metric in dict.fromkeys(row.metric for row in results):
         picture = figure(results, metric)
-        path = folder / f"{metric}.png"
-        with atomic_write(path) as temporary:
-            picture.save(temporary, "PNG")
-        written.append(path)
+        written.append(_picture(folder / f"{metric}.png", picture))
         sections += [(metric.replace("_", " "), picture), ("", table(results.select(metric=metric)))]
     if results.notes:
         sections.insert(0, ("Read this first", {f"{k + 1}": note for k, note in enumerate(results.notes)}))
@@ -178,6 +209,12 @@ def _tex(text: str) -> str:
     for plain, escaped in (("_", r"\_"), ("%", r"\%"), ("&", r"\&"), ("#", r"\#")):
         text = text.replace(plain, escaped)
     return text
+
+
+def _picture(path: Path, picture: Image.Image) -> Path:
+    with atomic_write(path) as temporary:
+        picture.save(temporary, "PNG")
+    return path
 
 
 def _text(path: Path, text: str) -> Path:
