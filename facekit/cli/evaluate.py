@@ -11,16 +11,20 @@ from facekit.errors import InputError
 
 SUMMARY = "an experiment against control groups: tables with intervals, figures, a report"
 #: The names of :data:`facekit.evaluate.registry.EXPERIMENTS`, which would load torch; a test holds them together.
-EXPERIMENTS = ("generation", "detail", "reconstruction", "now", "realy", "facescape", "svfr", "disfa")
+EXPERIMENTS = (
+    "generation", "detail", "units", "reconstruction", "now", "realy", "facescape", "svfr", "agreement", "disfa",
+)  # fmt: skip
 #: What each needs of the user, and which options would do nothing with it.
 NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "generation": ((), ("predictions",)),
     "detail": (("data",), ("predictions", "seed")),
+    "units": ((), ("data", "predictions")),
     "reconstruction": ((), ("predictions", "data")),
     "now": (("data", "predictions"), ("seed", "model", "quick")),
     "realy": (("data", "predictions"), ("seed", "model", "quick")),
     "facescape": (("data", "predictions"), ("seed", "model", "quick")),
     "svfr": (("data",), ("predictions", "seed", "quick")),
+    "agreement": (("data", "predictions"), ("seed", "model", "quick")),
     "disfa": (("data", "predictions"), ("seed", "model", "quick")),
 }
 

@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from facekit.evaluate import detail, disfa, facescape, now, realy, svfr
+from facekit.evaluate import agreement, detail, disfa, facescape, now, realy, svfr
 from facekit.evaluate import generation as gen
 from facekit.evaluate import reconstruction as recon
+from facekit.evaluate import units as asked
 from facekit.evaluate.experiment import Experiment
 from facekit.pipeline import FacePipeline
 
@@ -59,6 +60,13 @@ EXPERIMENTS: dict[str, Entry] = {
         detail.PROTOCOL,
         lambda args: detail.detail(_pipe(args), args.data, quick=args.quick),
     ),
+    "units": Entry(
+        "Faces asked for one action unit at rising intensity, by blendshapes and by expressions, read by geometry and "
+        "by MediaPipe",
+        "people of our own; the pictures need the extra photo",
+        asked.PROTOCOL,
+        lambda args: asked.units(_pipe(args), quick=args.quick, seed=args.seed),
+    ),
     "reconstruction": Entry(
         "Heads from synthetic photographs: shape by region, motion, action units, pose and lens, against the mean face "
         "and a fit without the landmarker's response",
@@ -89,6 +97,12 @@ EXPERIMENTS: dict[str, Entry] = {
         "--data with the benchmark's pictures; needs the extra photo",
         svfr.PROTOCOL,
         lambda args: svfr.svfr(_pipe(args), args.data, args.out),
+    ),
+    "agreement": Entry(
+        "Detectors of action units and recognisers that you install: renders of reconstructions against photographs",
+        "--data with photographs, --predictions with renders of the same names and fitted_with.txt",
+        agreement.PROTOCOL,
+        lambda args: agreement.agreement(args.data, args.predictions),
     ),
     "disfa": Entry(
         "Action units against DISFA's labels: F1 from intensity 2, ICC(3,1), mean absolute error",
