@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from facekit.checks import one_of
+from facekit.data.clip import Clip
 from facekit.data.layout import folders, need
 from facekit.data.now import LANDMARKS
 from facekit.errors import FileError, InputError
@@ -71,6 +72,24 @@ def items(folder: str | Path) -> list[Item]:
     if not found:
         raise FileError(_TREE, f"none in {root}", "give the benchmark's own folder")
     return found
+
+
+def clips(folder: str | Path) -> list[Clip]:
+    """Read all people, a clip each: their pictures; ``numbers["place"]`` are their folders in a submission."""
+    people: dict[int, list[Item]] = {}
+    for item in items(folder):
+        people.setdefault(item.person, []).append(item)
+    return [
+        Clip(
+            "NeRSemble SVFR",
+            f"{person:03d}",
+            f"{person:03d}",
+            tuple(item.picture for item in found),
+            numbers={"place": [item.place for item in found]},
+            split="test",
+        )
+        for person, found in people.items()
+    ]
 
 
 class Submission:
