@@ -41,6 +41,6 @@ def vocaset(folder: str | Path) -> list[Clip]:
     FileError
         When there are none, with the tree that was expected.
     """
-    splits = dict.fromkeys(VALIDATION, "validation") | dict.fromkeys(TEST, "test")
+    splits: dict[str, str] = {**dict.fromkeys(VALIDATION, "validation"), **dict.fromkeys(TEST, "test")}
     found = by_subject(folder, "VOCASET", _TREE, (".ply",), FPS)
     return [dataclasses.replace(clip, split=splits.get(clip.subject, "train")) for clip in found]
