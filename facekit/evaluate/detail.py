@@ -198,7 +198,7 @@ def _way(pipe: FacePipeline, layer: DetailLayer) -> Way:
 @torch.no_grad()
 def transfer(pipe: FacePipeline, seeds: Sequence[int] = _TRANSFER_SEEDS, expression: str = _TRANSFER) -> Image.Image:
     """Draw each person's face and static detail (down) with each person's dynamic detail (across)."""
-    from facekit.evaluate.tables import grid
+    from facekit.evaluate.figures import grid
 
     codes = [pipe.to_model_codes(FaceLatents.sample(seed).with_expression(expression)) for seed in seeds]
     camera = Camera((0.0, 15.0, 990.0), (0.0, 15.0, 90.0), fov=13.5)

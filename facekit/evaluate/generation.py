@@ -38,6 +38,7 @@ from facekit.metrics.generation import (
     specificity,
     steadiness,
 )
+from facekit.metrics.geometry import face_vertices
 from facekit.metrics.identity import STILL, identity_distance, proportions
 from facekit.metrics.texture import delta_e, lab
 from facekit.pipeline import FacePipeline
@@ -129,31 +130,31 @@ class _Bench:
         self.test_count = test if test is not None else min(size.test, max(people // 4, 1))
 
     @functools.cached_property
-    def data(self) -> FaceSet:
-        if self.given is not None:
-            return self.given
-        return modes_people(self.pipe, self.size.people, self.size.expressions, seed=40_000 + 1000 * self.seed)
-
-    @functools.cached_property
     def parts(self) -> tuple[FaceSet, FaceSet]:
-        return self.data.split(self.test_count, self.seed)
+        """Those to learn from and those to be measured on, with the vertices that count alone."""
+        if self.given is not None:
+            return self.given.cropped().split(self.test_count, self.seed)
+        size, first = self.size, 40_000 + 1000 * self.seed
+        return modes_people(self.pipe, size.people, size.expressions, first, cropped=True).split(
+            self.test_count, self.seed
+        )
 
     @property
     def train(self) -> FaceSet:
         return self.parts[0]
 
-    @property
-    def measured(self) -> torch.Tensor:
-        """(V,) bool."""
-        whole = torch.ones(self.data.verts.shape[2], dtype=torch.bool)
-        return whole if self.data.measured is None else self.data.measured
-
     @functools.cached_property
+    def measured(self) -> torch.Tensor:
+        """(V,) bool, of the model's vertices."""
+        if self.given is None:
+            return face_vertices(self.pipe.template.mesh(self.pipe.template.verts[None])).cpu()
+        whole = torch.ones(self.given.verts.shape[2], dtype=torch.bool)
+        return whole if self.given.measured is None else self.given.measured
+
+    @property
     def landmarks(self) -> torch.Tensor | None:
         """(68,) int64 into the measured vertices, for sets whose landmarks are all measured."""
-        if self.data.landmarks is None or not bool(self.measured[self.data.landmarks].all()):
-            return None
-        return (self.measured.cumsum(0) - 1)[self.data.landmarks]
+        return self.train.landmarks
 
     @property
     def seeds(self) -> list[int]:
@@ -185,7 +186,7 @@ class _Bench:
 
     def _sampled(self, model: Generator) -> list[Figure]:
         """What the model makes of random codes."""
-        made = {name: model.faces(self.seeds, name, 1.0) for name in self.data.expressions}
+        made = {name: model.faces(self.seeds, name, 1.0) for name in self.train.expressions}
         near = specificity(made["neutral"], self.train.points()[:, 0])
         return [
             Figure("specificity_mm", near.tolist()),
@@ -201,7 +202,7 @@ class _Bench:
     def of_data(self) -> list[Figure]:
         """The held-out people themselves: what the other rows should come near."""
         points = self.parts[1].points()
-        made = {name: points[:, k] for k, name in enumerate(self.data.expressions)}
+        made = {name: points[:, k] for k, name in enumerate(self.train.expressions)}
         return self._apart(made)
 
     def _apart(self, made: dict[str, torch.Tensor]) -> list[Figure]:
@@ -228,7 +229,7 @@ class _Bench:
     def _swept(self, faces: Callable[[str, float], torch.Tensor]) -> list[Figure]:
         figures = []
         for name in self.size.swept:
-            if name not in self.data.expressions:
+            if name not in self.train.expressions:
                 continue
             monotone, linear = steadiness(torch.stack([faces(name, at) for at in SWEEP]))
             figures.append(Figure("monotone_share", monotone.float().tolist(), name))
@@ -246,7 +247,7 @@ class _Bench:
             sweep = torch.stack([self._tiles(skins, self.seeds[:_SWEPT_SKINS], name, at) for at in SWEEP])
             steps = [flicker(lab(sweep[:, k]).flatten(2))[1] for k in range(sweep.shape[1])]
             figures.append(Figure("texture_flicker_delta_e", steps, name))
-        if self.data.textures is not None:
+        if self.train.textures is not None:
             real = self.parts[1].textures
             assert real is not None
             wanted = torch.nn.functional.interpolate(real[:, 0], (_TILE, _TILE), mode="area")

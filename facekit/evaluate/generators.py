@@ -6,7 +6,7 @@ Everything here works on the vertices that a :class:`~facekit.data.faceset.FaceS
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -24,6 +24,7 @@ IDENTITIES, EXPRESSIONS_KEPT = 50, 30
 _STEPS, _RATE, _PRIOR = 150, 0.1, 1e-3
 #: The search looks at about so many vertices, evenly over those that are measured.
 _SEARCHED = 1500
+_COLUMNS = 4096
 
 
 class Generator(Protocol):
@@ -243,15 +244,30 @@ def _normal(seeds: Sequence[int], size: int) -> Tensor:
 def _components(data: Tensor, most: int, centred: bool = True) -> tuple[Tensor, Tensor]:
     """Principal components (k, d) of rows (m, d) and the standard deviation (k,) along each.
 
-    By the Gram matrix, which is small: there are far fewer rows than columns.
+    By the Gram matrix, which is small: there are far fewer rows than columns. Columns are taken in double precision a
+    few at a time: all at once they would be the experiment's largest piece of memory.
     """
     data = data - data.mean(0) if centred else data
-    values, vectors = torch.linalg.eigh(data.double() @ data.double().T)
+    values, vectors = torch.linalg.eigh(_gram(data))
     values, vectors = values.flip(0), vectors.flip(1)
     kept = min(most, int((values > 1e-9 * values[0]).sum()))
     size = values[:kept].clamp_min(1e-30).sqrt()
-    components = ((vectors[:, :kept] / size).T @ data.double()).float()
+    turn = (vectors[:, :kept] / size).T
+    components = torch.cat([(turn @ part).float() for part in _doubled(data)], dim=1)
     return components, (size / max(len(data) - 1, 1) ** 0.5).float()
+
+
+def _gram(data: Tensor) -> Tensor:
+    """Products (m, m) float64 of all pairs of rows (m, d)."""
+    total = torch.zeros(len(data), len(data), dtype=torch.float64)
+    for part in _doubled(data):
+        total += part @ part.T
+    return total
+
+
+def _doubled(data: Tensor) -> Iterator[Tensor]:
+    """Columns of rows (m, d) in double precision, a few at a time."""
+    return (part.double() for part in data.split(_COLUMNS, dim=1))
 
 
 def _solved(left: Tensor, right: Tensor) -> Tensor:

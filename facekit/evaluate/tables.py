@@ -6,20 +6,17 @@ import csv
 import importlib.util
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from facekit.evaluate.figures import figure
 from facekit.evaluate.results import COLUMNS, Results, Row
 from facekit.files.atomic import atomic_write
 from facekit.report import Section, Table, write_report
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from PIL import Image
-    from torch import Tensor
 
 _SHOWN = ("dataset", "method", "metric", "region", "n", "failed", "mean", "low", "high", "median", "std")
 _DIGITS = 3
@@ -67,70 +64,6 @@ def latex(results: Results) -> str:
             )
         )
     return "\n\n".join(blocks) + "\n"
-
-
-def figure(results: Results, metric: str) -> Image.Image:
-    """Bars of one metric over all regions: mean and interval of each method; controls are hatched."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    rows = list(results.select(metric=metric))
-    names = [_name(row) for row in rows]
-    drawn = Figure(figsize=(7.2, 0.9 + 0.3 * len(rows)), dpi=120, layout="constrained")
-    axes = drawn.add_subplot()
-    colours = matplotlib.colormaps["tab10"]
-    methods = list(dict.fromkeys(row.method for row in rows))
-    for place, row in enumerate(rows):
-        reach = [[row.mean - row.low], [row.high - row.mean]]
-        axes.barh(
-            place,
-            row.mean,
-            xerr=None if math.isnan(row.low) else reach,
-            color=colours(methods.index(row.method) % 10),
-            alpha=0.55 if row.control else 0.95,
-            hatch="//" if row.control else None,
-            edgecolor="white",
-            ecolor="0.3",
-            capsize=2,
-        )
-    axes.set_yticks(range(len(rows)), names, fontsize=8)
-    axes.invert_yaxis()
-    axes.set_xlabel(metric.replace("_", " "))
-    axes.spines[["top", "right"]].set_visible(False)
-    return _drawn(drawn)
-
-
-def _drawn(figure: Figure) -> Image.Image:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from PIL import Image
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-
-
-def grid(pictures: Sequence[Sequence[Tensor]], rows: Sequence[str], columns: Sequence[str]) -> Image.Image:
-    """Lay pictures (3, H, W) sRGB in [0, 1] out in named rows and columns."""
-    from matplotlib.figure import Figure
-
-    height, width = pictures[0][0].shape[1:]
-    drawn = Figure(figsize=(1 + width * len(columns) / 100, 0.4 + height * len(rows) / 100), dpi=100)
-    places = drawn.subplots(len(rows), len(columns), squeeze=False, gridspec_kw={"wspace": 0.02, "hspace": 0.02})
-    for r, row in enumerate(pictures):
-        for c, picture in enumerate(row):
-            axes = places[r, c]
-            axes.imshow(picture.permute(1, 2, 0).clamp(0, 1).numpy())
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.spines[:].set_visible(False)
-            if r == 0:
-                axes.set_title(columns[c], fontsize=9)
-            if c == 0:
-                axes.set_ylabel(rows[r], fontsize=9)
-    drawn.subplots_adjust(
-        left=1 / drawn.get_figwidth() * 0.7, right=0.995, bottom=0.005, top=1 - 0.3 / drawn.get_figheight()
-    )
-    return _drawn(drawn)
 
 
 def save_all(results: Results, folder: Path) -> list[Path]:
@@ -181,10 +114,6 @@ def _grids(results: Results) -> Iterator[tuple[str, list[str], list[str], dict[t
 
 def _method(row: Row) -> str:
     return f"{row.method} (control)" if row.control else row.method
-
-
-def _name(row: Row) -> str:
-    return _method(row) if row.region == "all" else f"{_method(row)}, {row.region}"
 
 
 def _line(row: Row) -> dict[str, Any]:
