@@ -39,12 +39,15 @@ class ReliefSet:
         (P, E, S, S) float16, displacement on the face tile, mm.
     weight:
         (S, S) float32, how much each texel counts; 0 where there is no detail.
+    on_tile:
+        Whether maps lie on the embedded default's face tile, or in the UV of the meshes.
     """
 
     faces: FaceSet
     identity: torch.Tensor
     maps: torch.Tensor
     weight: torch.Tensor
+    on_tile: bool = True
 
     def __post_init__(self) -> None:
         people, kinds = self.faces.verts.shape[:2]

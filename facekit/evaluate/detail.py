@@ -15,20 +15,27 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from facekit.assembly import load_detail
+from facekit.conventions import EXPRESSIONS, TEXTURE_NOISE_DIM
 from facekit.data import reliefs
+from facekit.data.facescape import find_people, read_displacement
+from facekit.data.faceset import FaceSet
 from facekit.data.reliefs import ReliefSet
 from facekit.errors import InputError
 from facekit.evaluate.experiment import Cell, Experiment, Figure
 from facekit.evaluate.shape import AT_1, INTENSITIES
+from facekit.files.atomic import expanded
 from facekit.geometry.uv import bake, rasterize_uv
+from facekit.io.reading import read_untextured
 from facekit.latents import FaceLatents
 from facekit.metrics.displacement import DisplacementErrors, displacement_errors, relief_rises
 from facekit.metrics.geometry import landmark_regions
 from facekit.models.detail_layer import DetailLayer
 from facekit.models.detail_tile import TileStrain, compose_parts
 from facekit.pipeline import FacePipeline
+from facekit.progress import progress
 from facekit.render import Camera, render
 
 if TYPE_CHECKING:
@@ -40,6 +47,12 @@ NOTE = (
     "'codes' are people of the shape network; 'modes' are people drawn from the identity modes in expressions of the "
     "blendshapes, whose strains the module never learned from. Pores, which no module claims, are left out of both."
 )
+SCANS = "held-out scans"
+SCANS_NOTE = (
+    "People are every twentieth of FaceScape's, whom facekit.train.detail.facescape keeps back; of fewer than 20 all, "
+    "and then a module trained on them has seen them. There is no module for scalar tension beside it."
+)
+_HELD_OUT = 20
 #: People who are swept over intensity; the first ones of each split.
 _SWEPT, _SWEPT_QUICK, _QUICK = 8, 2, 6
 _TRANSFER_SEEDS, _TRANSFER, _TRANSFER_SIZE = (12, 31, 54, 8), "brow_raiser", 256
@@ -53,9 +66,9 @@ def detail(pipe: FacePipeline, folder: str | Path, quick: bool = False) -> Exper
     Parameters
     ----------
     pipe:
-        With a detail module at home on its topology, as the embedded default's.
+        Whose detail module is measured; for FaceScape's scans one with the codes of its people.
     folder:
-        A set of :mod:`facekit.data.reliefs`.
+        A set of :mod:`facekit.data.reliefs`, or FaceScape's own folder, see :func:`scans`.
     quick:
         The first 6 people of each split.
     """
@@ -69,15 +82,53 @@ def detail(pipe: FacePipeline, folder: str | Path, quick: bool = False) -> Exper
         "scalar tension": (True, lambda split: bench.figures(split, bench.scalar, swept=True)),
         f"{pipe.name}, across furrows": (False, lambda split: bench.figures(split, bench.shipped, swept=True)),
     }
-    names = [path.stem for path in sorted(Path(folder).expanduser().glob("*.npz"))] or ["codes"]
+    files = {path.stem: path.stat().st_size for path in sorted(expanded(folder).glob("*.npz"))}
     cells = [
-        Cell("relief", split, name, control, functools.partial(measure, split))
-        for split in names
+        Cell("relief" if files else "FaceScape", split, name, control, functools.partial(measure, split))
+        for split in files or [SCANS]
         for name, (control, measure) in methods.items()
     ]
-    settings = {"model": pipe.name, "data": str(folder), "quick": quick}
+    settings = {"model": pipe.name, "data": str(folder), "quick": quick, "files": files}
     pictures = {"transfer": lambda: transfer(pipe)}
-    return Experiment("detail", f"Detail: {pipe.name}", PROTOCOL, cells, settings, [NOTE], pictures)
+    notes = [NOTE if files else SCANS_NOTE]
+    return Experiment("detail", f"Detail: {pipe.name}", PROTOCOL, cells, settings, notes, pictures)
+
+
+@torch.no_grad()
+def scans(pipe: FacePipeline, folder: str | Path) -> ReliefSet:
+    """Read FaceScape's people that the training of a detail module keeps back, every twentieth; all of fewer than 20.
+
+    Maps lie in FaceScape's own UV, which is that of the published model.
+
+    Raises
+    ------
+    InputError
+        For a model without the codes of these people.
+    FileError
+        When people, meshes or maps are missing.
+    """
+    people = find_people(folder)
+    people = people[::_HELD_OUT] if len(people) >= _HELD_OUT else people
+    if pipe.identities is None or people[-1].number > len(pipe.identities):
+        raise InputError("a model with the codes of FaceScape's people", pipe.name, "take --model 3dfacecam")
+    names = tuple(name for name in EXPRESSIONS if all(name in person.files for person in people))
+    template, layer, size = pipe.template, pipe.detail_layer, pipe.detail_layer.size // 2
+    verts, maps = [], []
+    for person in progress(people, desc="scans"):
+        for name in names:
+            mesh, picture = person.files[name]
+            assert picture is not None
+            verts.append(read_untextured(mesh).verts[0])
+            maps.append(read_displacement(picture, size).half())
+    shape = (len(people), len(names))
+    faces = FaceSet(
+        SCANS, tuple(str(p.number) for p in people), names, torch.stack(verts).unflatten(0, shape), template.faces
+    )
+    codes = torch.stack([pipe.identities[person.number - 1] for person in people])
+    ids, weights = rasterize_uv(template.uvs, template.faces_uvs, size)
+    sure = bake(layer.trust[None, :, None], template.faces_uvs, ids, weights)[0, 0]
+    weight = sure / sure.mean().clamp_min(1e-6)
+    return ReliefSet(faces, codes, torch.stack(maps).unflatten(0, shape), weight, on_tile=False)
 
 
 class _Bench:
@@ -89,11 +140,17 @@ class _Bench:
 
     @functools.cached_property
     def sets(self) -> dict[str, ReliefSet]:
+        if not any(expanded(self.folder).glob("*.npz")) and any(expanded(self.folder).glob("*/models_reg")):
+            return {SCANS: scans(self.pipe, self.folder)}
         return {relief.faces.name: relief for relief in reliefs.load(self.folder)}
+
+    @property
+    def on_tile(self) -> bool:
+        return next(iter(self.sets.values())).on_tile
 
     @functools.cached_property
     def shipped(self) -> Way:
-        return _way(self.pipe, self.pipe.detail_layer)
+        return _way(self.pipe, self.pipe.detail_layer) if self.on_tile else _in_uv(self.pipe.detail_layer)
 
     @functools.cached_property
     def scalar(self) -> Way:
@@ -117,8 +174,8 @@ class _Bench:
     def regions(self) -> dict[str, Tensor]:
         """Shares (S, S) of each region in the tile's texels."""
         template, layer = self.pipe.template, self.pipe.detail_layer
-        size = layer.model.config.size
-        ids, weights = rasterize_uv(layer.tile_uvs, template.faces_uvs, size)
+        uvs, size = (layer.tile_uvs, layer.model.config.size) if self.on_tile else (template.uvs, layer.size // 2)
+        ids, weights = rasterize_uv(uvs, template.faces_uvs, size)
         masks = landmark_regions(template.mesh(template.verts[None]))
         return {
             name: bake(mask.float()[None, :, None], template.faces, ids, weights)[0, 0] for name, mask in masks.items()
@@ -191,6 +248,17 @@ def _way(pipe: FacePipeline, layer: DetailLayer) -> Way:
 
     def way(identity: Tensor, rest: Tensor, posed: Tensor) -> tuple[Tensor, Tensor]:
         return compose_parts(model, identity, strain.enlarged(rest, posed, model.config.size))
+
+    return way
+
+
+def _in_uv(layer: DetailLayer) -> Way:
+    """A module as faces wear it, pores and all, in the mesh's UV at half the size."""
+
+    def way(identity: Tensor, rest: Tensor, posed: Tensor) -> tuple[Tensor, Tensor]:
+        noise = identity.new_zeros(len(identity), TEXTURE_NOISE_DIM)
+        still, moved = (avg_pool2d(layer(identity, noise, rest, posed, m)[0], 2) for m in ("static", "dynamic"))
+        return still, moved
 
     return way
 

@@ -56,7 +56,7 @@ EXPERIMENTS: dict[str, Entry] = {
     "detail": Entry(
         "Fine relief by region, coarse against fine: none, static, dynamic, both, scalar tension, across furrows; and "
         "each person's dynamic detail on each other's face as a picture",
-        "--data with a set of python -m facekit.train --stages relief",
+        "--data with a set of python -m facekit.train --stages relief, or FaceScape's folder and --model 3dfacecam",
         detail.PROTOCOL,
         lambda args: detail.detail(_pipe(args), args.data, quick=args.quick),
     ),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import types
+
+import numpy as np
 import pytest
 import torch
 
@@ -9,9 +12,14 @@ from facekit.data import reliefs
 from facekit.data.faceset import FaceSet
 from facekit.data.reliefs import ReliefSet
 from facekit.errors import FileError, InputError
-from facekit.evaluate.detail import _Bench, detail, transfer
+from facekit.evaluate.detail import _way, detail, scans, transfer
 from facekit.files.atomic import atomic_write
+from facekit.files.images import save_image
 from facekit.latents import FaceLatents
+from facekit.models.config import DetailConfig
+from facekit.models.detail import DetailModel
+from facekit.models.detail_layer import DetailLayer
+from facekit.template import Template
 from facekit.weights import verified
 
 NAMES = ("neutral", "smile", "brow_raiser")
@@ -24,7 +32,7 @@ def folder(default_pipeline, tmp_path_factory):
     people = FaceLatents.cat([FaceLatents.sample(seed) for seed in (501, 502)])
     with torch.no_grad():
         verts = torch.stack([pipe.decode_shape(people.with_expression(name)) for name in NAMES], dim=1)
-        way = _Bench(pipe, root, False).shipped
+        way = _way(pipe, pipe.detail_layer)
         maps = [sum(way(code.expand(3, -1), v[:1], v)) for code, v in zip(people.identity, verts, strict=True)]
     maps = torch.stack(maps)[:, :, 0]
     side = maps.shape[-1]
@@ -80,3 +88,38 @@ def test_sets_are_checked(tmp_path):
     faces = FaceSet("x", ("a",), ("neutral",), torch.zeros(1, 1, 4, 3), torch.tensor([[0, 1, 2]]))
     with pytest.raises(InputError, match="one map a scan"):
         ReliefSet(faces, torch.zeros(1, 20), torch.zeros(1, 2, 8, 8), torch.ones(8, 8))
+
+
+def test_facescapes_scans_are_read_in_their_own_uv(tiny_mesh, default_pipeline, tmp_path):
+    """The truth is a plate a tenth of a millimetre above the mesh; a module without maps has pores alone."""
+    template = Template(
+        verts=tiny_mesh.verts[0],
+        faces=tiny_mesh.faces,
+        uvs=tiny_mesh.uvs,
+        faces_uvs=tiny_mesh.faces_uvs,
+        parts=tiny_mesh.parts,
+        landmarks=tiny_mesh.landmarks,
+        ao=tiny_mesh.ao,
+        tile_rect=(0.0, 0.0, 1.0, 1.0),
+    )
+    module = DetailModel(DetailConfig(size=32, static=2, compressed=2, stretched=1, hidden=8, field=16))
+    trust = torch.ones(len(template.uvs))
+    layer = DetailLayer(module, default_pipeline.composer.micro, template, template.uvs, trust, 64)
+    pipe = types.SimpleNamespace(name="made up", template=template, detail_layer=layer, identities=torch.zeros(847, 20))
+    for k, name in enumerate(("neutral", "smile"), start=1):
+        mesh = tiny_mesh.verts[0] * torch.tensor([1.0, 1.0 - 0.02 * k, 1.0])
+        lines = [f"v {x} {y} {z}" for x, y, z in mesh.tolist()]
+        lines += [f"f {a} {b} {c}" for a, b, c in (template.faces + 1).tolist()]
+        path = tmp_path / f"3/models_reg/{k}_{name}.obj"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines))
+        height = np.full((64, 64), 32768 + round(0.1 / 0.914 * 32768), np.uint16)
+        save_image(height, tmp_path / f"3/dpmap/{k}_{name}.png")
+    results = detail(pipe, tmp_path).run(methods=["no detail", "made up, across furrows", "scalar tension"])
+    assert {row.split for row in results} == {"held-out scans"} and {row.dataset for row in results} == {"FaceScape"}
+    assert results.value(metric="distance_um", region="all", method="no detail") == pytest.approx(100, abs=0.5)
+    assert 50 < results.value(metric="distance_um", region="all", method="made up, across furrows") < 150
+    assert any("controls/scalar.npz" in note for note in results.notes)
+    pipe.identities = None
+    with pytest.raises(InputError, match="--model 3dfacecam"):
+        scans(pipe, tmp_path)
