@@ -127,7 +127,7 @@ class Experiment:
         try:
             figures = cell.measure()
         except FacekitError as error:
-            return Results([], notes=[f"{cell.method} on {cell.dataset} was not measured: {error}"])
+            return Results([], notes=[f"{cell.method} on {cell.dataset}, {cell.split}, was not measured: {error}"])
         shared: dict[str, Any] = {k: getattr(cell, k) for k in ("dataset", "split", "method", "control")}
         shared["protocol"] = self.protocol
         return Results([Row(metric=f.metric, region=f.region, **shared, **summarised(f.values)) for f in figures])

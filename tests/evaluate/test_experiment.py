@@ -42,7 +42,9 @@ def test_rows_count_what_failed():
     assert (row.n, row.failed, row.mean, row.median, row.std) == (3, 1, 2.0, 2.0, 1.0)
     assert row.low < 2 < row.high and row.protocol == "trial-1" and not row.control
     assert results.value(method="mean face", region="nose", metric="error_mm") == 2.0
-    assert any("published on made up was not measured" in note and "import them" in note for note in results.notes)
+    assert any(
+        "published on made up, test, was not measured" in note and "import them" in note for note in results.notes
+    )
     with pytest.raises(InputError, match="one row"):
         results.value(method="ours")
     with pytest.raises(InputError, match="columns"):

@@ -132,3 +132,26 @@ def test_a_judge_agrees_with_itself_unless_it_took_part(tmp_path):
     (renders / FITTED_WITH).write_text("mediapipe\nbrightness\n")
     row = agreement(photos, renders, **chosen).run()[0]
     assert (row.n, row.failed, row.region) == (0, 4, judges.NO_JUDGE)
+
+
+def test_of_films_every_tenth_frame_counts(tmp_path, monkeypatch):
+    class Film:
+        def __init__(self, path):
+            self.start = 100 if "renders" in str(path) else 90
+
+        @classmethod
+        def open(cls, path):
+            return cls(path)
+
+        def __iter__(self):
+            pixels = (np.full((4, 4, 3), self.start + k, np.uint8) for k in range(25))
+            return (types.SimpleNamespace(number=k, pixels=picture) for k, picture in enumerate(pixels))
+
+    monkeypatch.setattr("facekit.evaluate.agreement.Film", Film)
+    for name in ("photos", "renders"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "SN001.mp4").touch()
+    (tmp_path / "renders" / FITTED_WITH).touch()
+    results = agreement(tmp_path / "photos", tmp_path / "renders", {"brightness": Brightness()}, {}).run()
+    row = results.select(metric="unit_difference")[0]
+    assert (row.n, row.failed) == (3, 0) and row.mean == pytest.approx(1.0)
