@@ -104,7 +104,7 @@ class Complexion(nn.Module):
         sides = torch.sigmoid(2 * texture_noise[:, _SIDES])
         both = torch.stack((weights * sides, weights * (1 - sides)))
         # Averaging details loses contrast; dividing by the weights' norm gives it back.
-        loud = (0.55 + 0.35 * age) / both.square().sum(dim=(0, 2)).sqrt().clamp_min(0.25)
+        loud = (0.54 + 0.2 * age + 0.5 * age**3) / both.square().sum(dim=(0, 2)).sqrt().clamp_min(0.25)
         plain, mirrored = (both * loud[:, None]) @ self.structure
         return plain + mirrored.view(-1, self.size, self.size).flip(-1).flatten(1)
 
