@@ -58,8 +58,8 @@ def disfaplus(root):
 
 def bp4d(root):
     for frame in (2440, 2441, 2442):
-        save_image(GREY, root / f"F001/T1/{frame}.jpg")
-    touch(root / "AU_OCC/F001_T1.csv", "0,1,2,12,99\n2440,0,1,1,0\n2441,9,0,1,0\n")
+        save_image(GREY, root / f"BP4D-training/F001/T1/{frame}.jpg")
+    touch(root / "AUCoding/AU_OCC/F001_T1.csv", "0,1,2,12,99\n2440,0,1,1,0\n2441,9,0,1,0\n")
     return {"subject": "F001", "frames": 3, "units": {1: [0, np.nan, np.nan], 12: [1, 1, np.nan]}, "present": True}
 
 
