@@ -36,6 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action=Flagged, help="few people: minutes instead of an hour")
     parser.add_argument("--data", type=file_path, help="folder of the data set; generation has people of its own")
     parser.add_argument("--predictions", type=file_path, help="folder of what is judged, in the benchmark's layout")
+    parser.add_argument("--controls", type=file_path, help="with generation: the folder that the stage controls left")
     parser.add_argument("--methods", help="only these, with commas between; all by default")
     parser.add_argument("--seed", type=int, default=0, help="chooses the people (default: 0)")
     parser.add_argument(
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> None:
     for name in needed:
         if getattr(args, name) is None:
             raise InputError(f"--{name} with {args.experiment}", "none", "see facekit evaluate --list")
+    idle = idle if args.experiment == "generation" else (*idle, "controls")
     refuse_idle(args, idle, f"with {args.experiment}")
     from facekit.evaluate.registry import EXPERIMENTS as BUILDERS
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -19,6 +20,7 @@ from facekit.evaluate.experiment import Cell, Experiment, Figure
 from facekit.evaluate.generators import (
     Autoencoder,
     BilinearModel,
+    BlindSkin,
     Generator,
     LinearModel,
     MeanFace,
@@ -27,6 +29,7 @@ from facekit.evaluate.generators import (
     UpstreamWay,
 )
 from facekit.evaluate.people import NOTE, modes_people
+from facekit.files.atomic import expanded
 from facekit.metrics.distributions import sliced_wasserstein
 from facekit.metrics.expression import flicker
 from facekit.metrics.generation import (
@@ -79,7 +82,12 @@ QUICK = Size(40, 8, 24, ("neutral", "smile", "mouth_stretch", "anger", "brow_rai
 
 
 def generation(
-    pipe: FacePipeline, data: FaceSet | None = None, quick: bool = False, test: int | None = None, seed: int = 0
+    pipe: FacePipeline,
+    data: FaceSet | None = None,
+    quick: bool = False,
+    test: int | None = None,
+    seed: int = 0,
+    controls: str | Path | None = None,
 ) -> Experiment:
     """Set the experiment up; nothing is measured yet.
 
@@ -95,6 +103,8 @@ def generation(
         People held out; by default a quarter of the set's at most.
     seed:
         Chooses the people: those that are drawn, those that are held out, those that are generated.
+    controls:
+        Folder of what ``facekit.train``'s stage "controls" left: a texture network without identity is measured, too.
     """
     size = QUICK if quick else FULL
     bench = _Bench(pipe, data, size, test, seed)
@@ -109,6 +119,9 @@ def generation(
         "upstream's sampling": (True, bench.of_upstream),
         "texture without identity": (True, bench.of_strangers_skin),
     }
+    if controls is not None:
+        network = expanded(controls) / "texture_blind.safetensors"
+        methods["texture GAN without identity"] = (True, lambda: bench.of_blind_skin(network))
     cells = [Cell(name, "held-out people", method, control, run) for method, (control, run) in methods.items()]
     settings = {
         "model": pipe.name,
@@ -199,6 +212,11 @@ class _Bench:
         shapes, skins = NetworkModel(self.pipe, self.measured), StrangersSkin(self.pipe, self.measured)
         return self._skins(shapes, skins, swept=False)
 
+    def of_blind_skin(self, network: Path) -> list[Figure]:
+        """Textures of a network that was never told whose they are."""
+        shapes, skins = NetworkModel(self.pipe, self.measured), BlindSkin(self.pipe, self.measured, network)
+        return self._skins(shapes, skins)
+
     def of_data(self) -> list[Figure]:
         """The held-out people themselves: what the other rows should come near."""
         points = self.parts[1].points()
@@ -266,6 +284,6 @@ class _Bench:
     @torch.no_grad()
     def _tiles(self, model: NetworkModel, seeds: Sequence[int], name: str, at: float) -> torch.Tensor:
         """(B, 3, 128, 128) sRGB."""
-        codes = self.pipe.to_model_codes(model.latents(seeds, name, at))
-        tiles = [self.pipe.decode_texture(some).clamp(0, 1).cpu() for some in codes.split(8)]
+        codes = model.pipe.to_model_codes(model.latents(seeds, name, at))
+        tiles = [model.pipe.decode_texture(some).clamp(0, 1).cpu() for some in codes.split(8)]
         return torch.cat([torch.nn.functional.interpolate(t, (_TILE, _TILE), mode="area") for t in tiles])

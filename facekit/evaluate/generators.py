@@ -5,8 +5,10 @@ Everything here works on the vertices that a :class:`~facekit.data.faceset.FaceS
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -14,7 +16,9 @@ import torch
 from facekit.conventions import EXPRESSION_DIM, IDENTITY_DIM, SHAPE_NOISE_DIM
 from facekit.data.faceset import FaceSet
 from facekit.errors import InputError
+from facekit.files.readers import load_into, load_tensors
 from facekit.latents import FaceLatents
+from facekit.models.texture import TextureModel
 from facekit.pipeline import FacePipeline
 
 Tensor = torch.Tensor
@@ -228,6 +232,28 @@ class StrangersSkin(NetworkModel):
     def latents(self, seeds: Sequence[int], expression: str, intensity: float) -> FaceLatents:
         """Codes for :meth:`FacePipeline.decode_texture`; shapes are not made with them."""
         return super().latents([seed + 500_009 for seed in seeds], expression, intensity)
+
+
+class BlindSkin(NetworkModel):
+    """A texture network that was trained without its condition on identity: skins of nobody.
+
+    Parameters
+    ----------
+    path:
+        Its weights, of the model's own sizes: what ``python -m facekit.train --stages controls`` writes.
+    """
+
+    def __init__(self, pipe: FacePipeline, measured: Tensor, path: Path) -> None:
+        with torch.device("meta"):
+            network = TextureModel(pipe.texture.config)
+        blind = copy.copy(pipe)
+        blind.texture = load_into(network, load_tensors(path), path.name).to(pipe.device)
+        super().__init__(blind, measured)
+
+    def latents(self, seeds: Sequence[int], expression: str, intensity: float) -> FaceLatents:
+        """Codes for :meth:`FacePipeline.decode_texture`; shapes are not made with them."""
+        people = super().latents(seeds, expression, intensity)
+        return dataclasses.replace(people, identity=torch.zeros_like(people.identity))
 
 
 def _place(expressions: Sequence[str], name: str) -> int:

@@ -42,7 +42,7 @@ def _generation(args: argparse.Namespace) -> Experiment:
     from facekit.data.facescape import load
 
     data = None if args.data is None else load(args.data)
-    return gen.generation(_pipe(args), data, quick=args.quick, seed=args.seed)
+    return gen.generation(_pipe(args), data, quick=args.quick, seed=args.seed, controls=args.controls)
 
 
 EXPERIMENTS: dict[str, Entry] = {

@@ -18,14 +18,15 @@ STAGES = {
     "texture": "facekit.train.texture.stage",
     "detail": "facekit.train.detail.stage",
     "relief": "facekit.train.detail.relief",
+    "controls": "facekit.train.texture.blind",
     "photos": "facekit.train.photos.stage",
     "encoder": "facekit.train.encoder.stage",
     "mask": "facekit.train.mask.stage",
     "hair": "facekit.train.hair.stage",
     "card": "facekit.train.card",
 }
-#: Made only when they are named: a set to measure detail on; what needs the extra ``photo`` besides; what that leaves.
-NAMED = ("relief", "photos", "encoder")
+#: Made only when they are named: what experiments compare with; what needs the extra ``photo``; what that leaves.
+NAMED = ("relief", "controls", "photos", "encoder")
 _PACK_FILES = ("ict_light.npz", "ict_vertex_indices.json", "skins_uv", "brows_uv", "skin_mask_uv.png")
 _MANIFEST = "weights_manifest.json"
 
