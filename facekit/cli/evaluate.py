@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from facekit.cli.arguments import Flagged, refuse_idle
@@ -60,12 +61,23 @@ def run(args: argparse.Namespace) -> None:
     from facekit.evaluate.registry import EXPERIMENTS as BUILDERS
 
     experiment = BUILDERS[args.experiment].build(args)
-    methods = None if args.methods is None else [name.strip() for name in args.methods.split(",")]
+    methods = None if args.methods is None else chosen(args.methods, [cell.method for cell in experiment.cells])
     results = experiment.run(args.out, methods)
     for path in results.save(args.out):
         report_file(path)
     for note in results.notes:
         print(f"note: {note}")
+
+
+def chosen(text: str, known: Sequence[str]) -> list[str]:
+    """Methods out of a list with commas between, some of whose names have commas of their own."""
+    names: list[str] = []
+    pieces = [piece.strip() for piece in text.split(",")]
+    while pieces:
+        longest = next((k for k in range(len(pieces), 0, -1) if ", ".join(pieces[:k]) in known), 1)
+        names.append(", ".join(pieces[:longest]))
+        pieces = pieces[longest:]
+    return names
 
 
 def _listed() -> str:
