@@ -29,7 +29,7 @@ _FILE_HELP = f"{' '.join(suffixes(reading=True))}; without it, the face of --see
 #: The names of :data:`facekit.render.lights.PRESETS`, which would load torch; a test holds them together.
 LIGHTS = ("studio", "daylight", "rim", "flat")
 # What makes a face, and what only a turntable has.
-_OF_SEED = ("model", "seed", "truncation", "expression", "intensity", "detail", "detail_strength", "hair")
+_OF_SEED = ("model", "device", "seed", "truncation", "expression", "intensity", "detail", "detail_strength", "hair")
 _OF_TURNTABLE = ("frames", "fps")
 #: The suffixes of :data:`facekit.viz.animation.SUFFIXES`; the test holds them together, too.
 ANIMATIONS = (".mp4", ".webp", ".gif", ".png")
