@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from facekit.cli.arguments import refuse_idle
+from facekit.cli.arguments import OF_FACE, refuse_idle
 from facekit.cli.options import (
     EXPRESSION_HELP,
     blend_of,
@@ -17,6 +17,7 @@ from facekit.cli.options import (
     picture_options,
     pipeline_of,
     report_file,
+    trait_options,
     who_options,
 )
 from facekit.errors import InputError
@@ -25,8 +26,6 @@ SUMMARY = "a motion of ARKit's blendshapes, made by a face: film or animated GLB
 _FILMS = (".mp4", ".webp")
 _MOTIONS = (".csv", ".json", ".npz")
 _OF_FILM = ("size", "quality", "audio")
-# What makes a face, which the motion alone has none of; its seed it has where it is made up.
-_OF_FACE = ("model", "device", "truncation", "expression", "intensity", "detail", "detail_strength", "hair")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--idle", type=float, metavar="SECONDS", help="blinks and small movements instead of a take")
     who_options(parser)
+    trait_options(parser)
     parser.add_argument("--expression", default="neutral", help=f"worn throughout; {EXPRESSION_HELP}")
     parser.add_argument("--intensity", type=float, default=1.0, help="of that expression, 0 to 1.5 (default: 1)")
     parser.add_argument("--smooth", type=float, default=0.0, metavar="SECONDS", help="take out tremble (default: 0)")
@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> None:
     if suffix == ".webp":
         refuse_idle(args, ("audio",), "with .webp, which is silent")
     if suffix in _MOTIONS:
-        refuse_idle(args, _OF_FACE if args.idle is not None else ("seed", *_OF_FACE), f"with {suffix}")
+        # A seed makes small movements, too.
+        refuse_idle(args, OF_FACE if args.idle is not None else ("seed", *OF_FACE), f"with {suffix}")
     if args.take is not None and args.idle is not None:
         raise InputError("a take or --idle", "both", "leave one of them out")
     if args.take is not None:

@@ -22,6 +22,11 @@ _FINITE = {
 }
 
 
+#: What makes a face, besides its seed.
+OF_FACE = (
+    "model", "device", "truncation", "age", "masculinity", "expression", "intensity", "detail", "detail_strength",
+    "hair",
+)  # fmt: skip
 #: What stands before an option's name where the arguments remember that it was given. One attribute each: a command's
 #: own parser hands its attributes over one by one, and what the first parser saw must stay.
 _GIVEN = "given "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from facekit.cli.arguments import refuse_idle
+from facekit.cli.arguments import OF_FACE, refuse_idle
 from facekit.cli.options import (
     detail_options,
     expression_options,
@@ -14,6 +14,7 @@ from facekit.cli.options import (
     need_file,
     picture_options,
     report_file,
+    trait_options,
     who_options,
 )
 from facekit.errors import InputError
@@ -28,8 +29,7 @@ SUMMARY = "a picture of a mesh file or of a seed"
 _FILE_HELP = f"{' '.join(suffixes(reading=True))}; without it, the face of --seed"
 #: The names of :data:`facekit.render.lights.PRESETS`, which would load torch; a test holds them together.
 LIGHTS = ("studio", "daylight", "rim", "flat")
-# What makes a face, and what only a turntable has.
-_OF_SEED = ("model", "device", "seed", "truncation", "expression", "intensity", "detail", "detail_strength", "hair")
+# What only a turntable has.
 _OF_TURNTABLE = ("frames", "fps")
 #: The suffixes of :data:`facekit.viz.animation.SUFFIXES`; the test holds them together, too.
 ANIMATIONS = (".mp4", ".webp", ".gif", ".png")
@@ -39,6 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.add_argument("file", nargs="?", type=file_path, help=_FILE_HELP)
     who_options(parser)
+    trait_options(parser)
     expression_options(parser, "neutral")
     detail_options(parser)
     parser.add_argument(
@@ -56,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the picture or the turntable."""
     if args.file is not None:
-        refuse_idle(args, _OF_SEED, "with a file")
+        refuse_idle(args, ("seed", *OF_FACE), "with a file")
         known_suffix(args.file, reading=True)
         need_file(args.file, "a mesh file")
     if args.camera == "turntable":

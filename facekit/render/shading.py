@@ -33,6 +33,8 @@ CLAY = (0.80, 0.765, 0.735)
 CLAY_MATERIAL = (0.55, 0.035, 0.35, 0.0)
 #: How far each colour wraps, and the width of the soft terminator, from the diffusion of red, green and blue in skin.
 WRAP = (0.28, 0.16, 0.12)
+# Occlusion below which wet surfaces mirror no lamp; from twice as much on they do wholly.
+_DRY = 0.12
 #: Where the film's shoulder begins.
 TONE_START = 0.62
 
@@ -42,7 +44,8 @@ _MATERIAL = 5
 
 
 def material_table(mesh: FaceMesh, cards: HairCards | None = None) -> torch.Tensor:
-    """Per-vertex values that samples interpolate, (5, V) float32, and up to four rows more.
+    """Per-vertex values that samples interpolate, (5, V) float32, and up to four rows more; (5, B * V) where occlusion
+    follows the poses of B meshes.
 
     Occlusion, roughness, reflectance, scattering, wet coat; the vertex colours, sRGB, of a mesh without a texture; and
     how far hair covers the skin, of one that wears some.
@@ -53,13 +56,16 @@ def material_table(mesh: FaceMesh, cards: HairCards | None = None) -> torch.Tens
         rows = like.new_tensor([CLAY_MATERIAL if plain else MATERIALS["skin"]]).expand(count, -1)
     else:
         rows = like.new_tensor([MATERIALS[name] for name in PARTS])[mesh.parts.to(torch.int64)]
-    shade = like.new_ones(count) if mesh.ao is None else mesh.ao.to(like)
+    occlusion = mesh.occlusion()
+    shade = like.new_ones(1, count) if occlusion is None else occlusion.to(like).view(-1, count)
+    table = rows.t()
     if cards is not None:
         shade = shade * cards.shade.to(like)
-    table = torch.cat((shade[None], rows.t()), dim=0)
     if mesh.texture is None and mesh.vertex_colors is not None:
         table = torch.cat((table, mesh.vertex_colors.to(like).t()), dim=0)
-    return table if cards is None else torch.cat((table, cards.cap.to(like)[None]), dim=0)
+    if cards is not None:
+        table = torch.cat((table, cards.cap.to(like)[None]), dim=0)
+    return torch.cat((shade.reshape(1, -1), table.repeat(1, len(shade))), dim=0)
 
 
 def albedo(found: Surface, texture: MipTexture | None) -> torch.Tensor:
@@ -151,7 +157,9 @@ def shade(
         # Wet eyes mirror the key light's box, one highlight each, as portraits have it.
         key = lights.lights[0]
         toward = directions[0, 0, :, None] if single else directions[:, 0].t()[:, found.frame[wet]]
-        n, v, f, amount = (t.index_select(-1, wet) for t in (normal, view, facing, coat * openness))
+        # A lid's shadow leaves the lamp's image whole, up to where the lid would hide it.
+        bare = ((occlusion - _DRY) / _DRY).clamp(0.0, 1.0)
+        n, v, f, amount = (t.index_select(-1, wet) for t in (normal, view, facing, coat * bare))
         spark = key.strength * amount * _reflection(n, v, toward, f, key.size)
         gleam = [row.index_add(0, wet, spark, alpha=tint) for row, tint in zip(gleam, key.colour, strict=True)]
     return tone(torch.stack([torch.addcmul(g, b, d) for g, b, d in zip(gleam, base, diffuse, strict=True)]))

@@ -319,7 +319,9 @@ def test_options_that_do_nothing_are_refused(tiny_mesh, tmp_path, capsys):
     told = fails(capsys, "render", mesh, "--expression", "smile", "--seed", "7", "--out", out)
     assert "got --seed --expression;" in told and "with a file" in told
     assert "--frames" in fails(capsys, "render", mesh, "--frames", "9", "--out", out)
-    assert "got --model;" in fails(capsys, "--model", "3dfacecam", "render", mesh, "--out", out), "before the command, too"
+    assert "got --model;" in fails(capsys, "--model", "3dfacecam", "render", mesh, "--out", out), (
+        "before the command, too"
+    )
     strength = ("--detail", "off", "--detail-strength", "2")
     assert "--detail-strength" in fails(capsys, "export", *strength, "--out", str(tmp_path / "a.glb"))
 

@@ -15,20 +15,14 @@ from torch.nn import functional as F
 
 from facekit.errors import WeightsError
 from facekit.geometry.charts import step
-
-DIRECTIONS = (
-    "melanin", "haemoglobin", "age", "masculinity", "freckles", "brow_thickness", "brow_height",
-    "hair_colour", "hair_red", "lip_colour", "lip_depth", "under_eye", "cheeks", "stubble",
-    "hair_strength", "nose_redness", "lashes", "ears", "mottling", "hue",
-)  # fmt: skip
-"""What each of the 20 orthonormal directions of the identity code means to the texture."""
+from facekit.traits import TRAITS
 
 HAIR_SRGB = ((28, 22, 20), (54, 37, 27), (92, 62, 42), (152, 114, 76), (124, 62, 32), (122, 115, 108))
 """Black, dark brown, brown, blond, red, grey."""
 
 TILE, ATLAS = 512, 768
 PATTERN = 384
-PORE_DEPTH = 0.5
+PORE_DEPTH = 1.0
 """Millimetres that the skin lies deeper where its grain takes all light: pores come out 0.02 to 0.05 mm deep."""
 SCALP_COVER = 0.62
 """Share of the skin that the scalp's hair hides where it is densest."""
@@ -119,8 +113,8 @@ class MicroLayer(nn.Module):
             self.register_buffer(name, value.contiguous(), persistent=False)
 
     def projections(self, identity: Tensor) -> dict[str, Tensor]:
-        """Identity code (B, 20) -> one standard normal number (B,) for each name in ``DIRECTIONS``."""
-        return dict(zip(DIRECTIONS, (identity @ self.axes.T).unbind(-1), strict=True))
+        """Identity code (B, 20) -> one standard normal number (B,) for each name in :data:`facekit.traits.TRAITS`."""
+        return dict(zip(TRAITS, (identity @ self.axes.T).unbind(-1), strict=True))
 
     def hair_strength(self, identity: Tensor) -> Tensor:
         """Close-cropped scalp hair (B,) in [0, 1], 0 (shaved) for half of the identities.
