@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from facekit.cli.arguments import refuse_idle
+from facekit.cli.arguments import given, refuse_idle
 from facekit.cli.options import file_path, report_file
 from facekit.errors import InputError
 
@@ -33,6 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the experiment, or go on with it, and write its files."""
     if args.list:
+        refuse_idle(args, (name for name in given(args) if name not in ("list", "experiment")), "with --list")
         print(_listed())
         return
     if args.experiment is None:
@@ -41,9 +42,7 @@ def run(args: argparse.Namespace) -> None:
         for name in ("data", "predictions"):
             if getattr(args, name) is None:
                 raise InputError(f"--{name} with {args.experiment}", "none", "see facekit evaluate --list")
-        if args.quick:
-            raise InputError("options that do something", "--quick", f"leave it out with {args.experiment}")
-        refuse_idle(args, ("seed", "model"), f"with {args.experiment}")
+        refuse_idle(args, ("quick", "seed", "model", "device"), f"with {args.experiment}")
     else:
         refuse_idle(args, ("predictions",), f"with {args.experiment}")
         if args.experiment == "reconstruction":
