@@ -88,7 +88,9 @@ def run_demo(
     detail: bool | str = True,
     detail_strength: float = 1.0,
 ) -> DemoResult:
-    """Six people, and of one of them all there is: smile sweep, 20 expressions, turntable, a large portrait, meshes, maps, textures and a bundle.
+    """Make pictures of six people, and of one of them all there is.
+
+    Smile sweep, 20 expressions, turntable, a large portrait, meshes, maps, textures and a bundle.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from facekit.cli.arguments import Flagged, refuse_idle
+from facekit.cli.arguments import given, refuse_idle
 from facekit.cli.options import file_path, report_file
 from facekit.errors import InputError
 
@@ -15,18 +15,19 @@ SUMMARY = "an experiment against control groups: tables with intervals, figures,
 EXPERIMENTS = (
     "generation", "detail", "units", "reconstruction", "now", "realy", "facescape", "svfr", "agreement", "disfa",
 )  # fmt: skip
+_JUDGING = ("quick", "seed", "model", "device")
 #: What each needs of the user, and which options would do nothing with it.
 NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "generation": ((), ("predictions",)),
     "detail": (("data",), ("predictions", "seed")),
     "units": ((), ("data", "predictions")),
     "reconstruction": ((), ("predictions", "data")),
-    "now": (("data", "predictions"), ("seed", "model", "quick")),
-    "realy": (("data", "predictions"), ("seed", "model", "quick")),
-    "facescape": (("data", "predictions"), ("seed", "model", "quick")),
+    "now": (("data", "predictions"), _JUDGING),
+    "realy": (("data", "predictions"), _JUDGING),
+    "facescape": (("data", "predictions"), _JUDGING),
     "svfr": (("data",), ("predictions", "seed", "quick")),
-    "agreement": (("data", "predictions"), ("seed", "model", "quick")),
-    "disfa": (("data", "predictions"), ("seed", "model", "quick")),
+    "agreement": (("data", "predictions"), _JUDGING),
+    "disfa": (("data", "predictions"), _JUDGING),
 }
 
 
@@ -34,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.add_argument("experiment", nargs="?", choices=EXPERIMENTS, help="which; see --list")
     parser.add_argument("--list", action="store_true", help="say what there is, and what each needs")
-    parser.add_argument("--quick", action=Flagged, help="few people: minutes instead of an hour")
+    parser.add_argument("--quick", action="store_true", help="few people: minutes instead of an hour")
     parser.add_argument("--data", type=file_path, help="folder of the data set; generation has people of its own")
     parser.add_argument("--predictions", type=file_path, help="folder of what is judged, in the benchmark's layout")
     parser.add_argument("--controls", type=file_path, help="with generation: the folder that the stage controls left")
@@ -48,6 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the experiment, or go on with it, and write its files."""
     if args.list:
+        refuse_idle(args, (name for name in given(args) if name not in ("list", "experiment")), "with --list")
         print(_listed())
         return
     if args.experiment is None:

@@ -49,7 +49,7 @@ class MeanFace:
     def __init__(self, train: FaceSet) -> None:
         points = train.points()
         self.expressions, self.mean = train.expressions, points[:, 0].mean(0)
-        self.moved = (points - points[:, :1]).mean(0)
+        self.moved = points.mean(0) - self.mean
 
     def faces(self, seeds: Sequence[int], expression: str, intensity: float) -> Tensor:
         """See :class:`Generator`."""
