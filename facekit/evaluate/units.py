@@ -64,6 +64,7 @@ class _Bench:
 
     def __init__(self, pipe: FacePipeline, count: int, seed: int, asked: tuple[int, ...] = UNITS) -> None:
         self.pipe, self.count, self.seed, self.asked = pipe, count, seed, asked
+        self._read: dict[Asking, dict[int, Tensor]] = {}
 
     @functools.cached_property
     def people(self) -> FaceLatents:
@@ -85,13 +86,15 @@ class _Bench:
 
     def by_geometry(self, ask: Asking, shuffled: bool = False) -> list[Figure]:
         """Figures of lengths between landmarks."""
-        rest = self._points(self.people)
+        if ask not in self._read:
+            rest = self._points(self.people)
 
-        def read(unit: int) -> Tensor:
-            steps = [rest, *(self._points(ask(self.people, unit, at)) for at in INTENSITIES[1:])]
-            return torch.stack([unit_intensities(points, rest, self.full) for points in steps])
+            def read(unit: int) -> Tensor:
+                steps = [rest, *(self._points(ask(self.people, unit, at)) for at in INTENSITIES[1:])]
+                return torch.stack([unit_intensities(points, rest, self.full) for points in steps])
 
-        return self._figures({unit: read(unit) for unit in progress(self.asked, desc="units")}, shuffled)
+            self._read[ask] = {unit: read(unit) for unit in progress(self.asked, desc="units")}
+        return self._figures(self._read[ask], shuffled)
 
     def by_judge(self, ask: Asking, judge: UnitJudge) -> list[Figure]:
         """Figures of a judge of pictures, on the first third of the people."""
