@@ -235,13 +235,7 @@ class StrangersSkin(NetworkModel):
 
 
 class BlindSkin(NetworkModel):
-    """A texture network that was trained without its condition on identity: skins of nobody.
-
-    Parameters
-    ----------
-    path:
-        Its weights, of the model's own sizes: what ``python -m facekit.train --stages controls`` writes.
-    """
+    """A texture network that was trained without identity: ``path`` is what the stage ``controls`` writes."""
 
     def __init__(self, pipe: FacePipeline, measured: Tensor, path: Path) -> None:
         with torch.device("meta"):
