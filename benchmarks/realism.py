@@ -16,8 +16,7 @@ import torch.nn.functional as F
 
 #: No training drew these people.
 FIRST_SEED = 90_000
-#: Cycles per texel of a tile 768 wide, and per pixel where the eyes' centres are so many pixels apart.
-OCTAVES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
+#: Cycles per pixel where the eyes' centres are so many pixels apart.
 EYE_PIXELS, CHEEK_BANDS = 104.0, ((0.06, 0.12), (0.12, 0.25), (0.25, 0.5))
 SIZE = 512
 # Half the side of the patch on each cheek, of the eyes' distance.
@@ -41,6 +40,7 @@ def main() -> None:
 def report(people: int, pack: Path | None) -> str:
     """Measure ``people`` faces: Markdown."""
     from facekit import FaceLatents, FacePipeline
+    from facekit.evaluate.texture import OCTAVES
     from facekit.metrics.texture import delta_e, lab
 
     pipe = FacePipeline.from_pretrained(device="cpu")
@@ -95,6 +95,7 @@ def reference(pack: Path) -> torch.Tensor:
 
 def octaves(tiles: torch.Tensor) -> list[float]:
     """Median energy of cheeks and forehead over tiles (N, 3, 768, 768), an octave each."""
+    from facekit.evaluate.texture import OCTAVES
     from facekit.metrics.texture import high_frequency_energy
 
     bands = zip(OCTAVES[:-1], OCTAVES[1:], strict=True)
@@ -102,7 +103,7 @@ def octaves(tiles: torch.Tensor) -> list[float]:
 
 
 def pictured(pipe, codes) -> tuple[list[float], tuple[float, float]]:
-    """Energy by band of a picture's cheeks; luminance of sclera over skin (NaN for dark skin) and of iris over sclera."""
+    """Energy by band of the cheeks; luminance of sclera over skin (NaN for dark skin) and of iris over sclera."""
     from facekit import Camera
     from facekit.color import luminance, srgb_to_linear
     from facekit.conventions import PARTS
@@ -115,17 +116,17 @@ def pictured(pipe, codes) -> tuple[list[float], tuple[float, float]]:
     picture = face.render(image_size=size, camera=camera, quality="high")
     points = camera.project(face.mesh.verts[:, face.mesh.landmarks], size)[0, :, :2]
     half = round(_PATCH * EYE_PIXELS)
-    light = luminance(srgb_to_linear(picture.rgb))[0, 0]
+    light = luminance(picture.rgb)[0, 0]
     # Shading is smoother than the coarsest band.
-    smooth = torch.from_numpy(cv2.GaussianBlur(light.numpy(), None, _SHADING))
-    patches, tone = [], []
+    even = light / torch.from_numpy(cv2.GaussianBlur(light.numpy(), None, _SHADING))
+    places, energies = [], []
     for eye, nose in ((36, 31), (45, 35)):
         # Below the eye's outer half, at the height of the nose's wing.
         x, y = float(0.6 * points[eye, 0] + 0.4 * points[nose, 0]), float(points[nose, 1])
-        patch = (light / smooth)[round(y) - half : round(y) + half, round(x) - half : round(x) + half]
-        tone.append(light[round(y) - half : round(y) + half, round(x) - half : round(x) + half].median())
-        patches.append([float(power_in_band(patch[None], band)) for band in CHEEK_BANDS])
-    skin = float(torch.stack(tone).mean())
+        places.append((slice(round(y) - half, round(y) + half), slice(round(x) - half, round(x) + half)))
+        energies.append([float(power_in_band(even[places[-1]][None], band)) for band in CHEEK_BANDS])
+    light = luminance(srgb_to_linear(picture.rgb))[0, 0]
+    skin = float(torch.stack([light[place].median() for place in places]).mean())
     ids = picture.face_ids[0]
     corner = face.mesh.faces[ids.clamp_min(0), 0]
     ball = (ids >= 0) & (face.mesh.parts[corner] == PARTS.index("eyes"))
@@ -136,8 +137,7 @@ def pictured(pipe, codes) -> tuple[list[float], tuple[float, float]]:
         ahead[eye.ball] = away[:, 2] / away.norm(dim=1)
     # By the angle from straight ahead, which the gaze is: iris and pupil lie within it, the sclera beyond.
     white, iris = (float(light[inner & some].median()) for some in (ahead[corner] < _SCLERA, ahead[corner] > _IRIS))
-    energy = torch.tensor(patches).mean(0).tolist()
-    return energy, (white / skin if skin > 0.2 else float("nan"), iris / white)
+    return torch.tensor(energies).mean(0).tolist(), (white / skin if skin > 0.2 else float("nan"), iris / white)
 
 
 def _row(name: str, values: torch.Tensor) -> str:

@@ -279,7 +279,7 @@ class FaceDecoder:
         latents = latents.to(self.device)
         traits = composer.micro.projections(latents.identity)
         count = len(latents)
-        styles = [hair] * count if hair != "auto" else choose_hair(latents.identity, traits, wardrobe.styles)
+        styles = [hair] * count if hair != "auto" else choose_hair(traits, wardrobe.styles)
         cards = [wardrobe.cards(*both) for both in zip(styles, choose_lashes(traits, wardrobe.lashes), strict=True)]
         colours, rest = composer.micro.hair_colour(latents.identity), self.decode_shape(latents.at_rest())
         places: list[torch.Tensor | None] = [None] * count

@@ -1,4 +1,4 @@
-"""The demonstration: one person, everything that facekit makes of them, in one folder."""
+"""The demonstration: several people, and everything that facekit makes of one of them, in one folder."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ from facekit.viz.sheets import contact_sheet, expression_sheet, intensity_strip,
 _EXPRESSION = "smile"
 _HERO_INTENSITY = 0.8
 _FURROWED = ("smile", "brow_raiser")
+# Who else is on the first sheet, and how much they smile.
+_OTHERS, _GREETERS, _GREETING = (48, 5, 70, 11, 67, 24), 6, 0.35
 _LEVEL = 1  # four triangles for each: what the furrows need
 
 
@@ -86,7 +88,9 @@ def run_demo(
     detail: bool | str = True,
     detail_strength: float = 1.0,
 ) -> DemoResult:
-    """One person: smile sweep, 20 expressions, turntable, a large portrait, meshes, maps, textures and a bundle.
+    """Make pictures of six people, and of one of them all there is.
+
+    Smile sweep, 20 expressions, turntable, a large portrait, meshes, maps, textures and a bundle.
 
     Parameters
     ----------
@@ -106,11 +110,21 @@ def run_demo(
     # One worker: two would compete with torch for two cores, and hold two GLB files in memory at once.
     with ThreadPoolExecutor(1) as pool:
         out = _Writer(folder, pool)
-        stages = (_sweep, _expressions, _portrait, _detail)
+        stages = (_people, _sweep, _expressions, _portrait, _detail)
         for stage in progress(stages[: len(stages) if detail else -1], desc="demo"):
             stage(pipe, latents, seed, out, options)
         files = out.finish()
     return DemoResult(files, time.perf_counter() - start)
+
+
+def _people(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, options: dict[str, Any]) -> None:
+    """Several people at first sight: the one of this demonstration, and others."""
+    seeds = [seed, *(k for k in _OTHERS if k != seed)][:_GREETERS]
+    everyone = FaceLatents.cat([FaceLatents.sample(k, expression=_EXPRESSION, intensity=_GREETING) for k in seeds])
+    pictures = torch.cat([pipe(latents=one, **options).render(image_size=512).rgb for one in everyone])
+    labels = [f"seed {k}" for k in seeds]
+    page = _pixels(contact_sheet(pictures, labels, columns=3, title="people", cell_size=480))
+    out.add("people.png", f"{len(seeds)} people", lambda path: save_image(page, path))
 
 
 def _sweep(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, options: dict[str, Any]) -> None:

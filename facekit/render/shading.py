@@ -7,7 +7,8 @@ import math
 import torch
 
 from facekit.color import srgb_to_linear
-from facekit.conventions import PARTS
+from facekit.conventions import LANDMARK_GROUPS, PARTS
+from facekit.geometry.charts import step
 from facekit.geometry.lists import flat_indices, pick
 from facekit.geometry.normals import dot
 from facekit.geometry.uv import MipTexture
@@ -32,11 +33,19 @@ MATERIALS: dict[str, tuple[float, float, float, float]] = {
 CLAY = (0.80, 0.765, 0.735)
 CLAY_MATERIAL = (0.55, 0.035, 0.35, 0.0)
 #: How far each colour wraps, and the width of the soft terminator, from the diffusion of red, green and blue in skin.
-WRAP = (0.28, 0.16, 0.12)
+WRAP = (0.23, 0.16, 0.13)
 # Occlusion below which wet surfaces mirror no lamp; from twice as much on they do wholly.
 _DRY = 0.12
 #: Where the film's shoulder begins.
 TONE_START = 0.62
+
+
+# Skin that shines less: around the brows, whose hairs scatter light, and far from the middle of the face, where there
+# are no glands. Reach and fade, in distances between the eyes' outer corners.
+_BROW, _FAR = (0.06, 0.10), (0.70, 1.30)
+# What is left of the reflectance there, and how much rougher it is.
+_DULL_BROW, _DULL_FAR, ROUGHER = 0.35, 0.40, 0.12
+_DULLED = ("skin", "lids", "back_of_head", "neck")
 
 
 #: Rows of :func:`material_table` before the colours.
@@ -56,6 +65,10 @@ def material_table(mesh: FaceMesh, cards: HairCards | None = None) -> torch.Tens
         rows = like.new_tensor([CLAY_MATERIAL if plain else MATERIALS["skin"]]).expand(count, -1)
     else:
         rows = like.new_tensor([MATERIALS[name] for name in PARTS])[mesh.parts.to(torch.int64)]
+        shine = sheen(mesh)
+        rows = torch.cat(
+            (rows[:, :1] + ROUGHER * (1 - shine)[:, None], rows[:, 1:2] * shine[:, None], rows[:, 2:]), dim=1
+        )
     occlusion = mesh.occlusion()
     shade = like.new_ones(1, count) if occlusion is None else occlusion.to(like).view(-1, count)
     table = rows.t()
@@ -66,6 +79,24 @@ def material_table(mesh: FaceMesh, cards: HairCards | None = None) -> torch.Tens
     if cards is not None:
         table = torch.cat((table, cards.cap.to(like)[None]), dim=0)
     return torch.cat((shade.reshape(1, -1), table.repeat(1, len(shade))), dim=0)
+
+
+@torch.no_grad()
+def sheen(mesh: FaceMesh) -> torch.Tensor:
+    """Share of its part's reflectance that each vertex has, (V,) in (0, 1]: 1 but for dull skin; of the first mesh."""
+    verts, parts = mesh.verts[0], mesh.parts
+    if parts is None or mesh.landmarks is None or len(mesh.landmarks) != 68:
+        return verts.new_ones(len(verts))
+    marks = verts[mesh.landmarks]
+    unit = (marks[45] - marks[36]).norm()
+    brows = torch.cdist(verts, marks[LANDMARK_GROUPS["brows"]]).amin(dim=1) / unit
+    far = (verts - marks[28]).norm(dim=1) / unit
+    dull = torch.maximum(
+        (1 - _DULL_BROW) * (1 - step(brows, *_BROW)),
+        (1 - _DULL_FAR) * step(far, *_FAR),
+    )
+    skin = torch.isin(parts, parts.new_tensor([PARTS.index(name) for name in _DULLED]))
+    return torch.where(skin, 1 - dull, 1.0)
 
 
 def albedo(found: Surface, texture: MipTexture | None) -> torch.Tensor:

@@ -57,11 +57,13 @@ class ShapeReport:
 
 @dataclass(frozen=True)
 class TextureReport:
-    """Figures of generated textures; ``fine_energy`` of the network's, the teacher's and the composed tiles."""
+    """Figures of generated textures: ``fine_energy`` of the network's and the teacher's tiles, ``octaves`` of composed
+    ones."""
 
     fidelity: TextureFigures
     sweep_step_delta_e: float
     fine_energy: dict[str, float]
+    octaves: list[float]
 
 
 @dataclass(frozen=True)
@@ -133,12 +135,17 @@ def measure_texture(pipe: FacePipeline, samples: TextureSamples, context: Contex
     for person in FaceLatents.sample(_SWEEP_SEED, context.scaled(SWEEPS)):
         sweep = FaceLatents.cat([person.with_expression("smile", k) for k in INTENSITIES])
         steps.append(evaluate_texture.largest_step(pipe.decode_texture(sweep).clamp(0, 1)))
-    energy = {}
-    for name, tiles in (("network", made), ("teacher", wanted), ("composed", compose_tiles(pipe, made, codes))):
-        skins = torch.from_numpy(density_to_srgb(reference_density(context.pack, tiles.shape[-1]))).float()
-        energy[name] = evaluate_texture.fine_energy_ratio(tiles, skins)
+    composed = compose_tiles(pipe, made, codes)
+    plain, large = (
+        torch.from_numpy(density_to_srgb(reference_density(context.pack, tiles.shape[-1]))).float()
+        for tiles in (made, composed)
+    )
+    energy = {
+        name: evaluate_texture.fine_energy_ratio(tiles, plain)
+        for name, tiles in (("network", made), ("teacher", wanted))
+    }
     fidelity = evaluate_texture.texture_figures(made, made_rest, wanted, wanted_rest)
-    return TextureReport(fidelity, max(steps), energy)
+    return TextureReport(fidelity, max(steps), energy, evaluate_texture.octave_ratios(composed, large))
 
 
 @torch.no_grad()

@@ -68,9 +68,9 @@ def build_micro_asset(pack: Path, path: Path, grain: float = 0.78) -> None:
     layers = np.stack([*(freckles * chart.fade * (1 - zones["lips"])), stubble, crop]).clip(0, 1)
 
     centre = marks.brow_guides(pack).mean(0)
-    strands = marks.strand_layer(ATLAS, centre)
     rows = slice(*STRAND_ROWS)
-    band = strands[rows] / strands[rows][np.abs(strands[rows]) > 0.02].std()
+    strands = marks.strand_layers(ATLAS, centre)[:, rows]
+    band = strands / np.stack([layer[np.abs(layer) > 0.02].std() for layer in strands])[:, None, None]
     across = np.r_[marks.BROW_X + 0.008, marks.BROW_X[::-1] - 0.012]
     reach = marks.polygon(ATLAS, np.stack([across, np.r_[centre - 0.026, centre[::-1] + 0.026]], 1), 0.006)
     zone = np.maximum(reach, reach[:, ::-1]) * (y < 0.262)
