@@ -65,9 +65,9 @@ class Strands:
         around = torch.stack(cross(b, c))
         dense = flat / dot(around, around).sqrt().clamp_min(1e-9)
         level = 0.5 * torch.log2(dense.clamp_min(1e-12)) + math.log2(pixel)
-        fans = (torch.cat(_fan(table, cards.faces)) for table in (values, normals))
+        fans, bent = (torch.cat(_fan(table, cards.faces)) for table in (values, normals))
         lash = cards.lash.index_select(0, cards.faces[:, 0])
-        return cls(hair, planes, *fans, torch.cat(chart), level, lash, _paint(hair), lights.unlit)
+        return cls(hair, planes, fans, bent, torch.cat(chart), level, lash, _paint(hair), lights.unlit)
 
     def shaded(
         self, ids: torch.Tensor, depth: torch.Tensor, ray: torch.Tensor
