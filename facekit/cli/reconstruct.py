@@ -33,6 +33,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="the photographs completed by the texture network, without it, or the network alone (default: blend)",
     )
     parser.add_argument("--texture-size", type=int, default=1024, help="512, 1024 or 2048 (default: 1024)")
+    parser.add_argument(
+        "--hair", metavar="STYLE", default="auto", help="a style, or none (default: the nearest to the photographs')"
+    )
     parser.add_argument("--face", type=int, help="which of several faces, 0 is the largest and most central")
     parser.add_argument("--posed", action="store_true", help="the face as in the first photograph, not at rest")
     parser.add_argument("--csv", type=file_path, help="a film's motion; also .json, .npz")
@@ -59,6 +62,7 @@ def run(args: argparse.Namespace) -> None:
 
     pipe = FacePipeline.from_pretrained(args.model, device_of(args))
     options = {"texture": args.texture, "face": args.face, "calm": args.calm, "texture_size": args.texture_size}
+    options["hair"] = None if args.hair == "none" else args.hair
     found = reconstruct(source, **options, model=pipe)
     print(found)
     for line in (*found.quality.warnings, *found.notes):

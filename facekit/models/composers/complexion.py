@@ -48,8 +48,8 @@ class Complexion(nn.Module):
         The content of ``complexion.npz``: ``structure`` (K, S, S) int8, 127 is a density of ``structure_scale``;
         ``tint`` (3,), its density in red, green and blue; ``rows`` (K, 20), unit vectors of the identity space that
         each skin belongs to; ``old``, ``male`` (K,) in [0, 1]; ``fade`` (64, 64) in [0, 1], 0 at the chart's border
-        and on lips; ``lips`` (S / 2, S / 2) uint8, where these are; ``melanin``, ``blood`` (3,), densities of pigments; ``moles`` (M, P, P) uint8 and ``mole_corners``
-        (M, 2), their rows and columns.
+        and on lips; ``lips`` (S / 2, S / 2) uint8, where these are; ``melanin``, ``blood`` (3,), densities of
+        pigments; ``moles`` (M, P, P) uint8 and ``mole_corners`` (M, 2), their rows and columns.
     """
 
     structure: Tensor
