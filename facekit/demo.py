@@ -110,7 +110,7 @@ def run_demo(
     # One worker: two would compete with torch for two cores, and hold two GLB files in memory at once.
     with ThreadPoolExecutor(1) as pool:
         out = _Writer(folder, pool)
-        stages = (_people, _sweep, _expressions, _portrait, _detail)
+        stages = (_portrait, _people, _sweep, _expressions, _files, _detail)  # who it is comes first
         for stage in progress(stages[: len(stages) if detail else -1], desc="demo"):
             stage(pipe, latents, seed, out, options)
         files = out.finish()
@@ -154,8 +154,18 @@ def _expressions(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writ
     out.add("neutral_albedo.png", "texture of the neutral face", lambda path: save_image(neutral, path))
 
 
+def _posed(pipe: FacePipeline, latents: FaceLatents, options: dict[str, Any]) -> FaceOutput:
+    return pipe(latents=latents.with_expression(_EXPRESSION, _HERO_INTENSITY), **options)
+
+
 def _portrait(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, options: dict[str, Any]) -> None:
-    face = pipe(latents=latents.with_expression(_EXPRESSION, _HERO_INTENSITY), **options)
+    camera = Camera.three_quarter(azimuth=24.0, distance=HAIR_DISTANCE, target=HAIR_CENTRE)
+    portrait = _posed(pipe, latents, options).render(camera=camera, image_size=1024, quality="high").rgb
+    out.add("portrait.png", "large portrait", lambda path: save_image(to_uint8(portrait), path))
+
+
+def _files(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, options: dict[str, Any]) -> None:
+    face = _posed(pipe, latents, options)
     face = dataclasses.replace(face, metadata={"seed": seed})
     face.rig()  # kept: the GLB and the bundle are encoded in other threads
     name = _EXPRESSION
@@ -174,11 +184,8 @@ def _portrait(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer,
         out.add(f"{name}_displaced.ply", displaced, lambda path: save(face, path, level=_LEVEL))
     out.add(f"{name}.zip", "all of one face in one file", lambda path: save(face, path))
 
-    # The large portrait takes the most memory of all, and so does the bundle: one after the other they stay under 2 GB.
+    # The bundle takes much memory, and so do many views: one after the other they stay under 2 GB.
     out.finish()
-    camera = Camera.three_quarter(azimuth=24.0, distance=HAIR_DISTANCE, target=HAIR_CENTRE)
-    portrait = face.render(camera=camera, image_size=1024, quality="high").rgb
-    out.add("portrait.png", "large portrait", lambda path: save_image(to_uint8(portrait), path))
     frames = turntable(face)
     out.add("turntable.webp", f"{len(frames)} views around", lambda path: save_animation(frames, path, fps=12))
 

@@ -1,5 +1,6 @@
 // Hair and lashes: cards that hang on the head's vertices, see facekit/viz/viewer/hair.py for the data.
 import { BufferAttribute, BufferGeometry, DoubleSide, GLSL3, Mesh, ShaderMaterial, Vector3 } from "three";
+import colour from "./colour.glsl";
 import fragment from "./hair.frag.glsl";
 import vertex from "./hair.vert.glsl";
 import { strandPictures } from "./strands.js";
@@ -35,7 +36,7 @@ export class Hair {
     this.material = new ShaderMaterial({
       glslVersion: GLSL3,
       vertexShader: vertex,
-      fragmentShader: fragment,
+      fragmentShader: colour + fragment,
       side: DoubleSide,
       // Both, each with the root of the coverage: samples alone would leave holes in the canvas, blending alone needs order.
       alphaToCoverage: true,
