@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from facekit.errors import FacekitError
-from facekit.evaluate.detail import DisplacementFigures, WrinkleFigures
 from facekit.evaluate.shape import ExpressionFigures
 from facekit.files.atomic import atomic_write
+from facekit.metrics.displacement import DisplacementFigures, WrinkleFigures
 from facekit.pipeline import FacePipeline
 from facekit.train.context import Context
 from facekit.train.export import parameters

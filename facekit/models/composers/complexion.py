@@ -104,11 +104,12 @@ class Complexion(nn.Module):
 
     def _structure(self, identity: Tensor, texture_noise: Tensor, age: Tensor, male: Tensor) -> Tensor:
         """Density (B, S * S) of folds, pores and mottling: a few skins', each partly mirrored."""
-        wish = _CHOICE * identity @ self.rows.T + _CHANCE * texture_noise[:, _SKINS]
+        chance, turned = (texture_noise[:, part][:, : len(self.rows)] for part in (_SKINS, _SIDES))
+        wish = _CHOICE * identity @ self.rows.T + _CHANCE * chance
         wish = wish + _OLD * (2 * age - 1)[:, None] * (2 * self.old - 1)
         wish = wish + _MALE * (2 * male - 1)[:, None] * (2 * self.male - 1)
         weights = torch.softmax(wish, -1)
-        sides = torch.sigmoid(2 * texture_noise[:, _SIDES])
+        sides = torch.sigmoid(2 * turned)
         both = torch.stack((weights * sides, weights * (1 - sides)))
         # Averaging details loses contrast; dividing by the weights' norm gives it back.
         loud = (0.54 + 0.2 * age + 0.5 * age**3) / both.square().sum(dim=(0, 2)).sqrt().clamp_min(0.25)
