@@ -28,6 +28,14 @@ _ARRAYS = ("structure", "tint", "rows", "old", "male", "fade", "lips", "melanin"
 _LIPS = (0.34, 0.10)
 
 
+def without_blotches(texture_noise: Tensor) -> Tensor:
+    """Codes (B, 128) of people whose blotches and moles are to come from elsewhere, a photograph for instance."""
+    plain = texture_noise.clone()
+    plain[:, _BLOTCHES] = 0.0
+    plain[:, _MOLES] = 0.0
+    return plain
+
+
 def blotch_fields(count: int, size: int = _FIELD) -> Tensor:
     """Band-passed noise (count, size, size), zero mean and unit deviation, always the same; coarse is strong."""
     noise = torch.randn(count, size, size, generator=torch.Generator().manual_seed(64))

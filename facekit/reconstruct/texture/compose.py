@@ -16,6 +16,7 @@ from facekit.conventions import EXPRESSION_DIM, SHAPE_NOISE_DIM
 from facekit.errors import InputError
 from facekit.latents import FaceLatents
 from facekit.models.composers import DefaultComposer
+from facekit.models.composers.complexion import without_blotches
 from facekit.plainly import plainly
 from facekit.reconstruct import TEXTURES
 from facekit.reconstruct.texture import eyes, mask
@@ -128,7 +129,7 @@ class PictureStudy:
             identity=found.identity,
             expression=torch.zeros(1, EXPRESSION_DIM),
             shape_noise=torch.zeros(1, SHAPE_NOISE_DIM),
-            texture_noise=found.texture_noise,
+            texture_noise=without_blotches(found.texture_noise),
             style=found.identity.clone(),
         )
         drawn = pipe.compose(pipe.decode_texture(codes), codes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -250,9 +251,10 @@ def _sparse(image: torch.Tensor) -> torch.Tensor:
 
 
 def _materials(template: Template, verts: torch.Tensor) -> torch.Tensor:
-    # With a texture, whichever, the mesh is skin; without, clay.
+    # With a texture, whichever, the mesh is skin; without, clay. Lamps beside the camera light eyes under lids, too: what
+    # lids keep from them is left to the tolerance for shaded whites.
     textured = template.mesh(verts[None], verts.new_zeros(1, 3, 2, 2))
-    return material_table(textured)[:4].T
+    return material_table(dataclasses.replace(textured, openings=None))[:4].T
 
 
 def _geometry(rows: torch.Tensor) -> Geometry:
