@@ -89,6 +89,7 @@ class Judge:
 
     def __init__(self, pipe: FacePipeline) -> None:
         self.pipe, self.photo = pipe, PhotoModel.of(pipe)
+        self.looker = self.photo.looker()
         template = pipe.template
         nose = template.verts[template.landmarks[NOSE_TIP]]
         self.region = ((template.verts - nose).norm(dim=1) < REACH_MM) & (template.parts <= 2)
@@ -108,6 +109,10 @@ class Judge:
         weights = torch.from_numpy(found.blendshapes).float()
         posed = person.decode_shape(rest.repeat(len(samples)).with_blendshapes(weights))
         return (*self._errors(neutral, samples[0][0].neutral), self._motion(posed - neutral, samples))
+
+    def again(self, samples: list[Sample]) -> tuple[float, float, float]:
+        """Errors of a fit of points that were looked at again."""
+        return self.fitted([(photo, self.looker(photo.pixels, marks)) for photo, marks in samples], self.photo.looked)
 
     def _errors(self, neutral: torch.Tensor, true: torch.Tensor) -> tuple[float, float]:
         a, b = neutral[self.region], true[self.region]
@@ -143,8 +148,9 @@ def main() -> None:
         write_assets(args.pack, args.work / "head", basis)
     if basis.is_file():
         sets = {"pack": pack_people(pipe, basis, args.people, args.seed)} | sets
-    print("| set | photographs | mean face | fit without the response | fit | motion: none, without, fit | fits |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    ways = "mean face | landmarker without its response | landmarker | looked again"
+    print(f"| set | photographs | {ways} | motion, likewise | fits |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, people in sets.items():
         with Landmarker() as landmarker:
             samples = [found_in(photographs, landmarker, judge.photo.mirror) for photographs in people]
@@ -160,6 +166,7 @@ def row(name: str, count: int, groups: list[list[Sample]], judge: Judge) -> str:
         judge.mean_face,
         lambda group: judge.fitted(group, response.without()),
         lambda group: judge.fitted(group, response),
+        judge.again,
     ]
     means = [np.mean([way(group) for group in groups], axis=0) for way in ways]
     cells = " | ".join(f"{rigid:.2f} ({scaled:.2f})" for rigid, scaled, _ in means)

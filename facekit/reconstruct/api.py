@@ -94,8 +94,9 @@ def reconstruct(
     photo = PhotoModel.of(pipe)
     with Landmarker() as landmarker:
         found = [find(picture, landmarker, photo.mirror, face) for picture in pictures]
-    pictures, faces = [picture for picture, _, _ in found], [marks for _, marks, _ in found]
-    fitted = fit(photo.points, photo.response, views_of(pictures, faces, photo.response))
+    looker, pictures = photo.looker(), [picture for picture, _, _ in found]
+    faces = [looker(picture.pixels, marks) for picture, marks, _ in found]
+    fitted = fit(photo.points, photo.looked, views_of(pictures, faces, photo.looked))
     return assembled(fitted, pictures, faces, pipe, photo, texture, size)
 
 
@@ -162,7 +163,7 @@ def view_of(
     expected = response.expected(marks.scores)
     expected[TONGUE] = 0.0
     middle = np.array([size[1] / 2, size[0] / 2])
-    return View(marks.points, marks.matrix[:3, :3], size, middle, expected, certainty, focal)
+    return View(marks.points, marks.matrix[:3, :3], size, middle, expected, certainty, focal, spread=marks.spread)
 
 
 def certainty_of(response: Response) -> np.ndarray:

@@ -19,12 +19,13 @@ STAGES = {
     "detail": "facekit.train.detail.stage",
     "photos": "facekit.train.photos.stage",
     "encoder": "facekit.train.encoder.stage",
+    "landmarks": "facekit.train.landmarks.stage",
     "mask": "facekit.train.mask.stage",
     "hair": "facekit.train.hair.stage",
     "card": "facekit.train.card",
 }
-#: Made only when they are named: the first needs the extra ``photo`` besides, the second what the first leaves.
-NAMED = ("photos", "encoder")
+#: Made only when they are named: the first and the last need the extra ``photo`` besides, others what the first leaves.
+NAMED = ("photos", "encoder", "landmarks")
 _PACK_FILES = ("ict_light.npz", "ict_vertex_indices.json", "skins_uv", "brows_uv", "skin_mask_uv.png")
 _MANIFEST = "weights_manifest.json"
 
