@@ -59,7 +59,8 @@ def load_network(name: str, role: str, network: type[_Network], config: type) ->
 def load_composer(name: str, template: Template, mode: str = "blend") -> Composer:
     """Build the composer of a model, in one of its modes; its record says of which kind it is."""
     record = weights.record(name)
-    files = {role: weights.verified(name, role) for role in ("base", "parts", "iris", "micro") if role in record.files}
+    roles = ("base", "parts", "iris", "complexion", "micro")
+    files = {role: weights.verified(name, role) for role in roles if role in record.files}
     return composer_class(record.config["composer"], mode).load(files, template, mode)
 
 

@@ -28,6 +28,7 @@ from facekit.errors import FileError, InputError
 from facekit.files.atomic import atomic_write, expanded
 from facekit.files.pickling import compact_state
 from facekit.plainly import plainly
+from facekit.traits import read_traits, set_traits
 
 _SIZES = {
     "identity": IDENTITY_DIM,
@@ -199,6 +200,8 @@ class FaceLatents:
         intensity: float = 1.0,
         truncation: float = 1.0,
         device: str | torch.device = "cpu",
+        age: float | None = None,
+        masculinity: float | None = None,
     ) -> FaceLatents:
         """Draw ``count`` random people; the same seed gives the same people on every machine.
 
@@ -209,6 +212,9 @@ class FaceLatents:
         truncation:
             Scales identity and noise toward the mean face (StyleGAN's truncation trick, Karras et al. 2019):
             1 is the full variety, 0 the mean.
+        age, masculinity:
+            Of all of them, in place of what is drawn: years, 18 to 80, and a share of people from 0 to 1. See
+            :meth:`with_traits`.
         """
         seed = whole(seed, "seed", 0, remedy="pass for instance seed=7")
         count = whole(count, "count", 1)
@@ -221,6 +227,8 @@ class FaceLatents:
             )
             for name in ("identity", "shape_noise", "texture_noise")
         }
+        fixed = {name: v for name, v in (("age", age), ("masculinity", masculinity)) if v is not None}
+        fields["identity"] = set_traits(fields["identity"], **fixed)
         code = expression_code(expression, intensity).expand(count, -1).clone()
         return cls(expression=code, style=fields["identity"].clone(), **fields).to(device)
 
@@ -228,6 +236,24 @@ class FaceLatents:
         """The same people with another expression; see :func:`expression_code` for the arguments."""
         code = expression_code(expression, intensity).to(self.device)
         return dataclasses.replace(self, expression=code.expand(len(self), -1).clone())
+
+    def with_traits(self, **traits: float) -> FaceLatents:
+        """People who differ from these in some traits only, for instance ``with_traits(age=60, melanin=0.9)``.
+
+        Parameters
+        ----------
+        traits:
+            ``age`` in years, 18 to 80; any other of :data:`facekit.traits.TRAITS` as the share of people who have less
+            of it, 0 to 1. They belong to the embedded default; another model's codes mean other things.
+        """
+        identity = set_traits(self.identity, **traits)
+        # Who makes expressions in a way of their own goes on doing so.
+        style = identity.clone() if torch.equal(self.style, self.identity) else self.style
+        return dataclasses.replace(self, identity=identity, style=style)
+
+    def traits(self) -> dict[str, torch.Tensor]:
+        """What the codes say of these people, (B,) each: see :meth:`with_traits` for the units."""
+        return read_traits(self.identity)
 
     def with_blendshapes(self, weights: Mapping[str, float] | torch.Tensor) -> FaceLatents:
         """The same people and expressions with these blendshapes and no others.

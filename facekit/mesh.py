@@ -17,6 +17,7 @@ from facekit.plainly import plainly
 if TYPE_CHECKING:
     from pytorch3d.structures import Meshes
 
+    from facekit.geometry.openings import Openings
     from facekit.source import FaceRig
 
 
@@ -63,6 +64,8 @@ class FaceMesh:
         the renderer shades and :meth:`detailed` turns into triangles. Or None.
     vertex_colors:
         (V, 3) float32 sRGB in [0, 1], shown where there is no texture. Or None.
+    openings:
+        Which vertices lie between lids and lips, whose ``ao`` follows the pose; None where that is not known.
     rig:
         Base and morph targets of a mesh that came from a file with such; None otherwise. See :func:`facekit.load`.
 
@@ -82,6 +85,7 @@ class FaceMesh:
     landmarks: torch.Tensor | None = None
     displacement: torch.Tensor | None = None
     vertex_colors: torch.Tensor | None = None
+    openings: Openings | None = field(default=None, repr=False, compare=False)
     rig: FaceRig | None = field(default=None, repr=False, compare=False)
     #: Index tables that were found in range, with their limits: meshes of one topology are checked once.
     _known: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
@@ -175,14 +179,20 @@ class FaceMesh:
         tensors = {name: getattr(self, name) for name in _TENSORS}
         moved = {name: None if value is None else value.to(device) for name, value in tensors.items()}
         known = (moved["faces"], moved["faces_uvs"], self.verts.shape[1], len(self.uvs))
-        rig = None if self.rig is None else self.rig.to(device)
-        return dataclasses.replace(self, **moved, rig=rig, _known=known)
+        rig, openings = (None if value is None else value.to(device) for value in (self.rig, self.openings))
+        return dataclasses.replace(self, **moved, rig=rig, openings=openings, _known=known)
 
     def detach(self) -> FaceMesh:
         """The same mesh without gradients."""
         tensors = {name: getattr(self, name) for name in _TENSORS}
         learned = {k: v.detach() for k, v in tensors.items() if v is not None and v.requires_grad}
         return dataclasses.replace(self, **learned) if learned else self
+
+    def occlusion(self) -> torch.Tensor | None:
+        """Ambient occlusion in this pose, (V,) or (B, V) float32 in [0, 1]: ``ao``, changed between lids and lips."""
+        if self.ao is None or self.openings is None:
+            return self.ao
+        return self.openings.occlusion(self.verts, self.ao)
 
     @plainly
     def normals(self) -> torch.Tensor:

@@ -173,6 +173,7 @@ class FacePipeline(FaceDecoder):
         detail_strength: float = 1.0,
         blendshapes: Mapping[str, float] | torch.Tensor | None = None,
         hair: str | None = "auto",
+        traits: Mapping[str, float] | None = None,
     ) -> FaceOutput:
         """Make faces, from a seed or from latents, without gradients: see :meth:`decode` for those.
 
@@ -197,6 +198,8 @@ class FacePipeline(FaceDecoder):
         hair:
             What they wear besides the head: a style out of ``pipe.hair_styles``, "bald" for lashes alone, None for
             neither; "auto" leaves it to who it is. A person from outside, and a model without hair, have none then.
+        traits:
+            What of them shall be otherwise, ``{"age": 60, "masculinity": 0.2}``: see :meth:`FaceLatents.with_traits`.
         """
         forks.check(self.device)
         if (seed is None) == (latents is None):
@@ -207,6 +210,8 @@ class FacePipeline(FaceDecoder):
         if codes is None:
             seed = whole(seed, "seed", 0)
             metadata, codes = {"seed": seed}, FaceLatents.sample(seed, truncation=truncation)
+        if traits:
+            metadata, codes = {**metadata, "traits": dict(traits)}, codes.with_traits(**traits)
         if expression is not None:
             codes = codes.with_expression(expression, intensity)
         if blendshapes is not None:

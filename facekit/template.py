@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 
 from facekit.errors import WeightsError
 from facekit.files.readers import load_arrays
+from facekit.geometry.openings import Openings
 from facekit.mesh import FaceMesh
 
 
@@ -73,7 +75,14 @@ class Template:
         shared = {
             name: getattr(self, name).to(device) for name in ("faces", "uvs", "faces_uvs", "ao", "parts", "landmarks")
         }
-        return FaceMesh(verts=verts, texture=texture, **shared)
+        openings = None if self.openings is None else self.openings.to(device)
+        return FaceMesh(verts=verts, texture=texture, openings=openings, **shared)
+
+    @functools.cached_property
+    def openings(self) -> Openings | None:
+        """What lies between lids and lips; None for a topology without eyeballs."""
+        with torch.inference_mode(False):
+            return Openings.of(self.verts, self.faces, self.parts, self.landmarks)
 
     def to(self, device: str | torch.device) -> Template:
         """A copy on another device."""

@@ -17,6 +17,7 @@ from facekit.cli.options import (
     picture_options,
     pipeline_of,
     report_file,
+    trait_options,
     who_options,
 )
 from facekit.errors import InputError
@@ -36,6 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--idle", type=float, metavar="SECONDS", help="blinks and small movements instead of a take")
     who_options(parser)
+    trait_options(parser)
     parser.add_argument("--expression", default="neutral", help=f"worn throughout; {EXPRESSION_HELP}")
     parser.add_argument("--intensity", type=float, default=1.0, help="of that expression, 0 to 1.5 (default: 1)")
     parser.add_argument("--smooth", type=float, default=0.0, metavar="SECONDS", help="take out tremble (default: 0)")

@@ -12,6 +12,7 @@ from facekit.cli.options import (
     formats,
     mesh_options,
     report_file,
+    trait_options,
     who_options,
 )
 
@@ -21,6 +22,7 @@ SUMMARY = "one face as a file; the suffix chooses the format"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     who_options(parser)
+    trait_options(parser)
     expression_options(parser, "neutral")
     detail_options(parser)
     parser.add_argument("--level", type=int, default=0, help="subdivide and displace a mesh, 1 to 4 times (default: 0)")

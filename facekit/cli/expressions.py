@@ -13,6 +13,7 @@ from facekit.cli.options import (
     picture_options,
     pipeline_of,
     report_file,
+    trait_options,
     who_options,
 )
 from facekit.errors import InputError
@@ -24,6 +25,7 @@ SUMMARY = "a sheet of all 20 expressions"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     who_options(parser)
+    trait_options(parser)
     parser.add_argument("--intensity", type=float, default=1.0, help="0 to 1.5 (default: 1)")
     parser.add_argument(
         "--out", type=file_path, default=Path("expressions.png"), help="picture (default: expressions.png)"

@@ -44,6 +44,12 @@ def who_options(parser: argparse.ArgumentParser, seed: int = 15) -> None:
     parser.add_argument("--truncation", type=float, default=1.0, help="0 mean face to 1 full variety (default: 1)")
 
 
+def trait_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that change the person of ``--seed``."""
+    parser.add_argument("--age", type=float, metavar="YEARS", help="18 to 80 (default: by who it is)")
+    parser.add_argument("--masculinity", type=float, metavar="SHARE", help="0 to 1 (default: by who it is)")
+
+
 def expression_options(parser: argparse.ArgumentParser, name: str) -> None:
     """Add the options that choose an expression and its intensity."""
     parser.add_argument("--expression", default=name, help=f"{EXPRESSION_HELP} (default: {name})")
@@ -162,18 +168,24 @@ def pipeline_of(args: argparse.Namespace) -> FacePipeline:
 
 
 def latents_of(args: argparse.Namespace) -> FaceLatents:
-    """Draw the person of ``--seed`` and ``--truncation``."""
+    """Draw the person of ``--seed``, ``--truncation``, ``--age`` and ``--masculinity``."""
     from facekit.latents import FaceLatents
 
-    return FaceLatents.sample(args.seed, truncation=args.truncation)
+    return FaceLatents.sample(args.seed, truncation=args.truncation).with_traits(**traits_of(args))
+
+
+def traits_of(args: argparse.Namespace) -> dict[str, float]:
+    """Return the traits that were asked for."""
+    return {name: getattr(args, name) for name in ("age", "masculinity") if getattr(args, name) is not None}
 
 
 def face_of(args: argparse.Namespace) -> FaceOutput:
     """Make the face that the options describe."""
     return pipeline_of(args)(
         seed=args.seed,
+        truncation=args.truncation,
+        traits=traits_of(args),
         expression=blend_of(args.expression),
         intensity=args.intensity,
-        truncation=args.truncation,
         **detail_of(args),
     )

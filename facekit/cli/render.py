@@ -14,6 +14,7 @@ from facekit.cli.options import (
     need_file,
     picture_options,
     report_file,
+    trait_options,
     who_options,
 )
 from facekit.errors import InputError
@@ -29,7 +30,18 @@ _FILE_HELP = f"{' '.join(suffixes(reading=True))}; without it, the face of --see
 #: The names of :data:`facekit.render.lights.PRESETS`, which would load torch; a test holds them together.
 LIGHTS = ("studio", "daylight", "rim", "flat")
 # What makes a face, and what only a turntable has.
-_OF_SEED = ("model", "seed", "truncation", "expression", "intensity", "detail", "detail_strength", "hair")
+_OF_SEED = (
+    "model",
+    "seed",
+    "truncation",
+    "age",
+    "masculinity",
+    "expression",
+    "intensity",
+    "detail",
+    "detail_strength",
+    "hair",
+)
 _OF_TURNTABLE = ("frames", "fps")
 #: The suffixes of :data:`facekit.viz.animation.SUFFIXES`; the test holds them together, too.
 ANIMATIONS = (".mp4", ".webp", ".gif", ".png")
@@ -39,6 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.add_argument("file", nargs="?", type=file_path, help=_FILE_HELP)
     who_options(parser)
+    trait_options(parser)
     expression_options(parser, "neutral")
     detail_options(parser)
     parser.add_argument(

@@ -18,6 +18,7 @@ from facekit.cli.options import (
     picture_options,
     pipeline_of,
     report_file,
+    trait_options,
     who_options,
 )
 
@@ -27,6 +28,7 @@ SUMMARY = "one expression from intensity 0 upward: strip and loop"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     who_options(parser)
+    trait_options(parser)
     parser.add_argument("--expression", default="smile", help=f"{EXPRESSION_HELP} (default: smile)")
     parser.add_argument("--steps", type=int, default=15, help="number of faces (default: 15)")
     parser.add_argument("--stop", type=float, default=1.5, help="last intensity (default: 1.5)")

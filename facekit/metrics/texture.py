@@ -11,29 +11,39 @@ SKIN_PATCHES = ((0.20, 0.34, 0.38, 0.50), (0.66, 0.80, 0.38, 0.50), (0.40, 0.60,
 """Both cheeks and the forehead in the face tile: left, right, top, bottom as fractions (top 0 is v = 1)."""
 
 
-def high_frequency_energy(img: Tensor, patches: tuple[tuple[float, float, float, float], ...] = SKIN_PATCHES) -> Tensor:
-    """Energy of the finest octave of skin, relative to its brightness.
+def high_frequency_energy(
+    img: Tensor,
+    patches: tuple[tuple[float, float, float, float], ...] = SKIN_PATCHES,
+    band: tuple[float, float] = (0.25, 0.5),
+) -> Tensor:
+    """Energy of an octave of skin, relative to its brightness; the finest by default.
 
-    The luminance of each patch is divided by its mean, so that pale and dark skins compare; its
-    Hann-windowed power spectrum is averaged over the ring of a quarter to half a cycle per pixel, and over the
-    patches.
+    Mean over the patches of :func:`power_in_band` of the luminance.
 
-    img: (B, 3, H, W) float, sRGB in [0, 1]. patches: fractions of the image. Returns (B,), the mean power a
-    frequency; white noise of relative deviation s gives s². Compare only images of equal size.
+    img: (B, 3, H, W) float, sRGB in [0, 1]. patches: fractions of the image. band: cycles per pixel. Returns (B,).
+    Compare only images of equal size.
     """
     height, width = img.shape[-2:]
-    brightness = luminance(img)[:, 0]
-    energies = []
-    for left, right, top, bottom in patches:
-        patch = brightness[:, round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
-        patch = patch / patch.mean((1, 2), keepdim=True).clamp_min(1e-3) - 1
-        rows, columns = patch.shape[1:]
-        window = torch.hann_window(rows, device=img.device)[:, None] * torch.hann_window(columns, device=img.device)
-        power = torch.fft.fft2(patch * window).abs().square() / window.square().sum()
-        radius = torch.hypot(torch.fft.fftfreq(rows)[:, None], torch.fft.fftfreq(columns)).to(img.device)
-        ring = (radius >= 0.25) & (radius <= 0.5)
-        energies.append(power[:, ring].mean(1))
-    return torch.stack(energies).mean(0)
+    light = luminance(img)[:, 0]
+    cut = [
+        light[:, round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
+        for left, right, top, bottom in patches
+    ]
+    return torch.stack([power_in_band(patch, band) for patch in cut]).mean(0)
+
+
+def power_in_band(patch: Tensor, band: tuple[float, float]) -> Tensor:
+    """Mean power per frequency (B,) of patches (B, h, w) over a ring of frequencies, in cycles per pixel.
+
+    Each patch is divided by its mean, so that pale and dark skins compare, and Hann-windowed; white noise of relative
+    deviation s gives s².
+    """
+    patch = patch / patch.mean((1, 2), keepdim=True).clamp_min(1e-3) - 1
+    rows, columns = patch.shape[1:]
+    window = torch.hann_window(rows, device=patch.device)[:, None] * torch.hann_window(columns, device=patch.device)
+    power = torch.fft.fft2(patch * window).abs().square() / window.square().sum()
+    radius = torch.hypot(torch.fft.fftfreq(rows)[:, None], torch.fft.fftfreq(columns)).to(patch.device)
+    return power[:, (radius >= band[0]) & (radius <= band[1])].mean(1)
 
 
 def lab(image: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from facekit.conventions import PARTS
+from facekit.geometry.openings import sphere_weights
 from facekit.template import Template
 
 EYES = PARTS.index("eyes")
@@ -33,16 +34,11 @@ class Eyeball(nn.Module):
         super().__init__()
         eyes = (template.parts == EYES).nonzero()[:, 0]
         ball = eyes[(template.verts[eyes, 0] > 0) == left]
-        points = template.verts[ball].double()
-        # The best sphere's centre, and the weights that find it from the vertices of any moved or scaled eye.
-        ones = torch.ones_like(points[:, :1])
-        fit = torch.linalg.lstsq(torch.cat((2 * points, ones), 1), points.square().sum(1, keepdim=True)).solution
-        centre = fit[:3, 0]
-        rows, wanted = torch.cat((points, ones), 1).T, torch.cat((centre, ones[0]))
-        weights = torch.linalg.pinv(rows) @ wanted
+        points, weights = template.verts[ball].double(), sphere_weights(template.verts[ball])
+        centre = weights.double() @ points
         radius = (points - centre).norm(dim=1)
         self.register_buffer("ball", ball, persistent=False)
-        self.register_buffer("weights", weights.float(), persistent=False)
+        self.register_buffer("weights", weights, persistent=False)
         self.register_buffer("size", radius.mean().float(), persistent=False)
         profile = _profile((points - centre)[:, 2] / radius, radius)
         self.register_buffer("profile", profile.float(), persistent=False)

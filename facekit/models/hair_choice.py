@@ -28,7 +28,7 @@ def choose_hair(identity: torch.Tensor, traits: dict[str, torch.Tensor], styles:
     identity:
         (B, 20), the codes.
     traits:
-        Their projections (B,), standard normal, see :data:`facekit.models.composers.micro.DIRECTIONS`.
+        Their projections (B,), standard normal, see :data:`facekit.traits.TRAITS`.
     styles:
         Names to choose from.
     """

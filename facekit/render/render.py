@@ -385,7 +385,8 @@ def _facets(
     scene: _Scene, frames: _Frames, place: torch.Tensor, face: torch.Tensor, ids: torch.Tensor
 ) -> tuple[Facets, torch.Tensor]:
     face = face if len(ids) == 1 else face + _frame(place, ids) * len(scene.mesh.faces)
-    return Facets.of(frames.points, frames.normals, scene.values, *scene.topology, face, scene.relief is not None)
+    relief = scene.relief is not None
+    return Facets.of(frames.points, frames.normals, scene.values, *scene.topology, face, relief, len(ids))
 
 
 def _buffers(scene: _Scene, frames: _Frames, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,7 +7,8 @@ import math
 import torch
 
 from facekit.color import srgb_to_linear
-from facekit.conventions import PARTS
+from facekit.conventions import LANDMARK_GROUPS, PARTS
+from facekit.geometry.charts import step
 from facekit.geometry.lists import flat_indices, pick
 from facekit.geometry.normals import dot
 from facekit.geometry.uv import MipTexture
@@ -32,9 +33,19 @@ MATERIALS: dict[str, tuple[float, float, float, float]] = {
 CLAY = (0.80, 0.765, 0.735)
 CLAY_MATERIAL = (0.55, 0.035, 0.35, 0.0)
 #: How far each colour wraps, and the width of the soft terminator, from the diffusion of red, green and blue in skin.
-WRAP = (0.28, 0.16, 0.12)
+WRAP = (0.23, 0.16, 0.13)
+# Occlusion below which wet surfaces mirror no lamp; from twice as much on they do wholly.
+_DRY = 0.12
 #: Where the film's shoulder begins.
 TONE_START = 0.62
+
+
+# Skin that shines less: around the brows, whose hairs scatter light, and far from the middle of the face, where there
+# are no glands. Reach and fade, in distances between the eyes' outer corners.
+_BROW, _FAR = (0.06, 0.10), (0.70, 1.30)
+# What is left of the reflectance there, and how much rougher it is.
+_DULL_BROW, _DULL_FAR, ROUGHER = 0.35, 0.40, 0.12
+_DULLED = ("skin", "lids", "back_of_head", "neck")
 
 
 #: Rows of :func:`material_table` before the colours.
@@ -42,7 +53,8 @@ _MATERIAL = 5
 
 
 def material_table(mesh: FaceMesh, cards: HairCards | None = None) -> torch.Tensor:
-    """Per-vertex values that samples interpolate, (5, V) float32, and up to four rows more.
+    """Per-vertex values that samples interpolate, (5, V) float32, and up to four rows more; (5, B * V) where occlusion
+    follows the poses of B meshes.
 
     Occlusion, roughness, reflectance, scattering, wet coat; the vertex colours, sRGB, of a mesh without a texture; and
     how far hair covers the skin, of one that wears some.
@@ -53,13 +65,38 @@ def material_table(mesh: FaceMesh, cards: HairCards | None = None) -> torch.Tens
         rows = like.new_tensor([CLAY_MATERIAL if plain else MATERIALS["skin"]]).expand(count, -1)
     else:
         rows = like.new_tensor([MATERIALS[name] for name in PARTS])[mesh.parts.to(torch.int64)]
-    shade = like.new_ones(count) if mesh.ao is None else mesh.ao.to(like)
+        shine = sheen(mesh)
+        rows = torch.cat(
+            (rows[:, :1] + ROUGHER * (1 - shine)[:, None], rows[:, 1:2] * shine[:, None], rows[:, 2:]), dim=1
+        )
+    occlusion = mesh.occlusion()
+    shade = like.new_ones(1, count) if occlusion is None else occlusion.to(like).view(-1, count)
+    table = rows.t()
     if cards is not None:
         shade = shade * cards.shade.to(like)
-    table = torch.cat((shade[None], rows.t()), dim=0)
     if mesh.texture is None and mesh.vertex_colors is not None:
         table = torch.cat((table, mesh.vertex_colors.to(like).t()), dim=0)
-    return table if cards is None else torch.cat((table, cards.cap.to(like)[None]), dim=0)
+    if cards is not None:
+        table = torch.cat((table, cards.cap.to(like)[None]), dim=0)
+    return torch.cat((shade.reshape(1, -1), table.repeat(1, len(shade))), dim=0)
+
+
+@torch.no_grad()
+def sheen(mesh: FaceMesh) -> torch.Tensor:
+    """Share of its part's reflectance that each vertex has, (V,) in (0, 1]: 1 but for dull skin; of the first mesh."""
+    verts, parts = mesh.verts[0], mesh.parts
+    if parts is None or mesh.landmarks is None or len(mesh.landmarks) != 68:
+        return verts.new_ones(len(verts))
+    marks = verts[mesh.landmarks]
+    unit = (marks[45] - marks[36]).norm()
+    brows = torch.cdist(verts, marks[LANDMARK_GROUPS["brows"]]).amin(dim=1) / unit
+    far = (verts - marks[28]).norm(dim=1) / unit
+    dull = torch.maximum(
+        (1 - _DULL_BROW) * (1 - step(brows, *_BROW)),
+        (1 - _DULL_FAR) * step(far, *_FAR),
+    )
+    skin = torch.isin(parts, parts.new_tensor([PARTS.index(name) for name in _DULLED]))
+    return torch.where(skin, 1 - dull, 1.0)
 
 
 def albedo(found: Surface, texture: MipTexture | None) -> torch.Tensor:
@@ -151,7 +188,9 @@ def shade(
         # Wet eyes mirror the key light's box, one highlight each, as portraits have it.
         key = lights.lights[0]
         toward = directions[0, 0, :, None] if single else directions[:, 0].t()[:, found.frame[wet]]
-        n, v, f, amount = (t.index_select(-1, wet) for t in (normal, view, facing, coat * openness))
+        # A lid's shadow leaves the lamp's image whole, up to where the lid would hide it.
+        bare = ((occlusion - _DRY) / _DRY).clamp(0.0, 1.0)
+        n, v, f, amount = (t.index_select(-1, wet) for t in (normal, view, facing, coat * bare))
         spark = key.strength * amount * _reflection(n, v, toward, f, key.size)
         gleam = [row.index_add(0, wet, spark, alpha=tint) for row, tint in zip(gleam, key.colour, strict=True)]
     return tone(torch.stack([torch.addcmul(g, b, d) for g, b, d in zip(gleam, base, diffuse, strict=True)]))

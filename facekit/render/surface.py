@@ -55,6 +55,7 @@ class Facets:
         faces_uvs: torch.Tensor,
         ids: torch.Tensor,
         relief: bool = False,
+        batch: int = 1,
     ) -> tuple[Facets, torch.Tensor]:
         """The facets that samples see, and which of them each sample sees, (P,) int64.
 
@@ -63,7 +64,7 @@ class Facets:
         points, normals:
             (3, B * V) float32, camera space.
         values:
-            (C, V) float32, interpolated along.
+            (C, V) float32, interpolated along; (C, B * V) where frames differ in them.
         faces, faces_uvs:
             (3, F) int64: transposed.
         uvs:
@@ -72,9 +73,10 @@ class Facets:
             (P,) int64, frame * F + face of each sample.
         relief:
             Whether the UV's gradients will be needed.
+        batch:
+            B, the number of frames.
         """
         count = faces.shape[1]
-        batch = points.shape[1] // max(values.shape[1], 1)
         used = torch.zeros(batch * count, dtype=torch.int32, device=ids.device)
         used.scatter_(0, ids, torch.ones_like(ids, dtype=torch.int32))
         seen = flat_indices(used > 0)
@@ -83,7 +85,7 @@ class Facets:
         corners = pick(faces, face)
         spots = corners
         if batch > 1:
-            start = seen // count * values.shape[1]
+            start = seen // count * (points.shape[1] // batch)
             spots = [corner + start for corner in corners]
         a, b, c = _fan(points, spots)
         planes = torch.stack((*cross(c, b), *cross(a, c), *cross(b, a), a[2], b[2], c[2]))
@@ -92,7 +94,8 @@ class Facets:
         area = along[0] * across[1] - along[1] * across[0]
         charts = torch.cat((*chart, area[None]))
         gradients = uv_gradients(b, c, along, across) if relief else None
-        return cls(planes, torch.cat(_fan(normals, spots)), charts, torch.cat(_fan(values, corners)), gradients), index
+        owners = spots if values.shape[1] == points.shape[1] else corners
+        return cls(planes, torch.cat(_fan(normals, spots)), charts, torch.cat(_fan(values, owners)), gradients), index
 
 
 @dataclass(frozen=True)

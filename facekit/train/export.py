@@ -21,6 +21,7 @@ ROLES = {
     "base": "atlas_base.png",
     "parts": "atlas_parts.png",
     "iris": "atlas_iris.png",
+    "complexion": "complexion.npz",
     "micro": "micro.npz",
     "detail": "detail.npz",
     "blendshapes": "blendshapes.npz",

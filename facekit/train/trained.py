@@ -34,7 +34,7 @@ def load_shape(context: Context) -> ShapeModel:
 def load_generators(context: Context) -> FacePipeline:
     """Build a pipeline from the networks and pictures of this run, on the CPU; rig and detail are not this run's."""
     out = context.out
-    files = {role: out / ROLES[role] for role in ("base", "parts", "iris", "micro")}
+    files = {role: out / ROLES[role] for role in ("base", "parts", "iris", "complexion", "micro")}
     shape = load_shape(context)
     texture = _network(TextureModel, context.texture_config, out / ROLES["texture"])
     # As FacePipeline has it, so that figures are the same.

@@ -25,7 +25,7 @@ def scene(frames: int = 2, count: int = 40):
 def facets_of(verts, normals, values, faces, uvs, frame, face):
     rows = (t.permute(2, 0, 1).reshape(3, -1) for t in (verts, normals))
     turned = faces.t().contiguous()
-    return Facets.of(*rows, values, turned, uvs.t().contiguous(), turned, frame * len(faces) + face)
+    return Facets.of(*rows, values, turned, uvs.t().contiguous(), turned, frame * len(faces) + face, batch=len(verts))
 
 
 def test_samples_meet_the_places_they_were_made_from():

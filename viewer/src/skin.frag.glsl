@@ -161,7 +161,7 @@ void main() {
     // Wet eyes mirror the key light's box.
     float size = radians(lampGloss[0].y);
     float t = smoothstep(cos(0.8 * size), cos(0.55 * size), dot(2.0 * facing * n - v, lampDirection[0]));
-    gleam += 0.85 * t * coat * openness * lampColour[0];
+    gleam += 0.85 * t * coat * clamp((occlusion - 0.12) / 0.12, 0.0, 1.0) * lampColour[0];
   }
   colour = vec4(toSrgb(tone(gleam + base * diffuse)), 1.0);
 }

@@ -80,7 +80,13 @@ export class Stage {
     geometry.setAttribute("normal", moving(face.normals, 3));
     geometry.setAttribute("strain", moving(face.strain, 3));
     geometry.setAttribute("uv", new BufferAttribute(face.uv, 2));
-    geometry.setAttribute("material", new BufferAttribute(face.perEntry(arrays.parts, 4, table), 4, true));
+    const rows = face.perEntry(arrays.parts, 4, table);
+    // Skin that shines less is rougher, too; see facekit.render.shading.sheen.
+    face.perEntry(arrays.sheen, 1).forEach((share, i) => {
+      rows[4 * i] += this.description.rougher * (255 - share);
+      rows[4 * i + 1] *= share / 255;
+    });
+    geometry.setAttribute("material", new BufferAttribute(rows, 4, true));
     geometry.setAttribute("ao", new BufferAttribute(face.perEntry(arrays.ao, 1), 1, true));
     this.face = face;
     this.geometry = geometry;

@@ -19,17 +19,18 @@ from facekit.errors import InputError
 from facekit.files.readers import load_arrays, load_picture
 from facekit.geometry.charts import mask_box, step
 from facekit.geometry.uv import bake, rasterize_uv
+from facekit.models.composers.complexion import Complexion
 from facekit.models.composers.micro import SCALP_COVER, MicroLayer
 from facekit.template import Template
 
 # Iris colours, sRGB, from dark brown to blue-grey: anchor points on a path that the identity walks along.
 _IRIS_PATH = (
-    (0.20, 0.11, 0.06),
-    (0.31, 0.18, 0.09),
-    (0.40, 0.27, 0.14),
-    (0.38, 0.35, 0.22),
-    (0.36, 0.41, 0.40),
-    (0.34, 0.44, 0.53),
+    (0.17, 0.09, 0.05),
+    (0.26, 0.15, 0.08),
+    (0.34, 0.23, 0.12),
+    (0.33, 0.30, 0.19),
+    (0.31, 0.35, 0.34),
+    (0.29, 0.37, 0.45),
 )
 # Mean grey of the fibres that the static picture has in the iris, a little under it for a livelier eye.
 IRIS_GREY = 0.60
@@ -54,6 +55,8 @@ class DefaultComposer(nn.Module):
         (H, W) uint8: part id per texel, 255 where no triangle lies.
     iris:
         (H, W) uint8: where the identity's iris colour goes, 255 is wholly.
+    complexion:
+        The layer of structure, blotches and moles.
     micro:
         The layer of finest detail.
     template:
@@ -73,6 +76,7 @@ class DefaultComposer(nn.Module):
         base: torch.Tensor,
         parts: torch.Tensor,
         iris: torch.Tensor,
+        complexion: Complexion,
         micro: MicroLayer,
         template: Template,
     ) -> None:
@@ -81,7 +85,7 @@ class DefaultComposer(nn.Module):
         u0, v0, u1, v1 = template.tile_rect
         self.rows = slice(round((1 - v1) * height), round((1 - v0) * height))
         self.columns = slice(round(u0 * width), round(u1 * width))
-        self.micro = micro
+        self.complexion, self.micro = complexion, micro
         skin = torch.zeros(len(PARTS) + 1)
         for name in ("skin", "lips", "lids", "back_of_head", "neck"):
             skin[PARTS.index(name)] = 1.0
@@ -96,9 +100,10 @@ class DefaultComposer(nn.Module):
 
     @classmethod
     def load(cls, files: Mapping[str, Path], template: Template, mode: str = "blend") -> DefaultComposer:
-        """Build it from the files ``base``, ``parts``, ``iris`` and ``micro``."""
+        """Build it from the files ``base``, ``parts``, ``iris``, ``complexion`` and ``micro``."""
         base, parts, iris = (load_picture(files[role]) for role in ("base", "parts", "iris"))
-        return cls(base, parts, iris, MicroLayer(load_arrays(files["micro"])), template).with_mode(mode)
+        complexion, micro = Complexion(load_arrays(files["complexion"])), MicroLayer(load_arrays(files["micro"]))
+        return cls(base, parts, iris, complexion, micro, template).with_mode(mode)
 
     @property
     def size(self) -> int:
@@ -119,14 +124,15 @@ class DefaultComposer(nn.Module):
         tile:
             (B, 3, S, S) sRGB in [0, 1], the generator's picture.
         identity, texture_noise:
-            (B, 20), (B, 128): they choose iris colour and micro detail; the expression has no part in them, so
-            nothing flickers through a sweep.
+            (B, 20), (B, 128): they choose iris colour, complexion and micro detail; the expression has no part in
+            them, so nothing flickers through a sweep.
         """
         if tile.ndim != 4 or tile.shape[1] != 3:
             raise InputError("a tile (B, 3, S, S)", f"{tuple(tile.shape)}", "pass the generator's output")
         atlas = self.base.expand(len(tile), -1, -1, -1).clone()
         tone = self.border_tone(tile)[:, :, None, None]
         tile = torch.lerp(tile, tone, _border(tile.shape[-1], tile.device))
+        tile = self.complexion(tile, identity, texture_noise, self.micro.projections(identity))
         atlas[:, :, self.rows, self.columns] = self.micro(tile, identity, texture_noise)
         # Only the charts that change are touched: the whole atlas would cost three times as much.
         box = (..., *self.back_box)

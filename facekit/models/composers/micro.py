@@ -15,20 +15,16 @@ from torch.nn import functional as F
 
 from facekit.errors import WeightsError
 from facekit.geometry.charts import step
-
-DIRECTIONS = (
-    "melanin", "haemoglobin", "age", "masculinity", "freckles", "brow_thickness", "brow_height",
-    "hair_colour", "hair_red", "lip_colour", "lip_depth", "under_eye", "cheeks", "stubble",
-    "hair_strength", "nose_redness", "lashes", "ears", "mottling", "hue",
-)  # fmt: skip
-"""What each of the 20 orthonormal directions of the identity code means to the texture."""
+from facekit.traits import TRAITS
 
 HAIR_SRGB = ((28, 22, 20), (54, 37, 27), (92, 62, 42), (152, 114, 76), (124, 62, 32), (122, 115, 108))
 """Black, dark brown, brown, blond, red, grey."""
 
 TILE, ATLAS = 512, 768
+# Entries of the texture noise that choose how brows grow, and how surely.
+_BROWS, _GROWTH = slice(124, 128), 5.0
 PATTERN = 384
-PORE_DEPTH = 0.5
+PORE_DEPTH = 1.0
 """Millimetres that the skin lies deeper where its grain takes all light: pores come out 0.02 to 0.05 mm deep."""
 SCALP_COVER = 0.62
 """Share of the skin that the scalp's hair hides where it is densest."""
@@ -85,7 +81,8 @@ class MicroLayer(nn.Module):
     ----------
     arrays:
         The content of ``micro.npz``: ``directions`` (20, 20); ``amplitude`` (96, 96); ``layers`` (5, 768, 768) uint8,
-        three steps of fine freckles, stubble and scalp hair; ``strands`` (rows, 768) uint8 around 128;
+        three steps of fine freckles, stubble and scalp hair; ``strands`` (L, rows, 768) uint8 around 128, a layer a
+        way in which brows grow;
         ``strand_zone`` (rows, 768) uint8; ``strand_top``, the first atlas row of both.
     """
 
@@ -111,7 +108,7 @@ class MicroLayer(nn.Module):
         for name, value in {
             "axes": axes,
             "layers": layers.flatten(1),
-            "strands": strands * zone,
+            "strands": (strands * zone).flatten(1),
             "patterns": patterns.flatten(1),
             "amplitude": amplitude[0, 0],
             "hair_density": _density(torch.tensor(HAIR_SRGB) / 255),
@@ -119,8 +116,8 @@ class MicroLayer(nn.Module):
             self.register_buffer(name, value.contiguous(), persistent=False)
 
     def projections(self, identity: Tensor) -> dict[str, Tensor]:
-        """Identity code (B, 20) -> one standard normal number (B,) for each name in ``DIRECTIONS``."""
-        return dict(zip(DIRECTIONS, (identity @ self.axes.T).unbind(-1), strict=True))
+        """Identity code (B, 20) -> one standard normal number (B,) for each name in :data:`facekit.traits.TRAITS`."""
+        return dict(zip(TRAITS, (identity @ self.axes.T).unbind(-1), strict=True))
 
     def hair_strength(self, identity: Tensor) -> Tensor:
         """Close-cropped scalp hair (B,) in [0, 1], 0 (shaved) for half of the identities.
@@ -136,12 +133,17 @@ class MicroLayer(nn.Module):
 
     def _strand_gate(self, tile: Tensor) -> Tensor:
         """Darkness of each texel of the strand rows against the forehead: (B, rows, 768) in [0, 0.5]."""
-        rows = self.strands.shape[0]
+        rows = self.strands.shape[1] // ATLAS
         low, high = self.top * TILE // ATLAS, (self.top + rows) * TILE // ATLAS
         light = tile[:, :, low:high].mean(1, keepdim=True)
         skin = tile[:, :, 40:66, 200:312].mean((1, 2, 3))[:, None, None, None].clamp_min(0.02)
         dark = (F.avg_pool2d(1 - light / skin, 3, 1, 1) - 0.10).clamp(0, 0.5)
         return F.interpolate(dark, size=(rows, ATLAS), mode="bilinear", align_corners=False)[:, 0]
+
+    def _strands(self, texture_noise: Tensor) -> Tensor:
+        """Hairs (B, rows * 768) of the way in which each one's brows grow."""
+        weights = torch.softmax(_GROWTH * texture_noise[:, _BROWS], -1)
+        return (weights / weights.norm(dim=1, keepdim=True)) @ self.strands
 
     def _grain(self, identity: Tensor, texture_noise: Tensor) -> Tensor:
         """Skin grain (B, 2, PATTERN, 2, PATTERN), to be multiplied by the amplitude: old skin has more of it."""
@@ -169,8 +171,8 @@ class MicroLayer(nn.Module):
         steps = identity.new_tensor([0.70, 0.9, 1.1])
         freckles = 0.13 * torch.sigmoid(12 * (freckle_density(p)[:, None] - steps))
         gain -= (freckles @ self.layers[:3]).view(batch, ATLAS, ATLAS)
-        rows = slice(self.top, self.top + self.strands.shape[0])
-        gain[:, rows] -= self._strand_gate(tile) * self.strands
+        rows = slice(self.top, self.top + self.strands.shape[1] // ATLAS)
+        gain[:, rows] -= self._strand_gate(tile) * self._strands(texture_noise).view(batch, -1, ATLAS)
         hairs = torch.stack([stubble_strength(p), self.hair_strength(identity)], 1)
         cover = (hairs @ self.layers[3:]).view(batch, ATLAS, ATLAS)
         gain *= 1 - cover

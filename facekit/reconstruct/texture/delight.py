@@ -21,12 +21,12 @@ import torch.nn.functional as F
 from facekit.color import srgb_to_linear
 from facekit.conventions import EXPRESSION_DIM, IDENTITY_DIM, PARTS, TEXTURE_NOISE_DIM
 from facekit.models.composers import DefaultComposer
-from facekit.models.composers.micro import DIRECTIONS
 from facekit.reconstruct.texture.grid import TileGrid
 from facekit.reconstruct.texture.lighting import Geometry, KeyLight, gleaming, untone
 from facekit.reconstruct.texture.views import View
 from facekit.render.harmonics import basis
 from facekit.render.shading import tone
+from facekit.traits import TRAITS
 
 if TYPE_CHECKING:
     from facekit.pipeline import FacePipeline
@@ -257,7 +257,7 @@ def _code_cost(identity: torch.Tensor, noise: torch.Tensor, free: torch.Tensor |
 def _melanin(pipe: FacePipeline) -> torch.Tensor | None:
     """The direction (20,) of the identity along which skin darkens, where the model tells it."""
     micro = getattr(pipe.composer, "micro", None)
-    return None if micro is None else micro.axes[DIRECTIONS.index("melanin")]
+    return None if micro is None else micro.axes[TRAITS.index("melanin")]
 
 
 def _start(

@@ -26,9 +26,9 @@ SEED = 20240
 # sRGB, 0..1
 SKIN_TONE = np.array([0.78, 0.60, 0.51])
 SCLERA, SCLERA_EDGE, VEIN = (
-    np.array([0.93, 0.905, 0.88]),
-    np.array([0.86, 0.76, 0.72]),
-    np.array([0.78, 0.42, 0.38]),
+    np.array([0.80, 0.755, 0.72]),
+    np.array([0.74, 0.61, 0.565]),
+    np.array([0.68, 0.34, 0.30]),
 )
 IRIS_GREY = 0.72
 ENAMEL, ENAMEL_NECK, ENAMEL_EDGE = (

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
+from facekit.conventions import IDENTITY_DIM
 from facekit.train.context import Context
 from facekit.train.head import lids
 from facekit.train.head import parts as head_parts
@@ -37,6 +38,7 @@ from facekit.train.head.surface import (
 from facekit.train.head.topology import adjacency, grow
 from facekit.train.pack import GUMS, load_head
 from facekit.train.pack import TEETH as PACK_TEETH
+from facekit.train.shape.traits import mode_axes
 
 TEETH_VERTS = 1700
 EYE_SOCKET_ABOVE_MM = 15.0
@@ -172,7 +174,8 @@ def build_template(pack: Path) -> HeadTemplate:
 def write_assets(pack: Path, assets: Path, basis: Path) -> HeadTemplate:
     """Build from ``pack``: write template.npz and the atlas to ``assets``, the shape basis to ``basis``.
 
-    The basis also holds the blink correctives as ``blink_L_row``, ``blink_L_col``, ``blink_L_data`` and the
+    The basis also holds along which identity modes heads look masculine, and old (``trait_axes``), and the blink
+    correctives as ``blink_L_row``, ``blink_L_col``, ``blink_L_data`` and the
     same for R (see :mod:`facekit.train.head.lids`).
     """
     template = build_template(pack)
@@ -196,6 +199,7 @@ def write_assets(pack: Path, assets: Path, basis: Path) -> HeadTemplate:
         identity_modes=template.identity_modes,
         expression_shapes=template.expression_shapes,
         expression_names=np.array(template.expression_names),
+        trait_axes=mode_axes(template.verts, template.landmarks, template.identity_modes, IDENTITY_DIM),
         **{
             f"blink_{side}_{field}": getattr(template.blink_correctives[side].tocoo(), field).astype(kind)
             for side in "LR"

@@ -15,6 +15,7 @@ import torch
 
 from facekit.conventions import EXPRESSION_DIM, EXPRESSIONS, IDENTITY_DIM, PARTS, SHAPE_NOISE_DIM
 from facekit.train.shape.recipes import DEFAULT_CAP, RECIPES, WEIGHT_CAPS
+from facekit.train.shape.traits import turn
 
 # Weight of a millimetre, by part: what one looks at in a face counts most.
 _PART_WEIGHTS = {
@@ -49,6 +50,9 @@ class ShapeBasis:
         The blendshapes' names.
     vertex_weights:
         (V,) float32, mean 1: the metric in which the basis is orthonormal (times V, see ``error_mm``).
+    turn:
+        (20, 20) float32, from the identity code to the weights of the first modes, see
+        :func:`facekit.train.shape.traits.turn`.
     """
 
     identity: torch.Tensor
@@ -57,13 +61,14 @@ class ShapeBasis:
     vectors: torch.Tensor
     names: tuple[str, ...]
     vertex_weights: torch.Tensor
+    turn: torch.Tensor
 
     @classmethod
     def load(cls, path: str | Path, parts: torch.Tensor) -> ShapeBasis:
         """Orthonormalise the npz that ``facekit.train.head.stage`` wrote."""
         with np.load(path, allow_pickle=False) as data:
             modes, shapes = data["identity_modes"], data["expression_shapes"]
-            names = tuple(str(n) for n in data["expression_names"])
+            names, axes = tuple(str(n) for n in data["expression_names"]), data["trait_axes"]
             blinks = [
                 _blink_modes(modes, *(data[f"blink_{side}_{key}"] for key in ("row", "col", "data"))) for side in "LR"
             ]
@@ -85,6 +90,7 @@ class ShapeBasis:
             vectors=vectors.float(),
             names=names,
             vertex_weights=weight.float(),
+            turn=turn(axes),
         )
 
     def vertices(self, coordinates: torch.Tensor) -> torch.Tensor:
@@ -132,8 +138,9 @@ class ShapeTeacher:
         strength = torch.randn(IDENTITY_DIM, len(basis.names), generator=generator) / IDENTITY_DIM**0.5
         asymmetry = torch.randn(IDENTITY_DIM, len(basis.names), generator=generator) / IDENTITY_DIM**0.5
         sign = torch.tensor([{"_L": 1.0, "_R": -1.0}.get(s, 0.0) for s in sides])
-        self.strength = (strength + strength[:, mirror]) / 2
-        self.asymmetry = (asymmetry + asymmetry[:, mirror]) / 2 * sign
+        # The style is told in the same code as the identity.
+        self.strength = basis.turn.T @ (strength + strength[:, mirror]) / 2
+        self.asymmetry = basis.turn.T @ (asymmetry + asymmetry[:, mirror]) / 2 * sign
         self.blinks = [index[name] for name in _BLINKS]
 
     def expression_weights(self, expression: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
@@ -144,13 +151,14 @@ class ShapeTeacher:
     def modes(self, identity: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Weights of the identity modes (B, M) that codes (B, 20) and (B, 5) stand for; finer modes are 0."""
         rest = identity.new_zeros(len(identity), len(self.basis.identity) - IDENTITY_DIM - SHAPE_NOISE_DIM)
-        return torch.cat([identity, noise, rest], dim=1)
+        return torch.cat([identity @ self.basis.turn.T, noise, rest], dim=1)
 
     def sample(self, count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """Random people with random expressions.
 
-        The first 20 identity modes are the identity code, the next 5 the noise; the others (about 4 % of the
-        variance) are for the generator to make up, as the discriminator wants them.
+        The first 20 identity modes are the identity code, turned so that its traits are the head's, too; the next 5
+        are the noise; the others (about 4 % of the variance) are for the generator to make up, as the discriminator
+        wants them.
 
         Returns
         -------
@@ -159,7 +167,7 @@ class ShapeTeacher:
             the coordinates ``shape_identity``, ``shape_expression`` (B, K), whose sum is the face.
         """
         modes = torch.randn(count, len(self.basis.identity), generator=generator).clamp(-3, 3)
-        identity = modes[:, :IDENTITY_DIM]
+        identity = modes[:, :IDENTITY_DIM] @ self.basis.turn
         style = torch.where(
             torch.rand(count, 1, generator=generator) < 0.7,
             identity,

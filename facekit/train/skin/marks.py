@@ -87,10 +87,19 @@ def brow_guides(pack: Path) -> np.ndarray:
     return np.array(lines, np.float32)
 
 
-def brow_hairs(centre: np.ndarray, count: int, spread: float, rng: np.random.Generator) -> tuple[list, np.ndarray]:
+def brow_hairs(
+    centre: np.ndarray,
+    count: int,
+    spread: float,
+    rng: np.random.Generator,
+    upright: float = 1.0,
+    long: float = 1.0,
+    unruly: float = 0.10,
+) -> tuple[list, np.ndarray]:
     """`count` hairs of a left brow: paths (7, 2) and each one's rank in [0, 1], low near the centre line.
 
-    centre: (48,) y at ``BROW_X``. spread: half-thickness relative to a thick brow's 4.3 mm.
+    centre: (48,) y at ``BROW_X``. spread: half-thickness relative to a thick brow's 4.3 mm. upright, long: factors on
+    how far hairs rise from the line and on their length. unruly: deviation of their direction, radians.
     """
     index = np.arange(len(centre))
     slope = np.gradient(centre, BROW_X) * MM[0] / MM[1]  # in millimetres, negative where the brow falls outwards
@@ -104,8 +113,8 @@ def brow_hairs(centre: np.ndarray, count: int, spread: float, rng: np.random.Gen
         rise = (
             np.interp(t, [0, 0.12, 0.35, 1.0], [1.20, 0.80, 0.38, -0.05]) - np.interp(t, [0, 0.3], [0.1, 0.38]) * across
         )
-        angle = rise + np.arctan(np.interp(at, index, slope)) + rng.normal(0, 0.10)
-        length = rng.uniform(5.0, 8.0) * np.interp(t, [0, 0.15, 0.7, 1], [0.75, 1.0, 0.9, 0.6])
+        angle = upright * rise + np.arctan(np.interp(at, index, slope)) + rng.normal(0, unruly)
+        length = long * rng.uniform(5.0, 8.0) * np.interp(t, [0, 0.15, 0.7, 1], [0.75, 1.0, 0.9, 0.6])
         bend = angle - 0.35 * np.linspace(0, 1, 7) * np.sign(angle)
         path = np.cumsum(np.stack([-np.cos(bend), -np.sin(bend)], 1) * length / 6, 0)
         hairs.append((path - 0.45 * path[-1] + [0, across * half]) * MM + [x, y])
@@ -129,16 +138,22 @@ def brow_layers(size: int, centre: np.ndarray) -> np.ndarray:
     return np.stack(layers).clip(0, 1)
 
 
-def strand_layer(size: int, centre: np.ndarray) -> np.ndarray:
-    """Dense hairs all wherever brows may lie (size, size): zero mean, fine strands only."""
-    rng = np.random.default_rng(33)
-    both = []
-    for _ in range(2):
-        hairs, _ = brow_hairs(centre, 1500, 1.8, rng)
-        mask = draw_hairs(size, hairs, np.full(len(hairs), 0.9), rng.uniform(0.2, 1, len(hairs)))
-        both.append(mask)
-    fine = both[0] + both[1][:, ::-1]
-    return fine - ndimage.gaussian_filter(fine, 2.0)
+#: How brows are grown: how upright, how long, how unruly, and how thick a hair is in texels.
+BROW_GROWTH = ((1.0, 1.0, 0.10, 0.9), (0.55, 1.15, 0.07, 0.8), (1.35, 0.85, 0.16, 0.9), (0.85, 0.65, 0.28, 1.1))
+
+
+def strand_layers(size: int, centre: np.ndarray) -> np.ndarray:
+    """Dense hairs all wherever brows may lie, one layer a way of growing (4, size, size): fine strands, zero mean."""
+    layers = []
+    for seed, (upright, long, unruly, thick) in enumerate(BROW_GROWTH):
+        rng = np.random.default_rng(33 + seed)
+        both = []
+        for _ in range(2):
+            hairs, _ = brow_hairs(centre, 1500, 1.8, rng, upright, long, unruly)
+            both.append(draw_hairs(size, hairs, np.full(len(hairs), thick), rng.uniform(0.2, 1, len(hairs))))
+        fine = both[0] + both[1][:, ::-1]
+        layers.append(fine - ndimage.gaussian_filter(fine, 2.0))
+    return np.stack(layers)
 
 
 def stubble_dots(size: int, spacing: float, seed: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The micro stage: writes what the micro layer needs at inference, ``micro.npz``, from the pack."""
+"""The micro stage: writes what complexion and micro layer need at inference, from the pack."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from facekit.files.atomic import atomic_write
 from facekit.models.composers.micro import ATLAS, SCALP_COVER
 from facekit.train.context import Context
 from facekit.train.skin import marks
+from facekit.train.skin.complexion import build_complexion_asset
 from facekit.train.skin.photographs import ellipse, load_chart, reliable_skin, srgb_to_density, tile_grid
-from facekit.train.skin.teacher import directions
+from facekit.traits import trait_axes
 
 STRAND_ROWS = (96, 240)  # atlas rows of brows and lashes; a multiple of 3, to start on a tile row
 
 
 def run(context: Context) -> None:
-    """Write ``micro.npz``."""
+    """Write ``complexion.npz`` and ``micro.npz``."""
+    build_complexion_asset(context.pack, context.out / "complexion.npz")
     build_micro_asset(context.pack, context.out / "micro.npz")
 
 
@@ -37,11 +39,11 @@ def skin_amplitude(pack: Path, size: int = 96) -> np.ndarray:
     return np.median(maps, 0).reshape(size, ATLAS // size, size, ATLAS // size).mean((1, 3))
 
 
-def build_micro_asset(pack: Path, path: Path, grain: float = 1.55) -> None:
+def build_micro_asset(pack: Path, path: Path, grain: float = 0.78) -> None:
     """Write the asset of :class:`facekit.models.composers.micro.MicroLayer` to `path` (``.npz``).
 
-    ``grain`` is a factor on the skins' own deviation: above 1, because their mean energy, which is to be met, is
-    several times the median's, and the network's tile brings almost nothing of its own in this octave.
+    ``grain`` is a factor on the skins' own deviation: below 1, for structure of the complexion and strands bring some
+    of this octave, too, and what is to be met is the median skin.
     """
     chart = load_chart(pack, ATLAS)
     zones = marks.zones(ATLAS, chart.openings)
@@ -66,16 +68,16 @@ def build_micro_asset(pack: Path, path: Path, grain: float = 1.55) -> None:
     layers = np.stack([*(freckles * chart.fade * (1 - zones["lips"])), stubble, crop]).clip(0, 1)
 
     centre = marks.brow_guides(pack).mean(0)
-    strands = marks.strand_layer(ATLAS, centre)
     rows = slice(*STRAND_ROWS)
-    band = strands[rows] / strands[rows][np.abs(strands[rows]) > 0.02].std()
+    strands = marks.strand_layers(ATLAS, centre)[:, rows]
+    band = strands / np.stack([layer[np.abs(layer) > 0.02].std() for layer in strands])[:, None, None]
     across = np.r_[marks.BROW_X + 0.008, marks.BROW_X[::-1] - 0.012]
     reach = marks.polygon(ATLAS, np.stack([across, np.r_[centre - 0.026, centre[::-1] + 0.026]], 1), 0.006)
     zone = np.maximum(reach, reach[:, ::-1]) * (y < 0.262)
     with atomic_write(path) as temporary:
         np.savez_compressed(
             temporary,
-            directions=directions(),
+            directions=trait_axes().numpy(),
             amplitude=amplitude.astype(np.float16),
             layers=np.rint(layers * 255).astype(np.uint8),
             strands=(128 + 48 * band).round().clip(0, 255).astype(np.uint8),

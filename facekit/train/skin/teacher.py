@@ -18,17 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.errors import InputError
-from facekit.models.composers.micro import DIRECTIONS, HAIR_SRGB, freckle_density, hair_weights, stubble_strength
+from facekit.models.composers.micro import HAIR_SRGB, freckle_density, hair_weights, stubble_strength
 from facekit.train.skin import marks
 from facekit.train.skin.folds import FLUSH_DRIVES, FOLD_DRIVES, drive_matrix
 from facekit.train.skin.layers import FULL, MOLES, NOISES, SMOOTH, SkinLayers
 from facekit.train.skin.photographs import HAEMOGLOBIN_AXIS, srgb_to_density, tone_curve
-
-
-def directions(seed: int = 2) -> np.ndarray:
-    """The 20 orthonormal directions (20, 20), one row per name in ``DIRECTIONS``."""
-    q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((20, 20)))
-    return (q * np.sign(np.diag(r))).T.astype(np.float32)
+from facekit.traits import TRAITS, trait_axes
 
 
 def unit_rows(count: int, seed: int) -> np.ndarray:
@@ -106,7 +101,7 @@ class TextureTeacher(nn.Module):
         keep("brow_lift", lift * (1 - mirror) + lift[:, ::-1] * mirror)
         keep("brow_centre", rest * (1 - mirror) + rest[::-1] * mirror)
 
-        keep("directions", directions())
+        keep("directions", trait_axes().numpy())
         keep("skin_rows", unit_rows(len(layers.bank.names), 3))
         keep("brow_rows_z", unit_rows(len(guides), 4))
         keep("mole_rows", unit_rows(MOLES, 6))
@@ -127,8 +122,8 @@ class TextureTeacher(nn.Module):
         (B, 6). Vectors in [0, 1]: freckles (B, 6), moles (B, 40).
         """
         z = z_id.to(self.directions.dtype)
-        p: dict[str, Tensor] = dict(zip(DIRECTIONS, (z @ self.directions.T).unbind(-1), strict=True))
-        cdf = {n: torch.special.ndtr(p[n]) for n in DIRECTIONS}
+        p: dict[str, Tensor] = dict(zip(TRAITS, (z @ self.directions.T).unbind(-1), strict=True))
+        cdf = {n: torch.special.ndtr(p[n]) for n in TRAITS}
         melanin, age, male = cdf["melanin"], cdf["age"], cdf["masculinity"]
         skins = 2.2 * z @ self.skin_rows.T + 2.5 * (2 * age - 1)[:, None] * (2 * self.old - 1)
         skins = skins + 1.5 * (2 * male - 1)[:, None] * (2 * self.male - 1)

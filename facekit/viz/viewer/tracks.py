@@ -17,6 +17,7 @@ from facekit.geometry.uv import slopes
 from facekit.hair import hair_to
 from facekit.io.arrays import mesh_of, split_at_seams
 from facekit.latents import FaceLatents, expression_code
+from facekit.render.shading import sheen
 from facekit.viz.viewer.block import (
     POSITION_BUDGET,
     POSITION_TOLERANCE,
@@ -178,6 +179,7 @@ def head_entries(subject: Subject, poster: Picture | None = None) -> Entries:
         "copies": split.copies.astype(index),
         "uv": np.rint(uv.clip(0, 1) * 65535).astype(np.uint16),
         "ao": _bytes(_shaded(subject)),
+        "sheen": _bytes(sheen(mesh).numpy()),
         "parts": np.zeros(count, np.uint8) if mesh.parts is None else mesh.parts.numpy().astype(np.uint8),
     }
     skin = subject.skin(mesh)
@@ -230,9 +232,14 @@ def track_entries(subject: Subject, expression: str | Mapping[str, float], steps
 
 
 def _shaded(subject: Subject) -> np.ndarray:
-    """Ambient light at the vertices of the head at rest, (V,), through the hair."""
+    """Ambient light at the vertices of the head at rest, (V,), through the hair; of the mouth, as if it were open."""
     mesh = subject.mesh
-    light = np.ones(mesh.verts.shape[1], np.float32) if mesh.ao is None else mesh.ao.numpy()
+    occlusion = mesh.occlusion()
+    if mesh.ao is None or occlusion is None:
+        light = np.ones(mesh.verts.shape[1], np.float32)
+    else:
+        eyes = mesh.parts == PARTS.index("eyes") if mesh.parts is not None else torch.zeros_like(mesh.ao) > 0
+        light = torch.where(eyes, occlusion.view(-1, len(mesh.ao))[0], mesh.ao).numpy()
     return light if subject.worn is None else light * subject.worn.cards.shade.numpy()
 
 
@@ -257,7 +264,7 @@ def _stage(roomy: bool) -> dict[str, Any]:
     """Lights, materials and camera as :mod:`facekit.render` has them: the same face looks the same."""
     from facekit.render.camera import HAIR_CENTRE, HAIR_DISTANCE, HEAD_CENTRE, PORTRAIT_DISTANCE, PORTRAIT_FOV
     from facekit.render.lights import PRESETS, Lights
-    from facekit.render.shading import CLAY, CLAY_MATERIAL, MATERIALS, WRAP
+    from facekit.render.shading import CLAY, CLAY_MATERIAL, MATERIALS, ROUGHER, WRAP
 
     def described(lights: Lights) -> dict[str, Any]:
         toward = lights.directions(torch.eye(3)[None])[0].tolist() if lights.lights else []
@@ -275,6 +282,7 @@ def _stage(roomy: bool) -> dict[str, Any]:
     return {
         "lights": {name: described(preset) for name, preset in PRESETS.items()},
         "materials": [MATERIALS[name] for name in PARTS],
+        "rougher": ROUGHER,
         "clay": {"colour": CLAY, "material": CLAY_MATERIAL},
         "wrap": WRAP,
         "camera": {

@@ -1,0 +1,179 @@
+"""Light that lids and lips let through: the occlusion of eyes, teeth and what is behind them, in the pose they are in.
+
+Ambient occlusion of skin hardly changes with the expression and is cast once. What lies in an opening is as bright as
+the opening is wide, which is why one static value makes eyes glare and teeth gleam between closed lips.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from facekit.conventions import PARTS
+
+_LIPS, _LIDS, _EYES, _TEETH, _MOUTH = (PARTS.index(name) for name in ("lips", "lids", "eyes", "teeth", "mouth"))
+# Inner edges of the lips among the 68 landmarks, upper and lower, middle thirds.
+_INNER = ((61, 62, 63), (67, 66, 65))
+# All lengths are in radii of the eyeball, 12 mm, so that a head in any unit is lit alike.
+# How deep the shadow of the upper and of the lower lid reaches, and what light is left at the rim.
+_UPPER, _LOWER = (0.62, 0.20), (0.28, 0.55)
+# Share of the eye's width over which its corners are dark, and what light is left there; what the open eye has at most.
+_CORNER, _OPEN = (0.24, 0.50), 0.95
+# Gap between the lips from which on, and over which, light enters the mouth; what is left in the closed one.
+_GAP, _WIDE, _CLOSED = 0.03, 0.30, 0.06
+# What of that the lips' inner edges see.
+_EDGE = 0.30
+
+
+@dataclass(frozen=True)
+class Openings:
+    """Which vertices of a topology lie in openings, and which ones are their rims.
+
+    Parameters
+    ----------
+    balls:
+        (2, n) int64, vertices of the right and the left eyeball; ``centring`` (2, n) float32, weights that give its
+        centre.
+    upper, lower:
+        (2, k) int64, vertices along the rims of the lids, from the inner corner to the outer; short rims repeat their
+        last.
+    inside, edge:
+        (m,), (r,) int64: teeth and what else the mouth holds; the lips' inner edges.
+    lips:
+        (2, 3) int64, middle of the lips' inner edges, upper and lower.
+    """
+
+    balls: torch.Tensor
+    centring: torch.Tensor
+    upper: torch.Tensor
+    lower: torch.Tensor
+    inside: torch.Tensor
+    edge: torch.Tensor
+    lips: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, verts: torch.Tensor, faces: torch.Tensor, parts: torch.Tensor, landmarks: torch.Tensor
+    ) -> Openings | None:
+        """Find them on a head at rest, vertices (V, 3) and 68 landmarks; None for one without eyeballs."""
+        eyes = (parts == _EYES).nonzero()[:, 0]
+        if not len(eyes):
+            return None
+        links = torch.cat((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
+        links = torch.cat((links, links.flip(1)))
+        deep = parts[links[:, 1]] == _MOUTH
+        rim, edge = (links[deep & (parts[links[:, 0]] == part), 0].unique() for part in (_LIDS, _LIPS))
+        sides = [(verts[eyes, 0] > 0) == left for left in (False, True)]
+        balls = [eyes[side] for side in sides]
+        if len(balls[0]) != len(balls[1]) or not len(rim):
+            return None
+        halves = [_halves(verts, rim[(verts[rim, 0] > 0) == left], 1.0 if left else -1.0) for left in (False, True)]
+        longest = max(len(row) for half in halves for row in half)
+        upper, lower = (
+            torch.stack([torch.cat((half[k], half[k][-1:].expand(longest - len(half[k])))) for half in halves])
+            for k in (0, 1)
+        )
+        # Eye sockets are of that part, too, but higher than the tip of the nose.
+        behind = (parts == _TEETH) | ((parts == _MOUTH) & (verts[:, 1] < verts[landmarks[30], 1]))
+        return cls(
+            torch.stack(balls),
+            torch.stack([sphere_weights(verts[ball]) for ball in balls]),
+            upper,
+            lower,
+            behind.nonzero()[:, 0],
+            edge,
+            landmarks[torch.tensor(_INNER, device=landmarks.device)],
+        )
+
+    def to(self, device: str | torch.device) -> Openings:
+        """A copy on another device."""
+        moved: dict[str, Any] = {field.name: getattr(self, field.name).to(device) for field in fields(self)}
+        return Openings(**moved)
+
+    @torch.no_grad()
+    def occlusion(self, verts: torch.Tensor, ao: torch.Tensor) -> torch.Tensor:
+        """Occlusion (B, V) in [0, 1] of heads with vertices (B, V, 3), in any unit and held at any angle.
+
+        ``ao`` (V,) is what was cast: skin keeps it, eyes get another, teeth and mouth a part of it.
+        """
+        points = [verts[:, ball] for ball in self.balls]
+        centres = [
+            torch.einsum("n,bnk->bk", w, p)[:, None] for w, p in zip(self.centring.to(verts), points, strict=True)
+        ]
+        radius = (points[0] - centres[0]).norm(dim=-1).mean(dim=1)[:, None]
+        shade = ao.to(verts).expand(len(verts), -1).clone()
+        upper, lower = self.lips
+        gap = (verts[:, upper] - verts[:, lower]).norm(dim=-1).mean(dim=1, keepdim=True) / radius
+        light = _CLOSED + (1 - _CLOSED) * _smooth((gap - _GAP) / _WIDE)
+        shade[:, self.inside] *= light
+        shade[:, self.edge] *= _EDGE + (1 - _EDGE) * light
+        rims = torch.cat((self.upper, self.lower), 1)
+        out = torch.stack([verts[:, row] - c for row, c in zip(rims, centres, strict=True)]).mean(dim=(0, 2))
+        across = F.normalize(centres[1] - centres[0], dim=-1)[:, 0]
+        up = F.normalize(torch.linalg.cross(out, across), dim=-1)
+        for side, (ball, outward) in enumerate(zip(self.balls, (-across, across), strict=True)):
+            away, upper, lower = (
+                (v - centres[side]) / radius[..., None]
+                for v in (points[side], verts[:, self.upper[side]], verts[:, self.lower[side]])
+            )
+            shade[:, ball] = self._eye(away, upper, lower, outward[:, :, None], up[:, :, None])
+        return shade
+
+    @staticmethod
+    def _eye(
+        away: torch.Tensor, upper: torch.Tensor, lower: torch.Tensor, outward: torch.Tensor, up: torch.Tensor
+    ) -> torch.Tensor:
+        """Light (B, n) at points ``away`` (B, n, 3) from an eyeball's centre between rims (B, k, 3), in radii."""
+        x, y = ((away @ axis)[..., 0] for axis in (outward, up))
+        light = torch.full_like(x, _OPEN)
+        rims = [[(rim @ axis)[..., 0] for axis in (outward, up)] for rim in (upper, lower)]
+        for (rim_x, rim_y), (reach, least), sign in zip(rims, (_UPPER, _LOWER), (1.0, -1.0), strict=True):
+            under = sign * (_along(rim_x, rim_y, x) - y)
+            light = light * (least + (1 - least) * _smooth(under / reach))
+        inner, outer = rims[0][0][:, :1], rims[0][0][:, -1:]
+        place = ((x - inner) / (outer - inner)).clamp(0, 1)
+        near = torch.minimum(place, 1 - place) / _CORNER[0]
+        return light * (_CORNER[1] + (1 - _CORNER[1]) * _smooth(near))
+
+
+def sphere_weights(points: torch.Tensor) -> torch.Tensor:
+    """Weights (n,) float32 that give the centre of the sphere that fits points (n, 3) best; of these points however
+    they are moved, turned and scaled."""
+    points = points.double()
+    ones = torch.ones_like(points[:, :1])
+    fit = torch.linalg.lstsq(torch.cat((2 * points, ones), 1), points.square().sum(1, keepdim=True)).solution
+    wanted = torch.cat((fit[:3, 0], ones[0]))
+    return (torch.linalg.pinv(torch.cat((points, ones), 1).T) @ wanted).float()
+
+
+def _halves(verts: torch.Tensor, rim: torch.Tensor, sign: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Split one eye's rim into upper and lower lid, both from the inner corner to the outer, corners in both."""
+    x = sign * verts[rim, 0]
+    inner, outer = rim[x.argmin()], rim[x.argmax()]
+    share = (x - x.min()) / (x.max() - x.min())
+    line = verts[inner, 1] + share * (verts[outer, 1] - verts[inner, 1])
+    corner = (rim == inner) | (rim == outer)
+    above = verts[rim, 1] > line
+    rows = []
+    for half in (above | corner, ~above | corner):
+        rows.append(rim[half][x[half].argsort()])
+    return rows[0], rows[1]
+
+
+def _along(rim_x: torch.Tensor, rim_y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Height (B, n) of rims, polylines (B, k), at x (B, n); constant beyond their ends."""
+    rim_x, order = rim_x.sort(dim=1)
+    rim_y = rim_y.gather(1, order)
+    x = torch.minimum(torch.maximum(x, rim_x[:, :1]), rim_x[:, -1:])
+    right = torch.searchsorted(rim_x.contiguous(), x.contiguous()).clamp(1, rim_x.shape[1] - 1)
+    (x0, x1), (y0, y1) = ((row.gather(1, right - 1), row.gather(1, right)) for row in (rim_x, rim_y))
+    return torch.lerp(y0, y1, ((x - x0) / (x1 - x0).clamp_min(1e-6)).clamp(0, 1))
+
+
+def _smooth(t: torch.Tensor) -> torch.Tensor:
+    """The smooth step of t, from 0 at 0 to 1 at 1."""
+    t = t.clamp(0, 1)
+    return t * t * (3 - 2 * t)

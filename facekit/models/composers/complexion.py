@@ -1,0 +1,135 @@
+"""The complexion: what lies between the tone that the texture network draws and the grain of the micro layer.
+
+Structure of real skin, 2 to 16 mm wide, from the training skins, mixed for each person anew; blotches of pigment and
+blood; moles. It depends on the identity and on the texture noise, not on the expression: nothing flickers in a sweep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from facekit.errors import WeightsError
+
+#: Entries of the texture noise: which skins and which of their halves, blotches, moles. The teacher's own come first.
+_SKINS, _SIDES, _BLOTCHES, _MOLES = slice(24, 38), slice(38, 52), slice(52, 84), slice(84, 124)
+#: How strongly identity and noise choose among the skins; more makes faces of fewer skins.
+_CHOICE, _CHANCE, _OLD, _MALE = 1.6, 1.6, 2.5, 1.5
+#: Density of blotches where they are one deviation strong: of melanin and of blood.
+_PIGMENT, _BLOOD = 0.046, 0.050
+#: Side of the blotches' maps, and from how many waves across the tile to how many.
+_FIELD, _WAVES = 64, (1.5, 9.0)
+_ARRAYS = ("structure", "tint", "rows", "old", "male", "fade", "melanin", "blood", "moles", "mole_corners")
+
+
+def blotch_fields(count: int, size: int = _FIELD) -> Tensor:
+    """Band-passed noise (count, size, size), zero mean and unit deviation, always the same; coarse is strong."""
+    noise = torch.randn(count, size, size, generator=torch.Generator().manual_seed(64))
+    waves = size * torch.hypot(torch.fft.fftfreq(size)[:, None], torch.fft.rfftfreq(size))
+    band = torch.sigmoid(4 * (waves - _WAVES[0])) * torch.sigmoid(_WAVES[1] - waves) / waves.clamp_min(1.0)
+    fields = torch.fft.irfft2(torch.fft.rfft2(noise) * band, s=(size, size))
+    return fields / fields.std(dim=(1, 2), keepdim=True)
+
+
+class Complexion(nn.Module):
+    """Tile (B, 3, S, S) and codes in, the tile with its person's skin out; S is that of the arrays.
+
+    Everything is added in optical density, where pigments add up.
+
+    Parameters
+    ----------
+    arrays:
+        The content of ``complexion.npz``: ``structure`` (K, S, S) int8, 127 is a density of ``structure_scale``;
+        ``tint`` (3,), its density in red, green and blue; ``rows`` (K, 20), unit vectors of the identity space that
+        each skin belongs to; ``old``, ``male`` (K,) in [0, 1]; ``fade`` (64, 64) in [0, 1], 0 at the chart's border
+        and on lips; ``melanin``, ``blood`` (3,), densities of pigments; ``moles`` (M, P, P) uint8 and ``mole_corners``
+        (M, 2), their rows and columns.
+    """
+
+    structure: Tensor
+    tint: Tensor
+    rows: Tensor
+    old: Tensor
+    male: Tensor
+    fields: Tensor
+    melanin: Tensor
+    blood: Tensor
+    moles: Tensor
+
+    def __init__(self, arrays: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        missing = {*_ARRAYS, "structure_scale"} - set(arrays)
+        if missing:
+            raise WeightsError("the complexion's arrays", f"none called {', '.join(sorted(missing))}", "update facekit")
+        kept = {name: arrays[name].float() for name in _ARRAYS if name not in ("fade", "mole_corners")}
+        self.size = arrays["structure"].shape[-1]
+        kept["structure"] = kept["structure"].flatten(1) * (float(arrays["structure_scale"]) / 127)
+        kept["moles"] = kept["moles"] / 255
+        kept["fields"] = (blotch_fields(_BLOTCHES.stop - _BLOTCHES.start) * arrays["fade"].float()).flatten(1)
+        self.corners: list[tuple[int, int]] = [(int(y), int(x)) for y, x in arrays["mole_corners"].tolist()]
+        for name, value in kept.items():
+            self.register_buffer(name, value.contiguous(), persistent=False)
+
+    def forward(self, tile: Tensor, identity: Tensor, texture_noise: Tensor, traits: Mapping[str, Tensor]) -> Tensor:
+        """The tile (B, 3, S, S), sRGB in [0, 1]; differentiable with respect to tile and codes.
+
+        Parameters
+        ----------
+        tile:
+            (B, 3, S, S) sRGB in [0, 1].
+        identity, texture_noise:
+            (B, 20), (B, 128).
+        traits:
+            What :meth:`facekit.models.composers.micro.MicroLayer.projections` says of the identity.
+        """
+        batch, size = len(tile), self.size
+        age, male, dark = (torch.special.ndtr(traits[name]) for name in ("age", "masculinity", "melanin"))
+        depth = self._structure(identity, texture_noise, age, male).view(batch, 1, size, size)
+        melanin, blood = self._blotches(texture_noise, traits, age, dark)
+        broad = melanin[:, None] * self.melanin[:, None, None] + blood[:, None] * self.blood[:, None, None]
+        broad = F.interpolate(broad, size=(size, size), mode="bicubic", align_corners=False)
+        density = torch.addcmul(broad, depth, self.tint[:, None, None])
+        density = self._with_moles(density, texture_noise, dark)
+        return ((tile + 0.055) * torch.exp(density / -2.4) - 0.055).clamp(0, 1)
+
+    def _structure(self, identity: Tensor, texture_noise: Tensor, age: Tensor, male: Tensor) -> Tensor:
+        """Density (B, S * S) of folds, pores and mottling: a few skins', each partly mirrored."""
+        wish = _CHOICE * identity @ self.rows.T + _CHANCE * texture_noise[:, _SKINS]
+        wish = wish + _OLD * (2 * age - 1)[:, None] * (2 * self.old - 1)
+        wish = wish + _MALE * (2 * male - 1)[:, None] * (2 * self.male - 1)
+        weights = torch.softmax(wish, -1)
+        sides = torch.sigmoid(2 * texture_noise[:, _SIDES])
+        both = torch.stack((weights * sides, weights * (1 - sides)))
+        # Averaging details loses contrast; dividing by the weights' norm gives it back.
+        loud = (0.55 + 0.35 * age) / both.square().sum(dim=(0, 2)).sqrt().clamp_min(0.25)
+        plain, mirrored = (both * loud[:, None]) @ self.structure
+        return plain + mirrored.view(-1, self.size, self.size).flip(-1).flatten(1)
+
+    def _blotches(
+        self, texture_noise: Tensor, traits: Mapping[str, Tensor], age: Tensor, dark: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Maps of melanin and of blood (B, 64, 64): more in old, mottled and pale skin."""
+        amount = (0.6 + 0.4 * torch.special.ndtr(traits["mottling"]) + 0.5 * age) * (1 - 0.4 * dark)
+        mix = texture_noise[:, _BLOTCHES]
+        half = mix.shape[1] // 2
+        maps = [
+            strength * amount[:, None] * (m @ f) * half**-0.5
+            for strength, m, f in zip((_PIGMENT, _BLOOD), mix.split(half, 1), self.fields.split(half), strict=True)
+        ]
+        melanin, blood = (m.view(-1, _FIELD, _FIELD) for m in maps)
+        # Skin without blood turns yellow, and hardly gets there.
+        return melanin, torch.where(blood < 0, 0.5 * blood, blood)
+
+    def _with_moles(self, density: Tensor, texture_noise: Tensor, dark: Tensor) -> Tensor:
+        """Add the moles of each face: two or three of forty."""
+        strength = torch.sigmoid(7 * (texture_noise[:, _MOLES] - 1.75))
+        for face, mole in (strength > 0.02).nonzero().tolist():
+            row, column = self.corners[mole]
+            patch = self.moles[mole]
+            height, width = patch.shape
+            spot = (0.80 * strength[face, mole] * (1 - 0.5 * dark[face])) * patch * self.melanin[:, None, None]
+            density[face, :, row : row + height, column : column + width] += spot
+        return density

@@ -1,0 +1,70 @@
+"""Traits: what directions of the embedded default's identity code mean, as numbers that one can read and set.
+
+Each of twenty orthonormal directions stands for one trait of skin, brows, hair or eyes. Age and masculinity are the
+head's shape, too: the shape networks were turned so that the code's direction of masculinity is the one along which
+heads of the training model differ as men's and women's do, and that of age the one along which they age
+(:mod:`facekit.train.shape.traits`). Another model's codes do not mean this.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+
+from facekit.checks import finite
+from facekit.conventions import IDENTITY_DIM
+from facekit.errors import InputError
+
+TRAITS = (
+    "melanin", "haemoglobin", "age", "masculinity", "freckles", "brow_thickness", "brow_height",
+    "hair_colour", "hair_red", "lip_colour", "lip_depth", "under_eye", "cheeks", "stubble",
+    "hair_strength", "nose_redness", "lashes", "ears", "mottling", "hue",
+)  # fmt: skip
+"""Names of the directions, in their order."""
+
+AGES = (18.0, 80.0)
+"""Years of the youngest and the oldest; people are spread evenly between."""
+
+# Shares beyond these are those of one in a thousand people; further out lies nobody whom the networks have seen.
+_RAREST = 0.001
+
+
+@functools.cache
+def trait_axes() -> torch.Tensor:
+    """The directions (20, 20) float32, orthonormal rows in the order of :data:`TRAITS`."""
+    import numpy as np
+
+    q, r = np.linalg.qr(np.random.default_rng(2).standard_normal((IDENTITY_DIM, IDENTITY_DIM)))
+    return torch.from_numpy((q * np.sign(np.diag(r))).T.astype(np.float32))
+
+
+def read_traits(identity: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Read codes (B, 20): for each name the share (B,) of people who have less of it, in [0, 1]; age in years."""
+    shares = dict(zip(TRAITS, torch.special.ndtr(identity @ trait_axes().to(identity).T).unbind(-1), strict=True))
+    shares["age"] = AGES[0] + (AGES[1] - AGES[0]) * shares["age"]
+    return shares
+
+
+def set_traits(identity: torch.Tensor, **traits: float) -> torch.Tensor:
+    """Codes (B, 20) with these traits and all else as it was: in [0, 1], age in years.
+
+    Raises
+    ------
+    InputError
+        For a name that is none of :data:`TRAITS`, or a number out of range.
+    """
+    axes = trait_axes().to(identity)
+    for name, value in traits.items():
+        if name not in TRAITS:
+            raise InputError(f"a trait out of {', '.join(TRAITS)}", repr(name), "choose one of them")
+        low, high = AGES if name == "age" else (0.0, 1.0)
+        value = finite(value, name)
+        if not low <= value <= high:
+            unit = " years" if name == "age" else ""
+            raise InputError(f"{name} between {low:g} and {high:g}{unit}", f"{value:g}", "choose a number in between")
+        share = min(max((value - low) / (high - low), _RAREST), 1 - _RAREST)
+        axis = axes[TRAITS.index(name)]
+        wanted = torch.special.ndtri(torch.tensor(share, dtype=torch.float64)).to(identity)
+        identity = identity + (wanted - identity @ axis)[:, None] * axis
+    return identity

@@ -1,0 +1,94 @@
+"""Light between lids and lips, on the embedded default's head."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from facekit.conventions import PARTS
+from facekit.geometry.openings import Openings, sphere_weights
+from facekit.render import render
+
+
+@pytest.fixture(scope="module")
+def head(default_pipeline):
+    codes = {
+        "rest": {},
+        "blink": {"eyeBlinkLeft": 0.8, "eyeBlinkRight": 0.8},
+        "open": {"jawOpen": 0.7},
+        "wide": {"eyeWideLeft": 1.0, "eyeWideRight": 1.0},
+    }
+    faces = {
+        name: default_pipeline(seed=3, blendshapes=shapes, detail=False, hair=None).mesh
+        for name, shapes in codes.items()
+    }
+    return default_pipeline.template, faces
+
+
+def part(template, name):
+    return template.parts == PARTS.index(name)
+
+
+def test_skin_keeps_what_was_cast(head):
+    template, faces = head
+    skin = part(template, "skin") | part(template, "lids") | part(template, "neck")
+    for mesh in faces.values():
+        assert torch.equal(mesh.occlusion()[0, skin], mesh.ao[skin])
+
+
+def test_eyes_are_as_bright_as_they_are_open(head):
+    template, faces = head
+    eyes = part(template, "eyes")
+    light = {name: float(mesh.occlusion()[0, eyes].mean()) for name, mesh in faces.items()}
+    assert light["blink"] < 0.8 * light["rest"] < light["rest"] < light["wide"]
+
+
+def test_under_the_upper_lid_it_is_darker_than_over_the_lower(head):
+    template, faces = head
+    mesh = faces["rest"]
+    ball = template.openings.balls[1]
+    place, light = mesh.verts[0, ball], mesh.occlusion()[0, ball]
+    ahead = place[:, 2] > place[:, 2].amax() - 4
+    high = place[:, 1] - place[ahead, 1].mean()
+    assert float(light[ahead & (high > 3)].mean()) < 0.75 * float(light[ahead & (high < -1)].mean())
+
+
+def test_teeth_wait_for_the_lips(head):
+    template, faces = head
+    teeth = part(template, "teeth")
+    closed, opened = (faces[name].occlusion()[0, teeth] for name in ("rest", "open"))
+    assert float(closed.max()) < 0.2
+    torch.testing.assert_close(opened, faces["open"].ao[teeth], atol=0.02, rtol=0)
+
+
+def test_unit_and_pose_do_not_count(head):
+    _, faces = head
+    mesh = faces["rest"]
+    turn = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(1)))[0]
+    turn = turn * torch.linalg.det(turn)
+    moved = dataclasses.replace(mesh, verts=0.001 * (mesh.verts @ turn.T) + 5)
+    torch.testing.assert_close(moved.occlusion(), mesh.occlusion(), atol=2e-3, rtol=0)
+
+
+def test_a_batch_is_lit_face_by_face(head):
+    _, faces = head
+    both = dataclasses.replace(faces["rest"], verts=torch.cat([faces["rest"].verts, faces["open"].verts]), texture=None)
+    torch.testing.assert_close(
+        both.occlusion(), torch.cat([faces["rest"].occlusion(), faces["open"].occlusion()]), atol=1e-6, rtol=0
+    )
+    alone = torch.cat([render(both[k], image_size=64).rgb for k in (0, 1)])
+    torch.testing.assert_close(render(both, image_size=64).rgb, alone, atol=2e-3, rtol=0)
+
+
+def test_heads_without_eyeballs_have_none(head):
+    template, _ = head
+    parts = torch.where(part(template, "eyes"), PARTS.index("skin"), template.parts.long())
+    assert Openings.of(template.verts, template.faces, parts, template.landmarks) is None
+
+
+def test_sphere_weights_find_the_centre_of_moved_points():
+    points = torch.nn.functional.normalize(torch.randn(50, 3, generator=torch.Generator().manual_seed(2)), dim=1)
+    weights = sphere_weights(12 * points + torch.tensor([30.0, 40.0, 70.0]))
+    torch.testing.assert_close(weights @ (3 * points + 1), torch.ones(3), atol=1e-3, rtol=0)

@@ -1,0 +1,75 @@
+"""Traits: numbers to read and to set; and that heads and skins belong together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from facekit import FaceLatents
+from facekit.errors import InputError
+from facekit.files.readers import load_arrays
+from facekit.train.shape.traits import MEASURES, mode_axes, turn
+from facekit.traits import TRAITS, read_traits, set_traits, trait_axes
+from facekit.weights import verified
+
+
+def test_axes_are_the_model_s():
+    axes = trait_axes()
+    torch.testing.assert_close(axes @ axes.T, torch.eye(len(TRAITS)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(axes, load_arrays(verified("default", "micro"))["directions"], atol=1e-6, rtol=0)
+
+
+def test_what_is_set_is_read_and_nothing_else_changes():
+    codes = FaceLatents.sample(5, 3)
+    changed = codes.with_traits(age=60, masculinity=0.2)
+    before, after = codes.traits(), changed.traits()
+    torch.testing.assert_close(after["age"], torch.full((3,), 60.0), atol=1e-3, rtol=0)
+    torch.testing.assert_close(after["masculinity"], torch.full((3,), 0.2), atol=1e-5, rtol=0)
+    for name in set(TRAITS) - {"age", "masculinity"}:
+        torch.testing.assert_close(after[name], before[name], atol=1e-5, rtol=0)
+    assert torch.equal(changed.style, changed.identity)
+    sampled = FaceLatents.sample(5, 3, age=60, masculinity=0.2)
+    torch.testing.assert_close(sampled.identity, changed.identity)
+    assert torch.equal(sampled.texture_noise, codes.texture_noise)
+
+
+def test_shares_are_spread_evenly():
+    traits = read_traits(FaceLatents.sample(0, 400).identity)
+    assert 45 < float(traits["age"].mean()) < 53
+    assert float(traits["age"].min()) < 21 and float(traits["age"].max()) > 77
+    assert 0.44 < float((traits["masculinity"] > 0.5).float().mean()) < 0.56
+
+
+@pytest.mark.parametrize("wrong", [{"age": 5}, {"masculinity": 1.2}, {"beauty": 0.5}, {"age": float("nan")}])
+def test_what_there_is_not_is_refused(wrong):
+    with pytest.raises(InputError):
+        FaceLatents.sample(0).with_traits(**wrong)
+    assert torch.equal(set_traits(torch.zeros(1, 20)), torch.zeros(1, 20))
+
+
+def test_heads_are_as_masculine_as_their_codes(default_pipeline):
+    template = default_pipeline.template
+    marks = template.landmarks.numpy()
+    people = FaceLatents.sample(300, 24)
+    shapes = {
+        share: default_pipeline.decode_shape(people.with_traits(masculinity=share)).detach().numpy()
+        for share in (0.05, 0.95)
+    }
+    for name, (measure, male, _) in MEASURES.items():
+        low, high = (np.array([measure(v, marks) for v in shapes[share]]) for share in (0.05, 0.95))
+        if abs(male) >= 0.7:
+            assert np.sign(np.median(high - low)) == np.sign(male), name
+    jaw = MEASURES["width of the jaw"][0]
+    assert np.median([jaw(b, marks) - jaw(a, marks) for a, b in zip(*shapes.values(), strict=True)]) > 6
+
+
+def test_turn_is_a_rotation_that_takes_directions_there():
+    rng = np.random.default_rng(3)
+    verts, modes = 60 * rng.normal(size=(90, 3)), rng.normal(size=(30, 90, 3))
+    axes = mode_axes(verts, np.arange(68), modes, 20)
+    np.testing.assert_allclose(axes @ axes.T, np.eye(2), atol=1e-9)
+    matrix = turn(axes)
+    torch.testing.assert_close(matrix @ matrix.T, torch.eye(20), atol=1e-5, rtol=0)
+    own = trait_axes()[[TRAITS.index("masculinity"), TRAITS.index("age")]]
+    torch.testing.assert_close(own @ matrix.T, torch.from_numpy(axes).float(), atol=1e-5, rtol=0)
