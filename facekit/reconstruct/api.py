@@ -94,9 +94,8 @@ def reconstruct(
     photo = PhotoModel.of(pipe)
     with Landmarker() as landmarker:
         found = [find(picture, landmarker, photo.mirror, face) for picture in pictures]
-    looker, pictures = photo.looker(), [picture for picture, _, _ in found]
-    faces = [looker(picture.pixels, marks) for picture, marks, _ in found]
-    fitted = fit(photo.points, photo.looked, views_of(pictures, faces, photo.looked))
+    pictures, faces = [picture for picture, _, _ in found], [marks for _, marks, _ in found]
+    fitted = fit(photo.points, photo.response, views_of(pictures, faces, photo.response))
     return assembled(fitted, pictures, faces, pipe, photo, texture, size)
 
 

@@ -1,25 +1,31 @@
-"""Looking again: the landmarker's points, corrected by the network of :mod:`facekit.models.dense_landmarks`."""
+"""Looking again: the landmarker's points, corrected by the network of :mod:`facekit.models.dense_landmarks`.
+
+No part of :func:`facekit.reconstruct` yet: docs/from-a-photograph.md says what it gains and where it does not.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from facekit import weights
 from facekit.errors import optional_import
-from facekit.files.readers import load_into, load_tensors
+from facekit.files.readers import load_arrays, load_into, load_tensors
 from facekit.models.config import DenseConfig
 from facekit.models.dense_landmarks import CROP, CROP_MM, UNIT, DenseLandmarks
 from facekit.reconstruct.encoded import Normaliser
 from facekit.reconstruct.landmarker import FaceLandmarks
+from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.points import FacePoints
+from facekit.reconstruct.response import Response
 
 #: Pixels of a picture that one of the crop may stand for before they are averaged.
 _COARSE = 1.5
+#: Files of the network, and of the response of what it says.
+NETWORK, RESPONSE = "dense.safetensors", "looked.npz"
 
 
 @dataclass(frozen=True)
@@ -109,12 +115,12 @@ class Looker:
     mirror:
         (478,) int64, each point's counterpart on the other side.
     network:
-        By default the one that comes with the package.
+        As it was trained.
     """
 
-    def __init__(self, points: FacePoints, mirror: np.ndarray, network: DenseLandmarks | None = None) -> None:
+    def __init__(self, points: FacePoints, mirror: np.ndarray, network: DenseLandmarks) -> None:
         self.normaliser, self.mirror = Normaliser(points), torch.from_numpy(np.asarray(mirror))
-        self.network = _network() if network is None else network
+        self.network = network.requires_grad_(False).eval()
 
     @torch.no_grad()
     def __call__(self, pixels: np.ndarray, face: FaceLandmarks) -> FaceLandmarks:
@@ -150,10 +156,18 @@ def mirrored_pose(pose: torch.Tensor) -> torch.Tensor:
     return pose * pose.new_tensor([-1.0, 1.0, 1.0, 1.0, -1.0, 1.0])
 
 
-@functools.cache
-def _network() -> DenseLandmarks:
-    """Load the network that comes with the package, once."""
+def load(folder: Path, photo: PhotoModel) -> tuple[Looker, Response]:
+    """Load what the stage ``landmarks`` of :mod:`facekit.train` left in a folder, and the response of its points.
+
+    Raises
+    ------
+    WeightsError
+        Where the files are not there, or are others.
+    """
     with torch.inference_mode(False), torch.device("meta"):
         module = DenseLandmarks(DenseConfig())
-    path = weights.verified("default", "dense")
-    return load_into(module, load_tensors(path), path.name).requires_grad_(False).eval()
+    network = load_into(module, load_tensors(folder / NETWORK), NETWORK)
+    found = Response.unpack(load_arrays(folder / RESPONSE))
+    # What scores let expect was measured on more people.
+    found = dataclasses.replace(found, scores=photo.response.scores, missed=photo.response.missed)
+    return Looker(photo.points, photo.mirror, network), found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from dataclasses import dataclass
 
@@ -13,7 +12,6 @@ from facekit import weights
 from facekit.errors import InputError
 from facekit.files.readers import load_arrays
 from facekit.pipeline import FacePipeline
-from facekit.reconstruct.dense import Looker
 from facekit.reconstruct.modes import IdentityModes, unpack
 from facekit.reconstruct.points import FacePoints
 from facekit.reconstruct.response import Response
@@ -64,17 +62,6 @@ class PhotoModel:
             rig, template = pipe.blendshapes, pipe.template
         points = FacePoints.of(template, modes, rig, arrays["corners"].long(), arrays["shares"].float())
         return cls(modes, points, Response.unpack(arrays), arrays["mirror"].long().numpy())
-
-    @functools.cached_property
-    def looked(self) -> Response:
-        """The response of what :meth:`looker` makes of the points."""
-        found = Response.unpack(load_arrays(weights.verified(HOME, "looked")))
-        # What scores let expect was measured on more people.
-        return dataclasses.replace(found, scores=self.response.scores, missed=self.response.missed)
-
-    def looker(self) -> Looker:
-        """Return what looks again at faces."""
-        return Looker(self.points, self.mirror)
 
     def neutral(self, template: torch.Tensor, identity: torch.Tensor) -> torch.Tensor:
         """Vertices (V, 3) mm of the head at rest with identity weights (M,)."""

@@ -78,7 +78,7 @@ def reconstruct_clip(
         pictures = [Picture(key.frame.pixels, f"{film.path.name} at {key.frame.time:.2f} s") for key in keys]
         reader = Reader(photo.points)
         views, prior = _known(photo, reader, pictures, faces)
-        fitted = fit(photo.points, photo.looked, views, prior=prior)
+        fitted = fit(photo.points, photo.response, views, prior=prior)
         times, focal = np.array(track.times), (float(np.log(fitted.focal[0])), _FOCAL)
         frames = progress(_views(track, calm, film.size, photo, reader, focal), len(track), "expressions")
         followed = follow(photo, fitted, frames, times, habit_of(photo, fitted, faces), calm)
@@ -136,11 +136,10 @@ def _known(
     """What the fit of the person takes: views, and the encoder's mean and deviation of the identity."""
     sizes = [picture.size for picture in pictures]
     told = reader(faces, sizes, [STILLS * k for k in range(len(faces))])
-    sure, looker = certainty(reader.missed, DOUBT, (TONGUE,)), photo.looker()
-    again = [looker(picture.pixels, face) for picture, face in zip(pictures, faces, strict=True)]
+    sure = certainty(reader.missed, DOUBT, (TONGUE,))
     views = [
         dataclasses.replace(view, expected=_rest_tongue(shapes), certainty=sure)
-        for view, shapes in zip(views_of(pictures, again, photo.looked), told.shapes, strict=True)
+        for view, shapes in zip(views_of(pictures, faces, photo.response), told.shapes, strict=True)
     ]
     return views, (told.identity, told.deviation)
 

@@ -12,7 +12,7 @@ from facekit.reconstruct.clip.steady import steadied
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import OVAL, POINTS, FaceLandmarks
 from facekit.reconstruct.model import PhotoModel
-from facekit.reconstruct.response import seen_from, upright
+from facekit.reconstruct.response import upright
 from facekit.reconstruct.unknowns import Fitted, View, rotation_of, vector_of
 
 #: The least noise of what is steadied: blendshapes, radians, mm, logarithm of the size.
@@ -52,16 +52,12 @@ class Followed:
 def habit_of(photo: PhotoModel, fitted: Fitted, faces: list[FaceLandmarks]) -> np.ndarray:
     """What the landmarker does with a person's points in all pictures alike, (478, 2) mm, upright.
 
-    The mean of what a fit leaves, shrunk by how much of it is known to stay. The fit was of points that were looked at
-    again (:class:`facekit.reconstruct.dense.Looker`); the faces are as the landmarker found them.
+    The mean of what a fit leaves, shrunk by how much of it is known to stay.
     """
     left = []
     for k, face in enumerate(faces):
         size = fitted.focal[k] / -fitted.translation[k, 2]
-        away = (face.points - fitted.predicted[k]) * (1, -1) / size @ upright(fitted.rotation[k]).T
-        where = seen_from(fitted.rotation[k], fitted.translation[k]), fitted.blendshapes[k], fitted.identity
-        again, once = (r.bias(*where[0], *where[1:]) for r in (photo.looked, photo.response))
-        left.append(away + again - once)
+        left.append((face.points - fitted.predicted[k]) * (1, -1) / size @ upright(fitted.rotation[k]).T)
     share, count = float(photo.response.constant), len(faces)
     return np.mean(left, axis=0) * count * share / (1 + (count - 1) * share)
 

@@ -1,7 +1,8 @@
 """The landmarks stage: the network that looks again at the landmarker's points, and how surely it knows; two files.
 
-``dense.safetensors`` is the network, ``looked.npz`` its response, measured as the landmarker's is on people whom it has
-not seen. Needs the head stage's shape basis and the extra ``photo``. Pictures lie in the work folder, part by part.
+``dense.safetensors`` is the network, ``looked.npz`` its response, measured as the landmarker's is on people whom it
+has not seen. Both stay in the work folder, for :func:`facekit.reconstruct.dense.load`: no part of the default is made.
+Needs the head stage's shape basis and the extra ``photo``. Pictures lie in the work folder as well, part by part.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from facekit.files.readers import load_arrays
 from facekit.models.config import DenseConfig
 from facekit.models.dense_landmarks import UNIT, DenseLandmarks
 from facekit.pipeline import FacePipeline
-from facekit.reconstruct.dense import Looker
+from facekit.reconstruct.dense import NETWORK, RESPONSE, Looker
 from facekit.reconstruct.encoded import Normaliser
 from facekit.reconstruct.landmarker import OVAL, FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
+from facekit.reconstruct.response import Response
 from facekit.train import export
 from facekit.train.context import Context
 from facekit.train.landmarks.data import Samples, make_frames, make_shard
@@ -33,12 +35,11 @@ from facekit.train.photos.frames import Frames
 from facekit.train.photos.stage import write_arrays
 
 #: Strangers, and those of one file; pictures of each; skins; strangers of the response, a file's, and their pictures.
-_PEOPLE, _PART, _LOOKS, _SKINS, _RESPONSE, _RESPONSE_PART, _SHOTS = 9000, 250, 2, 150, 240, 20, 4
+_PEOPLE, _PART, _LOOKS, _SKINS, _RESPONSE, _RESPONSE_PART, _SHOTS = 3250, 250, 2, 150, 240, 20, 4
 #: Numbers of strangers from which on they are those of the response.
 _OTHERS = 100_000
 #: Steps, pictures a step, the highest rate; pictures that are held out to watch by.
-_STEPS, _BATCH, _RATE, _WATCHED = 4000, 24, 2e-3, 240
-_FILES = ("dense.safetensors", "looked.npz")
+_STEPS, _BATCH, _RATE, _WATCHED = 4200, 24, 2e-3, 240
 
 
 def run(context: Context) -> None:
@@ -57,9 +58,10 @@ def run(context: Context) -> None:
     model = DenseLandmarks(dataclasses.replace(DenseConfig(), widths=context.widths(*DenseConfig().widths)))
     model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     model = trained(model, samples, folder, context.scaled(_STEPS))
-    export.write_weights(model, context.out / _FILES[0])
-    found = looked(frames, Looker(photo.points, photo.mirror, model))
-    write_arrays(context.out / _FILES[1], response.measured(*found[:1], photo.points, found[1]).pack())
+    export.round_rows(model)
+    export.write_weights(model, folder / NETWORK)
+    seen, told = looked(frames, Looker(photo.points, photo.mirror, model))
+    write_arrays(folder / RESPONSE, rounded(response.measured(seen, photo.points, told)).pack())
 
 
 def default_anchors() -> Anchors:
@@ -152,6 +154,12 @@ def watch(model: DenseLandmarks, samples: Samples, index: np.ndarray) -> list[fl
             parts.append([float(before), float(after), float(likelihood.mean())])
         figures += np.mean(parts, axis=0).tolist()
     return figures
+
+
+def rounded(found: Response) -> Response:
+    """Round a response to steps that matter, so that its file is small: 1/64 mm, and 1/128 of a deviation."""
+    weights, factor = (np.round(array * steps) / steps for array, steps in ((found.weights, 64), (found.factor, 128)))
+    return dataclasses.replace(found, weights=weights, factor=factor)
 
 
 def looked(files: list[Path], looker: Looker) -> tuple[Frames, np.ndarray]:
