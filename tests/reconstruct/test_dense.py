@@ -95,7 +95,7 @@ def test_the_network_reads_points_where_they_are():
     network = DenseLandmarks(DenseConfig(widths=(4, 4, 4), blocks=(1, 1, 1), hidden=8))
     with torch.no_grad():
         network.scale.fill_(1.0)
-        network.mix[2].weight.zero_()
+        network.mix[2].get_parameter("weight").zero_()
     places = torch.full((1, 478, 2), -0.6)
     rest = torch.zeros(1, 478, 2), torch.zeros(1, 6)
     crop = torch.zeros(1, 3, CROP, CROP)

@@ -43,7 +43,7 @@ def make_shard(
                 found = found_at(landmarker, picture, places, shot.pose.height)
                 if found is not None:
                     pixels.append(picture), points.append(found.points), true.append(places)
-    _save(path, pixels, points=np.array(points, np.float32), true=np.array(true, np.float32))
+    _save(path, pixels, np.array(points, np.float32), np.array(true, np.float32))
 
 
 def make_frames(
@@ -72,10 +72,10 @@ def found_at(landmarker: Landmarker, picture: np.ndarray, places: np.ndarray, he
     return None
 
 
-def _save(path: Path, pixels: list[np.ndarray], **arrays: np.ndarray) -> None:
+def _save(path: Path, pixels: list[np.ndarray], points: np.ndarray, true: np.ndarray) -> None:
     _save_pixels(path, pixels)
     with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, points=points, true=true)
 
 
 def _save_pixels(path: Path, pixels: list[np.ndarray]) -> None:
