@@ -16,8 +16,7 @@ import torch.nn.functional as F
 
 #: No training drew these people.
 FIRST_SEED = 90_000
-#: Cycles per texel of a tile 768 wide, and per pixel where the eyes' centres are so many pixels apart.
-OCTAVES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
+#: Cycles per pixel where the eyes' centres are so many pixels apart.
 EYE_PIXELS, CHEEK_BANDS = 104.0, ((0.06, 0.12), (0.12, 0.25), (0.25, 0.5))
 SIZE = 512
 # Half the side of the patch on each cheek, of the eyes' distance.
@@ -41,6 +40,7 @@ def main() -> None:
 def report(people: int, pack: Path | None) -> str:
     """Measure ``people`` faces: Markdown."""
     from facekit import FaceLatents, FacePipeline
+    from facekit.evaluate.texture import OCTAVES
     from facekit.metrics.texture import delta_e, lab
 
     pipe = FacePipeline.from_pretrained(device="cpu")
@@ -95,6 +95,7 @@ def reference(pack: Path) -> torch.Tensor:
 
 def octaves(tiles: torch.Tensor) -> list[float]:
     """Median energy of cheeks and forehead over tiles (N, 3, 768, 768), an octave each."""
+    from facekit.evaluate.texture import OCTAVES
     from facekit.metrics.texture import high_frequency_energy
 
     bands = zip(OCTAVES[:-1], OCTAVES[1:], strict=True)
@@ -102,7 +103,7 @@ def octaves(tiles: torch.Tensor) -> list[float]:
 
 
 def pictured(pipe, codes) -> tuple[list[float], tuple[float, float]]:
-    """Energy by band of a picture's cheeks; luminance of sclera over skin (NaN for dark skin) and of iris over sclera."""
+    """Energy by band of the cheeks; luminance of sclera over skin (NaN for dark skin) and of iris over sclera."""
     from facekit import Camera
     from facekit.color import luminance, srgb_to_linear
     from facekit.conventions import PARTS

@@ -268,10 +268,12 @@ class FaceDecoder:
         Parameters
         ----------
         hair:
-            A style's name, "bald" for lashes alone, None for nothing; "auto" for what the identity says, and nothing
-            for a person or a model that has no hair of its own.
+            A style's name, "bald" for lashes alone, None for nothing; "auto" for what the identity says, or the person
+            wears, and nothing for a model that has no hair of its own.
         """
-        if hair is None or (hair == "auto" and (self.person is not None or self.wardrobe is None)):
+        if hair == "auto" and self.person is not None:
+            hair = self.person.hair
+        if hair is None or (hair == "auto" and self.wardrobe is None):
             return ()
         wardrobe, composer = self.wardrobe, self.composer
         if wardrobe is None or not isinstance(composer, DefaultComposer):
@@ -279,9 +281,11 @@ class FaceDecoder:
         latents = latents.to(self.device)
         traits = composer.micro.projections(latents.identity)
         count = len(latents)
-        styles = [hair] * count if hair != "auto" else choose_hair(latents.identity, traits, wardrobe.styles)
+        styles = [hair] * count if hair != "auto" else choose_hair(traits, wardrobe.styles)
         cards = [wardrobe.cards(*both) for both in zip(styles, choose_lashes(traits, wardrobe.lashes), strict=True)]
         colours, rest = composer.micro.hair_colour(latents.identity), self.decode_shape(latents.at_rest())
+        if self.person is not None and self.person.hair_colour is not None:
+            colours = self.person.hair_colour.to(colours).expand(count, 3)
         places: list[torch.Tensor | None] = [None] * count
         for one in {id(c): c for c in cards}.values():
             mine = torch.tensor([k for k in range(count) if cards[k] is one], device=self.device)

@@ -1,4 +1,4 @@
-"""The demonstration: one person, everything that facekit makes of them, in one folder."""
+"""The demonstration: several people, and everything that facekit makes of one of them, in one folder."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ from facekit.viz.sheets import contact_sheet, expression_sheet, intensity_strip,
 _EXPRESSION = "smile"
 _HERO_INTENSITY = 0.8
 _FURROWED = ("smile", "brow_raiser")
+# Who else is on the first sheet, and how much they smile.
+_OTHERS, _GREETERS, _GREETING = (48, 5, 70, 11, 67, 24), 6, 0.35
 _LEVEL = 1  # four triangles for each: what the furrows need
 
 
@@ -86,7 +88,9 @@ def run_demo(
     detail: bool | str = True,
     detail_strength: float = 1.0,
 ) -> DemoResult:
-    """One person: smile sweep, 20 expressions, turntable, a large portrait, meshes, maps, textures and a bundle.
+    """Make pictures of six people, and of one of them all there is.
+
+    Smile sweep, 20 expressions, turntable, a large portrait, meshes, maps, textures and a bundle.
 
     Parameters
     ----------
@@ -106,11 +110,21 @@ def run_demo(
     # One worker: two would compete with torch for two cores, and hold two GLB files in memory at once.
     with ThreadPoolExecutor(1) as pool:
         out = _Writer(folder, pool)
-        stages = (_sweep, _expressions, _portrait, _detail)
+        stages = (_portrait, _people, _sweep, _expressions, _files, _detail)  # who it is comes first
         for stage in progress(stages[: len(stages) if detail else -1], desc="demo"):
             stage(pipe, latents, seed, out, options)
         files = out.finish()
     return DemoResult(files, time.perf_counter() - start)
+
+
+def _people(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, options: dict[str, Any]) -> None:
+    """Several people at first sight: the one of this demonstration, and others."""
+    seeds = [seed, *(k for k in _OTHERS if k != seed)][:_GREETERS]
+    everyone = FaceLatents.cat([FaceLatents.sample(k, expression=_EXPRESSION, intensity=_GREETING) for k in seeds])
+    pictures = torch.cat([pipe(latents=one, **options).render(image_size=512).rgb for one in everyone])
+    labels = [f"seed {k}" for k in seeds]
+    page = _pixels(contact_sheet(pictures, labels, columns=3, title="people", cell_size=480))
+    out.add("people.png", f"{len(seeds)} people", lambda path: save_image(page, path))
 
 
 def _sweep(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, options: dict[str, Any]) -> None:
@@ -140,8 +154,18 @@ def _expressions(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writ
     out.add("neutral_albedo.png", "texture of the neutral face", lambda path: save_image(neutral, path))
 
 
+def _posed(pipe: FacePipeline, latents: FaceLatents, options: dict[str, Any]) -> FaceOutput:
+    return pipe(latents=latents.with_expression(_EXPRESSION, _HERO_INTENSITY), **options)
+
+
 def _portrait(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, options: dict[str, Any]) -> None:
-    face = pipe(latents=latents.with_expression(_EXPRESSION, _HERO_INTENSITY), **options)
+    camera = Camera.three_quarter(azimuth=24.0, distance=HAIR_DISTANCE, target=HAIR_CENTRE)
+    portrait = _posed(pipe, latents, options).render(camera=camera, image_size=1024, quality="high").rgb
+    out.add("portrait.png", "large portrait", lambda path: save_image(to_uint8(portrait), path))
+
+
+def _files(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, options: dict[str, Any]) -> None:
+    face = _posed(pipe, latents, options)
     face = dataclasses.replace(face, metadata={"seed": seed})
     face.rig()  # kept: the GLB and the bundle are encoded in other threads
     name = _EXPRESSION
@@ -160,11 +184,8 @@ def _portrait(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer,
         out.add(f"{name}_displaced.ply", displaced, lambda path: save(face, path, level=_LEVEL))
     out.add(f"{name}.zip", "all of one face in one file", lambda path: save(face, path))
 
-    # The large portrait takes the most memory of all, and so does the bundle: one after the other they stay under 2 GB.
+    # The bundle takes much memory, and so do many views: one after the other they stay under 2 GB.
     out.finish()
-    camera = Camera.three_quarter(azimuth=24.0, distance=HAIR_DISTANCE, target=HAIR_CENTRE)
-    portrait = face.render(camera=camera, image_size=1024, quality="high").rgb
-    out.add("portrait.png", "large portrait", lambda path: save_image(to_uint8(portrait), path))
     frames = turntable(face)
     out.add("turntable.webp", f"{len(frames)} views around", lambda path: save_animation(frames, path, fps=12))
 

@@ -23,6 +23,10 @@ class Person:
         One face's latents (B = 1): style of expressions, detail and pores are those of its codes.
     atlas:
         (1, 3, H, W) float32 sRGB in [0, 1], skin, eyes and teeth in the model's UV; None for the codes' own texture.
+    hair:
+        The style that they wear unless another is asked for; None for neither hair nor lashes.
+    hair_colour:
+        (3,) float32 sRGB in [0, 1]; None for that of the codes.
 
     Raises
     ------
@@ -33,6 +37,8 @@ class Person:
     neutral: torch.Tensor
     codes: FaceLatents
     atlas: torch.Tensor | None = None
+    hair: str | None = None
+    hair_colour: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.neutral.ndim != 2 or self.neutral.shape[1] != 3 or not bool(self.neutral.isfinite().all()):
@@ -50,5 +56,5 @@ class Person:
 
     def to(self, device: str | torch.device) -> Person:
         """Return a copy on another device."""
-        atlas = None if self.atlas is None else self.atlas.to(device)
-        return Person(self.neutral.to(device), self.codes.to(device), atlas)
+        atlas, colour = (None if t is None else t.to(device) for t in (self.atlas, self.hair_colour))
+        return Person(self.neutral.to(device), self.codes.to(device), atlas, self.hair, colour)

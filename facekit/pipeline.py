@@ -197,7 +197,7 @@ class FacePipeline(FaceDecoder):
             With ``latents``, None keeps theirs.
         hair:
             What they wear besides the head: a style out of ``pipe.hair_styles``, "bald" for lashes alone, None for
-            neither; "auto" leaves it to who it is. A person from outside, and a model without hair, have none then.
+            neither; "auto" leaves it to who it is. A model without hair has none then.
         traits:
             What of them shall be otherwise, ``{"age": 60, "masculinity": 0.2}``: see :meth:`FaceLatents.with_traits`.
         """

@@ -16,7 +16,7 @@ from facekit.checks import finite
 from facekit.conventions import IDENTITY_DIM
 from facekit.errors import InputError
 
-TRAITS = (
+TRAITS: tuple[str, ...] = (
     "melanin", "haemoglobin", "age", "masculinity", "freckles", "brow_thickness", "brow_height",
     "hair_colour", "hair_red", "lip_colour", "lip_depth", "under_eye", "cheeks", "stubble",
     "hair_strength", "nose_redness", "lashes", "ears", "mottling", "hue",

@@ -122,7 +122,7 @@ def test_keyframes_are_the_faces_shapes(default_pipeline):
     frames = default_pipeline.keyframes(batch)
     faces = default_pipeline(latents=batch)
     torch.testing.assert_close(frames.verts, faces.verts)
-    torch.testing.assert_close(frames.compress, faces.detail.compress)
+    torch.testing.assert_close(frames.compress, faces.detail.compress, atol=5e-5, rtol=1e-3)
     torch.testing.assert_close(frames.tension, faces.detail.tension)
     assert default_pipeline.keyframes(batch, detail="static").compress is None
 

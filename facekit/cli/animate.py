@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from facekit.cli.arguments import refuse_idle
+from facekit.cli.arguments import OF_FACE, refuse_idle
 from facekit.cli.options import (
     EXPRESSION_HELP,
     blend_of,
@@ -24,6 +24,7 @@ from facekit.errors import InputError
 
 SUMMARY = "a motion of ARKit's blendshapes, made by a face: film or animated GLB"
 _FILMS = (".mp4", ".webp")
+_MOTIONS = (".csv", ".json", ".npz")
 _OF_FILM = ("size", "quality", "audio")
 
 
@@ -51,10 +52,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the film, the animated mesh, or the motion alone."""
     suffix = args.out.suffix.lower()
-    if suffix not in (*_FILMS, ".glb", ".csv", ".json", ".npz"):
+    if suffix not in (*_FILMS, ".glb", *_MOTIONS):
         raise InputError("--out that ends in .mp4 .webp .glb .csv .json .npz", f"{args.out}", "rename it")
     if suffix not in _FILMS:
         refuse_idle(args, _OF_FILM, f"with {suffix}")
+    if suffix == ".webp":
+        refuse_idle(args, ("audio",), "with .webp, which is silent")
+    if suffix in _MOTIONS:
+        # A seed makes small movements, too.
+        refuse_idle(args, OF_FACE if args.idle is not None else ("seed", *OF_FACE), f"with {suffix}")
     if args.take is not None and args.idle is not None:
         raise InputError("a take or --idle", "both", "leave one of them out")
     if args.take is not None:
@@ -67,7 +73,7 @@ def run(args: argparse.Namespace) -> None:
         motion = Motion.sample() if args.take is None else Motion.load(args.take)
     motion = motion if args.fps is None else motion.resample(args.fps)
     motion = motion.smooth(args.smooth) if args.smooth else motion
-    if suffix in (".csv", ".json", ".npz"):
+    if suffix in _MOTIONS:
         report_file(motion.save(args.out))
         return
     person = latents_of(args).with_expression(blend_of(args.expression), args.intensity)

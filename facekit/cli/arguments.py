@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from facekit.checks import finite, one_of, whole
@@ -22,13 +22,46 @@ _FINITE = {
 }
 
 
-class Noted(argparse.Action):
-    """Store the value, and remember in ``given`` that the option stood there."""
+#: What makes a face, besides its seed.
+OF_FACE = (
+    "model", "device", "truncation", "age", "masculinity", "expression", "intensity", "detail", "detail_strength",
+    "hair",
+)  # fmt: skip
+#: What stands before an option's name where the arguments remember that it was given. One attribute each: a command's
+#: own parser hands its attributes over one by one, and what the first parser saw must stay.
+_GIVEN = "given "
+
+
+class _Noted(argparse.Action):
+    """Store the value, and remember that the option stood there."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: Any = None):
         """Do what argparse asks of an action."""
         setattr(namespace, self.dest, values)
-        namespace.given = {*getattr(namespace, "given", ()), self.dest}
+        setattr(namespace, _GIVEN + self.dest, True)
+
+
+class _NotedFlag(_Noted):
+    """The same for an option without a value, in place of argparse's own ``store_true``."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, default: bool = False, help: str | None = None):
+        super().__init__(option_strings, dest, nargs=0, default=default, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: Any = None):
+        """Do what argparse asks of an action."""
+        super().__call__(parser, namespace, True)
+
+
+def noting(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Make a parser remember which options were given, for :func:`refuse_idle`; returns it."""
+    parser.register("action", None, _Noted)  # of every option that does not name another
+    parser.register("action", "store_true", _NotedFlag)
+    return parser
+
+
+def given(args: argparse.Namespace) -> list[str]:
+    """Names of the options that were given, with underscores."""
+    return [name.removeprefix(_GIVEN) for name in vars(args) if name.startswith(_GIVEN)]
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -54,13 +87,16 @@ def check_arguments(args: argparse.Namespace) -> None:
         from facekit.cli.options import blend_of
 
         blend = blend_of(values["expression"])
-        for name in [blend] if isinstance(blend, str) else blend:
+        names = [blend] if isinstance(blend, str) else list(blend)
+        for name in names:
             one_of(name, EXPRESSIONS, "an expression")
+        if names == ["neutral"]:
+            refuse_idle(args, ("intensity",), "with the neutral expression")
     if values.get("detail") == "off":
         refuse_idle(args, ("detail_strength",), "with --detail off")
 
 
-def refuse_idle(args: argparse.Namespace, names: Collection[str], why: str) -> None:
+def refuse_idle(args: argparse.Namespace, names: Iterable[str], why: str) -> None:
     """Refuse options that were given and would do nothing.
 
     Raises
@@ -68,7 +104,7 @@ def refuse_idle(args: argparse.Namespace, names: Collection[str], why: str) -> N
     InputError
         Naming them; ``why`` completes "they do nothing …".
     """
-    idle = [f"--{name.replace('_', '-')}" for name in names if name in getattr(args, "given", ())]
+    idle = [f"--{name.replace('_', '-')}" for name in names if name in given(args)]
     if idle:
         raise InputError("options that do something", " ".join(idle), f"leave out what does nothing {why}")
 

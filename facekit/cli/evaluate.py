@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from facekit.cli.arguments import refuse_idle
+from facekit.cli.arguments import given, refuse_idle
 from facekit.cli.options import file_path, report_file
 from facekit.errors import InputError
 
 SUMMARY = "an experiment against control groups: tables with intervals, figures, a report"
 #: The names of :data:`facekit.evaluate.registry.EXPERIMENTS`, which would load torch; a test holds them together.
-EXPERIMENTS = ("generation", "reconstruction", "now", "disfa")
-#: Those that need a folder of the user's, and which of ``--model`` and the like mean nothing to them.
-NEEDS_DATA = ("now", "disfa")
+EXPERIMENTS = (
+    "generation", "detail", "units", "reconstruction", "now", "realy", "facescape", "svfr", "agreement", "disfa",
+)  # fmt: skip
+_JUDGING = ("quick", "seed", "model", "device")
+#: What each needs of the user, and which options would do nothing with it.
+NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "generation": ((), ("predictions",)),
+    "detail": (("data",), ("predictions", "seed")),
+    "units": ((), ("data", "predictions")),
+    "reconstruction": ((), ("predictions", "data")),
+    "now": (("data", "predictions"), _JUDGING),
+    "realy": (("data", "predictions"), _JUDGING),
+    "facescape": (("data", "predictions"), _JUDGING),
+    "svfr": (("data",), ("predictions", "seed", "quick")),
+    "agreement": (("data", "predictions"), _JUDGING),
+    "disfa": (("data", "predictions"), _JUDGING),
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="few people: minutes instead of an hour")
     parser.add_argument("--data", type=file_path, help="folder of the data set; generation has people of its own")
     parser.add_argument("--predictions", type=file_path, help="folder of what is judged, in the benchmark's layout")
+    parser.add_argument("--controls", type=file_path, help="with generation: the folder that the stage controls left")
     parser.add_argument("--methods", help="only these, with commas between; all by default")
     parser.add_argument("--seed", type=int, default=0, help="chooses the people (default: 0)")
     parser.add_argument(
@@ -33,30 +49,37 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the experiment, or go on with it, and write its files."""
     if args.list:
+        refuse_idle(args, (name for name in given(args) if name not in ("list", "experiment")), "with --list")
         print(_listed())
         return
     if args.experiment is None:
         raise InputError("an experiment", "none", f"name one of {', '.join(EXPERIMENTS)}; see facekit evaluate --list")
-    if args.experiment in NEEDS_DATA:
-        for name in ("data", "predictions"):
-            if getattr(args, name) is None:
-                raise InputError(f"--{name} with {args.experiment}", "none", "see facekit evaluate --list")
-        if args.quick:
-            raise InputError("options that do something", "--quick", f"leave it out with {args.experiment}")
-        refuse_idle(args, ("seed", "model"), f"with {args.experiment}")
-    else:
-        refuse_idle(args, ("predictions",), f"with {args.experiment}")
-        if args.experiment == "reconstruction":
-            refuse_idle(args, ("data",), "with reconstruction, which makes its own photographs")
+    needed, idle = NEEDS[args.experiment]
+    for name in needed:
+        if getattr(args, name) is None:
+            raise InputError(f"--{name} with {args.experiment}", "none", "see facekit evaluate --list")
+    idle = idle if args.experiment == "generation" else (*idle, "controls")
+    refuse_idle(args, idle, f"with {args.experiment}")
     from facekit.evaluate.registry import EXPERIMENTS as BUILDERS
 
     experiment = BUILDERS[args.experiment].build(args)
-    methods = None if args.methods is None else [name.strip() for name in args.methods.split(",")]
+    methods = None if args.methods is None else chosen(args.methods, [cell.method for cell in experiment.cells])
     results = experiment.run(args.out, methods)
     for path in results.save(args.out):
         report_file(path)
     for note in results.notes:
         print(f"note: {note}")
+
+
+def chosen(text: str, known: Sequence[str]) -> list[str]:
+    """Methods out of a list with commas between, some of whose names have commas of their own."""
+    names: list[str] = []
+    pieces = [piece.strip() for piece in text.split(",")]
+    while pieces:
+        longest = next((k for k in range(len(pieces), 0, -1) if ", ".join(pieces[:k]) in known), 1)
+        names.append(", ".join(pieces[:longest]))
+        pieces = pieces[longest:]
+    return names
 
 
 def _listed() -> str:

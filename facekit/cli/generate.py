@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from facekit.cli.arguments import refuse_idle
+from facekit.cli.arguments import given, refuse_idle
 from facekit.cli.options import (
     blend_of,
     check_maps,
@@ -26,8 +26,11 @@ from facekit.generate import ENGINES, LAYOUTS
 
 SUMMARY = "a set of people, as meshes or as labelled pictures; goes on where it was interrupted"
 #: Options that only one of both kinds of set has.
-_OF_MESHES = ("model", "truncation", "expression", "intensity", "detail", "detail_strength", "format", "maps")
+_OF_MESHES = (
+    "model", "truncation", "expression", "intensity", "detail", "detail_strength", "hair", "format", "maps",
+)  # fmt: skip
 _OF_PICTURES = ("shard", "also", "gpus")
+_OF_CLUSTERS = ("address", "gpus")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -61,10 +64,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Make the set, or what is missing of it; or tell how it is."""
     if args.status is not None or args.verify is not None:
+        name = "status" if args.verify is None else "verify"
+        refuse_idle(args, (n for n in given(args) if n not in (name, "recipe")), f"with --{name}")
+        if args.recipe is not None:
+            raise InputError(f"--{name} alone", f"{args.recipe} besides", "leave it out")
         _tell(args)
         return
     if args.count is None or args.out is None:
         raise InputError("--count and --out", "one or none of them", "for instance --count 500 --out people")
+    if args.engine != "ray":
+        refuse_idle(args, _OF_CLUSTERS, "without --engine ray")
     if args.recipe is not None:
         refuse_idle(args, _OF_MESHES, "with a recipe")
         _pictures(args)

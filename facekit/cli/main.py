@@ -28,7 +28,7 @@ from facekit.cli import (
     sweep,
     weights,
 )
-from facekit.cli.arguments import Noted, check_arguments
+from facekit.cli.arguments import check_arguments, noting, refuse_idle
 from facekit.cli.options import global_options
 from facekit.cli.streams import forgiving
 from facekit.errors import FacekitError
@@ -50,6 +50,9 @@ COMMANDS: dict[str, ModuleType] = {
     "weights": weights,
     "doctor": doctor,
 }
+
+#: Those that load no model, or all of them.
+WITHOUT_MODEL = ("app", "weights", "doctor")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,6 +86,8 @@ def _run(argv: Sequence[str] | None) -> int:
     # else runs on the machine: facekit demo took twice the CPU time. It counts only before torch is first imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        if args.command in WITHOUT_MODEL:
+            refuse_idle(args, ("model", "device"), f"with {args.command}")
         check_arguments(args)
         return args.run(args) or 0
     except FacekitError as error:
@@ -95,16 +100,17 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser with all commands; each sets ``run``."""
-    parser = argparse.ArgumentParser(prog="facekit", description="Controllable, textured 3D faces from a few numbers.")
+    parser = noting(
+        argparse.ArgumentParser(prog="facekit", description="Controllable, textured 3D faces from a few numbers.")
+    )
     parser.add_argument("--version", action="version", version=f"facekit {__version__}")
     global_options(parser, suppress=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
         summary: str = command.SUMMARY
-        child = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        child.register("action", None, Noted)  # of every option that does not name another
+        child = noting(commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + "."))
         global_options(child, suppress=True)
-        child.set_defaults(run=command.run)
+        child.set_defaults(run=command.run, command=name)
         command.add_options(child)
     return parser
 

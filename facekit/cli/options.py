@@ -181,10 +181,11 @@ def traits_of(args: argparse.Namespace) -> dict[str, float]:
 
 def face_of(args: argparse.Namespace) -> FaceOutput:
     """Make the face that the options describe."""
+    traits = traits_of(args)
     return pipeline_of(args)(
         seed=args.seed,
         truncation=args.truncation,
-        traits=traits_of(args),
+        **({"traits": traits} if traits else {}),
         expression=blend_of(args.expression),
         intensity=args.intensity,
         **detail_of(args),

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from facekit.cli.arguments import refuse_idle
 from facekit.cli.options import device_of, file_path, formats, need_file, report_file
 from facekit.errors import InputError
 from facekit.io import format_of
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 SUMMARY = "a person out of photographs or a film, as a file; the suffix chooses the format"
 _OF_FILM = ("csv", "video")
+# Files of what was found as a whole, in which a pose is no choice.
+_WHOLE = (".facekit", ".mp4", ".webp")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +33,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="the photographs completed by the texture network, without it, or the network alone (default: blend)",
     )
     parser.add_argument("--texture-size", type=int, default=1024, help="512, 1024 or 2048 (default: 1024)")
+    parser.add_argument(
+        "--hair", metavar="STYLE", default="auto", help="a style, or none (default: the nearest to the photographs')"
+    )
     parser.add_argument("--face", type=int, help="which of several faces, 0 is the largest and most central")
     parser.add_argument("--posed", action="store_true", help="the face as in the first photograph, not at rest")
     parser.add_argument("--csv", type=file_path, help="a film's motion; also .json, .npz")
@@ -40,7 +46,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Reconstruct, write, and say what to think of it."""
-    if args.out.suffix.lower() not in (".facekit", ".mp4", ".webp"):
+    if args.out.suffix.lower() in _WHOLE:
+        refuse_idle(args, ("posed",), f"with {args.out.suffix.lower()}")
+    else:
         format_of(args.out)
     if args.report is not None and args.report.suffix.lower() not in (".html", ".htm"):
         raise InputError("a report's name that ends in .html", f"{args.report}", "rename it")
@@ -54,6 +62,7 @@ def run(args: argparse.Namespace) -> None:
 
     pipe = FacePipeline.from_pretrained(args.model, device_of(args))
     options = {"texture": args.texture, "face": args.face, "calm": args.calm, "texture_size": args.texture_size}
+    options["hair"] = None if args.hair == "none" else args.hair
     found = reconstruct(source, **options, model=pipe)
     print(found)
     for line in (*found.quality.warnings, *found.notes):
@@ -86,6 +95,7 @@ def check_film(args: argparse.Namespace, source: Path | list[Path]) -> None:
         films = [path for path in args.photographs if is_film(path)]
         if films:
             raise InputError("one film, or photographs", f"{films[0].name} and others", "reconstruct the film alone")
+        refuse_idle(args, ("calm",), "with photographs")
         return
     for name, suffixes in (("csv", (".csv", ".json", ".npz")), ("video", (".mp4",))):
         path = getattr(args, name)

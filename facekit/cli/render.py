@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from facekit.cli.arguments import refuse_idle
+from facekit.cli.arguments import OF_FACE, refuse_idle
 from facekit.cli.options import (
     detail_options,
     expression_options,
@@ -29,19 +29,7 @@ SUMMARY = "a picture of a mesh file or of a seed"
 _FILE_HELP = f"{' '.join(suffixes(reading=True))}; without it, the face of --seed"
 #: The names of :data:`facekit.render.lights.PRESETS`, which would load torch; a test holds them together.
 LIGHTS = ("studio", "daylight", "rim", "flat")
-# What makes a face, and what only a turntable has.
-_OF_SEED = (
-    "model",
-    "seed",
-    "truncation",
-    "age",
-    "masculinity",
-    "expression",
-    "intensity",
-    "detail",
-    "detail_strength",
-    "hair",
-)
+# What only a turntable has.
 _OF_TURNTABLE = ("frames", "fps")
 #: The suffixes of :data:`facekit.viz.animation.SUFFIXES`; the test holds them together, too.
 ANIMATIONS = (".mp4", ".webp", ".gif", ".png")
@@ -69,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the picture or the turntable."""
     if args.file is not None:
-        refuse_idle(args, _OF_SEED, "with a file")
+        refuse_idle(args, ("seed", *OF_FACE), "with a file")
         known_suffix(args.file, reading=True)
         need_file(args.file, "a mesh file")
     if args.camera == "turntable":

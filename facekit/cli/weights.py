@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from facekit.cli.arguments import noting, refuse_idle
 from facekit.cli.options import file_path
 from facekit.errors import InputError
 
@@ -15,7 +16,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(name: str, run, summary: str) -> argparse.ArgumentParser:
-        child = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        child = noting(commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + "."))
         child.set_defaults(run=run)
         if run is not _list:
             child.add_argument("name", metavar="NAME", help="a model of facekit weights list")
@@ -71,7 +72,9 @@ def _fetch(args: argparse.Namespace) -> None:
 def _import(args: argparse.Namespace) -> None:
     from facekit import convert, weights
 
-    if args.name in weights.tools():
+    tool = args.name in weights.tools()
+    refuse_idle(args, ("checkpoints", "data") if tool else ("file",), f"with {args.name}")
+    if tool:
         from facekit.reconstruct.landmarker import import_model
 
         if args.file is None:

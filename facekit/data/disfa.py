@@ -3,6 +3,7 @@
 The layout of its labels::
 
     <folder>/ActionUnit_Labels/SN001/SN001_au1.txt           lines "frame,intensity", frames from 1
+    <folder>/Videos_LeftCamera/LeftVideoSN001_comp.avi       where they are
 
 Never seen here with the real data: it is licensed to institutions.
 """
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from facekit.data.clip import Clip
+from facekit.data.layout import FILMS
 from facekit.errors import FileError
 from facekit.files.atomic import expanded
 
@@ -38,6 +41,22 @@ class Labels:
     subject: str
     frames: np.ndarray
     intensities: np.ndarray
+
+
+FPS = 20.0
+
+
+def clips(folder: str | Path) -> list[Clip]:
+    """Read all subjects, with the left camera's films where they are; see :func:`load`."""
+    root = expanded(folder)
+    films = {path: path.stem for path in root.rglob("*") if path.suffix.lower() in FILMS and "Left" in path.stem}
+    found = []
+    for labels in load(root):
+        film = next((path for path, stem in sorted(films.items()) if labels.subject in stem), None)
+        units = dict(zip(ACTION_UNITS, labels.intensities.T, strict=True))
+        numbers = {"frame": labels.frames}
+        found.append(Clip("DISFA", labels.subject, labels.subject, film=film, fps=FPS, units=units, numbers=numbers))
+    return found
 
 
 def load(folder: str | Path) -> list[Labels]:

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from facekit.conventions import EXPRESSIONS
+from facekit.data.clip import Clip
 from facekit.data.faceset import FaceSet
 from facekit.errors import FileError
 from facekit.files.atomic import expanded
@@ -71,6 +72,18 @@ def find_people(folder: str | Path, maps: bool = True) -> list[Person]:
             "give the folder that holds FaceScape's people 1, 2, …",
         )
     return sorted(people, key=lambda person: person.number)
+
+
+def clips(folder: str | Path) -> list[Clip]:
+    """Read all people, a clip each: a mesh per expression; ``numbers["expression"]`` are their names."""
+    found = []
+    for person in find_people(folder, maps=False):
+        names = [name for name in EXPRESSIONS if name in person.files]
+        meshes = tuple(person.files[name][0] for name in names)
+        found.append(
+            Clip("FaceScape", str(person.number), str(person.number), meshes=meshes, numbers={"expression": names})
+        )
+    return found
 
 
 def load(folder: str | Path, expressions: Sequence[str] = EXPRESSIONS) -> FaceSet:

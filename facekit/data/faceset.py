@@ -80,6 +80,25 @@ class FaceSet:
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed)).tolist()
         return self[sorted(order[test:])], self[sorted(order[:test])]
 
+    def cropped(self) -> FaceSet:
+        """Return the set with the vertices that count alone, faces and landmarks among them."""
+        if self.measured is None:
+            return self
+        faces, landmarks = crop_topology(self.faces, self.landmarks, self.measured)
+        return dataclasses.replace(self, verts=self.points(), faces=faces, landmarks=landmarks, measured=None)
+
     def points(self) -> torch.Tensor:
         """The vertices that count, (P, E, n, 3) mm."""
         return self.verts if self.measured is None else self.verts[:, :, self.measured]
+
+
+def crop_topology(
+    faces: torch.Tensor, landmarks: torch.Tensor | None, kept: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Renumber faces (F, 3) and landmarks (68,) for the vertices of a mask (V,) bool.
+
+    Faces that lose a corner go; landmarks go all, to None, where one of them does.
+    """
+    place = kept.long().cumsum(0) - 1
+    marks = place[landmarks] if landmarks is not None and bool(kept[landmarks].all()) else None
+    return place[faces[kept[faces].all(dim=1)]], marks

@@ -22,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+from facekit.data.clip import Clip
+from facekit.data.layout import PICTURES, files
 from facekit.errors import FileError
 from facekit.files.atomic import expanded
 
@@ -90,6 +92,33 @@ def items(folder: str | Path, predictions: str | Path | None = None) -> list[Ite
             mesh = next((p for s in (".obj", ".ply") if (p := stem.with_name(image + s)).is_file()), None)
             mesh_marks = next((p for s in (".npy", ".txt") if (p := stem.with_name(image + s)).is_file()), None)
         found.append(Item(subject, challenge, image, scan, marks, mesh, mesh_marks))
+    return found
+
+
+def clips(folder: str | Path) -> list[Clip]:
+    """Read the validation set, a clip per subject and challenge: pictures, wherever under the folder they lie.
+
+    ``numbers["scan"]`` is the scan's file, the same for all.
+
+    Raises
+    ------
+    FileError
+        When a picture of the list is missing, too.
+    """
+    root = expanded(folder)
+    groups: dict[tuple[str, str], list[Item]] = {}
+    for item in items(root):
+        groups.setdefault((item.subject, item.challenge), []).append(item)
+    there = {(*path.parts[-3:-1], path.stem): path for path in files(root, PICTURES, _TREE, deep=True)}
+    found = []
+    for (subject, challenge), members in groups.items():
+        missing = [item for item in members if (subject, challenge, item.image) not in there]
+        if missing:
+            place = f"{subject}/{challenge}/{missing[0].image}.jpg"
+            raise FileError(f"…/{place}", "none", "unpack all of NoW's validation set")
+        pictures = tuple(there[subject, challenge, item.image] for item in members)
+        numbers = {"scan": [item.scan for item in members]}
+        found.append(Clip("NoW", subject, f"{subject}/{challenge}", pictures, numbers=numbers, split="validation"))
     return found
 
 

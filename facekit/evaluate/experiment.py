@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facekit.checks import one_of
 from facekit.errors import FacekitError, FileError
@@ -19,6 +19,9 @@ from facekit.evaluate.results import Results, Row, summarised
 from facekit.files.atomic import atomic_write, expanded
 from facekit.progress import progress
 from facekit.version import __version__
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class Experiment:
         What besides the protocol decides the figures, as JSON knows it: seeds, counts, paths.
     notes:
         For the reader of the results.
+    pictures:
+        What is drawn besides, by name; only when all methods are measured.
     """
 
     name: str
@@ -81,6 +86,7 @@ class Experiment:
     cells: Sequence[Cell]
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    pictures: Mapping[str, Callable[[], Image.Image]] = field(default_factory=dict)
 
     def run(self, folder: str | Path | None = None, methods: Sequence[str] | None = None) -> Results:
         """Measure all cells, or those of some methods.
@@ -114,13 +120,14 @@ class Experiment:
                         temporary.write_text(found.to_json(), encoding="utf-8")
             rows += found
             notes += found.notes
-        return Results(rows, self.title, notes)
+        drawn = {name: draw() for name, draw in self.pictures.items()} if methods is None else {}
+        return Results(rows, self.title, notes, drawn)
 
     def _measured(self, cell: Cell) -> Results:
         try:
             figures = cell.measure()
         except FacekitError as error:
-            return Results([], notes=[f"{cell.method} on {cell.dataset} was not measured: {error}"])
+            return Results([], notes=[f"{cell.method} on {cell.dataset}, {cell.split}, was not measured: {error}"])
         shared: dict[str, Any] = {k: getattr(cell, k) for k in ("dataset", "split", "method", "control")}
         shared["protocol"] = self.protocol
         return Results([Row(metric=f.metric, region=f.region, **shared, **summarised(f.values)) for f in figures])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -19,6 +20,7 @@ from facekit.evaluate.experiment import Cell, Experiment, Figure
 from facekit.evaluate.generators import (
     Autoencoder,
     BilinearModel,
+    BlindSkin,
     Generator,
     LinearModel,
     MeanFace,
@@ -27,6 +29,7 @@ from facekit.evaluate.generators import (
     UpstreamWay,
 )
 from facekit.evaluate.people import NOTE, modes_people
+from facekit.files.atomic import expanded
 from facekit.metrics.distributions import sliced_wasserstein
 from facekit.metrics.expression import flicker
 from facekit.metrics.generation import (
@@ -38,6 +41,7 @@ from facekit.metrics.generation import (
     specificity,
     steadiness,
 )
+from facekit.metrics.geometry import face_vertices
 from facekit.metrics.identity import STILL, identity_distance, proportions
 from facekit.metrics.texture import delta_e, lab
 from facekit.pipeline import FacePipeline
@@ -78,7 +82,12 @@ QUICK = Size(40, 8, 24, ("neutral", "smile", "mouth_stretch", "anger", "brow_rai
 
 
 def generation(
-    pipe: FacePipeline, data: FaceSet | None = None, quick: bool = False, test: int | None = None, seed: int = 0
+    pipe: FacePipeline,
+    data: FaceSet | None = None,
+    quick: bool = False,
+    test: int | None = None,
+    seed: int = 0,
+    controls: str | Path | None = None,
 ) -> Experiment:
     """Set the experiment up; nothing is measured yet.
 
@@ -94,6 +103,8 @@ def generation(
         People held out; by default a quarter of the set's at most.
     seed:
         Chooses the people: those that are drawn, those that are held out, those that are generated.
+    controls:
+        Folder of what ``facekit.train``'s stage "controls" left: a texture network without identity is measured, too.
     """
     size = QUICK if quick else FULL
     bench = _Bench(pipe, data, size, test, seed)
@@ -108,6 +119,9 @@ def generation(
         "upstream's sampling": (True, bench.of_upstream),
         "texture without identity": (True, bench.of_strangers_skin),
     }
+    if controls is not None:
+        network = expanded(controls) / "texture_blind.safetensors"
+        methods["texture GAN without identity"] = (True, lambda: bench.of_blind_skin(network))
     cells = [Cell(name, "held-out people", method, control, run) for method, (control, run) in methods.items()]
     settings = {
         "model": pipe.name,
@@ -129,31 +143,31 @@ class _Bench:
         self.test_count = test if test is not None else min(size.test, max(people // 4, 1))
 
     @functools.cached_property
-    def data(self) -> FaceSet:
-        if self.given is not None:
-            return self.given
-        return modes_people(self.pipe, self.size.people, self.size.expressions, seed=40_000 + 1000 * self.seed)
-
-    @functools.cached_property
     def parts(self) -> tuple[FaceSet, FaceSet]:
-        return self.data.split(self.test_count, self.seed)
+        """Those to learn from and those to be measured on, with the vertices that count alone."""
+        if self.given is not None:
+            return self.given.cropped().split(self.test_count, self.seed)
+        size, first = self.size, 40_000 + 1000 * self.seed
+        return modes_people(self.pipe, size.people, size.expressions, first, cropped=True).split(
+            self.test_count, self.seed
+        )
 
     @property
     def train(self) -> FaceSet:
         return self.parts[0]
 
-    @property
-    def measured(self) -> torch.Tensor:
-        """(V,) bool."""
-        whole = torch.ones(self.data.verts.shape[2], dtype=torch.bool)
-        return whole if self.data.measured is None else self.data.measured
-
     @functools.cached_property
+    def measured(self) -> torch.Tensor:
+        """(V,) bool, of the model's vertices."""
+        if self.given is None:
+            return face_vertices(self.pipe.template.mesh(self.pipe.template.verts[None])).cpu()
+        whole = torch.ones(self.given.verts.shape[2], dtype=torch.bool)
+        return whole if self.given.measured is None else self.given.measured
+
+    @property
     def landmarks(self) -> torch.Tensor | None:
         """(68,) int64 into the measured vertices, for sets whose landmarks are all measured."""
-        if self.data.landmarks is None or not bool(self.measured[self.data.landmarks].all()):
-            return None
-        return (self.measured.cumsum(0) - 1)[self.data.landmarks]
+        return self.train.landmarks
 
     @property
     def seeds(self) -> list[int]:
@@ -185,7 +199,7 @@ class _Bench:
 
     def _sampled(self, model: Generator) -> list[Figure]:
         """What the model makes of random codes."""
-        made = {name: model.faces(self.seeds, name, 1.0) for name in self.data.expressions}
+        made = {name: model.faces(self.seeds, name, 1.0) for name in self.train.expressions}
         near = specificity(made["neutral"], self.train.points()[:, 0])
         return [
             Figure("specificity_mm", near.tolist()),
@@ -198,10 +212,15 @@ class _Bench:
         shapes, skins = NetworkModel(self.pipe, self.measured), StrangersSkin(self.pipe, self.measured)
         return self._skins(shapes, skins, swept=False)
 
+    def of_blind_skin(self, network: Path) -> list[Figure]:
+        """Textures of a network that was never told whose they are."""
+        shapes, skins = NetworkModel(self.pipe, self.measured), BlindSkin(self.pipe, self.measured, network)
+        return self._skins(shapes, skins)
+
     def of_data(self) -> list[Figure]:
         """The held-out people themselves: what the other rows should come near."""
         points = self.parts[1].points()
-        made = {name: points[:, k] for k, name in enumerate(self.data.expressions)}
+        made = {name: points[:, k] for k, name in enumerate(self.train.expressions)}
         return self._apart(made)
 
     def _apart(self, made: dict[str, torch.Tensor]) -> list[Figure]:
@@ -228,7 +247,7 @@ class _Bench:
     def _swept(self, faces: Callable[[str, float], torch.Tensor]) -> list[Figure]:
         figures = []
         for name in self.size.swept:
-            if name not in self.data.expressions:
+            if name not in self.train.expressions:
                 continue
             monotone, linear = steadiness(torch.stack([faces(name, at) for at in SWEEP]))
             figures.append(Figure("monotone_share", monotone.float().tolist(), name))
@@ -246,7 +265,7 @@ class _Bench:
             sweep = torch.stack([self._tiles(skins, self.seeds[:_SWEPT_SKINS], name, at) for at in SWEEP])
             steps = [flicker(lab(sweep[:, k]).flatten(2))[1] for k in range(sweep.shape[1])]
             figures.append(Figure("texture_flicker_delta_e", steps, name))
-        if self.data.textures is not None:
+        if self.train.textures is not None:
             real = self.parts[1].textures
             assert real is not None
             wanted = torch.nn.functional.interpolate(real[:, 0], (_TILE, _TILE), mode="area")
@@ -265,6 +284,6 @@ class _Bench:
     @torch.no_grad()
     def _tiles(self, model: NetworkModel, seeds: Sequence[int], name: str, at: float) -> torch.Tensor:
         """(B, 3, 128, 128) sRGB."""
-        codes = self.pipe.to_model_codes(model.latents(seeds, name, at))
-        tiles = [self.pipe.decode_texture(some).clamp(0, 1).cpu() for some in codes.split(8)]
+        codes = model.pipe.to_model_codes(model.latents(seeds, name, at))
+        tiles = [model.pipe.decode_texture(some).clamp(0, 1).cpu() for some in codes.split(8)]
         return torch.cat([torch.nn.functional.interpolate(t, (_TILE, _TILE), mode="area") for t in tiles])

@@ -5,8 +5,10 @@ Everything here works on the vertices that a :class:`~facekit.data.faceset.FaceS
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -14,7 +16,9 @@ import torch
 from facekit.conventions import EXPRESSION_DIM, IDENTITY_DIM, SHAPE_NOISE_DIM
 from facekit.data.faceset import FaceSet
 from facekit.errors import InputError
+from facekit.files.readers import load_into, load_tensors
 from facekit.latents import FaceLatents
+from facekit.models.texture import TextureModel
 from facekit.pipeline import FacePipeline
 
 Tensor = torch.Tensor
@@ -24,6 +28,7 @@ IDENTITIES, EXPRESSIONS_KEPT = 50, 30
 _STEPS, _RATE, _PRIOR = 150, 0.1, 1e-3
 #: The search looks at about so many vertices, evenly over those that are measured.
 _SEARCHED = 1500
+_COLUMNS = 4096
 
 
 class Generator(Protocol):
@@ -44,7 +49,7 @@ class MeanFace:
     def __init__(self, train: FaceSet) -> None:
         points = train.points()
         self.expressions, self.mean = train.expressions, points[:, 0].mean(0)
-        self.moved = (points - points[:, :1]).mean(0)
+        self.moved = points.mean(0) - self.mean
 
     def faces(self, seeds: Sequence[int], expression: str, intensity: float) -> Tensor:
         """See :class:`Generator`."""
@@ -229,6 +234,22 @@ class StrangersSkin(NetworkModel):
         return super().latents([seed + 500_009 for seed in seeds], expression, intensity)
 
 
+class BlindSkin(NetworkModel):
+    """A texture network that was trained without identity: ``path`` is what the stage ``controls`` writes."""
+
+    def __init__(self, pipe: FacePipeline, measured: Tensor, path: Path) -> None:
+        with torch.device("meta"):
+            network = TextureModel(pipe.texture.config)
+        blind = copy.copy(pipe)
+        blind.texture = load_into(network, load_tensors(path), path.name).to(pipe.device)
+        super().__init__(blind, measured)
+
+    def latents(self, seeds: Sequence[int], expression: str, intensity: float) -> FaceLatents:
+        """Codes for :meth:`FacePipeline.decode_texture`; shapes are not made with them."""
+        people = super().latents(seeds, expression, intensity)
+        return dataclasses.replace(people, identity=torch.zeros_like(people.identity))
+
+
 def _place(expressions: Sequence[str], name: str) -> int:
     if name not in expressions:
         raise InputError(f"an expression of the set: {', '.join(expressions)}", repr(name), "choose one of these")
@@ -243,15 +264,30 @@ def _normal(seeds: Sequence[int], size: int) -> Tensor:
 def _components(data: Tensor, most: int, centred: bool = True) -> tuple[Tensor, Tensor]:
     """Principal components (k, d) of rows (m, d) and the standard deviation (k,) along each.
 
-    By the Gram matrix, which is small: there are far fewer rows than columns.
+    By the Gram matrix, which is small: there are far fewer rows than columns. Columns are taken in double precision a
+    few at a time: all at once they would be the experiment's largest piece of memory.
     """
     data = data - data.mean(0) if centred else data
-    values, vectors = torch.linalg.eigh(data.double() @ data.double().T)
+    values, vectors = torch.linalg.eigh(_gram(data))
     values, vectors = values.flip(0), vectors.flip(1)
     kept = min(most, int((values > 1e-9 * values[0]).sum()))
     size = values[:kept].clamp_min(1e-30).sqrt()
-    components = ((vectors[:, :kept] / size).T @ data.double()).float()
+    turn = (vectors[:, :kept] / size).T
+    components = torch.cat([(turn @ part).float() for part in _doubled(data)], dim=1)
     return components, (size / max(len(data) - 1, 1) ** 0.5).float()
+
+
+def _gram(data: Tensor) -> Tensor:
+    """Products (m, m) float64 of all pairs of rows (m, d)."""
+    total = torch.zeros(len(data), len(data), dtype=torch.float64)
+    for part in _doubled(data):
+        total += part @ part.T
+    return total
+
+
+def _doubled(data: Tensor) -> Iterator[Tensor]:
+    """Columns of rows (m, d) in double precision, a few at a time."""
+    return (part.double() for part in data.split(_COLUMNS, dim=1))
 
 
 def _solved(left: Tensor, right: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from facekit.data import now as data
+from facekit.data.layout import read_surface
 from facekit.errors import FacekitError, FileError
 from facekit.evaluate.experiment import Cell, Experiment, Figure
 from facekit.files.atomic import expanded
@@ -112,9 +113,7 @@ def _distances(item: data.Item, control: bool) -> np.ndarray:
     if item.mesh is None or item.mesh_marks is None:
         return np.empty(0)
     try:
-        mesh = read_untextured(item.mesh)
-        surface = Surface(mesh.verts[0].double().numpy(), mesh.faces.numpy())
-        return scan_to_mesh(scan, marks, surface, data.read_landmarks(item.mesh_marks))
+        return scan_to_mesh(scan, marks, read_surface(item.mesh), data.read_landmarks(item.mesh_marks))
     except FacekitError:
         return np.empty(0)
 

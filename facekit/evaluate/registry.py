@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from facekit.evaluate import disfa, now
+from facekit.evaluate import agreement, detail, disfa, facescape, now, realy, svfr
 from facekit.evaluate import generation as gen
 from facekit.evaluate import reconstruction as recon
+from facekit.evaluate import units as asked
 from facekit.evaluate.experiment import Experiment
 from facekit.pipeline import FacePipeline
 
@@ -38,10 +39,10 @@ def _pipe(args: argparse.Namespace) -> FacePipeline:
 
 
 def _generation(args: argparse.Namespace) -> Experiment:
-    from facekit.data import facescape
+    from facekit.data.facescape import load
 
-    data = None if args.data is None else facescape.load(args.data)
-    return gen.generation(_pipe(args), data, quick=args.quick, seed=args.seed)
+    data = None if args.data is None else load(args.data)
+    return gen.generation(_pipe(args), data, quick=args.quick, seed=args.seed, controls=args.controls)
 
 
 EXPERIMENTS: dict[str, Entry] = {
@@ -51,6 +52,20 @@ EXPERIMENTS: dict[str, Entry] = {
         "synthetic people of our own, or --data with FaceScape's TU models and --model 3dfacecam",
         gen.PROTOCOL,
         _generation,
+    ),
+    "detail": Entry(
+        "Fine relief by region, coarse against fine: none, static, dynamic, both, scalar tension, across furrows; and "
+        "each person's dynamic detail on each other's face as a picture",
+        "--data with a set of python -m facekit.train --stages relief, or FaceScape's folder and --model 3dfacecam",
+        detail.PROTOCOL,
+        lambda args: detail.detail(_pipe(args), args.data, quick=args.quick),
+    ),
+    "units": Entry(
+        "Faces asked for one action unit at rising intensity, by blendshapes and by expressions, read by geometry and "
+        "by MediaPipe",
+        "people of our own; the pictures need the extra photo",
+        asked.PROTOCOL,
+        lambda args: asked.units(_pipe(args), quick=args.quick, seed=args.seed),
     ),
     "reconstruction": Entry(
         "Heads from synthetic photographs: shape by region, motion, action units, pose and lens, against the mean face "
@@ -64,6 +79,30 @@ EXPERIMENTS: dict[str, Entry] = {
         "--data with NoW's validation set, --predictions with meshes and seven landmarks each",
         now.PROTOCOL,
         lambda args: now.now(args.data, args.predictions),
+    ),
+    "realy": Entry(
+        "Errors of four regions of REALY's scans: aligned each by itself, registered without tearing",
+        "--data with REALY's scans, --predictions with meshes of one topology and its 85 keypoints",
+        realy.PROTOCOL,
+        lambda args: realy.realy(args.data, args.predictions),
+    ),
+    "facescape": Entry(
+        "FaceScape's benchmark of single-view reconstructions: chamfer distance, normals, completeness on a cylinder",
+        "--data with the benchmark's scans and tables, --predictions with wild/ and lab/ in their cameras' space",
+        facescape.PROTOCOL,
+        lambda args: facescape.facescape(args.data, args.predictions),
+    ),
+    "svfr": Entry(
+        "NeRSemble's benchmark of single-view reconstructions: writes the submission that its server measures",
+        "--data with the benchmark's pictures; needs the extra photo",
+        svfr.PROTOCOL,
+        lambda args: svfr.svfr(_pipe(args), args.data, args.out),
+    ),
+    "agreement": Entry(
+        "Detectors of action units and recognisers that you install: renders of reconstructions against photographs",
+        "--data with photographs, --predictions with renders of the same names and fitted_with.txt",
+        agreement.PROTOCOL,
+        lambda args: agreement.agreement(args.data, args.predictions),
     ),
     "disfa": Entry(
         "Action units against DISFA's labels: F1 from intensity 2, ICC(3,1), mean absolute error",

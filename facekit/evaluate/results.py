@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from facekit.errors import FileError, InputError, optional_import
 from facekit.files.atomic import atomic_write, expanded
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 #: Samples of the bootstrap, and the share of them between ``low`` and ``high`` (Efron and Tibshirani, 1993).
 RESAMPLES, CONFIDENCE = 2000, 0.95
@@ -101,10 +104,19 @@ class Results(Sequence[Row]):
         Of tables and the report.
     notes:
         What the reader has to know: what was cut, what failed and why, who judged what.
+    pictures:
+        Drawn besides, by name; they are in the report, not in :meth:`to_json`.
     """
 
-    def __init__(self, rows: Iterable[Row], title: str = "", notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        rows: Iterable[Row],
+        title: str = "",
+        notes: Sequence[str] = (),
+        pictures: Mapping[str, Image.Image] | None = None,
+    ) -> None:
         self.rows, self.title, self.notes = tuple(rows), title, tuple(notes)
+        self.pictures = dict(pictures or {})
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -121,7 +133,7 @@ class Results(Sequence[Row]):
         if unknown:
             raise InputError(f"columns out of {', '.join(COLUMNS)}", ", ".join(sorted(unknown)), "choose one of these")
         kept = [row for row in self.rows if all(getattr(row, name) == value for name, value in wanted.items())]
-        return Results(kept, self.title, self.notes)
+        return Results(kept, self.title, self.notes, self.pictures)
 
     def value(self, **wanted: Any) -> float:
         """Mean of the one row that :meth:`select` leaves.

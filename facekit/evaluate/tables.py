@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from facekit.evaluate.figures import figure
 from facekit.evaluate.results import COLUMNS, Results, Row
 from facekit.files.atomic import atomic_write
 from facekit.report import Section, Table, write_report
@@ -67,41 +66,6 @@ def latex(results: Results) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def figure(results: Results, metric: str) -> Image.Image:
-    """Bars of one metric over all regions: mean and interval of each method; controls are hatched."""
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from PIL import Image
-
-    rows = list(results.select(metric=metric))
-    names = [_name(row) for row in rows]
-    drawn = Figure(figsize=(7.2, 0.9 + 0.3 * len(rows)), dpi=120, layout="constrained")
-    axes = drawn.add_subplot()
-    colours = matplotlib.colormaps["tab10"]
-    methods = list(dict.fromkeys(row.method for row in rows))
-    for place, row in enumerate(rows):
-        reach = [[row.mean - row.low], [row.high - row.mean]]
-        axes.barh(
-            place,
-            row.mean,
-            xerr=None if math.isnan(row.low) else reach,
-            color=colours(methods.index(row.method) % 10),
-            alpha=0.55 if row.control else 0.95,
-            hatch="//" if row.control else None,
-            edgecolor="white",
-            ecolor="0.3",
-            capsize=2,
-        )
-    axes.set_yticks(range(len(rows)), names, fontsize=8)
-    axes.invert_yaxis()
-    axes.set_xlabel(metric.replace("_", " "))
-    axes.spines[["top", "right"]].set_visible(False)
-    canvas = FigureCanvasAgg(drawn)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-
-
 def save_all(results: Results, folder: Path) -> list[Path]:
     """Write every form into ``folder``; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,12 +78,12 @@ def save_all(results: Results, folder: Path) -> list[Path]:
         _text(folder / "results.tex", latex(results)),
     ]
     sections: list[Section] = []
+    for name, picture in results.pictures.items():
+        written.append(_picture(folder / f"{name}.png", picture))
+        sections.append((name.replace("_", " "), picture))
     for metric in dict.fromkeys(row.metric for row in results):
         picture = figure(results, metric)
-        path = folder / f"{metric}.png"
-        with atomic_write(path) as temporary:
-            picture.save(temporary, "PNG")
-        written.append(path)
+        written.append(_picture(folder / f"{metric}.png", picture))
         sections += [(metric.replace("_", " "), picture), ("", table(results.select(metric=metric)))]
     if results.notes:
         sections.insert(0, ("Read this first", {f"{k + 1}": note for k, note in enumerate(results.notes)}))
@@ -152,10 +116,6 @@ def _method(row: Row) -> str:
     return f"{row.method} (control)" if row.control else row.method
 
 
-def _name(row: Row) -> str:
-    return _method(row) if row.region == "all" else f"{_method(row)}, {row.region}"
-
-
 def _line(row: Row) -> dict[str, Any]:
     values = {name: getattr(row, name) for name in _SHOWN}
     values = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
@@ -178,6 +138,12 @@ def _tex(text: str) -> str:
     for plain, escaped in (("_", r"\_"), ("%", r"\%"), ("&", r"\&"), ("#", r"\#")):
         text = text.replace(plain, escaped)
     return text
+
+
+def _picture(path: Path, picture: Image.Image) -> Path:
+    with atomic_write(path) as temporary:
+        picture.save(temporary, "PNG")
+    return path
 
 
 def _text(path: Path, text: str) -> Path:

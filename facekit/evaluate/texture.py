@@ -44,6 +44,19 @@ def largest_step(sweep: Tensor) -> float:
     return float(delta_e(sweep[1:], sweep[:-1]).flatten(1).mean(dim=1).max())
 
 
+#: Ends of the octaves that skin is measured in, cycles per texel.
+OCTAVES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
+
+
+def octave_ratios(tiles: Tensor, reference: Tensor) -> list[float]:
+    """Energy of skin by octave, from coarse to fine: median of tiles (N, 3, S, S) over median of the reference's."""
+    bands = list(zip(OCTAVES[:-1], OCTAVES[1:], strict=True))
+    return [
+        float(high_frequency_energy(tiles, band=band).median() / high_frequency_energy(reference, band=band).median())
+        for band in bands
+    ]
+
+
 def fine_energy_ratio(tiles: Tensor, reference: Tensor) -> float:
     """Energy of the finest octave of skin, as a multiple of the reference's: (N, 3, S, S) and (M, 3, S, S) sRGB."""
     return float(high_frequency_energy(tiles).mean() / high_frequency_energy(reference).mean())

@@ -64,7 +64,9 @@ class MipTexture:
         image[..., y:, width:] = 0.0
         return cls(image, torch.tensor(layout))
 
-    def sample(self, uv: torch.Tensor, level: torch.Tensor, frame: torch.Tensor | None = None) -> torch.Tensor:
+    def sample(
+        self, uv: torch.Tensor, level: torch.Tensor, frame: torch.Tensor | None = None, smooth: bool = True
+    ) -> torch.Tensor:
         """Trilinear samples, clamped at the texture's border.
 
         Parameters
@@ -75,6 +77,8 @@ class MipTexture:
             (P,) float32: 0 is the full texture, each step halves it. Clamped to what there is.
         frame:
             (P,) int64, which texture of the batch; None when there is one.
+        smooth:
+            Whether to blend the two levels around; else the nearer one is taken, in half the time.
 
         Returns
         -------
@@ -83,6 +87,8 @@ class MipTexture:
         """
         top = len(self.layout) - 1
         level = level.clamp(0.0, float(top))
+        if not smooth:
+            return self._bilinear(uv, (level + 0.5).to(torch.int64), frame)
         base = level.detach().floor()
         part = level - base
         index = base.to(torch.int64)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import functools
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ class Surface:
 
     verts: np.ndarray
     faces: np.ndarray
+    #: Where it was when it was made: its search tree, which takes a second, is built there, once for all its moves.
+    _home: _Home | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         whole = self.verts.ndim == 2 and self.verts.shape[1] == 3 and self.faces.ndim == 2 and self.faces.shape[1] == 3
@@ -36,7 +39,21 @@ class Surface:
 
     def moved(self, scale: float, rotation: np.ndarray, shift: np.ndarray) -> Surface:
         """The same after ``scale * x @ rotation.T + shift``."""
-        return Surface(scale * self.verts @ rotation.T + shift, self.faces)
+        home = _Home(self, 1.0, np.eye(3), np.zeros(3)) if self._home is None else self._home
+        home = _Home(
+            home.surface,
+            scale * home.scale,
+            rotation @ home.rotation,
+            scale * rotation @ home.shift + shift,
+        )
+        return Surface(scale * self.verts @ rotation.T + shift, self.faces, home)
+
+    @functools.cached_property
+    def mesh(self) -> Any:
+        """The surface as trimesh has it, with its search tree."""
+        import trimesh
+
+        return trimesh.Trimesh(self.verts, self.faces, process=False)
 
     def nearest(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Find what of the surface is nearest to points (N, 3).
@@ -51,14 +68,28 @@ class Surface:
         optional_import("rtree", "evaluate", "distances to surfaces")
         import trimesh
 
-        mesh: Any = trimesh.Trimesh(self.verts, self.faces, process=False)
-        return tuple(np.asarray(found) for found in trimesh.proximity.closest_point(mesh, points))  # pyright: ignore[reportReturnType]
+        home = self._home
+        mesh = self.mesh if home is None else home.surface.mesh
+        local = points if home is None else (points - home.shift) @ home.rotation / home.scale
+        places, distance, triangle = (np.asarray(t) for t in trimesh.proximity.closest_point(mesh, local))
+        if home is not None:
+            places, distance = home.scale * places @ home.rotation.T + home.shift, home.scale * distance
+        return places, distance, triangle
 
     def normals(self) -> np.ndarray:
         """Unit normals (F, 3) of the triangles; zero for those without an area."""
         a, b, c = (self.verts[self.faces[:, k]] for k in range(3))
         normal = np.cross(b - a, c - a)
         return normal / np.linalg.norm(normal, axis=1, keepdims=True).clip(1e-12)
+
+
+class _Home(NamedTuple):
+    """A surface, and the way from there: ``scale * x @ rotation.T + shift``; the rotation may be no reflection."""
+
+    surface: Surface
+    scale: float
+    rotation: np.ndarray
+    shift: np.ndarray
 
 
 def aligned(points: np.ndarray, target: np.ndarray, scaled: bool = True) -> tuple[float, np.ndarray, np.ndarray]:

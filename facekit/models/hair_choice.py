@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import torch
 
 #: Weights of styles at the masculine and at the feminine end; tightly curled hair has its own. The others, bob02 and
@@ -16,25 +14,25 @@ _STYLES: dict[str, tuple[float, float]] = {
     "long01": (0.25, 2.6),
 }
 _CURLS = "afro01"
+# What chooses among styles, see below.
+_IDLE = ("ears", "nose_redness", "hue")
 #: Share of bald men when they are old; lashes of most, and of the feminine.
 _OLD_AND_BALD, _LASHES = 0.4, ("lashes01", "lashes02")
 
 
-def choose_hair(identity: torch.Tensor, traits: dict[str, torch.Tensor], styles: tuple[str, ...]) -> list[str]:
+def choose_hair(traits: dict[str, torch.Tensor], styles: tuple[str, ...]) -> list[str]:
     """Styles of people, one name each; the same code has the same style on every machine.
 
     Parameters
     ----------
-    identity:
-        (B, 20), the codes.
     traits:
-        Their projections (B,), standard normal, see :data:`facekit.traits.TRAITS`.
+        The codes' projections (B,), standard normal, see :data:`facekit.traits.TRAITS`.
     styles:
         Names to choose from.
     """
     man, age, dark = (torch.special.ndtr(traits[name]).tolist() for name in ("masculinity", "age", "melanin"))
-    found = []
-    for k, code in enumerate(identity.detach().cpu()):
+    found, chance = [], _chance(traits)
+    for k in range(len(chance)):
         weights = {"bald": _OLD_AND_BALD * max(0.0, 2 * age[k] - 1) * max(0.0, 2 * man[k] - 1) * 6}
         # What lies between the ends has something of both, but more of the nearer one.
         share = min(max((man[k] - 0.3) / 0.4, 0.0), 1.0)
@@ -42,7 +40,7 @@ def choose_hair(identity: torch.Tensor, traits: dict[str, torch.Tensor], styles:
             weights[name] = share * his + (1 - share) * hers
         weights[_CURLS] = 5.0 * min(max((dark[k] - 0.6) / 0.25, 0.0), 1.0)
         weights = {name: weight for name, weight in weights.items() if name in styles}
-        mark, total = _uniform(code) * sum(weights.values()), 0.0
+        mark, total = chance[k] * sum(weights.values()), 0.0
         for name, weight in weights.items():
             total += weight
             if mark <= total and weight > 0:
@@ -53,15 +51,13 @@ def choose_hair(identity: torch.Tensor, traits: dict[str, torch.Tensor], styles:
     return found
 
 
+def _chance(traits: dict[str, torch.Tensor]) -> list[float]:
+    """Numbers in [0, 1], one a person, evenly spread: from traits that have nothing to do with hair, so that a person
+    who is made older, for instance, keeps theirs."""
+    return torch.special.ndtr(sum((traits[name] for name in _IDLE), torch.zeros(())) * len(_IDLE) ** -0.5).tolist()
+
+
 def choose_lashes(traits: dict[str, torch.Tensor], lashes: tuple[str, ...]) -> list[str]:
     """Names of lashes: the fuller ones of those that the code's directions "masculinity" and "lashes" say."""
     fuller = (traits["lashes"] - 0.8 * traits["masculinity"] > 0.4).tolist()
     return [_LASHES[int(full)] if _LASHES[int(full)] in lashes else lashes[0] for full in fuller]
-
-
-def _uniform(code: torch.Tensor) -> float:
-    """Draw a number in [0, 1) that hangs on nothing but the code, (20,), to a thousandth: its own stream of chance."""
-    # Thousandths, so that what devices and files round does not count.
-    marks = (code.double() * 1000).round().to(torch.int64).tolist()
-    digest = hashlib.sha256(f"hair:{marks}".encode()).digest()
-    return int.from_bytes(digest[:7], "big") / 2**56

@@ -19,6 +19,7 @@ from facekit.plainly import plainly
 from facekit.reconstruct import TEXTURES, is_film
 from facekit.reconstruct.find import find
 from facekit.reconstruct.fit import fit
+from facekit.reconstruct.hair import find_hair
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.observe import Picture, read_all
@@ -34,6 +35,8 @@ from facekit.render import Camera
 _FOCAL, _SCORES, TONGUE = 0.06, 1.6, BLENDSHAPES.index("tongueOut")
 _CODES = ("identity", "texture_noise", "style")
 _SIZES = (512, 1024, 2048)
+#: Photographs that are looked at for the hair.
+_LOOKED = 4
 
 
 @plainly
@@ -44,6 +47,7 @@ def reconstruct(
     face: int | None = None,
     calm: float = 1.0,
     texture_size: int = 1024,
+    hair: str | None = "auto",
     model: str | Path | FacePipeline = "default",
 ) -> Reconstruction:
     """Reconstruct a person from photographs, or a person and their motion from a film.
@@ -67,6 +71,9 @@ def reconstruct(
         For films: how much tremble is taken out, 0 for none, 1 for as much as there is.
     texture_size:
         Side of the atlas in texels: 512, 1024 or 2048.
+    hair:
+        What the person wears: the style that comes nearest to the photographs', in their colour, for "auto"; a name out
+        of ``pipe.hair_styles``; None for the head alone.
     model:
         The pipeline, or what ``FacePipeline.from_pretrained`` takes.
 
@@ -88,7 +95,9 @@ def reconstruct(
     if is_film(source):
         from facekit.reconstruct.clip.api import reconstruct_clip
 
-        return reconstruct_clip(source, texture=texture, face=face, calm=smoothing, texture_size=size, model=model)
+        return reconstruct_clip(
+            source, texture=texture, face=face, calm=smoothing, texture_size=size, hair=hair, model=model
+        )
     pictures = read_all(source)
     pipe = model if isinstance(model, FacePipeline) else FacePipeline.from_pretrained(model)
     photo = PhotoModel.of(pipe)
@@ -96,7 +105,7 @@ def reconstruct(
         found = [find(picture, landmarker, photo.mirror, face) for picture in pictures]
     pictures, faces = [picture for picture, _, _ in found], [marks for _, marks, _ in found]
     fitted = fit(photo.points, photo.response, views_of(pictures, faces, photo.response))
-    return assembled(fitted, pictures, faces, pipe, photo, texture, size)
+    return assembled(fitted, pictures, faces, pipe, photo, texture, size, hair)
 
 
 def assembled(
@@ -107,6 +116,7 @@ def assembled(
     photo: PhotoModel,
     texture: str,
     size: int,
+    hair: str | None = "auto",
 ) -> Reconstruction:
     """Make the reconstruction of a fit: shape and texture, and how good they are."""
     neutral = photo.neutral(pipe.template.verts, torch.from_numpy(fitted.identity))
@@ -122,6 +132,9 @@ def assembled(
     )
     codes = dataclasses.replace(rest, **{name: getattr(skin.codes, name).float() for name in _CODES})
     person = pipe.with_person(Person(neutral, codes, skin.albedo.float()))
+    if hair is not None:
+        posed = codes.repeat(len(pictures)).with_blendshapes(weights)
+        person = dressed(person, colours, posed, cameras, hair)
     names = [picture.name for picture in pictures]
     return Reconstruction(
         pipe=person,
@@ -136,6 +149,25 @@ def assembled(
         notes=(*(note for picture in pictures for note in picture.notes), *skin.notes),
         pictures=tuple(pictures),
     )
+
+
+def dressed(
+    pipe: FacePipeline, colours: list[torch.Tensor], latents: FaceLatents, cameras: Camera, hair: str
+) -> FacePipeline:
+    """Give a pipeline's person hair, in the colour of the photographs; what they wear there for "auto"."""
+    if hair != "auto" and hair not in pipe.hair_styles:
+        raise InputError(f"hair out of {', '.join(pipe.hair_styles)}", repr(hair), 'name one of them, "auto" or None')
+    found = [
+        find_hair(colours[k].permute(2, 0, 1), pipe, latents[k], cameras[k]) for k in range(min(len(colours), _LOOKED))
+    ]
+    known = [one for one in found if one is not None]
+    assert pipe.person is not None
+    if not known:
+        style, colour = (None if hair == "auto" else hair), None
+    else:
+        best = max(known, key=lambda one: max(one.agreement.values()))
+        style, colour = (best.style if hair == "auto" else hair), None if best.style == "bald" else best.colour
+    return pipe.with_person(dataclasses.replace(pipe.person, hair=style, hair_colour=colour))
 
 
 def views_of(pictures: list[Picture], faces: list[FaceLandmarks], response: Response) -> list[View]:

@@ -151,11 +151,12 @@ class Reconstruction:
         detail: bool | str = True,
         detail_strength: float = 1.0,
         blendshapes: Mapping[str, float] | torch.Tensor | None = None,
+        hair: str | None = "auto",
     ) -> FaceOutput:
         """Make the person's face with an expression, blendshapes or both; at rest without; see the pipeline's call."""
         codes = self.latents[:1].at_rest() if latents is None else latents
         options: dict[str, Any] = {"detail": detail, "detail_strength": detail_strength, "blendshapes": blendshapes}
-        return self.pipe(latents=codes, expression=expression, intensity=intensity, **options)
+        return self.pipe(latents=codes, expression=expression, intensity=intensity, hair=hair, **options)
 
     def decode(
         self, latents: FaceLatents, *, texture: bool = True, detail: bool | str = True, detail_strength: float = 1.0
@@ -215,6 +216,7 @@ class Reconstruction:
             "quality": dataclasses.asdict(self.quality),
             "notes": self.notes,
             "names": [picture.name for picture in self.pictures],
+            "hair": person.hair,
         }
         cameras = {name: getattr(self.cameras, name).cpu().numpy() for name in _CAMERA}
         codes = {name: getattr(self.latents, name).cpu().numpy() for name in _CODES}
@@ -232,6 +234,8 @@ class Reconstruction:
                 arrays[name] = np.frombuffer(encode(to_uint8(picture), ".png"), np.uint8)
         if self.lights and all(light.sh is not None for light in self.lights):
             arrays["lights"] = np.stack([np.asarray(light.sh) for light in self.lights])
+        if person.hair_colour is not None:
+            arrays["hair_colour"] = person.hair_colour.cpu().numpy()
         if photographs:
             for k, picture in enumerate(self.pictures):
                 arrays[f"picture.{k}"] = np.frombuffer(encode(picture.pixels, ".jpg", 92), np.uint8)
@@ -267,7 +271,8 @@ class Reconstruction:
             atlas, seen = (_picture(arrays[n]) if n in arrays else None for n in ("atlas", "seen"))
             pictures = [decode(arrays[f"picture.{k}"].tobytes()) for k in range(len(codes)) if f"picture.{k}" in arrays]
             lights = tuple(Lights(sh=torch.from_numpy(sh)) for sh in arrays.get("lights", ()))
-            neutral = torch.from_numpy(arrays["neutral"])
+            neutral, worn = torch.from_numpy(arrays["neutral"]), told.get("hair")
+            colour = torch.from_numpy(arrays["hair_colour"]) if "hair_colour" in arrays else None
             found = (torch.from_numpy(arrays["landmarks"]), torch.from_numpy(arrays["identity"]))
             sizes = tuple((int(height), int(width)) for height, width in told["sizes"])
             more = {name.removeprefix("clip."): arrays[name] for name in arrays if name.startswith("clip.")}
@@ -275,7 +280,7 @@ class Reconstruction:
         except DAMAGE as error:
             raise FileError("a saved reconstruction", f"{path} ({error})", "save it again") from error
         pipe = FacePipeline.from_pretrained(model, device)
-        pipe = pipe.with_person(Person(neutral, codes[:1].at_rest(), atlas))
+        pipe = pipe.with_person(Person(neutral, codes[:1].at_rest(), atlas, worn, colour))
         photographs = tuple(Picture(p, name) for p, name in zip(pictures, names, strict=False))
         made = cls(pipe, codes, cameras, sizes, found[0], lights, seen, found[1], quality, notes, photographs)
         return _filmed(made, more) if more else made

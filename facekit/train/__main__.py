@@ -17,6 +17,8 @@ STAGES = {
     "rig": "facekit.train.rig.stage",
     "texture": "facekit.train.texture.stage",
     "detail": "facekit.train.detail.stage",
+    "relief": "facekit.train.detail.relief",
+    "controls": "facekit.train.texture.blind",
     "photos": "facekit.train.photos.stage",
     "encoder": "facekit.train.encoder.stage",
     "landmarks": "facekit.train.landmarks.stage",
@@ -24,8 +26,8 @@ STAGES = {
     "hair": "facekit.train.hair.stage",
     "card": "facekit.train.card",
 }
-#: Made only when they are named: the first and the last need the extra ``photo`` besides, others what the first leaves.
-NAMED = ("photos", "encoder", "landmarks")
+#: Made only when they are named: what experiments compare with; what needs the extra ``photo``; what that leaves.
+NAMED = ("relief", "controls", "photos", "encoder", "landmarks")
 _PACK_FILES = ("ict_light.npz", "ict_vertex_indices.json", "skins_uv", "brows_uv", "skin_mask_uv.png")
 _MANIFEST = "weights_manifest.json"
 
@@ -34,7 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the stages that were asked for; returns the exit code."""
     a = parse(arguments)
     try:
-        run(a.pack, a.work, a.out, a.manifest, a.steps_scale, a.width_scale, a.stages)
+        if a.data is not None:
+            run_on_data(a)
+        else:
+            run(a.pack, a.work, a.out, a.manifest, a.steps_scale, a.width_scale, a.stages)
     except FacekitError as error:
         print(f"facekit.train: error: {error}", file=sys.stderr)
         return 2
@@ -47,6 +52,14 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m facekit.train", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--data",
+        nargs=2,
+        metavar=("NAME", "PATH"),
+        help="train networks at the published sizes on scans of yours: facescape and its folder; under torchrun on "
+        "several devices",
+    )
+    parser.add_argument("--precision", choices=("full", "mixed"), help="with --data (default: mixed on CUDA)")
     parser.add_argument("--pack", type=Path, default=Path(), help="folder of the training pack")
     parser.add_argument("--work", type=Path, default=Path(".train"), help="checkpoints and caches (default .train)")
     parser.add_argument("--out", type=Path, help="where the assets go (default: the package's own)")
@@ -57,8 +70,33 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--steps-scale", type=float, default=1.0, help="share of all steps and samples; 0.01 is a trial (default 1)"
     )
     parser.add_argument("--width-scale", type=float, default=1.0, help="share of all networks' widths (default 1)")
-    parser.add_argument("--stages", nargs="+", choices=STAGES, help=f"only these (default all but {', '.join(NAMED)})")
+    parser.add_argument(
+        "--stages",
+        nargs="+",
+        choices=STAGES,
+        help=f"only these (default all but {', '.join(NAMED)}; with --data shape and texture)",
+    )
     return parser.parse_args(arguments)
+
+
+def run_on_data(a: argparse.Namespace) -> None:
+    """Train on scans of the user's, as the command line says.
+
+    Raises
+    ------
+    InputError
+        For a data set, or a stage, that there is not.
+    """
+    from facekit.checks import one_of
+    from facekit.train.scans import stage
+
+    name, folder = a.data
+    one_of(name, ("facescape",), "a data set to train on")
+    stages = stage.STAGES if a.stages is None else a.stages
+    for chosen in stages:
+        one_of(chosen, stage.STAGES, "a stage with --data")
+    out = Path("out/facescape") if a.out is None else a.out
+    stage.run(Path(folder), a.work / name, out, a.steps_scale, a.width_scale, stages, a.precision)
 
 
 def run(

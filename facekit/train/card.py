@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from facekit.errors import FacekitError
-from facekit.evaluate.detail import DisplacementFigures, WrinkleFigures
 from facekit.evaluate.shape import ExpressionFigures
 from facekit.files.atomic import atomic_write
+from facekit.metrics.displacement import DisplacementFigures, WrinkleFigures
 from facekit.pipeline import FacePipeline
 from facekit.train.context import Context
 from facekit.train.export import parameters
@@ -25,7 +25,10 @@ A generator of textured, animatable 3D heads: {vertices:,} vertices, {triangles:
 identity code (20 numbers), noise and an expression code (20 weights, intensity 0 to 1.5) it computes vertices in
 millimetres and skin. The networks are 3DFaceCAM's (Rai et al., WACV 2023) with smaller widths: a shape model of
 {shape_parameters:,} and a conditional ProGAN of {texture_parameters:,} parameters for the 512² face tile. Around the
-tile an explicit, identity-seeded layer adds pores, stubble and hair strands; eyes, teeth and mouth are painted.
+tile explicit, identity-seeded layers add the structure of skin, blotches, moles, pores, stubble and hair strands;
+eyes, teeth and mouth are painted. Of the traits of a code, age and masculinity are the head's, too: the code is turned
+so that its direction of masculinity is the one along which measures of heads differ as those of men and women do in
+anthropometry, and likewise that of age (`facekit.train.shape.traits`): `FaceLatents.with_traits(age=60)`.
 
 ## Intended use
 
@@ -57,7 +60,7 @@ On people and codes that no training run drew.
 | what the expression changes in the skin, share of its energy that the network explains | {expression_explained:.0%} |
 | largest mean step between neighbours of a 16-step smile sweep | {sweep_step_delta_e:.2f} ΔE |
 | energy at ¼ to ½ cycle per pixel against the training skins, network alone (teacher: {teacher:.2f}) | {network:.2f} |
-| the same, composed texture | {composed:.2f} |
+| energy of the composed texture, median over median, by octave from 1/32 to ½ cycle per texel | {by_octave} |
 
 Size is the mean movement of face vertices at intensity 1, error the distance from the teacher's pose; monotone is the
 share of people whose face never steps back as intensity rises from 0 to 1.5; flips are triangles (of {triangles:,})
@@ -75,7 +78,8 @@ turned by over 90 degrees, mean per person.
 
 - 14 skins and one linear head model cannot stand for humankind. Skin tone is spread evenly over the whole range by
   construction, not by any population; features follow the ICT scans, whose subjects are not documented in detail.
-- Texture traits are independent of the shape: nothing ties sex or age of the skin to those of the head.
+- Age and masculinity of head and skin go together by a prior from averages of anthropometry, not from labelled scans:
+  years are the model's own scale, and what reads as a man or a woman is a matter of degree here as elsewhere.
 - Eight hair styles, one length each, chosen by rule from the code; two of them hide an eye. Hair is pushed out of the
   skin, but does not hang or swing. No beards but stubble; no glasses, no scars, no make-up.
 - Expressions are mixes of blendshapes; how people differ in making them is modelled, not observed. Teeth and tongue are
@@ -86,8 +90,8 @@ turned by over 90 degrees, mean per person.
   no photograph, only simulated landmarks and landmarks of our renders. Weights come out low: brows at some 0.6 of the
   truth, the jaw at 0.7.
 - The teacher flushes, blanches and folds the skin with the expression by rule, and the texture network has learned most
-  of it (the table above); its tile is smooth: the finest octave comes from the explicit layer, whose hair strands share
-  one layout.
+  of it (the table above); its tile is smooth: what is finer comes from the explicit layers, which mix fourteen skins
+  and four ways in which brows grow.
 - Furrows have two layouts at most, mixed by the person; the painted nasolabial fold lies some millimetres further in
   than the displaced one, which was put where a smile goes on squeezing the skin up to 1.5.
 """
@@ -131,6 +135,7 @@ def run(context: Context) -> None:
         **asdict(texture),
         **asdict(texture.fidelity),
         **texture.fine_energy,
+        "by_octave": ", ".join(f"{ratio:.2f}" for ratio in texture.octaves),
     }
     text = _TEMPLATE.format(
         vertices=len(pipe.template.verts),

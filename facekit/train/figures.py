@@ -10,21 +10,20 @@ from typing import cast
 import torch
 
 from facekit.conventions import EXPRESSIONS, PARTS
-from facekit.evaluate import detail as evaluate_detail
 from facekit.evaluate import shape as evaluate_shape
 from facekit.evaluate import texture as evaluate_texture
-from facekit.evaluate.detail import DisplacementFigures, DisplacementTally, WrinkleFigures
 from facekit.evaluate.shape import AT_1, INTENSITIES, AutoencoderFigures, ExpressionFigures
 from facekit.evaluate.texture import TextureFigures
 from facekit.files.readers import load_arrays
 from facekit.latents import FaceLatents
+from facekit.metrics.displacement import DisplacementFigures, DisplacementTally, WrinkleFigures, wrinkle_figures
 from facekit.models.composers import DefaultComposer
 from facekit.models.detail import unpack_detail
+from facekit.models.detail_tile import TileStrain, compose
 from facekit.pipeline import FacePipeline
 from facekit.train.context import Context
-from facekit.train.detail.data import TileStrain, home_layer, texel_weight
+from facekit.train.detail.data import home_layer, texel_weight
 from facekit.train.detail.furrows import tile_metric
-from facekit.train.detail.networks import compose
 from facekit.train.detail.stage import packed_files
 from facekit.train.detail.teacher import DetailTeacher
 from facekit.train.loop import step_generator
@@ -57,11 +56,13 @@ class ShapeReport:
 
 @dataclass(frozen=True)
 class TextureReport:
-    """Figures of generated textures; ``fine_energy`` of the network's, the teacher's and the composed tiles."""
+    """Figures of generated textures: ``fine_energy`` of the network's and the teacher's tiles, ``octaves`` of composed
+    ones."""
 
     fidelity: TextureFigures
     sweep_step_delta_e: float
     fine_energy: dict[str, float]
+    octaves: list[float]
 
 
 @dataclass(frozen=True)
@@ -133,12 +134,17 @@ def measure_texture(pipe: FacePipeline, samples: TextureSamples, context: Contex
     for person in FaceLatents.sample(_SWEEP_SEED, context.scaled(SWEEPS)):
         sweep = FaceLatents.cat([person.with_expression("smile", k) for k in INTENSITIES])
         steps.append(evaluate_texture.largest_step(pipe.decode_texture(sweep).clamp(0, 1)))
-    energy = {}
-    for name, tiles in (("network", made), ("teacher", wanted), ("composed", compose_tiles(pipe, made, codes))):
-        skins = torch.from_numpy(density_to_srgb(reference_density(context.pack, tiles.shape[-1]))).float()
-        energy[name] = evaluate_texture.fine_energy_ratio(tiles, skins)
+    composed = compose_tiles(pipe, made, codes)
+    plain, large = (
+        torch.from_numpy(density_to_srgb(reference_density(context.pack, tiles.shape[-1]))).float()
+        for tiles in (made, composed)
+    )
+    energy = {
+        name: evaluate_texture.fine_energy_ratio(tiles, plain)
+        for name, tiles in (("network", made), ("teacher", wanted))
+    }
     fidelity = evaluate_texture.texture_figures(made, made_rest, wanted, wanted_rest)
-    return TextureReport(fidelity, max(steps), energy)
+    return TextureReport(fidelity, max(steps), energy, evaluate_texture.octave_ratios(composed, large))
 
 
 @torch.no_grad()
@@ -146,7 +152,10 @@ def measure_detail(context: Context, pipe: FacePipeline) -> DetailReport:
     """Compare both ways of composition with the teacher, and sweep the shipped one over intensity."""
     template = pipe.template
     models = {name: unpack_detail(load_arrays(path))[0] for name, path in packed_files(context.work).items()}
-    strains = {name: TileStrain.at_home(home_layer(pipe, model), template) for name, model in models.items()}
+    strains = {
+        name: TileStrain.at_home(home_layer(pipe, model), template.faces, template.faces_uvs)
+        for name, model in models.items()
+    }
     size = context.detail_config.size
     teacher = DetailTeacher(context.skin_layers, template, size)
     weight = texel_weight(context.pack, torch.from_numpy(tile_metric(template, size)))
@@ -169,8 +178,7 @@ def measure_detail(context: Context, pipe: FacePipeline) -> DetailReport:
         whole={name: tally.figures() for name, tally in whole.items()},
         dynamic={name: tally.figures() for name, tally in dynamic.items()},
         wrinkles={
-            name: evaluate_detail.wrinkle_figures(_dynamic_sweep(pipe, name, k) for k in range(swept))
-            for name in WRINKLED
+            name: wrinkle_figures((_dynamic_sweep(pipe, name, k) for k in range(swept)), AT_1) for name in WRINKLED
         },
     )
 

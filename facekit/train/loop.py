@@ -18,6 +18,7 @@ from torch import nn
 
 from facekit.files.atomic import atomic_write
 from facekit.progress import progress
+from facekit.train.distributed import ALONE, World
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
@@ -34,10 +35,12 @@ class Checkpoint:
         File of this loop; written atomically.
     parts:
         Objects with ``state_dict`` and ``load_state_dict``.
+    world:
+        The processes that train together: all restore, the first one saves, and an interrupt of one stops all.
     """
 
-    def __init__(self, path: Path, parts: dict[str, Any]) -> None:
-        self.path, self.parts = path, parts
+    def __init__(self, path: Path, parts: dict[str, Any], world: World = ALONE) -> None:
+        self.path, self.parts, self.world = path, parts, world
         self.last = time.monotonic()
 
     def restore(self) -> int:
@@ -65,12 +68,14 @@ class Checkpoint:
         with _held_interrupt() as interrupted:
             for step in progress(range(start, total), total=total, desc=description, initial=start):
                 yield step
-                if interrupted.is_set() or time.monotonic() - self.last > SAVE_EVERY_SECONDS:
+                stop = self.world.any(interrupted.is_set())
+                if self.world.first and (stop or time.monotonic() - self.last > SAVE_EVERY_SECONDS):
                     self.save(step + 1)
-                if interrupted.is_set():
+                if stop:
                     raise KeyboardInterrupt
-        if start < total:
+        if start < total and self.world.first:
             self.save(total)
+        self.world.wait()
 
 
 @contextlib.contextmanager

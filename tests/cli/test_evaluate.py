@@ -33,6 +33,12 @@ def test_what_is_missing_or_idle_is_told(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_names_with_commas_are_found():
+    known = ["mean face", "facekit, 1 photograph", "facekit, 5 photographs"]
+    assert evaluate.chosen("facekit, 5 photographs,mean face", known) == ["facekit, 5 photographs", "mean face"]
+    assert evaluate.chosen("nobody, mean face", known) == ["nobody", "mean face"]
+
+
 def test_data_that_is_not_there_is_told_in_the_results(tmp_path, capsys):
     arguments = ["--data", str(tmp_path), "--predictions", str(tmp_path / "p"), "--out", str(tmp_path / "out")]
     assert main(["evaluate", "disfa", *arguments]) == 0

@@ -279,6 +279,17 @@ BAD = [
     ["generate", "--count", "1", "--format", "fbx", "--out", "set"],
     ["generate", "--count", "1", "--workers", "0", "--out", "set"],
     ["generate", "--status", "nowhere"],
+    ["generate", "wild", "--maps", "--count", "1", "--out", "set"],
+    ["generate", "wild", "--address", "there", "--count", "1", "--out", "set"],
+    ["generate", "--status", ".", "--maps"],
+    ["export", "--intensity", "0.5", "--out", "a.glb"],
+    ["animate", "--truncation", "0.5", "--out", "a.csv"],
+    ["animate", "--audio", "a.wav", "--out", "a.webp"],
+    ["reconstruct", "me.jpg", "--posed", "--out", "me.facekit"],
+    ["reconstruct", "me.jpg", "--calm", "2", "--out", "me.glb"],
+    ["evaluate", "--list", "--quick"],
+    ["weights", "import", "default", "--file", "a.task"],
+    ["doctor", "--model", "3dfacecam"],
     ["reconstruct", "missing.jpg", "--out", "a.glb"],
     ["animate", "missing.csv", "--out", "a.mp4"],
     ["sweep", "--steps", "1"],
@@ -308,6 +319,9 @@ def test_options_that_do_nothing_are_refused(tiny_mesh, tmp_path, capsys):
     told = fails(capsys, "render", mesh, "--expression", "smile", "--seed", "7", "--out", out)
     assert "got --seed --expression;" in told and "with a file" in told
     assert "--frames" in fails(capsys, "render", mesh, "--frames", "9", "--out", out)
+    assert "got --model;" in fails(capsys, "--model", "3dfacecam", "render", mesh, "--out", out), (
+        "before the command, too"
+    )
     strength = ("--detail", "off", "--detail-strength", "2")
     assert "--detail-strength" in fails(capsys, "export", *strength, "--out", str(tmp_path / "a.glb"))
 

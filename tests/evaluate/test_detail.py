@@ -1,63 +1,125 @@
-"""Figures of displacement, on maps whose figures are known."""
+"""The detail experiment on a set whose truth the module itself makes, so that all figures are known."""
 
 from __future__ import annotations
 
+import types
+
+import numpy as np
 import pytest
 import torch
 
-from facekit.evaluate.detail import DisplacementTally, wrinkle_figures
-from facekit.evaluate.shape import INTENSITIES
+from facekit.data import reliefs
+from facekit.data.faceset import FaceSet
+from facekit.data.reliefs import ReliefSet
+from facekit.errors import FileError, InputError
+from facekit.evaluate.detail import _way, detail, scans, transfer
+from facekit.files.atomic import atomic_write
+from facekit.files.images import save_image
+from facekit.latents import FaceLatents
+from facekit.models.config import DetailConfig
+from facekit.models.detail import DetailModel
+from facekit.models.detail_layer import DetailLayer
+from facekit.template import Template
+from facekit.weights import verified
+
+NAMES = ("neutral", "smile", "brow_raiser")
 
 
-def tally(made: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor | None = None):
-    found = DisplacementTally(torch.ones(made.shape[-2:]) if weight is None else weight)
-    for one, other in zip(made.split(1), wanted.split(1), strict=True):
-        found.add(one, other)
-    return found.figures()
+@pytest.fixture(scope="module")
+def folder(default_pipeline, tmp_path_factory):
+    """Two people; on the left half of the tile the truth is the module's relief, on the right half it is doubled."""
+    pipe, root = default_pipeline, tmp_path_factory.mktemp("relief")
+    people = FaceLatents.cat([FaceLatents.sample(seed) for seed in (501, 502)])
+    with torch.no_grad():
+        verts = torch.stack([pipe.decode_shape(people.with_expression(name)) for name in NAMES], dim=1)
+        way = _way(pipe, pipe.detail_layer)
+        maps = [sum(way(code.expand(3, -1), v[:1], v)) for code, v in zip(people.identity, verts, strict=True)]
+    maps = torch.stack(maps)[:, :, 0]
+    side = maps.shape[-1]
+    weight = torch.ones(side, side)
+    weight[:, side // 2 :] = 0.0
+    maps[..., side // 2 :] *= 2
+    faces = FaceSet("codes", ("a", "b"), NAMES, verts, pipe.template.faces)
+    reliefs.save(ReliefSet(faces, people.identity, maps, weight), root)
+    return root
 
 
-def test_half_of_the_relief_explains_three_quarters_of_its_energy():
-    wanted = torch.full((2, 1, 4, 4), 0.2)
-    found = tally(wanted / 2, wanted)
-    assert found.energy == pytest.approx(0.75)
-    assert found.coarse_mm == pytest.approx(0.2)
-    assert found.fine_mm == pytest.approx(0.1)
-    assert found.worse == 0.0
+def test_the_truth_itself_has_no_error_and_parts_of_it_have(default_pipeline, folder):
+    experiment = detail(default_pipeline, folder)
+    results = experiment.run(methods=["no detail", "static alone", "a stranger's detail", "default, across furrows"])
+    ours = {"method": "default, across furrows", "region": "all"}
+    assert results.value(metric="distance_um", **ours) < 0.2, "half precision"
+    assert results.value(metric="gain_percent", **ours) > 98
+    assert results.value(metric="energy_share", **ours) == pytest.approx(1, abs=1e-3)
+    assert results.value(metric="expression_energy_share", **ours) == pytest.approx(1, abs=1e-3)
+    assert results.value(metric="worse_share", **ours) == 0
+    none = {"method": "no detail", "region": "all"}
+    assert results.value(metric="gain_percent", **none) == 0 and results.value(metric="energy_share", **none) == 0
+    coarse = results.value(metric="distance_um", **none)
+    assert 0 < results.value(metric="distance_um", method="a stranger's detail", region="all") < 2 * coarse
+    static = results.select(metric="distance_by_expression_um", method="static alone")
+    by_name = {row.region: row.mean for row in static}
+    assert by_name["neutral"] < 0.2 < by_name["brow_raiser"], "at rest nothing dynamic is missed"
+    assert {"nose", "mouth", "forehead", "cheeks"} <= {row.region for row in results.select(metric="distance_um")}
 
 
-def test_batches_do_not_matter():
-    made, wanted = (torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(k)) for k in (0, 1))
-    whole = DisplacementTally(torch.ones(8, 8))
-    whole.add(made, wanted)
-    assert vars(whole.figures()) == pytest.approx(vars(tally(made, wanted)))
+def test_furrows_are_swept_and_missing_controls_are_told(default_pipeline, folder):
+    results = detail(default_pipeline, folder, quick=True).run(methods=["dynamic alone", "scalar tension"])
+    assert any("controls/scalar.npz" in note for note in results.notes)
+    assert results.value(metric="monotone_share", region="brow_raiser") == 1
+    assert results.value(metric="furrow_depth_mm", region="brow_raiser") > 0.05
+    with atomic_write(folder / "controls" / "scalar.npz") as path:
+        path.write_bytes(verified("default", "detail").read_bytes())
+    same = detail(default_pipeline, folder).run(methods=["scalar tension"])
+    assert same.value(metric="distance_um", region="all") < 0.2, "the file says how it composes"
 
 
-def test_texels_count_by_their_weight():
-    wanted, weight = torch.ones(1, 1, 2, 2), torch.tensor([[1.0, 1.0], [0.0, 0.0]])
-    made = torch.tensor([[1.0, 1.0], [9.0, 9.0]])[None, None]
-    found = tally(made, wanted, weight)
-    assert found.energy == 1.0
-    assert found.fine_mm == 0.0
-    assert found.coarse_mm == pytest.approx(1.0)
+def test_detail_goes_from_face_to_face(default_pipeline):
+    picture = transfer(default_pipeline, (3, 4))
+    assert picture.width > 500 and picture.height > 500
 
 
-def test_faces_that_get_worse_are_counted():
-    wanted = torch.full((4, 1, 2, 2), 0.1)
-    made = torch.tensor([0.1, 0.05, -0.1, 0.3])[:, None, None, None].expand(4, 1, 2, 2)
-    assert tally(made, wanted).worse == 0.5
+def test_sets_are_checked(tmp_path):
+    with pytest.raises(FileError, match="--stages relief"):
+        reliefs.load(tmp_path)
+    (tmp_path / "codes.npz").write_bytes(b"no archive")
+    with pytest.raises(FileError, match="make the set again"):
+        reliefs.load(tmp_path)
+    faces = FaceSet("x", ("a",), ("neutral",), torch.zeros(1, 1, 4, 3), torch.tensor([[0, 1, 2]]))
+    with pytest.raises(InputError, match="one map a scan"):
+        ReliefSet(faces, torch.zeros(1, 20), torch.zeros(1, 2, 8, 8), torch.ones(8, 8))
 
 
-def sweep(response, depth: float) -> torch.Tensor:
-    """A furrow of ``depth`` mm at intensity 1, beside a low bulge."""
-    maps = torch.zeros(len(INTENSITIES), 1, 4, 4)
-    for row, k in zip(maps, INTENSITIES, strict=True):
-        row[0, 1, 1], row[0, 2, 2] = -depth * response(k), 0.1 * depth * response(k)
-    return maps
-
-
-def test_depths_and_steadiness_over_people():
-    steady, back = sweep(lambda k: k, 0.4), sweep(lambda k: k if k < 1.2 else 2.4 - k, 0.8)
-    found = wrinkle_figures(iter([steady, back]))
-    assert found.monotone == 0.5
-    assert found.depth_mm == pytest.approx(0.6)
-    assert found.depth_at_end_mm == pytest.approx((0.6 + 0.72) / 2)
+def test_facescapes_scans_are_read_in_their_own_uv(tiny_mesh, default_pipeline, tmp_path):
+    """The truth is a plate a tenth of a millimetre above the mesh; a module without maps has pores alone."""
+    template = Template(
+        verts=tiny_mesh.verts[0],
+        faces=tiny_mesh.faces,
+        uvs=tiny_mesh.uvs,
+        faces_uvs=tiny_mesh.faces_uvs,
+        parts=tiny_mesh.parts,
+        landmarks=tiny_mesh.landmarks,
+        ao=tiny_mesh.ao,
+        tile_rect=(0.0, 0.0, 1.0, 1.0),
+    )
+    module = DetailModel(DetailConfig(size=32, static=2, compressed=2, stretched=1, hidden=8, field=16))
+    trust = torch.ones(len(template.uvs))
+    layer = DetailLayer(module, default_pipeline.composer.micro, template, template.uvs, trust, 64)
+    pipe = types.SimpleNamespace(name="made up", template=template, detail_layer=layer, identities=torch.zeros(847, 20))
+    for k, name in enumerate(("neutral", "smile"), start=1):
+        mesh = tiny_mesh.verts[0] * torch.tensor([1.0, 1.0 - 0.02 * k, 1.0])
+        lines = [f"v {x} {y} {z}" for x, y, z in mesh.tolist()]
+        lines += [f"f {a} {b} {c}" for a, b, c in (template.faces + 1).tolist()]
+        path = tmp_path / f"3/models_reg/{k}_{name}.obj"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines))
+        height = np.full((64, 64), 32768 + round(0.1 / 0.914 * 32768), np.uint16)
+        save_image(height, tmp_path / f"3/dpmap/{k}_{name}.png")
+    results = detail(pipe, tmp_path).run(methods=["no detail", "made up, across furrows", "scalar tension"])
+    assert {row.split for row in results} == {"held-out scans"} and {row.dataset for row in results} == {"FaceScape"}
+    assert results.value(metric="distance_um", region="all", method="no detail") == pytest.approx(100, abs=0.5)
+    assert 50 < results.value(metric="distance_um", region="all", method="made up, across furrows") < 150
+    assert any("controls/scalar.npz" in note for note in results.notes)
+    pipe.identities = None
+    with pytest.raises(InputError, match="--model 3dfacecam"):
+        scans(pipe, tmp_path)

@@ -6,12 +6,14 @@ import csv
 import math
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from facekit.errors import FileError, InputError
 from facekit.evaluate.experiment import Cell, Experiment, Figure
+from facekit.evaluate.figures import figure
 from facekit.evaluate.results import COLUMNS, Results, interval, summarised
-from facekit.evaluate.tables import csv_text, figure, latex, markdown
+from facekit.evaluate.tables import csv_text, latex, markdown
 
 
 def experiment(calls: list[str], **changes) -> Experiment:
@@ -40,7 +42,9 @@ def test_rows_count_what_failed():
     assert (row.n, row.failed, row.mean, row.median, row.std) == (3, 1, 2.0, 2.0, 1.0)
     assert row.low < 2 < row.high and row.protocol == "trial-1" and not row.control
     assert results.value(method="mean face", region="nose", metric="error_mm") == 2.0
-    assert any("published on made up was not measured" in note and "import them" in note for note in results.notes)
+    assert any(
+        "published on made up, test, was not measured" in note and "import them" in note for note in results.notes
+    )
     with pytest.raises(InputError, match="one row"):
         results.value(method="ours")
     with pytest.raises(InputError, match="columns"):
@@ -91,6 +95,18 @@ def test_every_form_says_the_same(tmp_path):
     page = (tmp_path / "out/report.html").read_text()
     assert "import them" in page and "trial-1" in page
     assert figure(results, "error_mm").width > 500
+
+
+def test_many_rows_are_dots_and_pictures_are_saved(tmp_path):
+    values = [Figure("error_mm", [k, k + 1.0], f"region {k % 6}") for k in range(6)]
+    cells = [Cell("made up", "test", f"method {k}", k > 0, lambda: values) for k in range(4)]
+    square = PIL.Image.new("RGB", (8, 8), "red")
+    drawn = experiment([], cells=cells, pictures={"square": lambda: square})
+    results = drawn.run()
+    dots, bars = (figure(part, "error_mm") for part in (results, results.select(method="method 0")))
+    assert dots.width > dots.height and bars.height > 0
+    assert {"square.png", "error_mm.png"} <= {path.name for path in results.save(tmp_path)}
+    assert drawn.run(methods=["method 1"]).pictures == {}, "pictures are of the whole"
 
 
 def test_parquet_is_read_back(tmp_path):

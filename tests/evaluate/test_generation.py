@@ -10,8 +10,17 @@ import torch
 from facekit.data.faceset import FaceSet
 from facekit.errors import InputError
 from facekit.evaluate import generation as experiment
-from facekit.evaluate.generators import Autoencoder, BilinearModel, LinearModel, MeanFace, NetworkModel, UpstreamWay
+from facekit.evaluate.generators import (
+    Autoencoder,
+    BilinearModel,
+    BlindSkin,
+    LinearModel,
+    MeanFace,
+    NetworkModel,
+    UpstreamWay,
+)
 from facekit.evaluate.people import modes_people
+from facekit.latents import FaceLatents
 
 NAMES = ("neutral", "smile", "anger")
 
@@ -93,6 +102,20 @@ def test_upstreams_way_changes_the_person_with_the_expression(default_pipeline, 
     assert torch.equal(ours.latents([5], "smile", 1.0).style, ours.latents([5], "anger", 1.0).style)
     assert not torch.equal(theirs.latents([5], "smile", 1.0).style, theirs.latents([5], "anger", 1.0).style)
     assert torch.equal(theirs.faces([5], "smile", 1.0), theirs.faces([5], "smile", 1.0))
+
+
+def test_a_blind_network_paints_skins_of_nobody(default_pipeline, people, tmp_path):
+    """Here it has the shipped network's own weights, which then hear no identity."""
+    from safetensors.torch import save_file
+
+    path = tmp_path / "texture_blind.safetensors"
+    save_file({name: value.contiguous() for name, value in default_pipeline.texture.state_dict().items()}, path)
+    model = BlindSkin(default_pipeline, people.measured, path)
+    codes = model.latents([5], "smile", 1.0)
+    assert not codes.identity.any() and torch.equal(codes.texture_noise, FaceLatents.sample(5).texture_noise)
+    told = default_pipeline.decode_texture(codes)
+    torch.testing.assert_close(model.pipe.decode_texture(codes), told, atol=1e-4, rtol=0)
+    assert model.pipe is not default_pipeline and model.pipe.texture is not default_pipeline.texture
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ def measure(default_pipeline) -> Contact:
 
 @pytest.fixture(scope="module")
 def rest(default_pipeline) -> torch.Tensor:
-    return default_pipeline.decode_shape(FaceLatents.sample(2).at_rest())
+    return default_pipeline.decode_shape(FaceLatents.sample(9).at_rest())
 
 
 def test_a_face_at_rest_has_nothing(measure, rest):

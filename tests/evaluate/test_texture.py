@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from facekit.evaluate.texture import fine_energy_ratio, largest_step, texture_figures
+from facekit.evaluate.texture import fine_energy_ratio, largest_step, octave_ratios, texture_figures
 from facekit.metrics.texture import delta_e
 
 
@@ -44,3 +44,15 @@ def test_grain_of_half_the_deviation_has_a_quarter_of_the_energy():
     strong, weak = (0.5 * (1 + k * noise).expand(-1, 3, -1, -1) for k in (0.1, 0.05))
     assert fine_energy_ratio(weak, strong) == pytest.approx(0.25, rel=0.01)
     assert fine_energy_ratio(flat(0.5, size=128), strong) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_octaves_are_told_from_each_other():
+    """Grain of one octave is missed in that octave alone."""
+    radius = torch.hypot(torch.fft.fftfreq(256)[:, None], torch.fft.rfftfreq(256))
+    noise = torch.fft.rfft2(torch.randn(1, 256, 256, generator=torch.Generator().manual_seed(1)))
+    without = noise * ~((radius > 0.10) & (radius < 0.27))
+    whole, gap = ((0.5 * (1 + 0.05 * torch.fft.irfft2(f)))[:, None].expand(-1, 3, -1, -1) for f in (noise, without))
+    ratios = octave_ratios(gap, whole)
+    assert len(ratios) == 4
+    assert ratios[2] < 0.15
+    assert ratios[0] == pytest.approx(1.0, abs=0.1) and ratios[3] == pytest.approx(1.0, abs=0.15)

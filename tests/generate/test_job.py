@@ -6,11 +6,13 @@ import hashlib
 import json
 import tarfile
 
+import numpy as np
 import pytest
 import torch
 
 from facekit.cli import main as cli
 from facekit.data import FaceShards, FaceStream
+from facekit.data.sets import load_clips
 from facekit.errors import FileError, InputError
 from facekit.forks import one_thread
 from facekit.generate import LAYOUTS
@@ -146,6 +148,9 @@ def test_read_back(whole):
     assert "mask" not in FaceShards(whole, only=["rgb"])[0]
     loader = torch.utils.data.DataLoader(FaceStream(whole), batch_size=None, num_workers=2)
     assert sorted(s["key"] for s in loader) == [f"{k:09d}" for k in range(COUNT)]
+    (clip,) = load_clips("generated", whole)
+    assert len(clip) == COUNT and clip.landmarks.shape == (COUNT, 70, 2)
+    assert np.array_equal(clip.picture(3), (255 * data[3]["rgb"] + 0.5).byte().permute(1, 2, 0).numpy())
 
 
 def test_other_layouts(whole):

@@ -12,6 +12,7 @@ from facekit.errors import InputError
 from facekit.hair import Hair, HairCards
 from facekit.mesh import FaceMesh
 from facekit.render import Camera
+from facekit.render.hair import _in_order
 
 
 def sheet(z: float, half: float = 40.0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -68,6 +69,14 @@ def test_buffers_tell_of_hair_where_it_hides(plane):
     thin, thick = drawn(plane, cards([(20.0, 40.0)], 4)), drawn(plane, cards([(20.0, 40.0), (21.0, 40.0)], 4))
     assert int(thin.face_ids[0, 32, 32]) >= 0 and abs(float(thin.depth[0, 0, 32, 32]) - 500) < 1e-2
     assert int(thick.face_ids[0, 32, 32]) == -1 and abs(float(thick.depth[0, 0, 32, 32]) - 480) < 1.1
+
+
+def test_fragments_come_in_order():
+    place, depth = torch.tensor([3, 1, 3, 1, 2, 3]), torch.tensor([9.0, 5.0, 7.0, 9.0, 9.0, 8.0])
+    places, order = _in_order(place, depth, 4)
+    assert places.tolist() == [1, 1, 2, 3, 3, 3]  # the farthest of one place stays before the next place's
+    assert depth[order].tolist() == [5.0, 9.0, 9.0, 7.0, 8.0, 9.0]
+    assert torch.equal(place[order], places)
 
 
 def test_gradients_pass_through(plane):

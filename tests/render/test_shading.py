@@ -9,7 +9,7 @@ from facekit.color import linear_to_srgb, srgb_to_linear
 from facekit.conventions import PARTS
 from facekit.errors import InputError
 from facekit.render import PRESETS, Camera, rasterize, render
-from facekit.render.shading import tone
+from facekit.render.shading import sheen, tone
 from tests.render.scenes import ball, board
 
 FACING = {"target": (0.0, 0.0, 0.0), "distance": 260.0}
@@ -209,3 +209,13 @@ def test_pictures_are_saved(tmp_path):
         render(ball(), Camera.turntable(2), 16).save(tmp_path / "b.png")
     with pytest.raises(InputError, match="suffix"):
         picture.save(tmp_path / "a.xyz")
+
+
+def test_brows_and_the_crown_shine_less(default_pipeline):
+    mesh = default_pipeline.template.mesh(default_pipeline.template.verts[None])
+    share, marks = sheen(mesh), mesh.landmarks
+    assert float(share.min()) > 0.2 and float(share.max()) == 1.0
+    assert bool((share[marks[[27, 30, 33]]] == 1).all())  # nose
+    assert float(share[marks[17:27]].max()) < 0.5
+    assert float(share[mesh.verts[0, :, 1].argmax()]) < 0.6
+    assert bool((sheen(dataclasses.replace(mesh, landmarks=None)) == 1).all())

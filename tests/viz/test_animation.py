@@ -26,6 +26,13 @@ def frames_of(path) -> list[np.ndarray]:
         return [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(picture)]
 
 
+def test_webp_leaves_nothing_of_the_frame_before(tmp_path):
+    """A picture that darkens by little from frame to frame: blocks that stood still would be off by 17."""
+    slow = torch.cat([ramp(1, 128) * (0.8 - 0.03 * k) for k in range(10)])
+    last = frames_of(save_animation(slow, tmp_path / "a.webp", quality=80))[-1]
+    assert np.abs(last - 255 * slow[-1].permute(1, 2, 0).numpy()).max() < 8
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize(("boomerang", "count"), [(False, 5), (True, 8)])
 def test_frames_timing_and_loop(tmp_path, suffix, boomerang, count):

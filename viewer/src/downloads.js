@@ -13,8 +13,9 @@ export function offer(data, name, type) {
 }
 
 // Binary glTF 2.0 in metres: the resting face with its normals, UVs and texture, and a morph target for each of
-// `targets`, [{name, positions, normals, weight}] as the face has them when it wears that alone.
-export async function glb(rest, targets, face, texture) {
+// `targets`, [{name, positions, normals, strands, weight}] as the face has them when it wears that alone. Hair, {uv, index,
+// normals, picture}, is a second primitive, cut where coverage is thin as Python's is; its places are `strands`.
+export async function glb(rest, targets, face, texture, hair) {
   const builder = new Builder();
   const attributes = {
     POSITION: builder.vectors(rest.positions.map((value) => value / MM), true),
@@ -23,13 +24,7 @@ export async function glb(rest, targets, face, texture) {
   };
   const primitive = {
     attributes,
-    indices: builder.accessor(
-      face.index,
-      face.index instanceof Uint32Array ? 5125 : 5123,
-      face.index.length,
-      "SCALAR",
-      34963,
-    ),
+    indices: builder.indices(face.index),
     material: 0,
   };
   const mesh = { name: "face", primitives: [primitive] };
@@ -41,28 +36,52 @@ export async function glb(rest, targets, face, texture) {
     mesh.weights = targets.map(({ weight }) => weight);
     mesh.extras = { targetNames: targets.map(({ name }) => name) };
   }
-  const surface = { metallicFactor: 0, roughnessFactor: 0.6 };
-  const pictures = {};
+  const materials = [{ name: "face", ...surface(0.6), doubleSided: true }];
   if (texture) {
-    const bufferView = builder.view(new Uint8Array(await texture.arrayBuffer()));
-    surface.baseColorTexture = { index: 0 };
-    pictures.images = [{ name: "albedo", bufferView, mimeType: texture.type }];
-    pictures.samplers = [{ magFilter: 9729, minFilter: 9987, wrapS: 33071, wrapT: 33071 }];
-    pictures.textures = [{ sampler: 0, source: 0 }];
+    const bytes = new Uint8Array(await texture.arrayBuffer());
+    materials[0].pbrMetallicRoughness.baseColorTexture = builder.texture("albedo", bytes, texture.type);
+  }
+  if (hair) {
+    const strands = {
+      attributes: {
+        POSITION: builder.vectors(rest.strands.map((value) => value / MM), true),
+        NORMAL: builder.vectors(hair.normals),
+        TEXCOORD_0: builder.accessor(hair.uv, 5126, hair.uv.length / 2, "VEC2", 34962),
+      },
+      indices: builder.indices(hair.index),
+      material: 1,
+    };
+    if (targets.length) {
+      const still = new Float32Array(rest.strands.length);
+      strands.targets = targets.map((target) => ({
+        POSITION: builder.sparse(difference(target.strands, rest.strands, 1 / MM), STRAND_LEAST, true),
+        NORMAL: builder.sparse(still, NORMAL_LEAST), // cards hardly turn
+      }));
+    }
+    mesh.primitives.push(strands);
+    const cut = { alphaMode: "MASK", alphaCutoff: 0.35 };
+    materials.push({ name: "hair", ...surface(0.55), doubleSided: true, ...cut });
+    materials[1].pbrMetallicRoughness.baseColorTexture = builder.texture("hair", hair.picture, "image/png");
   }
   return builder.pack({
-    asset: { version: "2.0", generator: "facekit viewer" },
+    // By the copies facekit finds its own order of vertices again, see facekit/io/glb_read.py.
+    asset: { version: "2.0", generator: "facekit viewer", extras: { seamCopies: [...face.copies] } },
     scene: 0,
     scenes: [{ nodes: [0] }],
     nodes: [{ name: "face", mesh: 0 }],
     meshes: [mesh],
-    materials: [{ name: "face", pbrMetallicRoughness: surface, doubleSided: true }],
-    ...pictures,
+    materials,
+    ...builder.pictures(),
   });
+}
+
+function surface(roughnessFactor) {
+  return { pbrMetallicRoughness: { metallicFactor: 0, roughnessFactor } };
 }
 
 // Below these, metres and parts of a unit normal, a target's entry is left out: nobody sees it.
 const POSITION_LEAST = 2e-6;
+const STRAND_LEAST = 1.2e-4;
 const NORMAL_LEAST = 2e-3;
 
 function difference(a, b, scale) {
@@ -77,7 +96,24 @@ class Builder {
     this.parts = [];
     this.views = [];
     this.accessors = [];
+    this.images = [];
     this.size = 0;
+  }
+
+  // Returns what a material says of a picture.
+  texture(name, data, mimeType) {
+    this.images.push({ name, bufferView: this.view(data), mimeType });
+    return { index: this.images.length - 1 };
+  }
+
+  pictures() {
+    if (!this.images.length) return {};
+    const samplers = [{ magFilter: 9729, minFilter: 9987, wrapS: 33071, wrapT: 33071 }];
+    return { images: this.images, samplers, textures: this.images.map((_, source) => ({ sampler: 0, source })) };
+  }
+
+  indices(data) {
+    return this.accessor(data, data instanceof Uint32Array ? 5125 : 5123, data.length, "SCALAR", 34963);
   }
 
   view(data, target) {
@@ -153,28 +189,47 @@ function limits(data) {
   return { min, max };
 }
 
-// The OBJ with its MTL and texture; the topology's own vertices, seams as UVs of their own.
-export async function objZip(face, texture, stem) {
+// The OBJ with its MTL and texture; the topology's own vertices, seams as UVs of their own. Hair, {positions, corners, uv,
+// index, picture, coverage}, is a second object with a second material.
+export async function objZip(face, texture, stem, hair) {
   const suffix = texture?.type === "image/png" ? "png" : "jpg";
-  const lines = ["# facekit viewer, millimetres", ...(texture ? [`mtllib ${stem}.mtl`] : []), "o face"];
-  const { positions: p, uv, index, corners } = face;
-  for (let i = 0; i < face.vertices * 3; i += 3) {
-    lines.push(`v ${p[i].toFixed(4)} ${p[i + 1].toFixed(4)} ${p[i + 2].toFixed(4)}`);
-  }
-  for (let i = 0; i < uv.length; i += 2) lines.push(`vt ${uv[i].toFixed(6)} ${(1 - uv[i + 1]).toFixed(6)}`);
-  if (texture) lines.push("usemtl face");
-  for (let f = 0; f < index.length; f += 3) {
-    const corner = (k) => `${corners[f + k] / 3 + 1}/${index[f + k] + 1}`;
-    lines.push(`f ${corner(0)} ${corner(1)} ${corner(2)}`);
+  // The head of facekit's own files: so they are read again as such, the head alone.
+  const lines = [
+    "# facekit",
+    "# units: millimetres; axes: +X subject's left, +Y up, +Z out of the face; UV origin bottom-left",
+    `# counts: ${face.vertices} vertices ${face.uv.length / 2} uvs ${face.index.length / 3} triangles`,
+    ...(texture ? [`mtllib ${stem}.mtl`] : []),
+    "o face",
+  ];
+  const vertices = face.vertices * 3;
+  lines.push(...object(face.positions.subarray(0, vertices), face, [0, 0], texture ? ["usemtl face"] : []));
+  if (texture && hair) {
+    lines.push("o hair", ...object(hair.positions, hair, [face.vertices, face.uv.length / 2], ["usemtl hair"]));
   }
   const encode = (value) => new TextEncoder().encode(value);
   const files = [[`${stem}.obj`, encode(`${lines.join("\n")}\n`)]];
   if (texture) {
-    const material = `newmtl face\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nd 1\nillum 1\nmap_Kd ${stem}.${suffix}\n`;
-    files.push([`${stem}.mtl`, encode(material)]);
+    const material = (name, maps) => `newmtl ${name}\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nd 1\nillum 1\n${maps}\n`;
+    const strands = `map_Kd ${stem}_hair.png\nmap_d ${stem}_hair_coverage.png`;
+    const skin = material("face", `map_Kd ${stem}.${suffix}`);
+    files.push([`${stem}.mtl`, encode(skin + (hair ? material("hair", strands) : ""))]);
     files.push([`${stem}.${suffix}`, new Uint8Array(await texture.arrayBuffer())]);
+    if (hair) files.push([`${stem}_hair.png`, hair.picture], [`${stem}_hair_coverage.png`, hair.coverage]);
   }
   return zip(files);
+}
+
+// Lines of vertices, UVs and triangles, which are numbered from `vertex` and `chart` on.
+function object(p, { uv, index, corners }, [vertex, chart], use) {
+  const lines = [];
+  for (let i = 0; i < p.length; i += 3) lines.push(`v ${p[i].toFixed(4)} ${p[i + 1].toFixed(4)} ${p[i + 2].toFixed(4)}`);
+  for (let i = 0; i < uv.length; i += 2) lines.push(`vt ${uv[i].toFixed(6)} ${(1 - uv[i + 1]).toFixed(6)}`);
+  lines.push(...use);
+  for (let f = 0; f < index.length; f += 3) {
+    const corner = (k) => `${vertex + corners[f + k] / 3 + 1}/${chart + index[f + k] + 1}`;
+    lines.push(`f ${corner(0)} ${corner(1)} ${corner(2)}`);
+  }
+  return lines;
 }
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
@@ -182,7 +237,7 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
   return n;
 });
 
-function crc(data) {
+export function crc(data) {
   let value = ~0;
   for (let i = 0; i < data.length; i++) value = TABLE[(value ^ data[i]) & 255] ^ (value >>> 8);
   return ~value >>> 0;

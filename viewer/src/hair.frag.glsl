@@ -17,18 +17,6 @@ uniform vec3 lampColour[4];
 uniform vec2 lampGloss[4];
 uniform int lampCount;
 
-vec3 toSrgb(vec3 c) {
-  return mix(12.92 * c, 1.055 * pow(max(c, 0.0031308), vec3(1.0 / 2.4)) - 0.055, step(0.0031308, c));
-}
-
-vec3 toLinear(vec3 c) {
-  return mix(c / 12.92, pow((max(c, 0.04045) + 0.055) / 1.055, vec3(2.4)), step(0.04045, c));
-}
-
-vec3 tone(vec3 c) {
-  return clamp(c, 0.0, 0.62) + 0.38 * (1.0 - exp(-max(c - 0.62, 0.0) / 0.38));
-}
-
 float lobe(vec3 along, vec3 n, vec3 halfway, float shift, float exponent) {
   float tilt = dot(normalize(along + n * shift), halfway);
   return pow(max(1.0 - tilt * tilt, 1e-6), 0.5 * exponent);

@@ -1,7 +1,9 @@
 // Hair and lashes: cards that hang on the head's vertices, see facekit/viz/viewer/hair.py for the data.
 import { BufferAttribute, BufferGeometry, DoubleSide, GLSL3, Mesh, ShaderMaterial, Vector3 } from "three";
+import colour from "./colour.glsl";
 import fragment from "./hair.frag.glsl";
 import vertex from "./hair.vert.glsl";
+import { strandPictures } from "./strands.js";
 
 const LIGHTS = ["unlit", "sky", "ground", "lampDirection", "lampColour", "lampGloss", "lampCount"];
 
@@ -15,6 +17,7 @@ export class Hair {
     this.hold = arrays["hair/hold"];
     this.share = arrays["hair/share"];
     this.lash = arrays["hair/lash"];
+    this.strands = arrays["hair/strands"];
     this.ties = this.hold.length / this.count;
     this.entries = this.count + this.copies.length;
     this.positions = new Float32Array(this.entries * 3);
@@ -33,7 +36,7 @@ export class Hair {
     this.material = new ShaderMaterial({
       glslVersion: GLSL3,
       vertexShader: vertex,
-      fragmentShader: fragment,
+      fragmentShader: colour + fragment,
       side: DoubleSide,
       // Both, each with the root of the coverage: samples alone would leave holes in the canvas, blending alone needs order.
       alphaToCoverage: true,
@@ -92,6 +95,22 @@ export class Hair {
     this.mesh.geometry.attributes.position.needsUpdate = true;
   }
 
+  // What files hold of it besides its places: floats for entries, and pictures in colour.
+  async forFiles() {
+    const { normal, uv } = this.mesh.geometry.attributes;
+    const index = this.mesh.geometry.index.array;
+    const corners = Uint32Array.from(index, (i) => 3 * (i < this.count ? i : this.copies[i - this.count]));
+    const { colour, coverage } = await strandPictures(this.strands, this.header.tint, this.header.lashFrom);
+    return {
+      index,
+      corners,
+      uv: Float32Array.from(uv.array, (value) => value / 65535),
+      normals: unit(normal.array),
+      picture: colour,
+      coverage,
+    };
+  }
+
   #copy() {
     const { positions: p, count } = this;
     this.copies.forEach((from, k) => {
@@ -103,6 +122,15 @@ export class Hair {
     this.mesh.geometry.dispose();
     this.material.dispose();
   }
+}
+
+function unit(bytes) {
+  const out = Float32Array.from(bytes);
+  for (let i = 0; i < out.length; i += 3) {
+    const length = Math.hypot(out[i], out[i + 1], out[i + 2]);
+    for (let c = 0; c < 3; c++) out[i + c] = length ? out[i + c] / length : Number(c === 2);
+  }
+  return out;
 }
 
 // Turns the vertex at `o` of `rest` about a centre as its root turned, from roots[o] to `now` (Rodrigues' rotation).

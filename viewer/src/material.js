@@ -1,5 +1,6 @@
 // The material of the head: one shader for all views.
 import { DoubleSide, GLSL3, Matrix4, ShaderMaterial, Vector2, Vector3, Vector4 } from "three";
+import colour from "./colour.glsl";
 import fragment from "./skin.frag.glsl";
 import vertex from "./skin.vert.glsl";
 
@@ -13,7 +14,7 @@ export function makeMaterial(stage, blank) {
   const material = new ShaderMaterial({
     glslVersion: GLSL3,
     vertexShader: vertex,
-    fragmentShader: fragment,
+    fragmentShader: colour + fragment,
     side: DoubleSide,
     polygonOffsetFactor: 1,
     polygonOffsetUnits: 1,

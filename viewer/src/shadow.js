@@ -33,13 +33,15 @@ export class Shadow {
     uniforms.shadowMap.value = depth;
   }
 
-  // Holds all of a head with positions (x, y, z, …), however it turns.
-  around(positions) {
+  // Holds all of a head and its hair with positions (x, y, z, …), however they turn.
+  around(...parts) {
     const low = [Infinity, Infinity, Infinity];
     const high = [-Infinity, -Infinity, -Infinity];
-    for (let i = 0; i < positions.length; i++) {
-      low[i % 3] = Math.min(low[i % 3], positions[i]);
-      high[i % 3] = Math.max(high[i % 3], positions[i]);
+    for (const positions of parts) {
+      for (let i = 0; i < positions.length; i++) {
+        low[i % 3] = Math.min(low[i % 3], positions[i]);
+        high[i % 3] = Math.max(high[i % 3], positions[i]);
+      }
     }
     this.middle.set(...low.map((value, k) => (value + high[k]) / 2));
     this.radius = 1.15 * new Vector3(...low).distanceTo(this.middle);

@@ -92,7 +92,6 @@ export class Stage {
     this.geometry = geometry;
     this.mesh = new Mesh(geometry, this.material);
     this.mesh.frustumCulled = false;
-    this.shadow.around(face.positions);
     this.scene.add(this.mesh);
     const { uniforms } = this.material;
     this.textured = Boolean(arrays.texture);
@@ -115,6 +114,7 @@ export class Stage {
         this.texture(arrays["hair/strands"], NoColorSpace).then((t) => (this.hair.material.uniforms.strands.value = t)),
       );
     }
+    this.shadow.around(face.positions, this.hair?.positions ?? []);
     await Promise.all(jobs);
   }
 

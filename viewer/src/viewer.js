@@ -285,18 +285,23 @@ export class Viewer {
     }
   }
 
-  #obj(stem) {
+  async #obj(stem) {
+    const { hair } = this.stage;
     this.motion.pose(true);
-    return objZip(this.face, this.texture, stem);
+    hair?.pose();
+    const strands = hair && { ...(await hair.forFiles()), positions: hair.positions.slice(0, 3 * hair.count) };
+    return objZip(this.face, this.texture, stem, strands);
   }
 
   // The resting face with the expressions and shapes that are here as morph targets, set to what it wears.
-  #glb() {
+  async #glb() {
     const { face, state, rig, header } = this;
+    const { hair } = this.stage;
     const rests = new Float32Array(state.weights.length);
     const shaped = (parts, weights) => {
       face.pose(parts, false, false, weights && rig, weights ?? rests);
-      return { positions: face.positions.slice(), normals: face.normals.slice() };
+      hair?.pose();
+      return { positions: face.positions.slice(), normals: face.normals.slice(), strands: hair?.positions.slice() };
     };
     const rest = shaped([]);
     const worn = new Map(state.mix.map(({ name, weight }) => [name, weight * state.intensity]));
@@ -307,7 +312,7 @@ export class Viewer {
       targets.push({ name, ...shaped([], rests.map((_, j) => Number(j === k))), weight: state.weights[k] });
     });
     this.motion.pose(true);
-    return glb(rest, targets, face, this.texture);
+    return glb(rest, targets, face, this.texture, hair && (await hair.forFiles()));
   }
 
   #stem() {

@@ -63,19 +63,19 @@ const KO = {
   "Follow the pointer": "포인터 따라 보기",
   "No shape has this in its name.": "이름이 맞는 형태가 없습니다.",
   // Messages
-  "Waiting for Python …": "파이썬을 기다리는 중 …",
+  "Waiting for Python …": "Python을 기다리는 중 …",
   "Show it again": "다시 보기",
   "This browser shows no 3D graphics (WebGL is off or missing), so this is a still picture.":
     "이 브라우저에서는 3D 그래픽(WebGL)을 쓸 수 없어 정지 화상으로 보여 줍니다.",
   "The browser took the graphics away.": "브라우저가 그래픽을 회수했습니다.",
   "Click the face first: then scrolling comes closer.": "먼저 얼굴을 클릭하면 스크롤로 확대할 수 있습니다.",
   "A face has a whole number of 0 or more.": "얼굴 번호는 0 이상의 정수입니다.",
-  "Making another person needs Python: open the notebook": "다른 얼굴을 만들려면 파이썬이 필요합니다: 노트북을 여세요",
+  "Making another person needs Python: open the notebook": "다른 얼굴을 만들려면 Python이 필요합니다: 노트북을 여세요",
   "This model has no detail": "이 모델에는 디테일이 없습니다",
   "Computing the blend …": "혼합 표정을 계산하는 중 …",
   "Computing the 52 shapes …": "52개 형태를 계산하는 중 …",
   "Python has not answered yet: busy, or shut down. The sliders work on.":
-    "파이썬이 아직 응답하지 않습니다. 슬라이더는 계속 쓸 수 있습니다.",
+    "Python이 아직 응답하지 않습니다. 슬라이더는 계속 쓸 수 있습니다.",
   // Expressions
   smile: "미소",
   "mouth stretch": "입 벌리기",

@@ -22,7 +22,10 @@ _CHOICE, _CHANCE, _OLD, _MALE = 1.6, 1.6, 2.5, 1.5
 _PIGMENT, _BLOOD = 0.046, 0.050
 #: Side of the blotches' maps, and from how many waves across the tile to how many.
 _FIELD, _WAVES = 64, (1.5, 9.0)
-_ARRAYS = ("structure", "tint", "rows", "old", "male", "fade", "melanin", "blood", "moles", "mole_corners")
+_ARRAYS = ("structure", "tint", "rows", "old", "male", "fade", "lips", "melanin", "blood", "moles", "mole_corners")
+# Density of blood and of melanin by which women's lips stand out more than men's, from end to end: facial contrast is
+# what tells them apart at a glance (Russell, *A sex difference in facial contrast*, Perception 2009).
+_LIPS = (0.34, 0.10)
 
 
 def blotch_fields(count: int, size: int = _FIELD) -> Tensor:
@@ -45,8 +48,8 @@ class Complexion(nn.Module):
         The content of ``complexion.npz``: ``structure`` (K, S, S) int8, 127 is a density of ``structure_scale``;
         ``tint`` (3,), its density in red, green and blue; ``rows`` (K, 20), unit vectors of the identity space that
         each skin belongs to; ``old``, ``male`` (K,) in [0, 1]; ``fade`` (64, 64) in [0, 1], 0 at the chart's border
-        and on lips; ``melanin``, ``blood`` (3,), densities of pigments; ``moles`` (M, P, P) uint8 and ``mole_corners``
-        (M, 2), their rows and columns.
+        and on lips; ``lips`` (S / 2, S / 2) uint8, where these are; ``melanin``, ``blood`` (3,), densities of
+        pigments; ``moles`` (M, P, P) uint8 and ``mole_corners`` (M, 2), their rows and columns.
     """
 
     structure: Tensor
@@ -57,6 +60,7 @@ class Complexion(nn.Module):
     fields: Tensor
     melanin: Tensor
     blood: Tensor
+    lips: Tensor
     moles: Tensor
 
     def __init__(self, arrays: Mapping[str, Tensor]) -> None:
@@ -67,7 +71,7 @@ class Complexion(nn.Module):
         kept = {name: arrays[name].float() for name in _ARRAYS if name not in ("fade", "mole_corners")}
         self.size = arrays["structure"].shape[-1]
         kept["structure"] = kept["structure"].flatten(1) * (float(arrays["structure_scale"]) / 127)
-        kept["moles"] = kept["moles"] / 255
+        kept["moles"], kept["lips"] = kept["moles"] / 255, kept["lips"][None, None] / 255
         kept["fields"] = (blotch_fields(_BLOTCHES.stop - _BLOTCHES.start) * arrays["fade"].float()).flatten(1)
         self.corners: list[tuple[int, int]] = [(int(y), int(x)) for y, x in arrays["mole_corners"].tolist()]
         for name, value in kept.items():
@@ -92,19 +96,23 @@ class Complexion(nn.Module):
         broad = melanin[:, None] * self.melanin[:, None, None] + blood[:, None] * self.blood[:, None, None]
         broad = F.interpolate(broad, size=(size, size), mode="bicubic", align_corners=False)
         density = torch.addcmul(broad, depth, self.tint[:, None, None])
+        lips = F.interpolate(self.lips, size=(size, size), mode="bilinear", align_corners=False)
+        colour = _LIPS[0] * self.blood + _LIPS[1] * self.melanin
+        density = density + (0.5 - male)[:, None, None, None] * lips * colour[:, None, None]
         density = self._with_moles(density, texture_noise, dark)
         return ((tile + 0.055) * torch.exp(density / -2.4) - 0.055).clamp(0, 1)
 
     def _structure(self, identity: Tensor, texture_noise: Tensor, age: Tensor, male: Tensor) -> Tensor:
         """Density (B, S * S) of folds, pores and mottling: a few skins', each partly mirrored."""
-        wish = _CHOICE * identity @ self.rows.T + _CHANCE * texture_noise[:, _SKINS]
+        chance, turned = (texture_noise[:, part][:, : len(self.rows)] for part in (_SKINS, _SIDES))
+        wish = _CHOICE * identity @ self.rows.T + _CHANCE * chance
         wish = wish + _OLD * (2 * age - 1)[:, None] * (2 * self.old - 1)
         wish = wish + _MALE * (2 * male - 1)[:, None] * (2 * self.male - 1)
         weights = torch.softmax(wish, -1)
-        sides = torch.sigmoid(2 * texture_noise[:, _SIDES])
+        sides = torch.sigmoid(2 * turned)
         both = torch.stack((weights * sides, weights * (1 - sides)))
         # Averaging details loses contrast; dividing by the weights' norm gives it back.
-        loud = (0.55 + 0.35 * age) / both.square().sum(dim=(0, 2)).sqrt().clamp_min(0.25)
+        loud = (0.54 + 0.2 * age + 0.5 * age**3) / both.square().sum(dim=(0, 2)).sqrt().clamp_min(0.25)
         plain, mirrored = (both * loud[:, None]) @ self.structure
         return plain + mirrored.view(-1, self.size, self.size).flip(-1).flatten(1)
 

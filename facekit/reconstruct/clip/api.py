@@ -47,6 +47,7 @@ def reconstruct_clip(
     face: int | None = None,
     calm: float = 1.0,
     texture_size: int = 1024,
+    hair: str | None = "auto",
     model: str | Path | FacePipeline = "default",
 ) -> ClipReconstruction:
     """Reconstruct a person and their motion from a film; see :func:`facekit.reconstruct` for the arguments.
@@ -93,6 +94,7 @@ def reconstruct_clip(
         photo,
         texture,
         texture_size,
+        hair,
     )
     missing = int((~followed.found).sum())
     if missing:

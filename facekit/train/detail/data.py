@@ -8,24 +8,21 @@ from pathlib import Path
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 
 from facekit.conventions import PARTS
-from facekit.geometry.uv import bake, rasterize_uv
 from facekit.latents import FaceLatents
 from facekit.models.composers import DefaultComposer
 from facekit.models.detail import DetailModel
 from facekit.models.detail_layer import DetailLayer, tile_uvs_of
+from facekit.models.detail_tile import TileStrain, enlarged
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
-from facekit.template import Template
 from facekit.train.detail.teacher import DetailTeacher, skin_mask
 from facekit.train.loop import step_generator
 from facekit.train.shape.data import random_expressions
 
 #: Parts of the head that take detail.
 DETAIL_PARTS = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "neck"))
-_STRAINS = 128  # side of the strain maps: strain is smooth
 _BATCH = 8
 
 
@@ -56,41 +53,7 @@ class DetailSamples:
     def batch(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Identity (B, 20), strain and displacement (B, 1, S, S) of some samples, float32."""
         target = self.target[index].float()[:, None]
-        return self.identity[index], _enlarged(self.strain[index], target.shape[-1]), target
-
-
-class TileStrain:
-    """Strain over its reference on the tile, of faces that a layer's topology has.
-
-    Parameters
-    ----------
-    layer:
-        Measures strain at vertices.
-    tile_uvs:
-        (T, 2) float32, the place of each UV on the tile (origin bottom-left, the tile is [0, 1]²).
-    faces, faces_uvs:
-        (F, 3) int64.
-    """
-
-    def __init__(
-        self, layer: DetailLayer, tile_uvs: torch.Tensor, faces: torch.Tensor, faces_uvs: torch.Tensor
-    ) -> None:
-        self.layer, self.faces = layer, faces
-        self.ids, self.weights = rasterize_uv(tile_uvs, faces_uvs, _STRAINS)
-
-    @classmethod
-    def at_home(cls, layer: DetailLayer, template: Template) -> TileStrain:
-        """Build it for a layer of :func:`home_layer`."""
-        return cls(layer, layer.tile_uvs, template.faces, template.faces_uvs)
-
-    def __call__(self, rest: torch.Tensor, posed: torch.Tensor) -> torch.Tensor:
-        """Strain (B, 128, 128) float16 of faces (B or 1, V, 3) at rest and (B, V, 3) posed."""
-        strain = self.layer.strain(rest, posed) / self.layer.reference
-        return bake(strain[..., None], self.faces, self.ids, self.weights)[:, 0].half()
-
-    def enlarged(self, rest: torch.Tensor, posed: torch.Tensor, size: int) -> torch.Tensor:
-        """The same as (B, 1, size, size) float32."""
-        return _enlarged(self(rest, posed), size)
+        return self.identity[index], enlarged(self.strain[index], target.shape[-1]), target
 
 
 def home_layer(pipe: FacePipeline, model: DetailModel) -> DetailLayer:
@@ -98,11 +61,6 @@ def home_layer(pipe: FacePipeline, model: DetailModel) -> DetailLayer:
     tile_uvs, trust = tile_uvs_of(pipe.template, pipe.template.tile_rect, DETAIL_PARTS)
     composer = cast(DefaultComposer, pipe.composer)
     return DetailLayer(model, composer.micro, pipe.template, tile_uvs, trust, composer.size)
-
-
-def _enlarged(strain: torch.Tensor, size: int) -> torch.Tensor:
-    strain = strain.float()[:, None]
-    return F.interpolate(strain, size=(size, size), mode="bilinear", align_corners=False)
 
 
 @torch.inference_mode()

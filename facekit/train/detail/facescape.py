@@ -29,10 +29,11 @@ from facekit.io.reading import read_untextured
 from facekit.models.config import DetailConfig
 from facekit.models.detail import DetailHome, DetailModel, pack_detail
 from facekit.models.detail_layer import DetailLayer
+from facekit.models.detail_tile import TileStrain
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
 from facekit.template import Template
-from facekit.train.detail.data import DetailSamples, TileStrain
+from facekit.train.detail.data import DetailSamples
 from facekit.train.detail.stage import explained, train_detail, write_detail
 
 _TILE = (0.0, 0.0, 1.0, 1.0)  # FaceScape's maps cover the whole of its UV

@@ -47,13 +47,13 @@ class Kind(NamedTuple):
 KINDS: dict[str, Kind] = {
     "forehead": Kind(1.40, 2.4, 0.15, 0.22, 0.45),
     "glabella": Kind(1.10, 2.0, 0.12, 0.30, 0.45),
-    "crow": Kind(0.60, 1.3, 0.20, 0.35, 0.45),
+    "crow": Kind(0.55, 1.5, 0.20, 0.35, 0.45),
     "under_eye": Kind(0.40, 1.5, 0.18, 0.50, 0.40),
     "bunny": Kind(0.50, 1.3, 0.09, 0.10, 0.45),
-    "nasolabial_right": Kind(1.20, 2.4, 0.09, 0.40, 0.35),
-    "nasolabial_left": Kind(1.20, 2.4, 0.09, 0.40, 0.35),
-    "cheek": Kind(0.55, 1.8, 0.12, 0.15, 0.60),
-    "marionette": Kind(0.65, 1.6, 0.10, 0.50, 0.45),
+    "nasolabial_right": Kind(1.20, 2.9, 0.09, 0.40, 0.35),
+    "nasolabial_left": Kind(1.20, 2.9, 0.09, 0.40, 0.35),
+    "cheek": Kind(0.26, 2.8, 0.12, 0.15, 0.60),
+    "marionette": Kind(0.50, 2.3, 0.10, 0.50, 0.45),
     "mentolabial": Kind(0.80, 2.4, 0.08, 0.35, 0.35, mean=0.8),
     "pucker": Kind(0.40, 1.0, 0.12, 0.25, 0.45),
     # The mentalis muscle's cobbles. The mesh has little of its pull: skin closes in from the sides by a few percent.
@@ -84,7 +84,7 @@ _OTHER: dict[str, Lines] = {
         [(0.296, 0.302), (0.276, 0.313), (0.256, 0.326)],
     ],
 }
-_ROUND = 0.3  # the bottom's radius over w
+_ROUND = 0.5  # the bottom's radius over w
 _REACH = 6.0  # mm: further from its line no furrow is drawn, and no face asks for its direction
 
 

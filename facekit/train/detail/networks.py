@@ -1,4 +1,4 @@
-"""The module's composition on the tile, the losses of its training, and its start by least squares.
+"""The losses of the module's training, and its start by least squares.
 
 The loss compares composed displacement with the target's, in height and in slope (what one sees is the slope), with a
 Charbonnier penalty, so that a few deep furrows do not drown the rest.
@@ -17,13 +17,6 @@ _SLOPE = 1.5  # weight of the slope, mm per texel, beside the height, mm
 _SOFT = 0.01  # mm: errors under it count by their square
 _START_ROWS = 700  # samples that the start is computed from
 _CHUNK = 50
-
-
-def compose(model: DetailModel, identity: torch.Tensor, strain: torch.Tensor) -> torch.Tensor:
-    """Displacement (B, 1, S, S) mm on the tile, of people (B, 20) with strain over its reference (B, 1, S, S)."""
-    static, compressed, stretched = model.maps(model.coefficients(identity))
-    compress, stretch = model.weights(strain)
-    return static + compress * compressed + stretch * stretched
 
 
 def detail_loss(made: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from facekit.evaluate.detail import DisplacementFigures, DisplacementTally
 from facekit.files.atomic import atomic_write
+from facekit.metrics.displacement import DisplacementFigures, DisplacementTally
 from facekit.models.config import COMPOSITIONS, DetailConfig
 from facekit.models.detail import DetailHome, DetailModel, pack_detail
+from facekit.models.detail_tile import TileStrain, compose
+from facekit.pipeline import FacePipeline
 from facekit.train.context import Context
-from facekit.train.detail.data import DetailSamples, TileStrain, draw_samples, home_layer, texel_weight
+from facekit.train.detail.data import DetailSamples, draw_samples, home_layer, texel_weight
 from facekit.train.detail.furrows import furrow_field, tile_metric
-from facekit.train.detail.networks import compose, detail_loss, start_maps
+from facekit.train.detail.networks import detail_loss, start_maps
 from facekit.train.detail.teacher import DetailTeacher
 from facekit.train.loop import Average, Checkpoint, cosine, step_generator
 from facekit.train.trained import load_generators
@@ -35,26 +38,32 @@ def run(context: Context) -> None:
 
     Both compositions are trained alike, for comparison, and kept in ``work``; the configuration says which is shipped.
     """
-    config, pipe = context.detail_config, load_generators(context)
+    config = context.detail_config
+    train_compositions(context, load_generators(context), config, COMPOSITIONS)
+    with atomic_write(context.out / "detail.npz") as temporary:
+        shutil.copyfile(packed_files(context.work)[config.composition], temporary)
+
+
+def train_compositions(context: Context, pipe: FacePipeline, config: DetailConfig, names: Sequence[str]) -> None:
+    """Train one module for each of these compositions, alike and on the same samples; see :func:`packed_files`."""
     template = pipe.template
     teacher = DetailTeacher(context.skin_layers, template, config.size)
     weight = texel_weight(context.pack, torch.from_numpy(tile_metric(template, config.size)))
     field = torch.from_numpy(furrow_field(teacher.families, config.field))
-    ways = {name: dataclasses.replace(config, composition=name) for name in COMPOSITIONS}
+    ways = {name: dataclasses.replace(config, composition=name) for name in names}
     strains = {}
     for name, way in ways.items():
         model = DetailModel(way)
         model.furrows.copy_(field)
-        strains[name] = TileStrain.at_home(home_layer(pipe, model), template)
+        strains[name] = TileStrain.at_home(home_layer(pipe, model), template.faces, template.faces_uvs)
     count = context.scaled(_SAMPLES, _LEAST_SAMPLES)
     samples = draw_samples(pipe, teacher, strains, count, _SEED, weight)
     home = DetailHome(len(template.verts), template.tile_rect)
-    for name, path in packed_files(context.work).items():
+    for name, way in ways.items():
+        path = packed_files(context.work)[name]
         torch.manual_seed(0)
-        model = train_detail(ways[name], samples[name], field, path.with_suffix(".pt"), context.scaled(STEPS))
+        model = train_detail(way, samples[name], field, path.with_suffix(".pt"), context.scaled(STEPS))
         write_detail(pack_detail(model, home), path)
-    with atomic_write(context.out / "detail.npz") as temporary:
-        shutil.copyfile(packed_files(context.work)[config.composition], temporary)
 
 
 def train_detail(

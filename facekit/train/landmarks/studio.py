@@ -116,7 +116,7 @@ class Studio:
         if wardrobe is None or not isinstance(composer, DefaultComposer) or rng.random() > _HAIR:
             return None
         if rng.random() < 0.5:
-            return choose_hair(codes.identity, composer.micro.projections(codes.identity), wardrobe.styles)[0]
+            return choose_hair(composer.micro.projections(codes.identity), wardrobe.styles)[0]
         return str(rng.choice(wardrobe.styles))
 
     def _worn(self, style: str, codes: FaceLatents, neutral: torch.Tensor, verts: torch.Tensor) -> Hair:

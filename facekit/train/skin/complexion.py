@@ -15,6 +15,8 @@ from facekit.train.skin.teacher import unit_rows
 
 #: Density that the largest number of eight bits stands for, the side of a mole's patch, and of the maps of blotches.
 SCALE, PATCH, BLOTCHES = 0.30, 24, 64
+#: Every so many texels of the tile the lips' map has one.
+LIPS = 2
 #: Share of the skins' structure that is left on lips, which have lines of their own.
 _ON_LIPS = 0.15
 # Rows of the tile over which structure ends, under the chin.
@@ -24,7 +26,8 @@ _NECK = (0.80, 0.90)
 def build_complexion_asset(pack: Path, path: Path) -> None:
     """Write the asset of :class:`facekit.models.composers.complexion.Complexion` to `path` (``.npz``)."""
     bank, chart = load_skins(pack, FULL), load_chart(pack, FULL)
-    fade = chart.fade * (1 - (1 - _ON_LIPS) * marks.zones(FULL, chart.openings)["lips"])
+    lips = marks.zones(FULL, chart.openings)["lips"]
+    fade = chart.fade * (1 - (1 - _ON_LIPS) * lips)
     # Past the jaw the chart is stretched: structure would be drawn out into stripes there.
     neck = 1 - smoothstep(tile_grid(FULL)[1], *_NECK)
     grey = bank.detail.mean(1) * fade * neck
@@ -43,6 +46,7 @@ def build_complexion_asset(pack: Path, path: Path) -> None:
             old=bank.old,
             male=bank.male,
             fade=fade.reshape(BLOTCHES, cell, BLOTCHES, cell).mean((1, 3)).astype(np.float32),
+            lips=np.rint(255 * lips[::LIPS, ::LIPS]).astype(np.uint8),
             melanin=(melanin / melanin.mean()).astype(np.float32),
             blood=(HAEMOGLOBIN_AXIS / HAEMOGLOBIN_AXIS.mean()).astype(np.float32),
             moles=moles,

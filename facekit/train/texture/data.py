@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +37,14 @@ class TextureCodes:
     def condition(self) -> torch.Tensor:
         """Identity and expression in one, (N, 40): the condition of a discriminator."""
         return torch.cat([self.identity, self.expression], dim=1)
+
+
+class TexturePairs(Protocol):
+    """What a texture network is trained on."""
+
+    def pairs(self, count: int, size: int, generator: torch.Generator) -> tuple[TextureCodes, torch.Tensor]:
+        """Codes and tiles (2 count, 3, size, size) of people with one expression each, then the same with another."""
+        ...
 
 
 class TextureSamples:

@@ -12,6 +12,7 @@ from torch import nn
 
 from facekit.models.config import TextureConfig
 from facekit.models.texture import EqualConv2d, TextureModel
+from facekit.train.distributed import ALONE, World
 
 #: Steps between two penalties of the discriminator's gradient, and their weight.
 R1_EVERY, _R1_WEIGHT = 16, 2.0
@@ -71,6 +72,7 @@ def discriminator_step(
     fake: torch.Tensor,
     condition: torch.Tensor,
     penalise: bool,
+    world: World = ALONE,
 ) -> None:
     """Train the discriminator for one step on tiles (B, 3, S, S) of both kinds with codes (B, 40).
 
@@ -84,5 +86,6 @@ def discriminator_step(
         loss = loss + 0.5 * _R1_WEIGHT * R1_EVERY * gradient.square().sum(dim=(1, 2, 3)).mean() / real.shape[-1]
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
+    world.average(critic.parameters())
     optimiser.step()
     real.requires_grad_(False)

@@ -18,10 +18,11 @@ import torch.nn.functional as F
 from facekit.models.texture import TextureModel
 from facekit.train import export
 from facekit.train.context import Context
+from facekit.train.distributed import ALONE, World, descend
 from facekit.train.loop import Average, Checkpoint, cosine, set_rate, step_generator
 from facekit.train.skin.teacher import NOISES
 from facekit.train.soap import Soap
-from facekit.train.texture.data import TextureSamples
+from facekit.train.texture.data import TextureCodes, TexturePairs, TextureSamples
 from facekit.train.texture.networks import (
     R1_EVERY,
     TextureDiscriminator,
@@ -70,18 +71,33 @@ def run(context: Context) -> None:
 
 
 def train_texture(
-    model: TextureModel, data: TextureSamples, folder: Path, schedule: tuple[Phase, ...] = SCHEDULE, seed: int = 4
+    model: TextureModel,
+    data: TexturePairs,
+    folder: Path,
+    schedule: tuple[Phase, ...] = SCHEDULE,
+    seed: int = 4,
+    noises: int = NOISES,
+    world: World = ALONE,
 ) -> TextureModel:
-    """Run the schedule and return the generator's moving average; goes on from the checkpoint in ``folder``."""
+    """Run the schedule and return the generator's moving average; goes on from the checkpoint in ``folder``.
+
+    Parameters
+    ----------
+    noises:
+        So many of the noise's numbers are used; of the others the weights end as zero.
+    world:
+        The processes that train together, and where; the model is on its device.
+    """
     # Channels-last convolutions run up to twice as fast on a CPU at 256² and above.
     model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    critic = TextureDiscriminator(model.config)
+    critic = TextureDiscriminator(model.config).to(world.device)
     critic = critic.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     average = Average(model, 0.99)
     g_optimiser = Soap(model.parameters())
     d_optimiser = torch.optim.Adam(critic.parameters(), lr=1e-3, betas=(0.0, 0.99))
     parts = {"model": model, "critic": critic, "average": average, "g": g_optimiser, "d": d_optimiser}
-    checkpoint = Checkpoint(folder / "texture.pt", parts)
+    scaler = world.scaler()
+    checkpoint = Checkpoint(folder / "texture.pt", {**parts, "scaler": scaler}, world)
     ends = [sum(p.steps for p in schedule[: k + 1]) for k in range(len(schedule))]
     log = folder / "texture_log.csv"
     for step in checkpoint.steps(ends[-1], "texture GAN"):
@@ -92,28 +108,40 @@ def train_texture(
         rate = cosine(local, phase.steps, phase.rate, warmup=30, floor=floor)
         set_rate(g_optimiser, rate)
         set_rate(d_optimiser, 0.05 * rate)
-        codes, target = data.pairs(phase.batch // 2, phase.size, step_generator(seed, step))
+        codes, target = _shared(world, *data.pairs(phase.batch // 2, phase.size, step_generator(seed, step)))
         condition = codes.condition()
         # Noise that the teacher does not use would only blur the tile.
-        used = F.pad(codes.noise[:, :NOISES], (0, codes.noise.shape[1] - NOISES))
-        image = model(used, codes.identity, codes.expression, size=phase.size, alpha=alpha)
+        used = F.pad(codes.noise[:, :noises], (0, codes.noise.shape[1] - noises))
+        with world.autocast():
+            image = model(used, codes.identity, codes.expression, size=phase.size, alpha=alpha)
+        image = image.float()
         rebuilt = reconstruction(image, target)
         (one, other), (target_one, target_other) = image.chunk(2), target.chunk(2)
         moved = reconstruction(one - other, target_one - target_other)
         loss = rebuilt + _EXPRESSION * moved
         if phase.adversary and step % _ADVERSARY_EVERY == 0:
-            discriminator_step(critic, d_optimiser, target, image.detach(), condition, penalise=step % R1_EVERY == 0)
+            penalise = step % R1_EVERY == 0
+            discriminator_step(critic, d_optimiser, target, image.detach(), condition, penalise, world)
             critic.requires_grad_(False)
             loss = loss + _ADVERSARY_EVERY * phase.adversary * F.softplus(-critic(image, condition)).mean()
             critic.requires_grad_(True)
-        g_optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        g_optimiser.step()
+        descend(world, loss, g_optimiser, model, scaler)
         average.update(model)
-        if step % _LOG_EVERY == 0:
+        if step % _LOG_EVERY == 0 and world.first:
             with log.open("a") as file:
                 file.write(f"{step},{phase.size},{rebuilt.item():.5f},{moved.item():.5f}\n")
     # Noise that the teacher does not use was held at zero, so that its weights have learned nothing.
     with torch.no_grad():
-        average.module.get_parameter("input_layer.0.conv.weight_orig")[NOISES : model.config.noise] = 0.0
+        average.module.get_parameter("input_layer.0.conv.weight_orig")[noises : model.config.noise] = 0.0
     return average.module
+
+
+def _shared(world: World, codes: TextureCodes, tiles: torch.Tensor) -> tuple[TextureCodes, torch.Tensor]:
+    """This process's people, each with both expressions."""
+    if world.size == 1:
+        return codes, tiles
+
+    def own(values: torch.Tensor) -> torch.Tensor:
+        return torch.cat([half[world.part(len(half))] for half in values.chunk(2)])
+
+    return TextureCodes(own(codes.noise), own(codes.identity), own(codes.expression)), own(tiles)

@@ -46,7 +46,8 @@ def hair_entries(subject: Subject) -> tuple[dict[str, Any] | None, Arrays]:
     }
     centres = [[round(x, 4) for x in eye.tolist()] for eye in source.wardrobe.eye_centres(subject.mesh.verts)]
     tint = [[round(x, 5) for x in colour.tolist()] for colour in worn.colours]
-    return {"style": worn.style, "count": len(worn.verts), "centres": centres, "tint": tint}, arrays
+    header = {"style": worn.style, "count": len(worn.verts), "centres": centres, "tint": tint}
+    return header | {"lashFrom": round(cards.lash_from, 6)}, arrays
 
 
 def strands_picture(worn: Hair) -> Picture:

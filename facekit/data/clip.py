@@ -1,0 +1,81 @@
+"""Clip: what a data set holds of one person, in order: pictures, a film or meshes, and what is known of each frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facekit.errors import InputError
+from facekit.files.images import load_image
+
+
+@dataclass(frozen=True)
+class Clip:
+    """T frames of one person; files are opened when they are asked for.
+
+    Parameters
+    ----------
+    dataset, subject, name:
+        Of the set, the person and the clip. Where nobody says who it is, the subject is "".
+    pictures:
+        T files, or none.
+    film:
+        A film in place of pictures; then T is that of ``units``, ``landmarks`` or ``numbers``, else unknown: 0.
+    meshes:
+        T files, or none.
+    fps:
+        Frames a second; None for pictures that do not follow each other.
+    units:
+        (T,) float64 by FACS number, NaN where nobody labelled it: intensities 0 to 5, or with ``present_only`` 0 and 1.
+    landmarks:
+        (T, L, 2) float64 pixels.
+    numbers:
+        Arrays or lists of T by name: whatever else is known, in the set's own words.
+    split:
+        "train", "validation", "test", or "" where the set has none.
+    """
+
+    dataset: str
+    subject: str
+    name: str
+    pictures: tuple[Path, ...] = ()
+    film: Path | None = None
+    meshes: tuple[Path, ...] = ()
+    fps: float | None = None
+    units: Mapping[int, np.ndarray] = field(default_factory=dict)
+    present_only: bool = False
+    landmarks: np.ndarray | None = None
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    split: str = ""
+    #: Reads picture k where it is no file of its own.
+    _read: Callable[[int], np.ndarray] | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        marks = () if self.landmarks is None else (self.landmarks,)
+        lengths = {len(part) for part in (*self.units.values(), *self.numbers.values(), *marks)}
+        lengths |= {len(part) for part in (self.pictures, self.meshes) if part}
+        if len(lengths) > 1:
+            raise InputError("one length of all parts of a clip", f"{sorted(lengths)} in {self.name}", "check the set")
+        object.__setattr__(self, "_length", next(iter(lengths), 0))
+
+    def __len__(self) -> int:
+        return self._length  # pyright: ignore[reportAttributeAccessIssue]
+
+    def picture(self, frame: int) -> np.ndarray:
+        """Pixels (H, W, 3) uint8 sRGB of a frame.
+
+        Raises
+        ------
+        InputError
+            For a clip without pictures: of a film see :mod:`facekit.reconstruct.clip.film`.
+        """
+        if self._read is not None:
+            return self._read(frame)
+        if not self.pictures:
+            raise InputError("a clip with pictures", f"{self.name}, which has none", "open its film or its meshes")
+        pixels = load_image(self.pictures[frame])
+        return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels[..., :3]

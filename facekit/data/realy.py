@@ -1,0 +1,165 @@
+"""REALY (Chai et al., ECCV 2022): scans of 100 people in four regions, out of Headspace, and pictures of them.
+
+The layout, as its public tools read it::
+
+    <folder>/REALY_HIFI3D_keypoints/<id>.obj                          85 points
+    <folder>/REALY_scan_region/<id>/{nose,mouth,forehead,cheek}.obj   parts of the scan
+    <folder>/metrical_scale.txt                                       millimetres of a scan's unit, a line per id from 1
+
+and of predictions, which share one topology::
+
+    <predictions>/<id>.obj or <id>_<view>.obj
+    <predictions>/template/<name>.obj and <name>.txt                  85 rows [triangle, b0, b1] in JSON
+
+A row of the template whose triangle is -1 is a keypoint that the topology does not have: it is left out.
+
+Never seen here with the real data, which is given out on application.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from facekit.data.layout import need, read_surface
+from facekit.errors import FileError
+from facekit.files.atomic import expanded
+from facekit.io.reading import read_untextured
+from facekit.metrics.regions import KEYPOINTS, REGIONS
+from facekit.metrics.scans import Surface
+
+_TREE = "REALY_HIFI3D_keypoints/<id>.obj, REALY_scan_region/<id>/{nose,mouth,forehead,cheek}.obj and metrical_scale.txt"
+
+
+@dataclass(frozen=True)
+class Item:
+    """A prediction with its scan.
+
+    Parameters
+    ----------
+    subject:
+        Number from 1.
+    name:
+        Of the picture: "12" or "12_3".
+    mesh:
+        The prediction, or None.
+    keypoints:
+        Of the scan.
+    regions:
+        Files by region.
+    scale:
+        Millimetres of the scan's unit.
+    """
+
+    subject: int
+    name: str
+    mesh: Path | None
+    keypoints: Path
+    regions: dict[str, Path]
+    scale: float
+
+    @property
+    def frontal(self) -> bool:
+        """Whether the picture is the frontal one."""
+        return "_" not in self.name
+
+
+@dataclass(frozen=True)
+class Keypoints:
+    """Places of the 85 keypoints on one topology.
+
+    Parameters
+    ----------
+    corners:
+        (85, 3) int64, vertices.
+    shares:
+        (85, 3) float64, of each corner; NaN for keypoints that the topology does not have.
+    """
+
+    corners: np.ndarray
+    shares: np.ndarray
+
+    def __call__(self, verts: np.ndarray) -> np.ndarray:
+        """The keypoints (85, 3) of vertices (V, 3)."""
+        return (verts[self.corners] * self.shares[..., None]).sum(axis=1)
+
+
+def items(folder: str | Path, predictions: str | Path | None = None) -> list[Item]:
+    """List the frontal picture of every subject and what other predictions there are.
+
+    Raises
+    ------
+    FileError
+        When scans are missing, with the tree that was expected.
+    """
+    root = expanded(folder)
+    points, scales = root / "REALY_HIFI3D_keypoints", need(root / "metrical_scale.txt", _TREE)
+    known = sorted(int(path.stem) for path in points.glob("*.obj") if path.stem.isdigit())
+    if not known:
+        raise FileError(_TREE, f"no keypoints in {points}", "give the folder of REALY's own data")
+    try:
+        scale = np.loadtxt(scales, ndmin=1)
+    except ValueError as error:
+        raise FileError("a number per line", f"{scales} ({error})", "take REALY's own file") from error
+    where = None if predictions is None else expanded(predictions)
+    found = []
+    for subject in known:
+        if subject > len(scale):
+            raise FileError(f"{subject} lines in {scales}", f"{len(scale)}", "take REALY's own file")
+        regions = {name: need(root / "REALY_scan_region" / str(subject) / f"{name}.obj", _TREE) for name in REGIONS}
+        meshes: dict[str, Path | None] = {str(subject): None}
+        if where is not None:
+            meshes |= {path.stem: path for path in where.glob(f"{subject}_*.obj")}
+            meshes[str(subject)] = where / f"{subject}.obj"
+        for name, mesh in sorted(meshes.items()):
+            there = mesh if mesh is not None and mesh.is_file() else None
+            found.append(Item(subject, name, there, points / f"{subject}.obj", regions, float(scale[subject - 1])))
+    return found
+
+
+def template(predictions: str | Path) -> Keypoints:
+    """Read where the predictions' topology has its keypoints.
+
+    Raises
+    ------
+    FileError
+        When there is no pair of files, or they do not fit together.
+    """
+    folder = expanded(predictions) / "template"
+    texts = sorted(folder.glob("*.txt"))
+    if not texts:
+        raise FileError("template/<name>.obj and <name>.txt", f"none in {folder}", "see facekit.data.realy")
+    mesh = read_untextured(need(texts[0].with_suffix(".obj"), "template/<name>.obj beside <name>.txt"))
+    try:
+        rows = np.array(json.loads(texts[0].read_text(encoding="utf-8")), np.float64)
+    except ValueError as error:
+        raise FileError("a JSON list of rows", f"{texts[0]} ({error})", "write [triangle, b0, b1]") from error
+    if rows.shape != (KEYPOINTS, 3) or rows[:, 0].max() >= len(mesh.faces):
+        raise FileError(f"{KEYPOINTS} rows of the template's triangles", f"{rows.shape}", "see facekit.data.realy")
+    triangle = rows[:, 0].astype(np.int64)
+    shares = np.concatenate([rows[:, 1:], 1 - rows[:, 1:].sum(axis=1, keepdims=True)], axis=1)
+    shares[triangle < 0] = np.nan
+    return Keypoints(mesh.faces.numpy()[triangle.clip(0)], shares)
+
+
+def read_points(path: Path) -> np.ndarray:
+    """Keypoints (85, 3) float64 of an OBJ that holds nothing but vertices."""
+    points = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        words = line.split()
+        if words[:1] == ["v"]:
+            points.append([float(word) for word in words[1:4]])
+    found = np.array(points)
+    if found.shape != (KEYPOINTS, 3) or not np.isfinite(found).all():
+        raise FileError(f"{KEYPOINTS} vertices", f"{found.shape} in {path}", "take REALY's own file")
+    return found
+
+
+def read_region(path: Path) -> Surface:
+    """Read a region; vertices at one place become one, as a region has to hang together."""
+    surface = read_surface(path)
+    verts, index = np.unique(surface.verts, axis=0, return_inverse=True)
+    return Surface(verts, index.reshape(-1)[surface.faces])

@@ -1,0 +1,85 @@
+"""The REALY benchmark (Chai et al., ECCV 2022): errors of a scan's regions against predictions, beside the mean face.
+
+Frontal pictures are all there have to be: a missing prediction counts as failed. Of side views those that are there
+are measured.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from pathlib import Path
+
+import numpy as np
+
+from facekit.data import realy as data
+from facekit.data.layout import read_surface
+from facekit.errors import FacekitError, FileError
+from facekit.evaluate.experiment import Cell, Experiment, Figure
+from facekit.files.atomic import expanded
+from facekit.metrics.regions import KEYPOINTS, REGIONS, realy_errors
+from facekit.metrics.scans import Surface
+from facekit.progress import progress
+
+PROTOCOL = "realy-1"
+NOTE = (
+    "The benchmark has 85 keypoints; the mean face has the 68 of iBUG, and is aligned without the four on nose and "
+    "cheeks that the others use besides."
+)
+
+
+def realy(folder: str | Path, predictions: str | Path) -> Experiment:
+    """Set the comparison up: mean error of each region in mm, and the mean of the four, as the benchmark ranks them."""
+    folder, predictions = expanded(folder), expanded(predictions)
+    cells = [
+        Cell("REALY", split, name, where is None, functools.partial(_figures, folder, where, split == "frontal"))
+        for split, name, where in (
+            ("frontal", predictions.name, predictions),
+            ("side", predictions.name, predictions),
+            ("frontal", "mean face", None),
+        )
+    ]
+    settings = {"data": str(folder), "predictions": str(predictions)}
+    return Experiment("realy", f"REALY: {predictions.name}", PROTOCOL, cells, settings, [NOTE])
+
+
+def _figures(folder: Path, predictions: Path | None, frontal: bool) -> list[Figure]:
+    chosen = [item for item in data.items(folder, predictions) if item.frontal == frontal]
+    if predictions is not None and not any(item.mesh for item in chosen):
+        name = "<id>.obj" if frontal else "<id>_<view>.obj"
+        raise FileError(name, f"none in {predictions}", "see facekit.data.realy")
+    keypoints = _mean_face()[1] if predictions is None else data.template(predictions)
+    rows = [_errors(item, keypoints, predictions is None) for item in progress(chosen, desc="scans")]
+    figures = [Figure("region_error_mm", [row.get(name, math.nan) for row in rows], name) for name in REGIONS]
+    whole = [float(np.mean(list(row.values()))) if row else math.nan for row in rows]
+    return [*figures, Figure("region_error_mm", whole, "all")]
+
+
+def _errors(item: data.Item, keypoints: data.Keypoints, control: bool) -> dict[str, float]:
+    """Errors of one picture, mm; none for a prediction that is missing or cannot be read: it counts as failed."""
+    regions = {name: data.read_region(path) for name, path in item.regions.items()}
+    scan_keypoints = data.read_points(item.keypoints)
+    try:
+        if control:
+            surface = _mean_face()[0]
+        elif item.mesh is None:
+            return {}
+        else:
+            surface = read_surface(item.mesh)
+        found = realy_errors(surface, keypoints(surface.verts), regions, scan_keypoints)
+    except (FacekitError, IndexError):
+        return {}
+    return {name: error * item.scale for name, error in found.items()}
+
+
+@functools.lru_cache(maxsize=1)
+def _mean_face() -> tuple[Surface, data.Keypoints]:
+    from facekit.pipeline import FacePipeline
+
+    template = FacePipeline.from_pretrained(device="cpu").template
+    surface = Surface(template.verts.double().numpy(), template.faces.numpy())
+    corners = np.zeros((KEYPOINTS, 3), np.int64)
+    corners[:68] = template.landmarks.numpy()[:, None]
+    shares = np.full((KEYPOINTS, 3), np.nan)
+    shares[:68] = 1 / 3
+    return surface, data.Keypoints(corners, shares)

@@ -1,0 +1,67 @@
+"""NeRSemble's benchmark of single-view reconstructions: what it takes to take part.
+
+Its scans are kept by its authors, whose server measures. So this writes the submission, and counts how many pictures a
+face was found in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from facekit.data import nersemble as data
+from facekit.errors import FacekitError, optional_import
+from facekit.evaluate.experiment import Cell, Experiment, Figure
+from facekit.files.atomic import expanded
+from facekit.mesh import FaceMesh
+from facekit.pipeline import FacePipeline
+from facekit.progress import progress
+from facekit.reconstruct.api import reconstruct
+
+PROTOCOL = "svfr-1"
+NOTE = (
+    "Errors are the server's to say: upload the zip. A picture without a face has no mesh in it, and counts as failed."
+)
+#: From a picture to the face that is there and the face at rest, one mesh each.
+Reconstructor = Callable[[Path], tuple[FaceMesh, FaceMesh]]
+
+
+def svfr(pipe: FacePipeline, folder: str | Path, out: str | Path, by: Reconstructor | None = None) -> Experiment:
+    """Set the run up: it writes ``svfr_submission.zip`` into ``out``.
+
+    Parameters
+    ----------
+    by:
+        Another way to reconstruct; by default :func:`facekit.reconstruct`, which needs the extra ``photo``.
+    """
+    way = _ours(pipe) if by is None else by
+    target = expanded(out) / "svfr_submission.zip"
+    cell = Cell("NeRSemble SVFR", "all", pipe.name, False, lambda: _written(expanded(folder), target, way))
+    settings = {"data": str(folder), "out": str(target), "model": pipe.name}
+    return Experiment("svfr", "NeRSemble SVFR", PROTOCOL, [cell], settings, [NOTE])
+
+
+def _written(folder: Path, target: Path, way: Reconstructor) -> list[Figure]:
+    items = data.items(folder)
+    found = []
+    with data.submission(target) as archive:
+        for item in progress(items, desc="pictures"):
+            try:
+                meshes = way(item.picture)
+            except FacekitError:
+                found.append(math.nan)
+                continue
+            for task, mesh in zip(data.TASKS, meshes, strict=True):
+                archive.add(item, mesh, task)
+            found.append(1.0)
+    return [Figure("meshes_written", found)]
+
+
+def _ours(pipe: FacePipeline) -> Reconstructor:
+    def way(picture: Path) -> tuple[FaceMesh, FaceMesh]:
+        optional_import("mediapipe", "photo", "faces from photographs")
+        person = reconstruct(picture, texture="photo", texture_size=512, model=pipe)
+        return person.face.mesh, person.neutral.mesh
+
+    return way

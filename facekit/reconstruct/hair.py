@@ -1,0 +1,208 @@
+"""Hair of a person in photographs: which of the wardrobe's styles lies nearest, and its colour.
+
+Each style is put on the found head and drawn from where the photographer stood; the one whose outline agrees best with
+what in the picture has the colour of hair is taken. What is hair's colour is told by the crown, which all styles cover.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+
+from facekit.color import linear_to_srgb, srgb_to_linear
+from facekit.conventions import CHIN
+from facekit.hair import Hair
+from facekit.latents import FaceLatents
+from facekit.metrics.texture import lab
+from facekit.models.composers import DefaultComposer
+from facekit.models.hair_choice import choose_lashes
+from facekit.render import Camera, render
+
+if TYPE_CHECKING:
+    from facekit.pipeline import FacePipeline
+
+#: Side of the square that is looked at, pixels, and how much of the head's height it shows above and below.
+_SIDE, _ABOVE, _HEIGHT = 144, 0.75, 2.6
+#: Coverage from which on a style hides what is behind.
+_COVERED = 0.6
+#: The crown is looked at this far above the brows at least, of the way from chin to brows; and the cheeks' patch.
+_CROWN, _CHEEK = 0.45, 0.10
+#: Colour difference from skin (CIE76) below which a crown is bare, and fewest pixels that tell.
+_BARE, _FEWEST = 7.0, 40
+#: Least and largest deviation that a colour is allowed, in L*, a*, b*.
+_TIGHT, _LOOSE = (5.0, 2.5, 2.5), (22.0, 8.0, 10.0)
+#: Clusters of the background's colours, and rounds to find them.
+_CLUSTERS, _ROUNDS = 4, 8
+#: How much brighter hair's own colour is than what is seen of it, in its own shade.
+_SHADED = 1.2
+#: Agreement in favour of styles that most people have, against long ones that hang over dark clothes.
+_FAVOUR = {"bob02": -0.03, "short03": -0.03, "long01": -0.01}
+
+
+@dataclass(frozen=True)
+class FoundHair:
+    """What a person in photographs wears.
+
+    Parameters
+    ----------
+    style:
+        A name out of the wardrobe's; "bald" for a bare crown.
+    colour:
+        (3,) float32 sRGB.
+    agreement:
+        By style, the share of pixels around the head that agree.
+    """
+
+    style: str
+    colour: torch.Tensor
+    agreement: dict[str, float]
+
+
+@torch.no_grad()
+def find_hair(picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, camera: Camera) -> FoundHair | None:
+    """Look for the hair of one person in one photograph; None where the crown is not in it.
+
+    Parameters
+    ----------
+    picture:
+        (3, H, W) float32 sRGB in [0, 1].
+    pipe:
+        With the person.
+    latents:
+        One face's codes, as in the picture.
+    camera:
+        One camera of the whole picture.
+    """
+    wardrobe, composer = pipe.wardrobe, pipe.composer
+    if wardrobe is None or not isinstance(composer, DefaultComposer):
+        return None
+    codes = pipe.to_model_codes(latents)
+    posed, rest = pipe.decode_shape(codes), pipe.decode_shape(codes.at_rest())
+    mesh = pipe.template.mesh(posed)
+    crop, box, seen, marks = _square(picture, mesh.verts, pipe.template.landmarks, camera)
+    colours = lab(crop[None])[0]
+    lashes = choose_lashes(composer.micro.projections(latents.identity), wardrobe.lashes)[0]
+    cover: dict[str, torch.Tensor] = {}
+    for style in wardrobe.styles:
+        if style == "bald":
+            continue
+        cards = wardrobe.cards(style, lashes)
+        worn = Hair(cards, wardrobe.wear(cards, rest, posed)[0], crop.new_tensor([0.2, 0.15, 0.1]))
+        drawn = render(mesh, box, (_SIDE, _SIDE), lights="flat", hair=worn)
+        assert drawn.hair is not None
+        cover[style] = drawn.hair[0, 0]
+        head = drawn.alpha[0, 0]
+    everyone, anyone = (torch.stack(list(cover.values())).amin(0), torch.stack(list(cover.values())).amax(0))
+    crown = (everyone > _COVERED) & (torch.arange(_SIDE)[:, None] < _crown(marks)) & seen
+    if int(crown.sum()) < _FEWEST:
+        return None
+    skin = colours[:, _cheeks(marks, head, anyone) & seen]
+    outside = colours[:, (anyone < 0.02) & (head < 0.02) & seen]
+    if not skin.numel():
+        return None
+    tone, hair = skin.median(dim=1).values, colours[:, crown]
+    if float((hair.median(dim=1).values - tone).norm()) < _BARE:
+        return FoundHair("bald", linear_to_srgb(srgb_to_linear(crop[:, crown]).median(dim=1).values), {"bald": 1.0})
+    likely = _likely(colours, hair, tone, outside)
+    # What every style covers, and what none does, says nothing; nor does what lies outside the picture.
+    told = ((anyone > 0.3) & (everyone < 0.7) & seen).float()
+    agreement = {
+        style: float(((1 - (c - likely).abs()) * told).sum() / told.sum().clamp_min(1.0)) for style, c in cover.items()
+    }
+    best = max(agreement, key=lambda style: agreement[style] + _FAVOUR.get(style, 0.0))
+    lit = srgb_to_linear(crop)
+    ratio = lit[:, crown].median(dim=1).values / lit[:, _cheeks(marks, head, anyone) & seen].median(dim=1).values
+    colour = linear_to_srgb((_SHADED * ratio * _albedo(pipe, codes)).clamp(0.004, 0.7))
+    return FoundHair(best, colour, agreement)
+
+
+def _square(
+    picture: torch.Tensor, verts: torch.Tensor, landmarks: torch.Tensor, camera: Camera
+) -> tuple[torch.Tensor, Camera, torch.Tensor, torch.Tensor]:
+    """Cut the square around a head: picture (3, S, S), its camera, where it is inside the photograph, landmarks."""
+    size = (picture.shape[1], picture.shape[2])
+    marks = camera.project(verts[:, landmarks], size)[0, :, :2]
+    face = float((marks[CHIN] - marks[[19, 24]].mean(0)).norm())
+    side = _HEIGHT * face
+    middle = marks[27]
+    left, top = float(middle[0]) - side / 2, float(middle[1]) - (0.5 - 0.05) * side * _ABOVE / 0.75
+    box = camera.crop(top, left, (round(side), round(side)), size)
+    axis = (torch.arange(_SIDE) + 0.5) / _SIDE * side
+    grid = torch.stack(
+        torch.meshgrid(2 * (left + axis) / size[1] - 1, 2 * (top + axis) / size[0] - 1, indexing="xy"),
+        -1,
+    )
+    # Shrunk by averages, or strands would alias.
+    shrink = max(1, int(side / _SIDE))
+    small = (
+        F.avg_pool2d(picture[None], shrink, ceil_mode=True, count_include_pad=False) if shrink > 1 else picture[None]
+    )
+    crop = F.grid_sample(small, grid[None], mode="bilinear", padding_mode="border", align_corners=False)[0]
+    seen = (grid.abs() <= 1).all(-1)
+    return crop, box, seen, (marks - marks.new_tensor([left, top])) * (_SIDE / side)
+
+
+def _crown(marks: torch.Tensor) -> float:
+    """The row of the square above which the crown lies."""
+    brows = float(marks[17:27, 1].mean())
+    return brows - _CROWN * float(marks[CHIN, 1] - brows) * 0.5
+
+
+def _cheeks(marks: torch.Tensor, head: torch.Tensor, anyone: torch.Tensor) -> torch.Tensor:
+    """Pixels (S, S) bool of both cheeks."""
+    y, x = torch.meshgrid(torch.arange(_SIDE) + 0.5, torch.arange(_SIDE) + 0.5, indexing="ij")
+    reach = _CHEEK * float((marks[CHIN] - marks[27]).norm())
+    found = torch.zeros(_SIDE, _SIDE, dtype=torch.bool)
+    for eye, nose in ((36, 31), (45, 35)):
+        spot = torch.stack((0.5 * (marks[eye, 0] + marks[nose, 0]), marks[nose, 1]))
+        found |= torch.hypot(x - spot[0], y - spot[1]) < reach
+    return found & (head > 0.9)
+
+
+def _likely(colours: torch.Tensor, hair: torch.Tensor, tone: torch.Tensor, outside: torch.Tensor) -> torch.Tensor:
+    """How likely each pixel of L*a*b* (3, S, S) is hair, and neither skin nor background: (S, S) in [0, 1]."""
+
+    def far(samples: torch.Tensor) -> torch.Tensor:
+        middle = samples.median(dim=1).values
+        spread = 1.5 * (samples - middle[:, None]).abs().median(dim=1).values
+        spread = torch.maximum(torch.minimum(spread, spread.new_tensor(_LOOSE)), spread.new_tensor(_TIGHT))
+        return ((colours - middle[:, None, None]) / spread[:, None, None]).square().sum(0) + 2 * spread.log().sum()
+
+    own = far(hair)
+    others = [far(tone[:, None] + tone.new_tensor([[-14.0, -4.0, 0.0, 4.0, 14.0]]))]
+    others += [far(group) for group in _groups(outside)]
+    return torch.sigmoid(0.5 * (torch.stack(others).amin(0) - own)).clamp(0, 1)
+
+
+def _groups(samples: torch.Tensor) -> list[torch.Tensor]:
+    """The background's colours (3, n) in clusters, by k-means from the darkest to the brightest."""
+    if samples.shape[1] < _FEWEST:
+        return []
+    order = samples[0].argsort()
+    centres = samples[:, order[torch.linspace(0, len(order) - 1, _CLUSTERS + 2).long()[1:-1]]]
+    for _ in range(_ROUNDS):
+        nearest = (samples[:, :, None] - centres[:, None]).square().sum(0).argmin(1)
+        groups = [samples[:, nearest == k] for k in range(_CLUSTERS)]
+        centres = torch.stack([g.mean(1) if g.shape[1] else c for g, c in zip(groups, centres.T, strict=True)], 1)
+    return [group for group in groups if group.shape[1] >= _FEWEST // 4]
+
+
+def _albedo(pipe: FacePipeline, codes: FaceLatents) -> torch.Tensor:
+    """The skin's own colour (3,), linear: that of the cheeks in the person's atlas."""
+    atlas = pipe.skin(codes)[0]
+    u, v = pipe.template.uvs[_uv_of(pipe, 2)].T
+    place = torch.stack((2 * u - 1, 1 - 2 * v), -1)[None, None]
+    return srgb_to_linear(F.grid_sample(atlas[None], place, align_corners=False)[0, :, 0]).median(dim=1).values
+
+
+def _uv_of(pipe: FacePipeline, reach: int) -> torch.Tensor:
+    """Texture coordinates of vertices on both cheeks."""
+    template = pipe.template
+    marks = template.verts[template.landmarks]
+    spots = 0.5 * (marks[[36, 45]] + marks[[31, 35]])
+    near = (torch.cdist(template.verts, spots).amin(1) < 8.0 * reach).nonzero()[:, 0]
+    corner = torch.isin(template.faces, near)
+    return template.faces_uvs[corner].unique()

@@ -1,0 +1,160 @@
+"""Strands of hair as the camera sees them: where rays meet their cards, and Kajiya and Kay's light on them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from facekit.color import srgb_to_linear
+from facekit.geometry.normals import cross, dot, vertex_normals
+from facekit.hair import MIDDLE, Hair, tinted
+from facekit.render.camera import Camera
+from facekit.render.lights import Lights
+from facekit.render.shading import tone
+from facekit.render.surface import barycentric
+
+#: Where cards are seen edge on they end: cosines of the angle to the viewer.
+_EDGE_ON = (0.03, 0.30)
+#: Kajiya and Kay's highlights, as Scheuermann (*Practical real-time hair rendering and shading*, 2004) has two of them:
+#: shift toward the tip, exponent, and strength.
+_LOBES = ((-0.10, 60.0, 0.16), (0.14, 14.0, 0.18))
+#: How far the strands' grey makes a highlight brighter, how far light wraps, and the part of diffuse light that has no
+#: direction along the strand.
+_STREAK, _WRAPPED, _ROUND = 1.6, 0.35, 0.45
+#: The strands' colours are looked up by so many steps of their grey: to decode each from sRGB takes longer.
+_GREYS = 1024
+
+
+@dataclass(frozen=True)
+class Strands:
+    """One head's hair as the camera sees it, a column a triangle: planes (9, F), as those of
+    :class:`facekit.render.surface.Facets`; fans of values (3 * 7, F), diffuse and specular light and the cosine to the
+    viewer; fans of normals (9, F); charts (6, F); the level of the strands' picture for a depth of 1 mm (F,); lashes
+    (F,) bool; and ``paint`` (4, 2 * _GREYS), linear colour and gain of the highlight by grey, of hair and of lashes."""
+
+    hair: Hair
+    planes: torch.Tensor
+    values: torch.Tensor
+    normals: torch.Tensor
+    charts: torch.Tensor
+    level: torch.Tensor
+    lash: torch.Tensor
+    paint: torch.Tensor
+    unlit: bool
+
+    @classmethod
+    def of(cls, hair: Hair, camera: Camera, lights: Lights, pixel: float) -> Strands:
+        cards, verts = hair.cards, hair.verts[None]
+        rotation = camera.rotation()
+        points = camera.view(verts)[0].t()
+        normals = (vertex_normals(verts, cards.faces)[0] @ rotation[0].t()).t()
+        view = -points * torch.rsqrt(dot(points, points).clamp_min(1e-12))
+        # Both sides of a card are seen: light falls on the one that is turned to the viewer.
+        cosine = dot(normals, view)
+        facing = torch.where(cosine < -0.3, -1.0, 1.0)
+        along = (cards.along @ rotation[0].t()).t()
+        soft, shine = strand_light(normals * facing, view, along, cards.openness, cards.lash, lights, rotation)
+        values = torch.cat((soft, shine, cosine[None]))
+        a, b, c = _fan(points, cards.faces)
+        planes = torch.stack((*cross(c, b), *cross(a, c), *cross(b, a)))
+        chart = _fan(cards.uvs.t(), cards.faces_uvs)
+        _, across, up = chart
+        flat = (across[0] * up[1] - across[1] * up[0]).abs()
+        around = torch.stack(cross(b, c))
+        dense = flat / dot(around, around).sqrt().clamp_min(1e-9)
+        level = 0.5 * torch.log2(dense.clamp_min(1e-12)) + math.log2(pixel)
+        fans, bent = (torch.cat(_fan(table, cards.faces)) for table in (values, normals))
+        lash = cards.lash.index_select(0, cards.faces[:, 0])
+        return cls(hair, planes, fans, bent, torch.cat(chart), level, lash, _paint(hair), lights.unlit)
+
+    def shaded(
+        self, ids: torch.Tensor, depth: torch.Tensor, ray: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """Linear colours (3, P) where rays (2, P) meet faces (P,) at these depths, coverage (P,), and the shares of two
+        corners (P,) each."""
+        u, v, _ = barycentric(self.planes.index_select(1, ids), ray)
+        mip = self.hair.cards.mip
+        chart = self.charts.index_select(1, ids)
+        uv = torch.addcmul(torch.addcmul(chart[:2], chart[2:4], u), chart[4:], v)
+        level = self.level.index_select(0, ids) + (torch.log2(depth) + mip.detail)
+        grey, cover = mip.sample(uv, level, smooth=False)
+        fan = self.values.index_select(1, ids).view(3, 7, -1)
+        found = torch.addcmul(torch.addcmul(fan[0], fan[1], u), fan[2], v)
+        lash = self.lash.index_select(0, ids).to(torch.float32)
+        low, high = _EDGE_ON
+        t = ((found[6].abs() - low) / (high - low)).clamp_(0.0, 1.0)
+        cover = cover * torch.maximum(t * t * (3.0 - 2.0 * t), lash)
+        tone_of = ((grey + lash) * (_GREYS - 1) + (lash + 0.5)).to(torch.int64)
+        base = self.paint.index_select(1, tone_of)
+        if self.unlit:
+            return base[:3], cover, (u, v)
+        return tone(torch.addcmul(base[:3] * found[:3], found[3:6], base[3])), cover, (u, v)
+
+    def normal(self, ids: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """Unit normals (3, P) of faces (P,) at these shares of their corners."""
+        fan = self.normals.index_select(1, ids).view(3, 3, -1)
+        found = torch.addcmul(torch.addcmul(fan[0], fan[1], u), fan[2], v)
+        return found * torch.rsqrt(dot(found, found).clamp_min(1e-12))
+
+
+def _paint(hair: Hair) -> torch.Tensor:
+    """See :class:`Strands`. Strands that stand out catch more of the light, and others less."""
+    grey = torch.linspace(0.0, 1.0, _GREYS, device=hair.colour.device)
+    base = torch.cat([srgb_to_linear(tinted(grey, colour[:, None])) for colour in hair.colours], dim=1)
+    streak = (1.0 + _STREAK * (grey.repeat(2) - MIDDLE) / MIDDLE).clamp_min(0.0)
+    return torch.cat((base, (streak * (0.35 + 1.2 * base.amax(0)))[None]))
+
+
+def _fan(table: torch.Tensor, corners: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(C, V) values at each face's first corner, and what the other two differ from it, (C, F) each."""
+    a, b, c = (table.index_select(1, corner) for corner in corners.unbind(1))
+    return a, b - a, c - a
+
+
+def strand_light(
+    normal: torch.Tensor,
+    view: torch.Tensor,
+    along: torch.Tensor,
+    openness: torch.Tensor,
+    lash: torch.Tensor,
+    lights: Lights,
+    rotation: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Light on strands at vertices (Kajiya and Kay, *Rendering fur with three dimensional textures*, 1989): diffuse, to
+    be multiplied by their colour, and their highlights, both (3, N) linear.
+
+    Parameters
+    ----------
+    normal, view, along:
+        (3, N) unit, camera space: of the card, toward the viewer, and where strands run.
+    openness:
+        (N,), light from around that reaches them.
+    lash:
+        (N,) bool: lashes hardly glint.
+    """
+    along = along - normal * dot(along, normal)
+    along = along * torch.rsqrt(dot(along, along).clamp_min(1e-8))
+    up = rotation[0, :, 1, None]
+    sky, ground = (normal.new_tensor(c)[:, None] for c in (lights.sky, lights.ground))
+    soft = 0.5 * (sky + ground) + 0.5 * (sky - ground) * dot(normal, up)
+    around = lights.irradiance(normal, rotation, torch.zeros_like(lash, dtype=torch.int64))
+    soft = (soft if around is None else soft + around) * openness
+    shine = torch.zeros_like(soft)
+    dull = openness.square() * (0.35 + 0.65 * openness) * (1.0 - 0.9 * lash.to(openness))
+    for light, toward in zip(lights.lights, lights.directions(rotation)[0], strict=True):
+        toward = toward[:, None]
+        lit = ((dot(normal, toward) + _WRAPPED) / (1.0 + _WRAPPED)).clamp_min(0.0)
+        body = _ROUND + (1.0 - _ROUND) * (1.0 - dot(along, toward).square()).clamp_min(0.0).sqrt()
+        half = view + toward
+        half = half * torch.rsqrt(dot(half, half).clamp_min(1e-8))
+        peaks = torch.zeros_like(lit)
+        for shift, exponent, amount in _LOBES:
+            moved = along + normal * shift
+            tilt = dot(moved, half) * torch.rsqrt(dot(moved, moved))
+            peaks = peaks + amount * (1.0 - tilt.square()).clamp_min(1e-6).pow(0.5 * exponent)
+        strength = light.strength * normal.new_tensor(light.colour)[:, None]
+        soft = soft + strength * (lit * body * openness)
+        shine = shine + strength * (peaks * lit * dull * light.gloss)
+    return soft, shine

@@ -1,0 +1,130 @@
+"""Several processes that train together, started by ``torchrun``; nothing of it is felt by a process that is alone.
+
+Every process holds the whole model and draws every step's samples from the same generator, then takes its part of them;
+gradients are averaged before each step. So N processes with a batch of B do what one does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from facekit.errors import InputError
+
+#: What training computes in: "mixed" is half precision where that is safe (Micikevicius et al., ICLR 2018).
+PRECISIONS = ("full", "mixed")
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes of a run.
+
+    Parameters
+    ----------
+    rank, size:
+        Number of this process, and of how many.
+    device:
+        Where this process computes.
+    precision:
+        Out of :data:`PRECISIONS`.
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = torch.device("cpu")
+    precision: str = "full"
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files."""
+        return self.rank == 0
+
+    def part(self, batch: int) -> slice:
+        """This process's share of a batch that all draw alike.
+
+        Raises
+        ------
+        InputError
+            For a batch that does not divide evenly: its mean would be another.
+        """
+        if batch % self.size:
+            raise InputError(
+                f"a batch that {self.size} processes can share", f"{batch}", "start another number of them"
+            )
+        return slice(self.rank * batch // self.size, (self.rank + 1) * batch // self.size)
+
+    def average(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Average gradients over all processes; those that have none have none in any process."""
+        if self.size == 1:
+            return
+        grads = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([grad.flatten() for grad in grads])
+        torch.distributed.all_reduce(flat)
+        for grad, mean in zip(grads, (flat / self.size).split([grad.numel() for grad in grads]), strict=True):
+            grad.copy_(mean.view_as(grad))
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is up in any process."""
+        if self.size == 1:
+            return flag
+        told = torch.tensor(float(flag), device=self.device)
+        torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
+        return bool(told)
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.size > 1:
+            torch.distributed.barrier()
+
+    def autocast(self) -> torch.autocast:
+        """Half precision in this block, where the run is mixed: bfloat16 on a CPU, float16 on CUDA."""
+        kind = torch.bfloat16 if self.device.type == "cpu" else torch.float16
+        return torch.autocast(self.device.type, kind, enabled=self.precision == "mixed")
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """A scaler of losses, which does something with float16 only."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.precision == "mixed" and self.device.type == "cuda")
+
+
+#: A process that is alone, on the CPU.
+ALONE = World()
+
+
+@contextlib.contextmanager
+def joined(precision: str | None = None) -> Iterator[World]:
+    """Join the processes that ``torchrun`` started, if it did: NCCL on CUDA, Gloo on CPUs.
+
+    Parameters
+    ----------
+    precision:
+        Out of :data:`PRECISIONS`; None for mixed on CUDA and full on a CPU.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    rank, local = (int(os.environ.get(name, "0")) for name in ("RANK", "LOCAL_RANK"))
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda", local % max(torch.cuda.device_count(), 1)) if cuda else torch.device("cpu")
+    chosen = ("mixed" if cuda else "full") if precision is None else precision
+    if size == 1:
+        yield World(device=device, precision=chosen)
+        return
+    torch.distributed.init_process_group("nccl" if cuda else "gloo")
+    try:
+        yield World(rank, size, device, chosen)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def descend(
+    world: World, loss: torch.Tensor, optimiser: torch.optim.Optimizer, module: nn.Module, scaler: torch.amp.GradScaler
+) -> None:
+    """Take one step of the optimiser down a loss that is the mean over this process's part."""
+    optimiser.zero_grad(set_to_none=True)
+    scaler.scale(loss).backward()
+    world.average(module.parameters())
+    scaler.step(optimiser)
+    scaler.update()

@@ -1,0 +1,189 @@
+"""Shape networks from scans: encoders and decoder, then both conditional generators (Rai et al., WACV 2023, 3.1).
+
+Scans show every expression at its full; intensities between are taken on the straight way from the neutral scan, which
+teaches the generators what an intensity is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from facekit.conventions import EXPRESSION_DIM
+from facekit.models.config import ShapeConfig
+from facekit.models.shape import MLP, ShapeModel
+from facekit.train.distributed import World, descend
+from facekit.train.loop import Average, Checkpoint, cosine, set_rate, step_generator
+from facekit.train.scans.data import Scans
+
+AUTOENCODER_STEPS, GENERATOR_STEPS, BATCH = 60_000, 60_000, 64
+#: The encoders and the discriminator look at so many vertices, evenly spread.
+_SEEN, _MM_PER_CM = 2000, 10.0
+_ADVERSARY, _CODES = 0.02, 0.1
+
+
+class ScanEncoder(nn.Module):
+    """Encoders from a mesh to its codes of identity and expression; they see a choice of the vertices, in cm."""
+
+    def __init__(self, config: ShapeConfig) -> None:
+        super().__init__()
+        self.vertices = torch.linspace(0, config.vertices - 1, min(_SEEN, config.vertices)).long()
+        inputs = 3 * len(self.vertices)
+        self.identity = MLP((inputs, 1024, 512, config.identity_latent))
+        self.expression = MLP((inputs, 1024, 512, config.expression_latent))
+
+    def seen(self, moved: torch.Tensor) -> torch.Tensor:
+        """What is looked at, (B, 3 n), of displacements (B, V, 3) mm."""
+        return moved[:, self.vertices].flatten(1) / _MM_PER_CM
+
+    def forward(self, moved: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes of identity and expression of displacements (B, V, 3) mm."""
+        seen = self.seen(moved)
+        return self.identity(seen), self.expression(seen)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What a step looks at: displacements (B, V, 3) mm of people posed and at rest, and of others with that expression.
+
+    ``identity`` (B, 20), ``code`` (B, 20): of whom, and the expression times the intensity.
+    """
+
+    posed: torch.Tensor
+    rest: torch.Tensor
+    other: torch.Tensor
+    identity: torch.Tensor
+    code: torch.Tensor
+
+
+class ShapeDraws:
+    """Draws steps' samples; every process draws all of them and keeps its part."""
+
+    def __init__(self, scans: Scans, batch: int, world: World) -> None:
+        self.scans, self.batch, self.world = scans, batch, world
+        self.table, self.identities = torch.from_numpy(scans.place()), scans.identities()
+        #: Scans of people whose neutral one is there.
+        self.known = torch.from_numpy(np.flatnonzero(scans.place()[scans.who, 0] >= 0))
+
+    def __call__(self, generator: torch.Generator) -> Draw:
+        """Samples of one step, this process's part."""
+        rows = self.known[torch.randint(0, len(self.known), (self.batch,), generator=generator)]
+        intensity = torch.rand(self.batch, generator=generator)
+        intensity = torch.where(torch.rand(self.batch, generator=generator) < 0.5, 1.0, intensity)
+        lots = torch.rand(self.batch, len(self.table), generator=generator)
+        own = self.world.part(self.batch)
+        rows, intensity, lots = rows[own], intensity[own], lots[own]
+        who, worn = (torch.from_numpy(part)[rows] for part in (self.scans.who, self.scans.worn))
+        has = self.table[:, worn].T >= 0
+        others = self.table[(lots * has).argmax(dim=1), worn]
+        posed, rest, other = (self._moved(r) for r in (rows, self.table[who, 0], others))
+        amount = intensity.to(posed)[:, None, None]
+        code = F.one_hot(worn, EXPRESSION_DIM) * intensity[:, None]
+        # The neutral scan is the zero code, whatever its intensity.
+        code[:, 0] = 0
+        device = self.world.device
+        return Draw(rest + amount * (posed - rest), rest, other, self.identities[who].to(device), code.to(device))
+
+    def _moved(self, rows: torch.Tensor) -> torch.Tensor:
+        return self.scans.moved(rows, self.world.device)
+
+
+def train_autoencoder(
+    model: ShapeModel, scans: Scans, folder: Path, steps: int, batch: int, world: World, seed: int = 11
+) -> ScanEncoder:
+    """Train encoders and decoder; codes of expression are swapped between people who make the same one."""
+    encoder = ScanEncoder(model.config).to(world.device)
+    both = nn.ModuleList([encoder, model.decoder])
+    optimiser, scaler = torch.optim.Adam(both.parameters(), lr=1e-3), world.scaler()
+    draw = ShapeDraws(scans, batch, world)
+    parts = {"encoder": encoder, "decoder": model.decoder, "adam": optimiser, "scaler": scaler}
+    for step in Checkpoint(folder / "autoencoder.pt", parts, world).steps(steps, "shape autoencoder"):
+        set_rate(optimiser, cosine(step, steps, 1e-3))
+        d = draw(step_generator(seed, step))
+        with world.autocast():
+            who, worn = encoder(d.posed)
+            neutral, still = encoder(d.rest)
+            _, copied = encoder(d.other)
+            rebuilt, rest, swapped = (model.decode(a, b) for a, b in ((who, worn), (who, still), (neutral, copied)))
+        whole = d.code.amax(dim=1) > 0.99  # others make it at its full
+        loss = (
+            _error(rebuilt, d.posed)
+            + _error(rest, d.rest)
+            + (_errors(swapped, d.posed) * whole).mean()
+            + 1e-3 * (who.float().square().mean() + worn.float().square().mean())
+        )
+        descend(world, loss, optimiser, both, scaler)
+    return encoder.eval().requires_grad_(False)
+
+
+def train_generators(
+    model: ShapeModel,
+    encoder: ScanEncoder,
+    scans: Scans,
+    folder: Path,
+    steps: int,
+    batch: int,
+    world: World,
+    seed: int = 12,
+) -> ShapeModel:
+    """Train both generators against the encoders' codes and a discriminator; returns the model's moving average."""
+    config = model.config
+    critic = MLP((3 * len(encoder.vertices) + config.identity + config.expression, 1024, 512, 1)).to(world.device)
+    average = Average(model, 0.999)
+    model.decoder.requires_grad_(False)
+    generators = nn.ModuleList([model.generator_identity, model.generator_expression])
+    g_optimiser, d_optimiser = (
+        torch.optim.Adam(net.parameters(), lr=5e-4, betas=(0.5, 0.99)) for net in (generators, critic)
+    )
+    scaler, critic_scaler = world.scaler(), world.scaler()
+    draw = ShapeDraws(scans, batch, world)
+    parts = {"model": model, "critic": critic, "average": average, "g": g_optimiser, "d": d_optimiser}
+    parts |= {"scaler": scaler, "critic scaler": critic_scaler}
+    for step in Checkpoint(folder / "shape_gan.pt", parts, world).steps(steps, "shape GAN"):
+        for optimiser in (g_optimiser, d_optimiser):
+            set_rate(optimiser, cosine(step, steps, 5e-4))
+        generator = step_generator(seed, step)
+        d = draw(generator)
+        own = world.part(batch)
+        noise = torch.randn(batch, config.noise, generator=generator)[own].to(world.device)
+        claim = torch.cat([d.identity, d.code], dim=1)
+        with world.autocast():
+            who = model.generator_identity(torch.cat([noise, d.identity], dim=1))
+            worn, still = (
+                model.generator_expression(torch.cat([noise, d.identity, code], dim=1))
+                for code in (d.code, torch.zeros_like(d.code))
+            )
+            posed, rest = model.decode(who, worn), model.decode(who, still)
+            real = critic(torch.cat([encoder.seen(d.posed), claim], dim=1))
+            fake = critic(torch.cat([encoder.seen(posed.detach()), claim], dim=1))
+        d_loss = F.relu(1 - real.float()).mean() + F.relu(1 + fake.float()).mean()
+        descend(world, d_loss, d_optimiser, critic, critic_scaler)
+        critic.requires_grad_(False)
+        with world.autocast():
+            judged = critic(torch.cat([encoder.seen(posed), claim], dim=1))
+            want_who, want_worn = encoder(d.posed)
+        critic.requires_grad_(True)
+        loss = (
+            _error(rest, d.rest)
+            + 2 * _error(posed - rest, d.posed - d.rest)
+            + _CODES * (F.mse_loss(who.float(), want_who.float()) + F.mse_loss(worn.float(), want_worn.float()))
+            - _ADVERSARY * judged.float().mean()
+        )
+        descend(world, loss, g_optimiser, generators, scaler)
+        average.update(model)
+    return average.module
+
+
+def _errors(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Of each face (B,): mean squared distance, mm², and its root, which keeps the pull up where little is missing."""
+    squared = (made.float() - wanted).square().sum(dim=-1).mean(dim=-1)
+    return squared + (squared + 1e-6).sqrt()
+
+
+def _error(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    return _errors(made, wanted).mean()
