@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,8 @@ def studio(default_pipeline, tmp_path_factory) -> Studio:
     modes = PhotoModel.of(default_pipeline).modes.deltas[:3].numpy()
     names = sorted({"eyeBlink_L", "eyeBlink_R"} | {name for recipe in RECIPES.values() for name in recipe})
     shapes = np.random.default_rng(0).normal(size=(len(names), 1, 3)).astype(np.float32).repeat(modes.shape[1], 1)
-    blinks = {f"blink_{s}_{k}": v for s in "LR" for k, v in (("row", [1]), ("col", [2]), ("data", [0.5]))}
+    one: dict[str, Any] = {"row": [1], "col": [2], "data": [0.5]}
+    blinks = {f"blink_{side}_{key}": value for side in "LR" for key, value in one.items()}
     path = tmp_path_factory.mktemp("studio") / "shape_basis.npz"
     np.savez(
         path,
@@ -25,7 +28,7 @@ def studio(default_pipeline, tmp_path_factory) -> Studio:
         expression_shapes=shapes,
         expression_names=np.array(names),
         trait_axes=np.linalg.qr(np.random.default_rng(1).normal(size=(20, 2)))[0].T,
-        **{name: np.array(value) for name, value in blinks.items()},
+        **blinks,
     )
     return Studio(default_pipeline, path, skins=1)
 
