@@ -66,7 +66,7 @@ def hair_layers(
 ) -> Layers:
     """Draw the hair of one head.
 
-    Fragments are blended front to back (depth peeling, Everitt 2001, of a list instead of a buffer): no order of
+    Fragments are sorted by place and depth and blended front to back (the A-buffer, Carpenter 1984): no order of
     triangles, no noise, and the same from frame to frame.
 
     Parameters
