@@ -1,13 +1,14 @@
 """How near heads from photographs come to the truth, as Markdown::
 
-    python benchmarks/reconstruct.py [--pack path/to/training-pack] [--people 12] [--seed 9000]
+    python benchmarks/reconstruct.py [--pack path/to/training-pack] [--people 12] [--seed 9000] [--looked FOLDER]
 
 The photographs are synthetic, drawn from the seed: random pose within 45°, lens, light, background and expression.
 People of "pack" are drawn from all of the pack's identity modes and make faces with its own 57 muscles, which the fit
 does not know; those of "default" are seeds of the embedded default. Nobody here was seen in training: the landmarker's
 response was measured on other draws. Figures are mm, means over the face (skin, lips and lids within 95 mm of the tip
 of the nose), at rest, after rigid alignment with known correspondence; in brackets with scale, which one photograph of
-unknown focal length does not tell. Needs the extra ``photo``.
+unknown focal length does not tell. With ``--looked``, the folder in which the stage ``landmarks`` of ``facekit.train``
+left its network, fits of points that it corrected are measured as well. Needs the extra ``photo``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from facekit.conventions import NOSE_TIP
 from facekit.geometry.correspond import similarity
 from facekit.person import Person
 from facekit.reconstruct.api import views_of
+from facekit.reconstruct.dense import load
 from facekit.reconstruct.find import steady
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
@@ -87,8 +89,9 @@ def error(found: torch.Tensor, true: torch.Tensor, scaled: bool) -> float:
 class Judge:
     """Fits photographs and holds them against the truth."""
 
-    def __init__(self, pipe: FacePipeline) -> None:
+    def __init__(self, pipe: FacePipeline, looked: Path | None = None) -> None:
         self.pipe, self.photo = pipe, PhotoModel.of(pipe)
+        self.looked = None if looked is None else load(looked, self.photo)
         template = pipe.template
         nose = template.verts[template.landmarks[NOSE_TIP]]
         self.region = ((template.verts - nose).norm(dim=1) < REACH_MM) & (template.parts <= 2)
@@ -108,6 +111,12 @@ class Judge:
         weights = torch.from_numpy(found.blendshapes).float()
         posed = person.decode_shape(rest.repeat(len(samples)).with_blendshapes(weights))
         return (*self._errors(neutral, samples[0][0].neutral), self._motion(posed - neutral, samples))
+
+    def again(self, samples: list[Sample]) -> tuple[float, float, float]:
+        """Errors of a fit of points that were looked at again."""
+        assert self.looked is not None
+        looker, response = self.looked
+        return self.fitted([(photo, looker(photo.pixels, marks)) for photo, marks in samples], response)
 
     def _errors(self, neutral: torch.Tensor, true: torch.Tensor) -> tuple[float, float]:
         a, b = neutral[self.region], true[self.region]
@@ -133,9 +142,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path(".train"), help="where the head stage's shape basis lies")
     parser.add_argument("--people", type=int, default=12, help="of each set (default 12)")
     parser.add_argument("--seed", type=int, default=9000)
+    parser.add_argument("--looked", type=Path, help="folder with a network that looks again")
     args = parser.parse_args()
     pipe = FacePipeline.from_pretrained(device="cpu")
-    judge, sets = Judge(pipe), {"default": default_people(pipe, args.people, args.seed)}
+    judge, sets = Judge(pipe, args.looked), {"default": default_people(pipe, args.people, args.seed)}
     basis = args.work / "shape_basis.npz"
     if args.pack is not None and not basis.is_file():
         from facekit.train.head.stage import write_assets
@@ -143,8 +153,9 @@ def main() -> None:
         write_assets(args.pack, args.work / "head", basis)
     if basis.is_file():
         sets = {"pack": pack_people(pipe, basis, args.people, args.seed)} | sets
-    print("| set | photographs | mean face | fit without the response | fit | motion: none, without, fit | fits |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    ways = ["mean face", "fit without the response", "fit", *(["fit, looked again"] if args.looked else [])]
+    print(f"| set | photographs | {' | '.join(ways)} | motion, likewise | fits |")
+    print("| --- " * (len(ways) + 4) + "|")
     for name, people in sets.items():
         with Landmarker() as landmarker:
             samples = [found_in(photographs, landmarker, judge.photo.mirror) for photographs in people]
@@ -160,6 +171,7 @@ def row(name: str, count: int, groups: list[list[Sample]], judge: Judge) -> str:
         judge.mean_face,
         lambda group: judge.fitted(group, response.without()),
         lambda group: judge.fitted(group, response),
+        *([judge.again] if judge.looked else []),
     ]
     means = [np.mean([way(group) for group in groups], axis=0) for way in ways]
     cells = " | ".join(f"{rigid:.2f} ({scaled:.2f})" for rigid, scaled, _ in means)

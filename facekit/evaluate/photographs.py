@@ -104,7 +104,7 @@ def photograph(
         albedo = marked(albedo, pipe.template.tile_rect, np.random.default_rng((seed, 10_000)), marks)
         worn = latents.with_expression(_expression(rng))
         verts, neutral = pipe.decode_shape(pipe.to_model_codes(worn))[0], pipe.decode_shape(latents)[0]
-        camera, lights = _camera(rng, yaw), _lights(rng)
+        camera, lights = _camera(rng, yaw), room_lights(rng)
         mesh = pipe.template.mesh(verts[None], albedo)
         taken = render(
             mesh,
@@ -114,7 +114,7 @@ def photograph(
             background="transparent",
             quality="high" if rng.random() < 0.5 else "standard",
         )
-    behind = _background(size, rng)
+    behind = room_background(size, rng)
     alpha = taken.alpha[0]
     linear = srgb_to_linear(taken.rgb[0].clamp(0, 1)) * alpha + behind * (1 - alpha)
     linear = linear * torch.tensor(np.exp(rng.normal(0, 0.04, 3)), dtype=torch.float32)[:, None, None]  # white balance
@@ -208,7 +208,7 @@ def _camera(rng: np.random.Generator, yaw: float | None) -> Camera:
     return dataclasses.replace(camera, up=(float(np.sin(roll)), float(np.cos(roll)), 0.0))
 
 
-def _lights(rng: np.random.Generator) -> Lights:
+def room_lights(rng: np.random.Generator) -> Lights:
     """A sky or a room, with a lamp or window, in the camera's frame; a white face gets 0.9 or so."""
     warm = rng.normal(0, 0.10)
     tint = np.exp(np.array([warm, rng.normal(0, 0.03), -warm]))
@@ -235,7 +235,7 @@ def _lights(rng: np.random.Generator) -> Lights:
     return Lights(lights=(key,), sh=sh * (level * (1 - share * 0.8) / front), background=(0.5, 0.5, 0.5))
 
 
-def _background(size: int, rng: np.random.Generator) -> torch.Tensor:
+def room_background(size: int, rng: np.random.Generator) -> torch.Tensor:
     """(3, size, size) linear: patches of surfaces in the same light."""
     reflectance = np.exp(rng.normal(-1.4, 0.7, (1, 1, 6, 6))) * np.exp(rng.normal(0, 0.25, (1, 3, 6, 6)))
     field = torch.from_numpy(np.clip(reflectance, 0.01, 0.95)).float()

@@ -112,6 +112,32 @@ PUBLISHED_TEXTURE = TextureConfig()
 
 
 @dataclass(frozen=True)
+class DenseConfig:
+    """Sizes of the network that looks again (:mod:`facekit.models.dense_landmarks`).
+
+    Parameters
+    ----------
+    points:
+        Number of landmarks.
+    widths, blocks:
+        Features and residual blocks at a quarter, an eighth and a sixteenth of the crop's resolution.
+    local:
+        Numbers that each point reads off where it is.
+    pose:
+        Numbers that tell of the head's pose.
+    hidden:
+        Of the layer in which all points come together.
+    """
+
+    points: int = 478
+    widths: tuple[int, ...] = (32, 64, 96)
+    blocks: tuple[int, ...] = (1, 2, 2)
+    local: int = 2
+    pose: int = 6
+    hidden: int = 128
+
+
+@dataclass(frozen=True)
 class EncoderConfig:
     """Sizes of the action-unit transformer (:mod:`facekit.models.encoder`).
 

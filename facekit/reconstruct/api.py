@@ -194,7 +194,7 @@ def view_of(
     expected = response.expected(marks.scores)
     expected[TONGUE] = 0.0
     middle = np.array([size[1] / 2, size[0] / 2])
-    return View(marks.points, marks.matrix[:3, :3], size, middle, expected, certainty, focal)
+    return View(marks.points, marks.matrix[:3, :3], size, middle, expected, certainty, focal, spread=marks.spread)
 
 
 def certainty_of(response: Response) -> np.ndarray:

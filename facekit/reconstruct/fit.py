@@ -180,7 +180,8 @@ class _Fit:
         turn, shift = state.turns[k], state.translation(k, self.lens[k])
         camera = self.points.neutral(state.identity) @ turn.T + shift
         facing = -((self.points.normals @ turn.T) * camera).sum(axis=1) / np.linalg.norm(camera, axis=1)
-        spread = self.response.spread(facing)
+        told = self.views[k].spread
+        spread = self.response.spread(facing) if told is None else told * self.response.sigma
         spread[list(OVAL)] *= _OUTLINE
         for blink, iris in zip(BLINKS, (RIGHT_IRIS, LEFT_IRIS), strict=True):
             spread[list(iris)] *= 1 + _HIDDEN * np.clip(state.weights[k, blink], 0, 1) ** 2

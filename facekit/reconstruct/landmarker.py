@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,11 +51,15 @@ class FaceLandmarks:
         By the names of :data:`facekit.conventions.BLENDSHAPES`, in [0, 1]; tongueOut is not among them.
     matrix:
         (4, 4) float64: rotation (with a scale) of the head, +X to the image right, +Y up, +Z toward the viewer.
+    spread:
+        (478,) float64, how far points are off along each axis, a standard deviation in mm at a mean head, as
+        :class:`facekit.reconstruct.dense.Looker` tells it; None where it did not look.
     """
 
     points: np.ndarray
     scores: dict[str, float]
     matrix: np.ndarray
+    spread: np.ndarray | None = None
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -71,7 +75,7 @@ class FaceLandmarks:
 
     def moved(self, scale: float, x: float, y: float) -> FaceLandmarks:
         """Return the same face where pixels are ``scale`` times as large and the origin lies at (x, y) of the whole."""
-        return FaceLandmarks(self.points * scale + (x, y), self.scores, self.matrix)
+        return replace(self, points=self.points * scale + (x, y))
 
     def turned(self, quarters: int, size: tuple[int, int]) -> FaceLandmarks:
         """Return the same face in the picture of this (height, width) after turns counter-clockwise."""
@@ -80,7 +84,7 @@ class FaceLandmarks:
         angle = np.deg2rad(90 * quarters)
         turn = np.eye(4)
         turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-        return FaceLandmarks(np.stack(places, axis=1), self.scores, turn @ self.matrix)
+        return replace(self, points=np.stack(places, axis=1), matrix=turn @ self.matrix)
 
 
 class Landmarker:

@@ -74,7 +74,8 @@ class Response:
     weights:
         (FEATURES, 956) float64, mm: what each feature adds to the points' x and y (up), point by point.
     sigma:
-        (478,) float64 mm, standard deviation along each axis of what is left at a point that faces the camera.
+        (478,) float64 mm, standard deviation along each axis of what is left at a point that faces the camera; where
+        points come with deviations of their own, a factor on these.
     growth:
         (7,) float64: by how much that grows at the cosines of :data:`FACING`.
     factor, own:

@@ -36,6 +36,8 @@ class View:
         Logarithm of the focal length in pixels and its deviation; None where nothing is known of it.
     camera:
         Pictures of one number were taken through the same lens.
+    spread:
+        (478,) float64 mm, deviations that come with the points; None for the response's own.
     """
 
     points: np.ndarray
@@ -46,6 +48,7 @@ class View:
     certainty: np.ndarray
     focal: tuple[float, float] | None = None
     camera: int = 0
+    spread: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,13 @@ STAGES = {
     "controls": "facekit.train.texture.blind",
     "photos": "facekit.train.photos.stage",
     "encoder": "facekit.train.encoder.stage",
+    "landmarks": "facekit.train.landmarks.stage",
     "mask": "facekit.train.mask.stage",
     "hair": "facekit.train.hair.stage",
     "card": "facekit.train.card",
 }
 #: Made only when they are named: what experiments compare with; what needs the extra ``photo``; what that leaves.
-NAMED = ("relief", "controls", "photos", "encoder")
+NAMED = ("relief", "controls", "photos", "encoder", "landmarks")
 _PACK_FILES = ("ict_light.npz", "ict_vertex_indices.json", "skins_uv", "brows_uv", "skin_mask_uv.png")
 _MANIFEST = "weights_manifest.json"
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from facekit.files.readers import load_tensors
 from facekit.models.config import ShapeConfig, TextureConfig
-from facekit.train.export import ROLES, parameters, silence_neutral, write_manifest, write_weights
+from facekit.train.export import ROLES, parameters, round_rows, silence_neutral, write_manifest, write_weights
 from facekit.weights import manifest
 
 
@@ -55,3 +55,14 @@ def test_the_neutral_entry_is_silenced_and_nothing_else():
     weight = weight.detach()
     assert float(weight[:, 1].abs().max()) == 0
     assert float(weight.sum()) == 16
+
+
+def test_rounded_rows_stay_near_and_have_few_values():
+    torch.manual_seed(0)
+    module = nn.Linear(400, 3)
+    before = [value.detach().clone() for value in module.parameters()]
+    round_rows(module)
+    weight, bias = (value.detach() for value in module.parameters())
+    most = before[0].abs().amax(dim=1, keepdim=True)
+    assert float(((weight - before[0]).abs() / most).max()) <= 1 / 127, "half a step, which is at most two 127ths"
+    assert all(len(row.unique()) <= 255 for row in weight) and torch.equal(bias, before[1])

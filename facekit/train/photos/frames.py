@@ -107,12 +107,12 @@ def observed(pictures: Iterable[Photograph], anchors: Anchors, landmarker: Landm
             away = (torch.from_numpy(face.points).float() - true).norm(dim=1).median()
             if float(away) * picture.pose.height < _LOST * int(size):
                 face = steady(picture.pixels, face, landmarker, anchors.mirror.numpy())
-                rows.append(_row(picture, places, anchors(picture.neutral), face))
+                rows.append(frame_row(picture, places, anchors(picture.neutral), face))
                 break
     return Frames(size=size, **{name: torch.stack([row[name] for row in rows]) for name in rows[0]})
 
 
-def _row(
+def frame_row(
     picture: Photograph, posed: torch.Tensor, neutral: torch.Tensor, face: FaceLandmarks
 ) -> dict[str, torch.Tensor]:
     scores = torch.tensor([face.scores.get(name, 0.0) for name in BLENDSHAPES])

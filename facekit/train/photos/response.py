@@ -28,20 +28,31 @@ _RIDGE = ((POSE, 0.5), (SHAPES, 4.0), (PEOPLE, 40.0), (TURNED_PEOPLE, 25.0), (TU
 _SCORES_RIDGE = 2.0
 #: Components of the rest's correlation; the least share that is each point's own; the least deviations.
 _COMPONENTS, _OWN, _LEAST, _LEAST_SHAPE = 100, 0.1, 0.25, 0.04
-#: Errors at silhouettes are cut here, mm.
-_FAR = 15.0
+#: Errors at silhouettes are cut here, mm; and in deviations that were told.
+_FAR, _WRONG = 15.0, 4.0
 _FOLDS = 8
 
 
-def measured(frames: Frames, points: FacePoints) -> Response:
-    """The response that frames show."""
+def measured(frames: Frames, points: FacePoints, told: np.ndarray | None = None) -> Response:
+    """The response that frames show.
+
+    Parameters
+    ----------
+    told:
+        (N, 478) mm, deviations that come with the points; the response then has factors on them as its ``sigma``.
+    """
     offsets, facing = offsets_of(frames, points)
     identity = identity_of(frames, points)
     rows = rows_of(frames, identity)
     weights = solved(rows, offsets.reshape(len(offsets), -1))
     left = (offsets - _held_out(rows, offsets, frames)).clip(-_FAR, _FAR)
-    sigma, growth = _spread(left, facing, frames)
-    scale = sigma * np.interp(facing, FACING, growth)
+    if told is None:
+        sigma, growth = _spread(left, facing, frames)
+        scale = sigma * np.interp(facing, FACING, growth)
+    else:
+        sigma = np.sqrt((left**2).mean(axis=-1) / told**2)
+        sigma, growth = np.sqrt((sigma.clip(None, _WRONG) ** 2).mean(axis=0)).clip(_LEAST, None), np.ones(len(FACING))
+        scale = sigma * told
     white = (left / scale[..., None]).reshape(len(left), -1)
     factor, own = _correlation(white)
     scores, missed = _scores(frames)

@@ -44,7 +44,7 @@ def run(context: Context) -> None:
     """Write ``modes.npz`` and ``landmarks.npz``; a quarter of an hour of one core."""
     template, basis = context.template, raw_modes(context)
     modes = sorted_modes(basis, template.parts, min(MODES, len(basis)))
-    _write(context.out / "modes.npz", {k: v.numpy() for k, v in pack_modes(modes, template.faces).items()})
+    write_arrays(context.out / "modes.npz", {k: v.numpy() for k, v in pack_modes(modes, template.faces).items()})
     pipe = load_pipeline(context)
     pipe.blendshapes = Blendshapes(unpack_rig(load_arrays(context.out / "blendshapes.npz")), template)
     with Landmarker() as landmarker:
@@ -53,7 +53,7 @@ def run(context: Context) -> None:
         found = anchors.measured(pipe, people, landmarker, _SEEDS[0])
         frames = _frames(context, pipe, basis, found, landmarker)
     points = FacePoints.of(template, modes, pipe.blendshapes, found.corners, found.shares)
-    _write(context.out / "landmarks.npz", packed(found, response.measured(frames, points)))
+    write_arrays(context.out / "landmarks.npz", packed(found, response.measured(frames, points)))
 
 
 def raw_modes(context: Context) -> torch.Tensor:
@@ -77,7 +77,7 @@ def packed(found: anchors.Anchors, measured: response.Response) -> dict[str, np.
     return {**places, **measured.pack()}
 
 
-def _write(path: Path, arrays: dict[str, Any]) -> None:
+def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 

@@ -1,0 +1,164 @@
+"""A studio for training: strangers' faces with hair, in many lights, with what gets in front of faces, at small size.
+
+Shapes are drawn from all of the pack's identity modes; half of the faces are moved by the pack's own muscles, which the
+blendshapes do not know. Nothing comes from a photograph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from facekit.color import linear_to_srgb
+from facekit.evaluate.occluders import OCCLUDERS, occlude
+from facekit.evaluate.photographs import marked, room_background, room_lights
+from facekit.hair import Hair
+from facekit.latents import FaceLatents
+from facekit.models.composers import DefaultComposer
+from facekit.models.hair_choice import choose_hair
+from facekit.motion.mapping import tables
+from facekit.person import Person
+from facekit.pipeline import FacePipeline
+from facekit.render import render
+from facekit.train.photos.photographs import (
+    Photograph,
+    Pose,
+    drawn_background,
+    drawn_blendshapes,
+    drawn_lights,
+    drawn_people,
+)
+from facekit.train.shape.data import ShapeBasis, ShapeTeacher, random_expressions, soft_cap
+
+#: Pixels a side; seeds of what is drawn, and of skins.
+SIZE, SEED = 256, 400_000
+#: Degrees, and mm of the picture's height at the head.
+_YAW, _PITCH, _ROLL, _FOV, _HEIGHT = 52.0, 25.0, 9.0, (14.0, 45.0), (235.0, 330.0)
+#: Of a hundred: faces that muscles move, heads with hair, pictures with something in front of the face, of each kind.
+_MUSCLES, _HAIR, _COVERED = 0.4, 0.7, (0.05, 0.16, 0.05, 0.08, 0.05)
+_MARKS = 1.0
+
+
+class Studio:
+    """Takes pictures of strangers.
+
+    Parameters
+    ----------
+    pipe:
+        The default; its textures are their skin, its wardrobe their hair.
+    basis:
+        File that the head stage left: identity modes and muscles.
+    skins:
+        How many different skins there are.
+    """
+
+    def __init__(self, pipe: FacePipeline, basis: Path, skins: int) -> None:
+        self.pipe = pipe
+        _ = pipe.blendshapes, pipe.contact, pipe.wardrobe  # loaded once, before copies with persons are made
+        self.span = ShapeBasis.load(basis, pipe.template.parts)
+        self.teacher = ShapeTeacher(self.span)
+        self.table = tables()["expressions", "blendshapes"].weights
+        with np.load(basis, allow_pickle=False) as data:
+            self.modes = torch.from_numpy(data["identity_modes"])
+        self.count = skins
+        self.kept: dict[int, tuple[FaceLatents, torch.Tensor]] = {}
+
+    @torch.no_grad()
+    def pictures(
+        self, number: int, shots: int, looks: int, muscles: bool = True
+    ) -> Iterator[tuple[Photograph, list[np.ndarray]]]:
+        """Take pictures of one stranger: ``shots`` poses, each with ``looks`` backgrounds and things in front.
+
+        Parameters
+        ----------
+        muscles:
+            Whether the pack's muscles may move the face; else blendshapes always do.
+        """
+        rng = np.random.default_rng((SEED, number))
+        generator = torch.Generator().manual_seed(SEED + number)
+        template = self.pipe.template
+        neutral = drawn_people(self.modes, template.verts, 1, generator)[0]
+        codes, atlas = self._skin(int(rng.integers(self.count)))
+        person = self.pipe.with_person(Person(neutral, codes, atlas.float() / 255))
+        fov, style = float(rng.uniform(*_FOV)), self._style(codes, rng)
+        for weights in drawn_blendshapes(self.table, shots, generator):
+            if muscles and rng.random() < _MUSCLES:
+                verts, posed, known = self._by_muscles(neutral, generator), codes, None
+            else:
+                posed, known = codes.with_blendshapes(weights), weights
+                verts = person.decode_shape(person.to_model_codes(posed))[0]
+            pose = _drawn(rng, fov)
+            camera = pose.camera()
+            assert person.person is not None
+            mesh = person.mesh(posed, verts[None], person.person.atlas)
+            lights = room_lights(rng) if rng.random() < 0.6 else drawn_lights(rng)
+            hair = None if style is None else self._worn(style, codes, neutral, verts)
+            seen = render(mesh, camera, SIZE, lights=lights, background="transparent", hair=hair)
+            colour, alpha = seen.rgb[0].float(), seen.alpha[0].float()
+            pixels = [self._finished(colour, alpha, camera, verts, rng) for _ in range(looks)]
+            yield Photograph(pixels[0], number, pose, camera, known, verts, neutral), pixels
+
+    def _skin(self, number: int) -> tuple[FaceLatents, torch.Tensor]:
+        """Codes and an atlas (1, 3, H, W) uint8, with what the texture network cannot draw."""
+        if number not in self.kept:
+            codes = FaceLatents.sample(SEED + number, intensity=0.0)
+            atlas = self.pipe.skin(codes)
+            atlas = marked(atlas, self.pipe.template.tile_rect, np.random.default_rng((SEED, number, 1)), _MARKS)
+            self.kept[number] = codes, (atlas.clamp(0, 1) * 255).round().to(torch.uint8)
+        return self.kept[number]
+
+    def _style(self, codes: FaceLatents, rng: np.random.Generator) -> str | None:
+        """What is worn: what suits the skin's owner, or anything."""
+        composer, wardrobe = self.pipe.composer, self.pipe.wardrobe
+        if wardrobe is None or not isinstance(composer, DefaultComposer) or rng.random() > _HAIR:
+            return None
+        if rng.random() < 0.5:
+            return choose_hair(composer.micro.projections(codes.identity), wardrobe.styles)[0]
+        return str(rng.choice(wardrobe.styles))
+
+    def _worn(self, style: str, codes: FaceLatents, neutral: torch.Tensor, verts: torch.Tensor) -> Hair:
+        wardrobe, composer = self.pipe.wardrobe, self.pipe.composer
+        assert wardrobe is not None and isinstance(composer, DefaultComposer)
+        cards = wardrobe.cards(style, wardrobe.lashes[0])
+        place = wardrobe.wear(cards, neutral[None], verts[None])[0]
+        return Hair(cards, place, composer.micro.hair_colour(codes.identity)[0])
+
+    def _by_muscles(self, neutral: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """The face (V, 3) as the pack's muscles move it."""
+        mixed = 0.7 * random_expressions(1, generator) + 0.6 * random_expressions(1, generator)
+        strength = 0.6 + 0.8 * torch.rand(1, len(self.span.names), generator=generator)
+        muscles = soft_cap((mixed @ self.teacher.recipes) * strength, self.teacher.caps)
+        moved = self.span.vertices(muscles @ self.span.expression)
+        contact = self.pipe.contact
+        posed = neutral + moved
+        return posed[0] if contact is None else contact[2](posed)[0]
+
+    def _finished(
+        self, colour: torch.Tensor, alpha: torch.Tensor, camera, verts: torch.Tensor, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Put something behind the head and perhaps in front of it; (S, S, 3) uint8."""
+        room = rng.random() < 0.5
+        behind = linear_to_srgb(room_background(SIZE, rng)) if room else drawn_background(rng, SIZE)
+        picture = torch.lerp(behind, colour, alpha).clamp(0, 1).permute(1, 2, 0).numpy()
+        place = camera.project(verts[None], SIZE)[0, :, :2]
+        marks, crown = place[self.pipe.template.landmarks].numpy(), place[int(verts[:, 1].argmax())].numpy()
+        for kind, chance in zip(OCCLUDERS, _COVERED, strict=True):
+            if rng.random() < chance:
+                picture, _ = occlude(picture, marks, crown, kind, rng)
+        return (picture * 255 + rng.normal(0, 1.5, picture.shape)).clip(0, 255).round().astype(np.uint8)
+
+
+def _drawn(rng: np.random.Generator, fov: float) -> Pose:
+    """A pose for a lens: a third of them nearly frontal."""
+    turned = rng.uniform(-_YAW, _YAW) if rng.random() < 0.67 else rng.normal(0, 12)
+    return Pose(
+        float(turned),
+        float(np.clip(rng.normal(0, 9), -_PITCH, _PITCH)),
+        float(rng.normal(0, _ROLL)),
+        fov,
+        float(rng.uniform(*_HEIGHT)),
+        (float(rng.normal(0, 8)), float(rng.normal(0, 8) - 4.0)),
+    )
