@@ -251,8 +251,8 @@ def _sparse(image: torch.Tensor) -> torch.Tensor:
 
 
 def _materials(template: Template, verts: torch.Tensor) -> torch.Tensor:
-    # With a texture, whichever, the mesh is skin; without, clay. Lamps beside the camera light eyes under lids, too: what
-    # lids keep from them is left to the tolerance for shaded whites.
+    # With a texture, whichever, the mesh is skin; without, clay. Lamps beside the camera light eyes under lids, too:
+    # what lids keep from them is left to the tolerance for shaded whites.
     textured = template.mesh(verts[None], verts.new_zeros(1, 3, 2, 2))
     return material_table(dataclasses.replace(textured, openings=None))[:4].T
 
