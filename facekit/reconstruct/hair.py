@@ -24,22 +24,25 @@ from facekit.render import Camera, render
 if TYPE_CHECKING:
     from facekit.pipeline import FacePipeline
 
-#: Side of the square that is looked at, pixels, and how much of the head's height it shows above and below.
-_SIDE, _ABOVE, _HEIGHT = 144, 0.75, 2.6
+#: Side of the square that is looked at: in pixels, and in distances from brows to chin; share of it above the eyes.
+_SIDE, _HEIGHT, _ABOVE = 144, 2.6, 0.45
 #: Coverage from which on a style hides what is behind.
 _COVERED = 0.6
-#: The crown is looked at this far above the brows at least, of the way from chin to brows; and the cheeks' patch.
-_CROWN, _CHEEK = 0.45, 0.10
-#: Colour difference from skin (CIE76) below which a crown is bare, and fewest pixels that tell.
-_BARE, _FEWEST = 7.0, 40
+#: The crown is looked at this far above the brows at least, and cheeks within this reach, of the way to the chin.
+_CROWN, _CHEEK = 0.22, 0.10
+#: Colour difference from skin (CIE76), as a share of the skin's L*, below which a crown is bare, and its bounds: light
+#: skin varies more. Fewest pixels that tell.
+_BARE, _BARE_RANGE, _FEWEST = 0.25, (7.0, 17.0), 40
 #: Least and largest deviation that a colour is allowed, in L*, a*, b*.
 _TIGHT, _LOOSE = (5.0, 2.5, 2.5), (22.0, 8.0, 10.0)
 #: Clusters of the background's colours, and rounds to find them.
 _CLUSTERS, _ROUNDS = 4, 8
+#: Cheeks on the template: within so many mm of their middle.
+_NEAR = 16.0
 #: How much brighter hair's own colour is than what is seen of it, in its own shade.
 _SHADED = 1.2
-#: Agreement in favour of styles that most people have, against long ones that hang over dark clothes.
-_FAVOUR = {"bob02": -0.03, "short03": -0.03, "long01": -0.01}
+#: What is taken off the agreement of styles that few people wear, and of long ones, which hang over dark clothes.
+_RARE = {"bob02": 0.03, "short03": 0.03, "long01": 0.01}
 
 
 @dataclass(frozen=True)
@@ -95,27 +98,26 @@ def find_hair(picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, c
         assert drawn.hair is not None
         cover[style] = drawn.hair[0, 0]
         head = drawn.alpha[0, 0]
-    everyone, anyone = (torch.stack(list(cover.values())).amin(0), torch.stack(list(cover.values())).amax(0))
-    crown = (everyone > _COVERED) & (torch.arange(_SIDE)[:, None] < _crown(marks)) & seen
-    if int(crown.sum()) < _FEWEST:
+    everyone, anyone = torch.stack(list(cover.values())).aminmax(dim=0)
+    brows = float(marks[17:27, 1].mean())
+    above = torch.arange(_SIDE)[:, None] < brows - _CROWN * (float(marks[CHIN, 1]) - brows)
+    crown, cheeks = (everyone > _COVERED) & above & seen, _cheeks(marks, head) & seen
+    if int(crown.sum()) < _FEWEST or not bool(cheeks.any()):
         return None
-    skin = colours[:, _cheeks(marks, head, anyone) & seen]
     outside = colours[:, (anyone < 0.02) & (head < 0.02) & seen]
-    if not skin.numel():
-        return None
-    tone, hair = skin.median(dim=1).values, colours[:, crown]
-    if float((hair.median(dim=1).values - tone).norm()) < _BARE:
-        return FoundHair("bald", linear_to_srgb(srgb_to_linear(crop[:, crown]).median(dim=1).values), {"bald": 1.0})
+    tone, hair = colours[:, cheeks].median(dim=1).values, colours[:, crown]
+    lit = [srgb_to_linear(crop[:, where]).median(dim=1).values for where in (crown, cheeks)]
+    low, high = _BARE_RANGE
+    if float((hair.median(dim=1).values - tone).norm()) < min(max(_BARE * float(tone[0]), low), high):
+        return FoundHair("bald", linear_to_srgb(lit[0]), {"bald": 1.0})
     likely = _likely(colours, hair, tone, outside)
     # What every style covers, and what none does, says nothing; nor does what lies outside the picture.
     told = ((anyone > 0.3) & (everyone < 0.7) & seen).float()
     agreement = {
         style: float(((1 - (c - likely).abs()) * told).sum() / told.sum().clamp_min(1.0)) for style, c in cover.items()
     }
-    best = max(agreement, key=lambda style: agreement[style] + _FAVOUR.get(style, 0.0))
-    lit = srgb_to_linear(crop)
-    ratio = lit[:, crown].median(dim=1).values / lit[:, _cheeks(marks, head, anyone) & seen].median(dim=1).values
-    colour = linear_to_srgb((_SHADED * ratio * _albedo(pipe, codes)).clamp(0.004, 0.7))
+    best = max(agreement, key=lambda style: agreement[style] - _RARE.get(style, 0.0))
+    colour = linear_to_srgb((_SHADED * lit[0] / lit[1].clamp_min(1e-3) * _albedo(pipe, codes)).clamp(0.004, 0.7))
     return FoundHair(best, colour, agreement)
 
 
@@ -125,10 +127,8 @@ def _square(
     """Cut the square around a head: picture (3, S, S), its camera, where it is inside the photograph, landmarks."""
     size = (picture.shape[1], picture.shape[2])
     marks = camera.project(verts[:, landmarks], size)[0, :, :2]
-    face = float((marks[CHIN] - marks[[19, 24]].mean(0)).norm())
-    side = _HEIGHT * face
-    middle = marks[27]
-    left, top = float(middle[0]) - side / 2, float(middle[1]) - (0.5 - 0.05) * side * _ABOVE / 0.75
+    side = _HEIGHT * float((marks[CHIN] - marks[[19, 24]].mean(0)).norm())
+    left, top = float(marks[27, 0]) - side / 2, float(marks[27, 1]) - _ABOVE * side
     box = camera.crop(top, left, (round(side), round(side)), size)
     axis = (torch.arange(_SIDE) + 0.5) / _SIDE * side
     grid = torch.stack(
@@ -145,13 +145,7 @@ def _square(
     return crop, box, seen, (marks - marks.new_tensor([left, top])) * (_SIDE / side)
 
 
-def _crown(marks: torch.Tensor) -> float:
-    """The row of the square above which the crown lies."""
-    brows = float(marks[17:27, 1].mean())
-    return brows - _CROWN * float(marks[CHIN, 1] - brows) * 0.5
-
-
-def _cheeks(marks: torch.Tensor, head: torch.Tensor, anyone: torch.Tensor) -> torch.Tensor:
+def _cheeks(marks: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
     """Pixels (S, S) bool of both cheeks."""
     y, x = torch.meshgrid(torch.arange(_SIDE) + 0.5, torch.arange(_SIDE) + 0.5, indexing="ij")
     reach = _CHEEK * float((marks[CHIN] - marks[27]).norm())
@@ -193,16 +187,9 @@ def _groups(samples: torch.Tensor) -> list[torch.Tensor]:
 def _albedo(pipe: FacePipeline, codes: FaceLatents) -> torch.Tensor:
     """The skin's own colour (3,), linear: that of the cheeks in the person's atlas."""
     atlas = pipe.skin(codes)[0]
-    u, v = pipe.template.uvs[_uv_of(pipe, 2)].T
-    place = torch.stack((2 * u - 1, 1 - 2 * v), -1)[None, None]
-    return srgb_to_linear(F.grid_sample(atlas[None], place, align_corners=False)[0, :, 0]).median(dim=1).values
-
-
-def _uv_of(pipe: FacePipeline, reach: int) -> torch.Tensor:
-    """Texture coordinates of vertices on both cheeks."""
     template = pipe.template
     marks = template.verts[template.landmarks]
-    spots = 0.5 * (marks[[36, 45]] + marks[[31, 35]])
-    near = (torch.cdist(template.verts, spots).amin(1) < 8.0 * reach).nonzero()[:, 0]
-    corner = torch.isin(template.faces, near)
-    return template.faces_uvs[corner].unique()
+    near = torch.cdist(template.verts, 0.5 * (marks[[36, 45]] + marks[[31, 35]])).amin(1) < _NEAR
+    u, v = template.uvs[template.faces_uvs[near[template.faces]].unique()].T
+    place = torch.stack((2 * u - 1, 1 - 2 * v), -1)[None, None]
+    return srgb_to_linear(F.grid_sample(atlas[None], place, align_corners=False)[0, :, 0]).median(dim=1).values
