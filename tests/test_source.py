@@ -121,9 +121,9 @@ def test_keyframes_are_the_faces_shapes(default_pipeline):
     batch = FaceLatents.cat([codes.with_expression("smile", value) for value in (0.0, 0.7, 1.4)])
     frames = default_pipeline.keyframes(batch)
     faces = default_pipeline(latents=batch)
-    torch.testing.assert_close(frames.verts, faces.verts)
+    torch.testing.assert_close(frames.verts, faces.verts, atol=2e-4, rtol=0)
     torch.testing.assert_close(frames.compress, faces.detail.compress, atol=5e-5, rtol=1e-3)
-    torch.testing.assert_close(frames.tension, faces.detail.tension)
+    torch.testing.assert_close(frames.tension, faces.detail.tension, atol=5e-5, rtol=1e-3)
     assert default_pipeline.keyframes(batch, detail="static").compress is None
 
 
