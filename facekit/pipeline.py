@@ -27,7 +27,7 @@ from facekit.face import FaceOutput
 from facekit.files.readers import load_arrays
 from facekit.hair import HairRig
 from facekit.latents import FaceLatents
-from facekit.models.composers import Composer, composer_class
+from facekit.models.composers import Composer, DefaultComposer, composer_class
 from facekit.models.config import ShapeConfig, TextureConfig
 from facekit.models.shape import ShapeModel
 from facekit.models.texture import TextureModel
@@ -200,6 +200,7 @@ class FacePipeline(FaceDecoder):
             neither; "auto" leaves it to who it is. A model without hair has none then.
         traits:
             What of them shall be otherwise, ``{"age": 60, "masculinity": 0.2}``: see :meth:`FaceLatents.with_traits`.
+            For the embedded default's people only.
         """
         forks.check(self.device)
         if (seed is None) == (latents is None):
@@ -210,6 +211,11 @@ class FacePipeline(FaceDecoder):
         if codes is None:
             seed = whole(seed, "seed", 0)
             metadata, codes = {"seed": seed}, FaceLatents.sample(seed, truncation=truncation)
+        if traits and (self.person is not None or not isinstance(self.composer, DefaultComposer)):
+            what = "one person" if self.person is not None else repr(self.name)
+            raise InputError(
+                "a model whose codes have traits", f"{what}, and traits", 'use "default", or leave them out'
+            )
         if traits:
             metadata, codes = {**metadata, "traits": dict(traits)}, codes.with_traits(**traits)
         if expression is not None:

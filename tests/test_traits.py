@@ -9,6 +9,7 @@ import torch
 from facekit import FaceLatents
 from facekit.errors import InputError
 from facekit.files.readers import load_arrays
+from facekit.person import Person
 from facekit.train.shape.traits import MEASURES, mode_axes, turn
 from facekit.traits import TRAITS, read_traits, set_traits, trait_axes
 from facekit.weights import verified
@@ -46,6 +47,14 @@ def test_what_there_is_not_is_refused(wrong):
     with pytest.raises(InputError):
         FaceLatents.sample(0).with_traits(**wrong)
     assert torch.equal(set_traits(torch.zeros(1, 20)), torch.zeros(1, 20))
+
+
+def test_a_person_has_none_to_set(default_pipeline):
+    codes = FaceLatents.sample(3)
+    pipe = default_pipeline.with_person(Person(default_pipeline.template.verts, codes))
+    with pytest.raises(InputError, match="one person"):
+        pipe(latents=codes, traits={"age": 60})
+    assert default_pipeline(seed=3, traits={"age": 60}, detail=False).metadata == {"seed": 3, "traits": {"age": 60}}
 
 
 def test_heads_are_as_masculine_as_their_codes(default_pipeline):
