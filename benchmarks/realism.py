@@ -40,8 +40,10 @@ def main() -> None:
 def report(people: int, pack: Path | None) -> str:
     """Measure ``people`` faces: Markdown."""
     from facekit import FaceLatents, FacePipeline
-    from facekit.evaluate.texture import OCTAVES
+    from facekit.evaluate.texture import OCTAVES, octave_energies
     from facekit.metrics.texture import delta_e, lab
+    from facekit.models.composers.micro import ATLAS
+    from facekit.train.skin.stage import reference_skins
 
     pipe = FacePipeline.from_pretrained(device="cpu")
     composer = pipe.composer
@@ -64,7 +66,8 @@ def report(people: int, pack: Path | None) -> str:
         "| octave, cycles per texel | generated, median × 1e4 | training skins | ratio |",
         "| --- | ---: | ---: | ---: |",
     ]
-    ours, theirs = octaves(torch.cat(tiles)), None if pack is None else octaves(reference(pack))
+    ours = octave_energies(torch.cat(tiles))
+    theirs = None if pack is None else octave_energies(reference_skins(pack, ATLAS))
     for k, value in enumerate(ours):
         other = "" if theirs is None else f"{1e4 * theirs[k]:.2f}"
         ratio = "" if theirs is None else f"{value / theirs[k]:.2f}"
@@ -83,23 +86,6 @@ def report(people: int, pack: Path | None) -> str:
     rows.append(_row("another noise, ΔE of the skin", torch.tensor(chance)))
     rows.append(_row("left against right, ΔL*", torch.tensor(halves)))
     return "\n".join(rows)
-
-
-def reference(pack: Path) -> torch.Tensor:
-    """The pack's skins (K, 3, 768, 768) sRGB."""
-    from facekit.train.skin.photographs import density_to_srgb
-    from facekit.train.skin.stage import reference_density
-
-    return torch.from_numpy(density_to_srgb(reference_density(pack, 768))).float()
-
-
-def octaves(tiles: torch.Tensor) -> list[float]:
-    """Median energy of cheeks and forehead over tiles (N, 3, 768, 768), an octave each."""
-    from facekit.evaluate.texture import OCTAVES
-    from facekit.metrics.texture import high_frequency_energy
-
-    bands = zip(OCTAVES[:-1], OCTAVES[1:], strict=True)
-    return [float(high_frequency_energy(tiles, band=band).median()) for band in bands]
 
 
 def pictured(pipe, codes) -> tuple[list[float], tuple[float, float]]:

@@ -14,6 +14,7 @@ from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
 from facekit.pipeline import FacePipeline
 from facekit.source import RIGS, FaceRig, FaceSettings, Keyframes, rig_names, rig_weights
+from facekit.template import Template
 
 RINGS, COLUMNS = 13, 18
 
@@ -132,6 +133,13 @@ class TinyPipe:
 def tiny_mesh() -> FaceMesh:
     """234 vertices, 432 triangles, 247 UVs, a 64² texture."""
     return sphere()
+
+
+@pytest.fixture
+def tiny_template(tiny_mesh: FaceMesh) -> Template:
+    """The same as a template, whose tile is the whole texture."""
+    shared = {name: getattr(tiny_mesh, name) for name in ("faces", "uvs", "faces_uvs", "parts", "landmarks", "ao")}
+    return Template(verts=tiny_mesh.verts[0], tile_rect=(0.0, 0.0, 1.0, 1.0), **shared)
 
 
 @pytest.fixture

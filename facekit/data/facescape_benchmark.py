@@ -17,6 +17,7 @@ Never seen here with the real data, which is given out on application.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,11 +82,8 @@ def items(folder: str | Path, split: str, predictions: str | Path | None = None)
         raise FileError(_TREE, f"no scans in {root / f'{split}_gt_mesh'}", "give the benchmark's own folder")
     if where is None:
         return found
-    return [_with(item, where / f"{item.name}.obj") for item in found]
-
-
-def _with(item: Item, mesh: Path) -> Item:
-    return Item(**{**vars(item), "mesh": mesh if mesh.is_file() else None})
+    meshes = {path.stem: path for path in where.glob("*.obj")}
+    return [dataclasses.replace(item, mesh=meshes.get(item.name)) for item in found]
 
 
 def _wild(root: Path, known: dict[str, np.ndarray]) -> list[Item]:

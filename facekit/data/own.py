@@ -49,8 +49,8 @@ def generated(folder: str | Path) -> list[Clip]:
     FileError
         Where no finished set is, or it has no pictures.
     """
-    shards = FaceShards(folder, only=("rgb",))
-    numbers = [FaceShards(folder, only=())[k]["numbers"] for k in range(len(shards))]
+    shards, bare = FaceShards(folder, only=("rgb",)), FaceShards(folder, only=())
+    numbers = [bare[k]["numbers"] for k in range(len(bare))]
     marks = [sample.get("landmarks", {}).get("points") for sample in numbers]
 
     def read(frame: int) -> np.ndarray:

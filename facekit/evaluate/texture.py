@@ -48,13 +48,15 @@ def largest_step(sweep: Tensor) -> float:
 OCTAVES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 
 
+def octave_energies(tiles: Tensor) -> list[float]:
+    """Median energy of skin over tiles (N, 3, S, S), an octave each, from coarse to fine."""
+    bands = zip(OCTAVES[:-1], OCTAVES[1:], strict=True)
+    return [float(high_frequency_energy(tiles, band=band).median()) for band in bands]
+
+
 def octave_ratios(tiles: Tensor, reference: Tensor) -> list[float]:
-    """Energy of skin by octave, from coarse to fine: median of tiles (N, 3, S, S) over median of the reference's."""
-    bands = list(zip(OCTAVES[:-1], OCTAVES[1:], strict=True))
-    return [
-        float(high_frequency_energy(tiles, band=band).median() / high_frequency_energy(reference, band=band).median())
-        for band in bands
-    ]
+    """The same as a multiple of the reference's, (M, 3, S, S)."""
+    return [a / b for a, b in zip(octave_energies(tiles), octave_energies(reference), strict=True)]
 
 
 def fine_energy_ratio(tiles: Tensor, reference: Tensor) -> float:

@@ -100,12 +100,7 @@ class Triangles:
         total = cells if slots is None else int(slots.max()) + 1 if slots.numel() else 0
         assert grid & (grid - 1) == 0 and scale & (scale - 1) == 0
         keys = torch.full((total * grid * grid,), _EMPTY, dtype=torch.int64, device=self.face.device)
-        if budget is None:
-            budget = _BUDGET_CUDA if keys.is_cuda else _BUDGET_CPU
-        counts = None
-        if slots is not None:
-            counts = torch.nn.functional.pad((slots >= 0).to(torch.int32).cumsum(0), (1, 0))
-        raster = _Raster(keys, scale, grid, shear, slots, counts, budget)
+        raster = _Raster.of(keys, scale, grid, shear, slots, budget)
         chosen, boxes = self._boxes(raster)
         if chosen.numel() and total:
             if slots is None:
@@ -146,13 +141,8 @@ class Triangles:
             Sample (P,) int64, that is its place in what :meth:`nearest` returns, flat; and key (P,) int64, the bits of
             the depth in the upper half, so that keys order as depths do, and the face in the lower.
         """
-        counts = None
-        if slots is not None:
-            counts = torch.nn.functional.pad((slots >= 0).to(torch.int32).cumsum(0), (1, 0))
-        if budget is None:
-            budget = _BUDGET_CUDA if limit.is_cuda else _BUDGET_CPU
         found: list[tuple[torch.Tensor, torch.Tensor]] = []
-        raster = _Raster(torch.empty(0), scale, grid, shear, slots, counts, budget, limit, found)
+        raster = _Raster.of(self.face.new_empty(0), scale, grid, shear, slots, budget, limit, found)
         if len(limit):
             chosen, boxes = self._boxes(raster)
             self._draw(raster, chosen, boxes)
@@ -308,6 +298,26 @@ class _Raster:
     budget: int
     limit: torch.Tensor | None = None
     found: list[tuple[torch.Tensor, torch.Tensor]] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        keys: torch.Tensor,
+        scale: int,
+        grid: int,
+        shear: float,
+        slots: torch.Tensor | None,
+        budget: int | None,
+        limit: torch.Tensor | None = None,
+        found: list[tuple[torch.Tensor, torch.Tensor]] | None = None,
+    ) -> _Raster:
+        """Count the wanted cells, and take the device's budget for None."""
+        if budget is None:
+            budget = _BUDGET_CUDA if keys.is_cuda else _BUDGET_CPU
+        counts = None
+        if slots is not None:
+            counts = torch.nn.functional.pad((slots >= 0).to(torch.int32).cumsum(0), (1, 0))
+        return cls(keys, scale, grid, shear, slots, counts, budget, limit, found)
 
     @property
     def fine(self) -> int:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from facekit.conventions import PARTS
+from facekit.geometry.charts import step
 
 _LIPS, _LIDS, _EYES, _TEETH, _MOUTH = (PARTS.index(name) for name in ("lips", "lids", "eyes", "teeth", "mouth"))
 # Inner edges of the lips among the 68 landmarks, upper and lower, middle thirds.
@@ -107,7 +108,7 @@ class Openings:
         shade = ao.to(verts).expand(len(verts), -1).clone()
         upper, lower = self.lips
         gap = (verts[:, upper] - verts[:, lower]).norm(dim=-1).mean(dim=1, keepdim=True) / radius
-        light = _CLOSED + (1 - _CLOSED) * _smooth((gap - _GAP) / _WIDE)
+        light = _CLOSED + (1 - _CLOSED) * step(gap, _GAP, _GAP + _WIDE)
         shade[:, self.inside] *= light
         shade[:, self.edge] *= _EDGE + (1 - _EDGE) * light
         rims = torch.cat((self.upper, self.lower), 1)
@@ -132,11 +133,11 @@ class Openings:
         rims = [[(rim @ axis)[..., 0] for axis in (outward, up)] for rim in (upper, lower)]
         for (rim_x, rim_y), (reach, least), sign in zip(rims, (_UPPER, _LOWER), (1.0, -1.0), strict=True):
             under = sign * (_along(rim_x, rim_y, x) - y)
-            light = light * (least + (1 - least) * _smooth(under / reach))
+            light = light * (least + (1 - least) * step(under, 0.0, reach))
         inner, outer = rims[0][0][:, :1], rims[0][0][:, -1:]
         place = ((x - inner) / (outer - inner)).clamp(0, 1)
-        near = torch.minimum(place, 1 - place) / _CORNER[0]
-        return light * (_CORNER[1] + (1 - _CORNER[1]) * _smooth(near))
+        near = torch.minimum(place, 1 - place)
+        return light * (_CORNER[1] + (1 - _CORNER[1]) * step(near, 0.0, _CORNER[0]))
 
 
 def sphere_weights(points: torch.Tensor) -> torch.Tensor:
@@ -171,9 +172,3 @@ def _along(rim_x: torch.Tensor, rim_y: torch.Tensor, x: torch.Tensor) -> torch.T
     right = torch.searchsorted(rim_x.contiguous(), x.contiguous()).clamp(1, rim_x.shape[1] - 1)
     (x0, x1), (y0, y1) = ((row.gather(1, right - 1), row.gather(1, right)) for row in (rim_x, rim_y))
     return torch.lerp(y0, y1, ((x - x0) / (x1 - x0).clamp_min(1e-6)).clamp(0, 1))
-
-
-def _smooth(t: torch.Tensor) -> torch.Tensor:
-    """The smooth step of t, from 0 at 0 to 1 at 1."""
-    t = t.clamp(0, 1)
-    return t * t * (3 - 2 * t)

@@ -19,7 +19,8 @@ from facekit.latents import FaceLatents
 from facekit.metrics.texture import lab
 from facekit.models.composers import DefaultComposer
 from facekit.models.hair_choice import choose_lashes
-from facekit.render import Camera, render
+from facekit.render import Camera, Lights, render
+from facekit.render.hair import hair_layers
 
 if TYPE_CHECKING:
     from facekit.pipeline import FacePipeline
@@ -88,16 +89,15 @@ def find_hair(picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, c
     crop, box, seen, marks = _square(picture, mesh.verts, pipe.template.landmarks, camera)
     colours = lab(crop[None])[0]
     lashes = choose_lashes(composer.micro.projections(latents.identity), wardrobe.lashes)[0]
+    bare, light = render(mesh, box, (_SIDE, _SIDE), lights="flat"), Lights.preset("flat")
+    head = bare.alpha[0, 0]
     cover: dict[str, torch.Tensor] = {}
     for style in wardrobe.styles:
         if style == "bald":
             continue
         cards = wardrobe.cards(style, lashes)
         worn = Hair(cards, wardrobe.wear(cards, rest, posed)[0], crop.new_tensor([0.2, 0.15, 0.1]))
-        drawn = render(mesh, box, (_SIDE, _SIDE), lights="flat", hair=worn)
-        assert drawn.hair is not None
-        cover[style] = drawn.hair[0, 0]
-        head = drawn.alpha[0, 0]
+        cover[style] = 1.0 - hair_layers(worn, box, light, (_SIDE, _SIDE), bare.depth[0, 0], head).through
     everyone, anyone = torch.stack(list(cover.values())).aminmax(dim=0)
     brows = float(marks[17:27, 1].mean())
     above = torch.arange(_SIDE)[:, None] < brows - _CROWN * (float(marks[CHIN, 1]) - brows)

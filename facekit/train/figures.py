@@ -30,8 +30,7 @@ from facekit.train.loop import step_generator
 from facekit.train.shape.data import ShapeBasis, ShapeTeacher, random_expressions
 from facekit.train.shape.networks import decode
 from facekit.train.shape.stage import load_autoencoder
-from facekit.train.skin.photographs import density_to_srgb
-from facekit.train.skin.stage import reference_density
+from facekit.train.skin.stage import reference_skins
 from facekit.train.texture.data import TextureCodes, TextureSamples, held_out
 
 #: Numbers of people in the full training's figures; a shorter run measures fewer.
@@ -135,10 +134,7 @@ def measure_texture(pipe: FacePipeline, samples: TextureSamples, context: Contex
         sweep = FaceLatents.cat([person.with_expression("smile", k) for k in INTENSITIES])
         steps.append(evaluate_texture.largest_step(pipe.decode_texture(sweep).clamp(0, 1)))
     composed = compose_tiles(pipe, made, codes)
-    plain, large = (
-        torch.from_numpy(density_to_srgb(reference_density(context.pack, tiles.shape[-1]))).float()
-        for tiles in (made, composed)
-    )
+    plain, large = (reference_skins(context.pack, tiles.shape[-1]) for tiles in (made, composed))
     energy = {
         name: evaluate_texture.fine_energy_ratio(tiles, plain)
         for name, tiles in (("network", made), ("teacher", wanted))

@@ -119,6 +119,15 @@ class Average(nn.Module, Generic[_Module]):
             mean.lerp_(present, 1 - self.decay)
 
 
+def descend(loss: torch.Tensor, model: nn.Module, optimiser: torch.optim.Optimizer, average: Average[Any]) -> None:
+    """Take one step of the optimiser, with gradients no longer than 1, and of the average."""
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimiser.step()
+    average.update(model)
+
+
 def cosine(step: int, total: int, peak: float, warmup: int = 200, floor: float = 0.02) -> float:
     """Learning rate with a linear warm-up and a cosine decay to ``floor`` of the peak."""
     if step < warmup:

@@ -19,7 +19,6 @@ from facekit.latents import FaceLatents
 from facekit.models.config import DetailConfig
 from facekit.models.detail import DetailModel
 from facekit.models.detail_layer import DetailLayer
-from facekit.template import Template
 from facekit.weights import verified
 
 NAMES = ("neutral", "smile", "brow_raiser")
@@ -90,26 +89,18 @@ def test_sets_are_checked(tmp_path):
         ReliefSet(faces, torch.zeros(1, 20), torch.zeros(1, 2, 8, 8), torch.ones(8, 8))
 
 
-def test_facescapes_scans_are_read_in_their_own_uv(tiny_mesh, default_pipeline, tmp_path):
+def test_facescapes_scans_are_read_in_their_own_uv(tiny_mesh, tiny_template, default_pipeline, tmp_path):
     """The truth is a plate a tenth of a millimetre above the mesh; a module without maps has pores alone."""
-    template = Template(
-        verts=tiny_mesh.verts[0],
-        faces=tiny_mesh.faces,
-        uvs=tiny_mesh.uvs,
-        faces_uvs=tiny_mesh.faces_uvs,
-        parts=tiny_mesh.parts,
-        landmarks=tiny_mesh.landmarks,
-        ao=tiny_mesh.ao,
-        tile_rect=(0.0, 0.0, 1.0, 1.0),
-    )
     module = DetailModel(DetailConfig(size=32, static=2, compressed=2, stretched=1, hidden=8, field=16))
-    trust = torch.ones(len(template.uvs))
-    layer = DetailLayer(module, default_pipeline.composer.micro, template, template.uvs, trust, 64)
-    pipe = types.SimpleNamespace(name="made up", template=template, detail_layer=layer, identities=torch.zeros(847, 20))
+    trust = torch.ones(len(tiny_template.uvs))
+    layer = DetailLayer(module, default_pipeline.composer.micro, tiny_template, tiny_template.uvs, trust, 64)
+    pipe = types.SimpleNamespace(
+        name="made up", template=tiny_template, detail_layer=layer, identities=torch.zeros(847, 20)
+    )
     for k, name in enumerate(("neutral", "smile"), start=1):
         mesh = tiny_mesh.verts[0] * torch.tensor([1.0, 1.0 - 0.02 * k, 1.0])
         lines = [f"v {x} {y} {z}" for x, y, z in mesh.tolist()]
-        lines += [f"f {a} {b} {c}" for a, b, c in (template.faces + 1).tolist()]
+        lines += [f"f {a} {b} {c}" for a, b, c in (tiny_template.faces + 1).tolist()]
         path = tmp_path / f"3/models_reg/{k}_{name}.obj"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(lines))

@@ -79,7 +79,8 @@ class Complexion(nn.Module):
         kept = {name: arrays[name].float() for name in _ARRAYS if name not in ("fade", "mole_corners")}
         self.size = arrays["structure"].shape[-1]
         kept["structure"] = kept["structure"].flatten(1) * (float(arrays["structure_scale"]) / 127)
-        kept["moles"], kept["lips"] = kept["moles"] / 255, kept["lips"][None, None] / 255
+        kept["moles"], lips = kept["moles"] / 255, kept["lips"][None, None] / 255
+        kept["lips"] = F.interpolate(lips, size=(self.size, self.size), mode="bilinear", align_corners=False)
         kept["fields"] = (blotch_fields(_BLOTCHES.stop - _BLOTCHES.start) * arrays["fade"].float()).flatten(1)
         self.corners: list[tuple[int, int]] = [(int(y), int(x)) for y, x in arrays["mole_corners"].tolist()]
         for name, value in kept.items():
@@ -104,9 +105,8 @@ class Complexion(nn.Module):
         broad = melanin[:, None] * self.melanin[:, None, None] + blood[:, None] * self.blood[:, None, None]
         broad = F.interpolate(broad, size=(size, size), mode="bicubic", align_corners=False)
         density = torch.addcmul(broad, depth, self.tint[:, None, None])
-        lips = F.interpolate(self.lips, size=(size, size), mode="bilinear", align_corners=False)
         colour = _LIPS[0] * self.blood + _LIPS[1] * self.melanin
-        density = density + (0.5 - male)[:, None, None, None] * lips * colour[:, None, None]
+        density = density + (0.5 - male)[:, None, None, None] * self.lips * colour[:, None, None]
         density = self._with_moles(density, texture_noise, dark)
         return ((tile + 0.055) * torch.exp(density / -2.4) - 0.055).clamp(0, 1)
 

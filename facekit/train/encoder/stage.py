@@ -20,7 +20,7 @@ from facekit.train import export
 from facekit.train.context import Context
 from facekit.train.encoder.data import Clips, Renders, Simulator, load_frames
 from facekit.train.encoder.losses import Losses
-from facekit.train.loop import Average, Checkpoint, cosine, set_rate, step_generator
+from facekit.train.loop import Average, Checkpoint, cosine, descend, set_rate, step_generator
 
 _FILE = "encoder.safetensors"
 #: Steps, frames a step, the share of them that are renders, and the highest rate.
@@ -117,11 +117,7 @@ def trained(
         clips = drawn_clips(material, people, rendered, g)
         terms = material.losses(model(*clips.given), clips, units)
         loss = torch.stack(list(terms.values())).sum()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        average.update(model)
+        descend(loss, model, optimiser, average)
         if step % 100 == 0:
             _log(folder / f"{name}_log.csv", step, time.monotonic() - began, terms, average.module, material, held)
     return average.module.eval()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from facekit.train import export
 from facekit.train.context import Context
 from facekit.train.landmarks.data import Samples, make_frames, make_shard
 from facekit.train.landmarks.studio import Studio
-from facekit.train.loop import Average, Checkpoint, cosine, set_rate, step_generator
+from facekit.train.loop import Average, Checkpoint, cosine, descend, set_rate, step_generator
 from facekit.train.photos import response
 from facekit.train.photos.anchors import Anchors
 from facekit.train.photos.frames import Frames
@@ -72,23 +73,32 @@ def default_anchors() -> Anchors:
 
 def taken(studio: Studio, anchors: Anchors, landmarker: Landmarker, folder: Path, people: int) -> list[Path]:
     """Pictures to learn from, as far as they are not in the folder; returns their files."""
-    files = []
-    for start in range(0, people, _PART):
-        count = min(_PART, people - start)
-        files.append(folder / f"pictures_{start}_{count}.npz")
-        if not files[-1].is_file():
-            make_shard(studio, anchors, landmarker, files[-1], start, count, _LOOKS)
-    return files
+    return _shards(
+        folder / "pictures",
+        people,
+        _PART,
+        lambda path, start, count: make_shard(studio, anchors, landmarker, path, start, count, _LOOKS),
+    )
 
 
 def taken_frames(studio: Studio, anchors: Anchors, landmarker: Landmarker, folder: Path, people: int) -> list[Path]:
     """Frames to measure the response on, likewise."""
+    return _shards(
+        folder / "frames",
+        people,
+        _RESPONSE_PART,
+        lambda path, start, count: make_frames(studio, anchors, landmarker, path, _OTHERS + start, count, _SHOTS),
+    )
+
+
+def _shards(stem: Path, people: int, each: int, make: Callable[[Path, int, int], object]) -> list[Path]:
+    """Files of so many people each, those made that are not there."""
     files = []
-    for start in range(0, people, _RESPONSE_PART):
-        count = min(_RESPONSE_PART, people - start)
-        files.append(folder / f"frames_{start}_{count}.npz")
+    for start in range(0, people, each):
+        count = min(each, people - start)
+        files.append(stem.with_name(f"{stem.name}_{start}_{count}.npz"))
         if not files[-1].is_file():
-            make_frames(studio, anchors, landmarker, files[-1], _OTHERS + start, count, _SHOTS)
+            make(files[-1], start, count)
     return files
 
 
@@ -114,11 +124,7 @@ def trained(
         batch = samples.batch(index, np.random.default_rng((17, step)))
         moved, spread = model(*batch.given)
         lost = loss(moved, spread, batch.target)
-        optimiser.zero_grad(set_to_none=True)
-        lost.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        average.update(model)
+        descend(lost, model, optimiser, average)
         if step % 100 == 0:
             row = [step, round(time.monotonic() - began), f"{lost.item():.4f}"]
             row += [f"{value:.4f}" for value in watch(average.module, samples, watched)]
@@ -133,9 +139,12 @@ def loss(moved: torch.Tensor, spread: torch.Tensor, target: torch.Tensor) -> tor
     Each point's own scale is taken out of the slope of the means (Seitzer et al., ICLR 2022, beta = 0.5): else points
     that are hard at first stay so.
     """
-    away = (moved - target).square().sum(dim=-1)
-    terms = away * (-2 * spread).exp() + 4 * spread
-    return (terms * spread.detach().exp()).mean()
+    return (_terms(moved, spread, target) * spread.detach().exp()).mean()
+
+
+def _terms(moved: torch.Tensor, spread: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """The likelihood's, a point each: (B, 478)."""
+    return (moved - target).square().sum(dim=-1) * (-2 * spread).exp() + 4 * spread
 
 
 @torch.no_grad()
@@ -151,8 +160,7 @@ def watch(model: DenseLandmarks, samples: Samples, index: np.ndarray) -> list[fl
             crops, places, offsets, pose = batch.given
             moved, spread = model(crops, places, torch.zeros_like(offsets) if blind else offsets, pose)
             before, after = (UNIT * t.norm(dim=-1)[:, inner].mean() for t in (batch.target, moved - batch.target))
-            likelihood = (moved - batch.target).square().sum(dim=-1) * (-2 * spread).exp() + 4 * spread
-            parts.append([float(before), float(after), float(likelihood.mean())])
+            parts.append([float(before), float(after), float(_terms(moved, spread, batch.target).mean())])
         figures += np.mean(parts, axis=0).tolist()
     return figures
 

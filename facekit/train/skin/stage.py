@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 from scipy import ndimage
 
@@ -13,7 +14,7 @@ from facekit.models.composers.micro import ATLAS, SCALP_COVER
 from facekit.train.context import Context
 from facekit.train.skin import marks
 from facekit.train.skin.complexion import build_complexion_asset
-from facekit.train.skin.photographs import ellipse, load_chart, reliable_skin, srgb_to_density, tile_grid
+from facekit.train.skin.photographs import ellipse, load_chart, reliable_skin, tile_grid
 from facekit.traits import trait_axes
 
 STRAND_ROWS = (96, 240)  # atlas rows of brows and lashes; a multiple of 3, to start on a tile row
@@ -86,8 +87,8 @@ def build_micro_asset(pack: Path, path: Path, grain: float = 0.78) -> None:
         )
 
 
-def reference_density(pack: Path, size: int) -> np.ndarray:
-    """Load the pack's skins as they are, (K, 3, size, size) optical density: the measure of energy."""
+def reference_skins(pack: Path, size: int) -> torch.Tensor:
+    """Load the pack's skins as they are, (K, 3, size, size) float32 sRGB: the measure of energy."""
     paths = sorted((pack / "skins_uv").glob("*.png"))
     images = [Image.open(p).convert("RGB").resize((size, size), Image.Resampling.LANCZOS) for p in paths]
-    return np.stack([srgb_to_density(np.asarray(i, np.float32).transpose(2, 0, 1) / 255) for i in images])
+    return torch.from_numpy(np.stack([np.asarray(i, np.float32).transpose(2, 0, 1) / 255 for i in images]))

@@ -26,17 +26,8 @@ NAMES = ("neutral", "smile", "brow_raiser")
 
 
 @pytest.fixture
-def template(tiny_mesh) -> Template:
-    return Template(
-        verts=tiny_mesh.verts[0],
-        faces=tiny_mesh.faces,
-        uvs=tiny_mesh.uvs,
-        faces_uvs=tiny_mesh.faces_uvs,
-        parts=tiny_mesh.parts,
-        landmarks=tiny_mesh.landmarks,
-        ao=tiny_mesh.ao,
-        tile_rect=(0.0, 0.0, 1.0, 1.0),
-    )
+def template(tiny_template) -> Template:
+    return tiny_template
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from facekit.train.skin.photographs import (
     srgb_to_density,
     tone_curve,
 )
-from facekit.train.skin.stage import build_micro_asset, reference_density
+from facekit.train.skin.stage import build_micro_asset, reference_skins
 
 SIZE = 128
 
@@ -136,4 +136,4 @@ def test_the_micro_asset_makes_a_layer(tiny_pack, tmp_path):
 
 
 def test_reference_skins_keep_their_number(tiny_pack):
-    assert reference_density(tiny_pack, 32).shape == (2, 3, 32, 32)
+    assert reference_skins(tiny_pack, 32).shape == (2, 3, 32, 32)
