@@ -79,5 +79,5 @@ def _profile(ahead: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
     """The eyeball's largest radius at cosines from :data:`AHEAD` to 1, (BINS,): the cornea stands out in front."""
     place = ((ahead - AHEAD) / (1 - AHEAD) * (_BINS - 1)).round().long()
     inside = (place >= 0) & (place < _BINS)
-    table = torch.full((_BINS,), float(radius.min()), dtype=radius.dtype)
+    table = radius.new_full((_BINS,), float(radius.min()))
     return table.scatter_reduce(0, place[inside], radius[inside], "amax")
