@@ -1,0 +1,50 @@
+"""Order and grouping of the tests for several workers: what takes longest first, so that none ends long after others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+#: Tests that share nothing with others of their file and take long: any worker may take one alone.
+ALONE = (
+    "tests/test_notebooks.py::test_runs_from_top_to_bottom",
+    "tests/test_docs.py::test_python_runs",
+    "tests/test_docs.py::test_the_site_builds",
+)
+
+#: The longest by processor time, the longest first; the rest follows by itself, in pytest's own order.
+LONGEST = (
+    "tests/e2e/test_lab.py",
+    *ALONE,
+    "tests/reconstruct/test_api.py",
+    "tests/test_decoder.py",
+    "tests/convert/test_published.py",
+    "tests/generate/test_job.py",
+    "tests/reconstruct/texture/test_compose.py",
+    "tests/reconstruct/texture/test_segment.py",
+    "tests/reconstruct/test_fit.py",
+    "tests/models/test_detail_layer.py",
+    "tests/models/test_blendshapes.py",
+    "tests/e2e/test_pages.py",
+)
+
+
+def unit(nodeid: str) -> str:
+    """Return the name of what a test is handed out with: itself, or its file, for what the file's tests share."""
+    return nodeid if nodeid.startswith(ALONE) else nodeid.split("::", 1)[0]
+
+
+def rank(nodeid: str) -> int:
+    """Return the place of a test in the order in which tests are handed out."""
+    return next((k for k, start in enumerate(LONGEST) if nodeid.startswith(start)), len(LONGEST))
+
+
+def scheduler(config: Any, log: Any) -> Any:
+    """Make pytest-xdist's scheduler by files, which follows :func:`unit` and the tests' own order."""
+    from xdist.scheduler import LoadFileScheduling
+
+    made = LoadFileScheduling(config, log)
+    config.option.loadscopereorder = False  # by the number of tests, which says little about their length
+    split: Callable[[str], str] = unit
+    made._split_scope = split
+    return made
