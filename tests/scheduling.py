@@ -1,4 +1,4 @@
-"""Order and grouping of the tests for several workers: what takes longest first, so that none ends long after others."""
+"""Order and grouping of the tests for several workers: the longest first, so that none ends long after the others."""
 
 from __future__ import annotations
 
