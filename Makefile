@@ -147,13 +147,13 @@ $(VENV)/.train: $(VENV)/.core
 	$(PIP) --editable '.[train]'
 	@touch $@
 
-.venv-colab/.ready: setup.py constraints.txt constraints-colab.txt
+.venv-colab/.ready: Makefile setup.py constraints.txt constraints-colab.txt
 	$(PYTHON) -m venv .venv-colab
 	.venv-colab/bin/python -m pip install --disable-pip-version-check --constraint constraints.txt \
 		--constraint constraints-colab.txt --editable '.[notebook]' pytest pytest-xdist nbclient nbformat
 	@touch $@
 
-.venv-newest/.ready: setup.py constraints.txt
+.venv-newest/.ready: Makefile setup.py constraints.txt
 	$(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/python -m pip install --disable-pip-version-check --constraint constraints.txt \
 		--editable '.[notebook]' pytest pytest-xdist nbclient nbformat
