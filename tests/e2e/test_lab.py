@@ -71,7 +71,7 @@ def notebook(browser, lab):
     place = next(k for k, c in enumerate(source["cells"]) if "Viewer(" in "".join(c["source"]))
     source["cells"].insert(place + 1, {**cell, "source": SECOND.splitlines(keepends=True)})
     (folder / NAME).write_text(json.dumps(source), encoding="utf-8")
-    context = browser.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
+    context = browser.new_context(viewport={"width": 1000, "height": 800}, accept_downloads=True)
     context.add_init_script(COUNT_CONTEXTS)
     page = context.new_page()
     page.set_default_timeout(60_000)
