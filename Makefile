@@ -17,11 +17,16 @@ OUT ?= out
 # Where torch comes from, if not from the package index: the CPU's own wheel is a fifth as large. See README.md.
 TORCH_INDEX ?=
 
+# A process per core up to four, each with one thread; files stay whole, for what their tests share.
+WORKERS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
+# glibc gives maps of some MB back to the system as soon as they are freed, and asks for them again: a fifth of the time.
+QUICKLY := OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=268435456 MALLOC_TRIM_THRESHOLD_=536870912
+
 MATRIX := tests/test_notebooks.py tests/test_colab.py tests/viz/test_notebook.py tests/viz/test_charts.py \
 	tests/viz/viewer/test_widget.py -k "not 06_rig and not 07_from and not 08_from and not 09_eval and not 10_data"
 # The notebooks that are left out need more than the notebook extra.
 
-.PHONY: demo lab app test test-quick test-colab test-newest lint format docs space bench train-default notebooks \
+.PHONY: demo lab app test suite test-quick test-colab test-newest lint style types format docs space bench train-default notebooks \
 	notebooks-translated picture viewer wheel lock clean
 
 demo: $(VENV)/.core
@@ -33,21 +38,28 @@ lab: $(VENV)/.lab
 app: $(VENV)/.app
 	$(BIN)/facekit app
 
-# A process per core up to four, each with one thread; files stay whole, for what their tests share.
-test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# Types are checked beside the tests: that has one thread.
+test: style
+	$(MAKE) --no-print-directory --jobs 2 types suite
+
+suite: $(VENV)/.dev
+	$(QUICKLY) $(BIN)/python -m pytest $(WORKERS)
 
 test-colab: .venv-colab/.ready
-	.venv-colab/bin/python -m pytest $(MATRIX)
+	$(QUICKLY) .venv-colab/bin/python -m pytest $(WORKERS) $(MATRIX)
 
 test-newest: .venv-newest/.ready
 	.venv-newest/bin/python -m pip install --disable-pip-version-check --upgrade --upgrade-strategy eager \
 		--constraint constraints.txt --editable '.[notebook]'
-	.venv-newest/bin/python -m pytest $(MATRIX)
+	$(QUICKLY) .venv-newest/bin/python -m pytest $(WORKERS) $(MATRIX)
 
-lint: $(VENV)/.dev
+lint: style types
+
+style: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
 	$(BIN)/basedpyright --pythonpath $(BIN)/python --level error
 
 format: $(VENV)/.dev
@@ -137,16 +149,16 @@ $(VENV)/.train: $(VENV)/.core
 	$(PIP) --editable '.[train]'
 	@touch $@
 
-.venv-colab/.ready: setup.py constraints.txt constraints-colab.txt
+.venv-colab/.ready: Makefile setup.py constraints.txt constraints-colab.txt
 	$(PYTHON) -m venv .venv-colab
 	.venv-colab/bin/python -m pip install --disable-pip-version-check --constraint constraints.txt \
-		--constraint constraints-colab.txt --editable '.[notebook]' pytest nbclient nbformat
+		--constraint constraints-colab.txt --editable '.[notebook]' pytest pytest-xdist nbclient nbformat
 	@touch $@
 
-.venv-newest/.ready: setup.py constraints.txt
+.venv-newest/.ready: Makefile setup.py constraints.txt
 	$(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/python -m pip install --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[notebook]' pytest nbclient nbformat
+		--editable '.[notebook]' pytest pytest-xdist nbclient nbformat
 	@touch $@
 
 clean:

@@ -174,7 +174,8 @@ class FaceDecoder:
         # An expression alone is as its network has it: what contact would do to it is no blendshape's doing, and is
         # left out where blendshapes move nothing. Where they do, leaving it out would push surfaces together again.
         still = (1 - (verts - worn).norm(dim=-1, keepdim=True) / _STILL).clamp(0, 1)
-        before = lids(lips(worn), None) - worn
+        alone = worn[:1] if bool((worn == worn[:1]).all()) else worn  # mostly all faces wear the same expression
+        before = lids(lips(alone), None) - alone
         return lids(lips(verts), shapes.turns(latents.blendshapes)) - still * before
 
     def _regressed(self, latents: FaceLatents) -> torch.Tensor:

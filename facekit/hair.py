@@ -11,7 +11,7 @@ import torch
 
 from facekit.color import srgb_to_linear
 from facekit.files.pickling import compact_state
-from facekit.geometry.uv import MipTexture, bake, rasterize_uv
+from facekit.geometry.uv import MipTexture, bake, box_blurred, rasterize_uv
 from facekit.mesh import FaceMesh
 
 #: Lashes are darker than the hair, by this share of the way to their own brown black, sRGB.
@@ -80,7 +80,7 @@ class HairCards:
             known = (ids >= 0).float()[None, None]
             baked = bake(self.cap[None, :, None].to(mesh.uvs), mesh.faces, ids, weights)
             # Past the charts' edges it goes on, so that no filter mixes in bare skin.
-            spread = [torch.nn.functional.avg_pool2d(t, 9, 1, 4) for t in (baked * known, known)]
+            spread = [box_blurred(t, 9) for t in (baked * known, known)]
             kept[size] = torch.where(known > 0, baked, spread[0] / spread[1].clamp_min(1e-6))
         return kept[size]
 

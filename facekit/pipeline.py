@@ -375,6 +375,7 @@ class FacePipeline(FaceDecoder):
         if len(person.neutral) != len(self.template.verts):
             got = f"{len(person.neutral)}, where {self.name!r} has {len(self.template.verts)}"
             raise InputError("a person with the model's vertices", got, "use the model that it was made with")
+        _ = self.contact  # made for the topology: here once, rather than for each person
         other = copy.copy(self)
         other.person = person.to(self.device)
         return other

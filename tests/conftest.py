@@ -15,8 +15,21 @@ from facekit.mesh import FaceMesh
 from facekit.pipeline import FacePipeline
 from facekit.source import RIGS, FaceRig, FaceSettings, Keyframes, rig_names, rig_weights
 from facekit.template import Template
+from tests import scheduling
 
 RINGS, COLUMNS = 13, 18
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Hand out long tests first, and some without their file; None for other ways to distribute."""
+    return scheduling.scheduler(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(config, items):
+    """Under several workers the longest come first; by itself pytest keeps the order of files."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: scheduling.rank(item.nodeid))
 
 
 def sphere(rings: int = RINGS, columns: int = COLUMNS, texture_size: int = 64) -> FaceMesh:

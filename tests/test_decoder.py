@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import subprocess
 import sys
 
@@ -98,15 +99,8 @@ def check_slope(pipe, codes: FaceLatents, name: str, what: str, step: float, tol
 
     def projected(latents: FaceLatents) -> torch.Tensor:
         value = getattr(pipe.decode(latents, **options), what).double()
-        if weight is None:
-            return value
-        return (value * weight).sum()
+        return (value * projection(tuple(value.shape))).sum()
 
-    weight = None
-    shape = projected(codes).shape
-    weight = torch.randn(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    if what != "verts":  # smooth, so that a kink at a single texel does not decide
-        weight = torch.nn.functional.avg_pool2d(weight, 31, 1, 15)
     latents = learning(codes)
     projected(latents).backward()
     gradient = getattr(latents, name).grad
@@ -117,6 +111,15 @@ def check_slope(pipe, codes: FaceLatents, name: str, what: str, step: float, tol
             for sign in (1, -1)
         )
     assert float((ahead - behind) / (2 * step)) == pytest.approx(float(gradient.norm()), rel=tolerance)
+
+
+@functools.lru_cache(maxsize=3)
+def projection(shape: tuple[int, ...]) -> torch.Tensor:
+    """Random weights; of maps smooth ones, so that a kink at a single texel does not decide."""
+    weight = torch.randn(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    for kernel in ((31, 1), (1, 31)) if len(shape) == 4 else ():
+        weight = torch.nn.functional.avg_pool2d(weight, kernel, 1, (kernel[0] // 2, kernel[1] // 2))
+    return weight
 
 
 def test_shape_gradients_are_the_plain_networks(default_pipeline, codes):
@@ -182,7 +185,7 @@ from tests.test_decoder import learning
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096 / 1e6
-pipe, codes = FacePipeline.from_pretrained(device="cpu"), FaceLatents.sample(1, 4)
+pipe, codes = FacePipeline.from_pretrained(device="cpu"), FaceLatents.sample(1, 2)
 warm = pipe(latents=codes)
 before = resident()
 mesh = pipe.decode(learning(codes))
@@ -195,5 +198,5 @@ print(kept)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_what_backward_needs_is_modest():
     done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
-    kept = float(done.stdout) / 4
+    kept = float(done.stdout) / 2
     assert 20 < kept < 250, "MB per face: an atlas and its displacement alone take 17"

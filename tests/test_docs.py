@@ -77,9 +77,6 @@ def test_python_runs(page, tmp_path, monkeypatch):
         assert main(["generate", "portrait", "--count", "2", "--out", "faces", "--workers", "1"]) == 0
     if page.name == "from-a-photograph.md":
         pytest.importorskip("mediapipe")
-        import facekit
-
-        facekit.FacePipeline.from_pretrained()(seed=15, expression="smile").render(image_size=400).save("me.jpg")
     if page.name == "from-a-video.md":
         pytest.importorskip("mediapipe")
         import facekit

@@ -44,6 +44,7 @@ if __name__ == "__main__":
 def test_workers_come_back(tmp_path, code):
     script = tmp_path / "work.py"
     script.write_text(code)
-    env = {"PYTHONPATH": str(Path(facekit.__file__).parents[1]), "PATH": ""}
+    # Several threads, which sleep while they wait: beside other tests they would take turns with themselves.
+    env = {"PYTHONPATH": str(Path(facekit.__file__).parents[1]), "PATH": "", "OMP_WAIT_POLICY": "passive"}
     done = subprocess.run([sys.executable, script], env=env, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr

@@ -193,7 +193,8 @@ class _Bench:
         train, test = (part.points() for part in self.parts)
         figures = []
         for name, people in (("reconstruction_mm", train[: len(test)]), ("generalisation_mm", test)):
-            error = torch.stack([rebuilding_error(model.rebuild(faces), faces) for faces in people])
+            faces = people.flatten(0, 1)
+            error = rebuilding_error(model.rebuild(faces), faces).unflatten(0, people.shape[:2])
             figures.append(Figure(name, error.nanmean(1).tolist()))
         return figures
 

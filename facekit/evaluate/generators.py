@@ -28,6 +28,8 @@ IDENTITIES, EXPRESSIONS_KEPT = 50, 30
 _STEPS, _RATE, _PRIOR = 150, 0.1, 1e-3
 #: The search looks at about so many vertices, evenly over those that are measured.
 _SEARCHED = 1500
+#: Faces that are searched at once: each costs little, every step of the search much.
+_AT_ONCE = 256
 _COLUMNS = 4096
 
 
@@ -161,6 +163,8 @@ class NetworkModel:
 
     def codes(self, faces: Tensor) -> Tensor:
         """Codes (B, sum of the sizes) of the nearest faces, by Adam on some of the vertices."""
+        if len(faces) > _AT_ONCE:
+            return torch.cat([self.codes(part) for part in faces.split(_AT_ONCE)])
         places = self.measured.nonzero()[:, 0]
         some = torch.arange(0, len(places), max(1, len(places) // _SEARCHED), device=places.device)
         target = faces.to(self.pipe.device)[:, some] - self.pipe.template.verts[places[some]]
@@ -197,7 +201,7 @@ class Autoencoder(NetworkModel):
         config = pipe.shape.config
         self.sizes = (config.identity_latent, config.expression_latent)
         points = train.points()
-        found = torch.stack([self.codes(person) for person in points])
+        found = self.codes(points.flatten(0, 1)).unflatten(0, points.shape[:2])
         who, worn = found.split(self.sizes, dim=2)
         self.mean, self.deviation = who[:, 0].mean(0), who[:, 0].std(0)
         self.worn = worn.mean(0)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 
 from facekit.conventions import LANDMARK_GROUPS, NOSE_ROOT, PARTS
 from facekit.errors import InputError
-from facekit.geometry.uv import sample_texture
+from facekit.geometry.uv import box_blurred, sample_texture
 from facekit.models.composers import DefaultComposer
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class HeadClasses:
         of_vertex = _vertex_classes(template)
         bare = (of_vertex == CLASSES.index("skin")) & (template.parts != PARTS.index("lids"))
         # Strands are painted one by one: hair is where they are dense on average.
-        dense = F.avg_pool2d(composer.scalp_cover().cpu()[None], _BLUR, stride=1, padding=_BLUR // 2)[0]
+        dense = box_blurred(composer.scalp_cover().cpu()[None], _BLUR)[0]
         cover = _at_vertices(template, dense) * bare
         corners = of_vertex[template.faces]
         # The class of two corners; of three different ones the first: such triangles are few.

@@ -185,15 +185,24 @@ def rasterize_uv(
     points = torch.stack((uv[:, 0] * width, (1.0 - uv[:, 1]) * height, torch.ones_like(uv[:, 0])), dim=-1)
     ids, _ = prepare(points[None], faces_uvs, height, width, near=0.5).nearest()
     ids = ids.view(height, width)
-    corner = points[faces_uvs[ids.clamp_min(0)]][..., :2]
-    y, x = torch.meshgrid(
-        torch.arange(height, device=uvs.device) + 0.5, torch.arange(width, device=uvs.device) + 0.5, indexing="ij"
-    )
-    place = torch.stack((x, y), dim=-1)[..., None, :].to(corner) - corner
-    area = _wedge(corner[..., 1, :] - corner[..., 0, :], corner[..., 2, :] - corner[..., 0, :])
-    parts = [_wedge(place[..., (k + 1) % 3, :], place[..., (k + 2) % 3, :]) for k in range(3)]
-    weights = torch.stack(parts, dim=-1) / torch.where(area == 0, torch.ones_like(area), area)[..., None]
-    return ids, torch.where(ids[..., None] >= 0, weights, torch.zeros_like(weights)).to(torch.float32)
+    # Each triangle's first corner and its edges over twice its area; the cross products with the first two weigh.
+    corner = points[faces_uvs][..., :2]
+    edges = corner[:, 1:] - corner[:, :1]
+    area = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]
+    scaled = edges / torch.where(area == 0, torch.ones_like(area), area)[:, None, None]
+    terms = torch.cat((corner[:, 0], scaled.flatten(1)), dim=1)[ids.clamp_min(0)]
+    x0, y0, ax, ay, bx, by = terms.unbind(-1)
+    x = torch.arange(width, device=uvs.device) + 0.5 - x0
+    y = (torch.arange(height, device=uvs.device) + 0.5)[:, None] - y0
+    second, third = x * by - y * bx, y * ax - x * ay
+    weights = torch.stack((1 - second - third, second, third), dim=-1).to(torch.float32)
+    return ids, weights.masked_fill_(ids[..., None] < 0, 0.0)
+
+
+def box_blurred(maps: torch.Tensor, width: int) -> torch.Tensor:
+    """Means of maps (B, C, H, W) over ``width`` (odd) texels square around each; what lies outside counts as zero."""
+    rows = F.avg_pool2d(maps, (width, 1), 1, (width // 2, 0))  # one way after the other is many times quicker
+    return F.avg_pool2d(rows, (1, width), 1, (0, width // 2))
 
 
 def bake(
@@ -205,7 +214,3 @@ def bake(
     mixed = sum(rest, first)
     mixed = torch.where(face_ids[..., None] >= 0, mixed, torch.full_like(mixed, fill))
     return mixed.permute(0, 3, 1, 2).contiguous()
-
-
-def _wedge(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]

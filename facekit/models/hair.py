@@ -22,6 +22,8 @@ _STEP = 1 / 50
 _ANCHORS, _NEAREST, _SOFT = 420, 20, 15.0
 #: Hair this near the skin, mm, is kept off it by so much, looking at so many vertices of the skin, in so many rounds.
 _CLOSE, _OFF, _UNDER, _ROUNDS = 26.0, 2.0, 10, 4
+# Skin under hair is looked for within this of so many neighbouring vertices, mm.
+_LOOKED, _CHUNK = 40.0, 128
 #: Vertices of a lid this near the eyeball, mm, are its rim; lashes move with so many of them.
 _RIM, _ROOTS = 1.6, 6
 #: Skin above the brows by this much, mm, is still, and what lies this far back, above that height.
@@ -197,10 +199,17 @@ class Wardrobe:
         skin = torch.isin(parts, parts.new_tensor([PARTS.index(n) for n in ("skin", "back_of_head", "neck", "lids")]))
         place = skin.nonzero()[:, 0]
         distances, under = [], []
-        for some in hair.split(512):
-            d, k = torch.cdist(some, head[place]).topk(_UNDER, largest=False)
+        for some in hair.split(_CHUNK):
+            low, high = some.amin(0) - _LOOKED, some.amax(0) + _LOOKED
+            around = place[((head[place] > low) & (head[place] < high)).all(1)]
+            if len(around) < _UNDER:
+                around = place
+            d, k = torch.cdist(some, head[around]).topk(_UNDER, largest=False)
+            if bool((d[:, -1] > _LOOKED)[d[:, 0] < _CLOSE].any()):  # there may be nearer ones outside of the box
+                around = place
+                d, k = torch.cdist(some, head[around]).topk(_UNDER, largest=False)
             distances.append(d[:, 0])
-            under.append(place[k])
+            under.append(around[k])
         close = torch.cat(distances) < _CLOSE
         return (
             _Hold(anchors[near], share / share.sum(1, keepdim=True)),

@@ -72,7 +72,7 @@ class LipContact(nn.Module):
             facing = [normals.index_select(1, getattr(self, f"local_{k}")) for k in (0, 1)]
             with torch.no_grad():
                 apart = torch.cdist(lips[0], lips[1])
-                nearest = apart.argmin(dim=2), apart.argmin(dim=1)
+                nearest = apart.min(dim=2).indices, apart.min(dim=1).indices  # argmin takes longer on a CPU
             pushes = [
                 _push(
                     lips[k],

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image, ImageDraw
 
 from facekit.errors import InputError
-from facekit.geometry.uv import bake, rasterize_uv
+from facekit.geometry.uv import bake, box_blurred, rasterize_uv
 from facekit.viz.fonts import font
 from facekit.viz.sheets import THEMES, close_up
 
@@ -139,8 +138,8 @@ def _spread(maps: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
     known = inside.float()
     maps = maps * known
     for width in _SPREAD:
-        share = F.avg_pool2d(known, width, 1, width // 2)
-        carried = F.avg_pool2d(maps * known, width, 1, width // 2) / share.clamp_min(1e-6)
+        share = box_blurred(known, width)
+        carried = box_blurred(maps * known, width) / share.clamp_min(1e-6)
         maps = torch.where(known > 0, maps, carried * (share > 0))
         known = ((known > 0) | (share > 0)).float()
     return maps

@@ -53,7 +53,7 @@ class Published:
     states:
         The state dicts by their path below ``checkpoints/``, names as upstream saved them.
     identities:
-        (847, 20) float32, row k - 1 is training identity k.
+        (people, 20) float32, row k - 1 is training identity k.
     config:
         Sizes of the networks, as in the manifest.
     """
@@ -65,7 +65,14 @@ class Published:
     config: dict
 
 
-def build(folder: Path, size: str = "small", seed: int = 0, zipped: bool = True, legacy: bool = False) -> Published:
+def build(
+    folder: Path,
+    size: str = "small",
+    seed: int = 0,
+    zipped: bool = True,
+    legacy: bool = False,
+    people: int = IDENTITIES,
+) -> Published:
     """Write checkpoints and data below ``folder``.
 
     Parameters
@@ -76,6 +83,8 @@ def build(folder: Path, size: str = "small", seed: int = 0, zipped: bool = True,
         Whether the checkpoints are a zip, as on upstream's drive, or the folder that it unpacks to.
     legacy:
         Save in the format that torch wrote before 1.6.
+    people:
+        Training identities.
     """
     config = SMALL if size == "small" else FULL
     states = state_dicts(config, seed)
@@ -89,7 +98,7 @@ def build(folder: Path, size: str = "small", seed: int = 0, zipped: bool = True,
         for name in states:
             (unpacked / name).unlink()
     generator = torch.Generator().manual_seed(seed + 1)
-    identities = torch.randn(IDENTITIES, 20, generator=generator)
+    identities = torch.randn(people, 20, generator=generator)
     data = write_data(folder / "data", config["shape"]["vertices"], identities, seed)
     return Published(checkpoints, data, states, identities, config)
 

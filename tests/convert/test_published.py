@@ -20,8 +20,8 @@ import torch
 from PIL import Image
 
 from facekit import convert, weights
+from facekit.convert import datafiles, sources
 from facekit.convert import published as conversion
-from facekit.convert import sources
 from facekit.convert import template as facts
 from facekit.errors import FacekitError, FileError, InputError, WeightsError
 from facekit.files import readers
@@ -449,7 +449,7 @@ def test_two_hundred_damaged_inputs(upstream, unpacked, small_cache, tmp_path):
 # -- kill -9 ----------------------------------------------------------------------------------------------------------
 
 
-def import_in_child(checkpoints, data, cache, die_at):
+def import_in_child(checkpoints, data, cache, die_at, people=datafiles.IDENTITIES):
     """In a process of its own: import, and be killed at its ``die_at``-th touch of the cache (0: never)."""
     os.environ["FACEKIT_CACHE"] = str(cache)
     record = dataclasses.replace(
@@ -460,6 +460,7 @@ def import_in_child(checkpoints, data, cache, die_at):
         },
     )
     manifest.models = lambda: {NAME: record}
+    datafiles.IDENTITIES = people
     facts.describe = published.describe
     touches = 0
 
@@ -487,11 +488,15 @@ def processes():
     return context
 
 
+#: Identities of models that are imported over and over, most of whose reading is theirs.
+FEW = 30
+
+
 def two_models(cache, tmp_path):
     """Two models to import in turn, with the hashes of their converted files."""
     known = []
     for seed in (0, 1):
-        other = published.build(tmp_path / f"model{seed}", zipped=False, seed=seed)
+        other = published.build(tmp_path / f"model{seed}", zipped=False, seed=seed, people=FEW)
         record = published.record_of(other)
         convert.import_files(NAME, other.checkpoints, other.data, record=record)
         known.append((other, converted(cache)))
@@ -501,14 +506,17 @@ def two_models(cache, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moments", ["each", "random"])
-def test_killed_imports_leave_the_old_or_the_new(small_cache, tmp_path, processes, moments):
+def test_killed_imports_leave_the_old_or_the_new(small_cache, tmp_path, processes, monkeypatch, moments):
+    monkeypatch.setattr(datafiles, "IDENTITIES", FEW)
     models = two_models(small_cache, tmp_path)
     random = np.random.default_rng(0)
     current, seen = models[1][1], collections.Counter()
     for step in range(1, 51 if moments == "each" else 21):
         other, new = models[0] if current == models[1][1] else models[1]
         died = step if moments == "each" else 0
-        process = processes.Process(target=import_in_child, args=(other.checkpoints, other.data, small_cache, died))
+        process = processes.Process(
+            target=import_in_child, args=(other.checkpoints, other.data, small_cache, died, FEW)
+        )
         process.start()
         if moments == "random":
             process.join(random.uniform(0.1, 1.0))

@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from facekit.conventions import PARTS
 from facekit.errors import InputError
 from facekit.files.readers import load_arrays, load_picture
 from facekit.geometry.charts import mask_box, step
-from facekit.geometry.uv import bake, rasterize_uv
+from facekit.geometry.uv import bake, box_blurred, rasterize_uv
 from facekit.models.composers.complexion import Complexion
 from facekit.models.composers.micro import SCALP_COVER, MicroLayer
 from facekit.template import Template
@@ -190,5 +189,5 @@ def _scalp(template: Template, size: tuple[int, int]) -> torch.Tensor:
     baked = bake(density, template.faces, face_ids, weights)[0]
     # Past the chart's edge the mask goes on, so that no filter mixes in bald texels.
     known = (face_ids >= 0).float()[None]
-    blurred = [F.avg_pool2d(t, 9, stride=1, padding=4) for t in (baked * known, known)]
+    blurred = [box_blurred(t, 9) for t in (baked * known, known)]
     return torch.where(known > 0, baked, blurred[0] / blurred[1].clamp_min(1e-6))
