@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from facekit.assembly import load_blendshapes, load_detail, load_wardrobe
-from facekit.conventions import EXPRESSIONS, PARTS
+from facekit.conventions import BLENDSHAPES, EXPRESSIONS, PARTS
 from facekit.detail import FaceDetail, check_detail
 from facekit.errors import InputError
 from facekit.hair import Hair
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _TEXTURE_CHUNK, _DETAIL_CHUNK, _HAIR_CHUNK = 4, 16, 8
 # What blendshapes move by this much, mm, is kept apart as they have it, whatever the expression did before.
 _STILL = 1.0
+_BLINKS = [BLENDSHAPES.index(f"eyeBlink{side}") for side in ("Left", "Right")]
 
 
 class FaceDecoder:
@@ -184,7 +185,18 @@ class FaceDecoder:
             return self.template.verts + posed
         if not wanted(latents.expression):
             return self.person.neutral.expand(len(latents), -1, -1)
-        return self.person.neutral + posed - self._displaced(latents.at_rest())
+        rest = self._displaced(latents.at_rest())
+        return self.person.neutral + posed - rest + self._shutting(latents.expression, rest)
+
+    def _shutting(self, expression: torch.Tensor, rest: torch.Tensor) -> torch.Tensor | float:
+        """What closing lids of the person need beyond what those of the codes do, whose eyes are not as open."""
+        shut = expression[:, EXPRESSIONS.index("eye_closed"), None].clamp(0, 1)
+        if self.person is None or self.contact is None or not wanted(shut):
+            return 0.0
+        # The lids are told against the template: its difference from the codes' own face cancels.
+        weights = shut.new_zeros(len(shut), len(BLENDSHAPES))
+        weights[:, _BLINKS] = shut.expand(-1, len(_BLINKS))
+        return self.blendshapes.lids(weights, self.person.neutral - rest)
 
     def _displaced(self, latents: FaceLatents) -> torch.Tensor:
         return self.shape(latents.shape_noise, latents.identity, latents.style, latents.expression)
