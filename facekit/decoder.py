@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from facekit.assembly import load_blendshapes, load_detail, load_wardrobe
-from facekit.conventions import BLENDSHAPES, EXPRESSIONS, PARTS
+from facekit.conventions import EXPRESSIONS, PARTS
 from facekit.detail import FaceDetail, check_detail
 from facekit.errors import InputError
 from facekit.hair import Hair
@@ -24,6 +24,7 @@ from facekit.models.hair_choice import choose_hair, choose_lashes
 from facekit.models.lids import LidContact
 from facekit.models.lips import LipContact
 from facekit.models.shape import ShapeModel
+from facekit.models.shutting import following, sealed
 from facekit.models.sides import SIDED, mirrored
 from facekit.models.texture import TextureModel
 from facekit.person import Person
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 _TEXTURE_CHUNK, _DETAIL_CHUNK, _HAIR_CHUNK = 4, 16, 8
 # What blendshapes move by this much, mm, is kept apart as they have it, whatever the expression did before.
 _STILL = 1.0
-_BLINKS = [BLENDSHAPES.index(f"eyeBlink{side}") for side in ("Left", "Right")]
 
 
 class FaceDecoder:
@@ -163,6 +163,9 @@ class FaceDecoder:
         latents = latents.to(self.device)
         worn = self._regressed(latents)
         if self.contact is not None:
+            shut = _shut(latents)
+            if wanted(shut):
+                worn = sealed(worn, shut, self.blendshapes)
             worn = self.contact[0](worn)
         if not wanted(latents.blendshapes):
             return worn
@@ -186,17 +189,12 @@ class FaceDecoder:
         if not wanted(latents.expression):
             return self.person.neutral.expand(len(latents), -1, -1)
         rest = self._displaced(latents.at_rest())
-        return self.person.neutral + posed - rest + self._shutting(latents.expression, rest)
-
-    def _shutting(self, expression: torch.Tensor, rest: torch.Tensor) -> torch.Tensor | float:
-        """What closing lids of the person need beyond what those of the codes do, whose eyes are not as open."""
-        shut = expression[:, EXPRESSIONS.index("eye_closed"), None].clamp(0, 1)
-        if self.person is None or self.contact is None or not wanted(shut):
-            return 0.0
-        # The lids are told against the template: its difference from the codes' own face cancels.
-        weights = shut.new_zeros(len(shut), len(BLENDSHAPES))
-        weights[:, _BLINKS] = shut.expand(-1, len(_BLINKS))
-        return self.blendshapes.lids(weights, self.person.neutral - rest)
+        worn = self.person.neutral + posed - rest
+        shut = _shut(latents)
+        if self.contact is not None and wanted(shut):
+            others = self.person.neutral - self.template.verts - rest
+            worn = worn + following(others, shut, self.blendshapes)
+        return worn
 
     def _displaced(self, latents: FaceLatents) -> torch.Tensor:
         return self.shape(latents.shape_noise, latents.identity, latents.style, latents.expression)
@@ -323,3 +321,8 @@ class FaceDecoder:
         """The detail module on this model's topology, loaded when it is first asked for."""
         with torch.inference_mode(False):
             return load_detail(self.template, self.composer.size, self.detail)
+
+
+def _shut(latents: FaceLatents) -> torch.Tensor:
+    """How far expressions close the eyes, (B, 1) in [0, 1]."""
+    return latents.expression[:, EXPRESSIONS.index("eye_closed"), None].clamp(0, 1)

@@ -43,7 +43,8 @@ RECIPES: dict[str, dict[str, float]] = {
     },
     "jaw_left": {"jawLeft": 1.0},
     "jaw_right": {"jawRight": 1.0},
-    "jaw_forward": {"jawForward": 1.0},
+    # The lower lip goes along with the jaw, the upper one does not: what would gape is shut by a shrug.
+    "jaw_forward": {"jawForward": 1.0, "mouthShrugLower": 0.20},
     # Well under the cap, beyond which the nose wing folds: there has to be room to move from 1 to 1.5.
     "mouth_left": {"mouthLeft": 0.75},
     "mouth_right": {"mouthRight": 0.75},
@@ -66,7 +67,8 @@ RECIPES: dict[str, dict[str, float]] = {
             mouthStretch=0.75, mouthUpperUp=0.75, mouthLowerDown=0.80, mouthSmile=0.50, cheekSquint=0.25, eyeWide=0.20
         ),
     },
-    "cheek_blowing": _both(cheekPuff=1.0),
+    # Cheeks full of air need lips that hold it.
+    "cheek_blowing": {"mouthClose": 0.06, **_both(cheekPuff=1.0)},
     # A little over the cap, so that the lids meet at intensity 1 already.
     "eye_closed": _both(eyeBlink=1.15),
     # 7 mm at intensity 1, at most 10: brows that rise further (13 mm) no longer look like, or are found as, brows.
