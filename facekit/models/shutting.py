@@ -12,8 +12,10 @@ import torch.nn.functional as F
 
 from facekit.models.blendshapes import Blendshapes
 
-#: From this share of the closed eye on lids are sealed, wholly at 1; how far the upper lid then lies over the lower, mm.
+#: From this share of the closed eye on lids are sealed, wholly at 1; by what the upper lid then overlaps, mm.
 _SETS_IN, _OVERLAP = 0.75, 0.4
+#: Moves shorter than this, mm, are taken in part.
+_SOFT = 0.15
 
 
 def following(difference: torch.Tensor, shut: torch.Tensor, shapes: Blendshapes) -> torch.Tensor:
@@ -33,7 +35,10 @@ def sealed(verts: torch.Tensor, shut: torch.Tensor, shapes: Blendshapes) -> torc
         row, weight = getattr(shapes, f"blink_row_{side}"), getattr(shapes, f"blink_weight_{side}")
         # Each row is a share of upper minus lower, whose absolute weights add up to twice that share.
         over = torch.zeros_like(verts[0, :, 1]).index_add(0, row, weight.abs() * (_OVERLAP / 2))
-        verts = verts + share * (_read(verts, shapes, side) - F.pad(over[:, None], (1, 1)))
+        move = _read(verts, shapes, side) - F.pad(over[:, None], (1, 1))
+        # Down only: lids that overlap as it is would open again while the eye closes.
+        move = move * (-move[..., 1:2] / _SOFT).clamp(0, 1)
+        verts = verts + share * move
     return verts
 
 
