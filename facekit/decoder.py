@@ -24,6 +24,7 @@ from facekit.models.hair_choice import choose_hair, choose_lashes
 from facekit.models.lids import LidContact
 from facekit.models.lips import LipContact
 from facekit.models.shape import ShapeModel
+from facekit.models.shutting import following, sealed
 from facekit.models.sides import SIDED, mirrored
 from facekit.models.texture import TextureModel
 from facekit.person import Person
@@ -162,6 +163,9 @@ class FaceDecoder:
         latents = latents.to(self.device)
         worn = self._regressed(latents)
         if self.contact is not None:
+            shut = _shut(latents)
+            if wanted(shut):
+                worn = sealed(worn, shut, self.blendshapes)
             worn = self.contact[0](worn)
         if not wanted(latents.blendshapes):
             return worn
@@ -185,7 +189,13 @@ class FaceDecoder:
             return self.template.verts + posed
         if not wanted(latents.expression):
             return self.person.neutral.expand(len(latents), -1, -1)
-        return self.person.neutral + posed - self._displaced(latents.at_rest())
+        rest = self._displaced(latents.at_rest())
+        worn = self.person.neutral + posed - rest
+        shut = _shut(latents)
+        if self.contact is not None and wanted(shut):
+            others = self.person.neutral - self.template.verts - rest
+            worn = worn + following(others, shut, self.blendshapes)
+        return worn
 
     def _displaced(self, latents: FaceLatents) -> torch.Tensor:
         return self.shape(latents.shape_noise, latents.identity, latents.style, latents.expression)
@@ -312,3 +322,8 @@ class FaceDecoder:
         """The detail module on this model's topology, loaded when it is first asked for."""
         with torch.inference_mode(False):
             return load_detail(self.template, self.composer.size, self.detail)
+
+
+def _shut(latents: FaceLatents) -> torch.Tensor:
+    """How far expressions close the eyes, (B, 1) in [0, 1]."""
+    return latents.expression[:, EXPRESSIONS.index("eye_closed"), None].clamp(0, 1)

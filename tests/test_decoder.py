@@ -74,7 +74,7 @@ def test_gradients_reach_every_code(default_pipeline, codes, worn, what, fields,
 
 @pytest.mark.parametrize("name", ["identity", "expression", "style", "shape_noise"])
 def test_shape_gradients_are_finite_differences(default_pipeline, codes, name):
-    check_slope(default_pipeline, codes, name, "verts", 1e-2, 2e-2)
+    check_slope(default_pipeline, codes, name, "verts", 3e-3, 2e-2)
 
 
 @pytest.mark.parametrize("name", ["blendshapes", "identity", "expression"])
@@ -167,7 +167,7 @@ def test_each_face_of_a_batch_has_its_own_gradient(default_pipeline, codes):
     (mesh.displacement[0].square().sum() + 2 * mesh.displacement[1].square().sum()).backward()
     for name in ("identity", "texture_noise"):
         one, two = getattr(latents, name).grad
-        torch.testing.assert_close(two, 2 * one, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(two, 2 * one, rtol=1e-3, atol=1e-4)
 
 
 def test_gradients_after_a_call(default_pipeline, codes):

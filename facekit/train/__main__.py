@@ -14,7 +14,9 @@ STAGES = {
     "template": "facekit.train.head.stage",
     "micro": "facekit.train.skin.stage",
     "shape": "facekit.train.shape.stage",
+    "adapt": "facekit.train.shape.adapt",
     "rig": "facekit.train.rig.stage",
+    "words": "facekit.train.rig.words",
     "texture": "facekit.train.texture.stage",
     "detail": "facekit.train.detail.stage",
     "relief": "facekit.train.detail.relief",
@@ -26,8 +28,9 @@ STAGES = {
     "hair": "facekit.train.hair.stage",
     "card": "facekit.train.card",
 }
-#: Made only when they are named: what experiments compare with; what needs the extra ``photo``; what that leaves.
-NAMED = ("relief", "controls", "photos", "encoder", "landmarks")
+#: Made only when they are named: what takes a change of recipes into what is there; what experiments compare with; what
+#: needs the extra ``photo``; what that leaves.
+NAMED = ("adapt", "words", "relief", "controls", "photos", "encoder", "landmarks")
 _PACK_FILES = ("ict_light.npz", "ict_vertex_indices.json", "skins_uv", "brows_uv", "skin_mask_uv.png")
 _MANIFEST = "weights_manifest.json"
 

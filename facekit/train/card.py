@@ -93,8 +93,8 @@ turned by over 90 degrees, mean per person.
 - The teacher flushes, blanches and folds the skin with the expression by rule, and the texture network has learned most
   of it (the table above); its tile is smooth: what is finer comes from the explicit layers, which mix fourteen skins
   and four ways in which brows grow.
-- Furrows have two layouts at most, mixed by the person; the painted nasolabial fold lies some millimetres further in
-  than the displaced one, which was put where a smile goes on squeezing the skin up to 1.5.
+- Furrows have two layouts at most, mixed by the person. Where the nasolabial fold is squeezed most at intensity 1 it
+  deepens no further up to 1.5: what is added there the mesh has.
 """
 
 

@@ -115,7 +115,7 @@ def measure_shape(pipe: FacePipeline, teacher: ShapeTeacher, count: int) -> Shap
     return ShapeReport(
         neutral_drift_mm=evaluate_shape.largest_distance(at_end, neutral),
         identity_mm=evaluate_shape.mean_distance(
-            neutral, template.verts + basis.vertices(modes @ basis.identity), face
+            neutral, template.verts + basis.vertices(teacher.neutral(modes)), face
         ),
         lid_gap_mm=float(closed.max(dim=1).values.median()),
         lid_gap_open_mm=float(evaluate_shape.lid_gaps(neutral, template.landmarks).mean()),

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from facekit.conventions import BLENDSHAPES, GAZE_ACROSS, GAZE_UP, PARTS
+from facekit.conventions import BLENDSHAPES, EXPRESSIONS, GAZE_ACROSS, GAZE_UP, IDENTITY_DIM, PARTS
 from facekit.models.blendshape_data import Sparse
 from facekit.template import Template
+from facekit.train.context import Context
 from facekit.train.head.parts import GAZE_DEG
+from facekit.train.shape.data import ShapeBasis, ShapeTeacher
 
 #: The pack moves lids for these turns of the eye; ours go further, and lids with them.
 _GAZE = {"In": GAZE_ACROSS, "Out": GAZE_ACROSS, "Up": GAZE_UP, "Down": GAZE_UP}
@@ -135,3 +137,15 @@ def tongue_of(template: Template) -> torch.Tensor:
     pieces = [label == value for value in label[mouth].unique()]
     central = [p for p in pieces if template.verts[p, 0].mean().abs() < 1 and template.verts[p, 1].mean() < 0]
     return min(central, key=lambda piece: int(piece.sum()))
+
+
+def spared(context: Context) -> torch.Tensor:
+    """What lids that rest low spare the 20 expressions, (20, V, 3) mm on the mean head.
+
+    Words are told of the mean head, whose eyes are wide: there a closing lid has the whole way to go.
+    """
+    basis = ShapeBasis.load(context.shape_basis, context.template.parts)
+    teacher = ShapeTeacher(basis)
+    mean = torch.zeros(len(EXPRESSIONS), len(basis.identity))
+    weights = teacher.expression_weights(torch.eye(len(EXPRESSIONS)), mean[:, :IDENTITY_DIM])
+    return basis.vertices(teacher.muscles(mean, teacher.resting * weights))

@@ -21,7 +21,7 @@ from facekit.motion.units import ACTION_UNITS
 from facekit.progress import progress
 from facekit.template import Template
 from facekit.train.context import Context
-from facekit.train.rig.data import JAW_OF_TONGUE, PackShapes, raw_shapes, tongue_of, tongue_out
+from facekit.train.rig.data import JAW_OF_TONGUE, PackShapes, raw_shapes, spared, tongue_of, tongue_out
 from facekit.train.rig.settle import Settler
 from facekit.train.rig.tables import LATERAL, mirrors, translated, unit_fields
 from facekit.train.trained import load_shape
@@ -52,13 +52,14 @@ def run(context: Context) -> None:
     template, shape = context.template, load_shape(context)
     theirs = PackShapes.load(context.shape_basis)
     with torch.no_grad():
-        people, poses = _people(template, shape, context.scaled(PEOPLE))
+        people, poses = people_at_rest(template, shape, context.scaled(PEOPLE))
     settler = Settler(template, people, context.scaled)
     deltas = settled_shapes(theirs, template, settler)
     rig = _with_pairs(_rig(deltas, theirs), known_correctives(template, deltas))
     pairs = list(itertools.combinations(range(len(BLENDSHAPES)), 2))
     rig = with_correctives(rig, template, settler, pairs[: context.scaled(len(pairs))])
-    write_rig(dataclasses.replace(rig, tables=_tables(rig, theirs, template, poses)), context.out / "blendshapes.npz")
+    tables = tables_between(rig, theirs, template, poses + spared(context))
+    write_rig(dataclasses.replace(rig, tables=tables), context.out / "blendshapes.npz")
 
 
 def write_rig(rig: BlendshapeData, path: Path) -> None:
@@ -88,7 +89,7 @@ def settled_shapes(theirs: PackShapes, template: Template, settler: Settler) -> 
     return deltas
 
 
-def _people(template: Template, shape: ShapeModel, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+def people_at_rest(template: Template, shape: ShapeModel, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Neutral faces (1 + count, V, 3) mm, the mean first; and what expressions do to them on average, (20, V, 3)."""
     codes = FaceLatents.sample(_FIRST_SEED, count).at_rest()
     neutral = _displacement(shape, codes)
@@ -176,7 +177,7 @@ def known_correctives(template: Template, deltas: torch.Tensor) -> dict[tuple[in
 # -- tables -----------------------------------------------------------------------------------------------------------
 
 
-def _tables(
+def tables_between(
     rig: BlendshapeData, theirs: PackShapes, template: Template, poses: torch.Tensor
 ) -> dict[tuple[str, str], Table]:
     """How each vocabulary is said in each other; on the skin, lips and lids of the mean head."""

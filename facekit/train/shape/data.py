@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from facekit.conventions import EXPRESSION_DIM, EXPRESSIONS, IDENTITY_DIM, PARTS, SHAPE_NOISE_DIM
-from facekit.train.shape.recipes import DEFAULT_CAP, RECIPES, WEIGHT_CAPS
+from facekit.train.shape.recipes import DEFAULT_CAP, RECIPES, RESTING, WEIGHT_CAPS
 from facekit.train.shape.traits import turn
 
 # Weight of a millimetre, by part: what one looks at in a face counts most.
@@ -128,6 +128,7 @@ class ShapeTeacher:
         for expression, recipe in RECIPES.items():
             for name, weight in recipe.items():
                 self.recipes[EXPRESSIONS.index(expression), index[name]] = weight
+        self.resting = torch.tensor([RESTING.get(name, 0.0) for name in basis.names])
         self.caps = torch.tensor([WEIGHT_CAPS.get(name, DEFAULT_CAP) for name in basis.names])
         # How people differ in making an expression: strength per muscle, and a little left-right asymmetry.
         generator = torch.Generator().manual_seed(seed)
@@ -180,13 +181,27 @@ class ShapeTeacher:
             "noise": modes[:, IDENTITY_DIM : IDENTITY_DIM + SHAPE_NOISE_DIM],
             "style": style,
             "expression": expression,
-            "shape_identity": modes @ self.basis.identity,
+            "shape_identity": self.neutral(modes),
             "shape_expression": self.pose(modes, expression, style),
         }
 
+    def neutral(self, modes: torch.Tensor) -> torch.Tensor:
+        """Coordinates (B, K) of the face at rest with these mode weights (B, M): lids are lower than the modes say."""
+        return modes @ self.basis.identity + self.resting_lids(modes)
+
+    def resting_lids(self, modes: torch.Tensor) -> torch.Tensor:
+        """Coordinates (B, K) of what is added to faces at rest, with these mode weights (B, M)."""
+        return self.muscles(modes, self.resting.expand(len(modes), -1))
+
     def pose(self, modes: torch.Tensor, expression: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
-        """Coordinates (B, K) of the expression's part in the face with these mode weights (B, M)."""
-        weights = self.expression_weights(expression, style)
+        """Coordinates (B, K) of the expression's part in the face with these mode weights (B, M).
+
+        A shape that a face at rest has a share of has less way to go.
+        """
+        return self.muscles(modes, (1 - self.resting) * self.expression_weights(expression, style))
+
+    def muscles(self, modes: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Coordinates (B, K) of what blendshapes of weights (B, 57) do to the face with mode weights (B, M)."""
         blink = (torch.einsum("bm,smk->sbk", modes, self.basis.blink) * weights[:, self.blinks].T[..., None]).sum(dim=0)
         return weights @ self.basis.expression + blink
 

@@ -1,4 +1,4 @@
-"""The 20 expressions at intensity 1 as mixes of the pack's blendshapes, and how far each shape may go."""
+"""The 20 expressions at intensity 1 as mixes of the pack's blendshapes, what is at rest, and how far shapes may go."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ def _both(**weights: float) -> dict[str, float]:
 
 RECIPES: dict[str, dict[str, float]] = {
     "neutral": {},
-    # Duchenne: cheeks rise, lower lids tighten, the upper lip bares the teeth.
+    # Duchenne: cheeks rise, the upper lip bares the teeth. Cheeks push the lower lids up, and the upper ones, which are
+    # low at rest, make room: photographs of smiling people have eyes as open as 0.29 of their width.
     "smile": _both(
         mouthSmile=0.85,
-        cheekSquint=0.65,
-        eyeSquint=0.30,
+        cheekSquint=0.60,
+        eyeWide=0.20,
         mouthDimple=0.15,
         mouthUpperUp=0.30,
         mouthStretch=0.15,
@@ -22,41 +23,62 @@ RECIPES: dict[str, dict[str, float]] = {
     ),
     "mouth_stretch": {
         "jawOpen": 0.70,
-        **_both(mouthUpperUp=0.30, mouthLowerDown=0.40, mouthStretch=0.20, eyeWide=0.15),
+        **_both(mouthUpperUp=0.30, mouthLowerDown=0.40, mouthStretch=0.20, eyeWide=0.50),
     },
+    # The mouth tells anger from sorrow and disgust: bared teeth that meet, upper lip raised at the nose. Pressed lips
+    # were taken for sad or neutral on most people by a network that reads emotions, whatever the brows did. The glare
+    # is a raised upper lid (eyeWide) over a tight lower one.
     "anger": {
-        "mouthShrugLower": 0.35,
-        **_both(browDown=1.0, eyeSquint=0.45, eyeWide=0.20, noseSneer=0.65, mouthPress=0.60, mouthFrown=0.40),
+        "jawOpen": 0.03,
+        **_both(
+            browDown=1.2,
+            eyeSquint=0.55,
+            eyeWide=0.60,
+            noseSneer=0.95,
+            mouthUpperUp=0.20,
+            mouthLowerDown=0.25,
+            mouthStretch=0.10,
+            mouthFrown=0.50,
+        ),
     },
     "jaw_left": {"jawLeft": 1.0},
     "jaw_right": {"jawRight": 1.0},
-    "jaw_forward": {"jawForward": 1.0},
+    # The lower lip goes along with the jaw, the upper one does not: what would gape is shut by a shrug.
+    "jaw_forward": {"jawForward": 1.0, "mouthShrugLower": 0.20},
     # Well under the cap, beyond which the nose wing folds: there has to be room to move from 1 to 1.5.
     "mouth_left": {"mouthLeft": 0.75},
     "mouth_right": {"mouthRight": 0.75},
     "dimpler": _both(mouthDimple=1.0, mouthPress=0.30),
     "chin_raiser": {"mouthShrugLower": 0.90, "mouthShrugUpper": 0.30, **_both(mouthFrown=0.15)},
     "lip_puckerer": {"mouthPucker": 1.0},
-    "lip_funneler": {"mouthFunnel": 1.0, "jawOpen": 0.15},
+    # The jaw takes the lower teeth away, mouthClose leaves the lips no wider than a funnel.
+    "lip_funneler": {"mouthFunnel": 0.90, "mouthPucker": 0.20, "jawOpen": 0.65, "mouthClose": 0.38},
     # No mouthShrugLower: it lifts the corners (1.7 mm) that mouthFrown lowers (4.6 mm), and its lower lip covers the
     # dark line between the lips. A breath of jawOpen keeps that line; the rolled lower lip keeps the teeth hidden.
     "sadness": {
         "jawOpen": 0.04,
         "mouthRollLower": 0.20,
-        **_both(mouthFrown=1.2, browInnerUp=0.80, browDown=0.25, eyeBlink=0.18, eyeSquint=0.20),
+        **_both(mouthFrown=1.2, browInnerUp=0.80, browDown=0.25, eyeBlink=0.08, eyeSquint=0.12),
     },
     "lip_roll": {"mouthRollLower": 0.90, "mouthRollUpper": 0.70, **_both(mouthPress=0.20)},
     "grin": {
         "jawOpen": 0.06,
-        **_both(mouthStretch=0.75, mouthUpperUp=0.75, mouthLowerDown=0.80, mouthSmile=0.50, cheekSquint=0.25),
+        **_both(
+            mouthStretch=0.75, mouthUpperUp=0.75, mouthLowerDown=0.80, mouthSmile=0.50, cheekSquint=0.25, eyeWide=0.20
+        ),
     },
-    "cheek_blowing": _both(cheekPuff=1.0),
+    # Cheeks full of air need lips that hold it.
+    "cheek_blowing": {"mouthClose": 0.06, **_both(cheekPuff=1.0)},
     # A little over the cap, so that the lids meet at intensity 1 already.
     "eye_closed": _both(eyeBlink=1.15),
     # 7 mm at intensity 1, at most 10: brows that rise further (13 mm) no longer look like, or are found as, brows.
-    "brow_raiser": _both(browInnerUp=0.75, browOuterUp=0.75, eyeWide=0.35),
-    "brow_lower": _both(browDown=1.0, eyeSquint=0.20),
+    "brow_raiser": _both(browInnerUp=0.75, browOuterUp=0.75, eyeWide=0.50),
+    "brow_lower": _both(browDown=1.0, eyeSquint=0.12),
 }
+
+#: What faces at rest have of a shape: the pack's lids are those of people who were told to look at the camera, a third
+#: wider than on photographs.
+RESTING: dict[str, float] = _both(eyeBlink=0.18, eyeSquint=0.12)
 
 # The largest weight of each shape whatever the intensity, approached by
 # facekit.train.shape.data.soft_cap. Not named: DEFAULT_CAP.

@@ -75,9 +75,9 @@ def train_autoencoder(
         swapped = decode(model, other_person, code_pose)
         neutral = decode(model, code_person, neutral_pose)
         loss = (
-            _error(rebuilt, person + pose)
-            + _error(swapped, person.roll(1, 0) + pose)
-            + _error(neutral, person)
+            weighted_error(rebuilt, person + pose)
+            + weighted_error(swapped, person.roll(1, 0) + pose)
+            + weighted_error(neutral, person)
             + 1e-3 * (code_person.square().mean() + code_pose.square().mean())
         )
         optimiser.zero_grad(set_to_none=True)
@@ -134,8 +134,8 @@ def train_generators(
         # The error that the codes can explain: fine modes beyond them are projected out of the reconstruction.
         free = ((neutral - person) @ to_modes)[:, known:] @ basis.identity[known:]
         loss = (
-            _error(neutral - free.detach(), person)
-            + 2 * _error(posed - neutral, pose)
+            weighted_error(neutral - free.detach(), person)
+            + 2 * weighted_error(posed - neutral, pose)
             - 0.02 * critic(neutral / scale, condition).mean()
         )
         if not joint:  # while the decoder stands still, its encoders' codes show the way
@@ -148,7 +148,7 @@ def train_generators(
     return average.module
 
 
-def _error(shape: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def weighted_error(shape: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Weighted mean squared error over the vertices, mm² (the basis is orthonormal in that metric).
 
     The square root of each face's error is added: it keeps the pull up where the error is small already.

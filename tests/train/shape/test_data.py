@@ -86,3 +86,15 @@ def test_random_expressions_cover_the_range():
     assert 0.08 < float((total == 0).float().mean()) < 0.12
     assert 0.1 < float((kinds == 2).float().mean()) < 0.2
     assert int(kinds.max()) == 2
+
+
+def test_resting_lids_are_a_share_of_the_blink_and_spared_by_it(basis):
+    teacher = ShapeTeacher(basis)
+    modes = torch.randn(3, MODES, generator=torch.Generator().manual_seed(3))
+    code = torch.eye(20)[[EXPRESSIONS.index("eye_closed")] * 3]
+    style = torch.zeros(3, 20)
+    shut = teacher.neutral(modes) + teacher.pose(modes, code, style)
+    full = teacher.resting + (1 - teacher.resting) * teacher.expression_weights(code, style)
+    torch.testing.assert_close(shut, modes @ basis.identity + teacher.muscles(modes, full))
+    blink = teacher.blinks[0]
+    assert 0 < float(teacher.resting[blink]) < 0.3 and 0.99 < float(full[0, blink]) < 1.03

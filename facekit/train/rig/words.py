@@ -1,0 +1,24 @@
+"""The words stage: expressions have changed, the rig has not; tables between vocabularies are computed anew."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+from facekit.files.readers import load_arrays
+from facekit.models.blendshape_data import unpack
+from facekit.train.context import Context
+from facekit.train.rig import stage
+from facekit.train.rig.data import PackShapes, spared
+from facekit.train.trained import load_shape
+
+
+@torch.no_grad()
+def run(context: Context) -> None:
+    """Write this run's ``blendshapes.npz`` again, with the same shapes; it takes a minute."""
+    path = context.out / "blendshapes.npz"
+    rig, pack = unpack(load_arrays(path)), PackShapes.load(context.shape_basis)
+    _, poses = stage.people_at_rest(context.template, load_shape(context), context.scaled(stage.PEOPLE))
+    tables = stage.tables_between(rig, pack, context.template, poses + spared(context))
+    stage.write_rig(dataclasses.replace(rig, tables=tables), path)
