@@ -1,7 +1,7 @@
 """From photographs and films to faces: ``facekit.reconstruct("me.jpg")``, which this package is when it is called.
 
 * :mod:`~facekit.reconstruct.observe`, ``find``, ``landmarker``: photographs, the faces in them, their points;
-* :mod:`~facekit.reconstruct.dense`: the points, corrected by a network of our own; no part of the call yet;
+* :mod:`~facekit.reconstruct.dense`: points, identity and blendshapes, read by a network of our own;
 * :mod:`~facekit.reconstruct.modes`, ``points``, ``response``, ``model``: what is known of heads and of the landmarker;
 * :mod:`~facekit.reconstruct.fit`: whom the photographs show, what the face does, where the camera stood;
 * :mod:`~facekit.reconstruct.texture`: skin;
