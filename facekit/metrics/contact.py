@@ -1,7 +1,7 @@
 """Contact: triangles that turn over, lids inside of eyeballs, lips inside of each other, counted in millimetres.
 
-What the rig is judged by. Distances are measured from vertices to the other surface's triangles, by other means than
-those by which :mod:`facekit.models` keeps surfaces apart.
+What the rig is judged by. Distances are measured from vertices to the other surface's triangles: eyeballs as they are
+rather than by their profile, and lips whole, without what :mod:`facekit.models` leaves out where it keeps them apart.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 
 from facekit.conventions import BLENDSHAPES, PARTS, muscle_of
+from facekit.geometry.closest import closest_of
 from facekit.geometry.normals import vertex_normals
 from facekit.template import Template
 
@@ -180,27 +181,5 @@ def closest(points: torch.Tensor, corners: torch.Tensor) -> tuple[torch.Tensor, 
     """
     near = torch.cdist(points, corners.mean(dim=1)).topk(min(_NEAREST, len(corners)), largest=False).indices
     a, b, c = corners[near].unbind(2)
-    inner = _barycentric(points[:, None], a, b, c)
-    weights = [torch.where((inner >= 0).all(-1, keepdim=True), inner, torch.nan)]
-    for k, (start, end) in enumerate(((a, b), (b, c), (c, a))):
-        along = end - start
-        t = ((points[:, None] - start) * along).sum(-1) / along.square().sum(-1).clamp_min(1e-12)
-        on_edge = torch.zeros(*t.shape, 3)
-        on_edge[..., k], on_edge[..., (k + 1) % 3] = 1 - t.clamp(0, 1), t.clamp(0, 1)
-        weights.append(on_edge)
-    weights = torch.cat(weights, dim=1)  # (P, 4 K, 3)
-    index = near.repeat(1, 4)
-    places = (weights[..., None] * corners[index]).sum(dim=2)
-    best = (points[:, None] - places).square().sum(-1).nan_to_num(float("inf")).argmin(dim=1)
-    rows = torch.arange(len(points))
-    return places[rows, best], weights[rows, best], index[rows, best]
-
-
-def _barycentric(p: torch.Tensor, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-    """Weights (..., 3) of the corners at the projection of points onto their triangles' planes."""
-    u, v, q = b - a, c - a, p - a
-    normal = torch.linalg.cross(u, v)
-    area = normal.square().sum(-1).clamp_min(1e-12)
-    second = (torch.linalg.cross(q, v) * normal).sum(-1) / area
-    third = (torch.linalg.cross(u, q) * normal).sum(-1) / area
-    return torch.stack((1 - second - third, second, third), dim=-1)
+    places, weights, best = closest_of(points, corners[near])
+    return places, weights, near[torch.arange(len(points)), best]
