@@ -19,9 +19,9 @@ _SOFT, _NEAR = ("lips", "lids", "mouth"), 12.0
 _HARD = ("eyes", "teeth")
 _LANDMARKS = slice(17, 68)
 #: Of its area at rest a triangle keeps this share, seen along its normal at rest.
-_KEPT = 0.15
+_KEPT = 0.1
 #: So often constraints are projected, all at once and each a little further than it asks for.
-_ROUNDS, _FURTHER = 15, 1.3
+_ROUNDS, _FURTHER = 10, 1.3
 #: So many rings around what folds are looked at: what is turned back there may press on.
 _RINGS = 3
 

@@ -15,11 +15,11 @@ _LIPS = PARTS.index("lips")
 _SOFT = 0.12
 # Contact deeper than this, mm, or than this share of the way to the mouth's corner, is none: the far side is meant.
 _DEEPEST, _STEEPEST = 5.0, 0.3
-# The surface is looked for around so many of the other lip's nearest vertices; and not where the tangent planes of all
-# lie further below than this, mm.
-_NEAREST, _OUTSIDE = 3, 0.3
-# Surfaces touch that face each other: none of it counts below the first cosine, all from the second on.
-_FACING = (0.0, 0.35)
+# The surface is looked for around so many of the other lip's nearest vertices, unless the tangent plane at the first of
+# them lies further below than this, mm, or all of them lie below.
+_NEAREST, _OUTSIDE = 3, 0.5
+# Surfaces touch that face each other, rolled as they may be: none counts below the first cosine, all from the second on.
+_FACING = (-0.6, -0.2)
 # Lips join at the mouth's corners: contact sets in over this distance from one, mm.
 _CORNER = (1.5, 6.0)
 # Skin within this reach of a lip, mm, goes along with it, by weights of this width.
@@ -27,8 +27,8 @@ _REACH, _WIDTH = 3.0, 2.0
 # In the first rounds whole patches are pushed, so that lips stay smooth, by this share of the depth, since the mean over
 # a patch is less than its middle; then half of what of single vertices is left.
 _SMOOTH_ROUNDS, _ROUNDS, _SHARES = 6, 8, (0.85, 0.5)
-# Pushes below this, mm, are none.
-_TOUCH = 1e-3
+# Lips of which none is pushed further than this, mm, lie well.
+_TOUCH = 0.02
 
 
 class LipContact(nn.Module):
@@ -72,7 +72,12 @@ class LipContact(nn.Module):
             places = verts.index_select(1, self.used)
             normals = vertex_normals(places, self.tris)
             single = number >= _SMOOTH_ROUNDS
-            pushes = [_SHARES[single] * self._push(places, normals, k) for k in (0, 1)]
+            with torch.no_grad():
+                apart = torch.cdist(places.index_select(1, self.local_0), places.index_select(1, self.local_1))
+            pushes = [
+                _SHARES[single] * self._push(places, normals, k, side)
+                for k, side in enumerate((apart, apart.transpose(1, 2)))
+            ]
             if max(float(push.detach().abs().max()) for push in pushes) < _TOUCH:
                 break
             for k, push in enumerate(pushes):
@@ -84,12 +89,15 @@ class LipContact(nn.Module):
                 verts = verts.index_add(1, getattr(self, f"follow_{k}"), spread)
         return verts
 
-    def _push(self, places: torch.Tensor, normals: torch.Tensor, k: int) -> torch.Tensor:
-        """The way (B, n, 3) of a lip's n vertices out of the other lip, of the lips' places and normals (B, L, 3)."""
-        own, other = (getattr(self, f"local_{side}") for side in (k, 1 - k))
+    def _push(self, places: torch.Tensor, normals: torch.Tensor, k: int, apart: torch.Tensor) -> torch.Tensor:
+        """The way (B, n, 3) of a lip's n vertices out of the other lip.
+
+        Of the lips' places and normals (B, L, 3), and how far its vertices are from the other's, (B, n, m).
+        """
+        own = getattr(self, f"local_{k}")
         mine = places.index_select(1, own)
         with torch.no_grad():
-            face, row, corners, weights = self._touching(mine, places, normals, other, 1 - k)
+            face, row, corners, weights = self._touching(mine, places, normals, apart, 1 - k)
         if not len(face):
             return torch.zeros_like(mine)
         deepest, fade = (getattr(self, f"{name}_{k}").to(mine)[row] for name in ("deepest", "fade"))
@@ -105,16 +113,25 @@ class LipContact(nn.Module):
         return torch.zeros_like(mine).index_put((face, row), push)
 
     def _touching(
-        self, mine: torch.Tensor, places: torch.Tensor, normals: torch.Tensor, other: torch.Tensor, k: int
+        self, mine: torch.Tensor, places: torch.Tensor, normals: torch.Tensor, apart: torch.Tensor, k: int
     ) -> tuple[torch.Tensor, ...]:
         """Which vertices may be inside lip ``k``: faces (N,), rows (N,), and where on it: corners and weights (N, 3)."""
+        other = getattr(self, f"local_{k}")
         theirs, outward = places.index_select(1, other), normals.index_select(1, other)
-        apart, nearest = torch.cdist(mine, theirs).topk(_NEAREST, dim=2, largest=False)
-        batch = torch.arange(len(mine), device=mine.device)[:, None, None]
-        height = ((mine[:, :, None] - theirs[batch, nearest]) * outward[batch, nearest]).sum(dim=-1)
-        face, row = ((apart[..., 0] < _DEEPEST) & (height.amin(dim=2) < _OUTSIDE)).nonzero().unbind(dim=1)
+
+        def height(face: torch.Tensor, row: torch.Tensor, nearest: torch.Tensor) -> torch.Tensor:
+            face = face.unsqueeze(-1) if nearest.ndim > 1 else face
+            return ((mine[face, row.view(face.shape)] - theirs[face, nearest]) * outward[face, nearest]).sum(dim=-1)
+
+        distance, first = apart.min(dim=2)
+        face, row = (distance < _DEEPEST).nonzero().unbind(dim=1)
+        close = height(face, row, first[face, row]) < _OUTSIDE
+        face, row = face[close], row[close]
+        nearest = apart[face, row].topk(_NEAREST, dim=1, largest=False).indices
+        below = height(face, row, nearest).amin(dim=1) < 0
+        face, row, nearest = face[below], row[below], nearest[below]
         surface, at, border = (getattr(self, f"{name}_{k}") for name in ("surface", "at", "border"))
-        tris = at[nearest[face, row]].flatten(1)
+        tris = at[nearest].flatten(1)
         place, weights, best = closest_of(mine[face, row], places[face[:, None, None], surface[tris]])
         corners = surface[tris.gather(1, best[:, None])[:, 0]]
         # Beyond the border of a lip's surface nothing is told.
