@@ -64,12 +64,13 @@ def contact(people: int, combinations: int) -> str:
         "pairs that break": (pairs, True),
         f"{combinations} combinations": (face_like(combinations), False),
     }
-    kept, contact = pipe.blendshapes.pairs, pipe.contact
+    kept, contact, unfolding = pipe.blendshapes.pairs, pipe.contact, pipe.unfolding
+    as_they_are = {"unfolding": lambda verts, *_: verts}
     left_out = {
         "": {},
-        ", no correctives": {"pairs": kept[:0]},
-        ", nothing kept apart": {"contact": None},
-        ", neither": {"pairs": kept[:0], "contact": None},
+        ", folds left": as_they_are,
+        ", nothing kept apart either": as_they_are | {"contact": None},
+        ", nor any correctives": as_they_are | {"contact": None, "pairs": kept[:0]},
     }
     found = []
     with torch.no_grad():
@@ -78,6 +79,7 @@ def contact(people: int, combinations: int) -> str:
             for without, changed in left_out.items():
                 pipe.blendshapes.pairs = changed.get("pairs", kept)
                 pipe.contact = changed.get("contact", contact)
+                pipe.unfolding = changed.get("unfolding", unfolding)
                 tally = RigTally(measure)
                 for k, row in enumerate(weights):
                     some = slice(None) if everyone else slice(k % people, k % people + 1)

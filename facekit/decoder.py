@@ -177,9 +177,8 @@ class FaceDecoder:
         # left out where blendshapes move nothing. Where they do, leaving it out would push surfaces together again.
         still = (1 - (verts - worn).norm(dim=-1, keepdim=True) / _STILL).clamp(0, 1)
         before = lids(lips(worn), None) - worn
-        unfold = self.unfolding
-        verts = unfold(lips(verts), neutral, worn)
-        return unfold(lids(lips(verts), shapes.turns(latents.blendshapes)) - still * before, neutral, worn)
+        apart = lids(lips(verts), shapes.turns(latents.blendshapes)) - still * before
+        return self.unfolding(apart, neutral, worn)
 
     def _regressed(self, latents: FaceLatents) -> torch.Tensor:
         """Vertices as the shape networks have them; of a person what the networks add to the face at rest."""

@@ -128,7 +128,7 @@ class Contact:
         return torch.stack([max(self._inside_other(v, *lip).max() for lip in self.mouth) for v in verts])
 
     def _inside_other(self, verts: torch.Tensor, points: torch.Tensor, tris: torch.Tensor) -> torch.Tensor:
-        """How deep a lip's vertices (P,) lie in the other, (P,) mm: of what looks deep only that which lies in flesh."""
+        """How deep a lip's vertices (P,) lie in the other, (P,) mm: of what seems deep that which lies in flesh."""
         depth, place = _depth(verts, points, tris)
         deep = ((depth > _DOUBTED) & (depth < _LIP_DEPTH)).nonzero()[:, 0]
         between = (verts[points[deep]] + place[deep]) / 2

@@ -1,8 +1,8 @@
 """Folds: triangles that blendshapes would turn over are turned back, by moving their corners as little as that takes.
 
 A sum of many shapes presses the skin at the corners of mouth and eyes together until it turns inside out, on narrow
-lips sooner than on wide ones: no corrective of a pair knows the person or the third shape. Each triangle keeps a part of
-its area as seen along its normal at rest, as a constraint that is projected in turns (Müller and others, "Position
+lips sooner than on wide ones: no corrective of a pair knows the person or the third shape. Each triangle keeps a part
+of its area as seen along its normal at rest, as a constraint that is projected in turns (Müller and others, "Position
 based dynamics", 2007).
 """
 
@@ -85,7 +85,7 @@ def _crossed(verts: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
 
 
 def _step(verts: torch.Tensor, tris: torch.Tensor, normal: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
-    """The mean (B, n, 3) of what the triangles at each vertex ask of it, to keep area ``least`` (B, F) along ``normal``."""
+    """The mean (B, n, 3) of what triangles ask of each vertex, to keep ``least`` (B, F) of area along ``normal``."""
     a, b, c = (verts.index_select(1, corner) for corner in tris.unbind(dim=1))
     lacks = (least - (torch.linalg.cross(b - a, c - a) * normal).sum(dim=-1)).clamp_min(0)
     slopes = [torch.linalg.cross(normal, side) for side in (c - b, a - c, b - a)]

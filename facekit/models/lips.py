@@ -18,15 +18,17 @@ _DEEPEST, _STEEPEST = 5.0, 0.3
 # The surface is looked for around so many of the other lip's nearest vertices, unless the tangent plane at the first of
 # them lies further below than this, mm, or all of them lie below.
 _NEAREST, _OUTSIDE = 3, 0.5
-# Surfaces touch that face each other, rolled as they may be: none counts below the first cosine, all from the second on.
+# Surfaces touch that face each other, rolled as they may be: none counts below the first cosine, all from the second.
 _FACING = (-0.6, -0.2)
 # Lips join at the mouth's corners: contact sets in over this distance from one, mm.
 _CORNER = (1.5, 6.0)
 # Skin within this reach of a lip, mm, goes along with it, by weights of this width.
 _REACH, _WIDTH = 3.0, 2.0
-# In the first rounds whole patches are pushed, so that lips stay smooth, by this share of the depth, since the mean over
-# a patch is less than its middle; then half of what of single vertices is left.
+# In the first rounds whole patches are pushed, so that lips stay smooth, by this share of the depth, since the mean
+# over a patch is less than its middle; then half of what of single vertices is left.
 _SMOOTH_ROUNDS, _ROUNDS, _SHARES = 6, 8, (0.85, 0.5)
+# Rounds in which what touches is looked for anew.
+_SEARCHED = (0, 2, 4, 6)
 # Lips of which none is pushed further than this, mm, lie well.
 _TOUCH = 0.02
 
@@ -68,20 +70,20 @@ class LipContact(nn.Module):
 
     def forward(self, verts: torch.Tensor) -> torch.Tensor:
         """Vertices (B, V, 3) mm with the lips apart; differentiable."""
+        touching: list[tuple[torch.Tensor, ...]] = []
         for number in range(_ROUNDS):
-            places = verts.index_select(1, self.used)
-            normals = vertex_normals(places, self.tris)
             single = number >= _SMOOTH_ROUNDS
-            with torch.no_grad():
-                apart = torch.cdist(places.index_select(1, self.local_0), places.index_select(1, self.local_1))
-            pushes = [
-                _SHARES[single] * self._push(places, normals, k, side)
-                for k, side in enumerate((apart, apart.transpose(1, 2)))
-            ]
+            places = verts.index_select(1, self.used)
+            if number in _SEARCHED:  # in between, what touches stays where it is on the other's surface
+                with torch.no_grad():
+                    touching = self._touching(places)
+            pushes = [_SHARES[single] * self._push(places, k, *touching[k]) for k in (0, 1)]
             if max(float(push.detach().abs().max()) for push in pushes) < _TOUCH:
                 break
             for k, push in enumerate(pushes):
-                spread = torch.einsum("fn,bnc->bfc", getattr(self, f"share_{k}").to(push), push)
+                moved = push.detach().any(dim=2).any(dim=0).nonzero()[:, 0]
+                share = getattr(self, f"share_{k}").to(push).index_select(1, moved)
+                spread = torch.einsum("fn,bnc->bfc", share, push.index_select(1, moved))
                 if single:
                     own = push.shape[1]
                     pushed = torch.where(push.norm(dim=-1, keepdim=True) > 0, push, spread[:, :own])
@@ -89,59 +91,68 @@ class LipContact(nn.Module):
                 verts = verts.index_add(1, getattr(self, f"follow_{k}"), spread)
         return verts
 
-    def _push(self, places: torch.Tensor, normals: torch.Tensor, k: int, apart: torch.Tensor) -> torch.Tensor:
-        """The way (B, n, 3) of a lip's n vertices out of the other lip.
-
-        Of the lips' places and normals (B, L, 3), and how far its vertices are from the other's, (B, n, m).
-        """
+    def _push(
+        self,
+        places: torch.Tensor,
+        k: int,
+        face: torch.Tensor,
+        row: torch.Tensor,
+        corners: torch.Tensor,
+        weights: torch.Tensor,
+        normal: torch.Tensor,
+        share: torch.Tensor,
+    ) -> torch.Tensor:
+        """The way (B, n, 3) of a lip's n vertices out of the other lip: of the lips' places, and see _touching."""
         own = getattr(self, f"local_{k}")
-        mine = places.index_select(1, own)
-        with torch.no_grad():
-            face, row, corners, weights = self._touching(mine, places, normals, apart, 1 - k)
+        push = places.new_zeros(len(places), len(own), 3)
         if not len(face):
-            return torch.zeros_like(mine)
-        deepest, fade = (getattr(self, f"{name}_{k}").to(mine)[row] for name in ("deepest", "fade"))
+            return push
         place = (places[face[:, None], corners] * weights[..., None]).sum(dim=1)
-        normal = (normals[face[:, None], corners] * weights[..., None]).sum(dim=1)
-        normal = torch.nn.functional.normalize(normal, dim=1)
-        depth = -((mine[face, row] - place) * normal).sum(dim=1)
-        # Where lips join, behind the mouth's corners, their surfaces look the same way: that is no contact.
-        cosine = -(normals[face, own[row]] * normal).sum(dim=1)
-        facing = ((cosine - _FACING[0]) / (_FACING[1] - _FACING[0])).clamp(0, 1)
-        inside = ((depth > _SOFT) & (depth < deepest)).to(mine) * facing * fade
-        push = normal * (inside * (depth - _SOFT))[:, None]
-        return torch.zeros_like(mine).index_put((face, row), push)
+        depth = -((places[face, own[row]] - place) * normal).sum(dim=1)
+        inside = ((depth > _SOFT) & (depth < getattr(self, f"deepest_{k}").to(depth)[row])).to(depth) * share
+        return push.index_put((face, row), normal * (inside * (depth - _SOFT))[:, None])
 
-    def _touching(
-        self, mine: torch.Tensor, places: torch.Tensor, normals: torch.Tensor, apart: torch.Tensor, k: int
-    ) -> tuple[torch.Tensor, ...]:
-        """Which vertices may be inside lip ``k``: faces (N,), rows (N,), and where on it: corners and weights (N, 3)."""
-        other = getattr(self, f"local_{k}")
-        theirs, outward = places.index_select(1, other), normals.index_select(1, other)
+    def _touching(self, places: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
+        """What of each lip may be inside the other, of the lips' places (B, L, 3).
 
-        def height(face: torch.Tensor, row: torch.Tensor, nearest: torch.Tensor) -> torch.Tensor:
-            face = face.unsqueeze(-1) if nearest.ndim > 1 else face
-            return ((mine[face, row.view(face.shape)] - theirs[face, nearest]) * outward[face, nearest]).sum(dim=-1)
-
-        distance, first = apart.min(dim=2)
-        face, row = (distance < _DEEPEST).nonzero().unbind(dim=1)
-        close = height(face, row, first[face, row]) < _OUTSIDE
-        face, row = face[close], row[close]
-        nearest = apart[face, row].topk(_NEAREST, dim=1, largest=False).indices
-        below = height(face, row, nearest).amin(dim=1) < 0
-        face, row, nearest = face[below], row[below], nearest[below]
-        surface, at, border = (getattr(self, f"{name}_{k}") for name in ("surface", "at", "border"))
-        tris = at[nearest].flatten(1)
-        place, weights, best = closest_of(mine[face, row], places[face[:, None, None], surface[tris]])
-        corners = surface[tris.gather(1, best[:, None])[:, 0]]
-        # Beyond the border of a lip's surface nothing is told.
-        counts = weights > 1e-4
-        told = (counts & ~border[corners]).any(dim=1)
-        return face[told], row[told], corners[told], weights[told]
+        N vertices as faces (N,) and rows (N,) of the lip; the closest place on the other as corners and weights (N, 3)
+        and its normal (N, 3); and how much of a contact there counts, (N,).
+        """
+        normals = vertex_normals(places, self.tris)
+        local = [getattr(self, f"local_{k}") for k in (0, 1)]
+        lips, outward = ([field.index_select(1, own) for own in local] for field in (places, normals))
+        apart = torch.cdist(lips[0], lips[1])
+        found = []
+        for k, distances in enumerate((apart, apart.transpose(1, 2))):
+            mine, theirs, facing = lips[k], lips[1 - k], outward[1 - k]
+            distance, first = distances.min(dim=2)
+            face, row = (distance < _DEEPEST).nonzero().unbind(dim=1)
+            near = first[face, row]
+            height = ((mine[face, row] - theirs[face, near]) * facing[face, near]).sum(dim=1)
+            face, row = face[height < _OUTSIDE], row[height < _OUTSIDE]
+            nearest = distances[face, row].topk(_NEAREST, dim=1, largest=False).indices
+            batch = face[:, None]
+            height = ((mine[face, row][:, None] - theirs[batch, nearest]) * facing[batch, nearest]).sum(dim=2)
+            below = height.amin(dim=1) < 0
+            face, row, nearest = face[below], row[below], nearest[below]
+            surface, at, border = (getattr(self, f"{name}_{1 - k}") for name in ("surface", "at", "border"))
+            fade = getattr(self, f"fade_{k}")
+            tris = at[nearest].flatten(1)
+            _, weights, best = closest_of(mine[face, row], places[face[:, None, None], surface[tris]])
+            corners = surface[tris.gather(1, best[:, None])[:, 0]]
+            normal = (normals[face[:, None], corners] * weights[..., None]).sum(dim=1)
+            normal = torch.nn.functional.normalize(normal, dim=1)
+            # Where lips join, behind the mouth's corners, their surfaces look the same way: that is no contact.
+            cosine = -(outward[k][face, row] * normal).sum(dim=1)
+            share = ((cosine - _FACING[0]) / (_FACING[1] - _FACING[0])).clamp(0, 1) * fade.to(cosine)[row]
+            # Beyond the border of a lip's surface nothing is told.
+            told = ((weights > 1e-4) & ~border[corners]).any(dim=1)
+            found.append(tuple(value[told] for value in (face, row, corners, weights, normal, share)))
+        return found
 
 
 def _surface(tris: torch.Tensor, own: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """A lip's triangles (F, 3), those at each of its n vertices (n, most) over and over, and whether vertices (count,) bound it."""
+    """A lip's triangles (F, 3), those at each of its n vertices (n, most), and which of the vertices (count,) bound it."""
     tris = tris[torch.isin(tris, own).all(dim=1)]
     rows = [(tris == vertex).any(dim=1).nonzero()[:, 0] for vertex in own]
     most = max(len(row) for row in rows)
