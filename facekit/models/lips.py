@@ -152,7 +152,7 @@ class LipContact(nn.Module):
 
 
 def _surface(tris: torch.Tensor, own: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """A lip's triangles (F, 3), those at each of its n vertices (n, most), and which of the vertices (count,) bound it."""
+    """A lip's triangles (F, 3), those at each of its n vertices (n, most), and which of ``count`` vertices bound it."""
     tris = tris[torch.isin(tris, own).all(dim=1)]
     rows = [(tris == vertex).any(dim=1).nonzero()[:, 0] for vertex in own]
     most = max(len(row) for row in rows)
