@@ -121,15 +121,18 @@ def files() -> str:
     from facekit import FacePipeline, Motion
 
     face = FacePipeline.from_pretrained(device="cpu")(seed=7, expression="smile", intensity=0.8)
-    lines = ["**Files**", "", "| file | MB |", "| --- | ---: |"]
+    lines = ["**Files**", "", "| file | MB | with hair |", "| --- | ---: | ---: |"]
+    looks = face.without_hair(), face
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "face.glb"
         for rig in ("expressions", "arkit", "both"):
-            lines.append(f"| GLB, {rig} | {face.save(path, rig=rig).stat().st_size / 1e6:.2f} |")
-        exact = face.save(path, quantize=False).stat().st_size
-        lines.append(f"| GLB, expressions, in floats | {exact / 1e6:.2f} |")
+            sizes = [look.save(path, rig=rig).stat().st_size / 1e6 for look in looks]
+            lines.append(f"| GLB, {rig} | {sizes[0]:.2f} | {sizes[1]:.2f} |")
+        sizes = [look.save(path, quantize=False).stat().st_size / 1e6 for look in looks]
+        lines.append(f"| GLB, expressions, in floats | {sizes[0]:.2f} | {sizes[1]:.2f} |")
         motion = Motion.sample()
-        lines.append(f"| GLB that plays {motion.duration:.0f} s | {motion.save(path, face).stat().st_size / 1e6:.2f} |")
+        sizes = [motion.save(path, look).stat().st_size / 1e6 for look in looks]
+        lines.append(f"| GLB that plays {motion.duration:.0f} s | {sizes[0]:.2f} | {sizes[1]:.2f} |")
         first = motion.save(Path(folder) / "a.csv").read_bytes()
         again = Motion.load(Path(folder) / "a.csv").save(Path(folder) / "b.csv").read_bytes()
         lines += ["", f"A CSV written, read and written again: {'the same bytes' if first == again else 'DIFFERENT'}."]
