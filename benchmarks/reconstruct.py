@@ -1,14 +1,14 @@
 """How near heads from photographs come to the truth, as Markdown::
 
-    python benchmarks/reconstruct.py [--pack path/to/training-pack] [--people 12] [--seed 9000] [--looked FOLDER]
+    python benchmarks/reconstruct.py [--pack path/to/training-pack] [--people 12] [--seed 9000]
 
 The photographs are synthetic, drawn from the seed: random pose within 45°, lens, light, background and expression.
 People of "pack" are drawn from all of the pack's identity modes and make faces with its own 57 muscles, which the fit
 does not know; those of "default" are seeds of the embedded default. Nobody here was seen in training: the landmarker's
 response was measured on other draws. Figures are mm, means over the face (skin, lips and lids within 95 mm of the tip
 of the nose), at rest, after rigid alignment with known correspondence; in brackets with scale, which one photograph of
-unknown focal length does not tell. With ``--looked``, the folder in which the stage ``landmarks`` of ``facekit.train``
-left its network, fits of points that it corrected are measured as well. Needs the extra ``photo``.
+unknown focal length does not tell. Controls: the mean face; fits of the landmarker's points, without and with its
+response; and the identity as the network reads it, without a fit. Needs the extra ``photo``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from facekit.conventions import NOSE_TIP
 from facekit.geometry.correspond import similarity
 from facekit.person import Person
 from facekit.reconstruct.api import views_of
-from facekit.reconstruct.dense import load
+from facekit.reconstruct.dense import expected_identity, looker_of
 from facekit.reconstruct.find import steady
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
@@ -89,9 +89,9 @@ def error(found: torch.Tensor, true: torch.Tensor, scaled: bool) -> float:
 class Judge:
     """Fits photographs and holds them against the truth."""
 
-    def __init__(self, pipe: FacePipeline, looked: Path | None = None) -> None:
+    def __init__(self, pipe: FacePipeline) -> None:
         self.pipe, self.photo = pipe, PhotoModel.of(pipe)
-        self.looked = None if looked is None else load(looked, self.photo)
+        self.looker, self.response = looker_of(self.photo)
         template = pipe.template
         nose = template.verts[template.landmarks[NOSE_TIP]]
         self.region = ((template.verts - nose).norm(dim=1) < REACH_MM) & (template.parts <= 2)
@@ -104,7 +104,9 @@ class Judge:
     def fitted(self, samples: list[Sample], response: Response) -> tuple[float, float, float]:
         """Errors of a fit: at rest, with scale, and of the motion."""
         pictures = [Picture(photo.pixels, "render") for photo, _ in samples]
-        found = fit(self.photo.points, response, views_of(pictures, [marks for _, marks in samples], response))
+        faces = [marks for _, marks in samples]
+        prior = None if faces[0].reading is None else expected_identity(faces)
+        found = fit(self.photo.points, response, views_of(pictures, faces, response), prior=prior)
         neutral = self.photo.neutral(self.pipe.template.verts, torch.from_numpy(found.identity))
         rest = FaceLatents.sample(0, intensity=0.0, truncation=0.0)
         person = self.pipe.with_person(Person(neutral, rest))
@@ -113,10 +115,17 @@ class Judge:
         return (*self._errors(neutral, samples[0][0].neutral), self._motion(posed - neutral, samples))
 
     def again(self, samples: list[Sample]) -> tuple[float, float, float]:
-        """Errors of a fit of points that were looked at again."""
-        assert self.looked is not None
-        looker, response = self.looked
-        return self.fitted([(photo, looker(photo.pixels, marks)) for photo, marks in samples], response)
+        """Errors of a fit of what the network found."""
+        return self.fitted(self._looked(samples), self.response)
+
+    def read(self, samples: list[Sample]) -> tuple[float, float, float]:
+        """Errors of the identity that the network reads; nobody reads the motion."""
+        identity, _ = expected_identity([marks for _, marks in self._looked(samples)])
+        neutral = self.photo.neutral(self.pipe.template.verts, torch.from_numpy(identity))
+        return (*self._errors(neutral, samples[0][0].neutral), float("nan"))
+
+    def _looked(self, samples: list[Sample]) -> list[Sample]:
+        return [(photo, self.looker(photo.pixels, marks)) for photo, marks in samples]
 
     def _errors(self, neutral: torch.Tensor, true: torch.Tensor) -> tuple[float, float]:
         a, b = neutral[self.region], true[self.region]
@@ -142,10 +151,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path(".train"), help="where the head stage's shape basis lies")
     parser.add_argument("--people", type=int, default=12, help="of each set (default 12)")
     parser.add_argument("--seed", type=int, default=9000)
-    parser.add_argument("--looked", type=Path, help="folder with a network that looks again")
     args = parser.parse_args()
     pipe = FacePipeline.from_pretrained(device="cpu")
-    judge, sets = Judge(pipe, args.looked), {"default": default_people(pipe, args.people, args.seed)}
+    judge, sets = Judge(pipe), {"default": default_people(pipe, args.people, args.seed)}
     basis = args.work / "shape_basis.npz"
     if args.pack is not None and not basis.is_file():
         from facekit.train.head.stage import write_assets
@@ -153,7 +161,7 @@ def main() -> None:
         write_assets(args.pack, args.work / "head", basis)
     if basis.is_file():
         sets = {"pack": pack_people(pipe, basis, args.people, args.seed)} | sets
-    ways = ["mean face", "fit without the response", "fit", *(["fit, looked again"] if args.looked else [])]
+    ways = ["mean face", "landmarker, without its response", "landmarker", "network alone", "fit"]
     print(f"| set | photographs | {' | '.join(ways)} | motion, likewise | fits |")
     print("| --- " * (len(ways) + 4) + "|")
     for name, people in sets.items():
@@ -171,7 +179,8 @@ def row(name: str, count: int, groups: list[list[Sample]], judge: Judge) -> str:
         judge.mean_face,
         lambda group: judge.fitted(group, response.without()),
         lambda group: judge.fitted(group, response),
-        *([judge.again] if judge.looked else []),
+        judge.read,
+        judge.again,
     ]
     means = [np.mean([way(group) for group in groups], axis=0) for way in ways]
     cells = " | ".join(f"{rigid:.2f} ({scaled:.2f})" for rigid, scaled, _ in means)

@@ -117,24 +117,27 @@ class DenseConfig:
 
     Parameters
     ----------
-    points:
-        Number of landmarks.
+    points, modes, shapes:
+        Number of landmarks, of the identity's weights, and of blendshapes.
     widths, blocks:
-        Features and residual blocks at a quarter, an eighth and a sixteenth of the crop's resolution.
-    local:
-        Numbers that each point reads off where it is.
-    pose:
-        Numbers that tell of the head's pose.
-    hidden:
-        Of the layer in which all points come together.
+        Features and residual blocks at a quarter of the crop's resolution, and at half, a quarter, … of that.
+    squeezed, hidden:
+        Features of the coarsest map that are kept place by place, and of the layer that sees all of them.
+    seen, local, gathered:
+        Features that are read where a point lies, numbers that each point makes of them, and of the layer in which all
+        points come together.
     """
 
     points: int = 478
-    widths: tuple[int, ...] = (32, 64, 96)
-    blocks: tuple[int, ...] = (1, 2, 2)
-    local: int = 2
-    pose: int = 6
-    hidden: int = 128
+    modes: int = 80
+    shapes: int = 52
+    widths: tuple[int, ...] = (40, 80, 128, 144)
+    blocks: tuple[int, ...] = (2, 3, 3, 2)
+    squeezed: int = 32
+    hidden: int = 256
+    seen: int = 64
+    local: int = 4
+    gathered: int = 192
 
 
 @dataclass(frozen=True)

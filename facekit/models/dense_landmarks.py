@@ -1,12 +1,15 @@
-"""DenseLandmarks: a network that looks at a face again and says how far each of 478 points is off, and how surely.
+"""DenseLandmarks: a network that finds 478 points of a face in a crop, how surely, and whom and what it shows.
 
 Dense landmarks with an uncertainty of their own, learned from synthetic pictures alone, are Wood et al.'s (ECCV 2022),
-and so is the loss. Ours: it corrects points that another detector found, instead of finding them; each point reads the
-feature maps where it is thought to be (hypercolumns, Hariharan et al., CVPR 2015; shape-indexed features, Cao et al.,
-IJCV 2014) and has weights of its own, so that some ten thousand pictures teach it enough.
+and so is the loss. Ours: points are found twice, the second time by reading the feature maps where they were found
+first (hypercolumns, Hariharan et al., CVPR 2015; shape-indexed features, Cao et al., IJCV 2014), with weights of each
+point's own; and the same features tell the identity's weights and the blendshapes, so that what shading says of depth
+counts, too.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -15,17 +18,44 @@ from torch import nn
 from facekit.models.config import DenseConfig
 
 #: Pixels a side of what it sees, and mm of a mean head that it shows.
-CROP, CROP_MM = 128, 212.0
-#: Offsets go in and come out in this many mm; logarithms of deviations (of this unit) are kept within this.
+CROP, CROP_MM = 192, 212.0
+#: Points come out in this many mm; logarithms of deviations are kept within these.
 UNIT, LEAST, MOST = 3.0, -3.5, 2.0
+#: Deviations of blendshapes come out in this unit.
+SHAPE_UNIT = 0.2
 #: So many pixels a side lie in one place from the start (Shi et al., CVPR 2016).
 _DEEP = 4
 
 
-class DenseLandmarks(nn.Module):
-    """Crops and points to corrections.
+@dataclass(frozen=True)
+class DenseTold:
+    """What the network tells of B crops.
 
-    The crop is upright and :data:`CROP_MM` wide at the mean head, see :class:`facekit.reconstruct.dense.Crop`.
+    Parameters
+    ----------
+    first, points:
+        (B, 478, 2), found at first and in the end: in :data:`UNIT` from the crop's middle, y down.
+    spread:
+        (B, 478), logarithm of the points' standard deviation along each axis, in the same unit.
+    identity, identity_spread:
+        (B, M), weights of the identity modes, and logarithms of their deviations.
+    shapes, shapes_spread:
+        (B, 52), blendshapes, and logarithms of their deviations in :data:`SHAPE_UNIT`.
+    """
+
+    first: torch.Tensor
+    points: torch.Tensor
+    spread: torch.Tensor
+    identity: torch.Tensor
+    identity_spread: torch.Tensor
+    shapes: torch.Tensor
+    shapes_spread: torch.Tensor
+
+
+class DenseLandmarks(nn.Module):
+    """Crops to points, identity and blendshapes.
+
+    The crop is upright and :data:`CROP_MM` wide at the mean head, see :class:`facekit.reconstruct.dense.Frame`.
     """
 
     def __init__(self, config: DenseConfig) -> None:
@@ -36,46 +66,50 @@ class DenseLandmarks(nn.Module):
         for width, blocks in zip(c.widths, c.blocks, strict=True):
             self.stages.append(_Stage(before, width, blocks, halved=bool(len(self.stages))))
             before = width
-        looked = sum(c.widths)
-        self.local = nn.Parameter(torch.randn(c.points, looked, c.local) * looked**-0.5)
+        side = CROP // _DEEP >> (len(c.widths) - 1)
+        self.squeeze = nn.Conv2d(before, c.squeezed, 1)
+        self.whole = nn.Linear(c.squeezed * side**2, c.hidden)
+        self.first = nn.Linear(c.hidden, 2 * c.points)
+        self.views = nn.ModuleList([nn.Conv2d(width, c.seen, 1) for width in c.widths[:-1]])
+        self.local = nn.Parameter(torch.randn(c.points, c.seen, c.local) * c.seen**-0.5)
+        self.local_bias = nn.Parameter(torch.zeros(c.points, c.local))
+        self.gather = nn.Linear(c.points * c.local, c.gathered)
+        self.second = nn.Linear(c.hidden + c.gathered, 3 * c.points)
+        self.person = nn.Linear(c.hidden + c.gathered, 2 * (c.modes + c.shapes))
         self.scale = nn.Parameter(torch.full((2,), 0.3))
-        inner = c.points * c.local + 2 * c.points + before + c.pose
-        self.mix = nn.Sequential(nn.Linear(inner, c.hidden), nn.ReLU(), nn.Linear(c.hidden, 3 * c.points))
-        last = self.mix[2]
-        assert isinstance(last, nn.Linear)
-        nn.init.normal_(last.weight, std=1e-3)
-        nn.init.zeros_(last.bias)
+        for head in (self.first, self.second, self.person):
+            nn.init.normal_(head.weight, std=1e-3)
+            nn.init.zeros_(head.bias)
 
-    def forward(
-        self, crops: torch.Tensor, places: torch.Tensor, offsets: torch.Tensor, pose: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Look at B faces.
-
-        Parameters
-        ----------
-        crops:
-            (B, 3, S, S) float32, colours less their mean, over their deviation.
-        places:
-            (B, 478, 2) float32, where the points are thought to be, in [-1, 1] of the crop, y down.
-        offsets, pose:
-            (B, 478, 2) and (B, 6), as :class:`facekit.reconstruct.encoded.Normaliser` has them; offsets of 0 where
-            they are not to count.
-
-        Returns
-        -------
-        tuple
-            What to add to the points, (B, 478, 2) in :data:`UNIT` with y up, and logarithms of the standard deviation
-            along each axis of what is then left, (B, 478), in the same unit.
-        """
-        x, looked = F.pixel_unshuffle(crops, _DEEP).contiguous(memory_format=torch.channels_last), []
+    def forward(self, crops: torch.Tensor) -> DenseTold:
+        """Look at crops (B, 3, S, S) float32, colours less their mean, over their deviation."""
+        c = self.config
+        x, maps = F.pixel_unshuffle(crops, _DEEP).contiguous(memory_format=torch.channels_last), []
         for stage in self.stages:
             x = stage(x)
-            looked.append(F.grid_sample(x, places[:, :, None], align_corners=False)[..., 0])  # (B, C, P)
-        told = torch.einsum("bcp,pcl->bpl", torch.cat(looked, dim=1), self.local)
-        whole = torch.cat((told.flatten(1), offsets.flatten(1), x.mean(dim=(2, 3)), pose), dim=1)
-        said = self.mix(whole).unflatten(1, (-1, 3))
-        moved = said[..., :2] + self.scale * told[..., :2]
-        return moved, said[..., 2].clamp(LEAST, MOST)
+            maps.append(x)
+        whole = F.relu(self.whole(F.relu(self.squeeze(x)).flatten(1)))
+        first = self.first(whole).float().unflatten(1, (-1, 2))
+        places = (first.detach() * (2 * UNIT / CROP_MM))[:, :, None]
+        seen = [
+            F.grid_sample(view(m).float(), places, align_corners=False)[..., 0]
+            for view, m in zip(self.views, maps[:-1], strict=True)
+        ]
+        local = torch.einsum("bcp,pcl->bpl", F.relu(torch.stack(seen).sum(dim=0)), self.local) + self.local_bias
+        told = torch.cat((whole, F.relu(self.gather(F.relu(local).flatten(1)))), dim=1)
+        said = self.second(told).float().unflatten(1, (-1, 3))
+        points = first + said[..., :2] + self.scale * local[..., :2].float()
+        person = self.person(told).float()
+        identity, identity_spread, shapes, shapes_spread = person.split((c.modes, c.modes, c.shapes, c.shapes), dim=1)
+        return DenseTold(
+            first,
+            points,
+            said[..., 2].clamp(LEAST, MOST),
+            identity,
+            identity_spread.clamp(LEAST, MOST),
+            shapes,
+            shapes_spread.clamp(LEAST, MOST),
+        )
 
 
 class _Stage(nn.Module):

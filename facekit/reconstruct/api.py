@@ -17,6 +17,7 @@ from facekit.person import Person
 from facekit.pipeline import FacePipeline
 from facekit.plainly import plainly
 from facekit.reconstruct import TEXTURES, is_film
+from facekit.reconstruct.dense import expected_identity, looker_of
 from facekit.reconstruct.find import find
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.hair import find_hair
@@ -33,6 +34,8 @@ from facekit.render import Camera
 #: How sure a focal length is that a camera tells, in its logarithm; and how much less scores are trusted on photographs
 #: than on the renders they were measured on. The tongue is not looked for.
 _FOCAL, _SCORES, TONGUE = 0.06, 1.6, BLENDSHAPES.index("tongueOut")
+#: Likewise how much less what the network reads of blendshapes, and how surely they are known at best.
+_READ, _LEAST = 1.5, 0.02
 _CODES = ("identity", "texture_noise", "style")
 _SIZES = (512, 1024, 2048)
 #: Photographs that are looked at for the hair.
@@ -104,7 +107,9 @@ def reconstruct(
     with Landmarker() as landmarker:
         found = [find(picture, landmarker, photo.mirror, face) for picture in pictures]
     pictures, faces = [picture for picture, _, _ in found], [marks for _, marks, _ in found]
-    fitted = fit(photo.points, photo.response, views_of(pictures, faces, photo.response))
+    looker, response = looker_of(photo)
+    faces = [looker(picture.pixels, marks) for picture, marks in zip(pictures, faces, strict=True)]
+    fitted = fit(photo.points, response, views_of(pictures, faces, response), prior=expected_identity(faces))
     return assembled(fitted, pictures, faces, pipe, photo, texture, size, hair)
 
 
@@ -191,7 +196,12 @@ def view_of(
     focal: tuple[float, float] | None,
 ) -> View:
     """What the fit takes of one face in a picture of this (height, width); see :class:`View` for the rest."""
-    expected = response.expected(marks.scores)
+    if marks.reading is None:
+        expected = response.expected(marks.scores)
+    else:
+        expected = marks.reading.shapes.copy()
+        certainty = np.diag(1 / (_READ * marks.reading.shapes_spread).clip(_LEAST))
+        certainty[TONGUE, TONGUE] = 1 / _LEAST
     expected[TONGUE] = 0.0
     middle = np.array([size[1] / 2, size[0] / 2])
     return View(marks.points, marks.matrix[:3, :3], size, middle, expected, certainty, focal, spread=marks.spread)

@@ -1,21 +1,21 @@
-"""Looking again: the landmarker's points, corrected by the network of :mod:`facekit.models.dense_landmarks`.
-
-No part of :func:`facekit.reconstruct` yet: docs/from-a-photograph.md says what it gains and where it does not.
-"""
+"""Looking again: points, identity and blendshapes by the network of :mod:`facekit.models.dense_landmarks`."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from facekit import weights
+from facekit.conventions import BLENDSHAPES
 from facekit.errors import optional_import
 from facekit.files.readers import load_arrays, load_into, load_tensors
 from facekit.models.config import DenseConfig
-from facekit.models.dense_landmarks import CROP, CROP_MM, UNIT, DenseLandmarks
+from facekit.models.dense_landmarks import CROP, CROP_MM, SHAPE_UNIT, UNIT, DenseLandmarks
 from facekit.reconstruct.encoded import Normaliser
 from facekit.reconstruct.landmarker import FaceLandmarks
 from facekit.reconstruct.model import PhotoModel
@@ -24,8 +24,13 @@ from facekit.reconstruct.response import Response
 
 #: Pixels of a picture that one of the crop may stand for before they are averaged.
 _COARSE = 1.5
-#: Files of the network, and of the response of what it says.
-NETWORK, RESPONSE = "dense.safetensors", "looked.npz"
+#: The landmarker's share of the points: it knows photographs, the network knows where points are on heads. Each errs in
+#: its own way; with this share photographs lose nothing (benchmarks/photographs.py), and renders hardly anything.
+_LANDMARKER = 0.3
+#: How often it looks, each time where it saw the face the last time.
+_LOOKS = 2
+#: The share of what the identity's readings miss that is the same in all pictures of a person.
+_ALIKE = 0.5
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,24 @@ def standardised(crops: torch.Tensor) -> torch.Tensor:
     return (crops - mean) / (crops - mean).square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(0.02)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What the network reads off a face.
+
+    Parameters
+    ----------
+    identity, identity_spread:
+        (M,) float64, weights of the identity modes, and their standard deviations.
+    shapes, shapes_spread:
+        (52,) float64, blendshapes, likewise.
+    """
+
+    identity: np.ndarray
+    identity_spread: np.ndarray
+    shapes: np.ndarray
+    shapes_spread: np.ndarray
+
+
 class Looker:
     """Looks again at faces that were found.
 
@@ -119,55 +142,89 @@ class Looker:
     """
 
     def __init__(self, points: FacePoints, mirror: np.ndarray, network: DenseLandmarks) -> None:
-        self.normaliser, self.mirror = Normaliser(points), torch.from_numpy(np.asarray(mirror))
+        self.normaliser, self.mirror = Normaliser(points), np.asarray(mirror)
+        self.mirrored_identity, self.swapped = mirrored_identity(points, mirror), swapped()
         self.network = network.requires_grad_(False).eval()
 
-    @torch.no_grad()
     def __call__(self, pixels: np.ndarray, face: FaceLandmarks) -> FaceLandmarks:
-        """Return the face with its points corrected, and with how surely they are known.
+        """Return the face with better points, how surely they are known, and what else was read.
 
-        It looks twice, the second time at the mirrored crop, and takes the mean.
+        It looks twice: the second crop lies where the first look says. Each look is the mean of the crop's and of the
+        mirrored crop's. The landmarker's points keep their share.
 
         Parameters
         ----------
         pixels:
             (H, W, 3) uint8, the picture in which it was found.
         """
-        frame = Frame.of(face.points, self.normaliser)
+        points = face.points
+        for _ in range(_LOOKS):
+            points, spread, reading = self.look(pixels, Frame.of(points, self.normaliser))
+        points = points + _LANDMARKER * (face.points - points)
+        return dataclasses.replace(face, points=points, spread=spread, reading=reading)
+
+    @torch.no_grad()
+    def look(self, pixels: np.ndarray, frame: Frame) -> tuple[np.ndarray, np.ndarray, Reading]:
+        """Points (478, 2) in pixels, their deviations (478,) in mm, and the rest."""
         matrix = frame.matrix()
         crop = torch.from_numpy(cropped(pixels, matrix)).permute(2, 0, 1)[None].float() / 255
-        places = torch.from_numpy((face.points @ matrix[:, :2].T + matrix[:, 2]) / (CROP / 2) - 1).float()[None]
-        offsets, pose = self.normaliser(torch.from_numpy(face.points[None]).float(), pixels.shape[:2])
-        flip = crop.new_tensor([-1.0, 1.0])
-        crops = standardised(torch.cat((crop, crop.flip(-1))))
-        both = torch.cat((places, places[:, self.mirror] * flip))
-        off = torch.cat((offsets, offsets[:, self.mirror] * flip))
-        poses = torch.cat((pose, mirrored_pose(pose)))
-        moved, spread = self.network(crops, both, off, poses)
-        moved = (moved[:1] + moved[1:, self.mirror] * flip) / 2
-        spread = (spread[:1] + spread[1:, self.mirror]) / 2
-        crop_mm = UNIT * moved[0].double().numpy() * (1, -1) * CROP / CROP_MM
-        points = face.points + crop_mm @ np.linalg.inv(matrix[:, :2]).T
-        return dataclasses.replace(face, points=points, spread=UNIT * spread[0].double().exp().numpy())
+        told = self.network(standardised(torch.cat((crop, crop.flip(-1)))))
+        both = told.points.double().numpy()
+        local = (both[0] + both[1][self.mirror] * (-1.0, 1.0)) / 2 * (UNIT * CROP / CROP_MM) + CROP / 2
+        spread = told.spread.double().exp().numpy()
+        identity, shapes = told.identity.double().numpy(), told.shapes.double().numpy()
+        own, shapes_own = (
+            told.identity_spread.double().exp().numpy(),
+            SHAPE_UNIT * told.shapes_spread.double().exp().numpy(),
+        )
+        reading = Reading(
+            (identity[0] + self.mirrored_identity @ identity[1]) / 2,
+            own[0],
+            ((shapes[0] + shapes[1][self.swapped]) / 2).clip(0, 1),
+            (shapes_own[0] + shapes_own[1][self.swapped]) / 2,
+        )
+        points = (local - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+        return points, UNIT * (spread[0] + spread[1][self.mirror]) / 2, reading
 
 
-def mirrored_pose(pose: torch.Tensor) -> torch.Tensor:
-    """The pose (B, 6) of the same head in a mirrored picture."""
-    return pose * pose.new_tensor([-1.0, 1.0, 1.0, 1.0, -1.0, 1.0])
+def swapped() -> list[int]:
+    """Return each blendshape's counterpart on the other side."""
+    partners = [name.replace("Left", "?").replace("Right", "Left").replace("?", "Right") for name in BLENDSHAPES]
+    return [BLENDSHAPES.index(name) for name in partners]
 
 
-def load(folder: Path, photo: PhotoModel) -> tuple[Looker, Response]:
-    """Load what the stage ``landmarks`` of :mod:`facekit.train` left in a folder, and the response of its points.
+def mirrored_identity(points: FacePoints, mirror: np.ndarray) -> np.ndarray:
+    """Return what takes a person's weights to those of the mirrored person, (M, M)."""
+    modes = points.modes.reshape(-1, points.modes.shape[-1])
+    turned = (points.modes[mirror] * np.array([-1.0, 1.0, 1.0])[:, None]).reshape(modes.shape)
+    return np.linalg.solve(modes.T @ modes + 0.5 * np.eye(modes.shape[1]), modes.T @ turned)
 
-    Raises
-    ------
-    WeightsError
-        Where the files are not there, or are others.
+
+def expected_identity(faces: Sequence[FaceLandmarks]) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and deviation (M,) of the identity that readings of one person's faces let expect.
+
+    What is read of one person errs alike in all pictures, in a part that more pictures do not take away.
     """
+    readings = [face.reading for face in faces if face.reading is not None]
+    identity, spread = (np.stack([getattr(r, name) for r in readings]) for name in ("identity", "identity_spread"))
+    weight = spread**-2
+    mean = (weight * identity).sum(axis=0) / weight.sum(axis=0)
+    return mean, np.sqrt((_ALIKE + (1 - _ALIKE) / len(readings)) / weight.mean(axis=0))
+
+
+def looker_of(photo: PhotoModel) -> tuple[Looker, Response]:
+    """Return what looks again, and the response of its points."""
+    return Looker(photo.points, photo.mirror, _network()), _response()
+
+
+@functools.lru_cache(maxsize=1)
+def _network() -> DenseLandmarks:
     with torch.inference_mode(False), torch.device("meta"):
         module = DenseLandmarks(DenseConfig())
-    network = load_into(module, load_tensors(folder / NETWORK), NETWORK)
-    found = Response.unpack(load_arrays(folder / RESPONSE))
-    # What scores let expect was measured on more people.
-    found = dataclasses.replace(found, scores=photo.response.scores, missed=photo.response.missed)
-    return Looker(photo.points, photo.mirror, network), found
+    path = weights.verified("default", "dense")
+    return load_into(module, load_tensors(path), path.name)
+
+
+@functools.lru_cache(maxsize=1)
+def _response() -> Response:
+    return Response.unpack(load_arrays(weights.verified("default", "looked")))

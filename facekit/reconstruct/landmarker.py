@@ -25,6 +25,8 @@ from facekit.weights.cache import sha256_of
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from facekit.reconstruct.dense import Reading
+
 #: Its record in the manifest, and its folder in the cache.
 _TOOL = "landmarker"
 POINTS = 478
@@ -54,12 +56,15 @@ class FaceLandmarks:
     spread:
         (478,) float64, how far points are off along each axis, a standard deviation in mm at a mean head, as
         :class:`facekit.reconstruct.dense.Looker` tells it; None where it did not look.
+    reading:
+        What else it read off the face, likewise.
     """
 
     points: np.ndarray
     scores: dict[str, float]
     matrix: np.ndarray
     spread: np.ndarray | None = None
+    reading: Reading | None = None
 
     @property
     def box(self) -> tuple[float, float, float, float]:

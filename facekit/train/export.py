@@ -30,6 +30,8 @@ ROLES = {
     "skin_mask": "skin_mask.safetensors",
     "hair": "hair.npz",
     "encoder": "encoder.safetensors",
+    "dense": "dense.safetensors",
+    "looked": "looked.npz",
 }
 
 

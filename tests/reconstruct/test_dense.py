@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from facekit.conventions import BLENDSHAPES
 from facekit.models.config import DenseConfig
-from facekit.models.dense_landmarks import CROP, CROP_MM, UNIT, DenseLandmarks
-from facekit.reconstruct.dense import Frame, Looker, cropped, mirrored_pose, standardised
+from facekit.models.dense_landmarks import CROP, CROP_MM, UNIT, DenseLandmarks, DenseTold
+from facekit.reconstruct.dense import Frame, Looker, cropped, standardised, swapped
 from facekit.reconstruct.encoded import Normaliser
 from facekit.reconstruct.landmarker import FaceLandmarks
 
@@ -52,36 +53,45 @@ def test_a_spot_lies_where_the_matrix_says(scale):
     np.testing.assert_allclose(middle, matrix[:, :2] @ spot + matrix[:, 2], atol=0.35)
 
 
-def test_a_mirrored_head_has_the_mirrored_pose(photo_model):
-    normaliser, mirror = Normaliser(photo_model.points), photo_model.mirror
-    points = torch.from_numpy(points_of(photo_model, turn=0.2, yaw=0.5)).float()[None]
-    flipped = torch.stack((SIZE[1] - points[0, mirror, 0], points[0, mirror, 1]), dim=1)[None]
-    (off, pose), (off_flipped, pose_flipped) = normaliser(points, SIZE), normaliser(flipped, SIZE)
-    torch.testing.assert_close(mirrored_pose(pose), pose_flipped, atol=0.06, rtol=0)
-    away = off[:, mirror] * torch.tensor([-1.0, 1.0]) - off_flipped
-    assert float(away.abs().median()) < 0.2
+class Still(torch.nn.Module):
+    """Says that the mean head's points lie 4 mm lower than the crop's middle is, whatever it sees."""
 
+    def __init__(self, base: np.ndarray, modes: int) -> None:
+        super().__init__()
+        self.base, self.modes = torch.from_numpy(base).float(), modes
 
-class Upward(torch.nn.Module):
-    """Says of every point that it lies half a unit higher, and is known to a unit."""
-
-    def forward(self, crops, places, offsets, pose):
-        moved = torch.zeros_like(places)
-        moved[..., 1] = 0.5
-        return moved, torch.zeros(places.shape[:2])
+    def forward(self, crops):
+        count = len(crops)
+        points = (self.base + torch.tensor([0.0, 4.0])).expand(count, -1, -1) / UNIT
+        shapes = torch.zeros(count, 52)
+        shapes[0, BLENDSHAPES.index("eyeBlinkLeft")] = 0.8  # in the crop; nothing in the mirrored one
+        identity = torch.ones(count, self.modes)
+        return DenseTold(points, points, torch.zeros(count, 478), identity, 0 * identity, shapes, 0 * shapes)
 
 
 def test_what_is_said_in_the_crop_is_done_in_the_picture(photo_model):
+    base = points_of(photo_model, scale=1.0, middle=(0.0, 0.0))
+    inner = Normaliser(photo_model.points).inner.numpy()
+    base -= base[inner].mean(axis=0)
+    network = Still(base, photo_model.points.modes.shape[-1])
+    looker = Looker(photo_model.points, photo_model.mirror, network)  # pyright: ignore[reportArgumentType]
     points = points_of(photo_model, turn=0.5)
-    face = FaceLandmarks(points, {}, np.eye(4))
-    looker = Looker(photo_model.points, photo_model.mirror, Upward())  # pyright: ignore[reportArgumentType]
-    again = looker(np.zeros((*SIZE, 3), np.uint8), face)
-    moved = again.points - points
-    np.testing.assert_allclose(
-        moved, np.broadcast_to(0.5 * UNIT * 2.0 * np.array([np.sin(0.5), -np.cos(0.5)]), moved.shape), atol=0.02
-    )
-    assert again.spread is not None
+    again = looker(np.zeros((*SIZE, 3), np.uint8), FaceLandmarks(points, {}, np.eye(4)))
+    # Each of both looks goes 4 mm further down the turned head; the landmarker's points have their share.
+    expected = 0.7 * 2 * 4.0 * 2.0 * np.array([-np.sin(0.5), np.cos(0.5)])
+    moved = (again.points - points)[inner].mean(axis=0)
+    np.testing.assert_allclose(moved, expected, atol=0.4)
+    assert again.spread is not None and again.reading is not None
     np.testing.assert_allclose(again.spread, UNIT)
+    shapes = dict(zip(BLENDSHAPES, again.reading.shapes, strict=True))
+    assert shapes["eyeBlinkLeft"] == pytest.approx(0.4) and shapes["eyeBlinkRight"] == 0
+
+
+def test_sides_are_swapped():
+    partner = [BLENDSHAPES[k] for k in swapped()]
+    pairs = dict(zip(BLENDSHAPES, partner, strict=True))
+    assert pairs["jawLeft"] == "jawRight" and pairs["eyeLookInRight"] == "eyeLookInLeft"
+    assert pairs["browInnerUp"] == "browInnerUp"
 
 
 def test_brightness_and_contrast_tell_nothing():
@@ -89,19 +99,21 @@ def test_brightness_and_contrast_tell_nothing():
     torch.testing.assert_close(standardised(crops), standardised(0.4 * crops + 0.1))
 
 
-def test_the_network_reads_points_where_they_are():
-    """A point's reading changes with the picture around it, and hardly with another corner of the crop."""
+def test_the_network_reads_points_where_it_found_them():
+    """Its second finding changes with the picture around the points, and hardly with another corner of the crop."""
     torch.manual_seed(0)
-    network = DenseLandmarks(DenseConfig(widths=(4, 4, 4), blocks=(1, 1, 1), hidden=8))
+    network = DenseLandmarks(
+        DenseConfig(widths=(4, 4, 4, 4), blocks=(1, 1, 1, 1), squeezed=1, hidden=2, seen=4, local=2, gathered=2)
+    ).eval()
     with torch.no_grad():
         network.scale.fill_(1.0)
-        network.mix[2].get_parameter("weight").zero_()
-    places = torch.full((1, 478, 2), -0.6)
-    rest = torch.zeros(1, 478, 2), torch.zeros(1, 6)
+        network.second.weight.zero_()
+        network.first.bias.fill_(-0.6 * CROP_MM / 2 / UNIT)
+        network.first.weight.zero_()
     crop = torch.zeros(1, 3, CROP, CROP)
     near, far = crop.clone(), crop.clone()
-    near[..., 16:36, 16:36] = 1.0
-    far[..., 92:112, 92:112] = 1.0
+    near[..., 24:54, 24:54] = 1.0
+    far[..., 138:168, 138:168] = 1.0
     with torch.no_grad():
-        nothing, here, there = (network(one, places, *rest)[0] for one in (crop, near, far))
-    assert float((here - nothing).norm()) > 2 * float((there - nothing).norm())
+        nothing, here, there = (network(one).points for one in (crop, near, far))
+    assert float((here - nothing).norm()) > 1.4 * float((there - nothing).norm())

@@ -22,7 +22,8 @@ from facekit.reconstruct.clip.follow import Followed, follow, habit_of
 from facekit.reconstruct.clip.result import ClipReconstruction
 from facekit.reconstruct.clip.track import Track, Tracker
 from facekit.reconstruct.clip.views import Pool, for_skin
-from facekit.reconstruct.encoded import STILLS, WINDOW, Reader
+from facekit.reconstruct.dense import expected_identity, looker_of
+from facekit.reconstruct.encoded import WINDOW, Reader
 from facekit.reconstruct.find import steady
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
@@ -78,8 +79,9 @@ def reconstruct_clip(
         faces = [steady(key.frame.pixels, key.face, finder, photo.mirror) for key in keys]
         pictures = [Picture(key.frame.pixels, f"{film.path.name} at {key.frame.time:.2f} s") for key in keys]
         reader = Reader(photo.points)
-        views, prior = _known(photo, reader, pictures, faces)
-        fitted = fit(photo.points, photo.response, views, prior=prior)
+        looker, response = looker_of(photo)
+        seen = [looker(picture.pixels, marks) for picture, marks in zip(pictures, faces, strict=True)]
+        fitted = fit(photo.points, response, views_of(pictures, seen, response), prior=expected_identity(seen))
         times, focal = np.array(track.times), (float(np.log(fitted.focal[0])), _FOCAL)
         frames = progress(_views(track, calm, film.size, photo, reader, focal), len(track), "expressions")
         followed = follow(photo, fitted, frames, times, habit_of(photo, fitted, faces), calm)
@@ -130,20 +132,6 @@ def _tracked(film: Film, track: Track, finder: Landmarker, mirror: np.ndarray, f
             if seen.face is not None:
                 pool.offer(seen.frame, seen.face)
     return pool, tracker.faces
-
-
-def _known(
-    photo: PhotoModel, reader: Reader, pictures: list[Picture], faces: list[FaceLandmarks]
-) -> tuple[list[View], tuple[np.ndarray, np.ndarray]]:
-    """What the fit of the person takes: views, and the encoder's mean and deviation of the identity."""
-    sizes = [picture.size for picture in pictures]
-    told = reader(faces, sizes, [STILLS * k for k in range(len(faces))])
-    sure = certainty(reader.missed, DOUBT, (TONGUE,))
-    views = [
-        dataclasses.replace(view, expected=_rest_tongue(shapes), certainty=sure)
-        for view, shapes in zip(views_of(pictures, faces, photo.response), told.shapes, strict=True)
-    ]
-    return views, (told.identity, told.deviation)
 
 
 def _views(

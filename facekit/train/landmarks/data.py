@@ -1,4 +1,4 @@
-"""Samples for the network that looks again: pictures with the landmarker's points and where these truly are."""
+"""Samples for the network that looks again: cut-out heads, where their points are, and whom and what they show."""
 
 from __future__ import annotations
 
@@ -8,42 +8,63 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
-from facekit.errors import optional_import
+from facekit.conventions import BLENDSHAPES
 from facekit.files.atomic import atomic_write
 from facekit.models.dense_landmarks import CROP, CROP_MM, UNIT
 from facekit.progress import progress
-from facekit.reconstruct.dense import Frame, cropped, mirrored_pose, standardised
+from facekit.reconstruct.dense import Frame, mirrored_identity, standardised, swapped
 from facekit.reconstruct.encoded import Normaliser
 from facekit.reconstruct.find import steady
 from facekit.reconstruct.landmarker import Landmarker
-from facekit.train.landmarks.studio import SIZE, Studio
+from facekit.reconstruct.model import PhotoModel
+from facekit.train.landmarks.augment import Draw, changed
+from facekit.train.landmarks.studio import SIZE, Studio, room
 from facekit.train.photos.anchors import Anchors
 from facekit.train.photos.frames import Frames, frame_row
 
 #: A find further off than this, mm of the median point, is another face than the one in the picture.
 _LOST = 12.0
-#: What a crop is off on purpose, standard deviations: radians, logarithm of the size, pixels; and points, mm.
-_TURN, _ZOOM, _SHIFT, _JITTER = 0.06, 0.05, 3.0, 0.25
-#: How often the landmarker's offsets do not count, and how often pictures are mirrored.
-_BLIND, _MIRRORED = 0.3, 0.5
-#: Targets are cut here, in units.
-_FAR = 6.0
+#: What a crop is off on purpose, standard deviations: radians, logarithm of the size, pixels.
+_TURN, _ZOOM, _SHIFT = 0.09, 0.06, 5.0
+_MIRRORED = 0.5
+#: Backgrounds that serve all samples; their seed.
+ROOMS, _ROOM_SEED = 600, 9
+#: Identity weights beyond this are cut; every so many-th vertex of the face tells them.
+_FAR, _EVERY = 4.0, 5
 
 
 def make_shard(
-    studio: Studio, anchors: Anchors, landmarker: Landmarker, path: Path, start: int, count: int, looks: int
+    studio: Studio, anchors: Anchors, photo: PhotoModel, path: Path, start: int, count: int, shots: int, views: int
 ) -> None:
-    """Take pictures of ``count`` strangers and keep those in which the face was found: ``path`` with .npy beside it."""
-    pixels, points, true = [], [], []
-    for number in progress(range(start, start + count), desc="pictures"):
-        for shot, pictures in studio.pictures(number, 1, looks):
+    """Take pictures of ``count`` strangers: ``path`` with what is known, and the pixels beside it in .npy."""
+    pixels, rows = [], []
+    solve = identity_solver(photo, studio.pipe.template.parts)
+    for number in range(start, start + count):
+        for shot in studio.heads(number, shots, views=views):
             places = shot.camera.project(anchors(shot.verts)[None], SIZE)[0, :, :2].numpy()
-            for picture in pictures:
-                found = found_at(landmarker, picture, places, shot.pose.height)
-                if found is not None:
-                    pixels.append(picture), points.append(found.points), true.append(places)
-    _save(path, pixels, np.array(points, np.float32), np.array(true, np.float32))
+            known = shot.blendshapes
+            shapes = np.full(len(BLENDSHAPES), np.nan) if known is None else known.numpy()
+            pixels.append(shot.pixels)
+            rows.append((places, solve(shot.neutral - studio.pipe.template.verts), shapes))
+    names = ("true", "identity", "shapes")
+    arrays: dict[str, Any] = {
+        name: np.array(column, np.float32) for name, column in zip(names, zip(*rows, strict=True), strict=True)
+    }
+    _save_pixels(path, pixels)
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def identity_solver(photo: PhotoModel, parts: torch.Tensor) -> Any:
+    """Return what tells weights (M,) of displacements (V, 3) of a head at rest, by its skin, lips and lids."""
+    use = torch.nonzero(parts <= 2)[::_EVERY, 0]
+    modes = photo.modes.deltas[:, use].flatten(1).double()
+    gram = modes @ modes.T
+    gram += 1e-3 * float(gram.diagonal().mean()) * torch.eye(len(modes), dtype=torch.float64)
+    inverse = torch.linalg.solve(gram, modes)
+    return lambda moved: (inverse @ moved[use].flatten().double()).clamp(-_FAR, _FAR).numpy()
 
 
 def make_frames(
@@ -52,13 +73,13 @@ def make_frames(
     """Take several pictures of each of ``people`` strangers whom blendshapes move: a frame each, and its pixels."""
     pixels, rows = [], []
     for number in progress(range(start, start + people), desc="frames"):
-        for shot, (picture,) in studio.pictures(number, shots, 1, muscles=False):
+        for shot in studio.pictures(number, shots):
             places = anchors(shot.verts)
             flat = shot.camera.project(places[None], SIZE)[0, :, :2].numpy()
-            found = found_at(landmarker, picture, flat, shot.pose.height)
+            found = found_at(landmarker, shot.pixels, flat, shot.pose.height)
             if found is not None:
-                found = steady(picture, found, landmarker, anchors.mirror.numpy())
-                pixels.append(picture), rows.append(frame_row(shot, places, anchors(shot.neutral), found))
+                found = steady(shot.pixels, found, landmarker, anchors.mirror.numpy())
+                pixels.append(shot.pixels), rows.append(frame_row(shot, places, anchors(shot.neutral), found))
     frames = Frames(size=torch.tensor(SIZE), **{name: torch.stack([row[name] for row in rows]) for name in rows[0]})
     frames.save(path)
     _save_pixels(path, pixels)
@@ -72,12 +93,6 @@ def found_at(landmarker: Landmarker, picture: np.ndarray, places: np.ndarray, he
     return None
 
 
-def _save(path: Path, pixels: list[np.ndarray], points: np.ndarray, true: np.ndarray) -> None:
-    _save_pixels(path, pixels)
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, points=points, true=true)
-
-
 def _save_pixels(path: Path, pixels: list[np.ndarray]) -> None:
     with atomic_write(path.with_suffix(".npy")) as temporary, temporary.open("wb") as file:
         np.save(file, np.array(pixels, np.uint8))
@@ -85,123 +100,117 @@ def _save_pixels(path: Path, pixels: list[np.ndarray]) -> None:
 
 @dataclass(frozen=True)
 class Batch:
-    """What the network is given of B crops, and what it should say: ``target`` (B, 478, 2), y up, in units."""
-
-    crops: torch.Tensor
-    places: torch.Tensor
-    offsets: torch.Tensor
-    pose: torch.Tensor
-    target: torch.Tensor
-
-    @property
-    def given(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The network's arguments."""
-        return self.crops, self.places, self.offsets, self.pose
-
-
-class Samples:
-    """All pictures of some shards.
+    """What the network is given of B crops, and what it should say.
 
     Parameters
     ----------
-    files:
-        Of :func:`make_shard`.
-    normaliser:
-        Takes the pose out of points.
-    mirror:
-        (478,) int64.
+    crops:
+        (B, 3, S, S) float32, standardised.
+    points:
+        (B, 478, 2) float32, in the network's unit from the crop's middle, y down.
+    identity, shapes:
+        (B, M) and (B, 52) float32; NaN where nobody knows.
     """
 
-    def __init__(self, files: list[Path], normaliser: Normaliser, mirror: np.ndarray) -> None:
-        self.pixels = [np.load(path.with_suffix(".npy"), mmap_mode="r") for path in files]
-        self.where = np.array([(k, row) for k, part in enumerate(self.pixels) for row in range(len(part))])
-        loaded = [np.load(path, allow_pickle=False) for path in files]
-        self.points, self.true = (np.concatenate([part[name] for part in loaded]) for name in ("points", "true"))
-        self.mirror = np.asarray(mirror)
-        self.frames = [Frame.of(points.astype(np.float64), normaliser) for points in self.points]
-        told = [normaliser(torch.from_numpy(self.points[k : k + 512]), (SIZE, SIZE)) for k in range(0, len(self), 512)]
-        self.offsets, self.pose = (torch.cat(part) for part in zip(*told, strict=True))
+    crops: torch.Tensor
+    points: torch.Tensor
+    identity: torch.Tensor
+    shapes: torch.Tensor
+
+
+class Samples:
+    """All pictures of some shards, on the device on which they are learned.
+
+    Parameters
+    ----------
+    photo:
+        The heads, and the points on them.
+    capacity:
+        How many pictures there will be, at most.
+    rooms:
+        How many backgrounds they share.
+    """
+
+    def __init__(self, photo: PhotoModel, capacity: int, device: torch.device, rooms: int = ROOMS) -> None:
+        self.normaliser, self.count, self.device = Normaliser(photo.points), 0, device
+        self.mirror, self.swapped = torch.from_numpy(photo.mirror).to(device), torch.tensor(swapped(), device=device)
+        self.mirrored_identity = torch.from_numpy(mirrored_identity(photo.points, photo.mirror)).float().to(device)
+        modes = photo.points.modes.shape[-1]
+        self.pixels = torch.empty(capacity, SIZE, SIZE, 4, dtype=torch.uint8, device=device)
+        self.true = torch.empty(capacity, len(photo.mirror), 2, device=device)
+        self.identity, self.shapes = (torch.empty(capacity, n, device=device) for n in (modes, len(BLENDSHAPES)))
+        self.frames = torch.empty(capacity, 5, device=device)
+        rng = np.random.default_rng(_ROOM_SEED)
+        self.rooms = torch.from_numpy(np.stack([room(rng) for _ in range(rooms)])).to(device)
 
     def __len__(self) -> int:
-        return len(self.points)
+        return self.count
 
-    def batch(self, index: np.ndarray, rng: np.random.Generator | None) -> Batch:
-        """Crops of some pictures, changed at random, or as they are where there is no ``rng``."""
-        crops, places, offsets, poses, targets = [], [], [], [], []
-        for k in index.tolist():
-            part, row = self.where[k]
-            crop, place, off, pose, target = self._one(k, self.pixels[part][row], rng)
-            crops.append(crop), places.append(place), offsets.append(off), poses.append(pose), targets.append(target)
-        seen = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
-        return Batch(
-            standardised(seen),
-            torch.from_numpy(np.stack(places)).float(),
-            torch.stack(offsets),
-            torch.stack(poses),
-            torch.from_numpy(np.stack(targets)).float(),
-        )
+    def add(self, path: Path) -> None:
+        """Read a file of :func:`make_shard`."""
+        pixels = np.load(path.with_suffix(".npy"))
+        some = slice(self.count, self.count + len(pixels))
+        self.pixels[some] = torch.from_numpy(np.array(pixels)).to(self.device)
+        with np.load(path, allow_pickle=False) as data:
+            for name in ("true", "identity", "shapes"):
+                getattr(self, name)[some] = torch.from_numpy(data[name]).to(self.device)
+            frames = [Frame.of(points.astype(np.float64), self.normaliser) for points in data["true"]]
+        rows = np.array([[*frame.middle, frame.scale, *frame.up] for frame in frames], np.float32)
+        self.frames[some] = torch.from_numpy(rows).to(self.device)
+        self.count = some.stop
 
-    def _one(self, k: int, pixels: np.ndarray, rng: np.random.Generator | None) -> tuple:
-        frame, points, true = self.frames[k], self.points[k].astype(np.float64), self.true[k].astype(np.float64)
-        turn, zoom, shift = 0.0, 1.0, (0.0, 0.0)
-        if rng is not None:
-            turn, zoom = _TURN * rng.normal(), float(np.exp(_ZOOM * rng.normal()))
-            shift = tuple((_SHIFT * rng.normal(size=2)).tolist())
-        matrix = frame.matrix(turn, zoom, shift)
-        place, goal = (p @ matrix[:, :2].T + matrix[:, 2] for p in (points, true))
-        off, pose = self.offsets[k], self.pose[k]
-        crop = cropped(pixels, matrix)
-        if rng is not None:
-            crop = changed(crop, rng)
-            place = place + _JITTER * CROP / CROP_MM * (rng.normal(size=place.shape) + 1.5 * rng.normal(size=2))
-            cos, sin = np.cos(turn), np.sin(turn)  # clockwise in the crop; offsets have y up
-            off = off @ off.new_tensor([[cos, -sin], [sin, cos]])
-            if rng.random() < _BLIND:
-                off = torch.zeros_like(off)
-        target = (goal - place) * (1, -1) * CROP_MM / CROP / UNIT
-        place = place / (CROP / 2) - 1
-        if rng is not None and rng.random() < _MIRRORED:
-            crop, flip = crop[:, ::-1], np.array([-1.0, 1.0])
-            place, target = place[self.mirror] * flip, target[self.mirror] * flip
-            off = off[self.mirror] * off.new_tensor([-1.0, 1.0])
-            pose = mirrored_pose(pose[None])[0]
-        return np.ascontiguousarray(crop), place, off, pose, target.clip(-_FAR, _FAR)
+    def batch(self, index: torch.Tensor, generator: torch.Generator | None) -> Batch:
+        """Crops of some pictures, changed at random, or as they are, in the first room, where there is no generator."""
+        count, index = len(index), index.to(self.device)
+        draw = None if generator is None else Draw(generator, count)
+        turn, zoom, shift = (torch.zeros(count, n, device=self.device) for n in (1, 1, 2))
+        if draw is not None:
+            turn, zoom = (spread * draw.normal(count, 1) for spread in (_TURN, _ZOOM))
+            shift = _SHIFT * draw.normal(count, 2)
+        linear, offset = _matrices(self.frames[index], turn, zoom, shift)
+        heads = _warped(self.pixels[index], linear, offset)
+        points = torch.einsum("bij,bpj->bpi", linear, self.true[index]) + offset[:, None] - CROP / 2
+        points = points * (CROP_MM / CROP / UNIT)
+        identity, shapes = self.identity[index], self.shapes[index]
+        if draw is None:
+            behind = self._rooms(torch.zeros(count, dtype=torch.long, device=self.device))
+            pictures = heads[:, :3] + behind * (1 - heads[:, 3:])
+        else:
+            assert generator is not None
+            flip = draw.uniform(0, 1, count) < _MIRRORED
+            heads = torch.where(flip[:, None, None, None], heads.flip(-1), heads)
+            turned = points[:, self.mirror] * points.new_tensor([-1.0, 1.0])
+            points = torch.where(flip[:, None, None], turned, points)
+            identity = torch.where(flip[:, None], identity @ self.mirrored_identity.T, identity)
+            shapes = torch.where(flip[:, None], shapes[:, self.swapped], shapes)
+            which = torch.randint(len(self.rooms), (count,), generator=generator, device=self.device)
+            pictures = changed(heads, self._rooms(which), generator)
+        return Batch(standardised(pictures), points, identity, shapes)
+
+    def _rooms(self, which: torch.Tensor) -> torch.Tensor:
+        low = (SIZE - CROP) // 2
+        part = self.rooms[which, low : low + CROP, low : low + CROP]
+        return part.permute(0, 3, 1, 2).float() / 255
 
 
-def changed(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Another camera's, another light's picture (S, S, 3) uint8: colours, a shade, blur, noise, JPEG, patches."""
-    cv2 = optional_import("cv2", "photo", "reading photographs")
-    size = len(crop)
-    picture = crop.astype(np.float32) / 255
-    if rng.random() < 0.25:  # something in front of the face, or of the lens
-        for _ in range(int(rng.integers(1, 4))):
-            height, width = rng.integers(size // 12, size // 3, 2)
-            y, x = rng.integers(-height // 2, size - height // 2), rng.integers(-width // 2, size - width // 2)
-            patch = picture[max(0, y) : y + height, max(0, x) : x + width]
-            colour = rng.uniform(0, 1, 3) if rng.random() < 0.6 else picture[rng.integers(size), rng.integers(size)]
-            patch[:] = colour + rng.normal(0, rng.uniform(0, 0.15), patch.shape)
-    if rng.random() < 0.4:  # a light that falls off across the picture, or a shadow's edge
-        field = cv2.resize(rng.normal(0, 0.35, (3, 3)).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
-        if rng.random() < 0.3:
-            field = 0.7 * np.tanh(6 * field)
-        picture = picture * np.exp(field)[..., None]
-    gain = np.exp(rng.normal(0, 0.2) + rng.normal(0, 0.1, 3)).astype(np.float32)
-    picture = (picture.clip(0, None) * gain).clip(0, 1) ** float(np.exp(rng.normal(0, 0.25)))
-    if rng.random() < 0.2:
-        picture = np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2)
-    if rng.random() < 0.25:  # a small picture
-        small = int(size * rng.uniform(0.3, 0.8))
-        picture = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
-        picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR)
-    elif rng.random() < 0.3:
-        picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.4, 1.8)))
-    elif rng.random() < 0.35:  # sharpened, as telephones do
-        soft = cv2.GaussianBlur(picture, (0, 0), 1.2)
-        picture = picture + float(rng.uniform(0.3, 1.2)) * (picture - soft)
-    if rng.random() < 0.6:
-        picture = picture + np.float32(rng.uniform(0.003, 0.05)) * rng.standard_normal(picture.shape, np.float32)
-    crop = (picture.clip(0, 1) * 255).round().astype(np.uint8)
-    if rng.random() < 0.35:
-        _, data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 92))])
-        crop = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    return crop
+def _matrices(
+    frames: torch.Tensor, turn: torch.Tensor, zoom: torch.Tensor, shift: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As :meth:`facekit.reconstruct.dense.Frame.matrix`, for many: (B, 2, 2) and (B, 2)."""
+    middle, scale, (x, y) = frames[:, :2], frames[:, 2:3], frames[:, 3:].unbind(dim=1)
+    upright = torch.stack((-y, x, -x, -y), dim=1).unflatten(1, (2, 2))
+    cos, sin = turn.cos(), turn.sin()
+    turned = torch.cat((cos, -sin, sin, cos), dim=1).unflatten(1, (2, 2))
+    size = zoom.exp() * CROP / (CROP_MM * scale)
+    linear = size[..., None] * turned @ upright
+    return linear, shift + CROP / 2 - torch.einsum("bij,bj->bi", linear, middle)
+
+
+def _warped(pixels: torch.Tensor, linear: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
+    """Crops (B, 4, S, S) float32 in [0, 1] of pictures (B, H, H, 4) uint8."""
+    along = torch.arange(CROP, device=pixels.device) + 0.5
+    grid = torch.stack(torch.meshgrid(along, along, indexing="xy"), dim=-1)
+    inverse = torch.linalg.inv(linear)
+    places = torch.einsum("bij,bhwj->bhwi", inverse, grid - offset[:, None, None])
+    heads = pixels.permute(0, 3, 1, 2).float() / 255
+    return F.grid_sample(heads, places * (2 / SIZE) - 1, padding_mode="border", align_corners=False)

@@ -1,46 +1,56 @@
-"""The landmarks stage: the network that looks again at the landmarker's points, and how surely it knows; two files.
+"""The landmarks stage: the network that looks at faces again, and how surely it knows; two files.
 
-``dense.safetensors`` is the network, ``looked.npz`` its response, measured as the landmarker's is on people whom it
-has not seen. Both stay in the work folder, for :func:`facekit.reconstruct.dense.load`: no part of the default is made.
-Needs the head stage's shape basis and the extra ``photo``. Pictures lie in the work folder as well, part by part.
+``dense.safetensors`` is the network, ``looked.npz`` the response of its points, measured as the landmarker's is on
+people whom it has not seen. Needs the head stage's shape basis and the extra ``photo``. Pictures lie in the work
+folder, part by part; processes take them while the network already learns from those that are there.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from facekit import weights
 from facekit.files.readers import load_arrays
 from facekit.models.config import DenseConfig
-from facekit.models.dense_landmarks import UNIT, DenseLandmarks
+from facekit.models.dense_landmarks import SHAPE_UNIT, UNIT, DenseLandmarks, DenseTold
 from facekit.pipeline import FacePipeline
-from facekit.reconstruct.dense import NETWORK, RESPONSE, Looker
-from facekit.reconstruct.encoded import Normaliser
+from facekit.reconstruct.dense import Looker
 from facekit.reconstruct.landmarker import OVAL, FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.response import Response
 from facekit.train import export
 from facekit.train.context import Context
-from facekit.train.landmarks.data import Samples, make_frames, make_shard
+from facekit.train.landmarks.data import Batch, Samples, make_frames, make_shard
 from facekit.train.landmarks.studio import Studio
-from facekit.train.loop import Average, Checkpoint, cosine, descend, set_rate, step_generator
+from facekit.train.loop import Average, Checkpoint, cosine, descend, set_rate
 from facekit.train.photos import response
 from facekit.train.photos.anchors import Anchors
 from facekit.train.photos.frames import Frames
 from facekit.train.photos.stage import write_arrays
 
-#: Strangers, and those of one file; pictures of each; skins; strangers of the response, a file's, and their pictures.
-_PEOPLE, _PART, _LOOKS, _SKINS, _RESPONSE, _RESPONSE_PART, _SHOTS = 3250, 250, 2, 150, 240, 20, 4
+#: Strangers, those of one file, expressions of each, and pictures of an expression; skins a process.
+PEOPLE, PART, SHOTS, VIEWS, SKINS = 8000, 10, 2, 2, 24
+#: Strangers of the response, those of one file, and pictures of each.
+_RESPONSE, _RESPONSE_PART, _RESPONSE_SHOTS = 240, 20, 4
 #: Numbers of strangers from which on they are those of the response.
-_OTHERS = 100_000
-#: Steps, pictures a step, the highest rate; pictures that are held out to watch by.
-_STEPS, _BATCH, _RATE, _WATCHED = 4200, 24, 2e-3, 240
+_OTHERS = 1_000_000
+#: Steps, pictures a step, and the highest rate: hours of many cores, or ten minutes where there is a graphics card.
+STEPS, _BATCH, RATE = 6500, 224, 2e-3
+#: Files to watch by, which are not learned from; files that are waited for before learning begins.
+WATCHED, _ENOUGH = 10, 14
+#: What points count that were found first, identity, and blendshapes, against points.
+_FIRST, _IDENTITY, _SHAPES = 0.3, 0.5, 0.5
 
 
 def run(context: Context) -> None:
@@ -50,19 +60,30 @@ def run(context: Context) -> None:
     folder.mkdir(exist_ok=True)
     pipe = FacePipeline.from_pretrained(device="cpu")
     photo, anchors = PhotoModel.of(pipe), default_anchors()
-    studio = Studio(pipe, context.shape_basis, context.scaled(_SKINS, 2))
-    people, others = context.scaled(_PEOPLE, 8), context.scaled(_RESPONSE, 8)
-    with Landmarker() as landmarker:
-        frames = taken_frames(studio, anchors, landmarker, folder, others)
-        files = taken(studio, anchors, landmarker, folder, people)
-    samples = Samples(files, Normaliser(photo.points), photo.mirror)
-    model = DenseLandmarks(dataclasses.replace(DenseConfig(), widths=context.widths(*DenseConfig().widths)))
-    model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    model = trained(model, samples, folder, context.scaled(_STEPS))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    people, steps = context.scaled(PEOPLE, 4 * PART), context.scaled(STEPS)
+    with shards(context.shape_basis, folder / "pictures", people, context.scaled(SKINS, 1)) as coming:
+        samples = Samples(photo, people * SHOTS * VIEWS, device)
+        model = new_network(photo, device)
+        model = trained(model, samples, coming, folder, steps).cpu()
     export.round_rows(model)
-    export.write_weights(model, folder / NETWORK)
-    seen, told = looked(frames, Looker(photo.points, photo.mirror, model))
-    write_arrays(folder / RESPONSE, rounded(response.measured(seen, photo.points, told)).pack())
+    export.write_weights(model, context.out / "dense.safetensors")
+    measure(context, Looker(photo.points, photo.mirror, model), pipe, photo, anchors)
+
+
+def measure(context: Context, looker: Looker, pipe: FacePipeline, photo: PhotoModel, anchors: Anchors) -> None:
+    """Write the response of a network's points on strangers."""
+    folder = context.work / "landmarks"
+    studio = Studio(pipe, context.shape_basis, context.scaled(SKINS, 1))
+    people, files = context.scaled(_RESPONSE, 8), []
+    with Landmarker() as landmarker:
+        for start in range(0, people, _RESPONSE_PART):
+            count = min(_RESPONSE_PART, people - start)
+            files.append(folder / f"frames_{start}_{count}.npz")
+            if not files[-1].is_file():
+                make_frames(studio, anchors, landmarker, files[-1], _OTHERS + start, count, _RESPONSE_SHOTS)
+    seen, told = looked(files, looker)
+    write_arrays(context.out / "looked.npz", rounded(response.measured(seen, photo.points, told)).pack())
 
 
 def default_anchors() -> Anchors:
@@ -71,39 +92,58 @@ def default_anchors() -> Anchors:
     return Anchors(arrays["corners"].long(), arrays["shares"].float(), arrays["mirror"].long())
 
 
-def taken(studio: Studio, anchors: Anchors, landmarker: Landmarker, folder: Path, people: int) -> list[Path]:
-    """Pictures to learn from, as far as they are not in the folder; returns their files."""
-    return _shards(
-        folder / "pictures",
-        people,
-        _PART,
-        lambda path, start, count: make_shard(studio, anchors, landmarker, path, start, count, _LOOKS),
-    )
+@contextmanager
+def shards(basis: Path, stem: Path, people: int, skins: int, processes: int | None = None) -> Iterator[list[Future]]:
+    """Take pictures in processes of their own; yields files that come, in order, those that are there at once."""
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes or os.cpu_count() or 1, spawn, _opened, (basis, skins))
+    coming: list[Future] = []
+    for start in range(0, people, PART):
+        path = stem.with_name(f"{stem.name}_{start}.npz")
+        if path.is_file():
+            coming.append(Future())
+            coming[-1].set_result(path)
+        else:
+            coming.append(pool.submit(_taken, path, start))
+    try:
+        yield coming
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def taken_frames(studio: Studio, anchors: Anchors, landmarker: Landmarker, folder: Path, people: int) -> list[Path]:
-    """Frames to measure the response on, likewise."""
-    return _shards(
-        folder / "frames",
-        people,
-        _RESPONSE_PART,
-        lambda path, start, count: make_frames(studio, anchors, landmarker, path, _OTHERS + start, count, _SHOTS),
-    )
+_STUDIO: list[tuple[Studio, Anchors, PhotoModel]] = []
 
 
-def _shards(stem: Path, people: int, each: int, make: Callable[[Path, int, int], object]) -> list[Path]:
-    """Files of so many people each, those made that are not there."""
-    files = []
-    for start in range(0, people, each):
-        count = min(each, people - start)
-        files.append(stem.with_name(f"{stem.name}_{start}_{count}.npz"))
-        if not files[-1].is_file():
-            make(files[-1], start, count)
-    return files
+def _opened(basis: Path, skins: int) -> None:
+    torch.set_num_threads(1)
+    pipe = FacePipeline.from_pretrained(device="cpu")
+    _STUDIO.append((Studio(pipe, basis, skins), default_anchors(), PhotoModel.of(pipe)))
+
+
+def _taken(path: Path, start: int) -> Path:
+    studio, anchors, photo = _STUDIO[0]
+    make_shard(studio, anchors, photo, path, start, PART, SHOTS, VIEWS)
+    return path
+
+
+def new_network(photo: PhotoModel, device: torch.device, config: DenseConfig | None = None) -> DenseLandmarks:
+    """A network that at first finds the mean head's points."""
+    model = DenseLandmarks(config or DenseConfig())
+    base = torch.from_numpy(photo.points.base[:, :2] * (1, -1)).float()
+    inner = torch.ones(len(base), dtype=torch.bool)
+    inner[list(OVAL)] = False
+    with torch.no_grad():
+        model.first.bias.copy_(((base - base[inner].mean(dim=0)) / UNIT).flatten())
+    return model.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def trained(
-    model: DenseLandmarks, samples: Samples, folder: Path, steps: int, total: int | None = None
+    model: DenseLandmarks,
+    samples: Samples,
+    coming: list[Future],
+    folder: Path,
+    steps: int,
+    total: int | None = None,
 ) -> DenseLandmarks:
     """Train, going on from the checkpoint in ``folder``; returns the moving average.
 
@@ -112,57 +152,74 @@ def trained(
     total:
         Of how many steps these are the first, for the rates; None for all.
     """
-    average = Average(model, min(0.998, 1 - 10 / max(steps, 11)))
+    waiting = list(coming)
+    for future in waiting[: WATCHED + _ENOUGH]:
+        samples.add(future.result())
+    del waiting[: WATCHED + _ENOUGH]
+    watched = torch.arange(min(WATCHED * PART * SHOTS * VIEWS, len(samples) // 2), device=samples.device)
+    whole = steps if total is None else total
+    average = Average(model, min(0.998, 1 - 10 / max(whole, 11)))
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.02)
     parts = {"model": model, "average": average, "optimiser": optimiser}
-    watched = np.arange(max(1, len(samples) - _WATCHED), len(samples))
-    began, whole = time.monotonic(), steps if total is None else total
+    began = time.monotonic()
     for step in Checkpoint(folder / "dense.pt", parts).steps(steps, "looking again"):
-        set_rate(optimiser, cosine(step, whole, _RATE, warmup=min(200, max(1, whole // 4))))
-        draw = step_generator(17, step)
-        index = torch.randint(max(1, len(samples) - _WATCHED), (_BATCH,), generator=draw).numpy()
-        batch = samples.batch(index, np.random.default_rng((17, step)))
-        moved, spread = model(*batch.given)
-        lost = loss(moved, spread, batch.target)
+        while waiting and waiting[0].done():
+            samples.add(waiting.pop(0).result())
+        set_rate(optimiser, cosine(step, whole, RATE, warmup=min(300, max(1, whole // 10))))
+        generator = torch.Generator(samples.device).manual_seed(17_000_003 + step)
+        index = torch.randint(len(watched), len(samples), (_BATCH,), generator=generator, device=samples.device)
+        lost = learned(model, samples.batch(index, generator))
         descend(lost, model, optimiser, average)
-        if step % 100 == 0:
-            row = [step, round(time.monotonic() - began), f"{lost.item():.4f}"]
+        if step % 250 == 0:
+            row = [step, round(time.monotonic() - began), len(samples), f"{lost.item():.4f}"]
             row += [f"{value:.4f}" for value in watch(average.module, samples, watched)]
             with (folder / "dense_log.csv").open("a") as file:
                 file.write(",".join(str(cell) for cell in row) + "\n")
     return average.module.eval()
 
 
-def loss(moved: torch.Tensor, spread: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def learned(model: DenseLandmarks, batch: Batch) -> torch.Tensor:
+    """What a batch costs."""
+    mixed = batch.crops.is_cuda
+    with torch.autocast(batch.crops.device.type, torch.bfloat16, enabled=mixed):
+        told = model(batch.crops)
+    return loss(told, batch)
+
+
+def loss(told: DenseTold, batch: Batch) -> torch.Tensor:
     """Twice the negative logarithm of the likelihood, as Wood et al. (2022), equation 1, without constants.
 
-    Each point's own scale is taken out of the slope of the means (Seitzer et al., ICLR 2022, beta = 0.5): else points
-    that are hard at first stay so.
+    Each number's own scale is taken out of the slope of the means (Seitzer et al., ICLR 2022, beta = 0.5): else what is
+    hard at first stays so.
     """
-    return (_terms(moved, spread, target) * spread.detach().exp()).mean()
+    points = (_terms((told.points - batch.points).square().sum(dim=-1), told.spread, 2)).mean()
+    first = F.smooth_l1_loss(told.first, batch.points)
+    identity = _terms((told.identity - batch.identity).square(), told.identity_spread, 1).mean()
+    known = ~batch.shapes.isnan()
+    away = torch.where(known, told.shapes - batch.shapes.nan_to_num(), 0.0) / SHAPE_UNIT
+    shapes = (_terms(away.square(), told.shapes_spread, 1) * known).sum() / known.sum().clamp_min(1)
+    return points + _FIRST * first + _IDENTITY * identity + _SHAPES * shapes
 
 
-def _terms(moved: torch.Tensor, spread: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The likelihood's, a point each: (B, 478)."""
-    return (moved - target).square().sum(dim=-1) * (-2 * spread).exp() + 4 * spread
+def _terms(squares: torch.Tensor, spread: torch.Tensor, axes: int) -> torch.Tensor:
+    return (squares * (-2 * spread).exp() + 2 * axes * spread) * spread.detach().exp()
 
 
 @torch.no_grad()
-def watch(model: DenseLandmarks, samples: Samples, index: np.ndarray) -> list[float]:
-    """On held-out pictures, mm: the landmarker's error, what is left with its offsets and without, and the loss."""
-    inner = torch.ones(samples.points.shape[1], dtype=torch.bool)
+def watch(model: DenseLandmarks, samples: Samples, index: torch.Tensor) -> list[float]:
+    """Errors on held-out pictures: points found first and in the end, mm; shares of identity and blendshapes missed."""
+    inner = torch.ones(samples.true.shape[1], dtype=torch.bool, device=samples.device)
     inner[list(OVAL)] = False
     figures = []
-    for blind in (False, True):
-        parts = []
-        for some in np.array_split(index, max(1, len(index) // 40)):
-            batch = samples.batch(some, None)
-            crops, places, offsets, pose = batch.given
-            moved, spread = model(crops, places, torch.zeros_like(offsets) if blind else offsets, pose)
-            before, after = (UNIT * t.norm(dim=-1)[:, inner].mean() for t in (batch.target, moved - batch.target))
-            parts.append([float(before), float(after), float(_terms(moved, spread, batch.target).mean())])
-        figures += np.mean(parts, axis=0).tolist()
-    return figures
+    for some in index.split(64):
+        batch = samples.batch(some, None)
+        told = model(batch.crops)
+        first, points = (UNIT * (p - batch.points).norm(dim=-1)[:, inner].mean() for p in (told.first, told.points))
+        person = (told.identity - batch.identity).square().mean() / batch.identity.square().mean()
+        known = ~batch.shapes.isnan()
+        shapes = (told.shapes - batch.shapes)[known].square().mean() / batch.shapes[known].square().mean()
+        figures.append(torch.stack((first, points, person, shapes)))
+    return torch.stack(figures).mean(dim=0).tolist()
 
 
 def rounded(found: Response) -> Response:

@@ -1,4 +1,4 @@
-"""A studio for training: strangers' faces with hair, in many lights, with what gets in front of faces, at small size.
+"""A studio for training: strangers' heads with hair, in many lights, with what gets in front of faces, cut out, small.
 
 Shapes are drawn from all of the pack's identity modes; half of the faces are moved by the pack's own muscles, which the
 blendshapes do not know. Nothing comes from a photograph.
@@ -6,6 +6,7 @@ blendshapes do not know. Nothing comes from a photograph.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from facekit.models.hair_choice import choose_hair
 from facekit.motion.mapping import tables
 from facekit.person import Person
 from facekit.pipeline import FacePipeline
-from facekit.render import render
+from facekit.render import Camera, render
 from facekit.train.photos.photographs import (
     Photograph,
     Pose,
@@ -34,9 +35,9 @@ from facekit.train.photos.photographs import (
 from facekit.train.shape.data import ShapeBasis, ShapeTeacher, random_expressions, soft_cap
 
 #: Pixels a side; seeds of what is drawn, and of skins.
-SIZE, SEED = 256, 400_000
+SIZE, SEED = 288, 400_000
 #: Degrees, and mm of the picture's height at the head.
-_YAW, _PITCH, _ROLL, _FOV, _HEIGHT = 52.0, 25.0, 9.0, (14.0, 45.0), (235.0, 330.0)
+_YAW, _PITCH, _ROLL, _FOV, _HEIGHT = 55.0, 25.0, 9.0, (14.0, 45.0), (285.0, 325.0)
 #: Of a hundred: faces that muscles move, heads with hair, pictures with something in front of the face, of each kind.
 _MUSCLES, _HAIR, _COVERED = 0.4, 0.7, (0.05, 0.16, 0.05, 0.08, 0.05)
 _MARKS = 1.0
@@ -67,10 +68,11 @@ class Studio:
         self.kept: dict[int, tuple[FaceLatents, torch.Tensor]] = {}
 
     @torch.no_grad()
-    def pictures(
-        self, number: int, shots: int, looks: int, muscles: bool = True
-    ) -> Iterator[tuple[Photograph, list[np.ndarray]]]:
-        """Take pictures of one stranger: ``shots`` poses, each with ``looks`` backgrounds and things in front.
+    def heads(self, number: int, shots: int, muscles: bool = True, views: int = 1) -> Iterator[Photograph]:
+        """Take pictures of one stranger, cut out: of ``shots`` expressions, from ``views`` sides each.
+
+        Their pixels are (S, S, 4) uint8: sRGB colours that are multiplied with what head and things in front of it
+        cover of the pixel, and that cover.
 
         Parameters
         ----------
@@ -90,16 +92,24 @@ class Studio:
             else:
                 posed, known = codes.with_blendshapes(weights), weights
                 verts = person.decode_shape(person.to_model_codes(posed))[0]
-            pose = _drawn(rng, fov)
-            camera = pose.camera()
             assert person.person is not None
             mesh = person.mesh(posed, verts[None], person.person.atlas)
-            lights = room_lights(rng) if rng.random() < 0.6 else drawn_lights(rng)
             hair = None if style is None else self._worn(style, codes, neutral, verts)
-            seen = render(mesh, camera, SIZE, lights=lights, background="transparent", hair=hair)
-            colour, alpha = seen.rgb[0].float(), seen.alpha[0].float()
-            pixels = [self._finished(colour, alpha, camera, verts, rng) for _ in range(looks)]
-            yield Photograph(pixels[0], number, pose, camera, known, verts, neutral), pixels
+            for _ in range(views):
+                pose = _drawn(rng, fov)
+                camera = pose.camera()
+                lights = room_lights(rng) if rng.random() < 0.6 else drawn_lights(rng)
+                seen = render(mesh, camera, SIZE, lights=lights, background="transparent", hair=hair)
+                pixels = self._covered(seen.rgb[0].float(), seen.alpha[0].float(), camera, verts, rng)
+                yield Photograph(pixels, number, pose, camera, known, verts, neutral)
+
+    def pictures(self, number: int, shots: int) -> Iterator[Photograph]:
+        """Take whole pictures (S, S, 3) uint8 of one stranger, whom blendshapes move."""
+        rng = np.random.default_rng((SEED, number, 2))
+        for shot in self.heads(number, shots, muscles=False):
+            cover = shot.pixels[..., 3:].astype(np.float32) / 255
+            picture = shot.pixels[..., :3] + (1 - cover) * room(rng) + rng.normal(0, 1.5, (SIZE, SIZE, 3))
+            yield dataclasses.replace(shot, pixels=picture.clip(0, 255).round().astype(np.uint8))
 
     def _skin(self, number: int) -> tuple[FaceLatents, torch.Tensor]:
         """Codes and an atlas (1, 3, H, W) uint8, with what the texture network cannot draw."""
@@ -136,19 +146,26 @@ class Studio:
         posed = neutral + moved
         return posed[0] if contact is None else contact[2](posed)[0]
 
-    def _finished(
-        self, colour: torch.Tensor, alpha: torch.Tensor, camera, verts: torch.Tensor, rng: np.random.Generator
+    def _covered(
+        self, colour: torch.Tensor, alpha: torch.Tensor, camera: Camera, verts: torch.Tensor, rng: np.random.Generator
     ) -> np.ndarray:
-        """Put something behind the head and perhaps in front of it; (S, S, 3) uint8."""
-        room = rng.random() < 0.5
-        behind = linear_to_srgb(room_background(SIZE, rng)) if room else drawn_background(rng, SIZE)
-        picture = torch.lerp(behind, colour, alpha).clamp(0, 1).permute(1, 2, 0).numpy()
+        """Perhaps put something in front of the head; (S, S, 4) uint8."""
+        picture, cover = (colour * alpha).clamp(0, 1).permute(1, 2, 0).numpy(), alpha[0].clamp(0, 1).numpy()
         place = camera.project(verts[None], SIZE)[0, :, :2]
         marks, crown = place[self.pipe.template.landmarks].numpy(), place[int(verts[:, 1].argmax())].numpy()
         for kind, chance in zip(OCCLUDERS, _COVERED, strict=True):
             if rng.random() < chance:
-                picture, _ = occlude(picture, marks, crown, kind, rng)
-        return (picture * 255 + rng.normal(0, 1.5, picture.shape)).clip(0, 255).round().astype(np.uint8)
+                picture, drawn = occlude(picture, marks, crown, kind, rng)
+                cover = 1 - (1 - cover) * (1 - drawn)
+        whole = np.concatenate((picture, cover[..., None]), axis=2)
+        return (whole * 255).clip(0, 255).round().astype(np.uint8)
+
+
+def room(rng: np.random.Generator) -> np.ndarray:
+    """Draw what is behind a head, (S, S, 3) uint8."""
+    inside = rng.random() < 0.5
+    behind = linear_to_srgb(room_background(SIZE, rng)) if inside else drawn_background(rng, SIZE)
+    return (behind.permute(1, 2, 0).numpy() * 255).clip(0, 255).round().astype(np.uint8)
 
 
 def _drawn(rng: np.random.Generator, fov: float) -> Pose:

@@ -37,16 +37,20 @@ def run(context: Context) -> None:
 
 
 def train_mask(model: SkinMask, files: list[Path], folder: Path, steps: int = _STEPS, seed: int = 6) -> SkinMask:
-    """Train on the samples of some files and return the moving average; goes on from the checkpoint in ``folder``."""
+    """Train on the samples of some files and return the moving average; goes on from the checkpoint in ``folder``.
+
+    It learns where the model lies.
+    """
+    device = next(model.parameters()).device
     loaded = [np.load(path, allow_pickle=False) for path in files]
-    seen = torch.from_numpy(np.concatenate([part["seen"] for part in loaded]))
-    skin = torch.from_numpy(np.concatenate([part["skin"] for part in loaded]))
+    seen = torch.from_numpy(np.concatenate([part["seen"] for part in loaded])).to(device)
+    skin = torch.from_numpy(np.concatenate([part["skin"] for part in loaded])).to(device)
     average, optimiser = Average(model, 0.99), torch.optim.AdamW(model.parameters(), weight_decay=1e-3)
     parts = {"model": model, "average": average, "optimiser": optimiser}
     for step in Checkpoint(folder / "mask.pt", parts).steps(steps, "skin mask"):
         set_rate(optimiser, cosine(step, steps, _RATE, warmup=min(100, steps // 4)))
-        generator = step_generator(seed, step)
-        index = torch.randint(len(seen), (_BATCH,), generator=generator)
+        generator = torch.Generator(device).manual_seed(step_generator(seed, step).initial_seed())
+        index = torch.randint(len(seen), (_BATCH,), generator=generator, device=device)
         x, y = varied(seen[index].float() / 127, skin[index].float() / 255, generator)
         said = model(x)
         # Rims of glasses and strands count by their length, not by their area: what is near an edge weighs more.
@@ -65,13 +69,17 @@ def train_mask(model: SkinMask, files: list[Path], folder: Path, steps: int = _S
 def varied(x: torch.Tensor, y: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Mirror some pictures, and change their colours: (B, 9, S, S) and (B, 1, S, S), as the network sees them."""
     count = len(x)
-    flip = torch.rand(count, generator=generator)[:, None, None, None] < 0.5
+    flip = torch.rand(count, generator=generator, device=x.device)[:, None, None, None] < 0.5
     turned = x.flip(-1)
     turned[:, [3, 6]] *= -1  # normals' x and the tile's u
     x, y = torch.where(flip, turned, x), torch.where(flip, y.flip(-1), y)
     colour = (x[:, :3] + 1) / 2
-    gain = torch.exp(0.12 * torch.randn(count, 3, 1, 1, generator=generator))
-    grey = (torch.rand(count, 1, 1, 1, generator=generator) < 0.08).float()
+    gain = torch.exp(0.12 * torch.randn(count, 3, 1, 1, generator=generator, device=x.device))
+    grey = (torch.rand(count, 1, 1, 1, generator=generator, device=x.device) < 0.08).float()
     colour = torch.lerp(colour, colour.mean(1, keepdim=True).expand_as(colour), grey) * gain
-    noise = 0.03 * torch.rand(count, 1, 1, 1, generator=generator) * torch.randn(colour.shape, generator=generator)
+    noise = (
+        0.03
+        * torch.rand(count, 1, 1, 1, generator=generator, device=x.device)
+        * torch.randn(colour.shape, generator=generator, device=x.device)
+    )
     return torch.cat(((colour + noise).clamp(0, 1) * 2 - 1, x[:, 3:]), 1), y

@@ -33,21 +33,21 @@ def studio(default_pipeline, tmp_path_factory) -> Studio:
     return Studio(default_pipeline, path, skins=1)
 
 
-def test_a_number_is_a_picture_and_the_face_is_in_it(studio):
-    (shot, looks), (again, _) = (next(iter(studio.pictures(5, 1, 2))) for _ in range(2))
-    assert len(looks) == 2 and looks[0].shape == (SIZE, SIZE, 3) and looks[0].dtype == np.uint8
-    assert np.array_equal(shot.pixels, again.pixels) and torch.equal(shot.verts, again.verts)
-    assert not np.array_equal(looks[0], looks[1]), "another background"
-    marks = shot.camera.project(shot.verts[None], SIZE)[0, studio.pipe.template.landmarks, :2]
+def test_a_number_is_a_head_and_the_face_is_in_it(studio):
+    shots, again = list(studio.heads(5, 1, views=2)), next(iter(studio.heads(5, 1, views=2)))
+    assert [shot.pixels.shape for shot in shots] == 2 * [(SIZE, SIZE, 4)] and shots[0].pixels.dtype == np.uint8
+    assert np.array_equal(shots[0].pixels, again.pixels) and torch.equal(shots[0].verts, again.verts)
+    assert torch.equal(shots[0].verts, shots[1].verts) and shots[0].pose != shots[1].pose, "one face from two sides"
+    marks = shots[0].camera.project(shots[0].verts[None], SIZE)[0, studio.pipe.template.landmarks, :2]
     assert float(marks.min()) > 0 and float(marks.max()) < SIZE
-    # Within the face both pictures are the same but for noise, wherever nothing is in front.
     x, y = marks[27:31].mean(dim=0).int().tolist()
-    near = [look[y - 4 : y + 4, x - 4 : x + 4].astype(float).mean(axis=(0, 1)) for look in looks]
-    assert float(np.abs(near[0] - near[1]).max()) < 6
+    assert int(shots[0].pixels[y, x, 3]) == 255 and int(shots[0].pixels[2, 2, 3]) == 0
+    assert bool((shots[0].pixels[..., :3].max(axis=2) <= shots[0].pixels[..., 3]).all()), "multiplied with their cover"
 
 
-def test_frames_are_of_blendshapes(studio):
-    shots = [shot for shot, _ in studio.pictures(6, 3, 1, muscles=False)]
-    assert all(shot.blendshapes is not None for shot in shots)
+def test_pictures_have_rooms_and_are_of_blendshapes(studio):
+    shots = list(studio.pictures(6, 3))
+    assert all(shot.blendshapes is not None and shot.pixels.shape == (SIZE, SIZE, 3) for shot in shots)
     assert all(torch.equal(shot.neutral, shots[0].neutral) for shot in shots)
     assert len({round(float(shot.pose.fov), 6) for shot in shots}) == 1, "one lens"
+    assert float(shots[0].pixels[:20, :20].astype(float).mean()) > 5, "a background"
