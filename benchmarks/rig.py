@@ -64,12 +64,13 @@ def contact(people: int, combinations: int) -> str:
         "pairs that break": (pairs, True),
         f"{combinations} combinations": (face_like(combinations), False),
     }
-    kept, contact = pipe.blendshapes.pairs, pipe.contact
+    kept, contact, unfolding = pipe.blendshapes.pairs, pipe.contact, pipe.unfolding
+    as_they_are = {"unfolding": lambda verts, *_: verts}
     left_out = {
         "": {},
-        ", no correctives": {"pairs": kept[:0]},
-        ", nothing kept apart": {"contact": None},
-        ", neither": {"pairs": kept[:0], "contact": None},
+        ", folds left": as_they_are,
+        ", nothing kept apart either": as_they_are | {"contact": None},
+        ", nor any correctives": as_they_are | {"contact": None, "pairs": kept[:0]},
     }
     found = []
     with torch.no_grad():
@@ -78,6 +79,7 @@ def contact(people: int, combinations: int) -> str:
             for without, changed in left_out.items():
                 pipe.blendshapes.pairs = changed.get("pairs", kept)
                 pipe.contact = changed.get("contact", contact)
+                pipe.unfolding = changed.get("unfolding", unfolding)
                 tally = RigTally(measure)
                 for k, row in enumerate(weights):
                     some = slice(None) if everyone else slice(k % people, k % people + 1)
@@ -119,15 +121,18 @@ def files() -> str:
     from facekit import FacePipeline, Motion
 
     face = FacePipeline.from_pretrained(device="cpu")(seed=7, expression="smile", intensity=0.8)
-    lines = ["**Files**", "", "| file | MB |", "| --- | ---: |"]
+    lines = ["**Files**", "", "| file | MB | with hair |", "| --- | ---: | ---: |"]
+    looks = face.without_hair(), face
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "face.glb"
         for rig in ("expressions", "arkit", "both"):
-            lines.append(f"| GLB, {rig} | {face.save(path, rig=rig).stat().st_size / 1e6:.2f} |")
-        exact = face.save(path, quantize=False).stat().st_size
-        lines.append(f"| GLB, expressions, in floats | {exact / 1e6:.2f} |")
+            sizes = [look.save(path, rig=rig).stat().st_size / 1e6 for look in looks]
+            lines.append(f"| GLB, {rig} | {sizes[0]:.2f} | {sizes[1]:.2f} |")
+        sizes = [look.save(path, quantize=False).stat().st_size / 1e6 for look in looks]
+        lines.append(f"| GLB, expressions, in floats | {sizes[0]:.2f} | {sizes[1]:.2f} |")
         motion = Motion.sample()
-        lines.append(f"| GLB that plays {motion.duration:.0f} s | {motion.save(path, face).stat().st_size / 1e6:.2f} |")
+        sizes = [motion.save(path, look).stat().st_size / 1e6 for look in looks]
+        lines.append(f"| GLB that plays {motion.duration:.0f} s | {sizes[0]:.2f} | {sizes[1]:.2f} |")
         first = motion.save(Path(folder) / "a.csv").read_bytes()
         again = Motion.load(Path(folder) / "a.csv").save(Path(folder) / "b.csv").read_bytes()
         lines += ["", f"A CSV written, read and written again: {'the same bytes' if first == again else 'DIFFERENT'}."]

@@ -21,6 +21,8 @@ SIZE = 512
 FIRST_SEED = 11
 #: Degrees across and up.
 GAZES = ((-30.0, 0.0), (-15.0, 0.0), (15.0, 0.0), (30.0, 0.0), (0.0, 20.0), (0.0, -20.0))
+#: Before the name of a picture in which eyes turn and nothing else does.
+STILL = "lids still "
 #: The pupil is looked for this near to where it should be, pixels: the darkest fifth of it.
 REACH, DARK = 7, 20
 
@@ -62,9 +64,14 @@ def poses(folder: Path, people: int) -> dict[str, dict[str, list[list[float]]]]:
         looks |= {f"gaze {a:g} {u:g}": still.with_gaze(a, u).latents(person) for a, u in GAZES}
         texture = pipe(latents=person, detail=False).texture
         wanted = looks | {name: person.with_blendshapes({name: 1.0}) for name in BLENDSHAPES}
+        wanted |= {f"{STILL}{name}": codes for name, codes in looks.items() if name != "neutral"}
+        rest = pipe.decode_shape(person)
+        balls = torch.cat([eye.ball for eye in pipe.blendshapes.eyes])
         for name, codes in wanted.items():
             with torch.no_grad():
                 mesh = dataclasses.replace(pipe.decode(codes, texture=False, detail=False), texture=texture)
+                if name.startswith(STILL):
+                    mesh = dataclasses.replace(mesh, verts=rest.index_copy(1, balls, mesh.verts[:, balls]))
                 picture = render(mesh, image_size=SIZE)
                 picture.save(folder / f"{seed}_{name}.png")
                 if name in looks:
@@ -138,25 +145,31 @@ def judged(found: dict[str, dict], seeds: list[int]) -> list[str]:
 
 
 def gazes(found: dict[str, dict], pupils: dict, seeds: list[int]) -> list[str]:
-    """How far irises go, against what the angle says; the control is the pupil in the same pictures."""
+    """How far irises go, against what the angle says.
+
+    Controls are the pupil in the same pictures, and the tracker's iris where the same eyeballs turn between lids that
+    stay as they are at rest.
+    """
     lines = [
-        "| gaze, degrees | expected, pixels | the tracker's iris | share | the pupil in the picture | share |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| gaze, degrees | expected, pixels | the tracker's iris | share | the pupil in the picture | share "
+        "| the tracker's share, lids still |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for across, up in GAZES:
         axis, pose = 0 if across else 1, f"gaze {across:g} {up:g}"
-        moved: dict[str, list[float]] = {"projected": [], "picture": [], "iris": []}
+        moved: dict[str, list[float]] = {"projected": [], "picture": [], "iris": [], "still": []}
         for seed in seeds:
             if f"{seed}_{pose}" not in found:
                 continue
             for kind, ways in moved.items():
-                source = found if kind == "iris" else pupils
-                before, after = (source[f"{seed}_{name}"][kind] for name in ("neutral", pose))
+                source, key = (found, "iris") if kind in ("iris", "still") else (pupils, kind)
+                names = "neutral", f"{STILL}{pose}" if kind == "still" else pose
+                before, after = (source[f"{seed}_{name}"][key] for name in names)
                 ways += [after[eye][axis] - before[eye][axis] for eye in (0, 1)]
-        wanted, picture, iris = (sum(ways) / len(ways) for ways in moved.values())
+        wanted, picture, iris, still = (sum(ways) / len(ways) for ways in moved.values())
         lines.append(
             f"| {across:g}, {up:g} | {wanted:.2f} | {iris:.2f} | {iris / wanted:.2f} "
-            f"| {picture:.2f} | {picture / wanted:.2f} |"
+            f"| {picture:.2f} | {picture / wanted:.2f} | {still / wanted:.2f} |"
         )
     return [*lines, ""]
 

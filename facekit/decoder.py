@@ -19,6 +19,7 @@ from facekit.mesh import FaceMesh
 from facekit.models.blendshapes import Blendshapes, wanted
 from facekit.models.composers import Composer, DefaultComposer
 from facekit.models.detail_layer import DetailLayer
+from facekit.models.folds import Unfolding
 from facekit.models.hair import Wardrobe
 from facekit.models.hair_choice import choose_hair, choose_lashes
 from facekit.models.lids import LidContact
@@ -157,8 +158,9 @@ class FaceDecoder:
     def decode_shape(self, latents: FaceLatents) -> torch.Tensor:
         """Vertices (B, V, 3) float32 mm.
 
-        Expression and blendshapes add up. Where the model has eyeballs and a whole mouth, blendshapes then keep lips
-        from passing through each other, and lids from sinking into the eyes, further than the expression has them.
+        Expression and blendshapes add up. Blendshapes then turn no skin over, and where the model has eyeballs and a
+        whole mouth, they keep lips from passing through each other, and lids from sinking into the eyes, further than
+        the expression has them.
         """
         latents = latents.to(self.device)
         worn = self._regressed(latents)
@@ -173,14 +175,15 @@ class FaceDecoder:
         shapes = self.blendshapes
         verts = worn + shapes(latents.blendshapes, neutral, self._in_other_order(latents.expression))
         if self.contact is None:
-            return verts
+            return self.unfolding(verts, neutral, worn)
         _, lips, lids = self.contact
         # An expression alone is as its network has it: what contact would do to it is no blendshape's doing, and is
         # left out where blendshapes move nothing. Where they do, leaving it out would push surfaces together again.
         still = (1 - (verts - worn).norm(dim=-1, keepdim=True) / _STILL).clamp(0, 1)
         alone = worn[:1] if bool((worn == worn[:1]).all()) else worn  # mostly all faces wear the same expression
         before = lids(lips(alone), None) - alone
-        return lids(lips(verts), shapes.turns(latents.blendshapes)) - still * before
+        apart = lids(lips(verts), shapes.turns(latents.blendshapes)) - still * before
+        return self.unfolding(apart, neutral, worn)
 
     def _regressed(self, latents: FaceLatents) -> torch.Tensor:
         """Vertices as the shape networks have them; of a person what the networks add to the face at rest."""
@@ -209,6 +212,12 @@ class FaceDecoder:
             template = self.template.to("cpu")
             outer, lips, lids = LidContact(template, outer=True), LipContact(template), LidContact(template)
             return outer.to(self.device), lips.to(self.device), lids.to(self.device)
+
+    @functools.cached_property
+    def unfolding(self) -> Unfolding:
+        """What turns skin back that blendshapes together would turn over."""
+        with torch.inference_mode(False):
+            return Unfolding(self.template.to("cpu")).to(self.device)
 
     @functools.cached_property
     def blendshapes(self) -> Blendshapes:

@@ -1,7 +1,7 @@
 """Contact: triangles that turn over, lids inside of eyeballs, lips inside of each other, counted in millimetres.
 
-What the rig is judged by. Distances are measured from vertices to the other surface's triangles, by other means than
-those by which :mod:`facekit.models` keeps surfaces apart.
+What the rig is judged by. Distances are measured from vertices to the other surface's triangles: eyeballs as they are
+rather than by their profile, and lips whole, without what :mod:`facekit.models` leaves out where it keeps them apart.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 
 from facekit.conventions import BLENDSHAPES, PARTS, muscle_of
+from facekit.geometry.closest import closest_of
 from facekit.geometry.normals import vertex_normals
 from facekit.template import Template
 
@@ -18,8 +19,13 @@ _LID_REACH = 14.0
 _LIP_DEPTH = 5.0
 #: Lips join at the mouth's corners: nearer than this to one, mm, neither can pierce the other.
 _CORNER = 4.0
+#: Where a lip's surface ends it may look as if what lies beyond were under it: of vertices that seem deeper than this,
+#: mm, those count that have flesh between them and the surface.
+_DOUBTED = 0.2
 #: Triangles that are looked at for the one closest to a point.
 _NEAREST = 12
+#: Points of which winding numbers are found at once.
+_AT_ONCE = 8
 #: Antagonists, without their sides.
 _OPPOSED = {
     "mouthSmile": ("mouthFrown", "mouthPucker", "mouthFunnel"),
@@ -111,18 +117,24 @@ class Contact:
         for mine, other in ((0, 1), (1, 0)):
             points = (label == mine).nonzero()[:, 0]
             self.mouth.append((points, _inside(faces, label == other)))
+        self.flesh = _inside(faces, ~part["eyes"] & ~part["teeth"])
 
     def lids(self, verts: torch.Tensor) -> torch.Tensor:
         """Depth of the deepest lid vertex inside an eyeball, of vertices (B, V, 3): (B,) mm, 0 where none is."""
-        return torch.stack([max(_depth(v, skin, ball).max() for skin, ball in self.eyes) for v in verts])
+        return torch.stack([max(_depth(v, skin, ball)[0].max() for skin, ball in self.eyes) for v in verts])
 
     def lips(self, verts: torch.Tensor) -> torch.Tensor:
         """Depth of the deepest vertex of one lip inside the other, of vertices (B, V, 3): (B,) mm."""
-        depth = []
-        for v in verts:
-            found = [_depth(v, points, tris) for points, tris in self.mouth]
-            depth.append(max(torch.where(d < _LIP_DEPTH, d, 0).max() for d in found))
-        return torch.stack(depth)
+        return torch.stack([max(self._inside_other(v, *lip).max() for lip in self.mouth) for v in verts])
+
+    def _inside_other(self, verts: torch.Tensor, points: torch.Tensor, tris: torch.Tensor) -> torch.Tensor:
+        """How deep a lip's vertices (P,) lie in the other, (P,) mm: of what seems deep that which lies in flesh."""
+        depth, place = _depth(verts, points, tris)
+        deep = ((depth > _DOUBTED) & (depth < _LIP_DEPTH)).nonzero()[:, 0]
+        between = (verts[points[deep]] + place[deep]) / 2
+        found = torch.where(depth > _DOUBTED, 0.0, depth)
+        found[deep] = torch.where(winding(between, verts[self.flesh]) > 0.5, depth[deep], 0.0)
+        return found
 
 
 def _inside(faces: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -148,16 +160,16 @@ def _components(faces: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return out
 
 
-def _depth(verts: torch.Tensor, points: torch.Tensor, tris: torch.Tensor) -> torch.Tensor:
-    """How deep points (P,) lie under a surface's triangles (F, 3), (P,) mm, 0 outside.
+def _depth(verts: torch.Tensor, points: torch.Tensor, tris: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """How deep points (P,) lie under a surface's triangles (F, 3), (P,) mm, 0 outside; and the closest places (P, 3).
 
     The sign is that of the interpolated vertex normal at the closest place; places on the surface's border tell
     nothing.
     """
-    depth = verts.new_zeros(len(points))
+    depth, places = verts.new_zeros(len(points)), verts[points].clone()
     near = (torch.cdist(verts[points], verts[tris.unique()]).amin(dim=1) < _LIP_DEPTH).nonzero()[:, 0]
     if not len(near):
-        return depth
+        return depth, places
     normals = vertex_normals(verts[None], tris)[0]
     p = verts[points[near]]
     place, weights, face = closest(p, verts[tris])
@@ -169,8 +181,8 @@ def _depth(verts: torch.Tensor, points: torch.Tensor, tris: torch.Tensor) -> tor
     counts = weights > 1e-4
     on_border = (counts & border[tris[face]]).sum(dim=1) == counts.sum(dim=1)
     under = -((p - place) * normal).sum(dim=1)
-    depth[near] = torch.where(on_border, 0.0, under.clamp_min(0))
-    return depth
+    depth[near], places[near] = torch.where(on_border, 0.0, under.clamp_min(0)), place
+    return depth, places
 
 
 def closest(points: torch.Tensor, corners: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -180,27 +192,21 @@ def closest(points: torch.Tensor, corners: torch.Tensor) -> tuple[torch.Tensor, 
     """
     near = torch.cdist(points, corners.mean(dim=1)).topk(min(_NEAREST, len(corners)), largest=False).indices
     a, b, c = corners[near].unbind(2)
-    inner = _barycentric(points[:, None], a, b, c)
-    weights = [torch.where((inner >= 0).all(-1, keepdim=True), inner, torch.nan)]
-    for k, (start, end) in enumerate(((a, b), (b, c), (c, a))):
-        along = end - start
-        t = ((points[:, None] - start) * along).sum(-1) / along.square().sum(-1).clamp_min(1e-12)
-        on_edge = torch.zeros(*t.shape, 3)
-        on_edge[..., k], on_edge[..., (k + 1) % 3] = 1 - t.clamp(0, 1), t.clamp(0, 1)
-        weights.append(on_edge)
-    weights = torch.cat(weights, dim=1)  # (P, 4 K, 3)
-    index = near.repeat(1, 4)
-    places = (weights[..., None] * corners[index]).sum(dim=2)
-    best = (points[:, None] - places).square().sum(-1).nan_to_num(float("inf")).argmin(dim=1)
-    rows = torch.arange(len(points))
-    return places[rows, best], weights[rows, best], index[rows, best]
+    places, weights, best = closest_of(points, corners[near])
+    return places, weights, near[torch.arange(len(points)), best]
 
 
-def _barycentric(p: torch.Tensor, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-    """Weights (..., 3) of the corners at the projection of points onto their triangles' planes."""
-    u, v, q = b - a, c - a, p - a
-    normal = torch.linalg.cross(u, v)
-    area = normal.square().sum(-1).clamp_min(1e-12)
-    second = (torch.linalg.cross(q, v) * normal).sum(-1) / area
-    third = (torch.linalg.cross(u, q) * normal).sum(-1) / area
-    return torch.stack((1 - second - third, second, third), dim=-1)
+def winding(points: torch.Tensor, corners: torch.Tensor) -> torch.Tensor:
+    """How often triangles (F, 3, 3) go round points (P, 3), (P,): 1 inside of a closed surface, 0 outside.
+
+    Also told of surfaces with holes (Jacobson and others, "Robust inside-outside segmentation using generalized winding
+    numbers", 2013), by solid angles (Van Oosterom and Strackee, 1983).
+    """
+    found = [points.new_zeros(0)]
+    for some in points.split(_AT_ONCE):
+        a, b, c = (corners[None, :, k] - some[:, None] for k in range(3))
+        x, y, z = (side.norm(dim=2) for side in (a, b, c))
+        over = (a * torch.linalg.cross(b, c)).sum(dim=2)
+        under = x * y * z + (a * b).sum(dim=2) * z + (b * c).sum(dim=2) * x + (c * a).sum(dim=2) * y
+        found.append(torch.atan2(over, under).sum(dim=1) / (2 * torch.pi))
+    return torch.cat(found)

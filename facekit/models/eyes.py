@@ -10,8 +10,11 @@ from facekit.geometry.openings import sphere_weights
 from facekit.template import Template
 
 EYES = PARTS.index("eyes")
-# The profile of the eyeball is told within this angle of straight ahead (cosine), in so many steps.
-AHEAD, _BINS = 0.36, 24
+# Lids lie within this angle of straight ahead (cosine). The profile of the eyeball is told in steps that divide it,
+# and further back: the eye turns, and brings there what it has behind.
+AHEAD = 0.36
+_STEPS, _BEHIND = 23, 24
+_BINS = _STEPS + _BEHIND + 1
 
 
 class Eyeball(nn.Module):
@@ -54,7 +57,7 @@ class Eyeball(nn.Module):
 
     def radius(self, ahead: torch.Tensor) -> torch.Tensor:
         """The template's largest radius, mm, at angles from straight ahead given as cosines (...)."""
-        place = ((ahead - AHEAD) / (1 - AHEAD) * (_BINS - 1)).clamp(0, _BINS - 1)
+        place = _place(ahead).clamp(0, _BINS - 1)
         low = place.detach().floor().long().clamp_max(_BINS - 2)
         profile = self.profile.to(ahead)
         return torch.lerp(profile[low], profile[low + 1], place - low)
@@ -76,8 +79,16 @@ def gaze_rotation(across: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
 
 
 def _profile(ahead: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
-    """The eyeball's largest radius at cosines from :data:`AHEAD` to 1, (BINS,): the cornea stands out in front."""
-    place = ((ahead - AHEAD) / (1 - AHEAD) * (_BINS - 1)).round().long()
+    """The eyeball's largest radius in steps of the cosine up to 1, (BINS,): the cornea stands out in front."""
+    place = _place(ahead).round().long()
     inside = (place >= 0) & (place < _BINS)
-    table = radius.new_full((_BINS,), float(radius.min()))
-    return table.scatter_reduce(0, place[inside], radius[inside], "amax")
+    table = radius.new_zeros(_BINS).scatter_reduce(0, place[inside], radius[inside], "amax")
+    told = (table > 0).nonzero()[:, 0]
+    # Between rings of vertices, and beyond the last one, as the nearest of them has it.
+    nearest = (torch.arange(_BINS, device=table.device)[:, None] - told).abs().argmin(dim=1)
+    return table[told[nearest]]
+
+
+def _place(ahead: torch.Tensor) -> torch.Tensor:
+    """Where in the profile cosines (...) stand."""
+    return (ahead - AHEAD) / (1 - AHEAD) * _STEPS + _BEHIND

@@ -14,6 +14,8 @@ from facekit.template import Template
 _SKIN = (PARTS.index("skin"), PARTS.index("lids"))
 # Vertices that may cover an eye: so far from its centre at most, mm.
 _REACH = 30.0
+# Pose may take a lid so far round the eye (cosine from straight ahead) before nothing keeps it out.
+_ASIDE = 0.2
 # How far off pushed skin stays, mm, by how far off it lies on the template: the rims, which lie on the eye, may touch
 # it, and what lies further out stays further out, so that a lid keeps a thickness.
 _AT_REST = (-0.3, 0.3, 1.0, 4.0)
@@ -75,7 +77,8 @@ class LidContact(nn.Module):
             # The eyeball's profile is told against the axis that it turns with.
             axial = ahead if turns is None else (ray @ turns[:, side])[..., 2] / distance
             wall = (eye.radius(axial) + kept) * eye.scale(verts)
-            push = (wall - distance).clamp_min(0) * (ahead > AHEAD)
+            faces_it = ((ahead - _ASIDE) / (AHEAD - _ASIDE)).clamp(0, 1)
+            push = (wall - distance).clamp_min(0) * faces_it
             moved = moved.index_add(1, lids, ray * (push / distance)[..., None])
         return moved
 
@@ -86,4 +89,4 @@ def _interpolated(gap: torch.Tensor) -> torch.Tensor:
     for k in range(len(_AT_REST) - 1):
         share = ((gap - _AT_REST[k]) / (_AT_REST[k + 1] - _AT_REST[k])).clamp(0, 1)
         kept = kept + share * (_KEPT[k + 1] - _KEPT[k])
-    return torch.minimum(kept, gap - 1e-3)  # the template itself is left as it is
+    return torch.minimum(kept, gap - 1e-3).clamp_min(_KEPT[0])  # the template is left as it is, but for corners in it

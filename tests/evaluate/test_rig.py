@@ -7,7 +7,7 @@ import torch
 
 from facekit import FaceLatents
 from facekit.evaluate.rig import FLIPS, RigTally, rows
-from facekit.metrics.contact import Contact
+from facekit.metrics.contact import Contact, winding
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +51,12 @@ def test_the_table_has_a_row_for_each(measure, rest):
     text = rows([("some", tally.figures()), ("more", tally.figures())])
     assert text.splitlines()[2] == "| some | 0.0 | 0 | 100.0% | 0.00 | 0.00 | 100.0% |"
     assert len(text.splitlines()) == 4
+
+
+def test_what_lies_in_flesh_is_told_from_what_lies_behind_it(measure, rest):
+    """The head has holes at neck and eyes, which take an eighth."""
+    template = measure.template
+    chin, nose = rest[0, template.landmarks[[8, 30]]]
+    inward = torch.tensor([0.0, 0.0, 4.0])
+    found = winding(torch.stack((chin - inward, nose - inward, chin + inward, nose + inward)), rest[0, measure.flesh])
+    assert found[:2].min() > 0.8 and found[2:].abs().max() < 0.2

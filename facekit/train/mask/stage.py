@@ -15,8 +15,8 @@ from facekit.train.context import Context
 from facekit.train.loop import Average, Checkpoint, cosine, set_rate, step_generator
 from facekit.train.mask.data import make_samples
 
-#: Pictures, and pictures a file; steps, pictures a step and the highest rate: hours on one CPU core, five minutes with a
-#: graphics card.
+#: Pictures, and pictures a file; steps, pictures a step and the highest rate: two hours of one core, or five minutes of
+#: four with a graphics card.
 _SAMPLES, _SHARD, _STEPS, _BATCH, _RATE = 450, 50, 2500, 24, 4e-3
 _FILE = "skin_mask.safetensors"
 

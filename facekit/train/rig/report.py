@@ -24,7 +24,8 @@ _SECTION = """## Rig
 ARKit's 52 blendshapes from the head model's 57 shapes, some of them amplified so that a tracker sees what their names
 say, `tongueOut` of our own making; each unfolded and kept out of contact on {people} faces, with {pairs} correctives
 for pairs. {megabytes:.2f} MB, displacements in steps of {step} mm. Eyes turn about their centres, lids close by what
-the person's eye is open, lips and lids are kept apart when a face is made; morph targets in a file have none of these.
+the person's eye is open, lips and lids are kept apart and folds turned back when a face is made; morph targets in a
+file have none of these.
 
 Measured on people that no training run drew, against each one's own neutral face; flips are triangles that turned by
 over 90 degrees.
