@@ -88,8 +88,8 @@ turned by over 90 degrees, mean per person.
   steps) finds points, identity and blendshapes where MediaPipe found a face; docs/from-a-photograph.md and
   docs/from-a-video.md say how far off. Motion in videos is read off MediaPipe's landmarks. The encoder (action-unit
   tokens, graph attention and transformer in AUFART's manner, Kim and Lee, ICT Express 2025; the linear path, the layers
-  across frames and the uncertainties are ours) saw no photograph, only simulated landmarks and landmarks of our renders.
-  There weights come out low: brows at some 0.6 of the truth, the jaw at 0.7.
+  across frames and the uncertainties are ours) saw no photograph, only simulated landmarks and landmarks of our
+  renders. There weights come out low: brows at some 0.6 of the truth, the jaw at 0.7.
 - The teacher flushes, blanches and folds the skin with the expression by rule, and the texture network has learned most
   of it (the table above); its tile is smooth: what is finer comes from the explicit layers, which mix fourteen skins
   and four ways in which brows grow.
