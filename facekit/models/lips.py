@@ -156,10 +156,11 @@ def _surface(tris: torch.Tensor, own: torch.Tensor, count: int) -> tuple[torch.T
     tris = tris[torch.isin(tris, own).all(dim=1)]
     rows = [(tris == vertex).any(dim=1).nonzero()[:, 0] for vertex in own]
     most = max(len(row) for row in rows)
-    at = torch.stack([row[torch.arange(most) % len(row)] if len(row) else torch.zeros(most).long() for row in rows])
+    turns = torch.arange(most, device=tris.device)
+    at = torch.stack([row[turns % len(row)] if len(row) else torch.zeros_like(turns) for row in rows])
     edges = torch.cat((tris[:, [0, 1]], tris[:, [1, 2]], tris[:, [2, 0]])).sort(dim=1).values
     pairs, times = edges.unique(dim=0, return_counts=True)
-    border = torch.zeros(count, dtype=torch.bool)
+    border = torch.zeros(count, dtype=torch.bool, device=tris.device)
     border[pairs[times == 1].flatten()] = True
     return tris, at, border
 

@@ -22,14 +22,14 @@ from facekit.reconstruct.clip.follow import Followed, follow, habit_of
 from facekit.reconstruct.clip.result import ClipReconstruction
 from facekit.reconstruct.clip.track import Track, Tracker
 from facekit.reconstruct.clip.views import Pool, for_skin
-from facekit.reconstruct.dense import expected_identity, looker_of
+from facekit.reconstruct.dense import Looker, expected_identity, looker_of
 from facekit.reconstruct.encoded import WINDOW, Reader
 from facekit.reconstruct.find import steady
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.observe import Picture
-from facekit.reconstruct.response import certainty
+from facekit.reconstruct.response import Response, certainty
 from facekit.reconstruct.unknowns import View
 
 #: How sure the focal length is in single frames, in its logarithm: it was found.
@@ -38,7 +38,7 @@ _FOCAL = 1e-3
 _SAME_RATE = 0.02
 #: By how much the encoder is trusted less on videos than on renders: a factor on its deviations.
 DOUBT = 1.3
-_Row = tuple[float, FaceLandmarks | None]
+_Row = tuple[float, tuple[FaceLandmarks, FaceLandmarks] | None]
 
 
 def reconstruct_clip(
@@ -64,9 +64,10 @@ def reconstruct_clip(
     film = Film.open(path)
     pipe = model if isinstance(model, FacePipeline) else FacePipeline.from_pretrained(model)
     photo = PhotoModel.of(pipe)
+    looker, response = looker_of(photo)
     notes: list[str] = []
     with contextlib.closing(Track()) as track, Landmarker() as finder:
-        pool, count = _tracked(film, track, finder, photo.mirror, face)
+        pool, count = _tracked(film, track, finder, looker, photo.mirror, face)
         if not len(pool):
             raise InputError(
                 "a face in the film",
@@ -79,12 +80,11 @@ def reconstruct_clip(
         faces = [steady(key.frame.pixels, key.face, finder, photo.mirror) for key in keys]
         pictures = [Picture(key.frame.pixels, f"{film.path.name} at {key.frame.time:.2f} s") for key in keys]
         reader = Reader(photo.points)
-        looker, response = looker_of(photo)
-        seen = [looker(picture.pixels, marks) for picture, marks in zip(pictures, faces, strict=True)]
-        fitted = fit(photo.points, response, views_of(pictures, seen, response), prior=expected_identity(seen))
+        faces = [looker(picture.pixels, marks) for picture, marks in zip(pictures, faces, strict=True)]
+        fitted = fit(photo.points, response, views_of(pictures, faces, response), prior=expected_identity(faces))
         times, focal = np.array(track.times), (float(np.log(fitted.focal[0])), _FOCAL)
-        frames = progress(_views(track, calm, film.size, photo, reader, focal), len(track), "expressions")
-        followed = follow(photo, fitted, frames, times, habit_of(photo, fitted, faces), calm)
+        frames = progress(_views(track, calm, film.size, response, reader, focal), len(track), "expressions")
+        followed = follow(photo, response, fitted, frames, times, habit_of(response, fitted, faces), calm)
     if not followed.found.any():
         raise InputError("a face that can be followed", f"none in {film.path.name}", "take a sharper, larger one")
     picked = for_skin([float(np.degrees(np.arctan2(turn[0, 2], turn[2, 2]))) for turn in fitted.rotation])
@@ -123,13 +123,17 @@ def motion_of(followed: Followed, times: np.ndarray, fps: float) -> Motion:
     return Motion(weights, fps, head, turned, torch.from_numpy(times))
 
 
-def _tracked(film: Film, track: Track, finder: Landmarker, mirror: np.ndarray, face: int | None) -> tuple[Pool, int]:
+def _tracked(
+    film: Film, track: Track, finder: Landmarker, looker: Looker, mirror: np.ndarray, face: int | None
+) -> tuple[Pool, int]:
     """Follow the face through the film; the frames to know it by, and how many faces there were at first."""
     pool = Pool()
     with Tracker(finder, mirror, face) as tracker:
         for seen in progress(tracker.follow(film), film.count, "frames"):
-            track.add(seen.frame.time, seen.face)
-            if seen.face is not None:
+            if seen.face is None:
+                track.add(seen.frame.time, None)
+            else:
+                track.add(seen.frame.time, seen.face, looker.glance(seen.frame.pixels, seen.face))
                 pool.offer(seen.frame, seen.face)
     return pool, tracker.faces
 
@@ -138,25 +142,33 @@ def _views(
     track: Track,
     calm: float,
     size: tuple[int, int],
-    photo: PhotoModel,
+    response: Response,
     reader: Reader,
     focal: tuple[float, float],
 ) -> Iterator[View | None]:
-    """What the fit takes of every frame: the encoder looks at its neighbours as well, and its tongue stays in."""
+    """What the fit takes of every frame: what the network read, and the encoder, which looks at neighbours as well."""
     sure = certainty(reader.missed, DOUBT, (TONGUE,))
     for past, now, ahead in _blocks(zip(track.times, track.faces(calm), strict=True)):
-        there = [(time, face) for time, face in (*past, *now, *ahead) if face is not None]
+        there = [(time, pair[0]) for time, pair in (*past, *now, *ahead) if pair is not None]
         told = None
         if there:
             told = reader([face for _, face in there], [size] * len(there), [time for time, _ in there])
-        place = sum(face is not None for _, face in past)
-        for _, face in now:
-            if face is None or told is None:
+        place = sum(pair is not None for _, pair in past)
+        for _, pair in now:
+            if pair is None or told is None:
                 yield None
                 continue
-            view = view_of(size, face, photo.response, sure, focal)
-            yield dataclasses.replace(view, expected=_rest_tongue(told.shapes[place]))
+            view = view_of(size, pair[1], response, sure, focal)
+            yield _joined(view, _rest_tongue(told.shapes[place]), sure)
             place += 1
+
+
+def _joined(view: View, shapes: np.ndarray, sure: np.ndarray) -> View:
+    """Join what a view expects of blendshapes with another expectation (52,) of this certainty (52, 52)."""
+    precision = view.certainty.T @ view.certainty + sure.T @ sure
+    both = view.certainty.T @ view.certainty @ view.expected + sure.T @ sure @ shapes
+    root = np.linalg.cholesky(precision)
+    return dataclasses.replace(view, expected=np.linalg.solve(precision, both).clip(0, 1), certainty=root.T)
 
 
 def _blocks(rows: Iterable[_Row]) -> Iterator[tuple[list[_Row], list[_Row], list[_Row]]]:

@@ -12,7 +12,7 @@ from facekit.reconstruct.clip.steady import steadied
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import OVAL, POINTS, FaceLandmarks
 from facekit.reconstruct.model import PhotoModel
-from facekit.reconstruct.response import upright
+from facekit.reconstruct.response import Response, upright
 from facekit.reconstruct.unknowns import Fitted, View, rotation_of, vector_of
 
 #: The least noise of what is steadied: blendshapes, radians, mm, logarithm of the size.
@@ -49,8 +49,8 @@ class Followed:
     off: np.ndarray
 
 
-def habit_of(photo: PhotoModel, fitted: Fitted, faces: list[FaceLandmarks]) -> np.ndarray:
-    """What the landmarker does with a person's points in all pictures alike, (478, 2) mm, upright.
+def habit_of(response: Response, fitted: Fitted, faces: list[FaceLandmarks]) -> np.ndarray:
+    """What the looks do with a person's points in all pictures alike, (478, 2) mm, upright.
 
     The mean of what a fit leaves, shrunk by how much of it is known to stay.
     """
@@ -58,17 +58,25 @@ def habit_of(photo: PhotoModel, fitted: Fitted, faces: list[FaceLandmarks]) -> n
     for k, face in enumerate(faces):
         size = fitted.focal[k] / -fitted.translation[k, 2]
         left.append((face.points - fitted.predicted[k]) * (1, -1) / size @ upright(fitted.rotation[k]).T)
-    share, count = float(photo.response.constant), len(faces)
+    share, count = float(response.constant), len(faces)
     return np.mean(left, axis=0) * count * share / (1 + (count - 1) * share)
 
 
 def follow(
-    photo: PhotoModel, fitted: Fitted, views: Iterable[View | None], times: np.ndarray, habit: np.ndarray, calm: float
+    photo: PhotoModel,
+    response: Response,
+    fitted: Fitted,
+    views: Iterable[View | None],
+    times: np.ndarray,
+    habit: np.ndarray,
+    calm: float,
 ) -> Followed:
     """Fit frame after frame, then steady them.
 
     Parameters
     ----------
+    response:
+        How the points of the views err.
     fitted:
         Of the frames by which the person is known: their identity and focal length are held.
     views:
@@ -84,7 +92,7 @@ def follow(
     last: Fitted | None = None
     for view in views:
         last = None if view is None else fit(
-            photo.points, photo.response, [view], known=fitted.identity, start=last, habit=habit
+            photo.points, response, [view], known=fitted.identity, start=last, habit=habit
         )  # fmt: skip
         error = float("nan") if last is None or view is None else _off(photo, last, view)
         off.append(error)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -21,6 +21,7 @@ from facekit.conventions import BLENDSHAPES
 from facekit.errors import InputError, optional_import
 from facekit.reconstruct.clip.film import Film, Frame
 from facekit.reconstruct.clip.steady import steadied
+from facekit.reconstruct.dense import Reading
 from facekit.reconstruct.find import all_faces, overlap
 from facekit.reconstruct.landmarker import LEFT_IRIS, POINTS, RIGHT_IRIS, FaceLandmarks, Landmarker
 
@@ -34,9 +35,15 @@ _NEIGHBOURS = 3
 #: Lost, it is looked for in the whole frame: within so many face sizes, and more with every second; after so many
 #: seconds anywhere. In every so many-th frame small faces are looked for, too.
 _NEAR, _SPEED, _ANYWHERE, _TILES_EVERY = 1.2, 4.0, 1.5, 10
-#: Numbers of one frame: points, scores, rotation.
-_SCORES = slice(2 * POINTS, 2 * POINTS + len(BLENDSHAPES))
-_NUMBERS = _SCORES.stop + 9
+#: Numbers of one frame: the landmarker's points, points that were looked at again, scores, blendshapes that were read,
+#: how surely, the points' deviations, rotation.
+_FOUND = slice(0, 2 * POINTS)
+_POINTS = slice(_FOUND.stop, _FOUND.stop + 2 * POINTS)
+_SCORES = slice(_POINTS.stop, _POINTS.stop + len(BLENDSHAPES))
+_SHAPES = slice(_SCORES.stop, _SCORES.stop + len(BLENDSHAPES))
+_UNSURE = slice(_SHAPES.stop, _SHAPES.stop + len(BLENDSHAPES))
+_SPREAD = slice(_UNSURE.stop, _UNSURE.stop + POINTS)
+_NUMBERS = _SPREAD.stop + 9
 #: Frames that are steadied at once, and what they overlap with others; the least noise, of points in distances between
 #: the irises, and of scores.
 _PART, _OVERLAP, _LEAST, _LEAST_SCORE = 600, 90, 1e-4, 4e-3
@@ -61,18 +68,27 @@ class Track:
     def __len__(self) -> int:
         return len(self.times)
 
-    def add(self, time: float, face: FaceLandmarks | None) -> None:
-        """Append a frame."""
+    def add(self, time: float, face: FaceLandmarks | None, again: FaceLandmarks | None = None) -> None:
+        """Append a frame: the landmarker's face, and the same face looked at again."""
         row = np.zeros(_NUMBERS, np.float32)
         if face is not None:
-            scores = [face.scores.get(name, 0.0) for name in BLENDSHAPES]
-            row[:] = (*face.points.reshape(-1), *scores, *face.matrix[:3, :3].reshape(-1))
+            assert again is not None and again.reading is not None and again.spread is not None
+            row[_FOUND], row[_POINTS] = face.points.reshape(-1), again.points.reshape(-1)
+            row[_SCORES] = [face.scores.get(name, 0.0) for name in BLENDSHAPES]
+            row[_SHAPES], row[_UNSURE] = again.reading.shapes, again.reading.shapes_spread
+            row[_SPREAD], row[_SPREAD.stop :] = again.spread, face.matrix[:3, :3].reshape(-1)
         self._file.write(row.tobytes())
         self.times.append(time)
         self.found.append(face is not None)
 
-    def faces(self, calm: float = 1.0) -> Iterator[FaceLandmarks | None]:
-        """The faces in their order, points and scores steadied; ``calm`` is a factor on the noise that is taken out."""
+    def faces(self, calm: float = 1.0) -> Iterator[tuple[FaceLandmarks, FaceLandmarks] | None]:
+        """The faces in their order, as the landmarker has them and looked at again, all steadied.
+
+        Parameters
+        ----------
+        calm:
+            A factor on the noise that is taken out.
+        """
         times, found = np.array(self.times), np.array(self.found)
         for start in range(0, len(self), _PART):
             low, high = max(0, start - _OVERLAP), min(len(self), start + _PART + _OVERLAP)
@@ -80,7 +96,9 @@ class Track:
             if there.any() and calm > 0:
                 right, left = (rows[there][:, 2 * eye : 2 * eye + 2] for eye in (RIGHT_IRIS[0], LEFT_IRIS[0]))
                 distance = np.median(np.linalg.norm(left - right, axis=1))
-                for part, least in ((slice(0, 2 * POINTS), _LEAST * float(distance)), (_SCORES, _LEAST_SCORE)):
+                places = (_FOUND, _POINTS)
+                kinds = [(part, _LEAST * float(distance)) for part in places]
+                for part, least in (*kinds, (_SCORES, _LEAST_SCORE), (_SHAPES, _LEAST_SCORE)):
                     rows[:, part] = steadied(rows[:, part], times[low:high], there, least, calm)
             for k in range(start, min(start + _PART, len(self))):
                 yield _face(rows[k - low]) if found[k] else None
@@ -217,12 +235,16 @@ class _Window:
         return FaceLandmarks(np.mean([one.points for _, one in looks], axis=0), looks[0][1].scores, looks[0][1].matrix)
 
 
-def _face(row: np.ndarray) -> FaceLandmarks:
-    """A frame's numbers as a face."""
+def _face(row: np.ndarray) -> tuple[FaceLandmarks, FaceLandmarks]:
+    """A frame's numbers as a face, as it was found and as it was looked at again."""
     matrix = np.eye(4)
-    matrix[:3, :3] = row[_SCORES.stop :].reshape(3, 3)
+    matrix[:3, :3] = row[_SPREAD.stop :].reshape(3, 3)
     told = dict(zip(BLENDSHAPES, row[_SCORES].clip(0, 1).tolist(), strict=True))
-    return FaceLandmarks(row[: 2 * POINTS].reshape(POINTS, 2), told, matrix)
+    found = FaceLandmarks(row[_FOUND].reshape(POINTS, 2), told, matrix)
+    nobody = np.zeros(0)  # who it is was read from other frames
+    reading = Reading(nobody, nobody, row[_SHAPES].clip(0, 1), row[_UNSURE])
+    again = replace(found, points=row[_POINTS].reshape(POINTS, 2), spread=row[_SPREAD], reading=reading)
+    return found, again
 
 
 def _middle(face: FaceLandmarks) -> np.ndarray:
