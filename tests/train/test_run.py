@@ -27,7 +27,7 @@ from tests.train.conftest import INTERRUPTED_AT
 pytestmark = pytest.mark.slow
 
 #: What all stages write but "photos", which renders people for a landmarker and is run when it is named.
-_NAMED = ("modes", "landmarks", "encoder", "hair")
+_NAMED = ("modes", "landmarks", "encoder", "dense", "looked", "hair")
 MADE = {role: name for role, name in ROLES.items() if role not in _NAMED}
 
 
