@@ -18,14 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from facekit import FacePipeline
-from facekit.reconstruct.api import views_of
-from facekit.reconstruct.dense import expected_identity, looker_of
+from facekit.reconstruct.api import looked_and_fitted, views_of
 from facekit.reconstruct.find import all_faces, steady
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.observe import Picture, read
-from facekit.reconstruct.response import Response
+from facekit.reconstruct.unknowns import Fitted
 
 NAMES = ("takeo", "lenna", "breakingbad")
 #: The landmarker's points that stand for the 68.
@@ -56,10 +55,8 @@ def found(picture: Picture, marks: np.ndarray, landmarker: Landmarker, mirror: n
     return steady(picture.pixels, face, landmarker, mirror)
 
 
-def mesh(photo: PhotoModel, response: Response, picture: Picture, face: FaceLandmarks) -> np.ndarray:
+def mesh(photo: PhotoModel, picture: Picture, told: Fitted) -> np.ndarray:
     """The fitted head's points (478, 2), pixels."""
-    prior = None if face.reading is None else expected_identity([face])
-    told = fit(photo.points, response, views_of([picture], [face], response), prior=prior)
     places = photo.points.places(told.identity, told.blendshapes[0]) @ told.rotation[0].T + told.translation[0]
     flat = told.focal[0] * places[:, :2] / -places[:, 2:] * (1, -1)
     return flat + np.array(picture.size[::-1]) / 2
@@ -96,7 +93,6 @@ def main() -> None:
     args = parser.parse_args()
     pipe = FacePipeline.from_pretrained(device="cpu")
     photo = PhotoModel.of(pipe)
-    looker, response = looker_of(photo)
     print("| picture | landmarker | its mesh | network | its mesh |")
     print("| --- " * 5 + "|")
     with Landmarker() as landmarker:
@@ -105,12 +101,13 @@ def main() -> None:
             path = next(one for one in there if one.is_file())
             picture, marks = read(path), by_hand(args.folder, name)
             face = found(picture, marks, landmarker, photo.mirror)
-            again = looker(picture.pixels, face)
+            control = fit(photo.points, photo.response, views_of([picture], [face], photo.response))
+            told, (again,) = looked_and_fitted(photo, [picture], [face])
             sets = {
                 "landmarker": face.points,
-                "its mesh": mesh(photo, photo.response, picture, face),
+                "its mesh": mesh(photo, picture, control),
                 "network": again.points,
-                "network's mesh": mesh(photo, response, picture, again),
+                "network's mesh": mesh(photo, picture, told),
             }
             print(f"| {name} | {' | '.join(f'{error(points, marks):.2f}' for points in sets.values())} |", flush=True)
             if args.draw is not None:

@@ -25,7 +25,7 @@ from facekit import FaceLatents, FacePipeline
 from facekit.conventions import NOSE_TIP
 from facekit.geometry.correspond import similarity
 from facekit.person import Person
-from facekit.reconstruct.api import views_of
+from facekit.reconstruct.api import looked_and_fitted, views_of
 from facekit.reconstruct.dense import expected_identity, looker_of
 from facekit.reconstruct.find import steady
 from facekit.reconstruct.fit import fit
@@ -91,7 +91,7 @@ class Judge:
 
     def __init__(self, pipe: FacePipeline) -> None:
         self.pipe, self.photo = pipe, PhotoModel.of(pipe)
-        self.looker, self.response = looker_of(self.photo)
+        self.looker, _ = looker_of(self.photo)
         template = pipe.template
         nose = template.verts[template.landmarks[NOSE_TIP]]
         self.region = ((template.verts - nose).norm(dim=1) < REACH_MM) & (template.parts <= 2)
@@ -101,12 +101,14 @@ class Judge:
         true = samples[0][0]
         return (*self._errors(self.pipe.template.verts, true.neutral), self._motion(None, samples))
 
-    def fitted(self, samples: list[Sample], response: Response) -> tuple[float, float, float]:
-        """Errors of a fit: at rest, with scale, and of the motion."""
+    def fitted(self, samples: list[Sample], response: Response | None) -> tuple[float, float, float]:
+        """Errors of a fit of the landmarker's points with a response, or of the default's: at rest, scaled, motion."""
         pictures = [Picture(photo.pixels, "render") for photo, _ in samples]
         faces = [marks for _, marks in samples]
-        prior = None if faces[0].reading is None else expected_identity(faces)
-        found = fit(self.photo.points, response, views_of(pictures, faces, response), prior=prior)
+        if response is None:
+            found, _ = looked_and_fitted(self.photo, pictures, faces)
+        else:
+            found = fit(self.photo.points, response, views_of(pictures, faces, response))
         neutral = self.photo.neutral(self.pipe.template.verts, torch.from_numpy(found.identity))
         rest = FaceLatents.sample(0, intensity=0.0, truncation=0.0)
         person = self.pipe.with_person(Person(neutral, rest))
@@ -114,18 +116,11 @@ class Judge:
         posed = person.decode_shape(rest.repeat(len(samples)).with_blendshapes(weights))
         return (*self._errors(neutral, samples[0][0].neutral), self._motion(posed - neutral, samples))
 
-    def again(self, samples: list[Sample]) -> tuple[float, float, float]:
-        """Errors of a fit of what the network found."""
-        return self.fitted(self._looked(samples), self.response)
-
     def read(self, samples: list[Sample]) -> tuple[float, float, float]:
         """Errors of the identity that the network reads; nobody reads the motion."""
-        identity, _ = expected_identity([marks for _, marks in self._looked(samples)])
+        identity, _ = expected_identity([self.looker(photo.pixels, marks) for photo, marks in samples])
         neutral = self.photo.neutral(self.pipe.template.verts, torch.from_numpy(identity))
         return (*self._errors(neutral, samples[0][0].neutral), float("nan"))
-
-    def _looked(self, samples: list[Sample]) -> list[Sample]:
-        return [(photo, self.looker(photo.pixels, marks)) for photo, marks in samples]
 
     def _errors(self, neutral: torch.Tensor, true: torch.Tensor) -> tuple[float, float]:
         a, b = neutral[self.region], true[self.region]
@@ -180,7 +175,7 @@ def row(name: str, count: int, groups: list[list[Sample]], judge: Judge) -> str:
         lambda group: judge.fitted(group, response.without()),
         lambda group: judge.fitted(group, response),
         judge.read,
-        judge.again,
+        lambda group: judge.fitted(group, None),
     ]
     means = [np.mean([way(group) for group in groups], axis=0) for way in ways]
     cells = " | ".join(f"{rigid:.2f} ({scaled:.2f})" for rigid, scaled, _ in means)

@@ -27,8 +27,8 @@ from facekit.conventions import NOSE_TIP
 from facekit.files.images import load_image
 from facekit.mesh import FaceMesh
 from facekit.metrics.scans import Surface, aligned, refined
-from facekit.reconstruct.api import views_of
-from facekit.reconstruct.dense import expected_identity, looker_of
+from facekit.reconstruct.api import looked_and_fitted, views_of
+from facekit.reconstruct.dense import expected_identity
 from facekit.reconstruct.find import find
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import LEFT_IRIS, OVAL, RIGHT_IRIS, FaceLandmarks, Landmarker
@@ -114,18 +114,16 @@ class Judge:
 
     def rows(self, pictures: list[Picture], faces: list[FaceLandmarks]) -> dict[str, tuple[float, float]]:
         """Error, and the least blink of both eyes in the mean, of each way to read some pictures."""
-        looker, response = looker_of(self.photo)
-        seen = [looker(picture.pixels, face) for picture, face in zip(pictures, faces, strict=True)]
-        prior = expected_identity(seen)
+        again, seen = looked_and_fitted(self.photo, pictures, faces)
         told = {
             "landmarker": fit(self.photo.points, self.photo.response, views_of(pictures, faces, self.photo.response)),
-            "fit": fit(self.photo.points, response, views_of(pictures, seen, response), prior=prior),
+            "fit": again,
         }
         found = {
             name: (self._error_of(one.identity), float(one.blendshapes[:, list(BLINKS)].min(axis=1).mean()))
             for name, one in told.items()
         }
-        return {"network alone": (self._error_of(prior[0]), float("nan")), **found}
+        return {"network alone": (self._error_of(expected_identity(seen)[0]), float("nan")), **found}
 
     def _error_of(self, identity: np.ndarray) -> float:
         return self.error(self.photo.neutral(self.pipe.template.verts, torch.from_numpy(identity)))

@@ -140,6 +140,11 @@ MM_PER_METRE = 1000.0
 AXES = {"x": "subject's left", "y": "up", "z": "out of the face", "handedness": "right", "units": "millimetres"}
 
 
+def other_side(blendshape: str) -> str:
+    """Return the name with left and right exchanged, the same for a name without sides."""
+    return blendshape.replace("Left", "#").replace("Right", "Left").replace("#", "Right")
+
+
 def muscle_of(blendshape: str) -> str:
     """The name of a blendshape without its side; jaws and mouths that move to a side have none.
 

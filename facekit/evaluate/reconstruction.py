@@ -30,8 +30,7 @@ from facekit.motion.units import ACTION_UNITS
 from facekit.person import Person
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
-from facekit.reconstruct.api import cameras_of, views_of
-from facekit.reconstruct.dense import expected_identity, looker_of
+from facekit.reconstruct.api import cameras_of, looked_and_fitted, views_of
 from facekit.reconstruct.find import steady
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
@@ -148,13 +147,11 @@ class _Bench:
 
     def _fitted(self, found: list[tuple[Photograph, FaceLandmarks]], way: str) -> Fitted:
         """Fit the network's points as reconstruct() does, or the landmarker's, with its response or without."""
-        pictures, faces, prior = [_pixels(photo) for photo, _ in found], [marks for _, marks in found], None
-        response = self.photo.response.without() if way == "plain" else self.photo.response
+        pictures, faces = [_pixels(photo) for photo, _ in found], [marks for _, marks in found]
         if way == "facekit":
-            looker, response = looker_of(self.photo)
-            faces = [looker(picture.pixels, marks) for picture, marks in zip(pictures, faces, strict=True)]
-            prior = expected_identity(faces)
-        return fit(self.photo.points, response, views_of(pictures, faces, response), prior=prior)
+            return looked_and_fitted(self.photo, pictures, faces)[0]
+        response = self.photo.response.without() if way == "plain" else self.photo.response
+        return fit(self.photo.points, response, views_of(pictures, faces, response))
 
     def _moved(self, neutral: torch.Tensor, fitted: Fitted) -> torch.Tensor:
         """Displacements (K, V, 3) mm of the expressions that were found."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from facekit.geometry.charts import step
 from facekit.models.blendshapes import Blendshapes
 
 #: From this share of the closed eye on lids are sealed, wholly at 1; by what the upper lid then overlaps, mm.
@@ -29,8 +30,7 @@ def following(difference: torch.Tensor, shut: torch.Tensor, shapes: Blendshapes)
 def sealed(verts: torch.Tensor, shut: torch.Tensor, shapes: Blendshapes) -> torch.Tensor:
     """Vertices (B, V, 3) mm with the rims of closed lids on each other; of eyes that are ``shut`` (B, 1) by less than
     three quarters as they are. Differentiable."""
-    near = ((shut - _SETS_IN) / (1 - _SETS_IN)).clamp(0, 1)
-    share = (near * near * (3 - 2 * near))[..., None]
+    share = step(shut, _SETS_IN, 1.0)[..., None]
     for side in (0, 1):
         row, weight = getattr(shapes, f"blink_row_{side}"), getattr(shapes, f"blink_weight_{side}")
         # Each row is a share of upper minus lower, whose absolute weights add up to twice that share.

@@ -107,10 +107,17 @@ def reconstruct(
     with Landmarker() as landmarker:
         found = [find(picture, landmarker, photo.mirror, face) for picture in pictures]
     pictures, faces = [picture for picture, _, _ in found], [marks for _, marks, _ in found]
-    looker, response = looker_of(photo)
-    faces = [looker(picture.pixels, marks) for picture, marks in zip(pictures, faces, strict=True)]
-    fitted = fit(photo.points, response, views_of(pictures, faces, response), prior=expected_identity(faces))
+    fitted, faces = looked_and_fitted(photo, pictures, faces)
     return assembled(fitted, pictures, faces, pipe, photo, texture, size, hair)
+
+
+def looked_and_fitted(
+    photo: PhotoModel, pictures: list[Picture], faces: list[FaceLandmarks]
+) -> tuple[Fitted, list[FaceLandmarks]]:
+    """Look at faces again, and find whom the pictures show; also the faces as they were seen then."""
+    looker, response = looker_of(photo)
+    seen = [looker(picture.pixels, marks) for picture, marks in zip(pictures, faces, strict=True)]
+    return fit(photo.points, response, views_of(pictures, seen, response), prior=expected_identity(seen)), seen
 
 
 def assembled(

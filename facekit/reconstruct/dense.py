@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from facekit import weights
-from facekit.conventions import BLENDSHAPES
+from facekit.conventions import BLENDSHAPES, other_side
 from facekit.errors import optional_import
 from facekit.files.readers import load_arrays, load_into, load_tensors
 from facekit.models.config import DenseConfig
@@ -192,8 +192,7 @@ class Looker:
 
 def swapped() -> list[int]:
     """Return each blendshape's counterpart on the other side."""
-    partners = [name.replace("Left", "?").replace("Right", "Left").replace("?", "Right") for name in BLENDSHAPES]
-    return [BLENDSHAPES.index(name) for name in partners]
+    return [BLENDSHAPES.index(other_side(name)) for name in BLENDSHAPES]
 
 
 def mirrored_identity(points: FacePoints, mirror: np.ndarray) -> np.ndarray:

@@ -19,8 +19,8 @@ from facekit.reconstruct.points import FacePoints
 
 #: Offsets beyond this many mm are cut: something else was found there.
 _FAR = 24.0
-#: Frames that are looked at together; stills of a person lie so many seconds apart.
-WINDOW, STILLS = 16, 10.0
+#: Frames that are looked at together.
+WINDOW = 16
 
 
 class Normaliser:

@@ -83,13 +83,13 @@ turned by over 90 degrees, mean per person.
 - Eight hair styles, one length each, chosen by rule from the code; two of them hide an eye. Hair is pushed out of the
   skin, but does not hang or swing. No beards but stubble; no glasses, no scars, no make-up.
 - Expressions are mixes of blendshapes; how people differ in making them is modelled, not observed. Teeth and tongue are
-  simple. Strong mixes can fold lips and lids; blendshapes do so most on people far from the mean, with thin lips.
-- Of photographs and videos: a network that learned from 31,000 renders alone (31,560 pictures of 7,890 strangers, 6,500
-  steps) finds points, identity and blendshapes where MediaPipe found a face; docs/from-a-photograph.md and
-  docs/from-a-video.md say how far off. Motion in videos is read off MediaPipe's landmarks. The encoder (action-unit
-  tokens, graph attention and transformer in AUFART's manner, Kim and Lee, ICT Express 2025; the linear path, the layers
-  across frames and the uncertainties are ours) saw no photograph, only simulated landmarks and landmarks of our
-  renders. There weights come out low: brows at some 0.6 of the truth, the jaw at 0.7.
+  simple. Strong mixes can push lips into each other, most on people far from the mean, with thin lips.
+- Of photographs and videos: a network that learned from 31,000 renders alone (31,560 pictures of 7,890 strangers, some
+  6,400 steps) finds points, identity and blendshapes where MediaPipe found a face; docs/from-a-photograph.md and
+  docs/from-a-video.md say how far off. In videos it looks at every frame, beside the encoder. That (action-unit tokens,
+  graph attention and transformer in AUFART's manner, Kim and Lee, ICT Express 2025; the linear path, the layers across
+  frames and the uncertainties are ours) saw no photograph, only simulated landmarks and landmarks of our renders; alone
+  it tells brows at some 0.6 of the truth, the jaw at 0.7.
 - The teacher flushes, blanches and folds the skin with the expression by rule, and the texture network has learned most
   of it (the table above); its tile is smooth: what is finer comes from the explicit layers, which mix fourteen skins
   and four ways in which brows grow.

@@ -97,9 +97,9 @@ def _held_interrupt() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def step_generator(seed: int, step: int) -> torch.Generator:
+def step_generator(seed: int, step: int, device: torch.device | str = "cpu") -> torch.Generator:
     """Seeded generator for one step: a resumed run draws what an uninterrupted one would."""
-    return torch.Generator().manual_seed(seed * 1_000_003 + step)
+    return torch.Generator(device).manual_seed(seed * 1_000_003 + step)
 
 
 class Average(nn.Module, Generic[_Module]):

@@ -183,8 +183,7 @@ def _scalp(template: Template, size: tuple[int, int]) -> torch.Tensor:
     x, y, z = template.verts.unbind(-1)
     (z0, y0), (z1, y1) = _HAIRLINE
     line = y0 + (y1 - y0) * ((z0 - z) / (z0 - z1)).clamp(0, 1)
-    rise = ((y - line) / _HAIR_FADE).clamp(0, 1)
-    density = (rise * rise * (3 - 2 * rise))[None, :, None]
+    density = step(y - line, 0.0, _HAIR_FADE)[None, :, None]
     face_ids, weights = rasterize_uv(template.uvs, template.faces_uvs, size)
     baked = bake(density, template.faces, face_ids, weights)[0]
     # Past the chart's edge the mask goes on, so that no filter mixes in bald texels.

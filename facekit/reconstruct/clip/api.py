@@ -16,16 +16,15 @@ from facekit.motion import Motion
 from facekit.motion.head import angles
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
-from facekit.reconstruct.api import TONGUE, assembled, cameras_at, view_of, views_of
+from facekit.reconstruct.api import TONGUE, assembled, cameras_at, looked_and_fitted, view_of
 from facekit.reconstruct.clip.film import Film
 from facekit.reconstruct.clip.follow import Followed, follow, habit_of
 from facekit.reconstruct.clip.result import ClipReconstruction
 from facekit.reconstruct.clip.track import Track, Tracker
 from facekit.reconstruct.clip.views import Pool, for_skin
-from facekit.reconstruct.dense import Looker, expected_identity, looker_of
+from facekit.reconstruct.dense import Looker, looker_of
 from facekit.reconstruct.encoded import WINDOW, Reader
 from facekit.reconstruct.find import steady
-from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.observe import Picture
@@ -80,8 +79,7 @@ def reconstruct_clip(
         faces = [steady(key.frame.pixels, key.face, finder, photo.mirror) for key in keys]
         pictures = [Picture(key.frame.pixels, f"{film.path.name} at {key.frame.time:.2f} s") for key in keys]
         reader = Reader(photo.points)
-        faces = [looker(picture.pixels, marks) for picture, marks in zip(pictures, faces, strict=True)]
-        fitted = fit(photo.points, response, views_of(pictures, faces, response), prior=expected_identity(faces))
+        fitted, faces = looked_and_fitted(photo, pictures, faces)
         times, focal = np.array(track.times), (float(np.log(fitted.focal[0])), _FOCAL)
         frames = progress(_views(track, calm, film.size, response, reader, focal), len(track), "expressions")
         followed = follow(photo, response, fitted, frames, times, habit_of(response, fitted, faces), calm)

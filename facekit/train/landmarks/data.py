@@ -16,16 +16,13 @@ from facekit.models.dense_landmarks import CROP, CROP_MM, UNIT
 from facekit.progress import progress
 from facekit.reconstruct.dense import Frame, mirrored_identity, standardised, swapped
 from facekit.reconstruct.encoded import Normaliser
-from facekit.reconstruct.find import steady
 from facekit.reconstruct.landmarker import Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.train.landmarks.augment import Draw, changed
 from facekit.train.landmarks.studio import SIZE, Studio, room
 from facekit.train.photos.anchors import Anchors
-from facekit.train.photos.frames import Frames, frame_row
+from facekit.train.photos.frames import Frames, found_in, frame_row
 
-#: A find further off than this, mm of the median point, is another face than the one in the picture.
-_LOST = 12.0
 #: What a crop is off on purpose, standard deviations: radians, logarithm of the size, pixels.
 _TURN, _ZOOM, _SHIFT = 0.09, 0.06, 5.0
 _MIRRORED = 0.5
@@ -75,22 +72,12 @@ def make_frames(
     for number in progress(range(start, start + people), desc="frames"):
         for shot in studio.pictures(number, shots):
             places = anchors(shot.verts)
-            flat = shot.camera.project(places[None], SIZE)[0, :, :2].numpy()
-            found = found_at(landmarker, shot.pixels, flat, shot.pose.height)
+            found = found_in(shot, places, landmarker, anchors)
             if found is not None:
-                found = steady(shot.pixels, found, landmarker, anchors.mirror.numpy())
                 pixels.append(shot.pixels), rows.append(frame_row(shot, places, anchors(shot.neutral), found))
     frames = Frames(size=torch.tensor(SIZE), **{name: torch.stack([row[name] for row in rows]) for name in rows[0]})
     frames.save(path)
     _save_pixels(path, pixels)
-
-
-def found_at(landmarker: Landmarker, picture: np.ndarray, places: np.ndarray, height: float) -> Any:
-    """The face that the landmarker finds where the points are, or None."""
-    for face in landmarker(picture):
-        if float(np.median(np.linalg.norm(face.points - places, axis=1))) * height < _LOST * len(picture):
-            return face
-    return None
 
 
 def _save_pixels(path: Path, pixels: list[np.ndarray]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -33,7 +32,7 @@ from facekit.train import export
 from facekit.train.context import Context
 from facekit.train.landmarks.data import Batch, Samples, make_frames, make_shard
 from facekit.train.landmarks.studio import Studio
-from facekit.train.loop import Average, Checkpoint, cosine, descend, set_rate
+from facekit.train.loop import Average, Checkpoint, cosine, descend, set_rate, step_generator
 from facekit.train.photos import response
 from facekit.train.photos.anchors import Anchors
 from facekit.train.photos.frames import Frames
@@ -93,10 +92,10 @@ def default_anchors() -> Anchors:
 
 
 @contextmanager
-def shards(basis: Path, stem: Path, people: int, skins: int, processes: int | None = None) -> Iterator[list[Future]]:
+def shards(basis: Path, stem: Path, people: int, skins: int) -> Iterator[list[Future]]:
     """Take pictures in processes of their own; yields files that come, in order, those that are there at once."""
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes or os.cpu_count() or 1, spawn, _opened, (basis, skins))
+    pool = ProcessPoolExecutor(mp_context=spawn, initializer=_opened, initargs=(basis, skins))
     coming: list[Future] = []
     for start in range(0, people, PART):
         path = stem.with_name(f"{stem.name}_{start}.npz")
@@ -166,7 +165,7 @@ def trained(
         while waiting and waiting[0].done():
             samples.add(waiting.pop(0).result())
         set_rate(optimiser, cosine(step, whole, RATE, warmup=min(300, max(1, whole // 10))))
-        generator = torch.Generator(samples.device).manual_seed(17_000_003 + step)
+        generator = step_generator(17, step, samples.device)
         index = torch.randint(len(watched), len(samples), (_BATCH,), generator=generator, device=samples.device)
         lost = learned(model, samples.batch(index, generator))
         descend(lost, model, optimiser, average)

@@ -52,7 +52,7 @@ def train_mask(model: SkinMask, files: list[Path], folder: Path, steps: int = _S
     parts = {"model": model, "average": average, "optimiser": optimiser}
     for step in Checkpoint(folder / "mask.pt", parts).steps(steps, "skin mask"):
         set_rate(optimiser, cosine(step, steps, _RATE, warmup=min(100, steps // 4)))
-        generator = torch.Generator(device).manual_seed(step_generator(seed, step).initial_seed())
+        generator = step_generator(seed, step, device)
         index = torch.randint(len(seen), (_BATCH,), generator=generator, device=device)
         x, y = varied(seen[index].float() / 127, skin[index].float() / 255, generator)
         said = model(x)

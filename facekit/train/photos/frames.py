@@ -102,14 +102,23 @@ def observed(pictures: Iterable[Photograph], anchors: Anchors, landmarker: Landm
     for picture in pictures:
         size = torch.tensor(picture.pixels.shape[0])
         places = anchors(picture.verts)
-        for face in landmarker(picture.pixels):
-            true = picture.camera.project(places[None], int(size))[0, :, :2]
-            away = (torch.from_numpy(face.points).float() - true).norm(dim=1).median()
-            if float(away) * picture.pose.height < _LOST * int(size):
-                face = steady(picture.pixels, face, landmarker, anchors.mirror.numpy())
-                rows.append(frame_row(picture, places, anchors(picture.neutral), face))
-                break
+        face = found_in(picture, places, landmarker, anchors)
+        if face is not None:
+            rows.append(frame_row(picture, places, anchors(picture.neutral), face))
     return Frames(size=size, **{name: torch.stack([row[name] for row in rows]) for name in rows[0]})
+
+
+def found_in(
+    picture: Photograph, places: torch.Tensor, landmarker: Landmarker, anchors: Anchors
+) -> FaceLandmarks | None:
+    """The face that is found where points (478, 3) mm of the head are, looked at as a reconstruction does."""
+    size = picture.pixels.shape[0]
+    true = picture.camera.project(places[None], size)[0, :, :2]
+    for face in landmarker(picture.pixels):
+        away = (torch.from_numpy(face.points).float() - true).norm(dim=1).median()
+        if float(away) * picture.pose.height < _LOST * size:
+            return steady(picture.pixels, face, landmarker, anchors.mirror.numpy())
+    return None
 
 
 def frame_row(

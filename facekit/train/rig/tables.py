@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from facekit.conventions import other_side
 from facekit.errors import optional_import
 from facekit.models.blendshape_data import Table
 from facekit.motion.units import ACTION_UNITS
@@ -31,8 +32,7 @@ def unit_fields(shapes: dict[str, torch.Tensor]) -> torch.Tensor:
 
 def mirrors(names: Sequence[str]) -> list[int]:
     """Of each blendshape the one of the other side; of one without sides itself."""
-    other = [name.replace("Left", "#").replace("Right", "Left").replace("#", "Right") for name in names]
-    return [k if name in LATERAL else names.index(other[k]) for k, name in enumerate(names)]
+    return [k if name in LATERAL else names.index(other_side(name)) for k, name in enumerate(names)]
 
 
 def translated(
