@@ -40,13 +40,15 @@ class RenderOutput:
         (B, 3, H, W) float32, camera space (+X right, +Y up, +Z to the viewer), unit, as they were shaded, with the
         displacement's slopes; zero where nothing is.
     face_ids:
-        (B, H, W) int64, the face at the pixel's centre; -1 where nothing is.
+        (B, H, W) int64, the triangle at the pixel's centre; -1 where nothing is, -2 where hair hides it, -3 where a
+        beard does.
     transparent:
         Whether saved pictures carry alpha.
     labels:
         Where landmarks and parts are, for :meth:`save_all`.
     hair:
-        (B, 1, H, W) float32 in [0, 1]: how much of each pixel hair or lashes cover; None where nobody wears any.
+        (B, 1, H, W) float32 in [0, 1]: how much of each pixel hair, beard, brows or lashes cover; None where
+        nobody wears any.
     """
 
     rgb: torch.Tensor

@@ -39,8 +39,8 @@ weights. Not for identifying, ranking or judging people, nor for imitating a rea
 
 - ICT Face Model Light (USC ICT, MIT): mean head, 100 identity modes, 57 expression shapes.
 - MakeHuman system skins and eyebrows (CC0 1.0): 14 skins, 12 brow shapes.
-- MakeHuman system hair (CC0 1.0): seven styles as cards, made grey, smoothed and cut to 16 bits; the curls and the
-  lashes are drawn by us.
+- MakeHuman system hair (CC0 1.0): seven styles as cards, made grey, smoothed and cut to 16 bits; the curls,
+  lashes, brows and beards are drawn by us.
 - Everything else (recipes of the 20 expressions, skin tones, folds, flush, freckles, moles, hair strokes, iris, teeth)
   was modelled by us. The texture network learned from samples of that model ("the teacher"), not from photographs.
 
@@ -81,7 +81,7 @@ turned by over 90 degrees, mean per person.
 - Age and masculinity of head and skin go together by a prior from averages of anthropometry, not from labelled scans:
   years are the model's own scale, and what reads as a man or a woman is a matter of degree here as elsewhere.
 - Eight hair styles, one length each, chosen by rule from the code; two of them hide an eye. Hair is pushed out of the
-  skin, but does not hang or swing. No beards but stubble; no glasses, no scars, no make-up.
+  skin, but does not hang or swing. Three beards, one length each, on men; no glasses, no scars, no make-up.
 - Expressions are mixes of blendshapes; how people differ in making them is modelled, not observed. Teeth and tongue are
   simple. Strong mixes can push lips into each other, most on people far from the mean, with thin lips.
 - Of photographs and videos: a network that learned from 31,000 renders alone (31,560 pictures of 7,890 strangers, some
