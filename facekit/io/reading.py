@@ -1,4 +1,4 @@
-"""Reading meshes: facekit's own files the fast way, all others through trimesh."""
+"""Read meshes: facekit's own files by a fast path, all others through trimesh."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _MENDERS: dict[str, Callable[[Path, bytes, Told], Mended]] = {
 
 
 def read_rig(path: Path) -> FaceRig:
-    """Read a mesh in millimetres with its morph targets; what could not be taken over is told in one warning.
+    """Read a mesh in millimetres with its morph targets; one warning lists all that could not be imported.
 
     Raises
     ------
     FileError
-        For a file that is not what its suffix says, is cut off, or holds no faces.
+        If the file is not what its suffix says, is truncated, or contains no faces.
     MissingDependencyError
-        For one that a package has to unpack which is not here.
+        If the package to decompress the file is not installed.
     """
     told = Told(path)
     rig = _guarded(path, lambda data: _rig(path, data, told))
@@ -44,7 +44,7 @@ def read_rig(path: Path) -> FaceRig:
 
 
 def read_untextured(path: Path) -> FaceMesh:
-    """Read an OBJ whose materials are left alone and need not be there."""
+    """Read an OBJ without its materials, which may be missing."""
     told = Told(path)
 
     def read(data: bytes) -> FaceRig:
@@ -73,19 +73,19 @@ def _foreign(mended: Mended, told: Told) -> FaceRig:
 
 
 def _still(mesh: FaceMesh) -> FaceRig:
-    """A rig without morph targets."""
+    """Return a rig without morph targets."""
     return FaceRig(mesh, (), mesh.verts.new_zeros(0, mesh.verts.shape[1], 3), mesh.verts.new_zeros(0))
 
 
 def _guarded(path: Path, read: Callable[[bytes], FaceRig]) -> FaceRig:
-    """Read the bytes, and have the path in every error."""
+    """Read the file, and add its path to every error."""
     try:
-        with np.errstate(all="ignore"):  # damaged numbers are found by looking at them
+        with np.errstate(all="ignore"):  # damaged numbers are checked for explicitly
             return read(path.read_bytes())
     except FileError as error:
         got = error.got if str(path) in error.got else f"{path} ({error.got})"
         raise FileError(error.expected, got, error.remedy) from error
-    except InputError as error:  # of FaceMesh, which looks its numbers through
+    except InputError as error:  # from FaceMesh, which checks its arrays
         raise FileError(error.expected, f"{path} ({error.got})", "check the file, or export it again") from error
     except FacekitError:
         raise

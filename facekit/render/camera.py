@@ -302,9 +302,9 @@ class Camera:
         top, left:
             Upper left corner of the part in pixels; it may lie outside of the picture.
         size:
-            The part's (height, width) in pixels.
+            (height, width) of the part in pixels.
         image_size:
-            Of the whole picture: pixels, or (height, width).
+            Size of the whole picture: pixels, or (height, width).
         """
         height, width = size_of(size)
         fx, fy, cx, cy = self.intrinsics(image_size).unbind(1)

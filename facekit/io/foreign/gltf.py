@@ -1,8 +1,7 @@
-"""glTF of any writer: taken apart, and put together again as plain triangles for trimesh.
+"""Read any glTF: split into parts, and rebuilt as plain triangles for trimesh.
 
-trimesh reads the nodes and places the meshes. What it would not hand on (morph targets, skins, textures' transforms and
-wrap modes, colours beside textures) travels as custom attributes, which it does, or in
-:class:`facekit.io.foreign.primitives.Primitive`.
+trimesh reads the node hierarchy. What it would drop (morph targets, skins, texture transforms and wrap modes, colours
+beside textures) is passed through it as custom attributes, or in :class:`facekit.io.foreign.primitives.Primitive`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from facekit.io.foreign.told import Told
 from facekit.io.glb_read import Accessors, chunks, document
 
 _MODES = {0: "points", 1: "lines", 2: "lines", 3: "lines", 4: "triangles", 5: "strip", 6: "fan"}
-#: Extensions that are read, or that a still face does not miss.
+#: Extensions that are supported, or irrelevant for a static face.
 _KNOWN = {
     "KHR_draco_mesh_compression",
     "EXT_meshopt_compression",
@@ -40,14 +39,14 @@ _MOST_BYTES = 1 << 30
 
 
 def read_parts(path: Path, data: bytes, told: Told) -> list[Part]:
-    """Read the triangles of all nodes of the scene.
+    """Read the triangles of all nodes in the scene.
 
     Raises
     ------
     FileError
-        For a file that is no glTF, is cut off, or whose numbers are not there.
+        If the file is not glTF, is truncated, or lacks data.
     MissingDependencyError
-        For a compressed file without the package that unpacks it.
+        If the file is compressed and the package to decompress it is not installed.
     """
     kind = "GLB" if path.suffix.lower() == ".glb" else "glTF"
     try:
@@ -83,21 +82,21 @@ def _read(path: Path, gltf: dict[str, Any], binary: memoryview | None, told: Tol
     for k, primitive in enumerate(primitives):
         node = f"part {k}"
         if node not in scene.graph.nodes_geometry:
-            continue  # of a node that the scene does not show
+            continue  # nodes outside of the scene
         transform, name = scene.graph[node]
         parts.append(part_of(scene.geometry[name], np.asarray(transform), primitive, scene.graph))
     return parts
 
 
 def _buffers(path: Path, gltf: dict[str, Any], binary: memoryview | None) -> list[bytes | memoryview]:
-    """The bytes of each buffer: of the file itself, written out in the JSON, or beside it."""
+    """Return the bytes of each buffer: embedded, inline in the JSON, or in separate files."""
     found: list[bytes | memoryview] = []
     for k, entry in enumerate(gltf.get("buffers", [])):
         uri, size = entry.get("uri"), entry.get("byteLength", 0)
         if uri is None and k == 0 and binary is not None:
             data: bytes | memoryview | None = binary
         elif uri is None:
-            # A compressed file says what its data would unfold to, and has no such data.
+            # A compressed buffer declares its decompressed size and has no data.
             found.append(b"")
             continue
         else:
@@ -111,7 +110,7 @@ def _buffers(path: Path, gltf: dict[str, Any], binary: memoryview | None) -> lis
 
 
 class _Reader:
-    """Goes through meshes and materials."""
+    """Reader of meshes and materials."""
 
     def __init__(self, path: Path, numbers: Accessors, told: Told) -> None:
         self.path, self.numbers, self.gltf, self.told = path, numbers, numbers.gltf, told
@@ -137,7 +136,7 @@ class _Reader:
         return roots
 
     def primitives(self) -> list[Primitive]:
-        """Every primitive of triangles, once for each node that has its mesh."""
+        """Return every triangle primitive, once for each node with its mesh."""
         found = []
         for k, node in enumerate(self.nodes):
             if "mesh" not in node:
@@ -202,7 +201,7 @@ class _Reader:
         return values
 
     def _colours(self, index: int) -> np.ndarray:
-        """(N, 3) linear; whole numbers that were not called normalised are meant to be."""
+        """Return linear colours (N, 3); integers are treated as normalised even if not declared so."""
         values = self.numbers.read(index)
         if values.ndim != 2 or values.shape[1] not in (3, 4):
             raise ValueError("colours of neither three nor four numbers")
@@ -211,7 +210,7 @@ class _Reader:
         return np.nan_to_num(values[:, :3])
 
     def _names(self, mesh: dict[str, Any], primitive: dict[str, Any], count: int) -> tuple[str, ...]:
-        """Names of the morph targets, which exporters write in one of two places."""
+        """Return the names of the morph targets, which exporters write in one of two places."""
         for owner in (mesh, primitive):
             extras = owner.get("extras")
             names = extras.get("targetNames") if isinstance(extras, dict) else None
@@ -240,7 +239,7 @@ class _Reader:
 
 
 def _triangles(order: np.ndarray, mode: str) -> np.ndarray:
-    """(F, 3) from a list, a strip or a fan; what is over at the end of a list is no triangle."""
+    """Return triangles (F, 3) from a list, a strip or a fan; a remainder at the end of a list is dropped."""
     if mode == "triangles":
         return order[: len(order) // 3 * 3].reshape(-1, 3)
     if len(order) < 3:
@@ -248,6 +247,6 @@ def _triangles(order: np.ndarray, mode: str) -> np.ndarray:
     if mode == "fan":
         return np.column_stack([np.full(len(order) - 2, order[0]), order[1:-1], order[2:]])
     faces = np.column_stack([order[:-2], order[1:-1], order[2:]])
-    faces[1::2] = faces[1::2, [1, 0, 2]]  # every other one turns
-    apart = (faces != faces[:, [1, 2, 0]]).all(axis=1)  # those between two strips in one have no area
+    faces[1::2] = faces[1::2, [1, 0, 2]]  # every other triangle of a strip is flipped
+    apart = (faces != faces[:, [1, 2, 0]]).all(axis=1)  # degenerate triangles join strips
     return faces[apart]

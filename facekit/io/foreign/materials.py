@@ -1,4 +1,4 @@
-"""Materials of glTF: colour, picture, transparency, and how the picture lies on the surface."""
+"""glTF materials: colour, picture, transparency, and texture transform."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from facekit.io.foreign.told import Told
 from facekit.io.glb_read import Accessors
 
 _WRAP = {33071: "clamp", 33648: "mirror", 10497: "repeat"}
-#: In this order: what a texture has beside or instead of its plain picture.
+#: Extensions that provide a texture's picture, in order of preference.
 _PICTURES = ("EXT_texture_webp", "EXT_texture_avif", "KHR_texture_basisu", "MSFT_texture_dds")
 _UNREADABLE = ("KHR_texture_basisu", "MSFT_texture_dds")
-#: Alpha below which nothing of a blended material is seen.
+#: Alpha below which a blended material is invisible.
 _CLEAR = 0.05
 
 
@@ -27,7 +27,7 @@ def material_of(path: Path, numbers: Accessors, index: int | None, told: Told) -
     Returns
     -------
     tuple
-        The material, the set of UVs that its picture lies in, and the transform (3, 3) of these in glTF's convention.
+        The material, the index of its UV set, and the UV transform (3, 3) in glTF's convention.
     """
     if index is None:
         return PLAIN, 0, np.eye(3)
@@ -50,7 +50,7 @@ def material_of(path: Path, numbers: Accessors, index: int | None, told: Told) -
 
 
 def _placement(slot: dict[str, Any]) -> tuple[int, np.ndarray]:
-    """The set of UVs, and KHR_texture_transform: offset times rotation times scale."""
+    """Return the UV set, and KHR_texture_transform: offset times rotation times scale."""
     moved = slot.get("extensions", {}).get("KHR_texture_transform", {})
     (x, y), (sx, sy) = moved.get("offset", [0, 0]), moved.get("scale", [1, 1])
     turn = float(moved.get("rotation", 0.0))
@@ -60,7 +60,7 @@ def _placement(slot: dict[str, Any]) -> tuple[int, np.ndarray]:
 
 
 def _picture(path: Path, numbers: Accessors, index: int, told: Told) -> tuple[np.ndarray | None, tuple[str, str]]:
-    """Pixels and wrap modes of a texture."""
+    """Return the pixels and wrap modes of a texture."""
     gltf = numbers.gltf
     texture = gltf["textures"][index]
     sampler = gltf["samplers"][texture["sampler"]] if "sampler" in texture else {}

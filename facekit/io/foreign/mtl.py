@@ -1,4 +1,4 @@
-"""Materials of OBJ files: their colours and pictures, with the options before a picture's name."""
+"""OBJ materials: colours and pictures, with the options before a picture's name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facekit.io.foreign.pictures import find, pixels
 from facekit.io.foreign.text import decoded, points_for_commas
 from facekit.io.foreign.told import Told
 
-#: How many words may follow each option: at least, at most. What is no number ends those that vary.
+#: Least and largest number of arguments per option. Variable arguments end at the first word that is not a number.
 _OPTIONS = {
     "-s": (1, 3),
     "-o": (1, 3),
@@ -30,20 +30,20 @@ _OPTIONS = {
 
 
 def read_materials(path: Path, libraries: list[str], told: Told) -> dict[str, Material]:
-    """Read the materials by name of the libraries that an OBJ names; what is not there is told.
+    """Read the materials, by name, of an OBJ's libraries; missing files are noted.
 
     Parameters
     ----------
     path:
-        The OBJ; names are looked for beside it.
+        Path of the OBJ, relative to which names are resolved.
     libraries:
-        The rests of its lines ``mtllib``.
+        Arguments of its lines ``mtllib``.
     """
     found: dict[str, Material] = {}
     for line in libraries:
         quiet = Told(path)
         whole = find(line, path.parent, quiet, "the material file")
-        # A line may name several, but a name with spaces is the likelier case.
+        # A line may name several files, but a file name with spaces is more likely.
         names = [line] if whole is not None or len(line.split()) < 2 else line.split()
         for name in names:
             library = find(name, path.parent, told, "the material file")
@@ -66,7 +66,7 @@ def _parse(library: Path, told: Told) -> dict[str, Material]:
             found[name] = Material(name)
         elif name is not None and rest:
             found[name] = dataclasses.replace(found[name], **_statement(keyword, rest, library, told))
-    # A colour beside a picture is its writer's default more often than a tint, and Blender leaves it out as well.
+    # A colour beside a picture is more often an exporter's default than a tint; Blender ignores it, too.
     return {key: m if m.picture is None else dataclasses.replace(m, colour=(1.0, 1.0, 1.0)) for key, m in found.items()}
 
 
@@ -87,7 +87,7 @@ def _statement(keyword: str, rest: str, library: Path, told: Told) -> dict[str, 
 
 
 def _without_options(rest: str) -> tuple[str, dict[str, Any]]:
-    """The picture's name, with its spaces, and what the options before it say."""
+    """Return the picture's name, which may contain spaces, and the options before it."""
     fields: dict[str, Any] = {}
     while rest.startswith("-"):
         option, _, after = rest.partition(" ")
@@ -114,7 +114,7 @@ def _without_options(rest: str) -> tuple[str, dict[str, Any]]:
 
 
 def _floats(words: list[str]) -> list[float]:
-    """The numbers that the words begin with."""
+    """Return the leading numbers of a list of words."""
     numbers = []
     for word in points_for_commas(words):
         try:
@@ -125,6 +125,6 @@ def _floats(words: list[str]) -> list[float]:
 
 
 def _linear(value: float) -> float:
-    """From sRGB, as OBJ's colours are meant."""
+    """Convert from sRGB, the usual meaning of OBJ colours."""
     value = min(max(value, 0.0), 1.0)
     return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4

@@ -1,9 +1,9 @@
-"""OBJ of any writer: its lines made plain for trimesh, which is particular about them.
+"""Read any OBJ: normalise its lines for trimesh, which is strict.
 
-Tabs, indents, line ends of all systems, continued lines, comments after numbers, decimal commas, indices from the end,
-corners with and without UVs side by side, polygons, colours on some vertices: all come out as lines ``v``, ``vt``,
-``usemtl`` and ``f a/b/c`` of triangles. Each corner carries the numbers of its vertex and its UV as its normal, of
-which facekit has no other use: trimesh sorts vertices anew, and this gives the file's order back.
+Tabs, indents, all kinds of line ends, continued lines, comments after numbers, decimal commas, negative indices,
+corners with and without UVs, polygons, partial vertex colours: all are rewritten as lines ``v``, ``vt``, ``usemtl`` and
+``f a/b/c`` of triangles. Each corner carries the indices of its vertex and its UV as its normal, which facekit does not
+use otherwise: trimesh reorders vertices, and this recovers the file's order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from facekit.io.foreign.told import Told
 _COUNT = re.compile(r"#\s*(vertices|faces)\s*:\s*(\d+)\s*$", re.IGNORECASE)  # MeshLab's header
 _OWN_COUNT = re.compile(r"# counts: (\d+) vertices (\d+) uvs (\d+) triangles$")
 _NOT_SHOWN = {"l": "lines", "p": "points", "curv": "curves", "curv2": "curves", "surf": "surfaces"}
-#: The share of vertices without a face at the end of a file from which it looks cut off.
+#: Fraction of unused vertices at the end of a file from which it looks truncated.
 _LONG_TAIL = 0.02
 
 
@@ -32,12 +32,12 @@ def mend(path: Path, data: bytes, told: Told, textured: bool = True) -> Mended:
     Parameters
     ----------
     textured:
-        Whether to read the materials that the file names.
+        Whether to read the file's materials.
 
     Raises
     ------
     FileError
-        For a file that is no OBJ, is cut off, or names vertices that are not there.
+        If the file is not an OBJ, is truncated, or refers to missing vertices.
     """
     text, latin = decoded(data)
     lines = _Lines(told)
@@ -52,7 +52,7 @@ def mend(path: Path, data: bytes, told: Told, textured: bool = True) -> Mended:
     first = np.concatenate([[0], np.cumsum(widths)[:-1]])
     flat = np.array([corner for polygon in lines.polygons for corner in polygon], dtype=np.int64)
     corners = flat[first[cut[:, :1]] + cut[:, 1:]]  # (F, 3, 2)
-    corners[..., 1] = np.where(corners[..., 1] < 0, len(uvs), corners[..., 1])  # no UV: one that is added
+    corners[..., 1] = np.where(corners[..., 1] < 0, len(uvs), corners[..., 1])  # without UV: an added one
     groups = np.array(lines.groups)[cut[:, 0]]
     if latin and lines.libraries:
         told.note("its text is no UTF-8 and was read as Latin-1")
@@ -65,13 +65,13 @@ def mend(path: Path, data: bytes, told: Told, textured: bool = True) -> Mended:
 
 
 class _Lines:
-    """The statements of the file that matter here."""
+    """Statements of the file that matter here."""
 
     def __init__(self, told: Told) -> None:
         self.told = told
         self.positions: list[list[str]] = []
         self.coordinates: list[list[str]] = []
-        #: Corners (vertex, uv) from 0, uv -1 where there is none.
+        #: Corners (vertex, uv), counted from 0; uv is -1 if there is none.
         self.polygons: list[list[tuple[int, int]]] = []
         self.groups: list[int] = []
         self.names: dict[str, int] = {}
@@ -81,7 +81,7 @@ class _Lines:
         self._last = ""
 
     def read(self, text: str) -> None:
-        """Go through all lines."""
+        """Parse all lines."""
         narrow = 0
         for number, line in enumerate(re.sub(r"\\[ \t]*\n", " ", text).split("\n"), 1):
             line = line.strip()
@@ -94,7 +94,7 @@ class _Lines:
                     self.positions.append(_numbers(rest))
                 elif keyword == "vt":
                     self.coordinates.append(_numbers(rest))
-                elif keyword in ("f", "fo"):  # fo: as of 1992, and still written
+                elif keyword in ("f", "fo"):  # fo: obsolete since 1992, and still written
                     narrow += not self._face(rest)
                 elif keyword == "usemtl":
                     self._group = self.names.setdefault(rest.strip(), len(self.names))
@@ -132,7 +132,7 @@ class _Lines:
         return True
 
     def vertices(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Positions (V, 3), and colours (V, 3) sRGB where any vertex has one: the others are white."""
+        """Return positions (V, 3), and colours (V, 3) sRGB if any vertex has one: the others are white."""
         verts = _array([row[:3] for row in self.positions], 3)
         coloured = [k for k, row in enumerate(self.positions) if len(row) >= 6]
         if not coloured:
@@ -143,11 +143,11 @@ class _Lines:
         return verts, colours
 
     def uvs(self) -> np.ndarray:
-        """(T, 2); a UV of one number has 0 as its second."""
+        """Return UVs (T, 2); the second number defaults to 0."""
         return _array([(row[:2] + ["0"])[:2] for row in self.coordinates], 2)
 
     def check(self, verts: int, uvs: int, whole_line: bool) -> None:
-        """Refuse indices that lead nowhere, and a file whose end is missing as far as that can be seen."""
+        """Reject indices out of range, and files that are recognisably truncated."""
         for name, column, limit in (("vertex", 0, verts), ("UV", 1, uvs)):
             used = np.array([corner[column] for polygon in self.polygons for corner in polygon])
             if column and not limit:
@@ -168,7 +168,7 @@ class _Lines:
             self.told.note(f"no face uses the last {tail} of {verts} vertices: it may be cut off")
 
     def _short(self) -> bool:
-        """Whether the last line is one of a face whose last corner has fewer numbers than the first one."""
+        """Return True if the last line is a face whose last corner has fewer numbers than the first."""
         words = self._last.split()
         return words[0] == "f" and words[-1].count("/") < words[1].count("/")
 

@@ -1,4 +1,4 @@
-"""Files that a mesh file names: where they lie, and the pixels of its pictures."""
+"""Files that a mesh file refers to: their paths, and the pixels of pictures."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from facekit.io.foreign.told import Told
 
 
 def find(name: str, folder: Path, told: Told, what: str) -> Path | None:
-    """Look for a file that another one names, and tell where it is not, or elsewhere.
+    """Find a file that another one refers to, and note if it is missing or elsewhere.
 
-    Names are taken with either slash and in any case; what is not where its folders say is looked for beside the file
-    that names it.
+    Names may have either slash and any case; a file that is not at its path is searched for beside the file that refers
+    to it.
 
     Parameters
     ----------
     what:
-        What it is, for the note: ``"the texture"``.
+        Description for the note: ``"the texture"``.
     """
     name = name.strip().strip("\"'")
     parts = PureWindowsPath(name).parts
@@ -41,7 +41,7 @@ def find(name: str, folder: Path, told: Told, what: str) -> Path | None:
 
 
 def uri_bytes(path: Path, uri: str, told: Told, what: str) -> bytes | None:
-    """The data behind a URI, written out or beside the file; None where it is not there."""
+    """Return the data of a URI, inline or in a file beside it; None if it is missing."""
     if uri.startswith("data:"):
         head, _, body = uri.partition(",")
         try:
@@ -53,7 +53,7 @@ def uri_bytes(path: Path, uri: str, told: Told, what: str) -> bytes | None:
 
 
 def pixels(data: bytes, told: Told, name: str) -> np.ndarray | None:
-    """Return a picture's (H, W, 3 or 4) uint8, or None and a note for one that cannot be read."""
+    """Return a picture's pixels (H, W, 3 or 4) uint8; for an unreadable one None, with a note."""
     try:
         picture, factor = decode_texture(data)
     except FileError as error:
@@ -67,12 +67,12 @@ def pixels(data: bytes, told: Told, name: str) -> np.ndarray | None:
 def _is_file(path: Path) -> Path | None:
     try:
         return path if path.is_file() else None
-    except (OSError, ValueError):  # names that are too long, or have a zero in them
+    except (OSError, ValueError):  # names that are too long or contain a zero byte
         return None
 
 
 def _below(folder: Path, parts: tuple[str, ...]) -> Path | None:
-    """The file by these folders and its name, whatever their case and their way to write accents."""
+    """Return the file with these folders and this name, ignoring case and the encoding of accents."""
     for part in parts:
         if part in (".", "./", ".\\"):
             continue

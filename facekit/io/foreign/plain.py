@@ -1,4 +1,4 @@
-"""STL, OFF and 3MF: shapes without pictures."""
+"""STL, OFF and 3MF: meshes without pictures."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from facekit.io.foreign.told import Told
 
 _STL_HEAD, _STL_TRIANGLE = 84, 50
 _OFF_HEAD = re.compile(r"^(ST)?(C)?(N)?(4)?(n)?OFF\b", re.IGNORECASE)
-#: Bytes that a 3MF may unfold to.
+#: Largest size in bytes of an unzipped 3MF.
 _MOST_BYTES = 1 << 28
 
 
 def mend_stl(path: Path, data: bytes, told: Told) -> Mended:
-    """Look an STL through, ASCII or binary, and mend the text of the first.
+    """Check an STL, ASCII or binary, and normalise the text of the former.
 
     Raises
     ------
     FileError
-        For a file that is neither, or is cut off.
+        If the file is neither, or is truncated.
     """
     if data[:3] == b"\xef\xbb\xbf" or data[:20].lstrip()[:5].lower() == b"solid" and b"facet" in data[:2000].lower():
         text = decoded(data)[0].lower()
@@ -49,7 +49,7 @@ def mend_stl(path: Path, data: bytes, told: Told) -> Mended:
 
 
 def _stl_line(line: str) -> str:
-    """A line for trimesh, which is particular about numbers; normals follow from the corners."""
+    """Normalise a line for trimesh, which is strict about numbers; normals are recomputed."""
     words = line.split()
     if words[:1] == ["facet"]:
         return "facet normal 0 0 0"
@@ -60,12 +60,12 @@ def _stl_line(line: str) -> str:
 
 
 def mend_off(path: Path, data: bytes, told: Told) -> Mended:
-    """Rewrite an OFF of any kind (colours, normals, polygons, comments) as plain triangles.
+    """Rewrite any OFF (colours, normals, polygons, comments) as plain triangles.
 
     Raises
     ------
     FileError
-        For a file that is no OFF, is cut off or binary.
+        If the file is not an OFF, is truncated or binary.
     """
     text = decoded(data)[0]
     lines = [line.split("#", 1)[0].split() for line in text.split("\n")]
@@ -99,7 +99,7 @@ def mend_off(path: Path, data: bytes, told: Told) -> Mended:
 
 
 def _off_colours(head: re.Match[str], numbers: list[list[float]]) -> np.ndarray | None:
-    """Colours (V, 3) in [0, 1] behind positions, and behind normals where there are such."""
+    """Return colours (V, 3) in [0, 1] after the positions, and after normals if there are any."""
     if not head[2] or not numbers:
         return None
     start = 3 + (1 if head[4] else 0) + (3 if head[3] else 0)
@@ -110,14 +110,14 @@ def _off_colours(head: re.Match[str], numbers: list[list[float]]) -> np.ndarray 
 
 
 def mend_3mf(path: Path, data: bytes, told: Told) -> Mended:
-    """Look a 3MF through.
+    """Check a 3MF.
 
     Raises
     ------
     FileError
-        For a file that is no whole zip, or unfolds beyond all measure.
+        If the file is not a complete zip, or is too large when unzipped.
     MissingDependencyError
-        Without lxml and networkx, with which trimesh reads it.
+        If lxml and networkx, which trimesh needs for it, are not installed.
     """
     optional_import("lxml", "files", "reading 3MF files")
     optional_import("networkx", "files", "reading 3MF files")

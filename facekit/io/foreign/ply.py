@@ -1,4 +1,4 @@
-"""PLY of any writer: header and line ends made plain for trimesh, and looked through for a missing end."""
+"""Read any PLY: normalise header and line ends for trimesh, and check for truncation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TYPES = {
     **dict.fromkeys(("float", "float32"), "f4"),
     **dict.fromkeys(("double", "float64"), "f8"),
 }
-#: Names that trimesh does not know, and those that it does.
+#: Property names that trimesh does not know, and their equivalents.
 _NAMES = {
     "diffuse_red": "red",
     "diffuse_green": "green",
@@ -53,7 +53,7 @@ def mend(path: Path, data: bytes, told: Told) -> Mended:
     Raises
     ------
     FileError
-        For a file that is no PLY, is cut off, or has no faces.
+        If the file is not a PLY, is truncated, or has no faces.
     """
     data = data.removeprefix(b"\xef\xbb\xbf")
     end = _HEADER.search(data)
@@ -89,7 +89,7 @@ def mend(path: Path, data: bytes, told: Told) -> Mended:
 
 
 def _parse(lines: list[str]) -> tuple[str, list[_Element], list[str]]:
-    """Encoding, elements and names of textures; extra elements that no face needs stay."""
+    """Return encoding, elements and texture names; extra elements are kept."""
     encoding, elements, textures = "", [], []
     try:
         for line in lines[1:]:
@@ -115,7 +115,7 @@ def _parse(lines: list[str]) -> tuple[str, list[_Element], list[str]]:
 
 
 def _ascii(body: bytes, elements: list[_Element]) -> bytes:
-    """The body line by line; each has the numbers that its element wants."""
+    """Normalise the body line by line; each line has the numbers of its element."""
     lines = [line for line in decoded(body)[0].split("\n") if line.strip()]
     if len(lines) < sum(element.count for element in elements):
         raise cut_off("PLY", f"{len(lines)} lines where its header says {sum(e.count for e in elements)}")
@@ -132,7 +132,7 @@ def _ascii(body: bytes, elements: list[_Element]) -> bytes:
 
 
 def _length(words: list[str], element: _Element) -> int:
-    """Numbers that a line with lists needs."""
+    """Return the number of values in a line with lists."""
     place = 0
     for _, _, length in element.properties:
         if length and place < len(words):
@@ -145,7 +145,7 @@ def _length(words: list[str], element: _Element) -> int:
 
 
 def _binary(body: bytes, elements: list[_Element], order: str) -> bytes:
-    """The body; faces of unequal size, which trimesh does not read, as triangles."""
+    """Return the body; faces with different numbers of corners, which trimesh does not read, are triangulated."""
     place = 0
     parts = []
     for element in elements:
@@ -162,7 +162,9 @@ def _binary(body: bytes, elements: list[_Element], order: str) -> bytes:
 
 
 def _lists(body: bytes, place: int, element: _Element, order: str) -> tuple[bytes, int]:
-    """The bytes of an element with lists and their number in the file: as they are where they are all alike."""
+    """Return the bytes of an element with lists and its size in the file: unchanged if all lists have the same
+    length.
+    """
     if not element.count:
         return b"", 0
     row, known = [], np.frombuffer(body, dtype=np.uint8)
@@ -190,7 +192,7 @@ def _lists(body: bytes, place: int, element: _Element, order: str) -> tuple[byte
 
 
 def _unequal(body: bytes, place: int, element: _Element, order: str) -> tuple[bytes, int]:
-    """Read row by row; polygons come out as fans of triangles, and other lists are left out."""
+    """Read row by row; polygons are fanned, and other lists are dropped."""
     start = place
     fans: list[np.ndarray] = []
     kinds = [
@@ -213,7 +215,7 @@ def _unequal(body: bytes, place: int, element: _Element, order: str) -> tuple[by
             place += count * value.itemsize
     triangles = np.concatenate(fans) if fans else np.zeros((0, 3), np.int32)
     index = next((name for name, _, length in element.properties if length and name in _INDEX), "vertex_indices")
-    if element.name != "face":  # of no use to a face
+    if element.name != "face":  # not needed for a face
         element.count, element.properties = 0, [(index, "int", "uchar")]
         return b"", place - start
     element.count, element.properties = len(triangles), [(index, "int", "uchar")]
