@@ -1,4 +1,4 @@
-"""The card stage: writes the model card, with every figure measured."""
+"""The card stage: write the model card with measured figures."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ turned by over 90 degrees, mean per person.
 """
 
 
-#: Sections that are measured anew after a run of the stage of that name alone.
+#: Sections that are updated after a run of the stage of that name alone.
 SECTIONS = ("rig", "detail")
 _DETAIL = """## Detail
 
@@ -127,7 +127,7 @@ steps back by over a hundredth as intensity rises from 0 to 1.5 by tenths; depth
 
 
 def run(context: Context) -> None:
-    """Measure what the run made and write ``MODEL_CARD.md`` beside its weights."""
+    """Measure the run's model and write ``MODEL_CARD.md`` beside its weights."""
     pipe = load_pipeline(context)
     autoencoder, shape, texture = measure(context, pipe)
     values = {
@@ -152,7 +152,7 @@ def run(context: Context) -> None:
 
 
 def write_section(context: Context, name: str) -> None:
-    """Put one of :data:`SECTIONS` into the card that is there, after a run that trained nothing else."""
+    """Replace one of :data:`SECTIONS` in the existing card, after a run that trained nothing else."""
     path = context.out / "MODEL_CARD.md"
     text = path.read_text(encoding="utf-8")
     start, end = _marks(name)
@@ -175,7 +175,7 @@ def _marked(name: str, context: Context, pipe: FacePipeline) -> str:
 
 
 def detail_section(context: Context, pipe: FacePipeline) -> str:
-    """The card's section on detail, measured; the work folder holds both ways of composition."""
+    """Return the card's section on detail, with measured figures; the work folder contains both composition modes."""
     report, model = measure_detail(context, pipe), pipe.detail_layer.model
     c = model.config
     return _DETAIL.format(
