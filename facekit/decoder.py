@@ -64,7 +64,7 @@ class FaceDecoder:
         self.detail = detail
         #: Person to make instead of the identity codes; None for any.
         self.person: Person | None = None
-        #: Whether textures are generated in half precision: faster on CUDA, with an error below one 8-bit step.
+        #: True to generate textures in half precision: faster on CUDA, with an error below one 8-bit step.
         self.half = template.verts.is_cuda
 
     @property
