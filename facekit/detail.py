@@ -81,7 +81,9 @@ def check_detail(detail: bool | str, strength: float) -> float:
     """
     if type(detail) not in (bool, str) or detail not in DETAIL_MODES:
         raise InputError('detail True, "static", "dynamic" or False', repr(detail), "choose one of them")
-    strength = finite(strength, "detail_strength", "1 is as learned")
+    strength = finite(strength, "detail_strength", "1 is the learned strength")
     if strength < 0:
-        raise InputError("detail_strength as a finite number of 0 or more", f"{strength:g}", "1 is as learned")
+        raise InputError(
+            "detail_strength as a finite number of 0 or more", f"{strength:g}", "1 is the learned strength"
+        )
     return strength

@@ -168,7 +168,7 @@ class FaceOutput:
             If the face has no source, or its model cannot be found.
         """
         if self.source is None:
-            raise InputError("a face that knows its expressions", "one without", "make it with FacePipeline")
+            raise InputError("a face with a source", "one without", "make it with FacePipeline")
         if isinstance(self.source, LostSource):
             # Set on the frozen instance: recovering the source does not change the face.
             object.__setattr__(self, "source", self.source.find(self.mesh.verts.device))

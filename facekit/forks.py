@@ -66,7 +66,7 @@ def check(device: torch.device) -> None:
 
     if device.type == "cuda" and torch.cuda._is_in_bad_fork():
         raise InputError(
-            "CUDA in a process of its own",
+            "CUDA in a spawned process",
             "a fork of a process that used it",
             'start workers with multiprocessing.get_context("spawn")',
         )

@@ -34,7 +34,7 @@ def save_folder(pipe: FacePipeline, folder: str | Path) -> Path:
     folder, entry = Path(folder), record(pipe.name)
     if pipe.pretrained:
         told = ", ".join(f"{key}={value!r}" for key, value in pipe.pretrained.items())
-        raise InputError("a pipeline as its model is", f"one with {told}", "load it without, and pass that to the copy")
+        raise InputError("an unmodified pipeline", f"one with {told}", "load it without, and pass that to the copy")
     told = {}
     for role, file in files(pipe.name).items():
         with atomic_write(folder / file.name) as temporary:
@@ -64,7 +64,7 @@ def push(pipe: FacePipeline, repository: str, **options: Any) -> str:
     """
     if record(pipe.name).notice:
         got = f"{pipe.name!r} ({record(pipe.name).notice})"
-        raise InputError("a model that may be passed on", got, "pass the address of its origin on instead")
+        raise InputError("a model that may be redistributed", got, "share the address of its origin instead")
     return hub_class()(pipe).push_to_hub(repository, **options)
 
 

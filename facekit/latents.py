@@ -350,7 +350,7 @@ class FaceLatents:
         missing = [name for name in _SIZES if name not in data and name not in _LATER]
         if missing:
             raise InputError(
-                f"the fields {', '.join(_SIZES)}", f"none called {', '.join(missing)}", "use a file that save() wrote"
+                f"the fields {', '.join(_SIZES)}", f"none named {', '.join(missing)}", "use a file that save() wrote"
             )
         try:
             known = [name for name in _SIZES if name in data]

@@ -113,7 +113,7 @@ class FaceMesh:
             _check(name, value, 4, None, True)
             if value.shape[0] != len(self) or value.shape[1] != channels:
                 raise InputError(
-                    f"{name} ({len(self)}, {channels}, H, W)", f"{tuple(value.shape)}", f"give one {name} a face"
+                    f"{name} ({len(self)}, {channels}, H, W)", f"{tuple(value.shape)}", f"give one {name} per face"
                 )
 
         colours = self.vertex_colors

@@ -213,9 +213,7 @@ class FacePipeline(FaceDecoder):
             metadata, codes = {"seed": seed}, FaceLatents.sample(seed, truncation=truncation)
         if traits and (self.person is not None or not isinstance(self.composer, DefaultComposer)):
             what = "one person" if self.person is not None else repr(self.name)
-            raise InputError(
-                "a model whose codes have traits", f"{what}, and traits", 'use "default", or leave them out'
-            )
+            raise InputError("a model with traits", f"{what}, and traits", 'use "default", or leave them out')
         if traits:
             metadata, codes = {**metadata, "traits": dict(traits)}, codes.with_traits(**traits)
         if expression is not None:

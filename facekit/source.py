@@ -311,9 +311,9 @@ class LostSource:
 
         remedy = "hand over the pipeline that made it: face.reattach(pipe)"
         if not known(self.model):
-            raise InputError("a pickled face whose model is in the manifest", f"one of {self.model!r}", remedy)
+            raise InputError("a pickled face of a model in the manifest", f"one of {self.model!r}", remedy)
         pipe = FacePipeline.from_pretrained(self.model, device, **self.pretrained)
         if len(pipe.template.verts) != self.vertices:
             got = f"{self.vertices} vertices, where {self.model!r} has {len(pipe.template.verts)}"
-            raise InputError("a face of that model", got, remedy)
+            raise InputError("a face with that model's topology", got, remedy)
         return pipe

@@ -91,10 +91,10 @@ def check_film(args: argparse.Namespace, source: Path | list[Path]) -> None:
     given += [f"--out {args.out.name}"] if args.out.suffix.lower() in (".mp4", ".webp") else []
     if not is_film(source):
         if given:
-            raise InputError("a film for " + " and ".join(given), "photographs", "leave it out, or pass a film")
+            raise InputError("a video for " + " and ".join(given), "photographs", "leave it out, or pass a video")
         films = [path for path in args.photographs if is_film(path)]
         if films:
-            raise InputError("one film, or photographs", f"{films[0].name} and others", "reconstruct the film alone")
+            raise InputError("one video, or photographs", f"{films[0].name} and others", "reconstruct the video alone")
         refuse_idle(args, ("calm",), "with photographs")
         return
     for name, suffixes in (("csv", (".csv", ".json", ".npz")), ("video", (".mp4",))):

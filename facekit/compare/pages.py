@@ -53,7 +53,7 @@ def difference_page(comparison: Comparison, kind: str, against: str | None, them
     against = against or next(iter(directions(comparison)), "left")
     if not _there(comparison, against):
         got = f"{len(comparison.rows)} rows of {len(comparison.columns)}, against {NEIGHBOURS[against]}"
-        raise InputError("neighbours of one topology", got, "compare more faces of one model")
+        raise InputError("neighbours with the same topology", got, "compare more faces of one model")
     height, width = comparison.cells[0][0].picture.shape[1:]
     size = int(height), int(width)
     pairs = _pairs(comparison, against)

@@ -66,7 +66,9 @@ class Folder:
             below[:] = sorted(b for b in below if not b.startswith(".")) if len(relative.parts) < _MAX_DEPTH else []
             self.names += [(relative / name).as_posix() for name in sorted(files)]
             if len(self.names) > _MAX_FILES:
-                raise FileError("the folder of the weights", f"{place} with over {_MAX_FILES} files", "name it closer")
+                raise FileError(
+                    "the folder of the weights", f"{place} with over {_MAX_FILES} files", "give a more specific path"
+                )
 
     def chunks(self, name: str, limit: int) -> Iterator[bytes]:
         path, count = self.place / name, 0
@@ -127,7 +129,7 @@ class Zip:
             raise FileError(f"a zip of at most {_MAX_TOTAL >> 30} GiB unpacked", f"{self.place}", _UNPACK)
         # Overlapping members are how a small zip unpacks to a huge one at a modest ratio.
         if sum(m.compress_size for m in members) > self.place.stat().st_size:
-            raise FileError("a zip whose members lie side by side", f"{self.place}, where they overlap", _UNPACK)
+            raise FileError("a zip without overlapping members", f"{self.place}, with overlapping members", _UNPACK)
         for name, member in self._members.items():
             _check_ratio(self.place, name, member.file_size, member.compress_size)
 
@@ -138,7 +140,7 @@ class Zip:
         strange = [name for name in self.names if not has_tail(name, expected) and not _UNOPENED.search(name)]
         if strange:
             shown = ", ".join(repr(name) for name in strange[:5]) + (", …" if len(strange) > 5 else "")
-            raise FileError("a zip with the expected files only", f"{self.place}, which also holds {shown}", _UNPACK)
+            raise FileError("a zip with the expected files only", f"{self.place}, which also contains {shown}", _UNPACK)
 
     def chunks(self, name: str, limit: int) -> Iterator[bytes]:
         member, count = self._members[name], 0
@@ -252,4 +254,4 @@ def _not_a_zip(place: Path, error: Exception) -> FileError:
         return FileError(
             "a zip", f"{place}, a web page", "the download was refused: fetch it in a browser and try again"
         )
-    return FileError("a whole zip or a folder", f"{place} ({error})", "it is damaged or no zip: fetch it again")
+    return FileError("a whole zip or a folder", f"{place} ({error})", "it is damaged or not a zip: fetch it again")

@@ -49,7 +49,7 @@ def read_identities(path: Path) -> np.ndarray:
         if not isinstance(found, dict) or list(found) != list(range(1, IDENTITIES + 1)):
             raise ValueError(f"not a dict with the keys 1 to {IDENTITIES}")
         if not all(isinstance(value, torch.Tensor) for value in found.values()):
-            raise ValueError("values that are no tensors")
+            raise ValueError("values other than tensors")
         identities = torch.stack(list(found.values()))
         if not torch.isfinite(identities).all():
             raise ValueError("numbers that are not finite")

@@ -112,7 +112,7 @@ def _drive(file_id: str, part: Path) -> bool:
             shutil.rmtree(folder, ignore_errors=True)  # perhaps only the earlier bytes are wrong
             resumed, best = False, 0
     if not output.is_file():
-        raise MirrorFailure("gdown brought nothing")
+        raise MirrorFailure("gdown downloaded nothing")
     os.replace(output, part)
     shutil.rmtree(folder, ignore_errors=True)
     return resumed
@@ -153,7 +153,7 @@ def _gdown(gdown: Any, file_id: str, output: Path) -> None:
     except _CONFUSED as error:
         raise MirrorFailure(f"gdown: {type(error).__name__}: {error}") from error
     if result is None or not output.is_file():  # gdown 5
-        raise MirrorFailure(f"{_QUOTA}: gdown brought nothing")
+        raise MirrorFailure(f"{_QUOTA}: gdown downloaded nothing")
 
 
 _QUOTA = "the file's download quota is used up for today, or it is no longer shared"

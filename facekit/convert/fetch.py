@@ -46,7 +46,7 @@ def fetch(name: str) -> Path:
     if store.ready(name):
         return store.model_folder(name)
     if not entry.sources:
-        raise InputError("a model with addresses to download from", repr(name), "import it from files on your disk")
+        raise InputError("a model with download addresses", repr(name), "import it from files on your disk")
     with locked(name):
         if store.ready(name):  # another process was quicker
             return store.model_folder(name)

@@ -148,7 +148,7 @@ def _attempt(session: Any, url: str, part: Path, size: int | None, shown: Any) -
                     shown.update(len(chunk))
                     if size is not None and file.tell() > size:
                         discard(part)
-                        raise MirrorFailure(f"more than the {size} bytes that it should have")
+                        raise MirrorFailure(f"more than the expected {size} bytes")
     except requests.exceptions.RequestException as error:
         raise explain(error) from error
     received, wanted = length(part), size if size is not None else state.total

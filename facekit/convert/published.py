@@ -181,7 +181,9 @@ def _choose(files: Files, tail: str, limit: int, sha256: str | None) -> str:
         if sha == sha256:
             return candidate
     if len(set(digests.values())) > 1:
-        raise FileError(f"one {tail} in {files.place}", f"different ones: {', '.join(names)}", "name its folder closer")
+        raise FileError(
+            f"one {tail} in {files.place}", f"different ones: {', '.join(names)}", "give a more specific folder"
+        )
     return names[0]
 
 
@@ -231,7 +233,7 @@ def _template(found: _Found, vertices: int) -> dict[str, Any]:
     if len(verts) != vertices:
         raise WeightsError(f"template_mesh.obj with {vertices} vertices", f"{path} with {len(verts)}", "fetch it again")
     if not np.array_equal(triangles - 1, faces):  # it counts from 1, like the OBJ
-        raise WeightsError("face_v.npy with the triangles of template_mesh.obj", "others", "fetch both again")
+        raise WeightsError("face_v.npy with the triangles of template_mesh.obj", "other triangles", "fetch both again")
     arrays = {"verts": verts, "faces": faces, "uvs": mesh.uvs.numpy(), "faces_uvs": mesh.faces_uvs.numpy()}
     # (u0, v0, u1, v1), from the bottom left; rows count from the top.
     rect = np.array([COLUMNS[0], ATLAS - ROWS[1], COLUMNS[1], ATLAS - ROWS[0]]) / ATLAS

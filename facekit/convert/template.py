@@ -131,7 +131,7 @@ def _check(verts: np.ndarray, landmarks: np.ndarray) -> None:
         and chin[1] < points[LANDMARK_GROUPS["outer_lips"], 1].min() < nose[1] < min(right_eye[1], left_eye[1])
     )
     if not good:
-        raise WeightsError("upstream's template, its landmarks where a face has them", "another mesh", remedy)
+        raise WeightsError("upstream's template with plausible landmarks", "another mesh", remedy)
 
 
 def _vertex_uvs(uvs: np.ndarray, faces: np.ndarray, faces_uvs: np.ndarray) -> np.ndarray:

@@ -76,6 +76,6 @@ class Clip:
         if self._read is not None:
             return self._read(frame)
         if not self.pictures:
-            raise InputError("a clip with pictures", f"{self.name}, which has none", "open its film or its meshes")
+            raise InputError("a clip with pictures", f"{self.name}, which has none", "open its video or its meshes")
         pixels = load_image(self.pictures[frame])
         return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels[..., :3]

@@ -48,7 +48,7 @@ class FaceSet:
     def __post_init__(self) -> None:
         people, kinds = len(self.subjects), len(self.expressions)
         if self.verts.ndim != 4 or self.verts.shape[:2] != (people, kinds) or self.verts.shape[3] != 3:
-            raise InputError(f"verts ({people}, {kinds}, V, 3)", f"{tuple(self.verts.shape)}", "one mesh a scan")
+            raise InputError(f"verts ({people}, {kinds}, V, 3)", f"{tuple(self.verts.shape)}", "give one mesh per scan")
         if not self.expressions or self.expressions[0] != "neutral":
             raise InputError("'neutral' as the first expression", f"{self.expressions[:1]}", "put it first")
         unknown = set(self.expressions) - set(EXPRESSIONS)
@@ -76,7 +76,7 @@ class FaceSet:
         InputError
             If fewer than two would be left for training.
         """
-        test = whole(test, "test", 1, len(self) - 2, f"the set has {len(self)} people, two of them have to stay")
+        test = whole(test, "test", 1, len(self) - 2, f"the set has {len(self)} people, two of them must remain")
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed)).tolist()
         return self[sorted(order[test:])], self[sorted(order[:test])]
 

@@ -54,7 +54,7 @@ class ReliefSet:
         side = self.weight.shape[-1]
         if self.maps.shape != (people, kinds, side, side) or len(self.identity) != people:
             wanted = f"maps ({people}, {kinds}, {side}, {side}) and {people} codes"
-            raise InputError(wanted, f"{tuple(self.maps.shape)} and {len(self.identity)}", "one map a scan")
+            raise InputError(wanted, f"{tuple(self.maps.shape)} and {len(self.identity)}", "give one map per scan")
 
     def __len__(self) -> int:
         return len(self.faces)

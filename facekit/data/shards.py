@@ -94,7 +94,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     try:
         return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise FileError("a set that facekit generate finished", f"{folder} ({error})", "see its --status") from error
+        raise FileError("a complete set of facekit generate", f"{folder} ({error})", "see its --status") from error
 
 
 def sample_of(key: str, files: dict[str, bytes]) -> dict[str, Any]:
@@ -151,7 +151,9 @@ def _index(opened: BinaryIO, name: str) -> list[tuple[str, dict[str, tuple[int, 
 
 
 def _torn(name: str, error: Exception) -> FileError:
-    return FileError("a whole shard", f"{name} ({error})", "facekit generate --verify tells which; make it again")
+    return FileError(
+        "a whole shard", f"{name} ({error})", "make it again; facekit generate --verify lists the damaged ones"
+    )
 
 
 def _part(opened: Any, offset: int, size: int) -> bytes:

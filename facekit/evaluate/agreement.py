@@ -80,7 +80,7 @@ def _figures(
 ) -> list[Figure]:
     pairs = _matched(folder, renders)
     if not any(render for _, render in pairs):
-        raise FileError(_TREE, f"none of {folder} in {renders}", "give renders the names of what they were made from")
+        raise FileError(_TREE, f"none of {folder} in {renders}", "name the renders like their originals")
     if not is_judge(judge, fitted_with(renders)):
         return [Figure("agreement", [np.nan] * len(pairs), NO_JUDGE)]
     figures = measure(_chunks((photo, render) for photo, render in pairs if render is not None))
@@ -142,5 +142,7 @@ def fitted_with(renders: Path) -> set[str]:
     """
     path = renders / FITTED_WITH
     if not path.is_file():
-        raise FileError(f"{FITTED_WITH}, a tool per line", f"none in {renders}", "write it; leave it empty for none")
+        raise FileError(
+            f"{FITTED_WITH} with a tool per line", f"none in {renders}", "write it; leave it empty for none"
+        )
     return set(path.read_text(encoding="utf-8").split())

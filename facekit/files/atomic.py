@@ -55,7 +55,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         if isinstance(error, FileError):
             raise
         raise FileError(
-            f"to write {path}", error.strerror or str(error), "choose a folder that is writable and has room"
+            f"to write {path}", error.strerror or str(error), "choose a writable folder with enough disk space"
         ) from error
     finally:
         if temporary is not None:

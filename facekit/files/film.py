@@ -63,5 +63,5 @@ def write_mp4(
             said = process.stderr.read().decode(errors="replace").strip()
         if process.returncode:
             got = said.splitlines()[-1] if said else f"code {process.returncode}"
-            raise FileError("ffmpeg to write the film", got, "check the sound's file and the room on the disk")
+            raise FileError("ffmpeg to write the video", got, "check the sound file and the disk space")
     return path

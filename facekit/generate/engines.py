@@ -134,8 +134,8 @@ def _in_processes(work: Work, numbers: Sequence[int], crew: Crew, bar: _Bar, eac
             except BrokenProcessPool:
                 if attempt == TRIES - 1:
                     raise FacekitError(
-                        "worker processes that go on", f"one that was killed, {TRIES} times over",
-                        f"is there memory enough for {workers}? {_HOW_TO_GO_ON}",
+                        "working processes", f"one that was killed {TRIES} times",
+                        f"check that there is enough memory for {workers}; {_HOW_TO_GO_ON}",
                     ) from None  # fmt: skip
             except BaseException:
                 stop.set()  # workers stop after their current face
@@ -190,7 +190,7 @@ def _in_ray(work: Work, numbers: Sequence[int], crew: Crew, bar: _Bar, each: Cal
                 each(number, ray.get(reference))
                 bar.at(bar.now + work.size(number))
     except died as error:
-        raise FacekitError("a cluster that goes on", str(error).splitlines()[0], _HOW_TO_GO_ON) from error
+        raise FacekitError("a working cluster", str(error).splitlines()[0], _HOW_TO_GO_ON) from error
     finally:
         for reference in waiting:
             ray.cancel(reference)

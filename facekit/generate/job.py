@@ -250,9 +250,11 @@ def _open(storage: Storage, plan: Plan) -> None:
             there = None
         if there is None or there.fingerprint != plan.fingerprint:
             differ = "unreadable" if there is None else _differences(there.settings, plan.settings)
-            raise InputError("the settings that this set was begun with", differ, "choose another folder, or those")
+            raise InputError("the settings of the existing set", differ, "choose another folder, or use these settings")
         if there.count > plan.count:
-            raise InputError(f"a count of at least the {there.count} that are there", f"{plan.count}", "sets only grow")
+            raise InputError(
+                f"a count of at least the existing {there.count}", f"{plan.count}", "a set can only be extended"
+            )
     write(storage, SETTINGS, plan.to_json())
 
 

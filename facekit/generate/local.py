@@ -192,7 +192,7 @@ def _need_room(folder: Path, size: int, left: int) -> None:
     need, free = size * left / 1e6, shutil.disk_usage(folder).free / 1e6
     told = f"{need:.0f} MB for {left} more faces of {size / 1e6:.1f} MB each"
     if need > free:
-        raise FileError(f"room in {folder}: {told}", f"{free:.0f} MB", "free some, or lower the count or the formats")
+        raise FileError(f"space in {folder}: {told}", f"{free:.0f} MB", "free some, or lower the count or the formats")
     say(f"{told}; {free:.0f} MB are free in {folder}")
 
 

@@ -82,7 +82,7 @@ def open_manifest(path: Path, settings: dict[str, Any]) -> None:
     if different:
         was = ", ".join(f"{key} {stored.get(key)!r}" for key in different)
         now = ", ".join(f"{key} {settings[key]!r}" for key in different)
-        raise InputError(f"the settings that {path.parent} was begun with ({was})", now, "choose another folder")
+        raise InputError(f"the settings of the set in {path.parent} ({was})", now, "choose another folder")
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
     if whole != data:  # the machine stopped in the middle of a line
@@ -115,7 +115,7 @@ def gather(path: Path, seeds: Iterable[int] | None = None) -> None:
         for sidecar in found:
             sidecar.unlink(missing_ok=True)
     except OSError as error:
-        raise FileError(f"to write {path}", str(error), "choose a folder that is writable and has room") from error
+        raise FileError(f"to write {path}", str(error), "choose a writable folder with enough disk space") from error
 
 
 def tidy(path: Path) -> None:

@@ -76,7 +76,7 @@ class Remote:
             self.files, self.root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:  # missing package, unknown protocol
             raise InputError(
-                "an address that fsspec reaches", f"{url}: {error}", "s3:// needs s3fs, gs:// gcsfs"
+                "an address supported by fsspec", f"{url}: {error}", "s3:// needs s3fs, gs:// gcsfs"
             ) from error
         self.root = self.root.rstrip("/")
 

@@ -126,7 +126,7 @@ class StrainGraph:
             raise InputError("finite vertices", "NaN or infinity", "check where the mesh comes from")
         if span[1] > _ORDER_JUMP * span[0] or span[0] > _ORDER_JUMP * span[1]:
             raise InputError(
-                "rest and posed vertices in one order",
+                "rest and posed vertices in the same order",
                 f"edges of {span[0]:.1%} and {span[1]:.1%} of the mesh's size",
                 "take both from the same topology, in its own vertex order",
             )
@@ -201,7 +201,9 @@ def _strain(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     """Return 1 - |after| / |before| of lines, (B, n)."""
     empty = int((before == 0).sum())
     if empty:
-        raise InputError("edges with a length at rest", f"{empty} without", "merge or remove collapsed triangles")
+        raise InputError(
+            "edges with non-zero rest length", f"{empty} of zero length", "merge or remove collapsed triangles"
+        )
     return 1 - after / before
 
 

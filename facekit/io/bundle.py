@@ -41,7 +41,7 @@ def write(subject: FaceOutput | FaceMesh, path: Path, preview: bool = True, prev
         Whether to render preview.png in high quality, with a side of ``preview_size`` pixels.
     """
     if not isinstance(subject, FaceOutput):
-        raise InputError("a FaceOutput, which knows its codes", "a FaceMesh", "save it as .obj, .ply or .glb")
+        raise InputError("a FaceOutput with latents", "a FaceMesh", "save it as .obj, .ply or .glb")
     files = _encode(subject, file_stem(path), preview_size if preview else None)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

@@ -50,7 +50,7 @@ def chunks(data: bytes) -> tuple[dict[str, Any], memoryview]:
         If the data is not GLB, or is truncated.
     """
     if len(data) < 20 or struct.unpack_from("<I", data)[0] != MAGIC:
-        raise FileError("a GLB file", "a file that does not begin like one", "check the file's format")
+        raise FileError("a GLB file", "a file with another header", "check the file's format")
     version, length = struct.unpack_from("<II", data, 4)
     if version != VERSION or length > len(data):
         got = f"version {version} of {length} bytes, {len(data)} of them there"
@@ -65,7 +65,7 @@ def chunks(data: bytes) -> tuple[dict[str, Any], memoryview]:
         found.setdefault(kind, whole[offset + 8 : offset + 8 + size])
         offset += 8 + size
     if CHUNK_JSON not in found:
-        raise FileError("a whole GLB file", "one without its JSON", _REMEDY)
+        raise FileError("a whole GLB file", "one without JSON", _REMEDY)
     return document(bytes(found[CHUNK_JSON])), found.get(CHUNK_BIN, whole[:0])
 
 
@@ -157,7 +157,7 @@ class Accessors:
 def _at(value: Any) -> int:
     """Check an index or count in the JSON: a non-negative integer."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r} where a number of 0 or more is wanted")
+        raise ValueError(f"{value!r} in place of a number of 0 or more")
     return value
 
 

@@ -90,6 +90,8 @@ def _guarded(path: Path, read: Callable[[bytes], FaceRig]) -> FaceRig:
     except FacekitError:
         raise
     except MemoryError as error:
-        raise FileError("a file that fits into memory", f"{path}", "make it smaller") from error
+        raise FileError("a file that fits in memory", f"{path}", "make it smaller") from error
     except OSError as error:
-        raise FileError(f"to read {path}", error.strerror or str(error), "check the file and its rights") from error
+        raise FileError(
+            f"to read {path}", error.strerror or str(error), "check the file and its permissions"
+        ) from error

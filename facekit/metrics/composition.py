@@ -77,7 +77,7 @@ def seam_step(atlas: Tensor, rows: tuple[int, int], columns: tuple[int, int], co
             steps.append(step[:, seen])
     steps = torch.cat(steps, dim=1)
     if steps.shape[1] == 0:
-        raise InputError("a border that the mesh shows", "none of it", "check the rectangle and the UVs")
+        raise InputError("a border that the mesh covers", "none of it", "check the rectangle and the UVs")
     return steps.mean(1)
 
 

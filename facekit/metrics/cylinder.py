@@ -68,7 +68,7 @@ def cylinder_errors(prediction: Surface, truth: Surface, size: int = SIZE) -> Cy
     made, true = around(prediction, size), around(truth, size)
     both = made.hit & true.hit
     if not both.any():
-        raise InputError("a prediction in the place of the scan", "none of it", "check its camera's space")
+        raise InputError("a prediction that overlaps the scan", "no overlap", "check its camera space")
     return CylinderErrors(
         chamfer(unrolled(made, both), unrolled(true, both)),
         normal_error(made.normal[both], true.normal[both]),
@@ -143,7 +143,9 @@ def depth_shift(
         depths = [hits(surface, np.zeros_like(rays), rays)[0] for surface in (prediction, truth)]
     both = np.isfinite(depths[0]) & np.isfinite(depths[1])
     if not both.any():
-        raise InputError("a prediction in front of the camera, where the scan is", "none of it", "check its space")
+        raise InputError(
+            "a prediction in front of the camera that overlaps the scan", "no overlap", "check its coordinates"
+        )
     made, true = (depth[both] for depth in depths)
     return float(np.median(true - made)), float(true.mean())
 

@@ -90,7 +90,7 @@ class DetailLayer(nn.Module):
         known = torch.cat([tile_uvs, trust[:, None]], dim=1)[None]
         found = bake(known, template.faces_uvs, ids, weights)[0]
         if not bool((found[2] > 0).any()):
-            raise InputError("UVs on which the face has an area", "none", "give the mesh UVs; detail lies in them")
+            raise InputError("UVs in which the face has an area", "none", "give the mesh UVs, which detail maps need")
         if half_box is None:
             box = mask_box(found[2] > 0)
         else:

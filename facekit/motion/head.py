@@ -82,7 +82,7 @@ class Neck:
 
     def __init__(self, mesh: FaceMesh, share: torch.Tensor | None = None) -> None:
         if mesh.parts is None:
-            raise InputError("a face that knows its parts", "one without", "use a face of FacePipeline")
+            raise InputError("a face with part labels", "one without", "use a face of FacePipeline")
         verts, neck = mesh.verts[0], mesh.parts == _NECK
         skull = verts[~neck]
         chin, back = verts[mesh.need("landmarks")[8]], skull[:, 2].amin()

@@ -118,7 +118,7 @@ def _said(words: Mapping | torch.Tensor, source: str, target: str, largest: floa
     unknown = [word for word in words if word not in known]
     if unknown:
         listed = ", ".join(str(word) for word in known)
-        raise InputError(f"{source} out of {listed}", ", ".join(map(repr, unknown)), "choose listed ones")
+        raise InputError(f"{source} out of {listed}", ", ".join(map(repr, unknown)), "choose from these")
     code = torch.tensor([float(words.get(word, 0.0)) for word in known])
     said = (code @ table).clamp(0, largest).tolist()
     return {word: round(weight, 4) for word, weight in zip(WORDS[target], said, strict=True) if weight > _LEAST}

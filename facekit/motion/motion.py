@@ -89,7 +89,7 @@ class Motion:
         if not all(bool(value.isfinite().all()) for value in known):
             raise InputError("finite numbers in a motion", "NaN or infinity", "check where it comes from")
         if times.shape != (frames,) or bool((times.diff() <= 0).any()):
-            raise InputError(f"{frames} ascending times", "others", "give each frame its own, or leave times out")
+            raise InputError(f"{frames} ascending times", "other times", "give each frame its own, or leave times out")
 
     # -- making -----------------------------------------------------------------------------------------------------
 
@@ -111,7 +111,7 @@ class Motion:
             raise InputError("at least one track", "none", 'pass for instance {"jawOpen": [0, 1]}')
         columns = {name: torch.as_tensor(values, dtype=torch.float32) for name, values in tracks.items()}
         if len({tuple(column.shape) for column in columns.values()}) > 1:
-            raise InputError("tracks of one length", "several", "give each as many numbers")
+            raise InputError("tracks of one length", "several", "give each the same number of frames")
         rows = torch.zeros(len(next(iter(columns.values()))), BLENDSHAPE_DIM)
         for name, column in columns.items():
             rows[:, BLENDSHAPES.index(name)] = column
@@ -265,7 +265,9 @@ class Motion:
         """
         unknown = [name for name in gains if name not in (*_REGIONS, "head")]
         if unknown:
-            raise InputError(f"regions out of {', '.join((*_REGIONS, 'head'))}", ", ".join(unknown), "choose of these")
+            raise InputError(
+                f"regions out of {', '.join((*_REGIONS, 'head'))}", ", ".join(unknown), "choose from these"
+            )
         if any(finite(gain, name) < 0 for name, gain in gains.items()):
             raise InputError("gains from 0", f"{gains}", "1 leaves a region as it is")
         factor = torch.ones(BLENDSHAPE_DIM)

@@ -68,7 +68,7 @@ def save_video(
     if audio is not None and path.suffix.lower() != ".mp4":
         raise InputError("an .mp4 for sound", f"{path.name!r}", "leave audio out, or rename the file")
     if audio is not None and not Path(audio).is_file():
-        raise InputError("a file of sound", f"none at {audio}", "check its name")
+        raise InputError("a sound file", f"none at {audio}", "check its name")
     options = {"image_size": image_size, "camera": camera, "quality": quality, "lights": lights}
     pipe = face.resolve_source()
     if not isinstance(pipe, FacePipeline):

@@ -65,7 +65,7 @@ def find(
     raise InputError(
         "a face in the photograph",
         f"{what} in {picture.name}",
-        "take one that is sharp and lit, turned less than 60° from the camera and not covered; crop it around the face",
+        "use a sharp, well-lit, uncovered face turned less than 60° from the camera; crop the photograph around it",
     )
 
 

@@ -203,7 +203,7 @@ def _check_whole(data: bytes, header: Any, name: str) -> None:
         try:
             header.copy().load()  # bytes after the picture are harmless
         except (OSError, SyntaxError, ValueError) as error:
-            raise FileError("a whole picture", f"{name}, cut off ({error})", "copy or download it again") from error
+            raise FileError("a whole picture", f"{name}, truncated ({error})", "copy or download it again") from error
 
 
 def _check_size(size: tuple[int, int], name: str) -> None:
@@ -246,7 +246,7 @@ def _picture(pixels: np.ndarray, name: str, focal: float | None = None, turn: tu
     _check_size((pixels.shape[1], pixels.shape[0]), name)
     if min(pixels.shape[:2]) < LEAST_SIDE:
         got = f"{pixels.shape[1]} x {pixels.shape[0]} in {name}"
-        raise InputError(f"a photograph of {LEAST_SIDE} pixels a side or more", got, "take a larger one")
+        raise InputError(f"a photograph of {LEAST_SIDE} pixels per side or more", got, "take a larger one")
     if pixels.dtype == np.uint8:
         top = 255.0
     elif pixels.dtype == np.uint16:

@@ -171,7 +171,7 @@ class Response:
             found = cls(**{n: arrays[f"response.{n}"].double().numpy() for n in cls.__dataclass_fields__})
         except KeyError as error:
             raise WeightsError(
-                "arrays of a landmarker's response", f"none called {error}", "reinstall facekit"
+                "arrays of a landmarker's response", f"none named {error}", "reinstall facekit"
             ) from error
         if found.weights.shape != (FEATURES, 2 * POINTS):
             raise WeightsError(f"a response of {FEATURES} features", f"{found.weights.shape}", "reinstall facekit")

@@ -73,12 +73,12 @@ def mesh_from(meshes: Meshes, like: FaceMesh | None = None) -> FaceMesh:
     faces = meshes.faces_list()
     same = all(f.shape == faces[0].shape and torch.equal(f, faces[0]) for f in faces)
     if not len(faces) or not same or len({len(v) for v in meshes.verts_list()}) != 1:
-        raise InputError("meshes that share one topology", f"{len(faces)} meshes that differ", "convert one by one")
+        raise InputError("meshes that share one topology", f"{len(faces)} different meshes", "convert one by one")
     verts, faces = meshes.verts_padded().to(torch.float32), faces[0].to(torch.int64)
     ao = parts = landmarks = None
     if like is not None:
         if not torch.equal(like.faces, faces):
-            raise InputError("a mesh of the same topology to be like", "other faces", "pass the mesh it came from")
+            raise InputError("a mesh with the same topology for like=", "other faces", "pass the mesh it came from")
         ao, parts, landmarks = like.ao, like.parts, like.landmarks
     textures = meshes.textures
     if textures is None:

@@ -127,7 +127,7 @@ class Camera:
             object.__setattr__(self, name, value[:, 0] if given[name][1] == 1 else value)
         object.__setattr__(self, "near", None if near is None else float(near))
         if bool(((self.position - self.look_at).norm(dim=1) == 0).any()):
-            raise InputError("a camera that looks somewhere", "position equal to look_at", "move one of them")
+            raise InputError("a camera with position and look_at apart", "equal ones", "move one of them")
 
     # -- making -----------------------------------------------------------------------------------------------------
 
@@ -208,7 +208,7 @@ class Camera:
         points = verts.detach().reshape(-1, 3).to("cpu", torch.float32)
         points = points[points.isfinite().all(1)]
         if not len(points):
-            raise InputError("a mesh with vertices", "none that is finite and used", "check where it comes from")
+            raise InputError("a mesh with vertices", "no finite vertex that faces use", "check where it comes from")
         low, high = points.amin(0), points.amax(0)
         centre = (low + high) / 2
         radius = float((points - centre).norm(dim=1).max()) * margin or 1.0
@@ -401,7 +401,7 @@ def rotation_matrices(rotation: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
         proper = (turn @ turn.transpose(1, 2) - eye).abs().amax() < 1e-3 and torch.linalg.det(turn).amin() > 0
     if not bool(proper):
-        raise InputError("matrices that rotate and do no more", "others", "orthonormalise them, determinant 1")
+        raise InputError("rotation matrices", "other matrices", "orthonormalise them, determinant 1")
     return turn
 
 

@@ -45,7 +45,9 @@ def camera_from(
         rest = torch.stack((matrix[:, 0, 1], matrix[:, 1, 0], matrix[:, 2, 0], matrix[:, 2, 1], matrix[:, 2, 2] - 1))
         plain = bool((rest.abs() <= 1e-6 * fy.abs()).all()) and bool((fx > 0).all()) and bool((fy > 0).all())
     if not plain:
-        raise InputError("intrinsics with positive focal lengths and without skew", "others", "undistort the picture")
+        raise InputError(
+            "intrinsics with positive focal lengths and without skew", "other intrinsics", "undistort the picture"
+        )
     position = -(turn.transpose(1, 2) @ shift[..., None])[..., 0]
     right_up_back = turn * turn.new_tensor(_TURN)[:, None]
     distance = shift.norm(dim=1, keepdim=True).clamp_min(1e-6)

@@ -66,7 +66,7 @@ def silhouette(
     view = (default_camera(mesh) if camera is None else camera).to(mesh.verts.device)
     height, width = size_of(image_size)
     if not 0.0 < sigma < float("inf"):
-        raise InputError("a softness of more than 0 pixels", f"sigma {sigma}", "pass for instance 1.0")
+        raise InputError("a sigma of more than 0 pixels", f"sigma {sigma}", "pass for instance 1.0")
     count = frame_count(mesh, view)
     backend = choose(backend, height, width, mesh.verts.device)
     edges = _Edges.of(mesh.faces)

@@ -158,7 +158,7 @@ def write_section(context: Context, name: str) -> None:
     start, end = _marks(name)
     first, last = text.find(start), text.find(end)
     if first < 0 or last < 0:
-        raise FacekitError(f"the marks of the section {name} in {path}", "none", "run the stage card")
+        raise FacekitError(f"the markers of the section {name} in {path}", "none", "run the stage card")
     section = _marked(name, context, load_pipeline(context))
     with atomic_write(path) as temporary:
         temporary.write_text(text[:first] + section + text[last + len(end) :], encoding="utf-8")

@@ -54,7 +54,7 @@ class World:
         """
         if batch % self.size:
             raise InputError(
-                f"a batch that {self.size} processes can share", f"{batch}", "start another number of them"
+                f"a batch that {self.size} processes can divide evenly", f"{batch}", "start another number of processes"
             )
         return slice(self.rank * batch // self.size, (self.rank + 1) * batch // self.size)
 

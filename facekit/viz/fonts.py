@@ -37,7 +37,9 @@ def font(size: int, bold: bool = False, *texts: str | None) -> ImageFont.FreeTyp
         found = next((path for path in _others() if not lacks(path, letters)), None)
         if found is not None:
             return ImageFont.truetype(found, size)
-        warnings.warn("no font here has these letters: install for instance Noto Sans CJK or NanumGothic", stacklevel=3)
+        warnings.warn(
+            "no installed font has these letters: install for instance Noto Sans CJK or NanumGothic", stacklevel=3
+        )
     return ImageFont.truetype(own, size)
 
 

@@ -116,7 +116,7 @@ def contact_sheet(
         raise InputError(f"a theme out of {', '.join(THEMES)}", repr(theme), "choose one of these")
     for name, values in (("labels", labels), ("levels", levels)):
         if values is not None and len(values) != len(pictures):
-            raise InputError(f"{len(pictures)} {name}, one a picture", f"{len(values)}", "give each picture one")
+            raise InputError(f"{len(pictures)} {name}, one per picture", f"{len(values)}", "give each picture one")
     if columns < 1 or cell_size < 16:
         raise InputError("1 or more columns of 16 or more pixels", f"{columns} of {cell_size}", "use larger values")
     colours = THEMES[theme]
@@ -227,7 +227,7 @@ def _per_face(face: FaceOutput, key: str, maker: str) -> list[Any]:
     values = face.metadata.get(key)
     if not isinstance(values, list) or len(values) != len(face):
         got = "none" if values is None else f"{values!r}"
-        raise InputError(f"metadata[{key!r}] with one value a face", got, f"make the batch with {maker}")
+        raise InputError(f"metadata[{key!r}] with one value per face", got, f"make the batch with {maker}")
     return values
 
 

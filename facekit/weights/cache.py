@@ -71,10 +71,10 @@ def locked(name: str) -> Iterator[None]:
             try:
                 lock.acquire(timeout=0)
             except filelock.Timeout:
-                say(f"waiting for another process that works on {name} ({path})")
+                say(f"waiting for another process that uses {name} ({path})")
                 lock.acquire()
     except NotImplementedError as error:
-        raise FileError("a cache folder that knows file locks", f"{path.parent} ({error})", _ELSEWHERE) from error
+        raise FileError("a cache folder that supports file locks", f"{path.parent} ({error})", _ELSEWHERE) from error
     token = _held.set(_held.get() | {name})
     try:
         yield
@@ -104,7 +104,7 @@ def require_room(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size:
         got = f"a full disk: {free / 1e6:.0f} MB free"
-        raise FileError(f"{size / 1e6:.0f} MB of room in {folder}", got, f"free some, or {_ELSEWHERE}")
+        raise FileError(f"{size / 1e6:.0f} MB of free space in {folder}", got, f"free some, or {_ELSEWHERE}")
 
 
 def sha256_of(path: Path) -> str:

@@ -209,5 +209,5 @@ def _folder_record(folder: Path) -> ModelRecord:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise FileError("a readable record of a model", f"{path} ({error!r})", "save the model again") from error
     if any(Path(file.name).name != file.name or not file.sha256 for file in entry.files.values()):
-        raise FileError("files of the folder with their sha256", f"others in {path}", "save the model again")
+        raise FileError("files that match their sha256", f"other files in {path}", "save the model again")
     return dataclasses.replace(entry, folder=folder)

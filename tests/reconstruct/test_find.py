@@ -86,7 +86,7 @@ def test_looks_agree_to_a_pixel_and_mirror_is_its_own_inverse(portrait, landmark
 @pytest.mark.parametrize(("shade", "word"), [(0, "almost black"), (128, "none"), (255, "none")])
 def test_no_face_is_told_with_what_to_try(landmarker, shade, word):
     blank = Picture(np.full((200, 300, 3), shade, np.uint8), "blank.jpg")
-    with pytest.raises(InputError, match=f"{word}.*blank.jpg.*crop it around the face"):
+    with pytest.raises(InputError, match=f"{word}.*blank.jpg.*crop the photograph around it"):
         find(blank, landmarker)
 
 

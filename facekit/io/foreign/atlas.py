@@ -97,7 +97,7 @@ def _unfolded(part: Part, told: Told) -> tuple[np.ndarray, np.ndarray, tuple[int
         corners = corners - np.floor(corners.min(axis=1, keepdims=True) + _EDGE / period)
         count = math.ceil(float(corners.max()) - _EDGE / period)
         if count > _MOST_REPEATS:
-            told.note(f"the texture of {material.name!r} repeats more often than can be laid out: partly left out")
+            told.note(f"the texture of {material.name!r} repeats too often and was cropped")
             corners, count = np.minimum(corners, _MOST_REPEATS), _MOST_REPEATS
         count = max(count, 1)
         if faces is part.faces:  # each corner now has its own UV

@@ -125,13 +125,13 @@ class _Reader:
         for k, node in enumerate(self.nodes):
             for child in node.get("children", []):
                 if parents.setdefault(child, k) != k or not 0 <= child < len(self.nodes):
-                    raise ValueError(f"node {child} in two places, or in none")
+                    raise ValueError(f"node {child} missing or used twice")
         roots = [k for k in range(len(self.nodes)) if k not in parents]
         scenes = self.gltf.get("scenes")
         if scenes and self.gltf.get("nodes"):
             chosen = scenes[self.gltf.get("scene", 0)].get("nodes", [])
             if set(chosen) - set(range(len(self.nodes))):
-                raise ValueError("a scene with nodes that are not there")
+                raise ValueError("a scene with missing nodes")
             roots = list(dict.fromkeys(chosen))
         return roots
 
@@ -186,7 +186,7 @@ class _Reader:
             attributes |= {"_JOINTS": self._columns(given["JOINTS_0"], 4)}
             attributes |= {"_WEIGHTS": self._columns(given["WEIGHTS_0"], 4)}
             if attributes["_JOINTS"].max(initial=0) >= len(joints[0]):
-                raise ValueError("a vertex that hangs on a joint that is not there")
+                raise ValueError("a vertex with a missing joint")
         if any(len(values) != count for values in attributes.values()):
             raise ValueError("attributes of unequal length")
         names = self._names(mesh, primitive, len(targets))
@@ -197,7 +197,7 @@ class _Reader:
     def _columns(self, index: int, columns: int) -> np.ndarray:
         values = self.numbers.read(index)
         if values.ndim != 2 or values.shape[1] != columns:
-            raise ValueError(f"an attribute that is no row of {columns}")
+            raise ValueError(f"an attribute without {columns} columns")
         return values
 
     def _colours(self, index: int) -> np.ndarray:

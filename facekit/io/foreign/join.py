@@ -46,13 +46,13 @@ def join(parts: list[Part], told: Told, mended: Mended | None = None, weld: bool
         raise FileError("a mesh with faces", "none", "export triangles, not points or lines")
     for part in parts:
         if part.uvs is not None and not (np.abs(part.uvs) < _FAR).all():
-            told.note("UVs without a place were put at the texture's edge")
+            told.note("invalid UVs were moved to the texture's edge")
             part.uvs = np.nan_to_num(part.uvs, posinf=0.0, neginf=0.0).clip(-_FAR, _FAR)
         if not (np.abs(part.verts) < _FARTHEST).all():
             raise FileError("positions that are finite", "NaN or infinity", "export the file again")
         if part.faces.min() < 0 or part.faces.max() >= len(part.verts):
             got = f"faces with vertices {part.faces.min()} to {part.faces.max()} of {len(part.verts)}"
-            raise FileError("faces whose vertices are there", got, "export the file again")
+            raise FileError("faces with existing vertices", got, "export the file again")
     verts = uvs = colours = None
     if mended is not None:
         verts, uvs, colours = mended.verts, mended.uvs, mended.colours
@@ -86,7 +86,7 @@ def join(parts: list[Part], told: Told, mended: Mended | None = None, weld: bool
 def _pairs(part: Part) -> np.ndarray:
     """Return the indices (N, 2) in the file of a part's vertices and UVs."""
     if part.numbers is None:
-        raise FileError("a mesh that can be put back in order", "one without its numbers", "report this file")
+        raise FileError("a mesh with recoverable vertex order", "one without its indices", "report this file")
     return part.numbers
 
 
@@ -107,7 +107,7 @@ def _seen(part: Part, told: Told) -> Part:
         alpha = alpha * material.picture[row, column, 3] / 255.0
     if alpha.min(initial=1.0) > 0.99:
         return part
-    told.note(f"the transparency of {material.name!r} was left out: it is solid, or not there where it is clear")
+    told.note(f"the transparency of {material.name!r} is not supported: its faces are opaque or removed")
     part.faces = part.faces[alpha.max(axis=1) >= material.cutoff]
     return part
 
@@ -166,7 +166,7 @@ def _morphs(parts: list[Part], first: np.ndarray | None, total: int) -> tuple[tu
                 key = f"{name}_{n}"
             columns.setdefault(key, [None] * len(parts))[k] = delta
     if len(columns) * total * 12 > _MOST_BYTES:
-        raise FileError("morph targets that fit into memory", f"{len(columns)} of {total} vertices", "export fewer")
+        raise FileError("morph targets that fit in memory", f"{len(columns)} of {total} vertices", "export fewer")
     deltas = np.zeros((len(columns), total, 3), dtype=np.float32)
     for out, column in zip(deltas, columns.values(), strict=True):
         rows = [np.zeros_like(p.verts) if d is None else d for p, d in zip(parts, column, strict=True)]

@@ -55,7 +55,7 @@ def read_materials(path: Path, libraries: list[str], told: Told) -> dict[str, Ma
 def _parse(library: Path, told: Told) -> dict[str, Material]:
     text, latin = decoded(library.read_bytes())
     if latin:
-        told.note(f"{library.name} is no UTF-8 and was read as Latin-1")
+        told.note(f"{library.name} is not UTF-8 and was read as Latin-1")
     found: dict[str, Material] = {}
     name = None
     for line in text.split("\n"):

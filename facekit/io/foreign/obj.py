@@ -55,7 +55,7 @@ def mend(path: Path, data: bytes, told: Told, textured: bool = True) -> Mended:
     corners[..., 1] = np.where(corners[..., 1] < 0, len(uvs), corners[..., 1])  # without UV: an added one
     groups = np.array(lines.groups)[cut[:, 0]]
     if latin and lines.libraries:
-        told.note("its text is no UTF-8 and was read as Latin-1")
+        told.note("its text is not UTF-8 and was read as Latin-1")
     found = read_materials(path, lines.libraries, told) if textured else {}
     materials = {str(k): found.get(name, PLAIN) for k, name in enumerate(lines.names)}
     plain = _plain_text(verts, uvs, corners, groups)
@@ -104,7 +104,7 @@ class _Lines:
                     self.told.note(f"{_NOT_SHOWN[keyword]} were left out")
             except ValueError as error:
                 raise FileError(
-                    "a whole OBJ file", f"line {number}: {line[:60]!r} ({error})", "mend the line"
+                    "a whole OBJ file", f"line {number}: {line[:60]!r} ({error})", "correct the line"
                 ) from error
             if keyword in ("v", "vt", "f"):
                 self._last = line
@@ -191,9 +191,7 @@ def _array(rows: list[list[str]], columns: int) -> np.ndarray:
     try:
         values = np.array(rows, dtype=np.float64)
     except ValueError as error:
-        raise FileError(
-            "a whole OBJ file", f"lines that are no {columns} numbers ({error})", "export it again"
-        ) from error
+        raise FileError("a whole OBJ file", f"lines without {columns} numbers ({error})", "export it again") from error
     if values.shape != (len(rows), columns) or not np.isfinite(values).all():
         raise FileError("a whole OBJ file", "numbers that are missing or not finite", "export it again")
     return values

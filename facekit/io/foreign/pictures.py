@@ -36,7 +36,7 @@ def find(name: str, folder: Path, told: Told, what: str) -> Path | None:
         if found is not None:
             told.note(f"{what} {name} was taken from {found.name} beside the file")
     if found is None:
-        told.note(f"{what} {name} is not there and was left out")
+        told.note(f"{what} {name} is missing and was left out")
     return found
 
 

@@ -72,7 +72,7 @@ def mend_off(path: Path, data: bytes, told: Told) -> Mended:
     lines = [words for words in lines if words]
     head = _OFF_HEAD.match(lines[0][0]) if lines else None
     if head is None or (len(lines[0]) > 1 and lines[0][1].lower() == "binary"):
-        raise FileError("an ASCII OFF file", f"{path}, which does not begin like one", "check the file's format")
+        raise FileError("an ASCII OFF file", f"{path}, which has another header", "check the file's format")
     first = lines[0][1:] or (lines[1] if len(lines) > 1 else [])
     rows = lines[1 if lines[0][1:] else 2 :]
     try:
@@ -86,7 +86,7 @@ def mend_off(path: Path, data: bytes, told: Told) -> Mended:
         if any(len(polygon) != n for polygon, n in zip(polygons, sizes, strict=True)):
             raise cut_off("OFF", "a face with fewer corners than it says")
         if any(not 0 <= corner < count for polygon in polygons for corner in polygon):
-            raise ValueError("a face with a vertex that is not there")
+            raise ValueError("a face with a missing vertex")
         colours = _off_colours(head, numbers)
     except (LookupError, ValueError) as error:
         raise FileError("a whole OFF file", f"{error}", "check the file, or export it again") from error
@@ -125,7 +125,7 @@ def mend_3mf(path: Path, data: bytes, told: Told) -> Mended:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             models = [entry for entry in archive.infolist() if entry.filename.lower().endswith(".model")]
             if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
-                raise FileError("a 3MF file", f"one that unfolds to more than {_MOST_BYTES >> 20} MB", "split it")
+                raise FileError("a 3MF file", f"one that unpacks to more than {_MOST_BYTES >> 20} MB", "split it")
             if archive.testzip() is not None or not models:
                 raise cut_off("3MF", f"damaged data in {archive.testzip()}" if models else "no model inside")
             for entry in models:

@@ -110,7 +110,7 @@ def _parse(lines: list[str]) -> tuple[str, list[_Element], list[str]]:
     except (LookupError, ValueError) as error:
         raise FileError("a PLY file", f"a header with the line {line!r}", "export it again") from error
     if any(element.count < 0 for element in elements):
-        raise FileError("a PLY file", "an element that is there less than no times", "export it again")
+        raise FileError("a PLY file", "a negative number of elements", "export it again")
     return encoding, elements, textures
 
 

@@ -43,7 +43,7 @@ class _Files(Resolver):
         return self
 
     def write(self, name: str, data: Any) -> None:
-        raise FileError("to read", f"a wish to write {name}", "report this")
+        raise FileError("to read", f"an attempt to write {name}", "report this")
 
 
 def open_scene(data: bytes, kind: str, files: Mapping[str, bytes] | None = None) -> trimesh.Scene:
@@ -62,7 +62,9 @@ def open_scene(data: bytes, kind: str, files: Mapping[str, bytes] | None = None)
             raise TypeError(f"{type(found).__name__} where a scene is wanted")
         return found
     except MemoryError as error:
-        raise FileError(f"a whole {kind.upper()} file", "sizes beyond all memory", "export it again") from error
+        raise FileError(
+            f"a whole {kind.upper()} file", "sizes beyond the available memory", "export it again"
+        ) from error
     except Exception as error:
         got = f"{type(error).__name__}: {error}"
         raise FileError(f"a whole {kind.upper()} file", got, "check the file, or export it again") from error

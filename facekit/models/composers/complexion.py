@@ -80,7 +80,7 @@ class Complexion(nn.Module):
         super().__init__()
         missing = {*_ARRAYS, "structure_scale"} - set(arrays)
         if missing:
-            raise WeightsError("the complexion's arrays", f"none called {', '.join(sorted(missing))}", "update facekit")
+            raise WeightsError("the complexion's arrays", f"none named {', '.join(sorted(missing))}", "update facekit")
         kept = {name: arrays[name].float() for name in _ARRAYS if name not in ("fade", "mole_corners")}
         self.size = arrays["structure"].shape[-1]
         kept["structure"] = kept["structure"].flatten(1) * (float(arrays["structure_scale"]) / 127)

@@ -97,7 +97,7 @@ class MicroLayer(nn.Module):
         missing = {"directions", "amplitude", "layers", "strands", "strand_zone", "strand_top"} - set(arrays)
         if missing:
             raise WeightsError(
-                "the micro layer's arrays", f"none called {', '.join(sorted(missing))}", "reinstall facekit"
+                "the micro layer's arrays", f"none named {', '.join(sorted(missing))}", "reinstall facekit"
             )
         layers, strands = arrays["layers"].float() / 255, (arrays["strands"].float() - 128) / 48
         zone, self.top = arrays["strand_zone"].float() / 255, int(arrays["strand_top"])

@@ -70,9 +70,9 @@ def reconstruct_clip(
         pool, count = _tracked(film, track, finder, looker, photo.mirror, face)
         if not len(pool):
             raise InputError(
-                "a face in the film",
+                "a face in the video",
                 f"none in {len(track)} frames of {film.path.name}",
-                "take one that is sharp and lit, and larger than 60 pixels; turn the film upright",
+                "use a video with a sharp, well-lit face of more than 60 pixels; turn the video upright",
             )
         if count > 1 and face is None:
             notes.append(f"{film.path.name} shows {count} faces: the largest, most central one was followed; see face=")
@@ -85,7 +85,7 @@ def reconstruct_clip(
         frames = progress(_views(track, calm, film.size, response, reader, focal), len(track), "expressions")
         followed = follow(photo, response, fitted, frames, times, habit_of(response, fitted, faces), calm)
     if not followed.found.any():
-        raise InputError("a face that can be followed", f"none in {film.path.name}", "take a sharper, larger one")
+        raise InputError("a face that can be tracked", f"none in {film.path.name}", "take a sharper, larger one")
     picked = for_skin([float(np.degrees(np.arctan2(turn[0, 2], turn[2, 2]))) for turn in fitted.rotation])
     still = assembled(
         fitted.picked(picked),

@@ -78,9 +78,9 @@ class Film:
             if first is None:
                 what = "an empty file" if not path.stat().st_size else "no frame that can be read"
                 raise FileError(
-                    "a film that OpenCV reads (MP4, MOV, WebM, AVI, …)",
+                    "a video that OpenCV reads (MP4, MOV, WebM, AVI, …)",
                     f"{what} in {path.name}",
-                    "convert it: ffmpeg -i FILM -c:v libx264 -pix_fmt yuv420p film.mp4",
+                    "convert it: ffmpeg -i VIDEO -c:v libx264 -pix_fmt yuv420p video.mp4",
                 )
             fps, count = (float(capture.get(what)) for what in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
         finally:
@@ -121,7 +121,7 @@ def _read(cv2: Any, capture: Any, path: Path) -> np.ndarray | None:
         with quiet():
             found, pixels = capture.read()
     except cv2.error as error:
-        raise FileError("a whole film", f"{path.name} ({error})", "convert it with ffmpeg") from error
+        raise FileError("a whole video", f"{path.name} ({error})", "convert it with ffmpeg") from error
     if not found or pixels is None or not pixels.size:
         return None
     if pixels.dtype != np.uint8:

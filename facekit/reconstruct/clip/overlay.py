@@ -37,7 +37,7 @@ def write_overlay(clip: ClipReconstruction, path: str | Path, film: str | Path |
         raise InputError("a name that ends in .mp4", f"{path.name!r}", "rename it")
     source = clip.film if film is None else film
     if source is None:
-        raise FileError("the film", "a reconstruction that was loaded without", "pass film=")
+        raise FileError("the video", "a reconstruction that was loaded without", "pass film=")
     frames = progress(_pictures(clip, Film.open(source), height), len(clip.motion), "overlay")
     return write_mp4(_even(frames, clip), path, clip.motion.fps)
 
@@ -52,7 +52,7 @@ def _pictures(clip: ClipReconstruction, film: Film, height: int) -> Iterator[np.
     light = clip.lights[0] if clip.lights else "studio"
     for k, (frame, mesh) in enumerate(zip(film, meshes, strict=False)):
         if frame.pixels.shape[:2] != clip.film_size:
-            raise FileError("the film of this reconstruction", f"another one, {film.path.name}", "pass its own")
+            raise FileError("the video of this reconstruction", f"another one, {film.path.name}", "pass its own")
         photo = cropped(frame.pixels, top, left, side, height)
         row = [photo, photo, photo]
         if bool(clip.found[k]):

@@ -176,7 +176,7 @@ class Tracker:
             number = self.number or 0
             if number >= len(faces):
                 told = f"the first frame with any, at {frame.time:.2f} s, shows {len(faces)}"
-                raise InputError(f"a film with a face {number}", told, "count from 0, or cut the film")
+                raise InputError(f"a video with a face {number}", told, "count from 0, or cut the video")
             return faces[number]
         gone = frame.time - self._since
         allowed = np.inf if gone > _ANYWHERE else _NEAR + _SPEED * gone

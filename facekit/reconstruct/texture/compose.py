@@ -97,7 +97,7 @@ class PictureStudy:
         count = len(pictures)
         if not count or len(verts) != count or len(cameras) != count:
             got = f"{count} pictures, {len(verts)} shapes, {len(cameras)} cameras"
-            raise InputError("one or more pictures, a shape and a camera for each", got, "match their numbers")
+            raise InputError("one or more pictures, with a shape and a camera for each", got, "match their numbers")
         if verts.shape[1:] != pipe.template.verts.shape:
             got = f"{tuple(verts.shape)}"
             raise InputError(f"vertices (K, {len(pipe.template.verts)}, 3)", got, "pose this model's head")

@@ -122,7 +122,7 @@ def _write(rows: list[tuple[Person, str]], work: Path, size: int, wanted: dict[s
     pictures = [texture_of(person.files[name][0]) for person, name in rows]
     textured = pictures[0] is not None
     if any((picture is not None) != textured for picture in pictures):
-        raise FileError("a texture beside every mesh, or beside none", "some", "get the rest, or move these away")
+        raise FileError("a texture beside every mesh, or beside none", "some", "add the missing ones, or remove these")
     verts = tiles = None
     for row, (person, name) in enumerate(progress(rows, desc="scans")):
         path, picture = person.files[name][0], pictures[row]

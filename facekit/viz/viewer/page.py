@@ -95,7 +95,7 @@ def module_text() -> str:
     try:
         return MODULE.read_text(encoding="utf-8")
     except OSError as error:
-        raise FileError("the viewer's module in the package", f"none at {MODULE}", "install facekit again") from error
+        raise FileError("the viewer's module in the package", f"none at {MODULE}", "reinstall facekit") from error
 
 
 def portrait(face: FaceOutput) -> np.ndarray:

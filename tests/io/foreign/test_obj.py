@@ -103,8 +103,8 @@ def test_textures_are_found(tmp_path, recwarn, name, options):
 @pytest.mark.parametrize(
     ("mtl", "note"),
     [
-        (None, "the material file skin.mtl is not there"),
-        ("newmtl skin\nmap_Kd gone.png\n", "the texture gone.png is not there"),
+        (None, "the material file skin.mtl is missing"),
+        ("newmtl skin\nmap_Kd gone.png\n", "the texture gone.png is missing"),
         ("newmtl skin\nmap_Kd C:\\Users\\me\\skin.png\n", "taken from skin.png beside the file"),
         ("newmtl skin\nmap_Kd broken.png\n", "broken.png was left out"),
         ("newmtl skin\nd 0.5\n", "transparency"),

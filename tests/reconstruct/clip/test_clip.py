@@ -155,7 +155,7 @@ def test_in_a_shell(film, tmp_path, capsys):
 
 def test_bad_films_are_told(tmp_path, film, default_pipeline):
     empty = write_mp4([np.full((96, 96, 3), 90, np.uint8)] * 3, tmp_path / "empty.mp4", 24)
-    with pytest.raises(InputError, match="face in the film"):
+    with pytest.raises(InputError, match="face in the video"):
         facekit.reconstruct(empty, model=default_pipeline)
     with pytest.raises(InputError, match="shows 1"):
         facekit.reconstruct(film, face=3, model=default_pipeline)
