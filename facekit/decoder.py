@@ -29,8 +29,8 @@ from facekit.models.shutting import following, sealed
 from facekit.models.sides import SIDED, mirrored
 from facekit.models.texture import TextureModel
 from facekit.person import Person
-from facekit.plainly import plainly
 from facekit.template import Template
+from facekit.torch_defaults import with_torch_defaults
 
 if TYPE_CHECKING:
     from facekit.motion.head import Neck
@@ -72,7 +72,7 @@ class FaceDecoder:
         """The device that the model is on."""
         return self.template.verts.device
 
-    @plainly
+    @with_torch_defaults
     def decode(
         self, latents: FaceLatents, *, texture: bool = True, detail: bool | str = True, detail_strength: float = 1.0
     ) -> FaceMesh:
@@ -153,7 +153,7 @@ class FaceDecoder:
         moved = {name: value - verts["neutral"] for name, value in verts.items()}
         return tuple(pair for pair in SIDED if mirrored(moved[pair[0]], moved[pair[1]], self.template))
 
-    @plainly
+    @with_torch_defaults
     def decode_shape(self, latents: FaceLatents) -> torch.Tensor:
         """Return vertices (B, V, 3) float32 in mm.
 
@@ -226,7 +226,7 @@ class FaceDecoder:
         with torch.inference_mode(False):
             return load_blendshapes(self.template)
 
-    @plainly
+    @with_torch_defaults
     def skin(self, latents: FaceLatents) -> torch.Tensor:
         """Return the whole atlas (B, 3, H, W), sRGB in [0, 1]: from the codes, or the person's own, which does not
         change colour.
@@ -236,7 +236,7 @@ class FaceDecoder:
         latents = latents.to(self.device)
         return torch.cat([self.compose(self.decode_texture(c), c) for c in latents.split(_TEXTURE_CHUNK)])
 
-    @plainly
+    @with_torch_defaults
     def decode_texture(self, latents: FaceLatents) -> torch.Tensor:
         """Return the generator's raw face tile (B, 3, S, S), sRGB, before clamping and composition.
 
@@ -252,14 +252,14 @@ class FaceDecoder:
         with torch.autocast(self.device.type, torch.float16, enabled=self.half):
             return torch.cat([self.texture(*code).float() for code in codes])
 
-    @plainly
+    @with_torch_defaults
     def compose(self, tile: torch.Tensor, latents: FaceLatents) -> torch.Tensor:
         """Compose the whole atlas (B, 3, H, W), sRGB in [0, 1], from the tile: skin around the face, eyes, micro
         detail.
         """
         return self.composer(tile.clamp(0, 1), latents.identity, latents.texture_noise)
 
-    @plainly
+    @with_torch_defaults
     def displace(
         self, latents: FaceLatents, verts: torch.Tensor, detail: bool | str = True, strength: float = 1.0
     ) -> tuple[torch.Tensor | None, FaceDetail | None]:

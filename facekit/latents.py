@@ -27,7 +27,7 @@ from facekit.conventions import (
 from facekit.errors import FileError, InputError
 from facekit.files.atomic import atomic_write, expanded
 from facekit.files.pickling import compact_state
-from facekit.plainly import plainly
+from facekit.torch_defaults import with_torch_defaults
 from facekit.traits import read_traits, set_traits
 
 _SIZES = {
@@ -50,7 +50,7 @@ _ROUNDING = 1e-3
 _MOST_IN_ALL = 2 * MAX_INTENSITY
 
 
-@plainly
+@with_torch_defaults
 def expression_code(expression: str | Mapping[str, float], intensity: float = 1.0) -> torch.Tensor:
     """Return the weighted one-hot code of an expression, (20,) float32.
 
@@ -193,7 +193,7 @@ class FaceLatents:
     # -- making -----------------------------------------------------------------------------------------------------
 
     @classmethod
-    @plainly
+    @with_torch_defaults
     def sample(
         cls,
         seed: int,
@@ -277,7 +277,7 @@ class FaceLatents:
         """Return the same people with a blend of expressions, for instance ``{"smile": 0.7, "brow_raiser": 0.5}``."""
         return self.with_expression(weights)
 
-    @plainly
+    @with_torch_defaults
     def lerp(self, other: FaceLatents, t: float) -> FaceLatents:
         """Interpolate from these faces (t = 0) to ``other`` (t = 1), field by field.
 
@@ -344,7 +344,7 @@ class FaceLatents:
         return {name: getattr(self, name).detach().cpu().tolist() for name in _SIZES}
 
     @classmethod
-    @plainly
+    @with_torch_defaults
     def from_dict(cls, data: Mapping[str, list[list[float]]]) -> FaceLatents:
         """Create latents from :meth:`to_dict`."""
         missing = [name for name in _SIZES if name not in data and name not in _LATER]

@@ -12,7 +12,7 @@ import torch
 from facekit.checks import as_slice
 from facekit.errors import InputError
 from facekit.files.pickling import compact_state
-from facekit.plainly import plainly
+from facekit.torch_defaults import with_torch_defaults
 
 if TYPE_CHECKING:
     from pytorch3d.structures import Meshes
@@ -196,14 +196,14 @@ class FaceMesh:
             return self.ao
         return self.openings.occlusion(self.verts, self.ao)
 
-    @plainly
+    @with_torch_defaults
     def normals(self) -> torch.Tensor:
         """Return smooth, area-weighted vertex normals, (B, V, 3) float32 of unit length."""
         from facekit.geometry.normals import vertex_normals
 
         return vertex_normals(self.verts, self.faces)
 
-    @plainly
+    @with_torch_defaults
     def normal_map(self) -> torch.Tensor:
         """Return the displacement's tangent-space normals, (B, 3, H, W); see
         :func:`facekit.geometry.displace.normal_map`.
@@ -212,7 +212,7 @@ class FaceMesh:
 
         return normal_map(self)
 
-    @plainly
+    @with_torch_defaults
     def detailed(self, level: int = 2) -> FaceMesh:
         """Return the mesh subdivided ``level`` times and displaced; see
         :func:`facekit.geometry.displace.detailed_mesh`.

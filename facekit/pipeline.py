@@ -32,9 +32,9 @@ from facekit.models.config import ShapeConfig, TextureConfig
 from facekit.models.shape import ShapeModel
 from facekit.models.texture import TextureModel
 from facekit.person import Person
-from facekit.plainly import plainly
 from facekit.source import FaceRig, FaceSettings, Keyframes, alone, rig_names, rig_weights
 from facekit.template import Template
+from facekit.torch_defaults import with_torch_defaults
 
 if TYPE_CHECKING:
     from facekit.motion import Motion
@@ -80,7 +80,7 @@ class FacePipeline(FaceDecoder):
         self.name, self.identities, self.pretrained = name, identities, dict(pretrained or {})
 
     @classmethod
-    @plainly
+    @with_torch_defaults
     def from_pretrained(
         cls,
         name: str | Path = "default",
@@ -160,7 +160,7 @@ class FacePipeline(FaceDecoder):
         rows = (f"<tr><th style='text-align:left'>{k}</th><td>{html.escape(v)}</td></tr>" for k, v in told.items())
         return f"<strong>FacePipeline</strong> <code>{html.escape(self.name)}</code><table>{''.join(rows)}</table>"
 
-    @plainly
+    @with_torch_defaults
     @torch.no_grad()
     def __call__(
         self,
@@ -227,7 +227,7 @@ class FacePipeline(FaceDecoder):
         worn = self.dress(model, mesh.verts, hair)
         return FaceOutput(mesh, codes, self.name, metadata, settings, parts, self, worn)
 
-    @plainly
+    @with_torch_defaults
     @torch.no_grad()
     def keyframes(self, latents: FaceLatents, *, detail: bool | str = True) -> Keyframes:
         """Make shapes of one person without textures, with the strain of the skin in each.
@@ -248,7 +248,7 @@ class FacePipeline(FaceDecoder):
             return Keyframes(verts, tension)
         return Keyframes(verts, tension, *self.detail_layer.weights(tension))
 
-    @plainly
+    @with_torch_defaults
     @torch.no_grad()
     def rig(
         self,

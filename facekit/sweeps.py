@@ -14,10 +14,10 @@ from facekit.errors import InputError
 from facekit.face import FaceOutput
 from facekit.latents import FaceLatents
 from facekit.pipeline import FacePipeline
-from facekit.plainly import plainly
+from facekit.torch_defaults import with_torch_defaults
 
 
-@plainly
+@with_torch_defaults
 def sweep_intensity(
     pipe: FacePipeline,
     latents: FaceLatents,
@@ -47,7 +47,7 @@ def sweep_intensity(
     )
 
 
-@plainly
+@with_torch_defaults
 def sweep_expressions(
     pipe: FacePipeline,
     latents: FaceLatents,

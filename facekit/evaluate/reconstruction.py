@@ -30,8 +30,8 @@ from facekit.motion.units import ACTION_UNITS
 from facekit.person import Person
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
-from facekit.reconstruct.api import cameras_of, looked_and_fitted, views_of
-from facekit.reconstruct.find import steady
+from facekit.reconstruct.api import cameras_of, refine_and_fit, views_of
+from facekit.reconstruct.find import average_close_ups
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
@@ -123,7 +123,7 @@ class _Bench:
         for photo in photographs:
             pixels = _pixels(photo).pixels
             faces = landmarker(pixels)
-            marks.append(steady(pixels, faces[0], landmarker, self.photo.mirror) if faces else None)
+            marks.append(average_close_ups(pixels, faces[0], landmarker, self.photo.mirror) if faces else None)
         return Shots(photographs, marks)
 
     @torch.no_grad()
@@ -149,7 +149,7 @@ class _Bench:
         """Fit the network's landmarks as reconstruct() does, or the landmarker's with or without its response."""
         pictures, faces = [_pixels(photo) for photo, _ in found], [marks for _, marks in found]
         if way == "facekit":
-            return looked_and_fitted(self.photo, pictures, faces)[0]
+            return refine_and_fit(self.photo, pictures, faces)[0]
         response = self.photo.response.without() if way == "plain" else self.photo.response
         return fit(self.photo.points, response, views_of(pictures, faces, response))
 

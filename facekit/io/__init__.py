@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from facekit.errors import FileError, InputError
 from facekit.files.atomic import expanded
-from facekit.plainly import plainly
+from facekit.torch_defaults import with_torch_defaults
 
 if TYPE_CHECKING:
     from facekit.face import FaceOutput
@@ -67,7 +67,7 @@ FOREIGN: dict[str, str] = {
 _ALIASES = {".jpeg": ".jpg"}
 
 
-@plainly
+@with_torch_defaults
 def save(face: FaceOutput | FaceMesh, path: str | Path, **options: Any) -> Path:
     """Write one face; the suffix of ``path`` chooses the format.
 
@@ -109,7 +109,7 @@ def save(face: FaceOutput | FaceMesh, path: str | Path, **options: Any) -> Path:
     return writer(face, path, **options)
 
 
-@plainly
+@with_torch_defaults
 def load(path: str | Path, rest: bool = False) -> FaceMesh:
     """Read one mesh (B = 1) in millimetres with facekit's UV origin: .obj .ply .glb .gltf .stl .off .3mf.
 

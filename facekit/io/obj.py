@@ -18,7 +18,7 @@ from facekit.files.atomic import write_files
 from facekit.files.images import encode_png, to_float, to_uint8
 from facekit.forks import lock
 from facekit.io.foreign.mtl import read_materials
-from facekit.io.foreign.told import Told
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.hair import OBJECT, encode_hair, hair_material, hair_pictures, head_of, worn_by
 from facekit.io.maps import encode_maps, mtl_lines
 from facekit.mesh import FaceMesh
@@ -180,12 +180,12 @@ def decimal_lines(keyword: bytes, values: np.ndarray, decimals: int, separators:
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read_own(path: Path, data: bytes, told: Told, textured: bool = True) -> FaceMesh | None:
+def read_own(path: Path, data: bytes, notes: ImportNotes, textured: bool = True) -> FaceMesh | None:
     """Read an unmodified OBJ written by facekit; None for any other file.
 
     Parameters
     ----------
-    told:
+    notes:
         Receives a note if the material or the texture is missing.
     textured:
         Whether to read the file's material.
@@ -209,7 +209,7 @@ def read_own(path: Path, data: bytes, told: Told, textured: bool = True) -> Face
     libraries = [name.decode("utf-8", "replace").strip() for name in names]
     pixels = None
     if textured:
-        materials = read_materials(path, libraries, told).values()
+        materials = read_materials(path, libraries, notes).values()
         pixels = next((material.picture for material in materials if material.picture is not None), None)
     return mesh if pixels is None else dataclasses.replace(mesh, texture=to_float(pixels[..., :3]))
 

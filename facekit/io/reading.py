@@ -12,13 +12,13 @@ from facekit.io import glb_read, obj
 from facekit.io.foreign import gltf, plain, ply
 from facekit.io.foreign import obj as foreign_obj
 from facekit.io.foreign.join import join
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.foreign.parts import Mended
 from facekit.io.foreign.scene import read_parts
-from facekit.io.foreign.told import Told
 from facekit.mesh import FaceMesh
 from facekit.source import FaceRig
 
-_MENDERS: dict[str, Callable[[Path, bytes, Told], Mended]] = {
+_MENDERS: dict[str, Callable[[Path, bytes, ImportNotes], Mended]] = {
     ".obj": foreign_obj.mend,
     ".ply": ply.mend,
     ".stl": plain.mend_stl,
@@ -37,39 +37,41 @@ def read_rig(path: Path) -> FaceRig:
     MissingDependencyError
         If the package to decompress the file is not installed.
     """
-    told = Told(path)
-    rig = _guarded(path, lambda data: _rig(path, data, told))
-    told.tell()
+    notes = ImportNotes(path)
+    rig = _guarded(path, lambda data: _rig(path, data, notes))
+    notes.warn()
     return rig
 
 
 def read_untextured(path: Path) -> FaceMesh:
     """Read an OBJ without its materials, which may be missing."""
-    told = Told(path)
+    notes = ImportNotes(path)
 
     def read(data: bytes) -> FaceRig:
-        mesh = obj.read_own(path, data, told, textured=False)
-        return _still(mesh) if mesh is not None else _foreign(foreign_obj.mend(path, data, told, textured=False), told)
+        mesh = obj.read_own(path, data, notes, textured=False)
+        return (
+            _still(mesh) if mesh is not None else _foreign(foreign_obj.mend(path, data, notes, textured=False), notes)
+        )
 
     return _guarded(path, read).neutral
 
 
-def _rig(path: Path, data: bytes, told: Told) -> FaceRig:
+def _rig(path: Path, data: bytes, notes: ImportNotes) -> FaceRig:
     suffix = path.suffix.lower()
     if suffix in (".glb", ".gltf"):
-        return glb_read.read_own(data) or join(gltf.read_parts(path, data, told), told, weld=True)
+        return glb_read.read_own(data) or join(gltf.read_parts(path, data, notes), notes, weld=True)
     if suffix == ".obj":
-        mesh = obj.read_own(path, data, told)
+        mesh = obj.read_own(path, data, notes)
         if mesh is not None:
             return _still(mesh)
-    return _foreign(_MENDERS[suffix](path, data, told), told)
+    return _foreign(_MENDERS[suffix](path, data, notes), notes)
 
 
-def _foreign(mended: Mended, told: Told) -> FaceRig:
+def _foreign(mended: Mended, notes: ImportNotes) -> FaceRig:
     parts = read_parts(mended)
     if mended.verts is None and mended.colours is not None:
         parts[0].colours = mended.colours
-    return join(parts, told, mended, mended.weld)
+    return join(parts, notes, mended, mended.weld)
 
 
 def _still(mesh: FaceMesh) -> FaceRig:

@@ -27,7 +27,7 @@ _DEEP = 4
 
 
 @dataclass(frozen=True)
-class DenseTold:
+class DenseOutput:
     """Network output for B crops.
 
     Parameters
@@ -80,7 +80,7 @@ class DenseLandmarks(nn.Module):
             nn.init.normal_(head.weight, std=1e-3)
             nn.init.zeros_(head.bias)
 
-    def forward(self, crops: torch.Tensor) -> DenseTold:
+    def forward(self, crops: torch.Tensor) -> DenseOutput:
         """Process crops (B, 3, S, S) float32, normalised to zero mean and unit standard deviation."""
         c = self.config
         x, maps = F.pixel_unshuffle(crops, _DEEP).contiguous(memory_format=torch.channels_last), []
@@ -100,7 +100,7 @@ class DenseLandmarks(nn.Module):
         points = first + said[..., :2] + self.scale * local[..., :2].float()
         person = self.person(told).float()
         identity, identity_spread, shapes, shapes_spread = person.split((c.modes, c.modes, c.shapes, c.shapes), dim=1)
-        return DenseTold(
+        return DenseOutput(
             first,
             points,
             said[..., 2].clamp(LEAST, MOST),

@@ -15,9 +15,8 @@ from facekit.errors import InputError
 from facekit.latents import FaceLatents
 from facekit.person import Person
 from facekit.pipeline import FacePipeline
-from facekit.plainly import plainly
 from facekit.reconstruct import TEXTURES, is_film
-from facekit.reconstruct.dense import expected_identity, looker_of
+from facekit.reconstruct.dense import expected_identity, load_refiner
 from facekit.reconstruct.find import find
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.hair import find_hair
@@ -30,6 +29,7 @@ from facekit.reconstruct.result import Reconstruction
 from facekit.reconstruct.texture.compose import compose_texture
 from facekit.reconstruct.unknowns import Fitted, View
 from facekit.render import Camera
+from facekit.torch_defaults import with_torch_defaults
 
 #: Standard deviation of a log focal length read from EXIF; factor on the standard deviations of blendshape scores,
 #: which were measured on renders, for use on photographs; the tongue's blendshape, which is not fitted.
@@ -42,7 +42,7 @@ _SIZES = (512, 1024, 2048)
 _LOOKED = 4
 
 
-@plainly
+@with_torch_defaults
 def reconstruct(
     source: Any,
     *,
@@ -107,16 +107,16 @@ def reconstruct(
     with Landmarker() as landmarker:
         found = [find(picture, landmarker, photo.mirror, face) for picture in pictures]
     pictures, faces = [picture for picture, _, _ in found], [marks for _, marks, _ in found]
-    fitted, faces = looked_and_fitted(photo, pictures, faces)
+    fitted, faces = refine_and_fit(photo, pictures, faces)
     return assembled(fitted, pictures, faces, pipe, photo, texture, size, hair)
 
 
-def looked_and_fitted(
+def refine_and_fit(
     photo: PhotoModel, pictures: list[Picture], faces: list[FaceLandmarks]
 ) -> tuple[Fitted, list[FaceLandmarks]]:
     """Refine the landmarks with the network, then fit; return the fit and the refined faces."""
-    looker, response = looker_of(photo)
-    seen = [looker(picture.pixels, marks) for picture, marks in zip(pictures, faces, strict=True)]
+    refiner, response = load_refiner(photo)
+    seen = [refiner(picture.pixels, marks) for picture, marks in zip(pictures, faces, strict=True)]
     return fit(photo.points, response, views_of(pictures, seen, response), prior=expected_identity(seen)), seen
 
 

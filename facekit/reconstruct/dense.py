@@ -131,7 +131,7 @@ class Reading:
     shapes_spread: np.ndarray
 
 
-class Looker:
+class LandmarkRefiner:
     """Refine the landmarks of detected faces with the network.
 
     Parameters
@@ -163,19 +163,21 @@ class Looker:
         """
         points = face.points
         for _ in range(_LOOKS):
-            points, spread, reading = self.look(pixels, Frame.of(points, self.normaliser))
+            points, spread, reading = self.predict(pixels, Frame.of(points, self.normaliser))
         return self._shared(face, points, spread, reading)
 
-    def glance(self, pixels: np.ndarray, face: FaceLandmarks) -> FaceLandmarks:
+    def refine_once(self, pixels: np.ndarray, face: FaceLandmarks) -> FaceLandmarks:
         """Refine in one pass without mirroring, in a quarter of the time."""
-        return self._shared(face, *self.look(pixels, Frame.of(face.points, self.normaliser), mirrored=False))
+        return self._shared(face, *self.predict(pixels, Frame.of(face.points, self.normaliser), mirrored=False))
 
     def _shared(self, face: FaceLandmarks, points: np.ndarray, spread: np.ndarray, reading: Reading) -> FaceLandmarks:
         points = points + _LANDMARKER * (face.points - points)
         return dataclasses.replace(face, points=points, spread=spread, reading=reading)
 
     @torch.no_grad()
-    def look(self, pixels: np.ndarray, frame: Frame, mirrored: bool = True) -> tuple[np.ndarray, np.ndarray, Reading]:
+    def predict(
+        self, pixels: np.ndarray, frame: Frame, mirrored: bool = True
+    ) -> tuple[np.ndarray, np.ndarray, Reading]:
         """Return landmarks (478, 2) in pixels, standard deviations (478,) in mm, and the rest of the prediction."""
         matrix = frame.matrix()
         crop = torch.from_numpy(cropped(pixels, matrix)).permute(2, 0, 1)[None].float() / 255
@@ -218,9 +220,9 @@ def expected_identity(faces: Sequence[FaceLandmarks]) -> tuple[np.ndarray, np.nd
     return mean, np.sqrt((_ALIKE + (1 - _ALIKE) / len(readings)) / weight.mean(axis=0))
 
 
-def looker_of(photo: PhotoModel) -> tuple[Looker, Response]:
+def load_refiner(photo: PhotoModel) -> tuple[LandmarkRefiner, Response]:
     """Load the refiner and the error model of its landmarks."""
-    return Looker(photo.points, photo.mirror, _network()), _response()
+    return LandmarkRefiner(photo.points, photo.mirror, _network()), _response()
 
 
 @functools.lru_cache(maxsize=1)

@@ -77,7 +77,7 @@ class Normaliser:
 
 
 @dataclass(frozen=True)
-class Told:
+class EncoderOutput:
     """Encoder prediction for T frames: ``shapes`` (T, 52) in [0, 1], ``identity`` and ``deviation`` (M,), its standard
     deviation; float64.
     """
@@ -102,7 +102,7 @@ class Reader:
     @torch.no_grad()
     def __call__(
         self, faces: Sequence[FaceLandmarks], sizes: Sequence[tuple[int, int]], times: Sequence[float]
-    ) -> Told:
+    ) -> EncoderOutput:
         """Predict from up to :data:`WINDOW` faces of one person, given the (height, width) of their pictures and times
         in seconds.
         """
@@ -115,7 +115,7 @@ class Reader:
         when = torch.tensor([list(times)], dtype=torch.float32)
         told = self.network(offsets, scores, pose, when - when[:, :1], torch.ones(1, len(faces)))
         spread = (0.5 * told.identity_spread[0]).exp()
-        return Told(
+        return EncoderOutput(
             told.shapes[0].double().numpy().clip(0, 1), told.identity[0].double().numpy(), spread.double().numpy()
         )
 

@@ -34,7 +34,7 @@ def find(
     Parameters
     ----------
     mirror:
-        See :func:`steady`.
+        See :func:`average_close_ups`.
     face:
         Index of the face; 0, the default (None), is the largest and most central.
 
@@ -59,7 +59,7 @@ def find(
         if lying:
             upright = picture.turned(quarters + lying)
             found = found.turned(lying, (picture if quarters == 0 else picture.turned(quarters)).size)
-        return upright, steady(upright.pixels, found, landmarker, mirror), len(faces)
+        return upright, average_close_ups(upright.pixels, found, landmarker, mirror), len(faces)
     mean = float(picture.pixels[:: max(1, picture.size[0] // 256), :: max(1, picture.size[1] // 256)].mean()) / 255
     what = "an almost black picture" if mean < _DARK else "none"
     raise InputError(
@@ -104,7 +104,9 @@ def _within(pixels: np.ndarray, box: tuple[int, int, int, int], landmarker: Land
     return [one.moved(scale, left, top) for one in landmarker(_scaled(part, scale))]
 
 
-def steady(pixels: np.ndarray, face: FaceLandmarks, landmarker: Landmarker, mirror: np.ndarray | None) -> FaceLandmarks:
+def average_close_ups(
+    pixels: np.ndarray, face: FaceLandmarks, landmarker: Landmarker, mirror: np.ndarray | None
+) -> FaceLandmarks:
     """Detect a face again in close-ups, slightly rotated and mirrored, and average the landmarks.
 
     This averages out half a millimetre of noise along each axis, an eighth of the total noise.

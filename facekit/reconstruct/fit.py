@@ -43,7 +43,7 @@ def fit(
     known: np.ndarray | None = None,
     prior: tuple[np.ndarray, np.ndarray] | None = None,
     start: Fitted | None = None,
-    habit: np.ndarray | None = None,
+    personal_bias: np.ndarray | None = None,
 ) -> Fitted:
     """Fit a person to the views.
 
@@ -59,10 +59,10 @@ def fit(
         Mean (M,) and standard deviations (M,) of the identity weights; by default 0 and 1.
     start:
         Fit of the same number of similar views, for instance the previous frames.
-    habit:
+    personal_bias:
         (478, 2) float64 mm, upright: bias of the landmarks that is specific to this person, added to the response's.
     """
-    return _Fit(points, response, views, known, prior, start, habit).run()
+    return _Fit(points, response, views, known, prior, start, personal_bias).run()
 
 
 class _Fit:
@@ -76,9 +76,9 @@ class _Fit:
         known: np.ndarray | None,
         prior: tuple[np.ndarray, np.ndarray] | None,
         start: Fitted | None,
-        habit: np.ndarray | None,
+        personal_bias: np.ndarray | None,
     ) -> None:
-        self.habit = np.zeros((POINTS, 2)) if habit is None else habit
+        self.personal_bias = np.zeros((POINTS, 2)) if personal_bias is None else personal_bias
         self.points, self.response, self.views, self.fixed = points, response, views, known is not None
         self.modes, self.count = points.modes.shape[-1], len(views)
         self.mean, self.deviation = (np.zeros(self.modes), np.ones(self.modes)) if prior is None else prior
@@ -149,7 +149,7 @@ class _Fit:
         flat = camera[:, :2] * zoom[:, None]
         yaw, pitch, far = seen_from(turn, shift)
         upright_turn = upright(turn)
-        bias = self.response.bias(yaw, pitch, far, state.weights[k], state.identity) + self.habit
+        bias = self.response.bias(yaw, pitch, far, state.weights[k], state.identity) + self.personal_bias
         predicted = flat @ upright_turn.T + bias
         if found is None:
             return predicted, turn, shift, depth

@@ -55,7 +55,7 @@ class FaceLandmarks:
         (4, 4) float64: rotation (with a scale) of the head, +X to the image right, +Y up, +Z toward the viewer.
     spread:
         (478,) float64: standard deviations of the landmarks along each axis, in mm on a mean head, predicted by
-        :class:`facekit.reconstruct.dense.Looker`; None without it.
+        :class:`facekit.reconstruct.dense.LandmarkRefiner`; None without it.
     reading:
         Its prediction of identity and blendshapes; None without it.
     """

@@ -116,7 +116,7 @@ def read(source: Any, name: str = "the photograph") -> Picture:
             raise InputError("a tensor (3, H, W) in [0, 1]", f"{tuple(source.shape)}", "or pass an array (H, W, 3)")
         return _picture(picture.permute(1, 2, 0).float().numpy(), name)
     if hasattr(source, "getexif") and hasattr(source, "convert"):  # a Pillow picture
-        focal, turn = _told(source.getexif(), source.size)
+        focal, turn = _exif(source.getexif(), source.size)
         return _picture(_of_pillow(source), name, focal, turn)
     if isinstance(source, np.ndarray):
         return _picture(source, name)
@@ -137,7 +137,7 @@ def _decoded(data: bytes, name: str) -> Picture:
         focal, turn = None, (0, 0)
         if header is not None:
             _check_size(header.size, name)
-            focal, turn = _told(header.getexif(), header.size)
+            focal, turn = _exif(header.getexif(), header.size)
         _check_whole(data, header, name)
         pixels = None if header is None and not _known_to_opencv(data) else _opencv(cv2, data)
         if pixels is None and header is not None:
@@ -213,7 +213,7 @@ def _check_size(size: tuple[int, int], name: str) -> None:
         raise InputError(f"at most {MOST_PIXELS // 10**6} megapixels", got, "scale it down")
 
 
-def _told(exif: Any, size: tuple[int, int]) -> tuple[float | None, tuple[int, int]]:
+def _exif(exif: Any, size: tuple[int, int]) -> tuple[float | None, tuple[int, int]]:
     """Return the focal length in pixels, if EXIF gives it for the uncropped picture, and the turn that makes the
     picture upright.
     """

@@ -223,7 +223,7 @@ class Reconstruction:
         cameras = {name: getattr(self.cameras, name).cpu().numpy() for name in _CAMERA}
         codes = {name: getattr(self.latents, name).cpu().numpy() for name in _CODES}
         arrays: dict[str, Any] = {
-            **self._more(),
+            **self._extra_arrays(),
             "told": np.frombuffer(json.dumps(told).encode(), np.uint8),
             "neutral": person.neutral.cpu().numpy(),
             "landmarks": self.landmarks.numpy(),
@@ -245,7 +245,7 @@ class Reconstruction:
             np.savez_compressed(file, **arrays)
         return path
 
-    def _more(self) -> dict[str, np.ndarray]:
+    def _extra_arrays(self) -> dict[str, np.ndarray]:
         """Return arrays to store in addition; overridden by subclasses."""
         return {}
 
@@ -285,7 +285,7 @@ class Reconstruction:
         pipe = pipe.with_person(Person(neutral, codes[:1].at_rest(), atlas, worn, colour))
         photographs = tuple(Picture(p, name) for p, name in zip(pictures, names, strict=False))
         made = cls(pipe, codes, cameras, sizes, found[0], lights, seen, found[1], quality, notes, photographs)
-        return _filmed(made, more) if more else made
+        return _with_motion(made, more) if more else made
 
 
 _CAMERA = ("position", "look_at", "fov", "up", "principal", "aspect")
@@ -299,7 +299,7 @@ def _picture(data: np.ndarray) -> torch.Tensor:
     return to_float(decode(data.tobytes()))
 
 
-def _filmed(still: Reconstruction, arrays: dict[str, np.ndarray]) -> Reconstruction:
+def _with_motion(still: Reconstruction, arrays: dict[str, np.ndarray]) -> Reconstruction:
     """Return a video's reconstruction: that of its key frames, with the motion of all frames."""
     from facekit.reconstruct.clip.result import ClipReconstruction
 

@@ -13,7 +13,7 @@ import torch
 from facekit.checks import as_slice, whole
 from facekit.errors import InputError
 from facekit.geometry.angles import direction
-from facekit.plainly import plainly
+from facekit.torch_defaults import with_torch_defaults
 
 if TYPE_CHECKING:
     from pytorch3d.renderer import PerspectiveCameras
@@ -92,7 +92,7 @@ class Camera:
     principal: torch.Tensor
     aspect: torch.Tensor
 
-    @plainly
+    @with_torch_defaults
     def __init__(
         self,
         position: Vector = (HEAD_CENTRE[0], HEAD_CENTRE[1], HEAD_CENTRE[2] + PORTRAIT_DISTANCE),
@@ -132,7 +132,7 @@ class Camera:
     # -- making -----------------------------------------------------------------------------------------------------
 
     @classmethod
-    @plainly
+    @with_torch_defaults
     def orbit(
         cls,
         azimuth: float | Sequence[float] | torch.Tensor,
@@ -187,7 +187,7 @@ class Camera:
         return cls.orbit(start + torch.arange(count) * (360.0 / count), elevation, **options)
 
     @classmethod
-    @plainly
+    @with_torch_defaults
     def fit(
         cls,
         shape: FaceMesh | torch.Tensor,
@@ -215,7 +215,7 @@ class Camera:
         return cls.orbit(azimuth, elevation, radius / math.sin(math.radians(fov / 2)), centre, fov)
 
     @classmethod
-    @plainly
+    @with_torch_defaults
     def from_opencv(
         cls,
         rotation: torch.Tensor,
@@ -255,7 +255,7 @@ class Camera:
         return camera_to(self, *size_of(image_size))
 
     @classmethod
-    @plainly
+    @with_torch_defaults
     def from_pytorch3d(
         cls, cameras: CamerasBase, image_size: int | tuple[int, int], near: float | None = None
     ) -> Camera:
@@ -272,7 +272,7 @@ class Camera:
 
     # -- changing ---------------------------------------------------------------------------------------------------
 
-    @plainly
+    @with_torch_defaults
     def with_head_pose(self, rotation: torch.Tensor, translation: torch.Tensor) -> Camera:
         """Return cameras that see the unposed mesh as these see it after a head pose (rotation, then translation).
         Differentiable.
@@ -293,7 +293,7 @@ class Camera:
         position, look_at = ((back @ (value - shift)[..., None])[..., 0] for value in (self.position, self.look_at))
         return dataclasses.replace(self, position=position, look_at=look_at, up=(back @ self.up[..., None])[..., 0])
 
-    @plainly
+    @with_torch_defaults
     def crop(self, top: float, left: float, size: tuple[int, int], image_size: int | tuple[int, int]) -> Camera:
         """Return cameras for a part of the picture.
 
@@ -329,7 +329,7 @@ class Camera:
         right = torch.nn.functional.normalize(right, dim=1)
         return torch.stack((right, torch.linalg.cross(back, right), back), dim=1)
 
-    @plainly
+    @with_torch_defaults
     def view(self, verts: torch.Tensor) -> torch.Tensor:
         """Transform from mesh to camera space: (B, V, 3) mm to (max(B, N), V, 3) mm; one of B and N may be 1."""
         rotation = self.rotation().to(verts)
@@ -345,7 +345,7 @@ class Camera:
         focal = self.focal(height)
         return torch.stack((focal * self.aspect, focal, self.principal[:, 0] * width, self.principal[:, 1] * height), 1)
 
-    @plainly
+    @with_torch_defaults
     def project(self, verts: torch.Tensor, image_size: int | tuple[int, int]) -> torch.Tensor:
         """Project to the picture: (B, V, 3) to (max(B, N), V, 3), columns X and Y in pixels, and depth.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from facekit.plainly import plainly
 from facekit.render.backends import choose, visibility
 from facekit.render.camera import Camera, size_of
+from facekit.torch_defaults import with_torch_defaults
 
 
-@plainly
+@with_torch_defaults
 def rasterize(
     verts: torch.Tensor,
     faces: torch.Tensor,

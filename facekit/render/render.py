@@ -16,7 +16,6 @@ from facekit.geometry.normals import vertex_normals
 from facekit.geometry.uv import MipTexture, halve
 from facekit.hair import Hair
 from facekit.mesh import FaceMesh
-from facekit.plainly import plainly
 from facekit.render.backends import Visibility, choose, visibility
 from facekit.render.camera import HAIR_CENTRE, HAIR_DISTANCE, Camera, scene_unit, size_of
 from facekit.render.hair import hair_layers, window
@@ -29,6 +28,7 @@ from facekit.render.relief import relief_of
 from facekit.render.shading import material_table, shade
 from facekit.render.shadows import key_shadow
 from facekit.render.surface import Facets, Surface, surface
+from facekit.torch_defaults import with_torch_defaults
 
 #: Hair of the heads: the same for all, or one per head.
 Hairs = Hair | Sequence[Hair | None] | None
@@ -43,7 +43,7 @@ _PIECE_CPU, _PIECE_CUDA = 1 << 16, 1 << 22
 _SHEAR, _SPOTS = 0.125, ((0.375, 0.25), (0.875, 0.25), (0.125, 0.75), (0.625, 0.75), (0.5, 0.5))
 
 
-@plainly
+@with_torch_defaults
 def render(
     mesh: FaceMesh,
     camera: Camera | None = None,
@@ -182,7 +182,7 @@ def _all_frames(
     return [torch.cat(column) for column in columns] if torch.is_grad_enabled() else columns
 
 
-@plainly
+@with_torch_defaults
 def default_camera(mesh: FaceMesh, hair: tuple[Hair | None, ...] = ()) -> Camera:
     """Return the default camera for a mesh.
 

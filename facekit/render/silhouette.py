@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from facekit.errors import InputError
 from facekit.geometry.lists import expand, flat_indices, unique_pairs
 from facekit.mesh import FaceMesh
-from facekit.plainly import plainly
 from facekit.render.backends import choose, visibility
 from facekit.render.camera import Camera, size_of
 from facekit.render.rasterize import pixel_points
 from facekit.render.render import default_camera, frame_count
+from facekit.torch_defaults import with_torch_defaults
 
 #: Range in sigmas: beyond it a pixel is fully inside or outside, as the logistic function is within 1/3000 of that.
 _REACH = 8.0
@@ -31,7 +31,7 @@ _PIECE = 2.0
 _PAIRS = 1 << 24
 
 
-@plainly
+@with_torch_defaults
 def silhouette(
     mesh: FaceMesh,
     camera: Camera | None = None,

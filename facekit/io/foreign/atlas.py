@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from facekit.color import linear_to_srgb, srgb_to_linear
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.foreign.parts import Material, Part
-from facekit.io.foreign.told import Told
 
 #: UVs outside of [0, 1] by at most this much count as at the edge.
 _EDGE = 2e-3
@@ -22,7 +22,7 @@ _PATCH = 8
 Chart = tuple[np.ndarray, np.ndarray]
 
 
-def lay_out(parts: list[Part], told: Told) -> tuple[np.ndarray | None, list[Chart]]:
+def lay_out(parts: list[Part], notes: ImportNotes) -> tuple[np.ndarray | None, list[Chart]]:
     """Pack the pictures of all parts into one texture.
 
     Returns
@@ -38,14 +38,14 @@ def lay_out(parts: list[Part], told: Told) -> tuple[np.ndarray | None, list[Char
         has and part.colours is not None and part.colours.min(initial=1.0) < 0.99
         for part, has in _pairs(parts, pictured)
     ):
-        told.note("vertex colours under a texture were left out")
+        notes.add("vertex colours under a texture were left out")
     pictures: list[np.ndarray] = []
     charts: list[Chart] = []
     places: list[int] = []
     known: dict[tuple[int, int, int], int] = {}
     for part, has in _pairs(parts, pictured):
         if has:
-            uvs, faces, repeats = _unfolded(part, told)
+            uvs, faces, repeats = _unfolded(part, notes)
             key = (id(part.material), *repeats)
             make = _tinted
         else:
@@ -59,7 +59,7 @@ def lay_out(parts: list[Part], told: Told) -> tuple[np.ndarray | None, list[Char
         places.append(known[key])
     if len(pictures) == 1:
         return pictures[0], charts
-    texture, boxes = _packed(pictures, told)
+    texture, boxes = _packed(pictures, notes)
     height, width = texture.shape[:2]
     moved = []
     for (uvs, faces), place in zip(charts, places, strict=True):
@@ -80,7 +80,7 @@ def _as_they_are(part: Part) -> Chart:
     return part.uvs, part.faces
 
 
-def _unfolded(part: Part, told: Told) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+def _unfolded(part: Part, notes: ImportNotes) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
     """Return UVs within [0, 1] of a picture that is repeated along u and v, and the numbers of repetitions."""
     material = part.material
     assert part.uvs is not None
@@ -97,7 +97,7 @@ def _unfolded(part: Part, told: Told) -> tuple[np.ndarray, np.ndarray, tuple[int
         corners = corners - np.floor(corners.min(axis=1, keepdims=True) + _EDGE / period)
         count = math.ceil(float(corners.max()) - _EDGE / period)
         if count > _MOST_REPEATS:
-            told.note(f"the texture of {material.name!r} repeats too often and was cropped")
+            notes.add(f"the texture of {material.name!r} repeats too often and was cropped")
             corners, count = np.minimum(corners, _MOST_REPEATS), _MOST_REPEATS
         count = max(count, 1)
         if faces is part.faces:  # each corner now has its own UV
@@ -149,12 +149,12 @@ def shown_colours(part: Part) -> np.ndarray:
     return linear_to_srgb(linear.clamp(0, 1)).numpy().clip(0.0, 1.0)
 
 
-def _packed(pictures: list[np.ndarray], told: Told) -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
+def _packed(pictures: list[np.ndarray], notes: ImportNotes) -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
     """Pack all pictures into one, in rows sorted by height; return also x, y, width and height of each."""
     pixels = sum((p.shape[0] + 2 * _BORDER) * (p.shape[1] + 2 * _BORDER) for p in pictures)
     step = math.ceil(math.sqrt(pixels / _MOST_PIXELS))
     if step > 1:
-        told.note(f"its textures were scaled down by {step} to fit into one")
+        notes.add(f"its textures were scaled down by {step} to fit into one")
         pictures = [p[::step, ::step] for p in pictures]
     frame = 2 * _BORDER
     widest = max(p.shape[1] + frame for p in pictures)

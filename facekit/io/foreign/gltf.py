@@ -15,12 +15,12 @@ import numpy as np
 from facekit.errors import FileError
 from facekit.io.foreign.codecs import decode_primitive, decode_views
 from facekit.io.foreign.materials import material_of
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.foreign.parts import Material, Part, cut_off
 from facekit.io.foreign.pictures import uri_bytes
 from facekit.io.foreign.primitives import Primitive, part_of, plain_glb
 from facekit.io.foreign.scene import open_scene
 from facekit.io.foreign.text import decoded
-from facekit.io.foreign.told import Told
 from facekit.io.glb_read import Accessors, chunks, document
 
 _MODES = {0: "points", 1: "lines", 2: "lines", 3: "lines", 4: "triangles", 5: "strip", 6: "fan"}
@@ -38,7 +38,7 @@ _KNOWN = {
 _MOST_BYTES = 1 << 30
 
 
-def read_parts(path: Path, data: bytes, told: Told) -> list[Part]:
+def read_parts(path: Path, data: bytes, notes: ImportNotes) -> list[Part]:
     """Read the triangles of all nodes in the scene.
 
     Raises
@@ -54,7 +54,7 @@ def read_parts(path: Path, data: bytes, told: Told) -> list[Part]:
     except FileError as error:
         raise FileError(f"a whole {kind} file", error.got, error.remedy) from error
     try:
-        return _read(path, gltf, binary, told)
+        return _read(path, gltf, binary, notes)
     except FileError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -62,7 +62,7 @@ def read_parts(path: Path, data: bytes, told: Told) -> list[Part]:
         raise FileError(f"a whole {kind} file", got, "check the file, or export it again") from error
 
 
-def _read(path: Path, gltf: dict[str, Any], binary: memoryview | None, told: Told) -> list[Part]:
+def _read(path: Path, gltf: dict[str, Any], binary: memoryview | None, notes: ImportNotes) -> list[Part]:
     version = str(gltf.get("asset", {}).get("version", "2.0"))
     if not version.startswith("2"):
         raise FileError("a glTF of version 2", f"version {version}", "convert it with a tool such as gltf-pipeline")
@@ -70,10 +70,10 @@ def _read(path: Path, gltf: dict[str, Any], binary: memoryview | None, told: Tol
     decode_views(numbers)
     for name in gltf.get("extensionsRequired", []):
         if name not in _KNOWN and "materials" not in name:
-            told.note(f"the extension {name} is not known")
+            notes.add(f"the extension {name} is not known")
     if not gltf.get("meshes"):
         raise FileError("a glTF file with triangles", "one without meshes", "export the mesh with its faces")
-    reader = _Reader(path, numbers, told)
+    reader = _Reader(path, numbers, notes)
     primitives = reader.primitives()
     if not primitives:
         raise FileError("a glTF file with triangles", "none in its scene", "export the mesh with its faces")
@@ -100,7 +100,7 @@ def _buffers(path: Path, gltf: dict[str, Any], binary: memoryview | None) -> lis
             found.append(b"")
             continue
         else:
-            data = uri_bytes(path, uri, Told(path), "the buffer")
+            data = uri_bytes(path, uri, ImportNotes(path), "the buffer")
             if data is None:
                 raise FileError(f"the buffer {uri[:80]} beside {path.name}", "none", "copy it there too")
         if not isinstance(size, int) or len(data) < size:
@@ -112,8 +112,8 @@ def _buffers(path: Path, gltf: dict[str, Any], binary: memoryview | None) -> lis
 class _Reader:
     """Reader of meshes and materials."""
 
-    def __init__(self, path: Path, numbers: Accessors, told: Told) -> None:
-        self.path, self.numbers, self.gltf, self.told = path, numbers, numbers.gltf, told
+    def __init__(self, path: Path, numbers: Accessors, notes: ImportNotes) -> None:
+        self.path, self.numbers, self.gltf, self.notes = path, numbers, numbers.gltf, notes
         self._materials: dict[int | None, tuple[Material, int, np.ndarray]] = {}
         self.nodes: list[dict[str, Any]] = self.gltf.get("nodes") or [
             {"mesh": k} for k in range(len(self.gltf.get("meshes", [])))
@@ -142,12 +142,12 @@ class _Reader:
             if "mesh" not in node:
                 continue
             if "EXT_mesh_gpu_instancing" in node.get("extensions", {}):
-                self.told.note("copies of instanced meshes were left out")
+                self.notes.add("copies of instanced meshes were left out")
             mesh = self.gltf["meshes"][node["mesh"]]
             for primitive in mesh["primitives"]:
                 mode = _MODES[primitive.get("mode", 4)]
                 if mode in ("points", "lines"):
-                    self.told.note(f"{mode} were left out")
+                    self.notes.add(f"{mode} were left out")
                     continue
                 made = self._primitive(k, node, mesh, primitive, mode)
                 if len(made.faces):
@@ -216,7 +216,7 @@ class _Reader:
             names = extras.get("targetNames") if isinstance(extras, dict) else None
             if names:
                 if len(names) != count:
-                    self.told.note(f"{len(names)} names for {count} morph targets")
+                    self.notes.add(f"{len(names)} names for {count} morph targets")
                 names = [str(name) for name in names[:count]]
                 names += [f"target_{k}" for k in range(len(names), count)]
                 return tuple(name if name not in names[:k] else f"{name}_{k}" for k, name in enumerate(names))
@@ -234,7 +234,7 @@ class _Reader:
 
     def _material(self, index: int | None) -> tuple[Material, int, np.ndarray]:
         if index not in self._materials:
-            self._materials[index] = material_of(self.path, self.numbers, index, self.told)
+            self._materials[index] = material_of(self.path, self.numbers, index, self.notes)
         return self._materials[index]
 
 

@@ -8,8 +8,8 @@ import torch
 from facekit.errors import FileError
 from facekit.files.images import to_float
 from facekit.io.foreign.atlas import lay_out, shown_colours
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.foreign.parts import PLAIN, Mended, Part
-from facekit.io.foreign.told import Told
 from facekit.mesh import FaceMesh
 from facekit.source import FaceRig
 
@@ -25,7 +25,7 @@ _FARTHEST = 1e15
 _MOST_BYTES = 1 << 30
 
 
-def join(parts: list[Part], told: Told, mended: Mended | None = None, weld: bool = False) -> FaceRig:
+def join(parts: list[Part], notes: ImportNotes, mended: Mended | None = None, weld: bool = False) -> FaceRig:
     """Join all parts into one rig; :meth:`facekit.source.FaceRig.worn` applies its weights.
 
     Parameters
@@ -40,13 +40,13 @@ def join(parts: list[Part], told: Told, mended: Mended | None = None, weld: bool
     FileError
         If there are no faces, or numbers are not finite.
     """
-    parts = [_seen(part, told) for part in parts]
+    parts = [_seen(part, notes) for part in parts]
     parts = [part for part in parts if len(part.faces)]
     if not parts:
         raise FileError("a mesh with faces", "none", "export triangles, not points or lines")
     for part in parts:
         if part.uvs is not None and not (np.abs(part.uvs) < _FAR).all():
-            told.note("invalid UVs were moved to the texture's edge")
+            notes.add("invalid UVs were moved to the texture's edge")
             part.uvs = np.nan_to_num(part.uvs, posinf=0.0, neginf=0.0).clip(-_FAR, _FAR)
         if not (np.abs(part.verts) < _FARTHEST).all():
             raise FileError("positions that are finite", "NaN or infinity", "export the file again")
@@ -56,7 +56,7 @@ def join(parts: list[Part], told: Told, mended: Mended | None = None, weld: bool
     verts = uvs = colours = None
     if mended is not None:
         verts, uvs, colours = mended.verts, mended.uvs, mended.colours
-    texture, charts = lay_out(parts, told)
+    texture, charts = lay_out(parts, notes)
     tinted = texture is None and (
         colours is not None or any(part.colours is not None or part.material.colour != PLAIN.colour for part in parts)
     )
@@ -90,7 +90,7 @@ def _pairs(part: Part) -> np.ndarray:
     return part.numbers
 
 
-def _seen(part: Part, told: Told) -> Part:
+def _seen(part: Part, notes: ImportNotes) -> Part:
     """Remove faces that a transparent material hides."""
     material = part.material
     if material.cutoff is None:
@@ -107,7 +107,7 @@ def _seen(part: Part, told: Told) -> Part:
         alpha = alpha * material.picture[row, column, 3] / 255.0
     if alpha.min(initial=1.0) > 0.99:
         return part
-    told.note(f"the transparency of {material.name!r} is not supported: its faces are opaque or removed")
+    notes.add(f"the transparency of {material.name!r} is not supported: its faces are opaque or removed")
     part.faces = part.faces[alpha.max(axis=1) >= material.cutoff]
     return part
 

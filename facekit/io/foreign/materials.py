@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.foreign.parts import PLAIN, Material
 from facekit.io.foreign.pictures import pixels, uri_bytes
-from facekit.io.foreign.told import Told
 from facekit.io.glb_read import Accessors
 
 _WRAP = {33071: "clamp", 33648: "mirror", 10497: "repeat"}
@@ -21,7 +21,9 @@ _UNREADABLE = ("KHR_texture_basisu", "MSFT_texture_dds")
 _CLEAR = 0.05
 
 
-def material_of(path: Path, numbers: Accessors, index: int | None, told: Told) -> tuple[Material, int, np.ndarray]:
+def material_of(
+    path: Path, numbers: Accessors, index: int | None, notes: ImportNotes
+) -> tuple[Material, int, np.ndarray]:
     """Read a material.
 
     Returns
@@ -41,7 +43,7 @@ def material_of(path: Path, numbers: Accessors, index: int | None, told: Told) -
     red, green, blue, alpha = (min(max(float(value), 0.0), 1.0) for value in factor)
     picture, wrap, uv_set, transform = None, ("repeat", "repeat"), 0, np.eye(3)
     if slot is not None:
-        picture, wrap = _picture(path, numbers, slot["index"], told)
+        picture, wrap = _picture(path, numbers, slot["index"], notes)
         uv_set, transform = _placement(slot)
     mode = entry.get("alphaMode", "OPAQUE")
     cutoff = {"MASK": float(entry.get("alphaCutoff", 0.5)), "BLEND": _CLEAR}.get(mode)
@@ -59,7 +61,9 @@ def _placement(slot: dict[str, Any]) -> tuple[int, np.ndarray]:
     return int(moved.get("texCoord", slot.get("texCoord", 0))), transform
 
 
-def _picture(path: Path, numbers: Accessors, index: int, told: Told) -> tuple[np.ndarray | None, tuple[str, str]]:
+def _picture(
+    path: Path, numbers: Accessors, index: int, notes: ImportNotes
+) -> tuple[np.ndarray | None, tuple[str, str]]:
     """Return the pixels and wrap modes of a texture."""
     gltf = numbers.gltf
     texture = gltf["textures"][index]
@@ -69,7 +73,7 @@ def _picture(path: Path, numbers: Accessors, index: int, told: Told) -> tuple[np
     for name in _PICTURES:
         if name in texture.get("extensions", {}):
             if not sources and name in _UNREADABLE:
-                told.note(f"a texture of the kind {name} was left out")
+                notes.add(f"a texture of the kind {name} was left out")
             elif name not in _UNREADABLE:
                 sources.append(texture["extensions"][name]["source"])
     for source in sources:
@@ -78,8 +82,8 @@ def _picture(path: Path, numbers: Accessors, index: int, told: Told) -> tuple[np
         if "bufferView" in image:
             data: bytes | None = numbers.bytes_of(image["bufferView"])
         else:
-            data = uri_bytes(path, image["uri"], told, "the texture")
-        found = None if data is None else pixels(data, told, name)
+            data = uri_bytes(path, image["uri"], notes, "the texture")
+        found = None if data is None else pixels(data, notes, name)
         if found is not None:
             return found, wrap
     return None, wrap

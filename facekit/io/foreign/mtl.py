@@ -6,10 +6,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.foreign.parts import Material
 from facekit.io.foreign.pictures import find, pixels
 from facekit.io.foreign.text import decoded, points_for_commas
-from facekit.io.foreign.told import Told
 
 #: Least and largest number of arguments per option. Variable arguments end at the first word that is not a number.
 _OPTIONS = {
@@ -29,7 +29,7 @@ _OPTIONS = {
 }
 
 
-def read_materials(path: Path, libraries: list[str], told: Told) -> dict[str, Material]:
+def read_materials(path: Path, libraries: list[str], notes: ImportNotes) -> dict[str, Material]:
     """Read the materials, by name, of an OBJ's libraries; missing files are noted.
 
     Parameters
@@ -41,21 +41,21 @@ def read_materials(path: Path, libraries: list[str], told: Told) -> dict[str, Ma
     """
     found: dict[str, Material] = {}
     for line in libraries:
-        quiet = Told(path)
+        quiet = ImportNotes(path)
         whole = find(line, path.parent, quiet, "the material file")
         # A line may name several files, but a file name with spaces is more likely.
         names = [line] if whole is not None or len(line.split()) < 2 else line.split()
         for name in names:
-            library = find(name, path.parent, told, "the material file")
+            library = find(name, path.parent, notes, "the material file")
             if library is not None:
-                found |= _parse(library, told)
+                found |= _parse(library, notes)
     return found
 
 
-def _parse(library: Path, told: Told) -> dict[str, Material]:
+def _parse(library: Path, notes: ImportNotes) -> dict[str, Material]:
     text, latin = decoded(library.read_bytes())
     if latin:
-        told.note(f"{library.name} is not UTF-8 and was read as Latin-1")
+        notes.add(f"{library.name} is not UTF-8 and was read as Latin-1")
     found: dict[str, Material] = {}
     name = None
     for line in text.split("\n"):
@@ -65,12 +65,12 @@ def _parse(library: Path, told: Told) -> dict[str, Material]:
             name = rest
             found[name] = Material(name)
         elif name is not None and rest:
-            found[name] = dataclasses.replace(found[name], **_statement(keyword, rest, library, told))
+            found[name] = dataclasses.replace(found[name], **_statement(keyword, rest, library, notes))
     # A colour beside a picture is more often an exporter's default than a tint; Blender ignores it, too.
     return {key: m if m.picture is None else dataclasses.replace(m, colour=(1.0, 1.0, 1.0)) for key, m in found.items()}
 
 
-def _statement(keyword: str, rest: str, library: Path, told: Told) -> dict[str, Any]:
+def _statement(keyword: str, rest: str, library: Path, notes: ImportNotes) -> dict[str, Any]:
     if keyword == "kd":
         colour = _floats(rest.split())[:3]
         return {"colour": tuple(_linear(value) for value in colour)} if len(colour) == 3 else {}
@@ -78,12 +78,12 @@ def _statement(keyword: str, rest: str, library: Path, told: Told) -> dict[str, 
         value = _floats(rest.split()[-1:])[0]
         clear = value < 0.999 if keyword == "d" else value > 0.001
         if clear:
-            told.note("transparency was left out")
+            notes.add("transparency was left out")
     if keyword != "map_kd":
         return {}
     name, fields = _without_options(rest)
-    picture = find(name, library.parent, told, "the texture") if name else None
-    return {**fields, "picture": None if picture is None else pixels(picture.read_bytes(), told, picture.name)}
+    picture = find(name, library.parent, notes, "the texture") if name else None
+    return {**fields, "picture": None if picture is None else pixels(picture.read_bytes(), notes, picture.name)}
 
 
 def _without_options(rest: str) -> tuple[str, dict[str, Any]]:

@@ -15,9 +15,9 @@ import numpy as np
 
 from facekit.errors import FileError
 from facekit.io.foreign.mtl import read_materials
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.foreign.parts import PLAIN, Mended, cut_off, triangles_of
 from facekit.io.foreign.text import decoded, points_for_commas
-from facekit.io.foreign.told import Told
 
 _COUNT = re.compile(r"#\s*(vertices|faces)\s*:\s*(\d+)\s*$", re.IGNORECASE)  # MeshLab's header
 _OWN_COUNT = re.compile(r"# counts: (\d+) vertices (\d+) uvs (\d+) triangles$")
@@ -26,7 +26,7 @@ _NOT_SHOWN = {"l": "lines", "p": "points", "curv": "curves", "curv2": "curves", 
 _LONG_TAIL = 0.02
 
 
-def mend(path: Path, data: bytes, told: Told, textured: bool = True) -> Mended:
+def mend(path: Path, data: bytes, notes: ImportNotes, textured: bool = True) -> Mended:
     """Rewrite an OBJ for trimesh.
 
     Parameters
@@ -40,7 +40,7 @@ def mend(path: Path, data: bytes, told: Told, textured: bool = True) -> Mended:
         If the file is not an OBJ, is truncated, or refers to missing vertices.
     """
     text, latin = decoded(data)
-    lines = _Lines(told)
+    lines = _Lines(notes)
     lines.read(text)
     if not lines.positions or not lines.polygons:
         raise FileError("an OBJ file with lines v and f", f"{path}", "check that it is an OBJ with faces, and whole")
@@ -55,8 +55,8 @@ def mend(path: Path, data: bytes, told: Told, textured: bool = True) -> Mended:
     corners[..., 1] = np.where(corners[..., 1] < 0, len(uvs), corners[..., 1])  # without UV: an added one
     groups = np.array(lines.groups)[cut[:, 0]]
     if latin and lines.libraries:
-        told.note("its text is not UTF-8 and was read as Latin-1")
-    found = read_materials(path, lines.libraries, told) if textured else {}
+        notes.add("its text is not UTF-8 and was read as Latin-1")
+    found = read_materials(path, lines.libraries, notes) if textured else {}
     materials = {str(k): found.get(name, PLAIN) for k, name in enumerate(lines.names)}
     plain = _plain_text(verts, uvs, corners, groups)
     mtl = "".join(f"newmtl {name}\nKd 1 1 1\n" for name in materials).encode()
@@ -67,8 +67,8 @@ def mend(path: Path, data: bytes, told: Told, textured: bool = True) -> Mended:
 class _Lines:
     """Statements of the file that matter here."""
 
-    def __init__(self, told: Told) -> None:
-        self.told = told
+    def __init__(self, notes: ImportNotes) -> None:
+        self.notes = notes
         self.positions: list[list[str]] = []
         self.coordinates: list[list[str]] = []
         #: Corners (vertex, uv), counted from 0; uv is -1 if there is none.
@@ -101,7 +101,7 @@ class _Lines:
                 elif keyword == "mtllib" and rest.strip():
                     self.libraries.append(rest.strip())
                 elif keyword in _NOT_SHOWN:
-                    self.told.note(f"{_NOT_SHOWN[keyword]} were left out")
+                    self.notes.add(f"{_NOT_SHOWN[keyword]} were left out")
             except ValueError as error:
                 raise FileError(
                     "a whole OBJ file", f"line {number}: {line[:60]!r} ({error})", "correct the line"
@@ -109,7 +109,7 @@ class _Lines:
             if keyword in ("v", "vt", "f"):
                 self._last = line
         if narrow:
-            self.told.note(f"{narrow} face{'s' * (narrow > 1)} of fewer than three corners left out")
+            self.notes.add(f"{narrow} face{'s' * (narrow > 1)} of fewer than three corners left out")
 
     def _comment(self, line: str) -> None:
         if found := _COUNT.match(line):
@@ -165,7 +165,7 @@ class _Lines:
         if not whole_line and (tail or self._short()):
             raise cut_off("OBJ", f"an end within the line {self._last[:60]!r}")
         if tail > _LONG_TAIL * verts and tail > 2:
-            self.told.note(f"no face uses the last {tail} of {verts} vertices: it may be cut off")
+            self.notes.add(f"no face uses the last {tail} of {verts} vertices: it may be cut off")
 
     def _short(self) -> bool:
         """Return True if the last line is a face whose last corner has fewer numbers than the first."""

@@ -12,11 +12,11 @@ import numpy as np
 
 from facekit.errors import FileError
 from facekit.files.images import decode_texture
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.foreign.parts import cut_off
-from facekit.io.foreign.told import Told
 
 
-def find(name: str, folder: Path, told: Told, what: str) -> Path | None:
+def find(name: str, folder: Path, notes: ImportNotes, what: str) -> Path | None:
     """Find a file that another one refers to, and note if it is missing or elsewhere.
 
     Names may have either slash and any case; a file that is not at its path is searched for beside the file that refers
@@ -34,13 +34,13 @@ def find(name: str, folder: Path, told: Told, what: str) -> Path | None:
     if found is None and parts:
         found = _below(folder, parts[-1:])
         if found is not None:
-            told.note(f"{what} {name} was taken from {found.name} beside the file")
+            notes.add(f"{what} {name} was taken from {found.name} beside the file")
     if found is None:
-        told.note(f"{what} {name} is missing and was left out")
+        notes.add(f"{what} {name} is missing and was left out")
     return found
 
 
-def uri_bytes(path: Path, uri: str, told: Told, what: str) -> bytes | None:
+def uri_bytes(path: Path, uri: str, notes: ImportNotes, what: str) -> bytes | None:
     """Return the data of a URI, inline or in a file beside it; None if it is missing."""
     if uri.startswith("data:"):
         head, _, body = uri.partition(",")
@@ -48,19 +48,19 @@ def uri_bytes(path: Path, uri: str, told: Told, what: str) -> bytes | None:
             return base64.b64decode(body, validate=True) if head.endswith(";base64") else unquote_to_bytes(body)
         except (binascii.Error, ValueError) as error:
             raise cut_off("glTF", f"data in it that is no base64 ({error})") from error
-    found = find(unquote(uri), path.parent, told, what)
+    found = find(unquote(uri), path.parent, notes, what)
     return None if found is None else found.read_bytes()
 
 
-def pixels(data: bytes, told: Told, name: str) -> np.ndarray | None:
+def pixels(data: bytes, notes: ImportNotes, name: str) -> np.ndarray | None:
     """Return a picture's pixels (H, W, 3 or 4) uint8; for an unreadable one None, with a note."""
     try:
         picture, factor = decode_texture(data)
     except FileError as error:
-        told.note(f"the texture {name} was left out ({error.got})")
+        notes.add(f"the texture {name} was left out ({error.got})")
         return None
     if factor > 1:
-        told.note(f"the texture {name} was scaled down to {picture.shape[1]} x {picture.shape[0]}")
+        notes.add(f"the texture {name} was scaled down to {picture.shape[1]} x {picture.shape[0]}")
     return picture
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from facekit.errors import FileError, optional_import
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.foreign.parts import Mended, cut_off, triangles_of
 from facekit.io.foreign.text import decoded, points_for_commas
-from facekit.io.foreign.told import Told
 
 _STL_HEAD, _STL_TRIANGLE = 84, 50
 _OFF_HEAD = re.compile(r"^(ST)?(C)?(N)?(4)?(n)?OFF\b", re.IGNORECASE)
@@ -22,7 +22,7 @@ _OFF_HEAD = re.compile(r"^(ST)?(C)?(N)?(4)?(n)?OFF\b", re.IGNORECASE)
 _MOST_BYTES = 1 << 28
 
 
-def mend_stl(path: Path, data: bytes, told: Told) -> Mended:
+def mend_stl(path: Path, data: bytes, notes: ImportNotes) -> Mended:
     """Check an STL, ASCII or binary, and normalise the text of the former.
 
     Raises
@@ -59,7 +59,7 @@ def _stl_line(line: str) -> str:
     return " ".join(words)
 
 
-def mend_off(path: Path, data: bytes, told: Told) -> Mended:
+def mend_off(path: Path, data: bytes, notes: ImportNotes) -> Mended:
     """Rewrite any OFF (colours, normals, polygons, comments) as plain triangles.
 
     Raises
@@ -109,7 +109,7 @@ def _off_colours(head: re.Match[str], numbers: list[list[float]]) -> np.ndarray 
     return np.clip(values / (255.0 if values.max() > 1.0 else 1.0), 0.0, 1.0)
 
 
-def mend_3mf(path: Path, data: bytes, told: Told) -> Mended:
+def mend_3mf(path: Path, data: bytes, notes: ImportNotes) -> Mended:
     """Check a 3MF.
 
     Raises
@@ -133,7 +133,7 @@ def mend_3mf(path: Path, data: bytes, told: Told) -> Mended:
                 if not text.rstrip().endswith(b">"):
                     raise cut_off("3MF", f"an end within {entry.filename}")
                 if any(word in text for word in (b"colorgroup", b"basematerials", b"texture2dgroup")):
-                    told.note("its colours were left out")
+                    notes.add("its colours were left out")
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise FileError("a whole 3MF file", f"{error}", "check the file, or export it again") from error
     return Mended(data, "3mf")

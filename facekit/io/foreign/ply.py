@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from facekit.errors import FileError
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.foreign.parts import Material, Mended, cut_off
 from facekit.io.foreign.pictures import find, pixels
 from facekit.io.foreign.text import decoded
-from facekit.io.foreign.told import Told
 
 _TYPES = {
     **dict.fromkeys(("char", "int8"), "i1"),
@@ -47,7 +47,7 @@ class _Element:
     properties: list[tuple[str, str, str | None]] = field(default_factory=list)
 
 
-def mend(path: Path, data: bytes, told: Told) -> Mended:
+def mend(path: Path, data: bytes, notes: ImportNotes) -> Mended:
     """Rewrite a PLY for trimesh.
 
     Raises
@@ -74,10 +74,10 @@ def mend(path: Path, data: bytes, told: Told) -> Mended:
         body = _binary(body, elements, "<" if "little" in encoding else ">")
     texture = None
     for name in textures[:1]:
-        picture = find(name, path.parent, told, "the texture")
-        texture = None if picture is None else pixels(picture.read_bytes(), told, picture.name)
+        picture = find(name, path.parent, notes, "the texture")
+        texture = None if picture is None else pixels(picture.read_bytes(), notes, picture.name)
     if len(textures) > 1:
-        told.note(f"textures after the first one ({', '.join(textures[1:])}) were left out")
+        notes.add(f"textures after the first one ({', '.join(textures[1:])}) were left out")
     head = [f"ply\nformat {encoding} 1.0\n"]
     for element in elements:
         head.append(f"element {element.name} {element.count}\n")

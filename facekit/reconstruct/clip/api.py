@@ -16,15 +16,15 @@ from facekit.motion import Motion
 from facekit.motion.head import angles
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
-from facekit.reconstruct.api import TONGUE, assembled, cameras_at, looked_and_fitted, view_of
+from facekit.reconstruct.api import TONGUE, assembled, cameras_at, refine_and_fit, view_of
 from facekit.reconstruct.clip.film import Film
-from facekit.reconstruct.clip.follow import Followed, follow, habit_of
+from facekit.reconstruct.clip.follow import Followed, follow, personal_bias_of
 from facekit.reconstruct.clip.result import ClipReconstruction
 from facekit.reconstruct.clip.track import Track, Tracker
 from facekit.reconstruct.clip.views import Pool, for_skin
-from facekit.reconstruct.dense import Looker, looker_of
+from facekit.reconstruct.dense import LandmarkRefiner, load_refiner
 from facekit.reconstruct.encoded import WINDOW, Reader
-from facekit.reconstruct.find import steady
+from facekit.reconstruct.find import average_close_ups
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.observe import Picture
@@ -64,10 +64,10 @@ def reconstruct_clip(
     film = Film.open(path)
     pipe = model if isinstance(model, FacePipeline) else FacePipeline.from_pretrained(model)
     photo = PhotoModel.of(pipe)
-    looker, response = looker_of(photo)
+    refiner, response = load_refiner(photo)
     notes: list[str] = []
     with contextlib.closing(Track()) as track, Landmarker() as finder:
-        pool, count = _tracked(film, track, finder, looker, photo.mirror, face)
+        pool, count = _tracked(film, track, finder, refiner, photo.mirror, face)
         if not len(pool):
             raise InputError(
                 "a face in the video",
@@ -77,13 +77,13 @@ def reconstruct_clip(
         if count > 1 and face is None:
             notes.append(f"{film.path.name} shows {count} faces: the largest, most central one was followed; see face=")
         keys = pool.chosen()
-        faces = [steady(key.frame.pixels, key.face, finder, photo.mirror) for key in keys]
+        faces = [average_close_ups(key.frame.pixels, key.face, finder, photo.mirror) for key in keys]
         pictures = [Picture(key.frame.pixels, f"{film.path.name} at {key.frame.time:.2f} s") for key in keys]
         reader = Reader(photo.points)
-        fitted, faces = looked_and_fitted(photo, pictures, faces)
+        fitted, faces = refine_and_fit(photo, pictures, faces)
         times, focal = np.array(track.times), (float(np.log(fitted.focal[0])), _FOCAL)
         frames = progress(_views(track, calm, film.size, response, reader, focal), len(track), "expressions")
-        followed = follow(photo, response, fitted, frames, times, habit_of(response, fitted, faces), calm)
+        followed = follow(photo, response, fitted, frames, times, personal_bias_of(response, fitted, faces), calm)
     if not followed.found.any():
         raise InputError("a face that can be tracked", f"none in {film.path.name}", "take a sharper, larger one")
     picked = for_skin([float(np.degrees(np.arctan2(turn[0, 2], turn[2, 2]))) for turn in fitted.rotation])
@@ -123,7 +123,7 @@ def motion_of(followed: Followed, times: np.ndarray, fps: float) -> Motion:
 
 
 def _tracked(
-    film: Film, track: Track, finder: Landmarker, looker: Looker, mirror: np.ndarray, face: int | None
+    film: Film, track: Track, finder: Landmarker, refiner: LandmarkRefiner, mirror: np.ndarray, face: int | None
 ) -> tuple[Pool, int]:
     """Track the face through the video; return the key frame candidates and the number of faces in the first frame with
     any.
@@ -134,7 +134,7 @@ def _tracked(
             if seen.face is None:
                 track.add(seen.frame.time, None)
             else:
-                track.add(seen.frame.time, seen.face, looker.glance(seen.frame.pixels, seen.face))
+                track.add(seen.frame.time, seen.face, refiner.refine_once(seen.frame.pixels, seen.face))
                 pool.offer(seen.frame, seen.face)
     return pool, tracker.faces
 

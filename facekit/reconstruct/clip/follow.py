@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES, GAZE_SHAPES
-from facekit.reconstruct.clip.steady import steadied
+from facekit.reconstruct.clip.steady import smoothed
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import OVAL, POINTS, FaceLandmarks
 from facekit.reconstruct.model import PhotoModel
@@ -48,7 +48,7 @@ class Followed:
     off: np.ndarray
 
 
-def habit_of(response: Response, fitted: Fitted, faces: list[FaceLandmarks]) -> np.ndarray:
+def personal_bias_of(response: Response, fitted: Fitted, faces: list[FaceLandmarks]) -> np.ndarray:
     """Return the bias of a person's landmarks that is the same in all pictures, (478, 2) mm, upright.
 
     The mean residual of a fit, shrunk by the fraction of its variance that is constant.
@@ -67,7 +67,7 @@ def follow(
     fitted: Fitted,
     views: Iterable[View | None],
     times: np.ndarray,
-    habit: np.ndarray,
+    personal_bias: np.ndarray,
     calm: float,
 ) -> Followed:
     """Fit frame after frame, then smooth them.
@@ -82,8 +82,8 @@ def follow(
         One per frame; None without a face.
     times:
         (T,) seconds, ascending.
-    habit:
-        See :func:`habit_of`.
+    personal_bias:
+        See :func:`personal_bias_of`.
     calm:
         Factor on the noise level that is smoothed away; 0 for none.
     """
@@ -91,7 +91,7 @@ def follow(
     last: Fitted | None = None
     for view in views:
         last = None if view is None else fit(
-            photo.points, response, [view], known=fitted.identity, start=last, habit=habit
+            photo.points, response, [view], known=fitted.identity, start=last, personal_bias=personal_bias
         )  # fmt: skip
         error = float("nan") if last is None or view is None else _off(photo, last, view)
         off.append(error)
@@ -111,7 +111,7 @@ def follow(
     first = turns[int(np.flatnonzero(found)[0])]
     vectors = np.stack([vector_of(turn @ first.T) for turn in turns])
     kinds = {"shapes": np.stack(shapes), "turn": vectors, "shift": np.stack(shifts), "scale": np.array(scales)[:, None]}
-    calmed = {kind: steadied(rows, times, found, _LEAST[kind], calm) for kind, rows in kinds.items()}
+    calmed = {kind: smoothed(rows, times, found, _LEAST[kind], calm) for kind, rows in kinds.items()}
     focal = float(fitted.focal[0])
     far = -focal / np.exp(calmed["scale"])
     return Followed(

@@ -123,7 +123,7 @@ class ClipReconstruction(Reconstruction):
 
         return write_overlay(self, path, film, height)
 
-    def _more(self) -> dict[str, np.ndarray]:
+    def _extra_arrays(self) -> dict[str, np.ndarray]:
         motion = self.motion
         arrays = {name: getattr(motion, name) for name in ("blendshapes", "head", "gaze", "times")}
         arrays |= {f"camera.{name}": getattr(self.frame_cameras, name) for name in _CAMERA}

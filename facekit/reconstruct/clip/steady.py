@@ -27,7 +27,7 @@ def noise_of(values: np.ndarray, found: np.ndarray, least: float) -> np.ndarray:
     return np.maximum(_MAD * np.median(np.abs(bends), axis=0) / np.sqrt(6), least)
 
 
-def steadied(
+def smoothed(
     values: np.ndarray, times: np.ndarray, found: np.ndarray, least: float, strength: float = 1.0
 ) -> np.ndarray:
     """Smooth tracks.

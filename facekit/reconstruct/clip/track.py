@@ -21,7 +21,7 @@ import numpy as np
 from facekit.conventions import BLENDSHAPES
 from facekit.errors import InputError, optional_import
 from facekit.reconstruct.clip.film import Film, Frame
-from facekit.reconstruct.clip.steady import steadied
+from facekit.reconstruct.clip.steady import smoothed
 from facekit.reconstruct.dense import Reading
 from facekit.reconstruct.find import all_faces, overlap
 from facekit.reconstruct.landmarker import LEFT_IRIS, POINTS, RIGHT_IRIS, FaceLandmarks, Landmarker
@@ -99,7 +99,7 @@ class Track:
                 places = (_FOUND, _POINTS)
                 kinds = [(part, _LEAST * float(distance)) for part in places]
                 for part, least in (*kinds, (_SCORES, _LEAST_SCORE), (_SHAPES, _LEAST_SCORE)):
-                    rows[:, part] = steadied(rows[:, part], times[low:high], there, least, calm)
+                    rows[:, part] = smoothed(rows[:, part], times[low:high], there, least, calm)
             for k in range(start, min(start + _PART, len(self))):
                 yield _face(rows[k - low]) if found[k] else None
 

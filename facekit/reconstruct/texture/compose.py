@@ -17,7 +17,6 @@ from facekit.errors import InputError
 from facekit.latents import FaceLatents
 from facekit.models.composers import DefaultComposer
 from facekit.models.composers.complexion import without_blotches
-from facekit.plainly import plainly
 from facekit.reconstruct import TEXTURES
 from facekit.reconstruct.texture import eyes, mask
 from facekit.reconstruct.texture.complete import FLOOR, Fused, complete, fuse, membrane
@@ -26,6 +25,7 @@ from facekit.reconstruct.texture.grid import TileGrid
 from facekit.reconstruct.texture.segment import bare_skin, network
 from facekit.reconstruct.texture.views import View
 from facekit.render import Camera, Lights
+from facekit.torch_defaults import with_torch_defaults
 
 if TYPE_CHECKING:
     from facekit.pipeline import FacePipeline
@@ -85,7 +85,7 @@ class PictureStudy:
     skins: list[torch.Tensor]
 
     @classmethod
-    @plainly
+    @with_torch_defaults
     def of(
         cls,
         pictures: Sequence[torch.Tensor],
@@ -117,7 +117,7 @@ class PictureStudy:
                     skins.append(mask.in_one_piece(grid, region * mask.shrunk(grid, skin * seen.bare)))
         return cls(pipe, views, found, grid, skins)
 
-    @plainly
+    @with_torch_defaults
     @torch.no_grad()
     def texture(self, mode: str = "blend", size: int = 1024) -> TextureResult:
         """Make the atlas; see :func:`compose_texture`."""

@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from facekit import weights
 from facekit.files.readers import load_arrays
 from facekit.models.config import DenseConfig
-from facekit.models.dense_landmarks import SHAPE_UNIT, UNIT, DenseLandmarks, DenseTold
+from facekit.models.dense_landmarks import SHAPE_UNIT, UNIT, DenseLandmarks, DenseOutput
 from facekit.pipeline import FacePipeline
-from facekit.reconstruct.dense import Looker
+from facekit.reconstruct.dense import LandmarkRefiner
 from facekit.reconstruct.landmarker import OVAL, FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.response import Response
@@ -67,10 +67,12 @@ def run(context: Context) -> None:
         model = trained(model, samples, coming, folder, steps).cpu()
     export.round_rows(model)
     export.write_weights(model, context.out / "dense.safetensors")
-    measure(context, Looker(photo.points, photo.mirror, model), pipe, photo, anchors)
+    measure(context, LandmarkRefiner(photo.points, photo.mirror, model), pipe, photo, anchors)
 
 
-def measure(context: Context, looker: Looker, pipe: FacePipeline, photo: PhotoModel, anchors: Anchors) -> None:
+def measure(
+    context: Context, refiner: LandmarkRefiner, pipe: FacePipeline, photo: PhotoModel, anchors: Anchors
+) -> None:
     """Write the error model of a network's landmarks on held-out people."""
     folder = context.work / "landmarks"
     studio = Studio(pipe, context.shape_basis, context.scaled(SKINS, 1))
@@ -81,7 +83,7 @@ def measure(context: Context, looker: Looker, pipe: FacePipeline, photo: PhotoMo
             files.append(folder / f"frames_{start}_{count}.npz")
             if not files[-1].is_file():
                 make_frames(studio, anchors, landmarker, files[-1], _OTHERS + start, count, _RESPONSE_SHOTS)
-    seen, told = looked(files, looker)
+    seen, told = refined(files, refiner)
     write_arrays(context.out / "looked.npz", rounded(response.measured(seen, photo.points, told)).pack())
 
 
@@ -185,7 +187,7 @@ def learned(model: DenseLandmarks, batch: Batch) -> torch.Tensor:
     return loss(told, batch)
 
 
-def loss(told: DenseTold, batch: Batch) -> torch.Tensor:
+def loss(told: DenseOutput, batch: Batch) -> torch.Tensor:
     """Return twice the negative log likelihood, as in Wood et al. (2022), equation 1, without constants.
 
     The gradient of the means is rescaled by the predicted variance (Seitzer et al., ICLR 2022, beta = 0.5): otherwise
@@ -229,13 +231,13 @@ def rounded(found: Response) -> Response:
     return dataclasses.replace(found, weights=weights, factor=factor)
 
 
-def looked(files: list[Path], looker: Looker) -> tuple[Frames, np.ndarray]:
+def refined(files: list[Path], refiner: LandmarkRefiner) -> tuple[Frames, np.ndarray]:
     """Return frames with refined landmarks, and their predicted standard deviations (N, 478) in mm."""
     corrected, spreads = [], []
     for path in files:
         frames, pixels = Frames.load(path), np.load(path.with_suffix(".npy"), mmap_mode="r")
         faces = [
-            looker(np.asarray(picture), FaceLandmarks(points.double().numpy(), {}, np.eye(4)))
+            refiner(np.asarray(picture), FaceLandmarks(points.double().numpy(), {}, np.eye(4)))
             for picture, points in zip(pixels, frames.points, strict=True)
         ]
         points = torch.from_numpy(np.stack([face.points for face in faces])).float()

@@ -13,7 +13,7 @@ import torch
 
 from facekit.conventions import BLENDSHAPES
 from facekit.files.atomic import atomic_write
-from facekit.reconstruct.find import steady
+from facekit.reconstruct.find import average_close_ups
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.train.photos.anchors import Anchors
 from facekit.train.photos.photographs import Photograph
@@ -117,7 +117,7 @@ def found_in(
     for face in landmarker(picture.pixels):
         away = (torch.from_numpy(face.points).float() - true).norm(dim=1).median()
         if float(away) * picture.pose.height < _LOST * size:
-            return steady(picture.pixels, face, landmarker, anchors.mirror.numpy())
+            return average_close_ups(picture.pixels, face, landmarker, anchors.mirror.numpy())
     return None
 
 

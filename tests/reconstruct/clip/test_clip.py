@@ -148,7 +148,7 @@ def test_angles_undo_rotations():
 def test_in_a_shell(film, tmp_path, capsys):
     for options in (["--csv", "m.csv"], ["--video", "o.mp4"], ["--out", "x.mp4"]):
         assert main(["reconstruct", "me.jpg", "--out", str(tmp_path / "a.glb"), *options]) == 2
-        assert "film" in capsys.readouterr().err
+        assert "a video" in capsys.readouterr().err
     assert main(["reconstruct", str(film), "me.jpg", "--out", str(tmp_path / "a.glb")]) == 2
     assert main(["reconstruct", str(film), "--out", str(tmp_path / "a.glb"), "--csv", "m.txt"]) == 2
 

@@ -9,7 +9,7 @@ from pathlib import Path
 _MOST = 6
 
 
-class Told:
+class ImportNotes:
     """Notes about one file, each once, for a single warning.
 
     Parameters
@@ -22,11 +22,11 @@ class Told:
         self.path = path
         self._notes: dict[str, None] = {}
 
-    def note(self, text: str) -> None:
+    def add(self, text: str) -> None:
         """Add a note: a sentence without capital and full stop."""
         self._notes[" ".join(text.split())] = None
 
-    def tell(self) -> None:
+    def warn(self) -> None:
         """Issue one warning with all notes."""
         notes = list(self._notes)
         if not notes:

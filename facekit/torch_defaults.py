@@ -15,7 +15,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def plainly(function: Callable[P, R]) -> Callable[P, R]:
+def with_torch_defaults(function: Callable[P, R]) -> Callable[P, R]:
     """Run a function under torch's standard settings; nearly free if these are in effect."""
 
     @functools.wraps(function)
