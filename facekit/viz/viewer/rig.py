@@ -1,7 +1,7 @@
-"""The viewer's rig: ARKit's 52 shapes of one person as sparse movements, and a motion as a block of bytes.
+"""The viewer's rig: ARKit's 52 blendshapes of one person as sparse displacements, and motions as binary blocks.
 
-What the pipeline makes of each shape alone, contact of lids and lips included, is sent as it is; pairs of shapes that
-do not add up get the rest as a movement of their own. Eyeballs are left out of all that: they turn in the page.
+Each blendshape is sent as the pipeline makes it, including contact of lids and lips; pairs of blendshapes that do not
+add up get a corrective. Eyeballs are left out: the page rotates them.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from facekit.mesh import FaceMesh
     from facekit.motion import Motion
 
-#: Movements and strains are sent in whole steps of these: mm, and parts of one.
+#: Quantisation steps of displacements (mm) and strain.
 STEP, STRAIN_STEP = 0.02, 0.02
-#: Smaller than so many steps, a value is not sent.
+#: Smallest value that is sent, in steps.
 _LEAST_MOVE, _LEAST_STRAIN = 1.5, 1.5
 _STRAINS = ("tension", "compress", "stretch")
-# Shapes are computed so many at a time.
+# Number of blendshapes computed at once.
 _CHUNK = 16
 
 
 def rig_entries(subject: Subject) -> Entries:
-    """Header and arrays of a person's 52 shapes, without textures."""
+    """Return header and arrays of a person's 52 blendshapes, without textures."""
     pairs = subject.source.shape_pairs
     poses = [{name: 1.0} for name in BLENDSHAPES] + [{BLENDSHAPES[a]: 1.0, BLENDSHAPES[b]: 1.0} for a, b in pairs]
     values = _posed(subject, poses)
@@ -40,7 +40,7 @@ def rig_entries(subject: Subject) -> Entries:
     for name in ("moved", *values):
         table = moved if name == "moved" else values[name]
         for row, (a, b) in enumerate(pairs, start=len(BLENDSHAPES)):
-            table[row] -= table[a] + table[b]  # what the sum of both lacks
+            table[row] -= table[a] + table[b]  # corrective: the difference from the sum
     arrays: dict[str, Any] = _sparse("rig/move", moved, STEP, _LEAST_MOVE, np.int16)
     for name, table in values.items():
         arrays |= _sparse(f"rig/{name}", table[..., None], STRAIN_STEP, _LEAST_STRAIN, np.int8)
@@ -59,14 +59,14 @@ def rig_entries(subject: Subject) -> Entries:
 
 
 def motion_block(motion: Motion) -> bytes:
-    """A motion as the viewer plays it: weights in 8 bits, head angles in degrees."""
+    """Return a motion as a block for the viewer: weights in 8 bits, head angles in degrees."""
     weights = np.rint(motion.blendshapes.numpy().clip(0, 1) * 255).astype(np.uint8)
     head = motion.head.numpy().astype(np.float32)
     return pack({"fps": motion.fps, "frames": len(motion)}, {"motion/weights": weights, "motion/head": head})
 
 
 def _posed(subject: Subject, poses: list[dict[str, float]]) -> dict[str, np.ndarray]:
-    """Movements (K, V, 3) mm and strains (K, V) of poses against rest, on the CPU."""
+    """Return displacements (K, V, 3) in mm and strain (K, V) of poses relative to neutral, on the CPU."""
     found: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(poses), _CHUNK):
         codes = [subject.latents.with_blendshapes(pose) for pose in poses[start : start + _CHUNK]]
@@ -79,7 +79,7 @@ def _posed(subject: Subject, poses: list[dict[str, float]]) -> dict[str, np.ndar
 
 
 def _sparse(name: str, table: np.ndarray, step: float, least: float, kind: type) -> dict[str, np.ndarray]:
-    """Rows (K, V, C) as the vertices that move, where each row begins, and their values in whole steps."""
+    """Encode rows (K, V, C) as indices of the vertices that move, the start of each row, and quantised values."""
     limit = np.iinfo(kind).max
     steps = np.rint(table / step).clip(-limit, limit).astype(kind)
     row, vertex = np.nonzero((np.abs(table) >= least * step).any(axis=-1))
@@ -93,7 +93,7 @@ def _sparse(name: str, table: np.ndarray, step: float, least: float, kind: type)
 
 
 def _eyes(mesh: FaceMesh) -> list[dict[str, Any]]:
-    """Each eyeball's vertices and centre, and the shapes that turn it; none for a head without eyes."""
+    """Return vertices, centre and gaze blendshapes of each eyeball; None for a head without eyes."""
     if mesh.parts is None:
         return []
     balls = (mesh.parts == PARTS.index("eyes")).nonzero()[:, 0]
@@ -105,7 +105,7 @@ def _eyes(mesh: FaceMesh) -> list[dict[str, Any]]:
             continue
         centre, _ = fit_sphere(mesh.verts[0, own])
         outward = "left" if inward == "right" else "right"
-        # Left is the image's right, +X: the way the subject's left eye looks out.
+        # Left is the image's right, +X: outward for the subject's left eye.
         look = {outward: "Out", inward: "In", "up": "Up", "down": "Down"}
         found.append(
             {
