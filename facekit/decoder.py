@@ -19,9 +19,10 @@ from facekit.mesh import FaceMesh
 from facekit.models.blendshapes import Blendshapes, wanted
 from facekit.models.composers import Composer, DefaultComposer
 from facekit.models.detail_layer import DetailLayer
+from facekit.models.facial_hair import SHAVEN, Brows
 from facekit.models.folds import Unfolding
-from facekit.models.hair import Wardrobe
-from facekit.models.hair_choice import choose_hair, choose_lashes
+from facekit.models.hair import Outfit, Wardrobe
+from facekit.models.hair_choice import choose_beards, choose_hair, choose_lashes
 from facekit.models.lids import LidContact
 from facekit.models.lips import LipContact
 from facekit.models.shape import ShapeModel
@@ -283,23 +284,26 @@ class FaceDecoder:
 
     @functools.cached_property
     def wardrobe(self) -> Wardrobe | None:
-        """Hair and lashes for this model's heads, loaded on first use; None if the model has none."""
+        """Hair for this model's heads, loaded on first use; None if the model has none."""
         with torch.inference_mode(False):
             return load_wardrobe(self.template)
 
     @torch.no_grad()
     def dress(self, latents: FaceLatents, verts: torch.Tensor, hair: str | None = "auto") -> tuple[Hair | None, ...]:
-        """Return hair and lashes for faces with these codes and vertices (B, V, 3); empty if no face has any.
+        """Return hair, beards, brows and lashes for faces with these codes and vertices (B, V, 3); empty if there are none.
 
         Parameters
         ----------
         hair:
-            A style's name, "bald" for lashes alone, None for nothing; "auto" for the identity's or the person's style,
-            or nothing for a model without hair.
+            A style's name, "bald" for none on the scalp, None for no hair at all; "auto" for the identity's or the
+            person's style, or nothing for a model without hair. A beard's name may follow after a plus sign:
+            "short01+goatee", "auto+shaven".
         """
-        if hair == "auto" and self.person is not None:
-            hair = self.person.hair
-        if hair is None or (hair == "auto" and self.wardrobe is None):
+        style, _, beard = (hair or "").partition("+")
+        if style == "auto" and self.person is not None:
+            style, _, own = (self.person.hair or "").partition("+")
+            beard = beard or own
+        if not style or (style == "auto" and self.wardrobe is None):
             return ()
         wardrobe, composer = self.wardrobe, self.composer
         if wardrobe is None or not isinstance(composer, DefaultComposer):
@@ -307,8 +311,13 @@ class FaceDecoder:
         latents = latents.to(self.device)
         traits = composer.micro.projections(latents.identity)
         count = len(latents)
-        styles = [hair] * count if hair != "auto" else choose_hair(traits, wardrobe.styles)
-        cards = [wardrobe.cards(*both) for both in zip(styles, choose_lashes(traits, wardrobe.lashes), strict=True)]
+        styles = [style] * count if style != "auto" else choose_hair(traits, wardrobe.styles)
+        # A photograph's skin has its own brows and beard.
+        drawn = self.person is None or self.person.atlas is None
+        own = choose_beards(traits) if drawn else [SHAVEN] * count
+        beards, lashes = [beard] * count if beard else own, choose_lashes(traits, wardrobe.lashes)
+        cards = [wardrobe.cards(Outfit(*names, drawn)) for names in zip(styles, lashes, beards, strict=True)]
+        brows = self.brows(latents)
         colours, rest = composer.micro.hair_colour(latents.identity), self.decode_shape(latents.at_rest())
         if self.person is not None and self.person.hair_colour is not None:
             colours = self.person.hair_colour.to(colours).expand(count, 3)
@@ -316,9 +325,16 @@ class FaceDecoder:
         for one in {id(c): c for c in cards}.values():
             mine = torch.tensor([k for k in range(count) if cards[k] is one], device=self.device)
             for some in mine.split(_HAIR_CHUNK):
-                for k, place in zip(some.tolist(), wardrobe.wear(one, rest[some], verts[some]), strict=True):
+                worn = wardrobe.wear(one, rest[some], verts[some], brows[some])
+                for k, place in zip(some.tolist(), worn, strict=True):
                     places[k] = place
         return tuple(Hair(c, p, t) for c, p, t in zip(cards, places, colours, strict=True) if p is not None)
+
+    def brows(self, latents: FaceLatents) -> Brows:
+        """Brows of the people that these codes of the model stand for; for models with hair."""
+        assert self.wardrobe is not None and isinstance(self.composer, DefaultComposer)
+        traits = self.composer.micro.projections(latents.identity)
+        return self.wardrobe.facial.brows_of(latents.identity, latents.texture_noise, traits)
 
     def turned_hair(self, hair: tuple[Hair | None, ...], neck: Neck, head: torch.Tensor) -> tuple[Hair | None, ...]:
         """Rotate hair with the heads, at angles (B, 3) in degrees, like the vertices."""

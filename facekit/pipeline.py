@@ -196,8 +196,9 @@ class FacePipeline(FaceDecoder):
             Weights of ARKit's blendshapes by name, ``{"jawOpen": 0.4, "eyeBlinkLeft": 1.0}``, in [0, 1], added to the
             expression. With ``latents``, None keeps theirs.
         hair:
-            A hair style from ``pipe.hair_styles``, "bald" for lashes alone, None for neither; "auto" for the style of
-            the identity, or none for a model without hair.
+            A hair style from ``pipe.hair_styles``, "bald" for none on the scalp, None for no hair, brows and lashes at
+            all; "auto" for the style of the identity, or none for a model without hair. A beard from
+            ``pipe.beard_styles`` may follow after a plus sign: "short01+goatee", "auto+shaven".
         traits:
             Traits to change, ``{"age": 60, "masculinity": 0.2}``: see :meth:`FaceLatents.with_traits`. For the embedded
             default only.
@@ -286,7 +287,8 @@ class FacePipeline(FaceDecoder):
         if worn and worn[0] is not None and self.wardrobe is not None:
             cards = worn[0].cards
             posed = (mesh.verts + deltas).split(_RIG_CHUNK)
-            moved = torch.cat([self.wardrobe.wear(cards, mesh.verts, some) for some in posed])
+            brows = self.brows(self.to_model_codes(latents))
+            moved = torch.cat([self.wardrobe.wear(cards, mesh.verts, some, brows) for some in posed])
             carried = HairRig(worn[0], moved - worn[0].verts)
         return FaceRig(mesh, names, deltas, rig_weights(latents, names)[0], carried)
 
@@ -320,6 +322,11 @@ class FacePipeline(FaceDecoder):
     def hair_styles(self) -> tuple[str, ...]:
         """Names of hair styles, "bald" first; empty for models without hair."""
         return () if self.wardrobe is None else self.wardrobe.styles
+
+    @property
+    def beard_styles(self) -> tuple[str, ...]:
+        """Names of beards, "shaven" first; empty for a model without hair."""
+        return () if self.wardrobe is None else self.wardrobe.beards
 
     @property
     def single_person(self) -> bool:

@@ -68,7 +68,10 @@ def detail_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--detail-strength", type=float, default=1.0, help="factor on their depth (default: 1)")
     parser.add_argument(
-        "--hair", metavar="STYLE", help="a style, bald for lashes alone, none for neither (default: by who it is)"
+        "--hair",
+        metavar="STYLE[+BEARD]",
+        help="a hair style or bald, with a beard if you like (short01+goatee, auto+shaven); none for no hair at all "
+        "(default: by who it is)",
     )
 
 

@@ -73,7 +73,7 @@ Names and orders: `facekit.EXPRESSIONS`, `facekit.BLENDSHAPES`, `facekit.convent
 ## Classes of the mask
 
 {classes}; {ignore} is to be ignored (something in front of the face). They are FaceSynthetics' ids; heads here have
-no beard, clothing, headwear or facewear. Depth, normals, UVs and albedo are those of the head, whatever stands in
+no clothing, headwear or facewear. Depth, normals, UVs and albedo are those of the head, whatever stands in
 front.
 {skipped}"""
 

@@ -18,7 +18,7 @@ from facekit.generate.classes import CLASSES, HeadClasses
 from facekit.generate.recipe import Recipe
 from facekit.generate.scene import Scene, draw_scene
 from facekit.generate.surroundings import background_of, camera_of, lights_of
-from facekit.hair import Hair
+from facekit.hair import HAIR_PARTS, HIDDEN, Hair
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
 from facekit.motion.head import Neck, rotation
@@ -179,9 +179,8 @@ class SampleMaker:
         found = {"depth": picture.depth[0, 0].cpu(), "normals": picture.normals[0].cpu()}
         if "mask" in wanted:
             mask = torch.where(ids >= 0, self.classes(codes, hair)[0][ids.clamp_min(0)], 0).to(torch.uint8)
-            if picture.hair is not None:
-                strands = (ids < 0) & (picture.hair[0, 0].cpu() > 0.5)
-                mask = torch.where(strands, CLASSES.index("hair"), mask).to(torch.uint8)
+            for part in ("hair", "beard"):
+                mask[ids == HIDDEN - HAIR_PARTS.index(part)] = CLASSES.index(part)
             for layer in front:
                 mask = layer.mark(mask).to(torch.uint8)
             found["mask"] = mask

@@ -167,19 +167,23 @@ def dressed(
     pipe: FacePipeline, colours: list[torch.Tensor], latents: FaceLatents, cameras: Camera, hair: str
 ) -> FacePipeline:
     """Return the pipeline with hair in the colour found in the photographs; for "auto" in the style found there."""
-    if hair != "auto" and hair not in pipe.hair_styles:
+    wanted, _, beard = hair.partition("+")
+    if wanted not in ("auto", *pipe.hair_styles):
         raise InputError(f"hair out of {', '.join(pipe.hair_styles)}", repr(hair), 'name one of them, "auto" or None')
+    if beard not in ("", *pipe.beard_styles):
+        raise InputError(f"a beard out of {', '.join(pipe.beard_styles)}", repr(beard), "name one of them, or none")
     found = [
         find_hair(colours[k].permute(2, 0, 1), pipe, latents[k], cameras[k]) for k in range(min(len(colours), _LOOKED))
     ]
     known = [one for one in found if one is not None]
     assert pipe.person is not None
     if not known:
-        style, colour = (None if hair == "auto" else hair), None
+        style, colour = (None if wanted == "auto" else wanted), None
     else:
         best = max(known, key=lambda one: max(one.agreement.values()))
-        style, colour = (best.style if hair == "auto" else hair), None if best.style == "bald" else best.colour
-    return pipe.with_person(dataclasses.replace(pipe.person, hair=style, hair_colour=colour))
+        style, colour = (best.style if wanted == "auto" else wanted), None if best.style == "bald" else best.colour
+    worn = f"{style or 'bald'}+{beard}" if beard else style
+    return pipe.with_person(dataclasses.replace(pipe.person, hair=worn, hair_colour=colour))
 
 
 def views_of(pictures: list[Picture], faces: list[FaceLandmarks], response: Response) -> list[View]:

@@ -18,6 +18,7 @@ from facekit.hair import Hair
 from facekit.latents import FaceLatents
 from facekit.metrics.texture import lab
 from facekit.models.composers import DefaultComposer
+from facekit.models.hair import Outfit
 from facekit.models.hair_choice import choose_lashes
 from facekit.render import Camera, Lights, render
 from facekit.render.hair import hair_layers
@@ -96,7 +97,7 @@ def find_hair(picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, c
     for style in wardrobe.styles:
         if style == "bald":
             continue
-        cards = wardrobe.cards(style, lashes)
+        cards = wardrobe.cards(Outfit(style, lashes))
         worn = Hair(cards, wardrobe.wear(cards, rest, posed)[0], crop.new_tensor([0.2, 0.15, 0.1]))
         cover[style] = 1.0 - hair_layers(worn, box, light, (_SIDE, _SIDE), bare.depth[0, 0], head).through
     everyone, anyone = torch.stack(list(cover.values())).aminmax(dim=0)

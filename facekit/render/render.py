@@ -14,7 +14,7 @@ from facekit.errors import InputError
 from facekit.geometry.lists import flat_indices
 from facekit.geometry.normals import vertex_normals
 from facekit.geometry.uv import MipTexture, halve
-from facekit.hair import Hair
+from facekit.hair import HIDDEN, Hair
 from facekit.mesh import FaceMesh
 from facekit.render.backends import Visibility, choose, visibility
 from facekit.render.camera import HAIR_CENTRE, HAIR_DISTANCE, Camera, scene_unit, size_of
@@ -197,7 +197,7 @@ def default_camera(mesh: FaceMesh, hair: tuple[Hair | None, ...] = ()) -> Camera
     if not (math.isfinite(wide) and wide > 0):
         return Camera.front()
     unit = 10.0 ** round(math.log10(wide / _EYE_CORNERS))
-    roomy = any(h is not None and not bool(h.cards.lash.all()) for h in hair)
+    roomy = any(h is not None and bool(h.cards.on_scalp.any()) for h in hair)
     front = Camera.front(distance=HAIR_DISTANCE, target=HAIR_CENTRE) if roomy else Camera.front()
     return front if unit == 1.0 else front.scaled(unit)
 
@@ -254,7 +254,7 @@ class _Scene:
             return verts, faces
         cards, count = self.hair[0].cards, max(len(verts), len(self.hair))
         hair = torch.stack([h.verts for h in self.hair]).expand(count, -1, -1)
-        strands = cards.faces[~cards.lash[cards.faces[:, 0]]]
+        strands = cards.faces[cards.on_scalp[cards.faces[:, 0]]]
         return torch.cat((verts.expand(count, -1, -1), hair), dim=1), torch.cat((faces, strands + verts.shape[1]))
 
     @property
@@ -330,6 +330,7 @@ def _with_hair(scene: _Scene, cameras: Camera, lights: Lights, picture: tuple, b
     depth, normal, ids = buffers
     shrunk = fine.shape[2] > depth.shape[2]
     far, bent = torch.full_like(fine, torch.inf), linear.new_zeros(linear.shape)
+    kind = torch.zeros_like(fine, dtype=torch.int64)
     for k in range(len(linear)):
         camera = cameras if len(cameras) == 1 else cameras[k]
         hair = scene.hair[k if len(scene.hair) > 1 else 0]
@@ -343,12 +344,13 @@ def _with_hair(scene: _Scene, cameras: Camera, lights: Lights, picture: tuple, b
         layers = hair_layers(hair, part, near, size, fine[some][0], alpha[some][0])
         linear[some], alpha[some] = layers.over(linear[some], alpha[some])
         cover[some], far[some], bent[some] = 1.0 - layers.through, layers.depth, layers.normal
+        kind[some] = layers.part
     if shrunk:
         linear, alpha, cover = halve(linear), halve(alpha), halve(cover)
-        far, bent = far[:, :, ::2, ::2], bent[:, :, ::2, ::2]
+        far, bent, kind = (t[:, :, ::2, ::2] for t in (far, bent, kind))
     hides = (far < torch.inf) & (cover > 0.5)
     normal = torch.where(hides, bent, normal)
-    ids = torch.where(hides[:, 0], -1, ids)
+    ids = torch.where(hides[:, 0], HIDDEN - kind[:, 0], ids)
     return [linear, alpha, cover, torch.where(hides, far, depth), normal, ids]
 
 

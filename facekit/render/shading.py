@@ -74,6 +74,8 @@ def material_table(mesh: FaceMesh, cards: HairCards | None = None) -> torch.Tens
     table = rows.t()
     if cards is not None:
         shade = shade * cards.shade.to(like)
+        # Skin under hair does not glint.
+        table = torch.cat((table[:1], table[1:2] * (1 - cards.cap.to(like)), table[2:]), dim=0)
     if mesh.texture is None and mesh.vertex_colors is not None:
         table = torch.cat((table, mesh.vertex_colors.to(like).t()), dim=0)
     if cards is not None:

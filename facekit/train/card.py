@@ -39,8 +39,8 @@ research weights. Not for identifying, ranking or judging people, nor for imitat
 
 - ICT Face Model Light (USC ICT, MIT): mean head, 100 identity modes, 57 expression shapes.
 - MakeHuman system skins and eyebrows (CC0 1.0): 14 skins, 12 brow shapes.
-- MakeHuman system hair (CC0 1.0): seven styles as cards, converted to grey, smoothed and quantised to 16 bits; curls
-  and lashes are our own.
+- MakeHuman system hair (CC0 1.0): seven styles as cards, converted to grey, smoothed and quantised to 16 bits; curls,
+  lashes, brows and beards are our own.
 - Everything else (recipes of the 20 expressions, skin tones, folds, flush, freckles, moles, hair strokes, iris, teeth)
   was modelled by us. The texture network learned from samples of that model ("the teacher"), not from photographs.
 
@@ -81,7 +81,7 @@ the fraction of people whose displacement never decreases with intensity from 0 
 - Age and masculinity of head and skin are linked by a prior from average anthropometry, not from labelled scans: years
   are on the model's own scale, and masculinity is a matter of degree.
 - Eight hair styles, one length each, chosen by rule from the code; two of them hide an eye. Hair is pushed out of the
-  skin, but is not simulated. Stubble only, no beards; no glasses, no scars, no make-up.
+  skin, but is not simulated. Three beards, one length each, on men; no glasses, no scars, no make-up.
 - Expressions are combinations of blendshapes; individual differences are modelled, not observed. Teeth and tongue are
   simple. Strong combinations can push lips into each other, above all on people far from the mean, with thin lips.
 - Photographs and videos: a network trained on renders alone (31,560 pictures of 7,890 people, some 6,400 steps)

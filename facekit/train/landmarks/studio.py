@@ -19,6 +19,7 @@ from facekit.evaluate.photographs import marked, room_background, room_lights
 from facekit.hair import Hair
 from facekit.latents import FaceLatents
 from facekit.models.composers import DefaultComposer
+from facekit.models.hair import Outfit
 from facekit.models.hair_choice import choose_hair
 from facekit.motion.mapping import tables
 from facekit.person import Person
@@ -131,7 +132,7 @@ class Studio:
     def _worn(self, style: str, codes: FaceLatents, neutral: torch.Tensor, verts: torch.Tensor) -> Hair:
         wardrobe, composer = self.pipe.wardrobe, self.pipe.composer
         assert wardrobe is not None and isinstance(composer, DefaultComposer)
-        cards = wardrobe.cards(style, wardrobe.lashes[0])
+        cards = wardrobe.cards(Outfit(style, wardrobe.lashes[0]))
         place = wardrobe.wear(cards, neutral[None], verts[None])[0]
         return Hair(cards, place, composer.micro.hair_colour(codes.identity)[0])
 

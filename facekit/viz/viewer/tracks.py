@@ -193,7 +193,7 @@ def head_entries(subject: Subject, poster: Picture | None = None) -> Entries:
         "expressions": list(subject.source.expressions),
         "shapes": list(BLENDSHAPES) if len(subject.source.shapes) == len(BLENDSHAPES) else [],
         "maxIntensity": MAX_INTENSITY,
-        "stage": _stage(subject.worn is not None and not bool(subject.worn.cards.lash.all())),
+        "stage": _stage(subject.worn is not None and bool(subject.worn.cards.on_scalp.any())),
         "detail": None,
     }
     header["hair"], cards = hair_entries(subject)
