@@ -290,7 +290,7 @@ class FaceDecoder:
 
     @torch.no_grad()
     def dress(self, latents: FaceLatents, verts: torch.Tensor, hair: str | None = "auto") -> tuple[Hair | None, ...]:
-        """Return hair, beards, brows and lashes for faces with these codes and vertices (B, V, 3); empty if there are none.
+        """Return hair, beards, brows and lashes for codes and their vertices (B, V, 3); empty if there are none.
 
         Parameters
         ----------
