@@ -331,7 +331,7 @@ class FaceDecoder:
         return tuple(Hair(c, p, t) for c, p, t in zip(cards, places, colours, strict=True) if p is not None)
 
     def brows(self, latents: FaceLatents) -> Brows:
-        """Brows of the people that these codes of the model stand for; for models with hair."""
+        """Return the brows for codes of this model, which must have hair."""
         assert self.wardrobe is not None and isinstance(self.composer, DefaultComposer)
         traits = self.composer.micro.projections(latents.identity)
         return self.wardrobe.facial.brows_of(latents.identity, latents.texture_noise, traits)
