@@ -290,14 +290,14 @@ class FaceDecoder:
 
     @torch.no_grad()
     def dress(self, latents: FaceLatents, verts: torch.Tensor, hair: str | None = "auto") -> tuple[Hair | None, ...]:
-        """Return hair, beards, brows and lashes for codes and their vertices (B, V, 3); empty if there are none.
+        """Return hair, beard, brows and lashes of faces with these codes and vertices (B, V, 3); empty if none.
 
         Parameters
         ----------
         hair:
-            A style's name, "bald" for none on the scalp, None for no hair at all; "auto" for the identity's or the
-            person's style, or nothing for a model without hair. A beard's name may follow after a plus sign:
-            "short01+goatee", "auto+shaven".
+            A style's name, "bald" for no hair on the scalp, None for nothing; "auto" for the identity's or the person's
+            style, or nothing for a model without hair. A beard may follow after a plus sign: "short01+goatee",
+            "auto+shaven"; by default it is the identity's.
         """
         style, _, beard = (hair or "").partition("+")
         if style == "auto" and self.person is not None:
@@ -331,7 +331,7 @@ class FaceDecoder:
         return tuple(Hair(c, p, t) for c, p, t in zip(cards, places, colours, strict=True) if p is not None)
 
     def brows(self, latents: FaceLatents) -> Brows:
-        """Return the brows for codes of this model, which must have hair."""
+        """Return the brows of people with these model codes, for models with hair."""
         assert self.wardrobe is not None and isinstance(self.composer, DefaultComposer)
         traits = self.composer.micro.projections(latents.identity)
         return self.wardrobe.facial.brows_of(latents.identity, latents.texture_noise, traits)

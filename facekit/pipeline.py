@@ -196,9 +196,10 @@ class FacePipeline(FaceDecoder):
             Weights of ARKit's blendshapes by name, ``{"jawOpen": 0.4, "eyeBlinkLeft": 1.0}``, in [0, 1], added to the
             expression. With ``latents``, None keeps theirs.
         hair:
-            A hair style from ``pipe.hair_styles``, "bald" for none on the scalp, None for no hair, brows and lashes at
-            all; "auto" for the style of the identity, or none for a model without hair. A beard from
-            ``pipe.beard_styles`` may follow after a plus sign: "short01+goatee", "auto+shaven".
+            A hair style from ``pipe.hair_styles``, "bald" for no hair on the scalp, None for no hair, brows or lashes
+            at all; "auto" for the style of the identity, or none for a model without hair. A beard from
+            ``pipe.beard_styles`` may follow after a plus sign, "short01+goatee" or "auto+shaven"; by default it is the
+            identity's.
         traits:
             Traits to change, ``{"age": 60, "masculinity": 0.2}``: see :meth:`FaceLatents.with_traits`. For the embedded
             default only.
@@ -325,7 +326,7 @@ class FacePipeline(FaceDecoder):
 
     @property
     def beard_styles(self) -> tuple[str, ...]:
-        """Names of beards, "shaven" first; empty for a model without hair."""
+        """Names of beards, "shaven" first; empty for models without hair."""
         return () if self.wardrobe is None else self.wardrobe.beards
 
     @property

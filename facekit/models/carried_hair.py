@@ -1,4 +1,4 @@
-"""Hair on the scalp: carried by what expressions leave still, and kept out of the skin."""
+"""Hair on the scalp: moves with the parts of the head that expressions do not move, and stays out of the skin."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from facekit.geometry.normals import vertex_normals
 from facekit.models.lashes import Ties
 from facekit.template import Template
 
-#: Hair moves with so many of the head's vertices that expressions leave alone, and these are so many in all.
+#: Number of anchor vertices, which expressions do not move; number that each hair vertex is tied to; softness, mm.
 _ANCHORS, _NEAREST, _SOFT = 420, 20, 15.0
-#: Hair this near the skin, mm, is kept off it by so much, looking at so many vertices of the skin, in so many rounds.
+#: Distance within which hair is pushed out of the skin, its least height above it, mm; candidates and iterations.
 _CLOSE, _OFF, _UNDER, _ROUNDS = 26.0, 2.0, 10, 4
-# Skin under hair is looked for within this of so many neighbouring vertices, mm.
+# Search radius for the skin under hair, mm, and vertices per search.
 _LOOKED, _CHUNK = 40.0, 128
-#: Skin above the brows by this much, mm, is still, and what lies this far back, above that height.
+#: Anchors lie this far above the brows, mm, or behind this z and above this y.
 _ABOVE_BROWS, _BACK, _BELOW = 12.0, 8.0, -25.0
 
 
@@ -29,16 +29,16 @@ class Carried:
     anchors:
         Of :func:`still_vertices`.
     template:
-        The head that it was made for.
+        The template that it was made for.
     """
 
     def __init__(self, hair: torch.Tensor, anchors: torch.Tensor, template: Template) -> None:
         self.verts, self.template = hair, template
-        #: What of the head each vertex hangs on.
+        #: Ties to the anchors.
         self.ties, self._near, self._under = self._tied(hair, anchors)
 
     def __call__(self, verts: torch.Tensor) -> torch.Tensor:
-        """Move hair with what of the head is still, then out of the skin: (B, N, 3) mm on heads (B, V, 3)."""
+        """Place hair on heads (B, V, 3) mm: move it with its anchors, then out of the skin. Returns (B, N, 3) mm."""
         close, under = self._near, self._under
         moved = self.verts + self.ties(verts - self.template.verts)
         normals = vertex_normals(verts, self.template.faces)
@@ -54,7 +54,7 @@ class Carried:
         return moved
 
     def _tied(self, hair: torch.Tensor, anchors: torch.Tensor) -> tuple[Ties, torch.Tensor, torch.Tensor]:
-        """Find what a style hangs on; its vertices near the skin, (n,); and skin under each, (n, k)."""
+        """Return ties to the anchors; indices (n,) of vertices near the skin; skin vertices (n, k) under each."""
         head = self.template.verts
         distance, near = torch.cdist(hair, head[anchors]).topk(_NEAREST, largest=False)
         share = torch.exp(-((distance / (distance[:, :1] + _SOFT)) ** 2))
@@ -82,7 +82,7 @@ class Carried:
 
 
 def still_vertices(template: Template) -> torch.Tensor:
-    """Vertices of the head that expressions leave alone, evenly spread, (n,) int64."""
+    """Return evenly spread vertices of the head that expressions do not move, (n,) int64."""
     verts, parts = template.verts, template.parts
     brows = verts[template.landmarks[LANDMARK_GROUPS["brows"]]][:, 1].amax()
     skin = parts == PARTS.index("skin")

@@ -1,4 +1,4 @@
-"""Brows and beards of the embedded default: tufts of hair that grow on the face's skin and move with it."""
+"""Brows and beards of the embedded default: tufts of hair attached to the facial skin."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ from facekit.geometry.charts import step
 from facekit.geometry.uv import rasterize_uv
 from facekit.template import Template
 
-#: Wearing no beard.
+#: Name for no beard.
 SHAVEN = "shaven"
-#: Zones of a beard: over the mouth, around it and on the chin, cheeks and jaw, under the jaw.
+#: Zones of a beard: upper lip, around the mouth and chin, cheeks and jaw, under the jaw.
 MOUSTACHE, CHIN, JAW, NECK = range(4)
 _ZONES = {"full": (MOUSTACHE, CHIN, JAW, NECK), "goatee": (MOUSTACHE, CHIN), "moustache": (MOUSTACHE,)}
-#: Where the picture of tufts has those of brows and of beards, from and to in u, and how many of each.
+#: Range in u and number of tufts of brows and of beards in the strand texture.
 BROW_PICTURE, BEARD_PICTURE = (0.0, 0.5, 8), (0.5, 1.0, 4)
-#: Rows of a card from root to tip, and its corners.
+#: Rows of vertices per card, root to tip, and vertices per card.
 _ROWS, _CORNERS = 3, 6
-#: Height of a brow's rows above the skin and half the width of its cards, mm.
+#: Height of a brow card's rows above the skin and half of its width per row, mm.
 _HEIGHTS, _HALF = (0.0, 0.55, 0.75), (0.55, 0.85, 0.6)
-#: Roots of a beard begin so far under the skin, mm.
+#: Depth of a beard's roots under the skin, mm.
 _UNDER = 0.5
-#: How far a beard hides the skin and keeps light from it where it is densest; ambient light that reaches its roots.
+#: At full density: coverage of the skin by a beard, loss of ambient light on the skin, ambient light at the roots.
 _HIDES, _SHADES, _ROOT_LIGHT = 0.82, 0.35, 0.5
-#: Light that reaches brows.
+#: Ambient light on brows.
 _BROW_LIGHT = 0.85
-#: Resolution of the map that finds the triangle under a place on the face tile, and vertices that each corner of a card
-#: hangs on where it cannot be grown anew.
+#: Resolution of the triangle index over the face tile, and number of head vertices that each card vertex is tied to.
 _MAP, _TIES = 512, 6
 
 
@@ -45,7 +44,7 @@ class Brows:
     rows:
         (B, N, 3, 2) float32: x and y (down) on the face tile, in [0, 1], of each tuft's root, middle and tip.
     grown:
-        (B, N) float32 in [0, 1]: the share of its length that each tuft has; 0 for those that are not there.
+        (B, N) float32 in [0, 1]: length of each tuft as a fraction of its full length; 0 for tufts that are absent.
     """
 
     rows: torch.Tensor
@@ -57,8 +56,10 @@ class Brows:
 
 @dataclass(frozen=True)
 class Tufts:
-    """Cards of brows or of a beard on the mean head, six corners each, (N * 6, …), as :class:`facekit.hair.HairCards`
-    has them; ``index`` and ``share`` (N * 6, 6) tell what of the head each corner hangs on."""
+    """Cards of brows or a beard on the mean head, six vertices each; fields as in :class:`facekit.hair.HairCards`.
+
+    ``index`` and ``share`` (N * 6, 6) are the head vertices that each card vertex is tied to, and their weights.
+    """
 
     verts: torch.Tensor
     faces: torch.Tensor
@@ -70,14 +71,14 @@ class Tufts:
 
 
 class FacialHair:
-    """Brows and beards out of ``hair.npz``, on a template.
+    """Brows and beards of ``hair.npz`` on a template.
 
     Parameters
     ----------
     arrays:
-        The file's content, see :func:`facekit.train.hair.facial.facial_arrays`.
+        Content of the file, see :func:`facekit.train.hair.facial.facial_arrays`.
     template:
-        The head that they were made for.
+        The template that they were made for.
     """
 
     def __init__(self, arrays: Mapping[str, torch.Tensor], template: Template) -> None:
@@ -100,19 +101,19 @@ class FacialHair:
         self._tile = _TileMap(template)
         self._kept: dict[str, Tufts] = {}
 
-    # -- who has which brows ----------------------------------------------------------------------------------------
+    # -- brows of an identity ---------------------------------------------------------------------------------------
 
     def brows_of(self, identity: torch.Tensor, texture_noise: torch.Tensor, traits: dict[str, torch.Tensor]) -> Brows:
         """Return the brows that the texture network paints for these codes.
 
-        The network learned them from a teacher that shifts, stretches and thins one pair of brows; this is its rule.
+        The network was trained on a teacher that shifts, stretches and thins one pair of brows; this repeats its rule.
 
         Parameters
         ----------
         identity, texture_noise:
             (B, 20) and (B, 128) codes.
         traits:
-            Their projections (B,), see :data:`facekit.traits.TRAITS`.
+            Trait projections (B,) by name, see :data:`facekit.traits.TRAITS`.
         """
         male = torch.special.ndtr(traits["masculinity"])
         thick = torch.sigmoid(1.3 * traits["brow_thickness"] + 1.2 * (2 * male - 1) + 0.2)
@@ -139,7 +140,7 @@ class FacialHair:
     # -- cards ------------------------------------------------------------------------------------------------------
 
     def brow_tufts(self) -> Tufts:
-        """Return the brows' cards as the mean head has them."""
+        """Return the cards of brows on the mean head."""
         if "" not in self._kept:
             plain = Brows(self._rows[:1], torch.ones_like(self._rank[:1]))
             verts = self.grow_brows(plain, self.template.verts[None])[0]
@@ -148,7 +149,7 @@ class FacialHair:
         return self._kept[""]
 
     def beard_tufts(self, style: str) -> Tufts:
-        """Return a beard's cards on the mean head; the same object each time."""
+        """Return the cards of a beard on the mean head; cached."""
         if style not in self._kept:
             verts = self.grow_beard(style, self.template.verts[None])[0]
             light = verts.new_tensor([_ROOT_LIGHT, 0.5 * (1 + _ROOT_LIGHT), 1.0])
@@ -157,24 +158,24 @@ class FacialHair:
         return self._kept[style]
 
     def check(self, style: str) -> None:
-        """Raise :class:`facekit.errors.InputError` for a beard that there is not."""
+        """Raise :class:`facekit.errors.InputError` for an unknown beard."""
         if style not in self.beards:
             raise InputError(f"a beard out of {', '.join(self.beards)}", repr(style), "choose one of these")
 
     def cap(self, style: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return how far a beard hides each vertex of the head, and the ambient light that it leaves it, (V,)."""
+        """Return a beard's coverage of each head vertex and the ambient light left there, (V,) each."""
         cover = self._cap[list(_ZONES[style])].sum(0).clamp(0, 1)
         return _HIDES * cover, 1 - _SHADES * cover
 
-    # -- where they lie on faces ------------------------------------------------------------------------------------
+    # -- placement on faces -----------------------------------------------------------------------------------------
 
     def grow_brows(self, brows: Brows, verts: torch.Tensor) -> torch.Tensor:
-        """Place brows on faces.
+        """Place the cards of brows on faces.
 
         Parameters
         ----------
         brows:
-            Of B people, or of one.
+            Brows of B people, or of one person.
         verts:
             (B, V, 3) mm.
 
@@ -197,12 +198,12 @@ class FacialHair:
         return (root + brows.grown[:, :, None, None, None] * (both - root)).flatten(1, 3)
 
     def grow_beard(self, style: str, verts: torch.Tensor) -> torch.Tensor:
-        """Place a beard on faces with vertices (B, V, 3) mm: (B, N * 6, 3) mm."""
+        """Place the cards of a beard on faces (B, V, 3) mm. Returns (B, N * 6, 3) mm."""
         some = torch.isin(self._zone, self._zone.new_tensor(_ZONES[style]))
         tris, share = self.template.faces[self._face[some]], self._share[some]
         corners = verts[:, tris]
         root = (corners * share[..., None]).sum(2)
-        # A tuft turns as the triangle does that it grows from.
+        # Tufts rotate with the triangle at their root.
         turn = _frames(corners) @ _frames(self.template.verts[tris]).transpose(-1, -2)
         ways = torch.cat((torch.zeros_like(self._ways[some, :1]), self._ways[some]), 1)
         rows = root[:, :, None] + ways @ turn.transpose(-1, -2) - _UNDER * _normals(corners)[:, :, None]
@@ -210,7 +211,7 @@ class FacialHair:
         return torch.stack((rows - side, rows + side), 3).flatten(1, 3)
 
     def _tufts(self, verts: torch.Tensor, light: torch.Tensor, picture: tuple[float, float, int]) -> Tufts:
-        """Cards with these corners, whose tufts lie side by side in a part of the picture."""
+        """Build cards from their vertices; their tufts lie side by side in a part of the strand texture."""
         first, last, kinds = picture
         count = len(verts) // _CORNERS
         kind = torch.arange(count, device=verts.device) * 5 % kinds
@@ -229,7 +230,7 @@ class FacialHair:
 
 
 class _TileMap:
-    """Finds places of the face tile on the head."""
+    """Lookup of positions on the face tile as barycentric coordinates on the head."""
 
     def __init__(self, template: Template) -> None:
         u0, v0, u1, v1 = template.tile_rect
@@ -241,9 +242,9 @@ class _TileMap:
         self.ids = torch.where(ids < 0, ids, inside[ids.clamp_min(0)])
 
     def __call__(self, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Vertices (B, P, 3) int64 around places (B, P, 2), x and y down, and their shares (B, P, 3), which sum to 1.
+        """Return triangles' vertices (B, P, 3) int64 and barycentric weights (B, P, 3) for positions (B, P, 2), y down.
 
-        Places that no triangle has are those of the first one.
+        Positions outside of all triangles are extrapolated from the first one.
         """
         column, row = ((places[..., k] * _MAP).long().clamp(0, _MAP - 1) for k in (0, 1))
         face = self.ids[row, column].clamp_min(0)
@@ -258,14 +259,14 @@ class _TileMap:
 
 
 def _normals(corners: torch.Tensor) -> torch.Tensor:
-    """Unit normals (…, 3) of triangles with corners (…, 3, 3)."""
+    """Unit normals (…, 3) of triangles (…, 3, 3)."""
     return F.normalize(
         torch.linalg.cross(corners[..., 1, :] - corners[..., 0, :], corners[..., 2, :] - corners[..., 0, :]), dim=-1
     )
 
 
 def _frames(corners: torch.Tensor) -> torch.Tensor:
-    """Orthonormal frames (…, 3, 3), axes in columns, of triangles with corners (…, 3, 3)."""
+    """Orthonormal frames (…, 3, 3), axes in columns, of triangles (…, 3, 3)."""
     first = F.normalize(corners[..., 1, :] - corners[..., 0, :], dim=-1)
     normal = _normals(corners)
     return torch.stack((first, torch.linalg.cross(normal, first), normal), -1)

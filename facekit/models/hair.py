@@ -1,4 +1,4 @@
-"""Hair, beards, brows and lashes of the embedded default, and how heads wear them."""
+"""Hair, beards, brows and lashes of the embedded default."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from facekit.models.facial_hair import SHAVEN, Brows, FacialHair, Tufts
 from facekit.models.lashes import Lashes, Ties
 from facekit.template import Template
 
-#: Wearing no hair on the scalp.
+#: Name for no hair on the scalp.
 BALD = "bald"
-#: Positions are kept in steps of 1/50 mm.
+#: Quantisation step of positions, mm.
 _STEP = 1 / 50
 
 
 class Outfit(NamedTuple):
-    """What one person wears: a hair style, lashes, a beard, and whether brows have strands."""
+    """Names of a hair style, lashes and a beard, and whether brows have strands."""
 
     style: str
     lashes: str
@@ -33,14 +33,14 @@ class Outfit(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The parts that there are, with plus signs."""
+        """Names of the parts, joined by plus signs."""
         parts = (self.style, "" if self.beard == SHAVEN else self.beard, "brows" if self.brows else "", self.lashes)
         return "+".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """One part of an outfit on the mean head: its cards, which picture shows their strands, what they hang on."""
+    """One part of an outfit on the mean head: cards, name of their strand texture, and ties to the head."""
 
     part: str
     picture: str
@@ -54,17 +54,17 @@ class _Piece:
 
 
 class Wardrobe:
-    """All styles, beards, brows and lashes of ``hair.npz``, on a template.
+    """All styles, beards, brows and lashes of ``hair.npz`` on a template.
 
     Parameters
     ----------
     arrays:
-        The file's content: ``NAME/verts`` (N, 3) int16, ``NAME/uvs`` (T, 2) uint16, ``NAME/faces`` and
+        Content of the file: ``NAME/verts`` (N, 3) int16, ``NAME/uvs`` (T, 2) uint16, ``NAME/faces`` and
         ``NAME/faces_uvs`` (F, 3) uint16, ``NAME/strands`` (2, H, W) uint8; of styles ``NAME/along`` (N, 3) int8,
-        ``NAME/openness`` (N,), ``NAME/cap`` and ``NAME/shade`` (V,) uint8 besides; and what
-        :class:`facekit.models.facial_hair.FacialHair` takes.
+        ``NAME/openness`` (N,), ``NAME/cap`` and ``NAME/shade`` (V,) uint8 besides; and the
+        arrays of :class:`facekit.models.facial_hair.FacialHair`.
     template:
-        The head that they were made for.
+        The template that they were made for.
     """
 
     def __init__(self, arrays: Mapping[str, torch.Tensor], template: Template) -> None:
@@ -74,7 +74,7 @@ class Wardrobe:
         self.styles = (BALD, *sorted(name for name in names if f"{name}/cap" in arrays))
         self.lashes = tuple(sorted(name for name in names if f"{name}/cap" not in arrays))
         caps = [array for name, array in arrays.items() if name.endswith("/cap")]
-        #: Vertices of the head that they were made for.
+        #: Number of vertices of that template.
         self.vertices = caps[0].shape[-1] if caps else 0
         self._cards: dict[str, HairCards] = {}
         self._outfits: dict[str, Outfit] = {}
@@ -97,12 +97,12 @@ class Wardrobe:
         return self.facial.beards
 
     def cards(self, outfit: Outfit) -> HairCards:
-        """Return all that is worn as one set of cards; the same object each time.
+        """Return an outfit as one set of cards; cached.
 
         Raises
         ------
         InputError
-            For a style, a beard or lashes that there are not.
+            For an unknown style, beard or lashes.
         """
         for name, known, what in ((outfit.style, self.styles, "hair"), (outfit.lashes, self.lashes, "lashes")):
             if name not in known:
@@ -116,18 +116,18 @@ class Wardrobe:
     def wear(
         self, cards: HairCards, rest: torch.Tensor, verts: torch.Tensor, brows: Brows | None = None
     ) -> torch.Tensor:
-        """Place cards on heads, (B, N, 3) mm.
+        """Place cards on heads. Returns (B, N, 3) mm.
 
         Parameters
         ----------
         cards:
             Of :meth:`cards`.
         rest:
-            (B or 1, V, 3) mm, the heads at rest.
+            (B or 1, V, 3) mm, heads at rest.
         verts:
-            (B, V, 3) mm, as they are posed.
+            (B, V, 3) mm, posed heads.
         brows:
-            Of these people, or of the one that they all are, for an outfit with brows.
+            Brows of B people, or of one person; required for outfits with brows.
         """
         outfit, placed = self._outfits[cards.name], []
         if outfit.style != BALD:
@@ -140,11 +140,11 @@ class Wardrobe:
         return torch.cat([*placed, self._lash(outfit.lashes)(rest, verts)], dim=1)
 
     def held(self, cards: HairCards, values: torch.Tensor) -> torch.Tensor:
-        """Interpolate values (V, C) of the head where cards hang on it, (N, C)."""
+        """Interpolate head values (V, C) at the cards' ties. Returns (N, C)."""
         return torch.cat([piece.ties(values[None])[0] for piece in self._pieces(self._outfits[cards.name])])
 
     def ties(self, cards: HairCards, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the head's vertices that cards hang on most, (N, count) int64, and their shares, which sum to 1."""
+        """Return the strongest ties of each card vertex: head vertices (N, count) int64 and weights, which sum to 1."""
         index, share = [], []
         for piece in self._pieces(self._outfits[cards.name]):
             most, place = piece.ties.share.topk(count, dim=1)
@@ -173,7 +173,7 @@ class Wardrobe:
         return self._on_lids[name]
 
     def _pieces(self, outfit: Outfit) -> list[_Piece]:
-        """The parts of an outfit in the order of their vertices."""
+        """Return the parts of an outfit in the order of their vertices."""
         pieces = []
         if outfit.style != BALD:
             along = torch.nn.functional.normalize(self._part(outfit.style, "along").float(), dim=1)
@@ -189,13 +189,13 @@ class Wardrobe:
         return [*pieces, self._cut("lashes", outfit.lashes, along, along[:, 2], lashes.ties)]
 
     def _cut(self, part: str, name: str, along: torch.Tensor, openness: torch.Tensor, ties: Ties) -> _Piece:
-        """A part whose cards the file has as they are."""
+        """Return a part whose cards are stored in the file."""
         verts, uvs = self._part(name, "verts").float() * _STEP, self._part(name, "uvs").float() / 65535
         faces, faces_uvs = (self._part(name, k).long() for k in ("faces", "faces_uvs"))
         return _Piece(part, name, verts, faces, uvs, faces_uvs, along, openness, ties)
 
     def _joined(self, outfit: Outfit) -> HairCards:
-        """All parts with one picture, in which the lashes' stands rightmost."""
+        """Join all parts, with one strand texture that has the lashes on the right."""
         pieces, like = self._pieces(outfit), self.template.verts
         names = list(dict.fromkeys(piece.picture for piece in pieces))
         pictures = [self._part(name, "strands").float() / 255 for name in names]

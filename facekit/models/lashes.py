@@ -1,4 +1,4 @@
-"""Lashes that follow the rims of the lids."""
+"""Lashes, attached to the rims of the lids."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from facekit.conventions import PARTS
 from facekit.models.eyes import AHEAD, Eyeball
 from facekit.template import Template
 
-#: Vertices of a lid this near the eyeball, mm, are its rim; lashes move with so many of them.
+#: Largest distance of a lid's rim from the eyeball, mm; number of rim vertices that each lash vertex is tied to.
 _RIM, _ROOTS = 1.6, 6
 
 
 @dataclass(frozen=True)
 class Ties:
-    """Vertices of the head, (N, k) int64, that each of N vertices hangs on, and their shares (N, k), which sum to 1."""
+    """Head vertices (N, k) int64 that each of N vertices is tied to, and their weights (N, k), which sum to 1."""
 
     index: torch.Tensor
     share: torch.Tensor
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
-        """Mix values (B, V, C) of the head for each vertex that hangs on it, (B, N, C)."""
+        """Interpolate head values (B, V, C). Returns (B, N, C)."""
         return (values[:, self.index] * self.share[..., None]).sum(2)
 
 
@@ -34,24 +34,24 @@ class Lashes:
     verts, faces:
         (N, 3) mm on the mean head, and (F, 3) int64.
     template:
-        The head that they were made for.
+        The template that they were made for.
     eyes:
-        Its right and its left eyeball.
+        Right and left eyeball.
     """
 
     def __init__(self, verts: torch.Tensor, faces: torch.Tensor, template: Template, eyes: list[Eyeball]) -> None:
         self.verts, self.template, self._eyes = verts, template, eyes
         self._left = verts[:, 0] > 0
-        #: What of the rims each vertex hangs on.
+        #: Ties to the rims.
         self.ties = self._rooted(faces)
 
     def __call__(self, rest: torch.Tensor, verts: torch.Tensor) -> torch.Tensor:
-        """Turn lashes about the eyes' centres as the rims of their lids turn.
+        """Rotate lashes about the eyes' centres with the rims of their lids.
 
         Parameters
         ----------
         rest, verts:
-            (B or 1, V, 3) and (B, V, 3) mm, the heads at rest and as they are posed.
+            (B or 1, V, 3) and (B, V, 3) mm, heads at rest and posed.
 
         Returns
         -------
@@ -77,7 +77,7 @@ class Lashes:
         return centre_now + turned * size
 
     def _rooted(self, faces: torch.Tensor) -> Ties:
-        """Find the rims' vertices that each vertex hangs on."""
+        """Tie each vertex to the nearest vertices of its lid's rim."""
         verts, parts, lash, left = self.template.verts, self.template.parts, self.verts, self._left
         lids = parts == PARTS.index("lids")
         strip = _components(len(lash), faces)
@@ -106,7 +106,7 @@ class Lashes:
 
 
 def _components(count: int, faces: torch.Tensor) -> torch.Tensor:
-    """The least vertex that each vertex is connected to, (count,) int64."""
+    """Return the smallest index in each vertex's connected component, (count,) int64."""
     label = torch.arange(count, device=faces.device)
     while True:
         least = label[faces].amin(1)

@@ -40,14 +40,13 @@ class RenderOutput:
         (B, 3, H, W) float32: unit shading normals in camera space (+X right, +Y up, +Z to the viewer), including
         displacement; zero for background.
     face_ids:
-        (B, H, W) int64: index of the face at the pixel centre; -1 for background, -2 for hair, -3 for a beard in front
-        of the face.
+        (B, H, W) int64: index of the triangle at the pixel centre; -1 for background, -2 for hair, -3 for a beard.
     transparent:
         Whether saved pictures have an alpha channel.
     labels:
         Landmarks and parts, for :meth:`save_all`.
     hair:
-        (B, 1, H, W) float32 in [0, 1]: coverage of each pixel by hair, beards, brows and lashes; None without any.
+        (B, 1, H, W) float32 in [0, 1]: coverage of each pixel by hair, beard, brows and lashes; None without any.
     """
 
     rgb: torch.Tensor

@@ -81,7 +81,7 @@ the fraction of people whose displacement never decreases with intensity from 0 
 - Age and masculinity of head and skin are linked by a prior from average anthropometry, not from labelled scans: years
   are on the model's own scale, and masculinity is a matter of degree.
 - Eight hair styles, one length each, chosen by rule from the code; two of them hide an eye. Hair is pushed out of the
-  skin, but is not simulated. Three beards, one length each, on men; no glasses, no scars, no make-up.
+  skin, but is not simulated. Three beards, one length each; no glasses, no scars, no make-up.
 - Expressions are combinations of blendshapes; individual differences are modelled, not observed. Teeth and tongue are
   simple. Strong combinations can push lips into each other, above all on people far from the mean, with thin lips.
 - Photographs and videos: a network trained on renders alone (31,560 pictures of 7,890 people, some 6,400 steps)
