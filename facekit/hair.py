@@ -1,4 +1,4 @@
-"""Hair, beards, brows and lashes: cards with strands painted on them, as one head wears them."""
+"""Hair, beards, brows and lashes of one head: hair cards with a strand texture."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from facekit.files.pickling import compact_state
 from facekit.geometry.uv import MipTexture, bake, box_blurred, rasterize_uv
 from facekit.mesh import FaceMesh
 
-#: Parts of what is worn; :attr:`HairCards.part` counts from 0.
+#: Kinds of hair; ids in :attr:`HairCards.part` are indices into this.
 HAIR_PARTS = ("hair", "beard", "brows", "lashes")
-#: What ``face_ids`` of pictures say where hair or a beard hides the head: this minus the part's id, -2 or -3.
+#: Value of ``face_ids`` in pictures where hair or a beard hides the head: this minus the part's id, so -2 or -3.
 HIDDEN = -2
-#: Lashes are darker than the hair, by this share of the way to their own brown black, sRGB.
+#: Base colour of lashes, a brownish black in sRGB, and its share in their blend with the hair's colour.
 LASH_SRGB, LASH_SHARE = (0.085, 0.060, 0.052), 0.88
-#: The grey that stands for the hair's own colour.
+#: Grey level of the strand texture that is rendered in exactly the hair's colour.
 MIDDLE = 0.5
-#: The scalp under hair has the hair's colour times this: it lies in shade.
+#: Factor on the hair's colour for the scalp under it, which is in shade.
 CAP_SHADE = 0.62
 
 
 @dataclass(frozen=True)
 class HairCards:
-    """Cards with their picture of strands, on the mean head; shared by all who wear them.
+    """Hair cards on the mean head with their strand texture; shared by all faces with the same hair.
 
     Parameters
     ----------
     name:
-        Names of the style, the beard, the brows and the lashes, as far as they are worn, with plus signs.
+        Names of the hair style, beard, brows and lashes that are present, joined by plus signs.
     verts:
         (N, 3) float32 mm.
     faces, faces_uvs:
@@ -41,21 +41,21 @@ class HairCards:
     uvs:
         (T, 2) float32, origin bottom-left.
     strands:
-        (2, H, W) float32 in [0, 1]: grey, of which :data:`MIDDLE` is the hair's colour, and coverage.
+        (2, H, W) float32 in [0, 1]: strand texture, grey (:data:`MIDDLE` is the hair's colour) and coverage.
     along:
-        (N, 3) float32 unit, where the strands run, away from the root.
+        (N, 3) float32 unit vectors: direction of the strands from root to tip.
     openness:
-        (N,) float32 in [0, 1], ambient light that reaches each vertex through the rest of the hair.
+        (N,) float32 in [0, 1]: fraction of ambient light that reaches each vertex through the rest of the hair.
     part:
         (N,) uint8, ids into :data:`HAIR_PARTS`.
     lash_from:
-        u of the picture from which on it shows lashes.
+        Smallest u of lashes in the strand texture; they fill everything to the right of it.
     cap:
-        (V,) float32 in [0, 1], how far hair or a beard covers each vertex of the head: its tone hides the skin there.
+        (V,) float32 in [0, 1]: coverage of each head vertex by hair or a beard, whose tone replaces the skin's there.
     bearded:
-        (V,) float32 in [0, 1], the beard's share of that.
+        (V,) float32 in [0, 1]: the beard's part of ``cap``.
     shade:
-        (V,) float32 in [0, 1], ambient light that the hair leaves to each vertex of the head.
+        (V,) float32 in [0, 1]: fraction of ambient light that reaches each head vertex through the hair.
     """
 
     name: str
@@ -74,21 +74,21 @@ class HairCards:
 
     @functools.cached_property
     def lash(self) -> torch.Tensor:
-        """(N,) bool: vertices of lashes, which have a colour of their own."""
+        """(N,) bool: vertices of lashes, which have their own colour."""
         return self.part == HAIR_PARTS.index("lashes")
 
     @functools.cached_property
     def on_scalp(self) -> torch.Tensor:
-        """(N,) bool: vertices of hair on the scalp, which needs room in pictures and throws shadows."""
+        """(N,) bool: vertices of hair on the scalp, which framing of pictures includes and which casts shadows."""
         return self.part == HAIR_PARTS.index("hair")
 
     @functools.cached_property
     def mip(self) -> MipTexture:
-        """The strands with their halved copies, for the renderer."""
+        """Mip chain of the strand texture, for the renderer."""
         return MipTexture.build(self.strands[None])
 
     def cap_map(self, mesh: FaceMesh) -> torch.Tensor:
-        """How far hair covers each texel of a head's texture, (1, 1, H, W); kept once made."""
+        """Return the coverage by hair of each texel of a head's texture, (1, 1, H, W) in [0, 1]; cached."""
         assert mesh.texture is not None
         kept = self.__dict__.setdefault("_cap_maps", {})
         size = tuple(mesh.texture.shape[2:])
@@ -96,13 +96,13 @@ class HairCards:
             ids, weights = rasterize_uv(mesh.uvs, mesh.faces_uvs, (size[0], size[1]))
             known = (ids >= 0).float()[None, None]
             baked = bake(self.cap[None, :, None].to(mesh.uvs), mesh.faces, ids, weights)
-            # Past the charts' edges it goes on, so that no filter mixes in bare skin.
+            # Extend it past the edges of UV charts, so that texture filters do not mix in bare skin.
             spread = [box_blurred(t, 9) for t in (baked * known, known)]
             kept[size] = torch.where(known > 0, baked, spread[0] / spread[1].clamp_min(1e-6))
         return kept[size]
 
     def __getstate__(self) -> dict[str, Any]:
-        # What was kept is made again; strands were 8 bits once.
+        # Caches are dropped. The strand texture was made from 8-bit values, so 8 bits keep it exactly.
         state = compact_state(self)
         return {**state, "strands": (state["strands"] * 255).round().to(torch.uint8)}
 
@@ -124,9 +124,9 @@ class Hair:
     Parameters
     ----------
     cards:
-        What is worn.
+        Cards on the mean head.
     verts:
-        (N, 3) float32 mm, where it lies on this face.
+        (N, 3) float32 mm: their vertices on this face.
     colour:
         (3,) float32 sRGB in [0, 1].
     """
@@ -142,33 +142,35 @@ class Hair:
         self.__dict__.update(state)
 
     def moved(self, verts: torch.Tensor) -> Hair:
-        """Return the same hair with its vertices elsewhere, (N, 3) mm."""
+        """Return the same hair with other vertices, (N, 3) mm."""
         return Hair(self.cards, verts, self.colour)
 
     @property
     def style(self) -> str:
-        """The style's name."""
+        """Name of the cards, see :attr:`HairCards.name`."""
         return self.cards.name
 
     @property
     def colours(self) -> torch.Tensor:
-        """(2, 3) float32 sRGB: of hair and of lashes."""
+        """(2, 3) float32 sRGB: colours of hair and of lashes."""
         lash = torch.lerp(self.colour, self.colour.new_tensor(LASH_SRGB), LASH_SHARE)
         return torch.stack((self.colour, lash))
 
     @property
     def cap_colour(self) -> torch.Tensor:
-        """(3,) float32 sRGB of the scalp under hair."""
+        """(3,) float32 sRGB: colour of the scalp under hair."""
         return self.colour * CAP_SHADE
 
     @property
     def mesh(self) -> FaceMesh:
-        """The cards as a mesh (B = 1) without a texture, for writers of files."""
+        """Cards as a mesh (B = 1) without a texture, for export."""
         cards = self.cards
         return FaceMesh(self.verts[None], cards.faces, cards.uvs, cards.faces_uvs)
 
     def capped(self, mesh: FaceMesh) -> torch.Tensor | None:
-        """The texture (1, 3, H, W) of a head's mesh with the hair's tone on the scalp, as pictures show it."""
+        """Return the texture (1, 3, H, W) of a head's mesh with the hair's tone on the scalp, as it is rendered; None
+        for a mesh without a texture.
+        """
         if mesh.texture is None:
             return None
         cap = self.cards.cap_map(mesh).to(mesh.texture)
@@ -177,7 +179,7 @@ class Hair:
 
     @property
     def texture(self) -> torch.Tensor:
-        """(4, H, W) float32 sRGB and coverage, in the cards' UV."""
+        """(4, H, W) float32: sRGB colour and coverage, in the cards' UVs."""
         grey, cover = self.cards.strands
         width = grey.shape[1]
         lashes = torch.arange(width, device=grey.device) >= round(self.cards.lash_from * width)
@@ -191,14 +193,14 @@ class Hair:
 
 @dataclass(frozen=True)
 class HairRig:
-    """Hair of one face at rest, and how it moves with the face's morph targets.
+    """Hair of one neutral face, with its deltas for the face's morph targets.
 
     Parameters
     ----------
     neutral:
-        On the face at rest.
+        Hair on the neutral face.
     deltas:
-        (K, N, 3) float32 mm, of the rig's K targets.
+        (K, N, 3) float32 mm: displacements for the rig's K morph targets.
     """
 
     neutral: Hair
@@ -210,17 +212,20 @@ class HairRig:
 
 
 def hair_to(hair: tuple[Hair | None, ...], device: str | torch.device) -> tuple[Hair | None, ...]:
-    """Return copies on another device; who shares cards goes on sharing them."""
+    """Return copies on another device; cards that were shared stay shared."""
     cards = {id(h.cards): h.cards.to(device) for h in hair if h is not None}
     return tuple(None if h is None else Hair(cards[id(h.cards)], h.verts.to(device), h.colour.to(device)) for h in hair)
 
 
 def tinted(grey: torch.Tensor, colour: torch.Tensor) -> torch.Tensor:
-    """Colours of strands, (3, ...) sRGB, from their grey (...) in [0, 1] and the hair's colour, broadcast to it."""
-    # In sRGB, not in linear light: a strand of half the value looks half as bright.
+    """Return colours of strands, (3, ...) sRGB in [0, 1], for grey levels (...) in [0, 1].
+
+    ``colour`` is the hair's, sRGB, and broadcasts to the result.
+    """
+    # In sRGB, which is perceptually even: a strand of half the grey level looks half as bright.
     return (colour * (0.25 + 0.75 * grey / MIDDLE) + 0.12 * (grey - MIDDLE).clamp_min(0) ** 2).clamp(0, 1)
 
 
 def linear_tint(grey: torch.Tensor, colour: torch.Tensor) -> torch.Tensor:
-    """Likewise in linear light."""
+    """Return :func:`tinted` in linear RGB."""
     return srgb_to_linear(tinted(grey, colour))

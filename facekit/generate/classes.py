@@ -1,4 +1,4 @@
-"""Which class each triangle of a head belongs to, in the ids of FaceSynthetics' masks."""
+"""Semantic segmentation classes of a head's triangles, with the ids of FaceSynthetics' masks."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ CLASSES = (
     "background", "skin", "nose", "right_eye", "left_eye", "right_brow", "left_brow", "right_ear", "left_ear",
     "mouth_interior", "top_lip", "bottom_lip", "neck", "hair", "beard", "clothing", "glasses", "headwear", "facewear",
 )  # fmt: skip
-#: What no class is asked of: something in front of the face that no name fits.
+#: Label of pixels without a class, such as an object in front of the face.
 IGNORE = 255
-#: Classes that the embedded default's heads have, and the glasses in front of them.
+#: Classes that occur in pictures of the embedded default, glasses included.
 PRESENT = tuple(name for name in CLASSES if name not in ("clothing", "headwear", "facewear"))
 
-#: A brow is so high, mm to either side of its landmarks; the nose's ridge and wings reach so far to the side, mm, and
-#: the wings so far below and behind their landmarks.
+#: Half height of a brow about its landmarks; half width of the nose at its root and at its wings; extent of the wings
+#: below and behind their landmarks; all in mm.
 _BROW, _RIDGE, _WINGS, _UNDER, _BEHIND = 5.0, 8.0, 19.0, 0.5, 9.0
-#: On the mean head ears lie between these heights, behind a line that leans back by so much a millimetre, and this far
-#: out, mm.
+#: Ears on the mean head: range of heights, front border at height 0, decrease of the border per millimetre of height,
+#: and least distance from the mid-plane, mm.
 _EAR_HEIGHTS, _EAR_FRONT, _EAR_LEAN, _EAR_OUT = (-21.0, 38.0), 15.5, 0.16, 58.0
-#: The scalp is hair where at least so much of it is covered by hair.
+#: Coverage from which a triangle counts as hair, and width of the box blur on the painted scalp, texels.
 _COVERED, _BLUR = 0.4, 15
 
 
 class HeadClasses:
-    """The class of every triangle of a model's heads.
+    """Class of every triangle of a model's heads.
 
-    Borders run along triangles: brows are where their landmarks are, hair is where the scalp is painted.
+    Borders follow triangle edges: brows are around their landmarks, hair is where the scalp is painted.
 
     Raises
     ------
     InputError
-        For a model whose template has no eyes: the published one.
+        For a model without eyes and hair: the published one.
     """
 
     def __init__(self, pipe: FacePipeline) -> None:
@@ -57,18 +57,18 @@ class HeadClasses:
         self._hair_strength, self._device = composer.micro.hair_strength, pipe.device
         of_vertex = _vertex_classes(template)
         bare = (of_vertex == CLASSES.index("skin")) & (template.parts != PARTS.index("lids"))
-        # Strands are painted one by one: hair is where they are dense on average.
+        # Strands are painted one by one: blur them into a density.
         dense = box_blurred(composer.scalp_cover().cpu()[None], _BLUR)[0]
         cover = _at_vertices(template, dense) * bare
         corners = of_vertex[template.faces]
-        # The class of two corners; of three different ones the first: such triangles are few.
+        # Majority of the corners; the first corner for the few triangles with three different ones.
         self.of_face = torch.where(corners[:, 1] == corners[:, 2], corners[:, 1], corners[:, 0]).to(torch.uint8)
         self.cover = cover[template.faces].mean(dim=1)
 
     def __call__(self, latents: FaceLatents, worn: tuple[Hair | None, ...] = ()) -> torch.Tensor:
-        """Classes (B, F) uint8, ids into :data:`CLASSES`, on the CPU, of these people.
+        """Return the classes (B, F) uint8 of people, indices into :data:`CLASSES`, on the CPU.
 
-        The skin that shows between strands of what they wear is hair or beard, too.
+        ``worn`` are their hair cards; skin that is visible between the strands counts as hair or beard.
         """
         found = self.of_face.expand(len(latents), -1).clone()
         hair = self._hair_strength(latents.identity.to(self._device)).cpu()[:, None] * self.cover > _COVERED
@@ -83,7 +83,7 @@ class HeadClasses:
 
 
 def _vertex_classes(template: Template) -> torch.Tensor:
-    """Classes (V,) int64 by parts and places on the mean head; hair is none yet."""
+    """Return classes (V,) int64 by part and position on the mean head, without hair."""
     verts, points = template.verts, template.verts[template.landmarks]
     left = verts[:, 0] > 0
     found = torch.full((len(verts),), CLASSES.index("skin"))
@@ -111,7 +111,7 @@ def _vertex_classes(template: Template) -> torch.Tensor:
 
 
 def _nose(verts: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-    """A wedge from the root to under the nostrils, in front of the cheeks."""
+    """Return the nose's vertices (V,) bool: a wedge from its root to below the nostrils, in front of the cheeks."""
     root, below = points[NOSE_ROOT], points[LANDMARK_GROUPS["nostrils"]]
     down = ((root[1] - verts[:, 1]) / (root[1] - below[:, 1].amin())).clamp(0, 1)
     width = torch.lerp(torch.tensor(_RIDGE), torch.tensor(_WINGS), down)
@@ -126,7 +126,7 @@ def _ears(verts: torch.Tensor) -> torch.Tensor:
 
 
 def _polyline_distance(verts: torch.Tensor, line: torch.Tensor) -> torch.Tensor:
-    """Distances (V,) mm to a line through points (n, 3)."""
+    """Return distances (V,) mm to the polyline through points (n, 3)."""
     start, along = line[:-1], line[1:] - line[:-1]
     share = ((verts[:, None] - start) * along).sum(dim=-1) / along.square().sum(dim=-1)
     nearest = start + share.clamp(0, 1)[..., None] * along
@@ -134,7 +134,7 @@ def _polyline_distance(verts: torch.Tensor, line: torch.Tensor) -> torch.Tensor:
 
 
 def _at_vertices(template: Template, picture: torch.Tensor) -> torch.Tensor:
-    """Values (V,) of a picture (1, H, W) at the vertices; of a vertex with several UVs at one of them."""
+    """Sample a picture (1, H, W) at the vertices, (V,); a vertex with several UVs uses one of them."""
     values = sample_texture(picture[None], template.uvs)[0, :, 0]
     found = torch.zeros(len(template.verts))
     found[template.faces.flatten()] = values[template.faces_uvs.flatten()]

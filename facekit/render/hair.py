@@ -1,4 +1,4 @@
-"""Hair in pictures: cards with coverage, blended in the order of their depth, over a head that is drawn already."""
+"""Rendering of hair cards: depth-sorted alpha blending over a head that is already drawn."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from facekit.render.lights import Lights
 from facekit.render.rasterize import pixel_points
 from facekit.render.strands import Strands
 
-#: Hair may lie under the skin by this much, mm, and still be seen: its triangles are coarser than the head's.
+#: Depth bias, mm: hair up to this far under the skin is still visible, for its triangles are coarser than the head's.
 _BIAS = 3.0
-#: Layers at most, and the light that still comes through where there are enough.
+#: Largest number of layers per pixel, and the transmittance below which further layers are skipped.
 _LAYERS, _ENOUGH = 7, 0.08
-#: Parts of this id or more lie on the head, and hide nothing of it.
+#: Parts of this id or more (brows, lashes) leave the depth and ids of the head below unchanged.
 _FINE = HAIR_PARTS.index("brows")
-#: Samples of a pixel at edges, as in the head's picture.
+#: Sample positions in pixels at edges, as for the head, and in the centre of all others.
 _SHEAR, _SPOTS = 0.125, ((0.375, 0.25), (0.875, 0.25), (0.125, 0.75), (0.625, 0.75), (0.5, 0.5))
 
 
 @dataclass(frozen=True)
 class Layers:
-    """Hair of one picture, premultiplied linear colours (3, H, W) and what shines through (H, W), front and behind.
+    """Hair of one picture, in front of the head and behind it: premultiplied linear RGB (3, H, W) and transmittance
+    (H, W).
 
-    ``depth`` (H, W) mm is where half of what is behind is hidden, inf elsewhere; ``normal`` (3, H, W) and ``part``
-    (H, W) int64, an id into :data:`facekit.hair.HAIR_PARTS`, are those of the hair there.
+    ``depth`` (H, W) mm is the depth where transmittance falls below a half, inf elsewhere; ``normal`` (3, H, W) and
+    ``part`` (H, W) int64, an index into :data:`facekit.hair.HAIR_PARTS`, are those of the hair at this depth.
     """
 
     front: torch.Tensor
@@ -42,20 +43,22 @@ class Layers:
     part: torch.Tensor
 
     def over(self, linear: torch.Tensor, alpha: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Put it in front of and behind a head, linear colours (3, H, W) times alpha (1, H, W); return both anew."""
+        """Composite with a head: premultiplied linear RGB (3, H, W) and alpha (1, H, W). Returns both, composited."""
         rest = 1.0 - alpha
         linear = self.front + self.through * (linear + rest * self.behind)
         return linear, 1.0 - self.through * rest * self.through_behind
 
 
 def window(hair: Hair, camera: Camera, size: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of a picture that hair can be in, both even; all of it where some is behind the camera."""
+    """Return the rows and columns of a picture that hair can cover, or the whole picture if some hair is behind the
+    camera. They begin and end at even pixels or at the picture's edge.
+    """
     height, width = size
     with torch.no_grad():
         x, y, away = camera.project(hair.verts[None], (height, width))[0].unbind(1)
         if not bool((away > 1.0).all()):
             return slice(0, height), slice(0, width)
-        # Two pixels more, for what is told of a pixel by its neighbours.
+        # A margin of two pixels for operations that read a pixel's neighbours.
         ends = [float(v) for t in (y, x) for v in t.aminmax()]
     (top, bottom), (left, right) = (
         (max(0, (int(low) - 2) // 2 * 2), min(most, (int(high) + 4) // 2 * 2))
@@ -68,10 +71,10 @@ def window(hair: Hair, camera: Camera, size: tuple[int, int]) -> tuple[slice, sl
 def hair_layers(
     hair: Hair, camera: Camera, lights: Lights, size: tuple[int, int], depth: torch.Tensor, alpha: torch.Tensor
 ) -> Layers:
-    """Draw the hair of one head.
+    """Render the hair of one head.
 
-    Fragments are sorted by place and depth and blended front to back (the A-buffer, Carpenter 1984): no order of
-    triangles, no noise, and the same from frame to frame.
+    Fragments are sorted by sample and depth and blended front to back (A-buffer, Carpenter 1984): the result does not
+    depend on the order of triangles, has no noise and does not flicker.
 
     Parameters
     ----------
@@ -80,7 +83,7 @@ def hair_layers(
     size:
         Height and width in pixels.
     depth, alpha:
-        (H, W) of the head: inf where there is none, and coverage.
+        (H, W) of the head: depth, mm, inf in the background, and coverage.
     """
     height, width = size
     verts, cards = hair.verts[None], hair.cards
@@ -89,7 +92,7 @@ def hair_layers(
     whole, head = (alpha > 0.999).reshape(-1), depth.reshape(-1) + _BIAS
     part = flat_indices((alpha > 0).reshape(-1) & ~whole)
     if len(part):
-        # Where the head ends within a pixel, its depth is that of its nearest neighbour.
+        # At the head's silhouette a pixel gets the least depth of its neighbours.
         rows, columns = part // width, part % width
         around = [
             ((rows + j).clamp(0, height - 1) * width + (columns + i).clamp(0, width - 1))
@@ -110,7 +113,7 @@ def hair_layers(
     depth = (key >> 32).to(torch.int32).view(torch.float32)
     place, order = _in_order(place, depth, pixels + 4 * len(edge))
     face, depth = (key & 0xFFFFFFFF).index_select(0, order), depth.index_select(0, order)
-    # Where the list of each sample that sees hair begins, and how long it is.
+    # Start and length of the fragment list of each sample with hair.
     begins = torch.ones(len(place), dtype=torch.bool, device=key.device)
     torch.ne(place[1:], place[:-1], out=begins[1:])
     start = flat_indices(begins)
@@ -129,23 +132,23 @@ def hair_layers(
     hit = torch.arange(len(sample), device=key.device)
     for layer in range(_LAYERS):
         if layer:
-            # What still shines through both halves, and has something left to be seen.
+            # Go on with samples that have further fragments and are not opaque yet.
             most = left[: len(sample)] * left[len(sample) :]
             hit = hit.index_select(0, flat_indices(((count > layer) & (most > 0.0)).index_select(0, hit)))
         if not len(hit):
             break
         seen = start.index_select(0, hit) + layer
         triangle, far = face.index_select(0, seen), depth.index_select(0, seen)
-        # What lies behind the head, where that ends within a pixel, has a second half of the list.
+        # At the head's silhouette, hair behind the head accumulates in the second half of the arrays.
         side = hit + len(sample) * (far > head.index_select(0, hit))
         rgb, cover, corner = scene.shaded(triangle, far, ray.index_select(1, hit))
         before = left.index_select(0, side)
         after = before * (1.0 - cover)
-        # Where little still shines through, this layer stands for those behind it, if there are any.
+        # At low transmittance this layer stands for those behind it, if there are any.
         after = after * ((after > _ENOUGH) | (count.index_select(0, hit) == layer + 1))
         colour.index_add_(1, side, (before - after) * rgb)
         left.index_copy_(0, side, after)
-        # Brows and lashes hide nothing: what they lie on tells depth and part.
+        # Brows and lashes do not count: depth and part are those of the surface below.
         hides = (before >= 0.5) & (after < 0.5) & (side < len(sample)) & (scene.part.index_select(0, triangle) < _FINE)
         half = flat_indices(hides)
         at = hit.index_select(0, half)
@@ -156,7 +159,7 @@ def hair_layers(
     picture = step.new_zeros(8, pixels).index_add_(1, owner, rows).view(8, height, width)
     far, bent = step.new_full((pixels,), float("inf")), step.new_zeros(3, pixels)
     part_of = torch.zeros(pixels, dtype=torch.int64, device=key.device)
-    # Of a pixel with four samples one tells the depth, the last with the least trouble.
+    # A pixel with four samples takes the depth of the last one, for simplicity.
     kept = flat_indices(deep < torch.inf)
     far[owner[kept]], bent[:, owner[kept]] = deep[kept], normal[:, kept]
     part_of[owner[kept]] = kind[kept].long()
@@ -167,11 +170,11 @@ def hair_layers(
 
 
 def _in_order(place: torch.Tensor, depth: torch.Tensor, places: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Order fragments (P,) by their place, under ``places``, and each place's from near to far: places (P,), and where
-    each fragment stood (P,).
+    """Sort fragments (P,) by sample, an id below ``places``, and from near to far within a sample. Returns the sorted
+    sample ids (P,) and the permutation (P,).
 
-    One sort of one number each. What bits place and number leave tell the depth, some thousandths of a millimetre even
-    in large pictures.
+    Sample, depth and index are packed into one 64-bit key. Depth gets the bits that the others leave: steps of a few
+    thousandths of a millimetre even in large pictures.
     """
     number = max(len(place) - 1, 1).bit_length()
     bits = min(62 - number - places.bit_length(), 24)
@@ -187,7 +190,7 @@ def _in_order(place: torch.Tensor, depth: torch.Tensor, places: int) -> tuple[to
 
 
 def _outline(place: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Pixels (height, width) bool where hair ends: those of fragments with a neighbour that has none, and these."""
+    """Return the pixels (height, width) bool on both sides of the hair's outline, for fragments at pixels ``place``."""
     some = torch.zeros(height * width, dtype=torch.uint8, device=place.device)
     some[place] = 1
     padded = torch.nn.functional.pad(some.view(1, height, width), (1, 1, 1, 1), mode="replicate")[0]

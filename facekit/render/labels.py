@@ -1,4 +1,4 @@
-"""What a picture knows besides its colours: landmarks and parts, and all of it as files."""
+"""Labels of rendered pictures, landmarks and parts, and export of all of a picture's channels."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from facekit.render.camera import Camera
     from facekit.render.output import RenderOutput
 
-#: Id of no part, where nothing of the head is.
+#: Part id of pixels outside the head.
 NOTHING = 255
-# A landmark counts as seen where the surface in front of it is nearer by less than this share of its distance.
+# A landmark counts as visible if the surface at its pixel is nearer by less than this fraction of its depth.
 _NEAR = 0.004
 # Colours of parts.png, in the order of PARTS.
 _PALETTE = tuple(bytes.fromhex("e8bea0 c8505a 966e5a 4682b4 f0f0e6 6e2832 5a506e c8a082"))
@@ -44,14 +44,17 @@ _ABOUT = {
 
 @dataclass(frozen=True)
 class Surface:
-    """The mesh of one picture, (V, 3) mm, and what it was seen by."""
+    """Vertices (V, 3) mm of one picture's mesh, with the camera and the picture's size."""
 
     verts: torch.Tensor
     camera: Camera
     size: tuple[int, int]
 
     def places(self, corners: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-        """X, Y and depth (n, 3), see :class:`Labels`, of points given by corners and shares (n, 3)."""
+        """Project points given by vertex indices and barycentric weights (n, 3) each.
+
+        Returns x, y and depth (n, 3), see :class:`Labels`.
+        """
         with torch.no_grad():
             points = (self.verts[corners] * shares.to(self.verts)[..., None]).sum(dim=1)
             return self.camera.project(points[None], self.size)[0]
@@ -59,18 +62,18 @@ class Surface:
 
 @dataclass(frozen=True)
 class Labels:
-    """Names of places in B pictures.
+    """Landmarks and parts in B pictures.
 
     Parameters
     ----------
     landmarks:
-        (B, 68, 3) float32: X and Y in pixels from the upper left corner, and depth, mm; None where the mesh has none.
+        (B, 68, 3) float32: x and y in pixels from the upper left corner, and depth, mm; None if the mesh has none.
     faces:
-        (F, 3) int64 of the mesh.
+        (F, 3) int64: triangles of the mesh.
     parts:
-        (V,) uint8, ids into :data:`facekit.conventions.PARTS`; None where the mesh has none.
+        (V,) uint8, indices into :data:`facekit.conventions.PARTS`; None if the mesh has none.
     surfaces:
-        B of them: where any other place of the mesh is to be seen.
+        Surface of each of the B pictures, to project any other point of the mesh.
     """
 
     landmarks: torch.Tensor | None
@@ -80,7 +83,7 @@ class Labels:
 
     @classmethod
     def of(cls, mesh: FaceMesh, camera: Camera, size: tuple[int, int], count: int) -> Labels:
-        """The labels of ``count`` pictures of a mesh."""
+        """Return the labels of ``count`` pictures of a mesh."""
         places = None
         if mesh.landmarks is not None:
             with torch.no_grad():
@@ -91,7 +94,7 @@ class Labels:
 
     @classmethod
     def cat(cls, labels: list[Labels]) -> Labels:
-        """Join those of pictures of meshes of one topology."""
+        """Concatenate labels along the batch; their meshes share one topology."""
         places = [one.landmarks for one in labels if one.landmarks is not None]
         seen = tuple(surface for one in labels for surface in one.surfaces)
         return cls(torch.cat(places) if places else None, labels[0].faces, labels[0].parts, seen)
@@ -101,9 +104,14 @@ class Labels:
         return Labels(places, self.faces, self.parts, self.surfaces[index])
 
     def part_ids(self, face_ids: torch.Tensor) -> torch.Tensor:
-        """The part at each pixel, uint8 of the shape of ``face_ids``, 255 where nothing is.
+        """Return the part id of each pixel, uint8 in the shape of ``face_ids``, 255 outside the head.
 
-        A triangle belongs to the part of most of its corners.
+        A triangle has the median part id of its corners, so the part of two corners wins.
+
+        Raises
+        ------
+        InputError
+            If the mesh has no parts.
         """
         if self.parts is None:
             raise InputError("a mesh that knows its parts", "one without", "make the face with FacePipeline")
@@ -112,13 +120,13 @@ class Labels:
 
 
 def save_all(pictures: RenderOutput, folder: str | Path) -> list[Path]:
-    """Write all that pictures know into a folder; of several pictures each into its own, ``000``, ``001``, …
+    """Write all channels and labels of pictures into a folder; several pictures get subfolders ``000``, ``001``, …
 
     Returns
     -------
     list of Path
-        The files: colours, alpha, depth, normals, triangle ids and, where the mesh has them, parts and landmarks, with
-        ``labels.json``, which tells how to read them.
+        Files of colour, alpha, depth, normals, triangle ids and, if the mesh has them, parts and landmarks, with
+        ``labels.json``, which describes their formats.
     """
     folder = Path(folder)
     if len(pictures) > 1:
@@ -131,7 +139,7 @@ def save_all(pictures: RenderOutput, folder: str | Path) -> list[Path]:
 
 
 def _encoded(pictures: RenderOutput) -> dict[str, bytes | None]:
-    """The files of one picture by name."""
+    """Return the content of each file of one picture by name; None for files that it does not have."""
     depth, normals = pictures.depth[0, 0].detach().cpu(), pictures.normals[0].detach().permute(1, 2, 0).cpu()
     ids = pictures.face_ids[0].cpu()
     labels, parts, landmarks, dense = pictures.labels, None, None, None
@@ -161,19 +169,19 @@ def _encoded(pictures: RenderOutput) -> dict[str, bytes | None]:
 
 
 def depth_steps(depth: torch.Tensor) -> np.ndarray:
-    """Depth (H, W) mm, inf where nothing is, in tenths of a millimetre, uint16, 0 where nothing is."""
+    """Quantise depth (H, W) mm to tenths of a millimetre, uint16; the background, inf, becomes 0."""
     return torch.where(depth.isfinite(), depth * 10.0, 0.0).round().clamp(0, 65535).int().numpy().astype("uint16")
 
 
 def visible(places: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
-    """Which points lie in the picture, with no surface in front of them, (n,) bool.
+    """Return the visibility (n,) bool of points: inside the picture, with no surface in front of them.
 
     Parameters
     ----------
     places:
-        (n, 3): X and Y in pixels from the upper left corner, and depth, mm.
+        (n, 3): x and y in pixels from the upper left corner, and depth, mm.
     depth:
-        (H, W) mm of the picture, inf where nothing is.
+        (H, W) mm of the picture, inf in the background.
     """
     height, width = depth.shape
     columns, rows = places[:, 0].floor().long(), places[:, 1].floor().long()
@@ -183,7 +191,7 @@ def visible(places: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
 
 
 def _landmarks(scheme: str, places: torch.Tensor, depth: torch.Tensor) -> dict[str, Any]:
-    """Places (n, 3) of landmarks, and whether each is seen."""
+    """Return the content of a landmark file for points (n, 3): positions, depths and visibility."""
     height, width = depth.shape
     return {
         "scheme": scheme,

@@ -1,4 +1,4 @@
-"""Strands of hair as the camera sees them: where rays meet their cards, and Kajiya and Kay's light on them."""
+"""Shading of hair cards: ray intersection, texture lookup, and the reflection model of Kajiya and Kay."""
 
 from __future__ import annotations
 
@@ -15,38 +15,42 @@ from facekit.render.lights import Lights
 from facekit.render.shading import tone
 from facekit.render.surface import barycentric
 
-#: Where cards are seen edge on they end: cosines of the angle to the viewer.
+#: Cards fade out when seen edge-on: cosines of the angle between normal and view at which they are gone, and whole.
 _EDGE_ON = (0.03, 0.30)
-#: Kajiya and Kay's highlights, as Scheuermann (*Practical real-time hair rendering and shading*, 2004) has two of them:
-#: shift toward the tip, exponent, and strength.
+#: Kajiya and Kay's highlight as two shifted lobes (Scheuermann, *Practical real-time hair rendering and shading*,
+#: 2004): shift of the tangent along the normal, exponent, and strength.
 _LOBES = ((-0.10, 60.0, 0.16), (0.14, 14.0, 0.18))
-#: How far the strands' grey makes a highlight brighter, how far light wraps, and the part of diffuse light that has no
-#: direction along the strand.
+#: Modulation of highlights by the strands' grey level, wrap of diffuse light, and the fraction of diffuse light that is
+#: independent of the strand's direction.
 _STREAK, _WRAPPED, _ROUND = 1.6, 0.35, 0.45
-#: How much of these highlights each of :data:`facekit.hair.HAIR_PARTS` has.
+#: Strength of highlights for each of :data:`facekit.hair.HAIR_PARTS`.
 _GLOSS = (1.0, 0.35, 0.25, 0.1)
-#: The strands' colours are looked up by so many steps of their grey: to decode each from sRGB takes longer.
+#: Number of grey levels in the colour lookup table, which is faster than decoding each sample from sRGB.
 _GREYS = 1024
 
 
 @dataclass(frozen=True)
 class Strands:
-    """One head's hair as the camera sees it, a column per triangle.
+    """Per-triangle shading data of one head's hair for one camera, one column per triangle.
+
+    A fan holds a triangle's value at its first corner, and the differences of the other two corners from it.
 
     Parameters
     ----------
     planes:
-        (9, F), as those of :class:`facekit.render.surface.Facets`.
+        (9, F), as in :class:`facekit.render.surface.Facets`.
     values:
-        (3 * 7, F), fans of diffuse and specular light and of the cosine to the viewer.
+        (3 * 7, F): fans of diffuse and specular light and of the cosine between normal and view.
     normals, charts:
-        (9, F) and (6, F), fans of normals and of UVs.
+        (9, F) and (6, F): fans of normals and of UVs.
     level:
-        (F,), level of the strands' picture for a depth of 1 mm.
+        (F,): mip level of the strand texture at a depth of 1 mm.
     lash, part:
-        (F,) bool and (F,) uint8, ids into :data:`facekit.hair.HAIR_PARTS`.
+        (F,) bool and (F,) uint8, indices into :data:`facekit.hair.HAIR_PARTS`.
     paint:
-        (4, 2 * _GREYS), linear colour and gain of the highlight by grey, of hair and of lashes.
+        (4, 2 * _GREYS): linear RGB and gain of the highlight by grey level, for hair and then for lashes.
+    unlit:
+        Whether colours are returned without lighting.
     """
 
     hair: Hair
@@ -67,7 +71,7 @@ class Strands:
         points = camera.view(verts)[0].t()
         normals = (vertex_normals(verts, cards.faces)[0] @ rotation[0].t()).t()
         view = -points * torch.rsqrt(dot(points, points).clamp_min(1e-12))
-        # Both sides of a card are seen: light falls on the one that is turned to the viewer.
+        # Cards are two-sided: the normal is flipped toward the viewer.
         cosine = dot(normals, view)
         facing = torch.where(cosine < -0.3, -1.0, 1.0)
         along = (cards.along @ rotation[0].t()).t()
@@ -89,8 +93,11 @@ class Strands:
     def shaded(
         self, ids: torch.Tensor, depth: torch.Tensor, ray: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-        """Linear colours (3, P) where rays (2, P) meet faces (P,) at these depths, coverage (P,), and the shares of two
-        corners (P,) each."""
+        """Shade the intersections of rays (2, P) with faces ``ids`` (P,) at depths (P,).
+
+        Returns linear RGB (3, P), coverage (P,), and the barycentric coordinates of the second and third corner (P,)
+        each.
+        """
         u, v, _ = barycentric(self.planes.index_select(1, ids), ray)
         mip = self.hair.cards.mip
         chart = self.charts.index_select(1, ids)
@@ -110,14 +117,14 @@ class Strands:
         return tone(torch.addcmul(base[:3] * found[:3], found[3:6], base[3])), cover, (u, v)
 
     def normal(self, ids: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        """Unit normals (3, P) of faces (P,) at these shares of their corners."""
+        """Interpolate unit normals (3, P) of faces (P,) at barycentric coordinates of the second and third corner."""
         fan = self.normals.index_select(1, ids).view(3, 3, -1)
         found = torch.addcmul(torch.addcmul(fan[0], fan[1], u), fan[2], v)
         return found * torch.rsqrt(dot(found, found).clamp_min(1e-12))
 
 
 def _paint(hair: Hair) -> torch.Tensor:
-    """See :class:`Strands`. Strands that stand out catch more of the light, and others less."""
+    """Return the lookup table ``paint`` of :class:`Strands`. Brighter strands get stronger highlights."""
     grey = torch.linspace(0.0, 1.0, _GREYS, device=hair.colour.device)
     base = torch.cat([srgb_to_linear(tinted(grey, colour[:, None])) for colour in hair.colours], dim=1)
     streak = (1.0 + _STREAK * (grey.repeat(2) - MIDDLE) / MIDDLE).clamp_min(0.0)
@@ -125,7 +132,9 @@ def _paint(hair: Hair) -> torch.Tensor:
 
 
 def _fan(table: torch.Tensor, corners: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(C, V) values at each face's first corner, and what the other two differ from it, (C, F) each."""
+    """Return the fan of values (C, V) for triangles (F, 3): those at the first corner, and the differences of the other
+    two from it, (C, F) each.
+    """
     a, b, c = (table.index_select(1, corner) for corner in corners.unbind(1))
     return a, b - a, c - a
 
@@ -139,17 +148,17 @@ def strand_light(
     lights: Lights,
     rotation: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Light on strands at vertices (Kajiya and Kay, *Rendering fur with three dimensional textures*, 1989): diffuse, to
-    be multiplied by their colour, and their highlights, both (3, N) linear.
+    """Return the light on strands at vertices (Kajiya and Kay, *Rendering fur with three dimensional textures*, 1989):
+    diffuse, to be multiplied by their colour, and specular, both (3, N) linear.
 
     Parameters
     ----------
     normal, view, along:
-        (3, N) unit, camera space: of the card, toward the viewer, and where strands run.
+        (3, N) unit, camera space: normal of the card, direction to the viewer, and direction of the strands.
     openness:
-        (N,), light from around that reaches them.
+        (N,) in [0, 1]: fraction of ambient light that reaches them.
     gloss:
-        (N,) in [0, 1]: short hairs glint less than long ones, lashes hardly.
+        (N,) in [0, 1]: strength of highlights, less for short hairs than for long ones, least for lashes.
     """
     along = along - normal * dot(along, normal)
     along = along * torch.rsqrt(dot(along, along).clamp_min(1e-8))
