@@ -14,11 +14,9 @@ EXEMPT = (
     "metrics/contact.py",
     "models/blendshapes.py",
     "models/folds.py",
-    "models/hair.py",
     "models/lids.py",
     "models/lips.py",
     "models/shutting.py",
-    "train/hair/",
 )
 
 

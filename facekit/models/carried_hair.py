@@ -1,4 +1,4 @@
-"""Hair on the scalp: moves with the parts of the head that expressions do not move, and stays out of the skin."""
+"""Deformation of scalp hair: it follows the parts of the head that expressions do not move, and stays out of the skin."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from facekit.geometry.normals import vertex_normals
 from facekit.models.lashes import Ties
 from facekit.template import Template
 
-#: Number of anchor vertices, which expressions do not move; number that each hair vertex is tied to; softness, mm.
+#: Number of anchors, head vertices that expressions do not move; number of anchors per hair vertex; softness of their
+#: weights, mm.
 _ANCHORS, _NEAREST, _SOFT = 420, 20, 15.0
-#: Distance within which hair is pushed out of the skin, its least height above it, mm; candidates and iterations.
+#: Distance from the skin, mm, within which hair is checked for collisions; its least height above the skin, mm; number
+#: of candidate skin vertices, and of iterations.
 _CLOSE, _OFF, _UNDER, _ROUNDS = 26.0, 2.0, 10, 4
-# Search radius for the skin under hair, mm, and vertices per search.
+# Search radius for the skin under hair, mm, and number of hair vertices per search.
 _LOOKED, _CHUNK = 40.0, 128
-#: Anchors lie this far above the brows, mm, or behind this z and above this y.
+#: Anchors on the skin lie this far above the brows, or behind this z and above this y; all in mm.
 _ABOVE_BROWS, _BACK, _BELOW = 12.0, 8.0, -25.0
 
 
@@ -27,9 +29,9 @@ class Carried:
     hair:
         (N, 3) mm on the mean head.
     anchors:
-        Of :func:`still_vertices`.
+        Result of :func:`still_vertices`.
     template:
-        The template that it was made for.
+        Template that it was made for.
     """
 
     def __init__(self, hair: torch.Tensor, anchors: torch.Tensor, template: Template) -> None:
@@ -38,7 +40,10 @@ class Carried:
         self.ties, self._near, self._under = self._tied(hair, anchors)
 
     def __call__(self, verts: torch.Tensor) -> torch.Tensor:
-        """Place hair on heads (B, V, 3) mm: move it with its anchors, then out of the skin. Returns (B, N, 3) mm."""
+        """Deform the hair for heads (B, V, 3) mm: move it with its anchors, then push it out of the skin.
+
+        Returns (B, N, 3) mm.
+        """
         close, under = self._near, self._under
         moved = self.verts + self.ties(verts - self.template.verts)
         normals = vertex_normals(verts, self.template.faces)
@@ -54,7 +59,9 @@ class Carried:
         return moved
 
     def _tied(self, hair: torch.Tensor, anchors: torch.Tensor) -> tuple[Ties, torch.Tensor, torch.Tensor]:
-        """Return ties to the anchors; indices (n,) of vertices near the skin; skin vertices (n, k) under each."""
+        """Return ties to the anchors, indices (n,) of hair vertices near the skin, and the k nearest skin vertices
+        (n, k) of each.
+        """
         head = self.template.verts
         distance, near = torch.cdist(hair, head[anchors]).topk(_NEAREST, largest=False)
         share = torch.exp(-((distance / (distance[:, :1] + _SOFT)) ** 2))
@@ -68,7 +75,7 @@ class Carried:
             if len(around) < _UNDER:
                 around = place
             d, k = torch.cdist(some, head[around]).topk(_UNDER, largest=False)
-            if bool((d[:, -1] > _LOOKED)[d[:, 0] < _CLOSE].any()):  # there may be nearer ones outside of the box
+            if bool((d[:, -1] > _LOOKED)[d[:, 0] < _CLOSE].any()):  # nearer vertices may lie outside of the box
                 around = place
                 d, k = torch.cdist(some, head[around]).topk(_UNDER, largest=False)
             distances.append(d[:, 0])
@@ -82,7 +89,7 @@ class Carried:
 
 
 def still_vertices(template: Template) -> torch.Tensor:
-    """Return evenly spread vertices of the head that expressions do not move, (n,) int64."""
+    """Return the anchors: evenly spread head vertices that expressions do not move, (n,) int64."""
     verts, parts = template.verts, template.parts
     brows = verts[template.landmarks[LANDMARK_GROUPS["brows"]]][:, 1].amax()
     skin = parts == PARTS.index("skin")
@@ -93,7 +100,7 @@ def still_vertices(template: Template) -> torch.Tensor:
 
 
 def _spread(points: torch.Tensor, chosen: torch.Tensor, count: int) -> torch.Tensor:
-    """So many of the chosen points, each as far as can be from those before it (Gonzalez 1985)."""
+    """Select ``count`` of the chosen points by farthest-point sampling (Gonzalez 1985)."""
     some = points[chosen]
     picked, distance = [0], (some - some[0]).square().sum(1)
     for _ in range(min(count, len(some)) - 1):

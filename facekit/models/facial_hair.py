@@ -19,17 +19,18 @@ SHAVEN = "shaven"
 #: Zones of a beard: upper lip, around the mouth and chin, cheeks and jaw, under the jaw.
 MOUSTACHE, CHIN, JAW, NECK = range(4)
 _ZONES = {"full": (MOUSTACHE, CHIN, JAW, NECK), "goatee": (MOUSTACHE, CHIN), "moustache": (MOUSTACHE,)}
-#: Range in u and number of tufts of brows and of beards in the strand texture.
+#: Columns of brows and of beards in the strand texture: first u, last u, number of different tufts.
 BROW_PICTURE, BEARD_PICTURE = (0.0, 0.5, 8), (0.5, 1.0, 4)
 #: Rows of vertices per card, root to tip, and vertices per card.
 _ROWS, _CORNERS = 3, 6
-#: Height of a brow card's rows above the skin and half of its width per row, mm.
+#: Height above the skin, and half width, of a brow card's rows, mm.
 _HEIGHTS, _HALF = (0.0, 0.55, 0.75), (0.55, 0.85, 0.6)
 #: Depth of a beard's roots under the skin, mm.
 _UNDER = 0.5
-#: At full density: coverage of the skin by a beard, loss of ambient light on the skin, ambient light at the roots.
+#: At full density: coverage of the skin by a beard, fraction of ambient light that the skin under it loses, and
+#: fraction that reaches the roots.
 _HIDES, _SHADES, _ROOT_LIGHT = 0.82, 0.35, 0.5
-#: Ambient light on brows.
+#: Fraction of ambient light that reaches brows.
 _BROW_LIGHT = 0.85
 #: Resolution of the triangle index over the face tile, and number of head vertices that each card vertex is tied to.
 _MAP, _TIES = 512, 6
@@ -78,7 +79,7 @@ class FacialHair:
     arrays:
         Content of the file, see :func:`facekit.train.hair.facial.facial_arrays`.
     template:
-        The template that they were made for.
+        Template that they were made for.
     """
 
     def __init__(self, arrays: Mapping[str, torch.Tensor], template: Template) -> None:
@@ -122,7 +123,8 @@ class FacialHair:
         lift = 1.3 * chosen @ self._lift - 0.007 * height[:, None]
         layout = texture_noise[:, 124:128].argmax(1)
         rows, rank = self._rows[layout], self._rank[layout]
-        # Columns run from the inner end outward, in falling x on the left of the tile; the right mirrors it.
+        # Columns run from the inner end of the brow outward, with decreasing x on the tile's left half; the right half
+        # is mirrored.
         x = 0.5 - (rows[..., 0] - 0.5).abs()
         place = (self._columns[0] - x) / (self._columns[0] - self._columns[-1]) * (len(self._columns) - 1)
         place = place.clamp(0, len(self._columns) - 1.001)
@@ -132,7 +134,7 @@ class FacialHair:
         centre = torch.lerp(self._centre[low], self._centre[low + 1], part)
         stretch = (0.78 + 0.32 * thick)[:, None, None]
         y = centre + rise + stretch * (rows[..., 1] - centre)
-        # A thin brow is the core of a thick one.
+        # A thin brow has only the central tufts of a thick one.
         reach = 0.34 + 0.46 * thick[:, None]
         grown = step(reach - rank, -0.06, 0.10)
         return Brows(torch.stack((rows[..., 0], y), -1), grown)
@@ -140,7 +142,7 @@ class FacialHair:
     # -- cards ------------------------------------------------------------------------------------------------------
 
     def brow_tufts(self) -> Tufts:
-        """Return the cards of brows on the mean head."""
+        """Return the cards of brows on the mean head; cached."""
         if "" not in self._kept:
             plain = Brows(self._rows[:1], torch.ones_like(self._rank[:1]))
             verts = self.grow_brows(plain, self.template.verts[None])[0]
@@ -211,7 +213,9 @@ class FacialHair:
         return torch.stack((rows - side, rows + side), 3).flatten(1, 3)
 
     def _tufts(self, verts: torch.Tensor, light: torch.Tensor, picture: tuple[float, float, int]) -> Tufts:
-        """Build cards from their vertices; their tufts lie side by side in a part of the strand texture."""
+        """Build cards from their vertices; ``picture`` is the range of u and the number of tufts in the strand texture,
+        where tufts lie side by side.
+        """
         first, last, kinds = picture
         count = len(verts) // _CORNERS
         kind = torch.arange(count, device=verts.device) * 5 % kinds

@@ -40,7 +40,7 @@ class Outfit(NamedTuple):
 
 @dataclass(frozen=True)
 class _Piece:
-    """One part of an outfit on the mean head: cards, name of their strand texture, and ties to the head."""
+    """One part of an outfit on the mean head: its kind, the name of its strand texture, its cards, and their ties."""
 
     part: str
     picture: str
@@ -59,12 +59,12 @@ class Wardrobe:
     Parameters
     ----------
     arrays:
-        Content of the file: ``NAME/verts`` (N, 3) int16, ``NAME/uvs`` (T, 2) uint16, ``NAME/faces`` and
-        ``NAME/faces_uvs`` (F, 3) uint16, ``NAME/strands`` (2, H, W) uint8; of styles ``NAME/along`` (N, 3) int8,
-        ``NAME/openness`` (N,), ``NAME/cap`` and ``NAME/shade`` (V,) uint8 besides; and the
+        Content of the file. For styles and lashes ``NAME/verts`` (N, 3) int16 in steps of 1/50 mm, ``NAME/uvs`` (T, 2)
+        uint16, ``NAME/faces`` and ``NAME/faces_uvs`` (F, 3) uint16, and ``NAME/strands`` (2, H, W) uint8; for styles
+        also ``NAME/along`` (N, 3) int8, ``NAME/openness`` (N,), ``NAME/cap`` and ``NAME/shade`` (V,) uint8; and the
         arrays of :class:`facekit.models.facial_hair.FacialHair`.
     template:
-        The template that they were made for.
+        Template that the file was made for.
     """
 
     def __init__(self, arrays: Mapping[str, torch.Tensor], template: Template) -> None:
@@ -74,7 +74,7 @@ class Wardrobe:
         self.styles = (BALD, *sorted(name for name in names if f"{name}/cap" in arrays))
         self.lashes = tuple(sorted(name for name in names if f"{name}/cap" not in arrays))
         caps = [array for name, array in arrays.items() if name.endswith("/cap")]
-        #: Number of vertices of that template.
+        #: Number of vertices of the template that the file was made for; 0 if the file has neither styles nor a beard.
         self.vertices = caps[0].shape[-1] if caps else 0
         self._cards: dict[str, HairCards] = {}
         self._outfits: dict[str, Outfit] = {}
@@ -121,7 +121,7 @@ class Wardrobe:
         Parameters
         ----------
         cards:
-            Of :meth:`cards`.
+            Result of :meth:`cards`.
         rest:
             (B or 1, V, 3) mm, heads at rest.
         verts:
@@ -153,7 +153,7 @@ class Wardrobe:
         return torch.cat(index), torch.cat(share)
 
     def eye_centres(self, verts: torch.Tensor) -> torch.Tensor:
-        """Centres (2, 3) mm of the right and the left eye of a head (1, V, 3)."""
+        """Return the centres (2, 3) mm of the right and the left eye of a head (1, V, 3) mm."""
         return torch.cat([eye.centre(verts.to(self.template.verts))[0] for eye in self._eyes])
 
     # -- the file ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Lashes, attached to the rims of the lids."""
+"""Lashes, attached to the margins of the lids."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from facekit.conventions import PARTS
 from facekit.models.eyes import AHEAD, Eyeball
 from facekit.template import Template
 
-#: Largest distance of a lid's rim from the eyeball, mm; number of rim vertices that each lash vertex is tied to.
+#: Largest distance of a lid's margin from the eyeball, mm; number of its vertices that each lash vertex is tied to.
 _RIM, _ROOTS = 1.6, 6
 
 
 @dataclass(frozen=True)
 class Ties:
-    """Head vertices (N, k) int64 that each of N vertices is tied to, and their weights (N, k), which sum to 1."""
+    """Ties of N vertices to k head vertices each: indices (N, k) int64, and weights (N, k), which sum to 1."""
 
     index: torch.Tensor
     share: torch.Tensor
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
-        """Interpolate head values (B, V, C). Returns (B, N, C)."""
+        """Interpolate values (B, V, C) at head vertices. Returns (B, N, C)."""
         return (values[:, self.index] * self.share[..., None]).sum(2)
 
 
@@ -34,7 +34,7 @@ class Lashes:
     verts, faces:
         (N, 3) mm on the mean head, and (F, 3) int64.
     template:
-        The template that they were made for.
+        Template that they were made for.
     eyes:
         Right and left eyeball.
     """
@@ -42,16 +42,16 @@ class Lashes:
     def __init__(self, verts: torch.Tensor, faces: torch.Tensor, template: Template, eyes: list[Eyeball]) -> None:
         self.verts, self.template, self._eyes = verts, template, eyes
         self._left = verts[:, 0] > 0
-        #: Ties to the rims.
+        #: Ties to the margins of the lids.
         self.ties = self._rooted(faces)
 
     def __call__(self, rest: torch.Tensor, verts: torch.Tensor) -> torch.Tensor:
-        """Rotate lashes about the eyes' centres with the rims of their lids.
+        """Rotate lashes about the eyes' centres with the margins of their lids.
 
         Parameters
         ----------
         rest, verts:
-            (B or 1, V, 3) and (B, V, 3) mm, heads at rest and posed.
+            (B or 1, V, 3) and (B, V, 3) mm: neutral and posed heads.
 
         Returns
         -------
@@ -68,7 +68,7 @@ class Lashes:
         a, b = root - centre, now - centre_now
         size = b.norm(dim=-1, keepdim=True) / a.norm(dim=-1, keepdim=True)
         a, b = (torch.nn.functional.normalize(t, dim=-1) for t in (a, b))
-        # Rodrigues' rotation from a to b, without the angle itself.
+        # Rodrigues' rotation formula from a to b, without computing the angle.
         axis, cos = torch.linalg.cross(a.expand_as(b), b), (a * b).sum(-1, keepdim=True)
         arm = placed - centre
         arm = arm.expand_as(axis)
@@ -77,7 +77,7 @@ class Lashes:
         return centre_now + turned * size
 
     def _rooted(self, faces: torch.Tensor) -> Ties:
-        """Tie each vertex to the nearest vertices of its lid's rim."""
+        """Tie each vertex to the nearest vertices of its lid's margin."""
         verts, parts, lash, left = self.template.verts, self.template.parts, self.verts, self._left
         lids = parts == PARTS.index("lids")
         strip = _components(len(lash), faces)
@@ -97,7 +97,7 @@ class Lashes:
                 mine = (strip == number).nonzero()[:, 0]
                 upper = bool(height(lash[mine]).mean() > 0)
                 place = (rim & ((height(verts) > 0.3) if upper else (height(verts) < -0.3))).nonzero()[:, 0]
-                # Across the lid they are as near as along it they are far.
+                # Distances across the lid count less than distances along it.
                 scale = verts.new_tensor([1.0, 0.4, 0.4])
                 distance, near = torch.cdist(lash[mine] * scale, verts[place] * scale).topk(_ROOTS, largest=False)
                 weight = torch.exp(-((distance / (distance[:, :1] + 1.0)) ** 2))

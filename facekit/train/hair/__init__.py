@@ -1,1 +1,1 @@
-"""The hair stage: the pack's cards, made small; and what the head needs to know of them."""
+"""The hair stage: compress the pack's hair cards, and precompute their coverage and shading of the head."""

@@ -1,4 +1,4 @@
-"""A head of tight curls, drawn by us: shells over the scalp with curls painted on them, sparser further out."""
+"""Procedural tight curls: shells over the scalp with a texture of curls that gets sparser outward."""
 
 from __future__ import annotations
 
@@ -7,16 +7,31 @@ import torch
 
 from facekit.train.hair.pictures import blurred
 
-#: Heights of the shells as shares of the whole, the coverage of each, and the whole height on the crown, mm.
+#: Heights of the shells as fractions of the outermost, coverage of each, and height of the outermost on the crown, mm.
 _SHELLS, _COVERS, _HEIGHT = (0.62, 0.78, 0.9, 1.0), (1.0, 0.72, 0.45, 0.22), 36.0
-#: How fast it rises from the hairline, mm.
+#: Distance from the hairline, mm, over which the height rises to 1 - 1/e of its full value.
 _RISE = 20.0
-#: Points of a shell, and where its map has its middle: the crown.
+#: Number of vertices per shell, and direction of the crown, the centre of the UV map.
 _POINTS, _CROWN = 620, np.array([0.0, 0.86, -0.51])
 
 
 def curl_cards(verts: np.ndarray, normals: np.ndarray, cap: np.ndarray, size: int) -> dict[str, np.ndarray]:
-    """Shells over the vertices with a cap, as the pack has its styles, and their picture (2, size, size)."""
+    """Build shells over the head vertices that the cap covers.
+
+    Parameters
+    ----------
+    verts, normals:
+        (V, 3) of the head, mm and unit.
+    cap:
+        (V,) in [0, 1], coverage by hair.
+    size:
+        Side of the strand texture in texels.
+
+    Returns
+    -------
+    dict
+        ``verts``, ``uvs``, ``faces`` and ``faces_uvs`` as for the pack's styles, and ``strands`` (2, size, size).
+    """
     from scipy.spatial import Delaunay, KDTree
 
     inside = cap > 0.35
@@ -33,7 +48,7 @@ def curl_cards(verts: np.ndarray, normals: np.ndarray, cap: np.ndarray, size: in
     rise = _HEIGHT * (1 - np.exp(-np.maximum(rim - 3, 0) / _RISE)) * (0.72 + 0.28 * np.clip(out @ _CROWN, 0, 1))
     chart = _chart(verts[picked] - centre)
     tris = Delaunay(chart).simplices
-    # What lies over bare skin, and slivers along the rim, is no hair.
+    # Drop triangles over bare skin, and slivers along the rim.
     middle = _chart(verts[whole] - centre)
     gap = KDTree(middle).query(chart[tris].mean(1))[0]
     edge = verts[picked][tris]
@@ -67,7 +82,7 @@ def curl_cards(verts: np.ndarray, normals: np.ndarray, cap: np.ndarray, size: in
 
 
 def _chart(away: np.ndarray) -> np.ndarray:
-    """Directions as a map (N, 2) in [0, 1] around the crown: its distance and angle."""
+    """Map directions (N, 3) to UVs (N, 2) in [0, 1]: azimuthal equidistant projection about the crown."""
     away = away / np.linalg.norm(away, axis=1, keepdims=True)
     across = np.array([1.0, 0.0, 0.0])
     down = np.cross(_CROWN, across)
@@ -77,7 +92,9 @@ def _chart(away: np.ndarray) -> np.ndarray:
 
 
 def _spread(points: np.ndarray, count: int, rim: np.ndarray) -> np.ndarray:
-    """So many of the points, evenly spread, twice as dense near the rim."""
+    """Return the indices of ``count`` points by farthest-point sampling, with distances 1.6 times as long within 14 mm
+    of the rim, for denser points there.
+    """
     dense = np.where(rim < 14, 1.6, 1.0)
     picked, distance = [int(points[:, 1].argmax())], np.full(len(points), np.inf)
     for _ in range(min(count, len(points)) - 1):
@@ -87,12 +104,12 @@ def _spread(points: np.ndarray, count: int, rim: np.ndarray) -> np.ndarray:
 
 
 def curl_picture(size: int, seed: int = 11) -> torch.Tensor:
-    """Grey and coverage (2, size, size) of curls, four shells in four quarters."""
+    """Draw the strand texture of curls, grey and coverage (2, size, size) in [0, 1]: one quadrant for each shell."""
     generator = torch.Generator().manual_seed(seed)
     half = size // 2
     out = torch.zeros(2, size, size)
     for k, cover in enumerate(_COVERS):
-        # Two fields as sine and cosine: their level lines are closed rings, as curls are.
+        # A sine of smooth noise: its level sets are closed rings, like curls.
         field = blurred(torch.randn(2, half, half, generator=generator), 1)
         field = field / field.std()
         ring = torch.sin(2.0 * field[0] + 1.5 * field[1])
@@ -101,7 +118,7 @@ def curl_picture(size: int, seed: int = 11) -> torch.Tensor:
         rank = ring.flatten().argsort().argsort().view(half, half).float() / half**2
         alpha = ((rank - (1 - cover)) / 0.2 + 0.5).clamp(0, 1) if cover < 1 else torch.ones_like(rank)
         grey = (0.5 * torch.exp(0.4 * (rank - 0.5) * 2)).clamp(0, 1) * (0.62 + 0.14 * k)
-        v, u = 1 - k // 2, k % 2  # the quarter's row from the top, for v runs up
+        v, u = 1 - k // 2, k % 2  # v points up, rows go down
         rows, columns = slice(v * half, (v + 1) * half), slice(u * half, (u + 1) * half)
         out[0, rows, columns], out[1, rows, columns] = grey, alpha
     return out

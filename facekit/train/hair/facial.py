@@ -1,4 +1,4 @@
-"""Brows and beards: where their tufts grow on the mean head, which way, and the picture of their hairs."""
+"""Brows and beards: roots and directions of their tufts on the mean head, and the texture of their hairs."""
 
 from __future__ import annotations
 
@@ -17,39 +17,40 @@ from facekit.train.skin import marks
 from facekit.train.skin.photographs import load_chart
 from facekit.train.skin.teacher import unit_rows
 
-#: Size of the picture of tufts (height, width) in texels, and how much finer it is drawn.
+#: Size of the texture of tufts (height, width) in texels, and the supersampling factor of its drawing.
 SIZE, _FINE = (128, 512), 4
-#: Hairs in a tuft of brows and of beards.
+#: Number of hairs per tuft of brows and of beards.
 _BROW_HAIRS, _BEARD_HAIRS = 4, 20
-#: Tufts of one brow, and the points of a hair's path at which its card has rows.
+#: Number of tufts of one brow, and indices of the points on a hair's path where its card has rows.
 _BROW_COUNT, _PATH = 170, [0, 3, 6]
-#: The least density of a beard that grows tufts: under it the skin's painted stubble is all there is.
+#: Density of the beard from which on it has tufts; below it there is only the skin's painted stubble.
 _SPARSE = 0.25
-#: By zone, mm: distance between neighbouring tufts, length of the hair, and half the width of a card.
+#: Per zone, mm: distance between neighbouring tufts, length of the hair, and half the width of a card.
 _SPACINGS, _LENGTHS, _HALVES = (1.9, 2.5, 2.9, 3.2), (7.5, 13.0, 9.5, 6.5), (1.6, 2.6, 3.1, 3.0)
-#: How far cards lean out of the skin at the root, radians; the share of gravity in their outer half; and the deviation
-#: of their direction, radians.
+#: Angle between card and skin at the root, radians; weight, in the outer half, of the direction along the skin and
+#: down; standard deviation of the direction, radians.
 _LEAN, _FALL, _UNRULY = 0.62, 0.45, 0.30
-#: The painted zone's soft edge is as wide as a moustache: it is made steeper by this gain and this much taken off.
+#: Gain and offset that steepen the edge of the painted zone, which is as wide as a moustache.
 _GAIN, _OFF = 1.9, 0.2
-#: No hair grows this near the lips, mm.
+#: Distance from the lips, mm, over which the density of the beard rises from zero.
 _BARE = 2.5
-#: Sideburns lie between these places, x, y and z in mm, with soft ends of so many.
+#: Bounds of the sideburns in x, y and z, mm, and half width of their soft edge, mm.
 _BURNS, _SOFT = ((60.0, 90.0), (-30.0, 33.0), (20.0, 40.0)), 4.0
-#: Resolution of the zones' map on the face tile.
+#: Resolution of the zone map on the face tile.
 _MAP = 512
 
 
 def brow_arrays(pack: Path) -> dict[str, np.ndarray]:
-    """Brows in the face tile, as :class:`facekit.models.facial_hair.FacialHair` reads them.
+    """Build the brows on the face tile, in the format of :class:`facekit.models.facial_hair.FacialHair`.
 
     Returns
     -------
     dict
-        ``brows/rows`` (L, N, 3, 2) uint16, tile coordinates (x, y down) of each tuft's root, middle and tip in steps of
-        1/65535, a layer a way of growing; ``brows/rank`` (L, N) uint8, from the brow's core to its fringe;
-        ``brows/guides`` (12, 20) float32, directions of the identity code that choose the line; ``brows/lift`` (12, 48)
-        and ``brows/centre`` (48,) float32, the lines themselves at ``brows/columns`` (48,).
+        ``brows/rows`` (L, N, 3, 2) uint16: tile coordinates (x, y down) of each tuft's root, middle and tip in steps of
+        1/65535, for L growth patterns; ``brows/rank`` (L, N) uint8: position of each tuft between the brow's core, 0,
+        and its fringe, 255; ``brows/guides`` (12, 20) float32: directions of the identity code, one for each of 12 brow
+        lines; ``brows/lift`` (12, 48) float32: heights of these lines relative to their mean ``brows/centre`` (48,)
+        float32, at the tile's x in ``brows/columns`` (48,).
     """
     guides = marks.brow_guides(pack)
     centre = guides.mean(0)
@@ -77,15 +78,15 @@ def brow_arrays(pack: Path) -> dict[str, np.ndarray]:
 
 
 def beard_arrays(pack: Path, template: Template) -> dict[str, np.ndarray]:
-    """A full beard on the mean head, of which every other style is a part.
+    """Build a full beard on the mean head; every other style is a subset of its zones.
 
     Returns
     -------
     dict
-        ``beard/face`` (N,) uint16, the triangle that each tuft's root lies in, and ``beard/share`` (N, 3) float16, of
-        its corners; ``beard/ways`` (N, 2, 3) int8, from the root to the middle and to the tip in fifths of a
-        millimetre; ``beard/side`` (N, 3) int8, half a card's width likewise in twentieths; ``beard/zone`` (N,) uint8;
-        ``beard/cap`` (4, V) uint8, how densely each zone grows at each vertex of the head.
+        ``beard/face`` (N,) uint16 and ``beard/share`` (N, 3) float16: triangle and barycentric coordinates of each
+        tuft's root; ``beard/ways`` (N, 2, 3) int8: vectors from the root to the middle and to the tip, in fifths of a
+        millimetre; ``beard/side`` (N, 3) int8: vector of half the card's width, in twentieths of a millimetre;
+        ``beard/zone`` (N,) uint8; ``beard/cap`` (4, V) uint8: density of each zone at each head vertex.
     """
     verts, faces = template.verts.numpy().astype(np.float64), template.faces.numpy()
     normals = vertex_normals(template.verts[None], template.faces)[0].numpy().astype(np.float64)
@@ -99,7 +100,7 @@ def beard_arrays(pack: Path, template: Template) -> dict[str, np.ndarray]:
     local = (density[faces[face]] * share).sum(1)
     zone = _zones(root, normal, template)
     ways, side = _ways(root, normal, zone, local, rng)
-    # The skin's tone under a beard ends where skin does.
+    # Only skin is tinted by the beard, not the lips.
     skin = template.parts.numpy() == PARTS.index("skin")
     caps = np.stack([smoothed(density * (of_vertex == k), faces, 2) * density * skin for k in range(4)])
     return {
@@ -113,8 +114,10 @@ def beard_arrays(pack: Path, template: Template) -> dict[str, np.ndarray]:
 
 
 def tuft_picture(seed: int = 6) -> np.ndarray:
-    """Grey and coverage (2, H, W) float32 of tufts, each in a column of its own, roots at the bottom: brows' on the
-    left, beards' on the right."""
+    """Draw the texture of tufts, grey and coverage (2, H, W) float32 in [0, 1].
+
+    Each tuft has its own column with the roots at the bottom: brows on the left, beards on the right.
+    """
     high, wide = SIZE[0] * _FINE, SIZE[1] * _FINE
     cover, grey = Image.new("L", (wide, high), 0), Image.new("L", (wide, high), 110)
     pens, rng = (ImageDraw.Draw(cover), ImageDraw.Draw(grey)), np.random.default_rng(seed)
@@ -133,7 +136,7 @@ def tuft_picture(seed: int = 6) -> np.ndarray:
                 py = high * (1 - 0.02 - reach * steps)
                 tone = int(rng.uniform(62, 165))
                 for j, step in enumerate(steps[:-1]):
-                    # Thin at the root, where it leaves the skin, and at the tip.
+                    # Hairs taper toward both root and tip.
                     width = max(1, round(_FINE * thick * (0.55 + 0.45 * min(1, 6 * step)) * (1 - 0.85 * step**1.6)))
                     ends = [(px[j], py[j]), (px[j + 1], py[j + 1])]
                     pens[0].line(ends, fill=255, width=width)
@@ -143,7 +146,7 @@ def tuft_picture(seed: int = 6) -> np.ndarray:
 
 
 def _density(pack: Path, template: Template) -> np.ndarray:
-    """How densely a beard grows at each vertex, (V,) in [0, 1]: where the skin's stubble is painted."""
+    """Return the density of a beard at each vertex, (V,) in [0, 1], from the zone of the skin's painted stubble."""
     from scipy.spatial import KDTree
 
     zone = marks.zones(_MAP, load_chart(pack, _MAP).openings)["beard"]
@@ -154,7 +157,7 @@ def _density(pack: Path, template: Template) -> np.ndarray:
     column, row = (np.clip((t * _MAP).astype(int), 0, _MAP - 1) for t in (x, y))
     on_tile = (x > 0) & (x < 1) & (y > 0) & (y < 1) & (template.parts.numpy() == PARTS.index("skin"))
     zone = np.clip(_GAIN * zone[row, column] - _OFF, 0, 1)
-    # The stubble ends under the ears; whoever wears a full beard has sideburns too.
+    # The stubble ends below the ears; a full beard has sideburns, too.
     verts = np.abs(template.verts.numpy().astype(np.float64))
     burns = np.ones(len(verts))
     for axis, (low, high) in enumerate(_BURNS):
@@ -168,8 +171,10 @@ def _density(pack: Path, template: Template) -> np.ndarray:
 def _scattered(
     verts: np.ndarray, faces: np.ndarray, density: np.ndarray, zone: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Roots as triangles (N,) and shares (N, 3) of their corners, evenly spread (dart throwing), sparser where the
-    beard is."""
+    """Sample roots on the surface by dart throwing, at larger distances where the beard's density is low.
+
+    Returns triangles (N,) and barycentric coordinates (N, 3).
+    """
     from scipy.spatial import KDTree
 
     corner = verts[faces]
@@ -193,7 +198,7 @@ def _scattered(
 
 
 def _zones(point: np.ndarray, normal: np.ndarray, template: Template) -> np.ndarray:
-    """The zone (N,) of places on the head."""
+    """Return the beard zone (N,) of points (N, 3) mm on the head with unit normals (N, 3)."""
     marks68 = template.verts[template.landmarks].numpy()
     mouth, corner, chin = marks68[48, 1], abs(marks68[48, 0]), marks68[8, 1]
     x, y = np.abs(point[:, 0]), point[:, 1]
@@ -201,7 +206,7 @@ def _zones(point: np.ndarray, normal: np.ndarray, template: Template) -> np.ndar
     zone[(normal[:, 1] < -0.72) & (y < 0.35 * mouth + 0.65 * chin)] = NECK
     around = x < np.interp(y, [chin, 0.5 * (chin + mouth), mouth], [0.75 * corner, 1.05 * corner, 1.42 * corner])
     zone[around & (y < mouth + 4) & (zone != NECK)] = CHIN
-    # A moustache ends a little outside of the mouth's corners.
+    # A moustache extends a little beyond the mouth corners.
     zone[(y >= mouth + 2) & (x < 1.30 * corner)] = MOUSTACHE
     return zone
 
@@ -209,7 +214,9 @@ def _zones(point: np.ndarray, normal: np.ndarray, template: Template) -> np.ndar
 def _ways(
     root: np.ndarray, normal: np.ndarray, zone: np.ndarray, local: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """From each root to the middle and the tip of its card, (N, 2, 3) mm, and half its width, (N, 3) mm."""
+    """Return vectors from each root to the middle and the tip of its card, (N, 2, 3) mm, and half of the card's width
+    as a vector, (N, 3) mm.
+    """
     count, x = len(root), root[:, 0]
     flow = np.zeros((count, 3))
     flow[:, 0] = np.select(
@@ -226,11 +233,11 @@ def _ways(
     first = np.cos(lean) * along + np.sin(lean) * normal
     second = (1 - _FALL) * first + _FALL * (0.8 * along + np.array([0.0, -0.5, 0.0]))
     second /= np.linalg.norm(second, axis=1, keepdims=True)
-    # Short where the beard begins.
+    # Hair is shorter toward the edge of the beard.
     length = np.array(_LENGTHS)[zone] * rng.uniform(0.75, 1.15, count) * (0.4 + 0.6 * local)
     middle = 0.5 * length[:, None] * first
     tip = middle + 0.5 * length[:, None] * second
-    # Some cards stand on edge, so that the outline is of hairs too.
+    # Rotate cards about their length, so that some face the viewer at the silhouette, too.
     roll = rng.normal(0, 0.5, count)[:, None]
     plane = np.cross(first, normal)
     plane /= np.linalg.norm(plane, axis=1, keepdims=True)
@@ -242,7 +249,7 @@ def _ways(
 
 
 def facial_arrays(pack: Path, template: Template) -> dict[str, np.ndarray]:
-    """All arrays of brows and beards, with ``tufts/strands`` (2, H, W) uint8."""
+    """Build all arrays of brows and beards, with their texture ``tufts/strands`` (2, H, W) uint8."""
     strands = torch.from_numpy(tuft_picture())
     return {
         **brow_arrays(pack),

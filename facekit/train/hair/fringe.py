@@ -9,23 +9,24 @@ import torch.nn.functional as F
 from facekit.models.facial_hair import BEARD_PICTURE
 from facekit.train.hair.facial import tuft_picture
 
-#: Front edges lie above this height and in front of this depth, mm.
+#: Front edges have greater y and greater z than these, mm.
 _HEIGHT, _FRONT = 30.0, 58.0
-#: Random points on the cards, and the coverage from which on they count as hair; an edge has none within the second
-#: distance, mm, of where it would go on by the first, and bare skin within the third.
+#: Number of random points on the cards, and coverage from which on they count as hair. A point is on an edge if, moved
+#: by the first distance, mm, it has no other within the second, and there is bare skin within the third.
 _SAMPLES, _SEEN, _BEYOND, _GAP, _OVER = 60_000, 0.55, 6.0, 3.2, 16.0
-#: Loose strands point here, mm.
+#: Point that loose strands are directed at, mm.
 _FACE = np.array([0.0, 0.0, 95.0])
 #: Distance between neighbouring tufts, mm, and between the edge and their roots.
 _SPACING, _INSIDE = 1.7, 5.0
-#: Range of their length, mm, half of their width, deviation of their direction, radians, and bend toward the head.
+#: Range of the tufts' length, mm, half of their width, mm, standard deviation of their direction, radians, and bend of
+#: the outer half toward the head, relative to its length.
 _LENGTH, _HALF, _UNRULY, _BEND = (8.0, 15.0), 2.2, 0.22, 0.25
 
 
 def with_fringe(
     raw: dict[str, np.ndarray], strands: np.ndarray, along: np.ndarray, bare: np.ndarray, seed: int = 12
 ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """Return cards, strand texture and strand directions with tufts along the front edges.
+    """Add tufts along the front edges of a style. Returns its cards, strand texture and strand directions with them.
 
     Parameters
     ----------
@@ -71,7 +72,9 @@ def with_fringe(
 def _roots(
     raw: dict[str, np.ndarray], strands: np.ndarray, bare: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Roots (n, 3) of tufts inside of the visible edges over bare skin, and their directions (n, 3) along the skin."""
+    """Return roots (n, 3) mm of tufts, a little inside of the visible edges near bare skin, and their unit directions
+    (n, 3) along the skin.
+    """
     from scipy.spatial import KDTree
 
     verts, faces = raw["verts"].astype(np.float64), raw["faces"].astype(np.int64)
@@ -95,7 +98,7 @@ def _roots(
     out = (point - bare[place]) / np.maximum(distance, 1e-6)[:, None]
     way -= out * (way * out).sum(1, keepdims=True)
     way /= np.linalg.norm(way, axis=1, keepdims=True)
-    # An edge is where nothing goes on in that direction.
+    # A point is on an edge if there is no hair further on in that direction.
     beyond = KDTree(point).query(point + _BEYOND * way)[0]
     edge = np.flatnonzero(near & (beyond > _GAP))
     free, kept = np.ones(len(edge), bool), []

@@ -1,4 +1,4 @@
-"""Lashes: strips of cards along the rims of the lids, and lashes drawn on them."""
+"""Lashes: a card strip along the margin of each lid, and the texture of lashes on it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,26 @@ from facekit.conventions import PARTS
 from facekit.models.eyes import AHEAD, Eyeball
 from facekit.template import Template
 
-#: Columns along a lid and rows from root to tip.
+#: Number of vertex columns along a lid, and of rows from root to tip.
 _COLUMNS, _ROWS = 26, 5
-#: Rim vertices lie this near the eyeball, mm; lashes leave so much of the corners free, as shares of the opening.
+#: Largest distance of the lid margin's vertices from the eyeball, mm; width without lashes at the inner and the outer
+#: corner, as fractions of the opening's width.
 _NEAR, _FREE = 2.2, (0.10, 0.03)
-#: Of the upper and the lower lid: length, mm, at inner corner, middle and outer corner; how far lashes lean out of the
-#: face and away from the opening at the root, and how far they curl away from it.
+#: For the upper and the lower lid: length, mm, near the inner corner, the middle and the outer corner; direction at the
+#: root, as components out of the face and away from the opening; curl away from the opening. For both: sideways splay.
 _LENGTHS = ((3.5, 7.2, 7.6), (1.8, 3.4, 3.8))
 _LEAN, _CURL, _SPLAY = ((1.0, 0.05), (0.9, 0.30)), (0.62, 0.25), 0.75
-#: Size of the picture, the share of its height that the upper lid has, and how much finer it is drawn.
+#: Size of the texture (height, width) in texels, fraction of its height for the upper lid, and supersampling factor of
+#: its drawing.
 SIZE, _UPPER, _FINE = (128, 384), 0.62, 6
-#: How many lashes the lids have, and how thick they are in texels at the root, of both sets.
+#: Sets of lashes by name: numbers of lashes on the upper and the lower lid, and their thickness at the root in texels.
 SETS = {"lashes01": ((74, 40), 1.9), "lashes02": ((112, 52), 2.4)}
 
 
 def lash_cards(template: Template, name: str) -> dict[str, np.ndarray]:
-    """Verts (N, 3) mm, uvs, faces, faces_uvs and strands (2, H, W) of one set."""
+    """Build one set of lashes: ``verts`` (N, 3) mm, ``uvs`` (N, 2), ``faces`` and ``faces_uvs`` (F, 3), and the texture
+    ``strands`` (2, H, W) in [0, 1].
+    """
     verts, uvs, faces = [], [], []
     for left in (False, True):
         for lower in (False, True):
@@ -44,7 +48,9 @@ def lash_cards(template: Template, name: str) -> dict[str, np.ndarray]:
 
 
 def _strip(template: Template, left: bool, lower: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (columns * rows, 3) and their UVs of one lid's lashes, from the inner corner outward."""
+    """Return vertices (columns * rows, 3) mm and UVs (columns * rows, 2) of one lid's lashes, from the inner to the
+    outer corner.
+    """
     eye = Eyeball(template, left)
     centre = eye.centre(template.verts[None])[0]
     ray = template.verts - centre
@@ -54,7 +60,7 @@ def _strip(template: Template, left: bool, lower: bool) -> tuple[np.ndarray, np.
     rim = (lids & (gap.abs() < _NEAR) & (ray[:, 2] > AHEAD * distance)).numpy()
     head, middle = template.verts.numpy().astype(np.float64), centre[0].numpy().astype(np.float64)
     inner, outer = (head[template.landmarks[k]] for k in ((42, 45) if left else (39, 36)))
-    # The edge of the opening along the line from corner to corner: what lies nearest to that line on the lid's side.
+    # The edge of the opening consists of the vertices nearest to the line between the corners, on the lid's side.
     across = (outer - inner) / np.linalg.norm(outer - inner)
     away = head[rim] - inner
     along = away @ across / np.linalg.norm(outer - inner)
@@ -64,7 +70,7 @@ def _strip(template: Template, left: bool, lower: bool) -> tuple[np.ndarray, np.
     for place in places:
         near = (np.abs(along - place) < 0.045) & (rise > 0.2)
         chosen = head[rim][near]
-        # Of these the foremost of the lowest: the lid's front edge, which lashes grow from.
+        # Among these, prefer those near the line and far in front: the lid's front edge, where lashes grow.
         score = rise[near] - 0.6 * (head[rim][near] - middle)[:, 2]
         roots.append(chosen[score.argsort()[:2]].mean(0))
     root = _smooth(np.array(roots))
@@ -95,7 +101,10 @@ def _smooth(points: np.ndarray) -> np.ndarray:
 
 
 def _picture(counts: tuple[int, int], thick: float, seed: int = 4) -> np.ndarray:
-    """Coverage (H, W) of lashes in two bands, the upper lid's above: tapered, in loose groups, each a little bent."""
+    """Draw the coverage (H, W) of lashes in two bands, the upper lid's at the top.
+
+    Lashes are tapered, slightly bent and in loose groups.
+    """
     high, wide = SIZE[0] * _FINE, SIZE[1] * _FINE
     picture = Image.new("L", (wide, high), 0)
     pen, rng = ImageDraw.Draw(picture), np.random.default_rng(seed)
@@ -103,7 +112,7 @@ def _picture(counts: tuple[int, int], thick: float, seed: int = 4) -> np.ndarray
         bottom, top = (high, high * _UPPER) if lower else (high * _UPPER, 0.0)
         room = bottom - top
         roots = (np.arange(count) + 0.5 + rng.normal(0, 0.28, count)) / count
-        # Tips of neighbours meet: lashes stand in groups of three or four.
+        # Tips of neighbours converge in groups of three or four lashes.
         groups = np.round(roots * count / 3.4) * 3.4 / count
         for x, group in zip(roots, groups, strict=True):
             tip = x + 0.45 * (group - x) + rng.normal(0, 0.25) / count

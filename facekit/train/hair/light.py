@@ -1,4 +1,4 @@
-"""How hair covers the scalp, and how much light it leaves to the head and to itself, told by points on its cards."""
+"""Coverage of the scalp by hair and ambient occlusion by hair, estimated from points on its cards."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import numpy as np
 
 from facekit.geometry.angles import fibonacci_sphere
 
-#: Points on a style's cards; the coverage from which on there is hair.
+#: Number of points on a style's cards; coverage from which on a point counts as hair.
 POINTS, _SOLID = 80_000, 0.4
-#: Hair this high above the scalp, mm, hides it: the column's reach and radius.
+#: Cylinder along a scalp vertex's normal in which hair counts as covering it: range of heights, mm, and radius, mm.
 _REACH, _RADIUS = (-3.0, 26.0), 5.0
-#: Directions of light, the cells of its depth maps, and what is no shadow, mm.
+#: Number of light directions; cell size of their depth maps, mm; depth bias, mm.
 _DIRECTIONS, _CELL, _OFF = 96, 3.0, 4.0
 
 
 def card_points(
     verts: np.ndarray, faces: np.ndarray, uvs: np.ndarray, faces_uvs: np.ndarray, cover: np.ndarray, seed: int = 0
 ) -> tuple[np.ndarray, float]:
-    """Points (N, 3) where cards have strands, and the area in mm² that each stands for."""
+    """Sample points (N, 3) mm on cards where they have strands; also return the area in mm² per point."""
     rng = np.random.default_rng(seed)
     corner = verts[faces]
     area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1) / 2
@@ -34,21 +34,28 @@ def card_points(
 
 
 def covered(verts: np.ndarray, normals: np.ndarray, points: np.ndarray, each: float) -> np.ndarray:
-    """How much hair lies above each vertex of the head, (V,) in [0, 1]: its area over a disc on the skin."""
+    """Return the coverage of each head vertex by hair, (V,) in [0, 1]: the area of cards in the cylinder above it,
+    relative to the cylinder's base.
+
+    ``each`` is the area in mm² per point.
+    """
     from scipy.spatial import KDTree
 
-    # Along the column in steps of its radius: whoever has points around one of these is covered.
+    # Count points in balls along the cylinder's axis, one radius apart.
     tree, low, high = KDTree(points), *_REACH
     steps = np.arange(low + _RADIUS / 2, high, _RADIUS)
     total = np.zeros(len(verts))
     for step in steps:
         total += tree.query_ball_point(verts + normals * step, _RADIUS, return_length=True)
-    # Balls that overlap count a sheet across the column about once and a third.
+    # Since the balls overlap, they count a sheet across the cylinder 1.33 times on average.
     return np.clip(total * each / (1.33 * np.pi * _RADIUS**2), 0, 1)
 
 
 def openness(verts: np.ndarray, normals: np.ndarray | None, points: np.ndarray, off: float = _OFF) -> np.ndarray:
-    """Share of the sky (V,) that points leave free, weighted by the cosine; of all directions without normals."""
+    """Return the fraction of ambient light (V,) in [0, 1] that points do not occlude.
+
+    Directions are weighted by the cosine to the normal; with ``normals`` None all count. ``off`` is the depth bias, mm.
+    """
     free, total = np.zeros(len(verts)), np.zeros(len(verts))
     for direction in fibonacci_sphere(_DIRECTIONS).numpy().astype(np.float64):
         side = np.cross(direction, [0.0, 1.0, 0.0] if abs(direction[1]) < 0.9 else [1.0, 0.0, 0.0])
@@ -72,7 +79,7 @@ def openness(verts: np.ndarray, normals: np.ndarray | None, points: np.ndarray, 
 
 
 def smoothed(values: np.ndarray, faces: np.ndarray, rounds: int = 3) -> np.ndarray:
-    """Values (V,) averaged with their neighbours."""
+    """Return values (V,) after Laplacian smoothing on the mesh: each round goes half way to the neighbours' mean."""
     count = np.zeros(len(values))
     np.add.at(count, faces.reshape(-1), 2)
     for _ in range(rounds):
@@ -84,7 +91,10 @@ def smoothed(values: np.ndarray, faces: np.ndarray, rounds: int = 3) -> np.ndarr
 
 
 def closed(values: np.ndarray, faces: np.ndarray, rounds: int) -> np.ndarray:
-    """Values (V,) with holes filled that are narrower than twice so many edges: the greatest around, then the least."""
+    """Return values (V,) after a morphological closing on the mesh, ``rounds`` of dilation and as many of erosion.
+
+    It fills holes that are narrower than 2 * ``rounds`` edges.
+    """
     for sign in (1, -1):
         for _ in range(rounds):
             most = (sign * values)[faces].max(1)
@@ -96,9 +106,10 @@ def closed(values: np.ndarray, faces: np.ndarray, rounds: int) -> np.ndarray:
 
 
 def relaxed(verts: np.ndarray, faces: np.ndarray, rounds: int, below: float) -> np.ndarray:
-    """Vertices (N, 3) with corners taken out below a height, mm: each half the way to the mean of its neighbours.
+    """Return vertices (N, 3) mm after Laplacian smoothing below the height ``below``, mm.
 
-    Ends of cards stay ends. Above, where cards lie close on each other, they would pass through each other.
+    Vertices on the border of cards are only averaged along it. Higher up cards lie close to each other, and smoothing
+    would make them intersect.
     """
     free = np.clip((below - verts[:, 1:2]) / 20, 0, 1)
     ends = np.sort(np.concatenate((faces[:, :2], faces[:, 1:], faces[:, ::2])), axis=1)
@@ -106,7 +117,7 @@ def relaxed(verts: np.ndarray, faces: np.ndarray, rounds: int, below: float) -> 
     rim = np.zeros(len(verts), bool)
     rim[sides[times == 1]] = True
     kept = (times == 1) | ~(rim[sides[:, 0]] | rim[sides[:, 1]])
-    one_way = ~kept  # from a rim to what is inside
+    one_way = ~kept  # edges that pass values from the border inward only
     for _ in range(rounds):
         total, count = np.zeros_like(verts), np.zeros(len(verts))
         for a, b in ((0, 1), (1, 0)):

@@ -1,4 +1,4 @@
-"""Grey pictures of strands out of the pack's coloured ones, and the way that strands run."""
+"""Grey strand textures from the pack's coloured ones, and directions of strands."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ import torch.nn.functional as F
 
 from facekit.geometry.uv import bake, rasterize_uv
 
-#: The light that was painted in is wider than this share of the picture; so much of it is taken out.
+#: Blur radius that separates strands from painted shading, as a fraction of the texture's side, and the fraction of the
+#: shading that is removed.
 _WIDE, _FLATTEN = 0.035, 0.8
-#: Coverage from which on nothing shines through.
+#: Coverage that is raised to 1, with all below in proportion.
 _WHOLE = 0.85
-#: The darkest strand.
+#: Least grey level.
 _DARKEST = 0.2
-#: Cards end on the skin within this many mm of it, and at the hairline within so many of bare skin.
+#: The open border of a card counts as hairline within these distances, mm, of the head and of bare skin.
 _ON_SKIN, _AT_RIM = 9.0, 13.0
-#: Contrast of the strands that are drawn where a picture has few.
+#: Contrast of procedural strands, which are added to textures that show few.
 _COMBED = 0.24
-#: Contrast of strands, and the smoothing in texels of their direction.
+#: Contrast of strands, and blur radius in texels of the structure tensor for their direction.
 _CONTRAST, _DIRECTION = 1.0, 7
 
 
 def blurred(picture: torch.Tensor, radius: int) -> torch.Tensor:
-    """(C, H, W) blurred by three boxes of ``2 radius + 1`` texels, zeros outside."""
+    """Blur a picture (C, H, W) with three box filters of ``2 radius + 1`` texels, zeros outside."""
     out = picture[None]
     for _ in range(3):
         out = F.avg_pool2d(out, 2 * radius + 1, 1, radius, count_include_pad=True)
@@ -31,13 +32,13 @@ def blurred(picture: torch.Tensor, radius: int) -> torch.Tensor:
 
 
 def used(uvs: np.ndarray, faces_uvs: np.ndarray, size: int, margin: int = 3) -> torch.Tensor:
-    """Texels (H, W) bool that some card shows, grown by a margin."""
+    """Return the texels (H, W) bool that cards use, dilated by a margin in texels."""
     ids, _ = rasterize_uv(torch.from_numpy(uvs).float(), torch.from_numpy(faces_uvs.astype(np.int64)), size)
     return F.max_pool2d((ids >= 0).float()[None, None], 2 * margin + 1, 1, margin)[0, 0] > 0
 
 
 def combed(size: int, seed: int = 8) -> torch.Tensor:
-    """Noise (size, size) of straight strands along v, of deviation 1."""
+    """Return noise (size, size) that looks like straight strands along v, of standard deviation about 1."""
     generator = torch.Generator().manual_seed(seed)
     rows = [torch.randn(1, 1, count, size, generator=generator) for count in (1, 5, 24)]
     return sum(F.interpolate(r, size=(size, size), mode="bilinear")[0, 0] for r in rows) / len(rows) ** 0.5
@@ -46,13 +47,14 @@ def combed(size: int, seed: int = 8) -> torch.Tensor:
 def grey_strands(
     rgba: np.ndarray, uvs: np.ndarray, faces_uvs: np.ndarray, size: int, straight: bool = False
 ) -> torch.Tensor:
-    """Grey and coverage (2, size, size) in [0, 1] of a picture (H, W, 4) uint8; ``straight`` adds strands along v.
+    """Convert an RGBA texture (H, W, 4) uint8 to grey and coverage (2, size, size) in [0, 1].
 
-    Highlights that were painted in are taken out as far as they are wider than strands, for the renderer has its own.
+    Painted highlights are removed if they are wider than strands, for the renderer adds its own. ``straight`` adds
+    procedural strands along v.
     """
     picture = torch.from_numpy(rgba.astype(np.float32) / 255).permute(2, 0, 1)
     picture = F.interpolate(picture[None], size=(size, size), mode="area")[0]
-    # What is nearly whole is whole: fewer layers to look through.
+    # Nearly opaque becomes opaque, so that the renderer has to blend fewer layers.
     cover = (picture[3] / _WHOLE).clamp_max(1) * used(uvs, faces_uvs, size)
     grey = picture[:3].amax(0).clamp_min(0.02).log()
     radius = max(2, round(_WIDE * size))
@@ -60,16 +62,16 @@ def grey_strands(
     mean = blurred((grey * cover)[None], radius)[0] / weight
     whole = (grey * cover).sum() / cover.sum()
     fine = grey - mean
-    # Seams between panels are painted black: three deviations, robustly, are all that strands have.
+    # Seams between panels are painted black: clamp to three robust standard deviations.
     most = 3 * 1.48 * fine[cover > 0.5].abs().median()
     fine = fine.clamp(-most, most)
     spread = (fine.square() * cover).sum() / cover.sum()
-    # All styles have the same contrast of strands; a little of the wide light stays.
+    # Give all styles the same contrast of strands, and keep a little of the painted shading.
     fine = fine * (0.30 / spread.sqrt()) * _CONTRAST + (1 - _FLATTEN) * (mean - whole)
     if straight:
         fine = 0.6 * fine + _COMBED * combed(size)
     out = (0.5 * fine.exp()).clamp(_DARKEST, 1)
-    # Beyond the strands' ends their grey goes on, so that no filter mixes in another.
+    # Extend the grey past the ends of strands, so that texture filters do not mix in other values.
     near = blurred(cover[None], 4)[0]
     spilled = blurred((out * cover)[None], 4)[0] / near.clamp_min(1e-4)
     out = torch.where(cover > 0.3, out, torch.where(near > 1e-4, spilled, torch.full_like(out, 0.5)))
@@ -77,7 +79,10 @@ def grey_strands(
 
 
 def strand_direction(grey: torch.Tensor, cover: torch.Tensor) -> torch.Tensor:
-    """Unit direction (2, H, W) along u and v of the strands in a picture, from its structure tensor; sign arbitrary."""
+    """Return unit directions (2, H, W), along u and v, of strands in a texture, from its structure tensor.
+
+    Their sign is arbitrary.
+    """
     dx = F.pad(grey[:, 2:] - grey[:, :-2], (1, 1))
     dy = -F.pad(grey[2:] - grey[:-2], (0, 0, 1, 1))  # v runs up
     solid = (cover > 0.5).float()
@@ -90,7 +95,10 @@ def strand_direction(grey: torch.Tensor, cover: torch.Tensor) -> torch.Tensor:
 def along_cards(
     verts: np.ndarray, uvs: np.ndarray, faces: np.ndarray, faces_uvs: np.ndarray, field: torch.Tensor, crown: np.ndarray
 ) -> np.ndarray:
-    """Directions (N, 3) of strands at vertices, away from the crown, of a field (2, H, W) in the cards' UV."""
+    """Return unit directions (N, 3) float32 of strands at vertices, pointing away from the crown.
+
+    ``field`` (2, H, W) has the directions along u and v in the strand texture.
+    """
     size = field.shape[1]
     corner, chart = verts[faces], uvs[faces_uvs]
     e, d = corner[:, 1:] - corner[:, :1], chart[:, 1:] - chart[:, :1]
@@ -110,7 +118,7 @@ def along_cards(
     total = np.zeros_like(verts)
     for k in range(3):
         np.add.at(total, faces[:, k], run * area)
-    # Neighbours agree: twice the mean over the triangles around.
+    # Smooth over neighbouring triangles.
     for _ in range(3):
         mean = total[faces].mean(1)
         total = 0.3 * total
@@ -120,15 +128,16 @@ def along_cards(
 
 
 def hairline(verts: np.ndarray, faces: np.ndarray, head: np.ndarray, bare: np.ndarray, width: float) -> np.ndarray:
-    """How far vertices (N,) lie from where a large card ends on the skin, 0 there, 1 from ``width`` mm on.
+    """Return the distance of vertices (N,) from the hairline, scaled so that it is 0 there and 1 from ``width`` mm on.
 
-    ``head`` (V, 3) are the head's vertices, ``bare`` (n, 3) those without hair: elsewhere cards end under others.
+    The hairline is the open border of large cards, near the head and near bare skin; elsewhere borders are under other
+    cards. ``head`` (V, 3) mm are the head's vertices, ``bare`` (n, 3) mm those without hair.
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
     from scipy.spatial import KDTree
 
-    # UV seams are no ends: vertices in one place are one.
+    # Weld vertices at the same position, so that UV seams do not count as borders.
     _, weld = np.unique(np.round(verts, 2), axis=0, return_inverse=True)
     tris = weld.reshape(-1)[faces]
     count = int(tris.max()) + 1
@@ -155,7 +164,10 @@ def hairline(verts: np.ndarray, faces: np.ndarray, head: np.ndarray, bare: np.nd
 def frayed(
     strands: np.ndarray, uvs: np.ndarray, faces: np.ndarray, faces_uvs: np.ndarray, inner: np.ndarray
 ) -> np.ndarray:
-    """Strands (2, H, W) whose coverage ends hair by hair where ``inner`` (N,), see :func:`hairline`, goes to 0."""
+    """Fray the hairline: return strands (2, H, W) whose coverage ends at a different place for every hair.
+
+    ``inner`` (N,) are the vertices' distances from the hairline, see :func:`hairline`.
+    """
     size = strands.shape[1]
     charts = torch.from_numpy(uvs).float()
     ids, weights = rasterize_uv(charts, torch.from_numpy(faces_uvs.astype(np.int64)), size)

@@ -1,4 +1,4 @@
-"""The hair stage: ``hair.npz``, styles and lashes on the mean head in 16 bits, and pictures of strands in 8."""
+"""The hair stage: build ``hair.npz`` with all hair on the mean head, meshes in 16 bits and strand textures in 8."""
 
 from __future__ import annotations
 
@@ -22,31 +22,32 @@ from facekit.train.hair.lashes import SETS, lash_cards
 from facekit.train.hair.light import card_points, closed, covered, openness, relaxed, smoothed
 from facekit.train.hair.pictures import along_cards, frayed, grey_strands, hairline, strand_direction
 
-#: Our names of the pack's styles, and the sides of their pictures.
+#: Names of the pack's styles, and the side in texels of their strand textures.
 STYLES = {
     "short01": 512, "short02": 512, "short03": 512, "short04": 512, "bob02": 512,
     "long01": 512, "ponytail01": 512,
 }  # fmt: skip
-#: The style that is drawn here over the place of the pack's.
+#: The procedural style, and the style of the pack that it replaces.
 CURLS, _CURLS_OF = "afro01", "afro01"
-#: Positions are in steps of 1/50 mm, which reach 650 mm.
+#: Quantisation of positions: steps per millimetre; 16 bits reach 650 mm.
 STEPS_A_MM = 50
 _FILE, _CROWN = "hair.npz", (0.0, 140.0, -25.0)
-#: Triangles whose texels all have less coverage than this are left out.
+#: Triangles whose texels all have at most this coverage are removed.
 _EMPTY = 0.06
-#: A box about the left ear, mm; the light that is left under the densest hair.
+#: Bounding box of the left ear, mm; least ambient light on the head under hair.
 _EARS, _LEAST = ((61.0, -25.0, -18.0), (100.0, 36.0, 16.5)), 0.35
 _CONCHA = ((58.0, -24.0, -13.0), (110.0, 26.0, 16.0))
-#: The light that is left inside of hair, which strands let through; and the style whose picture shows few of them.
+#: Least ambient light inside of hair, which is translucent; styles whose texture shows few strands.
 _INSIDE, _STRAIGHT = 0.3, ("long01",)
-#: Styles that end on the scalp and so define it, styles that hang over the face, styles with a fringe of loose strands.
+#: Styles that end on the scalp and so define its extent; styles that hang over the face; styles with a fringe of loose
+#: strands.
 _TIGHT, _LOOSE, _FRINGED = ("short01", "short04", "ponytail01"), ("short03", "bob02", "long01"), ("short02",)
-#: Rounds of smoothing by style, above this height, mm.
+#: Rounds of smoothing by style, for vertices below this height, mm.
 _SMOOTHED, _ABOVE_EARS = {"long01": 6, "bob02": 4}, 100.0
 
 
 def run(context: Context) -> None:
-    """Write ``hair.npz``; without hair in the pack there is none."""
+    """Write ``hair.npz``, if the pack contains hair."""
     folder = context.pack / "hair"
     if not (folder / "hair.npz").is_file():
         return
@@ -57,7 +58,13 @@ def run(context: Context) -> None:
 
 
 def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
-    """All arrays of ``hair.npz``: see :class:`facekit.models.hair.Wardrobe`, which reads them."""
+    """Build all arrays of ``hair.npz``, in the format of :class:`facekit.models.hair.Wardrobe`.
+
+    Parameters
+    ----------
+    folder:
+        Hair folder of the pack.
+    """
     pack = np.load(folder / "hair.npz", allow_pickle=False)
     out: dict[str, np.ndarray] = {}
     scalp = _ears(template).astype(float)
@@ -74,7 +81,7 @@ def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
             out[f"{name}/{part}"] = value
         if name in _TIGHT:
             scalp = np.maximum(scalp, out[f"{name}/cap"] / 255)
-    # Under hair that hangs over it, the face is in shade; only the scalp has the hair's tone.
+    # Hair that hangs over the face shades it, but only the scalp gets the hair's tone.
     for name in (*_LOOSE, *_FRINGED):
         out[f"{name}/cap"] = _byte(out[f"{name}/cap"] / 255 * scalp)
     for name in SETS:
@@ -94,12 +101,12 @@ def _style(raw: dict[str, np.ndarray], template: Template, name: str) -> dict[st
     if name not in _LOOSE:
         bare = head[grown & (_cap(raw, strands[1], template, name) < 0.3)]
         ends = hairline(verts, faces, head, bare, 6.0 if name == CURLS else 10.0)
-        # No hair in the ears, where cards pass below them.
+        # Keep the ears free where cards pass below their surface.
         ends = np.where(_between(verts, *_CONCHA), 0.0, ends)
         strands = frayed(strands, raw["uvs"], faces, raw["faces_uvs"], ends)
     grey, cover = (torch.from_numpy(t) for t in strands)
     along = along_cards(verts, raw["uvs"], faces, raw["faces_uvs"], strand_direction(grey, cover), np.array(_CROWN))
-    if name == CURLS:  # they run every way
+    if name == CURLS:  # curls have no common direction
         along = np.random.default_rng(3).normal(size=verts.shape)
         along /= np.linalg.norm(along, axis=1, keepdims=True)
     cap = _cap(raw, strands[1], template, name)
@@ -116,16 +123,19 @@ def _style(raw: dict[str, np.ndarray], template: Template, name: str) -> dict[st
         "strands": np.round(255 * strands).astype(np.uint8),
         "openness": _byte(_INSIDE + (1 - _INSIDE) * smoothed(openness(verts, None, both, 6.0), faces, 2)),
         "cap": _byte(cap),
-        # Light goes through hair, and from skin to skin under it.
+        # Never black: light passes through hair and is reflected between skin and hair.
         "shade": _byte(_LEAST + (1 - _LEAST) * smoothed(openness(head, normals, points), tris, 3)),
     }
 
 
 def _cap(raw: dict[str, np.ndarray], cover: np.ndarray, template: Template, name: str) -> np.ndarray:
-    """How far hair with this coverage hides each vertex of the head, (V,) in [0, 1], without holes."""
+    """Return the coverage of each head vertex by hair, (V,) in [0, 1], with holes closed.
+
+    ``cover`` (H, W) is the coverage of the strand texture.
+    """
     head, tris = template.verts.numpy().astype(np.float64), template.faces.numpy()
     normals = vertex_normals(template.verts[None], template.faces)[0].numpy().astype(np.float64)
-    # Ears are bare, but what of them passes through hair that hangs over them has its tone.
+    # Ears are bare, except under loose hair: where they poke through it, they get its tone.
     grows = np.isin(template.parts.numpy(), [PARTS.index(n) for n in ("skin", "back_of_head", "neck")])
     grows &= ~(_ears(template) & (name not in _LOOSE))
     cap = np.zeros(len(head))
@@ -142,7 +152,7 @@ def _cap(raw: dict[str, np.ndarray], cover: np.ndarray, template: Template, name
 
 
 def _curls(raw: dict[str, np.ndarray], template: Template) -> dict[str, np.ndarray]:
-    """Our own shells where the pack has cards without a picture."""
+    """Build procedural curls over the region of the pack's cards, which have no texture."""
     head = template.verts.numpy().astype(np.float64)
     normals = vertex_normals(template.verts[None], template.faces)[0].numpy().astype(np.float64)
     faces = raw["faces"].astype(np.int64)
@@ -167,7 +177,7 @@ def _quantised(raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _without_empty(raw: dict[str, np.ndarray], cover: np.ndarray) -> dict[str, np.ndarray]:
-    """The cards without triangles that show nothing, and without vertices that none uses."""
+    """Return the cards without fully transparent triangles and unused vertices."""
     high, wide = cover.shape
     chart = raw["uvs"][raw["faces_uvs"]]
     best = np.zeros(len(chart))
@@ -186,12 +196,12 @@ def _without_empty(raw: dict[str, np.ndarray], cover: np.ndarray) -> dict[str, n
 
 
 def _ears(template: Template) -> np.ndarray:
-    """Vertices (V,) bool of both ears."""
+    """Return the vertices (V,) bool of both ears."""
     return _between(template.verts.numpy(), *_EARS) & (template.parts.numpy() == PARTS.index("skin"))
 
 
 def _between(points: np.ndarray, low: tuple[float, ...], high: tuple[float, ...]) -> np.ndarray:
-    """Whether points (N, 3) lie in a box on the left, or in its mirror image."""
+    """Return a mask (N,) bool of points (N, 3) inside a box on the head's left, or inside its mirror image."""
     folded = points * [1, 1, 1]
     folded[:, 0] = np.abs(folded[:, 0])
     return np.all((folded > low) & (folded < high), axis=1)
