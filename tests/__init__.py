@@ -1,4 +1,4 @@
-"""The tests mirror the package. Where the repository is, and the folder beside it that not every machine has."""
+"""Tests, which mirror the package; paths of the repository and of the optional folder beside it."""
 
 from __future__ import annotations
 

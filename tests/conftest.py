@@ -1,4 +1,4 @@
-"""A small textured head with a UV seam and a made-up rig: what io, viz and cli are tested on, without any weights."""
+"""A small textured head with a UV seam and a synthetic rig, for tests of io, viz and cli without weights."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ RINGS, COLUMNS = 13, 18
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Hand out long tests first, and some without their file; None for other ways to distribute."""
+    """Schedule long tests first, and some without their file; None for other distribution modes."""
     return scheduling.scheduler(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(config, items):
-    """Under several workers the longest come first; by itself pytest keeps the order of files."""
+    """Order the longest tests first under several workers; otherwise keep the order of files."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: scheduling.rank(item.nodeid))
 
@@ -72,7 +72,7 @@ def sphere(rings: int = RINGS, columns: int = COLUMNS, texture_size: int = 64) -
 
 
 def morphs(mesh: FaceMesh) -> torch.Tensor:
-    """(71, V, 3) mm: one bump for each expression and blendshape, somewhere else each time, zero far from it."""
+    """(71, V, 3) mm: a bump for each expression and blendshape, each in another place, zero far from it."""
     verts = mesh.verts[0]
     deltas = []
     for k in range(len(RIGS["both"])):

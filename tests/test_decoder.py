@@ -58,7 +58,7 @@ def test_parts_are_left_out(default_pipeline, codes):
 )
 @pytest.mark.parametrize("rest", [True, False])
 def test_gradients_reach_every_code(default_pipeline, codes, worn, what, fields, rest):
-    """At rest, too: a fit begins with blendshapes of zero."""
+    """Also with all blendshapes 0, where a fit begins."""
     latents = learning(codes if rest else worn)
     options = {"texture": what == "texture", "detail": what == "displacement"}
     value = getattr(default_pipeline.decode(latents, **options), what)
@@ -171,7 +171,7 @@ def test_each_face_of_a_batch_has_its_own_gradient(default_pipeline, codes):
 
 
 def test_gradients_after_a_call(default_pipeline, codes):
-    """What a call caches must serve a pass with gradients, too."""
+    """Values cached by a call must also work in a pass with gradients."""
     default_pipeline(latents=codes)
     latents = learning(codes)
     default_pipeline.decode(latents).displacement.sum().backward()

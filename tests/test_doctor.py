@@ -1,4 +1,4 @@
-"""What doctor says about PyTorch3D; the whole report is tested through the command."""
+"""doctor's report on PyTorch3D; the whole report is tested through the command."""
 
 import importlib
 import re

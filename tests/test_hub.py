@@ -1,4 +1,4 @@
-"""Models as folders: what is saved makes the same faces, what was touched is refused, the Hub's own code agrees."""
+"""Models as folders: saved models give the same faces, altered files are refused, and the Hub's own code agrees."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def test_exceptions_are_needed():
 
 
 def test_loading_a_part_loads_nothing_further_down():
-    """What the statements say is what happens: each part, imported alone, brings only parts that stand before it."""
+    """At run time, too, each part imported alone only loads parts that stand before it."""
     code = (
         "import importlib, json, sys\n"
         "importlib.import_module('facekit.' + sys.argv[1])\n"

@@ -14,7 +14,7 @@ from tests import ROOT
 
 
 class Distribution:
-    """What pip keeps of an installed package."""
+    """Metadata that pip stores for an installed package."""
 
     def __init__(self, told: dict | None) -> None:
         self.told = told

@@ -1,4 +1,4 @@
-"""FaceLatents: what they draw is frozen, what they refuse is told."""
+"""FaceLatents: sampled values are frozen, and bad input is refused with a clear error."""
 
 from __future__ import annotations
 

@@ -205,7 +205,7 @@ def test_altered_file_is_never_used(tmp_path, monkeypatch):
 
 
 def test_textures_in_half_precision_are_the_same_to_the_eye(default_pipeline, monkeypatch):
-    """What CUDA does by itself: off by less than a step of 8 bits."""
+    """CUDA's default settings differ by less than one 8-bit step."""
     person = FaceLatents.sample(3).with_expression("smile")
     with torch.inference_mode():
         whole = default_pipeline.decode_texture(person)

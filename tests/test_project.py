@@ -1,4 +1,4 @@
-"""The project's own files: what is released installs from both archives, what is cited is complete."""
+"""The project's own files: releases install from both archives, and the citation is complete."""
 
 from __future__ import annotations
 

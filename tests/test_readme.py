@@ -1,4 +1,4 @@
-"""What the README promises runs as it stands there."""
+"""The README's code runs as it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who made a face: an explicit source, left behind by pickles and found again, and wrappers that count as one."""
+"""Source of a face: explicit, dropped by pickles and restored, and wrappers that count as one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MEGABYTE = 1e6
 
 
 def through_pickle(face: FaceOutput) -> FaceOutput:
-    """What another process gets."""
+    """The face as another process receives it."""
     return pickle.loads(pickle.dumps(face))  # noqa: S301  # our own bytes
 
 

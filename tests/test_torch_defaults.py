@@ -1,4 +1,4 @@
-"""torch's own settings are the user's: facekit's results do not hang on them."""
+"""torch's global settings belong to the user: facekit's results do not depend on them."""
 
 from __future__ import annotations
 

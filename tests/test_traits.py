@@ -1,4 +1,4 @@
-"""Traits: numbers to read and to set; and that heads and skins belong together."""
+"""Traits: reading and setting them, and consistency of heads and skins."""
 
 from __future__ import annotations
 

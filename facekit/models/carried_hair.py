@@ -1,4 +1,4 @@
-"""Deformation of scalp hair: it follows the parts of the head that expressions do not move, and stays out of the skin."""
+"""Deformation of scalp hair: it follows the parts of the head that expressions do not move, and avoids the skin."""
 
 from __future__ import annotations
 

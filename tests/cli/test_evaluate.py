@@ -1,4 +1,4 @@
-"""The command for experiments: what it refuses before anything is loaded, and what it writes."""
+"""The command for experiments: input that it refuses before loading anything, and its files."""
 
 from __future__ import annotations
 

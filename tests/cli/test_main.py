@@ -1,4 +1,4 @@
-"""The command: exit codes, one-line errors, and that help costs nothing."""
+"""The command: exit codes, one-line errors, and fast help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``facekit reconstruct``: a file, a report, and one line for what cannot be."""
+"""``facekit reconstruct``: a file, a report, and one-line errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command's ends: pipes that close, full disks, closed streams, old encodings."""
+"""The command's input and output: broken pipes, full disks, closed streams, old encodings."""
 
 from __future__ import annotations
 

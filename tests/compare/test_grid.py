@@ -1,4 +1,4 @@
-"""Comparisons: every face is made once, figures are those of what was changed, and everything is written."""
+"""Comparisons: every face is generated once, figures measure the varied condition, and all files are written."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_strangers_are_strangers(default_pipeline):
 
 
 def test_noise_drawn_anew_flickers(default_pipeline):
-    """Upstream's second fault: texture noise drawn at every step."""
+    """Upstream's second fault: new texture noise at every step."""
     person = FaceLatents.sample(7)
     columns = {}
     for k in range(4):

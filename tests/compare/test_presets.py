@@ -1,4 +1,4 @@
-"""The experiments that are ready, and the command that runs them."""
+"""Predefined experiments, and their command."""
 
 from __future__ import annotations
 

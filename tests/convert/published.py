@@ -42,7 +42,7 @@ ROWS_COLUMNS = {26 * 34: (26, 34), 26317: (153, 172)}  # 153 · 172 = 26316, and
 
 @dataclass(frozen=True)
 class Published:
-    """What ``build`` wrote.
+    """Files written by :func:`build`, and their content.
 
     Parameters
     ----------

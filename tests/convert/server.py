@@ -18,16 +18,16 @@ from pathlib import Path
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How one request is answered; the plain one is a well-behaved server.
+    """Response to one request; the default is that of a well-behaved server.
 
     Parameters
     ----------
     cut, stall:
-        Bytes of the body after which the connection is closed, or goes silent.
+        Number of bytes of the body after which the connection is closed, or stalls.
     announced:
-        Content-Length, where it is not the truth.
+        Content-Length, if it differs from the true one.
     ranges:
-        Whether Range is heeded.
+        Whether Range is respected.
     """
 
     status: int = 200
@@ -42,7 +42,7 @@ class Plan:
 
 
 class Server(ThreadingHTTPServer):
-    """``files`` by path; ``plans`` by path, one a request, the last one for good; ``log`` of (path, Range)."""
+    """``files`` by path; ``plans`` by path, one per request, the last one repeated; ``log`` of (path, Range)."""
 
     daemon_threads = True
 

@@ -1,4 +1,4 @@
-"""Zips of unknown origin: what is unsafe or unexpected is refused by its name, and never written anywhere."""
+"""Untrusted zips: unsafe or unexpected members are refused by name and never written."""
 
 from __future__ import annotations
 

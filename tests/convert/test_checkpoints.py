@@ -1,4 +1,4 @@
-"""Upstream's networks: tensors and nothing else, each of them named when it does not fit."""
+"""Upstream's checkpoints: only tensors are accepted, and each mismatch is named."""
 
 from __future__ import annotations
 

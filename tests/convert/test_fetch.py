@@ -1,4 +1,4 @@
-"""Fetching: downloaded once, resumed or explained, remembered, and never half there."""
+"""Fetching: one download, resumed or with a clear error, cached, and never partial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From upstream's files to the cache: every fault is told, nothing is executed, the model is the old or the new one."""
+"""From upstream's files to the cache: every fault is reported, nothing is executed, and updates are atomic."""
 
 from __future__ import annotations
 

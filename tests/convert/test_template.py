@@ -1,4 +1,4 @@
-"""What facekit adds to upstream's template: landmarks, parts, occlusion, sides."""
+"""Data that facekit adds to upstream's template: landmarks, parts, occlusion, sides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FaceScape's benchmark on a set that is made here: tubes in the wild and in the lab."""
+"""FaceScape's benchmark on a synthetic data set of tubes, in the wild and in the lab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NeRSemble's pictures and a submission of them, on a set that is made here."""
+"""NeRSemble's pictures and a submission for them, on a synthetic data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""REALY's layout on a set that is made here, and its experiment on it."""
+"""REALY's layout and experiment on a synthetic data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every loader on a small set in its layout, and what it says where it finds nothing."""
+"""Every loader on a small data set in its layout, and its error for an empty folder."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 def watched(page) -> list[str]:
-    """What goes wrong in the page, and what it asks a network for."""
+    """Errors in the page, and its network requests."""
     troubles = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)

@@ -1,4 +1,4 @@
-"""NoW and DISFA on sets that are made here, in the layouts of the real ones."""
+"""NoW and DISFA on synthetic data sets in the layout of the real ones."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_scan_itself_has_no_error_in_any_pose_and_size(head):
 
 
 def test_landmarks_that_are_off_are_made_good(head):
-    """What is measured is the surface: the alignment by landmarks is only the start."""
+    """The error is measured on the surface: alignment by landmarks is only the initialisation."""
     pytest.importorskip("rtree")
     surface, marks = head
     wrong = marks + np.random.default_rng(0).normal(0, 3, marks.shape)
@@ -61,7 +61,7 @@ def test_landmarks_that_are_off_are_made_good(head):
 
 @pytest.fixture
 def now_folder(tmp_path, head):
-    """Two people, three pictures; one prediction is the scan, one is missing, one is no mesh."""
+    """Two people, three pictures; one prediction equals the scan, one is missing, one is not a mesh."""
     surface, marks = head
     root, said = tmp_path / "now", tmp_path / "mine"
     pictures = [("FaMoS_01", "multiview_neutral", "a"), ("FaMoS_01", "selfie", "b"), ("FaMoS_02", "selfie", "c")]
@@ -118,7 +118,7 @@ def test_nows_missing_files_are_told(tmp_path, now_folder):
 
 @pytest.fixture
 def disfa_folder(tmp_path):
-    """Six videos of 60 frames; AU12 is said exactly, AU1 not at all, AU4 with an error of one; one video is missing."""
+    """Six videos of 60 frames; AU12 is predicted exactly, AU1 never, AU4 with an error of one; one video is missing."""
     rng = np.random.default_rng(1)
     root, said = tmp_path / "disfa", tmp_path / "detector"
     said.mkdir()

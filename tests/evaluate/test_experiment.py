@@ -1,4 +1,4 @@
-"""Rows, their intervals and files; cells that are kept and found again."""
+"""Rows of results, their intervals and files; cached cells are reused."""
 
 from __future__ import annotations
 

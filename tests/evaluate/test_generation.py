@@ -1,4 +1,4 @@
-"""The generation experiment's methods where the right figure is known, and the experiment on a few people."""
+"""Methods of the generation experiment on cases with known results, and the experiment on a few people."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def bilinear() -> FaceSet:
 
 @pytest.fixture(scope="module")
 def linear() -> FaceSet:
-    """The same movement for everybody."""
+    """The same displacement for everybody."""
     people, moves = noise(30, 5) @ noise(5, 60, seed=1), torch.cat((torch.zeros(1, 60), noise(2, 60, seed=2)))
     return face_set((people[:, None] + moves).unflatten(2, (20, 3)))
 
@@ -105,7 +105,7 @@ def test_upstreams_way_changes_the_person_with_the_expression(default_pipeline, 
 
 
 def test_a_blind_network_paints_skins_of_nobody(default_pipeline, people, tmp_path):
-    """Here it has the shipped network's own weights, which then hear no identity."""
+    """The shipped network's weights without the identity input."""
     from safetensors.torch import save_file
 
     path = tmp_path / "texture_blind.safetensors"

@@ -1,4 +1,4 @@
-"""Judges: lengths between landmarks, adapters on stand-ins of their packages, and who may judge what."""
+"""Judges: distances between landmarks, adapters on stand-ins for their packages, and exclusion of interested judges."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_what_is_not_installed_is_told():
 
 
 class Brightness:
-    """Reads AU12 off a picture's mean."""
+    """A detector that derives AU12 from a picture's mean."""
 
     name = tool = "brightness"
 

@@ -1,4 +1,4 @@
-"""Synthetic photographs: the same for the same seed, with the truth about themselves."""
+"""Synthetic photographs: reproducible by seed, with ground truth."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_the_same_seed_gives_the_same_picture(default_pipeline):
 
 @pytest.mark.parametrize("kind", OCCLUDERS)
 def test_things_in_front_cover_what_they_say(default_pipeline, kind):
-    """Where nothing is covered the picture is the one without; where something is, it differs mostly."""
+    """Outside the occluders the picture is unchanged; inside most pixels differ."""
     plain, other = (photograph(default_pipeline, 60_003, size=160, occluder=k) for k in (None, kind))
     changed = (plain.picture - other.picture).abs().mean(-1)
     assert float(other.covered.max()) > 0.9

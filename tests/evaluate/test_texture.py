@@ -47,7 +47,7 @@ def test_grain_of_half_the_deviation_has_a_quarter_of_the_energy():
 
 
 def test_octaves_are_told_from_each_other():
-    """Grain of one octave is missed in that octave alone."""
+    """Missing grain of one octave is reported in that octave only."""
     radius = torch.hypot(torch.fft.fftfreq(256)[:, None], torch.fft.rfftfreq(256))
     noise = torch.fft.rfft2(torch.randn(1, 256, 256, generator=torch.Generator().manual_seed(1)))
     without = noise * ~((radius > 0.10) & (radius < 0.27))

@@ -1,4 +1,4 @@
-"""Films: what goes in comes out, one frame at a time, and nothing is left of what fails."""
+"""Video files: frames are written and read back one at a time, and failed writes leave no file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_frames_come_back_in_order(tmp_path):
 
 
 def test_no_frame_is_kept(tmp_path):
-    """While the last one is made, at most the one before it is still alive."""
+    """While the last frame is generated, at most the previous one is still in memory."""
     alive: list[weakref.ref[np.ndarray]] = []
 
     def watched() -> Iterator[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Converted files: whole or told, and taken by the networks without a copy."""
+"""Converted files: damage is reported, and networks use the tensors without a copy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def network() -> nn.Module:
 
 
 def damaged(data: bytes, seed: int, start: int) -> bytes:
-    """A third of them cut, a third with one bit flipped in the first ``start`` bytes, a third with one anywhere."""
+    """Damaged copies: a third truncated, a third with a bit flipped in the first ``start`` bytes, a third anywhere."""
     random, flipped = np.random.default_rng(seed), bytearray(data)
     if seed % 3 == 0:
         return data[: random.integers(len(data))]

@@ -1,4 +1,4 @@
-"""A cluster of three machines makes the bytes that one process makes, also when one of them dies."""
+"""A cluster of three machines writes the same bytes as one process, even if one of them fails."""
 
 from __future__ import annotations
 

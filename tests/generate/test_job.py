@@ -1,4 +1,4 @@
-"""Sets in shards: the same bytes whoever makes them, gone on with, checked, read back."""
+"""Data sets in shards: the same bytes from any number of workers, resuming, verification, reading."""
 
 from __future__ import annotations
 

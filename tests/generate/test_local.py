@@ -1,4 +1,4 @@
-"""Sets of faces: manifest, going on, refusals, interruptions."""
+"""Data sets in a folder: manifest, resuming, refused input, interruptions."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_a_changed_file_is_found_and_made_again(tiny_pipe, tmp_path, capsys):
 
 
 def test_sidecars_of_a_run_that_was_killed_count(tiny_pipe, tmp_path):
-    """A face that a worker finished is kept, whether or not the job lived to list it."""
+    """A face that a worker finished is kept, even if the job ended before listing it."""
     manifest = generate_set(tiny_pipe, tmp_path, 3, formats=["ply"]).manifest
     lines = manifest.read_text().splitlines(keepends=True)
     manifest.write_text("".join(lines[:-1]))

@@ -1,4 +1,4 @@
-"""Recipes: presets, documents, and clear words for what does not fit."""
+"""Recipes: presets, documents, and clear errors for invalid ones."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def test_mask_is_the_silhouette(sample):
 
 
 def test_mask_and_depth_are_those_of_a_ray_cast(maker):
-    """Rays against triangles one by one, from the label ``camera``: nothing of it is the renderer's."""
+    """Brute-force ray casting with the label ``camera``, independent of the renderer."""
     size = 32
     made = SampleMaker(maker.pipe, dataclasses.replace(RECIPE, size=size, hair=False), 1)
     sample, mesh = made(6), made.mesh(6)
@@ -196,7 +196,7 @@ def test_files_give_back_what_was_made(sample):
 
 
 def test_faces_computed_together_have_the_same_labels(maker, sample):
-    """What a card does: on its own a sample is the same but for rounding."""
+    """Computed in a batch, as on a GPU, a sample is the same up to rounding."""
     together = maker.batch([2, 3])[1]
     assert together.index == 3
     for name, image in sample.images.items():

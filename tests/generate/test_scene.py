@@ -1,4 +1,4 @@
-"""Scenes: numbers by counter, within the recipe's bounds."""
+"""Scenes: counter-based random numbers within the recipe's bounds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_numbers_are_the_same_again_and_plain(name):
 
 
 def test_the_first_numbers_are_frozen():
-    """A set that was begun goes on: changing what is drawn for a seed breaks it."""
+    """The values drawn for a seed are frozen: unfinished data sets must be able to resume."""
     scene = draw_scene(Recipe(), 0, 0)
     assert (scene.person, scene.light["kind"]) == (74607693, "softboxes")
     assert scene.head == (-11.14389, 3.40104, 1.19014)

@@ -1,4 +1,4 @@
-"""Sets in other places: an object store as Amazon's, and fsspec's memory."""
+"""Data sets in remote storage: an S3-compatible object store, and fsspec's memory file system."""
 
 from __future__ import annotations
 

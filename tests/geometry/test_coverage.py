@@ -1,4 +1,4 @@
-"""Finer samples and samples at some places only: the same as a larger picture. More is in tests/render."""
+"""Supersampling, also at selected pixels only, equals rendering a larger picture. See also tests/render."""
 
 import pytest
 import torch

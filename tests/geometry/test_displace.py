@@ -52,7 +52,7 @@ def slanted(mesh: FaceMesh, along_x: float, along_y: float) -> FaceMesh:
 
 
 def decoded(mesh: FaceMesh, uv: torch.Tensor, vertex: torch.Tensor) -> torch.Tensor:
-    """What a viewer makes of the map: (N, 3) normals in space, at pairs of UVs and vertices."""
+    """Apply a normal map as a viewer does: normals (N, 3) in the mesh's space, at pairs of UVs and vertices."""
     normals = vertex_normals(mesh.verts, mesh.faces)[0, vertex]
     frame = tangents(mesh, vertex, uv)[0]
     along, sign = frame[:, :3], frame[:, 3:]

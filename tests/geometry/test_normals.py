@@ -1,4 +1,4 @@
-"""Vertex normals: right, unit, finite, differentiable."""
+"""Vertex normals: correct, unit, finite, differentiable."""
 
 import pytest
 import torch

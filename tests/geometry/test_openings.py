@@ -1,4 +1,4 @@
-"""Light between lids and lips, on the embedded default's head."""
+"""Ambient light between lids and lips, on the embedded default's head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tension and directional strain: what they are under simple motions, gradients, and bad input."""
+"""Tension and directional strain: values for simple deformations, gradients, and bad input."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_tension_is_the_mean_over_a_vertexs_own_edges():
 
 @pytest.mark.parametrize("angle", [0.0, 30.0, 90.0])
 def test_directional_strain_sees_what_cancels_in_the_mean(angle):
-    """Squeezed by a fifth across the furrow and stretched by a fifth along it."""
+    """Compressed by a fifth across the furrow and stretched by a fifth along it."""
     verts, faces, uvs = grid()
     turn = math.radians(angle)
     furrow = torch.tensor([math.cos(turn), math.sin(turn), 0.0], dtype=torch.float64)

@@ -47,7 +47,7 @@ def _with_data(glb: bytes) -> bytes:
 
 
 def damaged(data: bytes, draw: np.random.Generator) -> bytes:
-    """One of: bytes flipped, the end cut off, a piece doubled or left out, lines shuffled, numbers blown up."""
+    """Damage data in one way: flip bytes, truncate, repeat or drop a piece, shuffle lines, or enlarge numbers."""
     kind = draw.integers(6)
     if kind == 0:
         values = np.frombuffer(data, dtype=np.uint8).copy()

@@ -1,4 +1,4 @@
-"""The zip bundle: what is in it, and that the same face gives the same bytes."""
+"""The zip bundle: its content, and identical bytes for the same face."""
 
 from __future__ import annotations
 

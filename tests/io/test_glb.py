@@ -1,4 +1,4 @@
-"""GLB: round trip of mesh and morph targets, the rules of glTF that readers trip over, and files that are not whole."""
+"""GLB: round trip of mesh and morph targets, glTF rules that readers depend on, and damaged files."""
 
 from __future__ import annotations
 

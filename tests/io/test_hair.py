@@ -1,4 +1,4 @@
-"""Hair in files: a part of its own, which moves with the head and is no part of it when it is read again."""
+"""Hair in files: a separate mesh that moves with the head and is not read back as part of it."""
 
 from __future__ import annotations
 

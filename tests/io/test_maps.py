@@ -1,4 +1,4 @@
-"""Displacement and normal maps as pictures: exact, explained, whole."""
+"""Displacement and normal maps as pictures: exact values, described encoding, no partial files."""
 
 from __future__ import annotations
 

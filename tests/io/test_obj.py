@@ -1,4 +1,4 @@
-"""OBJ: order, precision, references, and files that are not whole."""
+"""OBJ: order, precision, references, and damaged files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PLY: positions, colours sampled from the texture, and files that are not whole."""
+"""PLY: positions, colours sampled from the texture, and damaged files."""
 
 from __future__ import annotations
 

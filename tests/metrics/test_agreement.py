@@ -1,4 +1,4 @@
-"""Agreement of raters, against the example that the measure was published with."""
+"""Agreement of raters, against the example in the measure's publication."""
 
 from __future__ import annotations
 

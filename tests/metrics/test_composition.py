@@ -1,4 +1,4 @@
-"""Measures of a composed atlas, on pictures whose answer is known."""
+"""Metrics of a composed atlas, on pictures with known results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FaceScape's measure where the right figure is known: tubes about the head's axis."""
+"""FaceScape's metric on tubes about the head's axis, with known results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flicker: none in what goes on steadily, much in what jumps."""
+"""Flicker: none for steady changes, high for jumps."""
 
 from __future__ import annotations
 

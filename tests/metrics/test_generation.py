@@ -1,4 +1,4 @@
-"""Measures of generators, where the right figure is known."""
+"""Metrics of generators, on cases with known results."""
 
 from __future__ import annotations
 

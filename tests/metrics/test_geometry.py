@@ -109,7 +109,7 @@ def test_wrinkles_are_what_the_expression_adds(tiny_face):
 
 
 def test_a_seam_does_not_move_by_itself(tiny_mesh):
-    """Its vertices have two UVs, where the map may differ: the same one counts each time."""
+    """Seam vertices have two UVs, where the map may differ: the same one is always used."""
     rough = 3 * torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(5))
     mesh = dataclasses.replace(tiny_mesh, displacement=rough)
     assert all(float(vertex_displacement(mesh, mesh).max()) == 0 for _ in range(20))

@@ -1,4 +1,4 @@
-"""Proportions and skin tone: what a person keeps, and what tells people apart."""
+"""Proportions and skin tone: constant for one person, different between people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""REALY's measure where the right figure is known: balls in balls, and a face that is the scan."""
+"""REALY's metric with known results: concentric balls, and a face that equals the scan."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def ball(radius: float, subdivisions: int = 2) -> Surface:
 
 
 def test_the_scale_is_the_ratio_of_absolute_lengths():
-    """Umeyama's scale of these points is another: one of them is off."""
+    """Umeyama's scale differs for these points, since one of them is displaced."""
     points = np.random.default_rng(0).normal(size=(7, 3))
     target = points.copy()
     target[0] += 1.0
@@ -53,7 +53,7 @@ def test_a_ball_in_a_ball_errs_by_the_gap(leading):
 
 
 def test_landmarks_that_slid_are_an_error_though_the_surface_is_right():
-    """What nearest points cannot see: the ball is right, but its landmarks are turned by a fifth of a radian."""
+    """An error that nearest points cannot measure: the ball is right, but its landmarks are rotated by 0.2 radians."""
     inner = ball(3.0)
     angle = 0.2
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1.0]])

@@ -1,4 +1,4 @@
-"""The 52 shapes: what each moves, what depends on the person, what pairs do, and the file they come from."""
+"""The 52 blendshapes: moved regions, dependence on the person, correctives of pairs, and their file."""
 
 from __future__ import annotations
 

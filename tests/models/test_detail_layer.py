@@ -79,7 +79,7 @@ def test_the_parts_are_those_of_the_formula(default_pipeline):
 
 
 def test_stretching_lowers_the_static_relief(default_pipeline):
-    """Where the cheeks of a blown-up face are stretched, what is there at rest is flatter."""
+    """Static detail is flatter where the cheeks of an inflated face are stretched."""
     person = FaceLatents.sample(5)
     face = default_pipeline(latents=person.with_expression("cheek_blowing", 1.5))
     d = face.detail
@@ -107,7 +107,7 @@ def test_nothing_on_eyes_teeth_and_off_the_skin(default_pipeline):
 
 
 def test_charts_end_without_a_step(default_pipeline):
-    """Where a chart ends, displacement is as good as gone: both sides of every seam meet within a hair's third."""
+    """Displacement is nearly zero at chart borders: both sides of every seam meet within a third of a hair's width."""
     face = default_pipeline(seed=5, expression="smile", intensity=1.5)
     t = default_pipeline.template
     uvs = t.uvs[t.faces_uvs].reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""The action-unit transformer: any number of frames, in any order of stills, and what is not seen does not count."""
+"""The action-unit transformer: any number of frames, stills in any order, and invisible frames are ignored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brows lie where they are painted and go with the skin; beards grow on those who can, and leave the lips free."""
+"""Brows match the painted ones and move with the skin; beards are only on people with beard growth, off the lips."""
 
 from __future__ import annotations
 

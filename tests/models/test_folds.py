@@ -1,4 +1,4 @@
-"""Skin that shapes would turn over is turned back, and nothing else is touched."""
+"""Skin that blendshapes would flip is corrected, and nothing else is changed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_crowd_is_folded_out_as_each_alone(unfolding, folded, default_pipeline
 
 
 def test_faces_that_do_much_at_once_hold(default_pipeline):
-    """One of the people, and some of the combinations, on whom benchmarks/rig.py tries all."""
+    """One of the people and some of the combinations that benchmarks/rig.py tests in full."""
     measure, faces = Contact(default_pipeline.template), default_pipeline.template.faces
     person = FaceLatents.sample(11).at_rest()
     rest, posed = (

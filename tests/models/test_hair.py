@@ -1,4 +1,4 @@
-"""Hair follows heads and lids: who wears what, where it lies, and that the head itself stays as it was."""
+"""Hair follows heads and lids: default styles, placement, and an unchanged head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lids that would sink into an eyeball are pushed out, and nothing else is touched."""
+"""Lids that would penetrate an eyeball are pushed out, and nothing else is changed."""
 
 from __future__ import annotations
 

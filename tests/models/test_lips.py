@@ -1,4 +1,4 @@
-"""Lips that would pass through each other touch, and lips that do not are not moved."""
+"""Lips that would intersect are brought into contact; others are not moved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lids shut at eye_closed, on people of codes and on others; until three quarters they are the network's."""
+"""Lids close fully at eye_closed, for generated people and for others; up to three quarters they are the network's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose left: sides are measured on what moves, and never guessed."""
+"""Left and right: sides are measured from displacements, never guessed."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def codes(batch):
 
 
 def with_biases(model):
-    """Biases start at zero, which would hide a forgotten one."""
+    """Random biases: they are initialised to zero, which would hide a missing one."""
     with torch.no_grad():
         for name, value in model.named_parameters():
             if name.endswith("bias"):

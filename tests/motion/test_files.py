@@ -1,4 +1,4 @@
-"""Files of motions: written, read and written again they are the same; what is no motion is refused."""
+"""Motion files: writing, reading and writing again gives the same bytes; other files are refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from facekit.errors import FileError, InputError
 
 @pytest.fixture(scope="module")
 def take() -> Motion:
-    """A tracker's take: 2 s at 60, gaze beside the shapes, weights of any float32, from a quarter past two on."""
+    """A tracked motion: 2 s at 60 fps, with gaze, arbitrary float32 weights, starting at a quarter past two."""
     generator = torch.Generator().manual_seed(5)
     weights = torch.rand(120, 52, generator=generator)
     weights[:, 7], weights[3] = 0, 0
@@ -63,7 +63,7 @@ def test_live_link_face(take, tmp_path):
 
 
 def test_the_app_itself(tmp_path):
-    """Its own spelling, a byte order mark, and columns that nobody knows."""
+    """Other spellings of names, a byte order mark, and unknown columns."""
     path = tmp_path / "take.csv"
     lines = ["Timecode,BlendshapeCount,EyeBlinkLeft,JawOpen,TongueOut,HeadYaw,HeadPitch,HeadRoll,Nobody"]
     lines += [f"09:00:0{k // 60}:{k % 60:02d}.500,61,0.0518541895,{k / 100},0,0.1,-0.2,0,7" for k in range(90)]

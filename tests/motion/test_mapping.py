@@ -1,4 +1,4 @@
-"""Three vocabularies: what each says in the others, and how far it is off."""
+"""Conversion between three vocabularies, and its error."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_bad_words_are_told(call, message):
 
 
 def test_no_word_is_said_by_what_only_moves_the_same_skin():
-    """A mouth wide open has no tongue out, and a smile no jaw to the left and to the right."""
+    """A wide open mouth does not get tongueOut, and a smile no sideways jaw."""
     still = {"tongueOut", "mouthClose", *(name for name in BLENDSHAPES if name.startswith("eyeLook"))}
     lateral = {"jaw_left", "jaw_right", "mouth_left", "mouth_right"}
     for name in EXPRESSIONS:

@@ -1,4 +1,4 @@
-"""Motion: what it holds, what is done with it over time, and what it refuses."""
+"""Motion: content, operations over time, and refused input."""
 
 from __future__ import annotations
 

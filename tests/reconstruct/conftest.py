@@ -28,7 +28,7 @@ def sharp(photo_model) -> PhotoModel:
 
 @dataclass(frozen=True)
 class Shot:
-    """A view, and what is true of it."""
+    """A view with its ground truth."""
 
     view: View
     weights: np.ndarray

@@ -1,4 +1,4 @@
-"""The whole way: a render of ours in, the person out, in every form that a face has."""
+"""The full reconstruction from a render, and the result in every form that a face has."""
 
 from __future__ import annotations
 

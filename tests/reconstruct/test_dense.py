@@ -1,4 +1,4 @@
-"""Looking again: crops lie where the head does, and what the network says comes back as pixels."""
+"""Refinement of landmarks: crops follow the head, and the network's output is mapped back to pixels."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_spot_lies_where_the_matrix_says(scale):
 
 
 class Still(torch.nn.Module):
-    """Says that the mean head's points lie 4 mm lower than the crop's middle is, whatever it sees."""
+    """A network that always predicts the mean head's points, 4 mm below the crop's centre."""
 
     def __init__(self, base: np.ndarray, modes: int) -> None:
         super().__init__()

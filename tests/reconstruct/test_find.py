@@ -1,4 +1,4 @@
-"""Faces are found: in the whole, in tiles, on their side; and the landmarker's model is checked."""
+"""Face detection in the whole picture, in tiles, and sideways; and the check of the landmarker's model file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fit finds what points were made of."""
+"""The fit recovers the parameters that points were generated from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any picture a person has, upright and in 8-bit colours; anything else a clear word."""
+"""Pictures of any common kind become upright 8-bit colours; anything else raises a clear error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rig at the landmarker's points: as the mesh has it, with the derivatives that it claims."""
+"""The rig at the landmarker's points: equal to the mesh, with correct derivatives."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POSES = {
 
 @pytest.mark.parametrize("pose", POSES)
 def test_points_lie_where_the_mesh_has_them(default_pipeline, photo_model, pose):
-    """Contact apart, which the points leave to the mesh."""
+    """Except for contact, which only the mesh has."""
     rng = np.random.default_rng(1)
     identity = rng.normal(size=len(photo_model.modes)) * 0.7
     template, rig = default_pipeline.template, default_pipeline.blendshapes

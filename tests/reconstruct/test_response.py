@@ -35,7 +35,7 @@ def test_whitening_makes_the_noise_independent(photo_model):
 
 
 def test_a_person_is_reported_with_less_than_is_there(photo_model):
-    """The landmarker's gain is below 1: what sets people apart is answered by offsets that point back."""
+    """The landmarker's gain is below 1: differences between people are partly compensated by opposite offsets."""
     _, by_people = photo_model.response.slopes(0.0, 80)
     there = photo_model.points.modes[:, :2, 1:20]  # the first is size, which is seen
     assert (by_people[..., 1:20] * there).sum() < -0.1 * (there * there).sum()

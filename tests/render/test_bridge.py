@@ -1,4 +1,4 @@
-"""To PyTorch3D and back, and its renderer against ours."""
+"""Conversion to PyTorch3D and back, and its renderer against ours."""
 
 import dataclasses
 

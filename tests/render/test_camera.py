@@ -1,4 +1,4 @@
-"""Cameras: where things land in the picture."""
+"""Cameras: projection of points to pixels."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Hair in pictures: coverage in the right order, the head's own picture without it, buffers that tell what is seen."""
+"""Rendering of hair: correct blending order, an unchanged picture without hair, and correct depth and id buffers."""
 
 from __future__ import annotations
 

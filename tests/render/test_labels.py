@@ -1,4 +1,4 @@
-"""All that a picture knows, as files: read back they are what was rendered, and landmarks lie on the face."""
+"""Exported channels and labels of a picture: they equal the render, and landmarks lie on the face."""
 
 from __future__ import annotations
 

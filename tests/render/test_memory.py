@@ -1,4 +1,4 @@
-"""How many frames are rendered at once."""
+"""Number of frames rendered at once."""
 
 import dataclasses
 import sys

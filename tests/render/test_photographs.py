@@ -1,4 +1,4 @@
-"""What photographs need of cameras and lights: principal points, OpenCV's matrices, head poses, light per picture."""
+"""Cameras and lights for photographs: principal points, OpenCV's matrices, head poses, light per picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where samples meet their faces, against a plain solution in float64."""
+"""Ray-triangle intersections of samples, against a reference in float64."""
 
 import torch
 

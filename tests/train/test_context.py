@@ -1,4 +1,4 @@
-"""How much of the full training a run does."""
+"""Scaling of a training run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that training writes, and the manifest after it: the default's record is new, all others stay as they were."""
+"""Files that training writes, and the manifest: the default's record is replaced, all others are unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the hair stage draws by itself, and what it does to the pack's cards and pictures."""
+"""The hair stage: procedural hair, and processing of the pack's cards and textures."""
 
 from __future__ import annotations
 

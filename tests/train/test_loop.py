@@ -1,4 +1,4 @@
-"""Loops that can be stopped anywhere and end like one that was not."""
+"""Training loops: interrupted anywhere and resumed, they end like an uninterrupted one."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def frames_of(path) -> list[np.ndarray]:
 
 
 def test_webp_leaves_nothing_of_the_frame_before(tmp_path):
-    """A picture that darkens by little from frame to frame: blocks that stood still would be off by 17."""
+    """A picture that darkens slightly from frame to frame: blocks that are not updated would be off by 17."""
     slow = torch.cat([ramp(1, 128) * (0.8 - 0.03 * k) for k in range(10)])
     last = frames_of(save_animation(slow, tmp_path / "a.webp", quality=80))[-1]
     assert np.abs(last - 255 * slow[-1].permute(1, 2, 0).numpy()).max() < 8
@@ -52,7 +52,7 @@ def test_pictures_come_close(tmp_path, suffix):
 
 
 def test_gif_noise_stands_still(tmp_path):
-    """Equal frames come back equal, and so does the still part of frames that differ elsewhere."""
+    """Equal frames stay equal, and so does the unchanged part of frames that differ elsewhere."""
     frames = ramp(1).repeat(3, 1, 1, 1)
     frames[1, :, :8] = 0.9
     frames[2, :, :8] = 0.1

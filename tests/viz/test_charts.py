@@ -1,4 +1,4 @@
-"""Charts: the curves are what was measured, plotly and matplotlib show the same ones, and outputs stay small."""
+"""Charts: curves equal the measured values, plotly and matplotlib agree, and outputs stay small."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notebook helpers: the setup is told, pictures and tables stay in the notebook, downloads are whole."""
+"""Notebook helpers: setup report, pictures and tables stored in the notebook, complete downloads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from facekit.viz import notebook
 
 @pytest.fixture
 def shown(monkeypatch):
-    """What was displayed, in order."""
+    """Displayed objects in order."""
     displayed = []
     real = notebook._display()
     fake = types.SimpleNamespace(Image=real.Image, HTML=real.HTML, FileLink=real.FileLink, display=displayed.append)

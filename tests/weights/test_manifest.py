@@ -1,4 +1,4 @@
-"""The manifest: of the form that its schema gives, and read as it stands."""
+"""The manifest: valid by its schema, and read correctly."""
 
 from __future__ import annotations
 

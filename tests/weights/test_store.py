@@ -1,4 +1,4 @@
-"""The store: nothing that is not exactly what its record says is ever used."""
+"""The store: files that differ from their record are never used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The awkward files of a shared folder, where there is one: each does what stands in its README."""
+"""Difficult files of a shared folder, if it exists: each behaves as its README says."""
 
 from __future__ import annotations
 

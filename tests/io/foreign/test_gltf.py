@@ -1,4 +1,4 @@
-"""glTF of other writers: nodes, modes, colours, textures, morph targets, skins; and what is told or refused."""
+"""glTF from other writers: nodes, modes, colours, textures, morph targets, skins; warnings and errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FACES = np.array([0, 1, 2, 0, 2, 3], np.uint16)
 
 
 class Maker:
-    """A glTF of one square, to be changed."""
+    """A glTF with one square, to be modified."""
 
     def __init__(self, picture: np.ndarray | None = None) -> None:
         self.builder = GlbBuilder()
@@ -276,7 +276,7 @@ def test_a_smiling_file_of_our_own_smiles(tiny_face, tmp_path):
 
 
 def test_seam_copies_are_trusted_where_they_lie(tiny_face, tmp_path):
-    """A tool that sorts vertices anew may keep what facekit wrote of itself."""
+    """A tool that reorders vertices may keep facekit's metadata."""
     path = facekit.save(tiny_face, tmp_path / "face.glb", morph_targets=False)
     own = facekit.load(path)
     gltf, binary = chunks(path.read_bytes())

@@ -1,4 +1,4 @@
-"""OBJ of other writers: each way to write the same square, and what is told or refused."""
+"""OBJ from other writers: all ways to write the same square, warnings and errors."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_square_is_a_square(tmp_path, recwarn, writer, end, encoding):
 
 
 def test_orders_are_kept(tiny_mesh, tmp_path):
-    """Vertices and UVs come back in the file's order, unused ones too: fits and correspondences hang on it."""
+    """Vertices and UVs keep the file's order, unused ones included: fits and correspondences depend on it."""
     path = facekit.save(tiny_mesh, tmp_path / "face.obj")
     own = facekit.load(path)
     path.write_bytes(path.read_bytes().replace(b"# facekit\n", b"# by hand\nv 7 7 7\n", 1).replace(b"# counts", b"#"))

@@ -1,4 +1,4 @@
-"""The atlas: the tile in its place, the rest in its tone, nothing that depends on the expression."""
+"""The atlas: the tile in its place, the rest in the same tone, both independent of the expression."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The published model's composer: what the blend mends against upstream's paste, and what it leaves alone."""
+"""The published model's composer: improvements of the blend over upstream's paste, and regions left unchanged."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_no_cap_is_left(atlases, found):
 
 
 def test_the_face_itself_is_left_alone(atlases):
-    """Nose, mouth and cheeks under the eyes come out as they went in."""
+    """Nose, mouth and cheeks under the eyes are unchanged."""
     window = (..., slice(400, 560), slice(430, 594))
     torch.testing.assert_close(atlases["blend"][window], atlases["upstream"][window], atol=2e-3, rtol=0)
 

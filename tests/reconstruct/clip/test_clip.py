@@ -1,4 +1,4 @@
-"""A film of a known motion in, the motion out; and what belongs to it."""
+"""Reconstruction of a known motion from a video, with action units, gaze and files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def known() -> Motion:
 
 @pytest.fixture(scope="module")
 def film(default_pipeline, known, tmp_path_factory) -> Path:
-    """The film; in two frames there is nobody."""
+    """The video; nobody is visible in two frames."""
     faces = default_pipeline.animate(default_pipeline(seed=1).latents, known, 6, detail=False)
     frames = [
         (one * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()

@@ -1,4 +1,4 @@
-"""Films: frames with their own times, upright; and what is none."""
+"""Reading videos: frames with timestamps, upright; and files that are not videos."""
 
 from __future__ import annotations
 

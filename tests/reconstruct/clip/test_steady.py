@@ -1,4 +1,4 @@
-"""Steadied tracks tremble less, and keep onsets, blinks and times."""
+"""Smoothed tracks have less jitter, and keep onsets, blinks and times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fusing pictures, and carrying what is seen on over the rest."""
+"""Fusion of several pictures, and completion of what they do not show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texels of the face tile, their mirror images, and how a picture sees them."""
+"""Texels of the face tile, their mirror images, and their visibility in a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The renderer's equation, forth and back."""
+"""The renderer's lighting equation, and its inverse."""
 
 from __future__ import annotations
 

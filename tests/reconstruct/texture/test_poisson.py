@@ -1,4 +1,4 @@
-"""Pictures come back from their gradients; what is not pinned is carried on."""
+"""Pictures are recovered from their gradients; unpinned texels are extrapolated."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_no_gradients_carry_the_edge_on():
 
 
 def test_a_shift_of_the_sources_leaves_no_seam():
-    """Two halves of one picture, one of them brighter: gradients know nothing of it."""
+    """Two halves of one picture, one of them brighter; the gradients do not contain the step."""
     picture = waves(64, 64)
     weight = torch.full((1, 64, 64), 1e-7)
     weight[..., 10:20] = 0.05

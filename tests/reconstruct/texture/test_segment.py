@@ -1,4 +1,4 @@
-"""The network for bare skin: what it sees, and that it tells hair, glasses and hands from skin."""
+"""The segmentation network for bare skin: its input, and that it separates hair, glasses and hands from skin."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_guides_show_the_face_in_the_middle(default_pipeline):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in OCCLUDERS if kind != "glasses"])
 def test_what_lies_in_front_is_found(default_pipeline, kind):
-    """Of what is covered, most is left out; of what is bare, most is kept.
+    """Most covered pixels are excluded; most bare pixels are kept.
 
     Glasses are left to the rule of colours: the network finds a third of them.
     """

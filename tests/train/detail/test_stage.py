@@ -1,4 +1,4 @@
-"""The detail module learns what is there to be learned; its losses mean what they say."""
+"""The detail module learns a known relation; its losses are as documented."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulated clips are what renders are, and training on them goes on where it was interrupted."""
+"""Simulated clips match renders, and interrupted training on them resumes."""
 
 from __future__ import annotations
 

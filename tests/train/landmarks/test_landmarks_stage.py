@@ -1,4 +1,4 @@
-"""Pictures are changed but not their points; the network learns from them, and goes on where it stopped."""
+"""Augmentation changes pictures but not their landmarks; the network learns, and interrupted training resumes."""
 
 from __future__ import annotations
 

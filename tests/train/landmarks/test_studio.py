@@ -1,4 +1,4 @@
-"""The studio's pictures show strangers where the camera says they are."""
+"""The studio's pictures show new people at the positions that the camera gives."""
 
 from __future__ import annotations
 

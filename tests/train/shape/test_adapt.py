@@ -13,7 +13,7 @@ from facekit.train.shape.networks import coordinate_model, fold_basis
 
 @pytest.fixture(scope="module")
 def tiny(tiny_head):
-    """A context, its basis and a model in coordinates that knows nothing."""
+    """A context, its basis and an untrained model in basis coordinates."""
     context = tiny_head[0]
     basis = ShapeBasis.load(context.shape_basis, context.template.parts)
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Shape samples: the basis is orthonormal in millimetres, codes decide what they say, caps are soft."""
+"""Shape samples: the basis is orthonormal in millimetres, codes have their documented effect, limits are soft."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def landmark_shapes() -> dict[str, np.ndarray]:
 
 
 def rise(shapes: dict[str, np.ndarray], name: str, landmarks: list[int]) -> list[float]:
-    """How far the landmarks have risen on average at intensities 0.5, 1 and 1.5, mm."""
+    """Mean rise of the landmarks at intensities 0.5, 1 and 1.5, mm."""
     poses = (capped(RECIPES[name], intensity) for intensity in (0.5, 1.0, 1.5))
     return [sum(w * shapes[shape][landmarks, 1].mean() for shape, w in pose.items()) for pose in poses]
 

@@ -1,4 +1,4 @@
-"""What the skin teacher is made of: cleaned photographs, drawn marks, folds; and the micro layer's asset."""
+"""Layers of the skin teacher: cleaned photographs, drawn marks, folds; and the micro layer's asset."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def test_expressions_mix(teacher, codes):
 
 
 def test_border_is_one_tone(teacher, codes):
-    """The outermost texels have one tone a face, with which the back of the head goes on."""
+    """The outermost texels have one tone per face, which continues over the back of the head."""
     tile = teacher(codes[0], expression("anger", 1.5), codes[2])
     border = torch.cat([tile[:, :, 0], tile[:, :, -1], tile[:, :, :, 0], tile[:, :, :, -1]], -1)
     assert (border.amax(-1) - border.amin(-1)).max() < 2 / 255

@@ -12,7 +12,7 @@ SOURCE = ROOT / "viewer" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def violations(page: Any) -> list[str]:
-    """What breaks the rules in a page of playwright's and its frames, one line each.
+    """Return violations of axe's rules in a page of playwright's and its frames, one line each.
 
     Skips the test where axe-core was not installed (``make viewer``, or ``npm ci`` in viewer/).
     """

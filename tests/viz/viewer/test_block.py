@@ -1,4 +1,4 @@
-"""What the viewer is sent: blocks come back whole, movements keep their error and their size."""
+"""Data sent to the viewer: blocks survive a round trip, displacements stay within their error and size."""
 
 from __future__ import annotations
 

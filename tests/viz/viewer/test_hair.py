@@ -1,4 +1,4 @@
-"""The viewer's hair: what the page gets of it, and that it hangs where pictures have it."""
+"""The viewer's hair: the data of the page, and the same positions as in renders."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_page_gets_cards_and_strands(subject, entries):
 
 
 def test_what_it_hangs_on_moves_it_as_pictures_do(default_pipeline, subject, entries):
-    """Lashes by the page's few ties, with translation alone, end near those of a shut eye in a picture."""
+    """The page moves lashes by few ties and without rotation; on a shut eye they end near those of a render."""
     _, arrays = entries
     lash = torch.from_numpy(arrays["hair/lash"]).bool()
     shut = default_pipeline(latents=subject.latents, expression="eye_closed", hair="short01")

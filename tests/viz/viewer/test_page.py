@@ -41,7 +41,7 @@ def page_file(face, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def blocks(default_pipeline, face):
-    """A head that wears a smile, and what Python answers, in base64."""
+    """A smiling head, and Python's answers, in base64."""
     source = Subject(default_pipeline, face.latents)
     header, arrays = head_entries(source)
     track, more = track_entries(source, "smile", 15)
@@ -119,7 +119,7 @@ class Window:
 
 
 def drag(window, share, release=True):
-    """Takes the intensity slider's thumb to a share of its way, with the mouse."""
+    """Drag the intensity slider's thumb to a fraction of its track with the mouse."""
     box = window.control("intensity").bounding_box()
     middle = box["y"] + box["height"] / 2
     mouse = window.page.mouse

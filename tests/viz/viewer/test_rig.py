@@ -1,4 +1,4 @@
-"""The viewer's rig: what the page adds up is what the pipeline makes; and its tab in a browser."""
+"""The viewer's rig: the page's sum equals the pipeline's mesh; and its tab in a browser."""
 
 from __future__ import annotations
 
