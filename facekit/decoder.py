@@ -181,8 +181,8 @@ class FaceDecoder:
         # left out where blendshapes move nothing. Where they do, leaving it out would push surfaces together again.
         still = (1 - (verts - worn).norm(dim=-1, keepdim=True) / _STILL).clamp(0, 1)
         alone = worn[:1] if bool((worn == worn[:1]).all()) else worn  # mostly all faces wear the same expression
-        before = lids(lips(alone), None) - alone
-        apart = lids(lips(verts), shapes.turns(latents.blendshapes)) - still * before
+        pushed, before = lips(torch.cat((verts, alone))).split((len(verts), len(alone)))
+        apart = lids(pushed, shapes.turns(latents.blendshapes)) - still * (lids(before, None) - alone)
         return self.unfolding(apart, neutral, worn)
 
     def _regressed(self, latents: FaceLatents) -> torch.Tensor:
