@@ -28,6 +28,7 @@ from facekit.models.shape import ShapeModel
 from facekit.models.shutting import following, sealed
 from facekit.models.sides import SIDED, mirrored
 from facekit.models.texture import TextureModel
+from facekit.models.walls import MouthWall
 from facekit.person import Person
 from facekit.plainly import plainly
 from facekit.template import Template
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 # Textures and detail are made a few at a time: more does not run faster on a CPU and costs memory.
 _TEXTURE_CHUNK, _DETAIL_CHUNK, _HAIR_CHUNK = 4, 16, 8
+# Expressions that turn lips over at the mouth's corners, from this weight on.
+_FOLDING, _FOLDED = [EXPRESSIONS.index(name) for name in ("lip_funneler", "anger")], 0.25
 # What blendshapes move by this much, mm, is kept apart as they have it, whatever the expression did before.
 _STILL = 1.0
 
@@ -160,7 +163,7 @@ class FaceDecoder:
 
         Expression and blendshapes add up. Blendshapes then turn no skin over, and where the model has eyeballs and a
         whole mouth, they keep lips from passing through each other, and lids from sinking into the eyes, further than
-        the expression has them.
+        the expression has them, and the mouth's wall stays behind the skin under the lip.
         """
         latents = latents.to(self.device)
         worn = self._regressed(latents)
@@ -169,8 +172,9 @@ class FaceDecoder:
             if wanted(shut):
                 worn = sealed(worn, shut, self.blendshapes)
             worn = self.contact[0](worn)
+            worn = self._unfolded(latents, worn)
         if not wanted(latents.blendshapes):
-            return worn
+            return worn if self.wall is None or not wanted(latents.expression) else self.wall(worn)
         neutral = self._regressed(latents.at_rest())
         shapes = self.blendshapes
         verts = worn + shapes(latents.blendshapes, neutral, self._in_other_order(latents.expression))
@@ -183,7 +187,8 @@ class FaceDecoder:
         alone = worn[:1] if bool((worn == worn[:1]).all()) else worn  # mostly all faces wear the same expression
         pushed, before = lips(torch.cat((verts, alone))).split((len(verts), len(alone)))
         apart = lids(pushed, shapes.turns(latents.blendshapes)) - still * (lids(before, None) - alone)
-        return self.unfolding(apart, neutral, worn)
+        apart = self.unfolding(apart, neutral, worn)
+        return apart if self.wall is None else self.wall(apart)
 
     def _regressed(self, latents: FaceLatents) -> torch.Tensor:
         """Vertices as the shape networks have them; of a person what the networks add to the face at rest."""
@@ -200,6 +205,14 @@ class FaceDecoder:
             worn = worn + following(others, shut, self.blendshapes)
         return worn
 
+    def _unfolded(self, latents: FaceLatents, worn: torch.Tensor) -> torch.Tensor:
+        """Vertices (B, V, 3) of faces that wear an expression, without the folds of those that fold."""
+        rows = (latents.expression.detach()[:, _FOLDING] > _FOLDED).any(dim=1).nonzero()[:, 0]
+        if not len(rows):
+            return worn
+        neutral = self._regressed(latents.at_rest()).expand_as(worn)
+        return worn.index_copy(0, rows, self.unfolding(worn[rows], neutral[rows]))
+
     def _displaced(self, latents: FaceLatents) -> torch.Tensor:
         return self.shape(latents.shape_noise, latents.identity, latents.style, latents.expression)
 
@@ -212,6 +225,14 @@ class FaceDecoder:
             template = self.template.to("cpu")
             outer, lips, lids = LidContact(template, outer=True), LipContact(template), LidContact(template)
             return outer.to(self.device), lips.to(self.device), lids.to(self.device)
+
+    @functools.cached_property
+    def wall(self) -> MouthWall | None:
+        """What keeps the mouth's wall behind the skin; None for a model without a whole mouth, as the published."""
+        if self.contact is None:
+            return None
+        with torch.inference_mode(False):
+            return MouthWall(self.template.to("cpu")).to(self.device)
 
     @functools.cached_property
     def unfolding(self) -> Unfolding:

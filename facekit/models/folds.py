@@ -18,11 +18,13 @@ from facekit.template import Template
 _SOFT, _NEAR = ("lips", "lids", "mouth"), 20.0
 _HARD = ("eyes", "teeth")
 _LANDMARKS = slice(17, 68)
+#: Heads without a mouth's inside have shapes that were carried over and fold under the chin, this near to the jaw, mm.
+_JAW, _CHIN = slice(3, 14), 40.0
 #: Of its area at rest a triangle keeps this share, seen along its normal at rest.
 _KEPT = 0.1
 #: So often constraints are projected, all at once and each a little further than it asks for; and again, so many times
 #: in all, while something is still turned over.
-_ROUNDS, _FURTHER, _TIMES = 10, 1.3, 4
+_ROUNDS, _FURTHER, _TIMES = 10, 1.3, 8
 #: So many rings around what folds are looked at: what is turned back there may press on.
 _RINGS = 3
 
@@ -43,6 +45,8 @@ class Unfolding(nn.Module):
         verts, parts = template.verts, template.parts
         soft, hard = (torch.isin(parts, parts.new_tensor([PARTS.index(n) for n in names])) for names in (_SOFT, _HARD))
         near = torch.cdist(verts, verts[template.landmarks[_LANDMARKS]]).amin(dim=1) < _NEAR
+        if not bool((parts == PARTS.index("mouth")).any()):
+            near |= torch.cdist(verts, verts[template.landmarks[_JAW]]).amin(dim=1) < _CHIN
         bends = soft | (near & ~hard)
         self.register_buffer("faces", template.faces[bends[template.faces].all(dim=1)], persistent=False)
 
