@@ -44,7 +44,8 @@ from facekit.train.photos.photographs import Photographer, drawn_blendshapes, dr
 COUNTS, PICTURES, SEED, PART = (1, 3, 5, 9), 9, 7100, 4
 #: Spread below which a blendshape's correlation tells nothing.
 LEAST = 0.03
-Told = tuple[np.ndarray, np.ndarray]
+#: Identity (in modes) and expression weights (frames, 52).
+Answer = tuple[np.ndarray, np.ndarray]
 
 
 def rendered(pipe: FacePipeline, basis: Path, folder: Path, count: int) -> Frames:
@@ -80,31 +81,31 @@ class Ways:
         self.renders = Renders(frames, self.photo.points, Normaliser(self.photo.points))
         self.certainty = certainty_of(self.photo.response)
 
-    def mean(self, index: torch.Tensor) -> Told:
+    def mean(self, index: torch.Tensor) -> Answer:
         return np.zeros(len(self.photo.modes)), np.zeros((len(index), 52))
 
     @torch.no_grad()
-    def linear(self, index: torch.Tensor) -> Told:
+    def linear(self, index: torch.Tensor) -> Answer:
         assert self.model is not None
         given = [getattr(self.renders, name)[index] for name in ("offsets", "scores", "pose")]
         shapes, identity = self.model.linear(self.model.flat(*given)).split((52, len(self.photo.modes)), dim=-1)
         return identity.mean(dim=0).double().numpy(), shapes.double().numpy().clip(0, 1)
 
     @torch.no_grad()
-    def encoder(self, index: torch.Tensor) -> Told:
+    def encoder(self, index: torch.Tensor) -> Answer:
         assert self.model is not None
         told = self.model(*self.renders.clips([index], len(index), None).given)
         return told.identity[0].double().numpy(), told.shapes[0].double().numpy().clip(0, 1)
 
-    def fitted(self, index: torch.Tensor) -> Told:
+    def fitted(self, index: torch.Tensor) -> Answer:
         return self._fit(index, None)
 
-    def refined(self, index: torch.Tensor) -> Told:
+    def refined(self, index: torch.Tensor) -> Answer:
         """The fit with the encoder's mean and deviation as its prior."""
         return self._fit(index, self.model)
 
     @torch.no_grad()
-    def _fit(self, index: torch.Tensor, model: Encoder | None) -> Told:
+    def _fit(self, index: torch.Tensor, model: Encoder | None) -> Answer:
         side, faces, prior = int(self.frames.size), [], None
         for k in index.tolist():
             scores = dict(zip(BLENDSHAPES, self.frames.scores[k].tolist(), strict=True))
@@ -133,7 +134,9 @@ def errors(points: np.ndarray, found: np.ndarray, true: np.ndarray) -> tuple[flo
     return float((a @ turn.T + shift - b).norm(dim=1).mean()), scaled
 
 
-def measured(ways: Ways, way: Callable[[torch.Tensor], Told], count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def measured(
+    ways: Ways, way: Callable[[torch.Tensor], Answer], count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Errors (people, 3) mm, and blendshapes found and true (frames, 52)."""
     inner = np.ones(POINTS, dtype=bool)
     inner[[*OVAL, *RIGHT_IRIS, *LEFT_IRIS]] = False

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from facekit import FacePipeline
-from facekit.reconstruct.api import looked_and_fitted, views_of
-from facekit.reconstruct.find import all_faces, steady
+from facekit.reconstruct.api import refine_and_fit, views_of
+from facekit.reconstruct.find import all_faces, average_close_ups
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
@@ -52,7 +52,7 @@ def found(picture: Picture, marks: np.ndarray, landmarker: Landmarker, mirror: n
     faces = all_faces(picture.pixels, landmarker)
     middle = marks[INNER].mean(axis=0)
     face = min(faces, key=lambda one: float(np.linalg.norm(one.points.mean(axis=0) - middle)))
-    return steady(picture.pixels, face, landmarker, mirror)
+    return average_close_ups(picture.pixels, face, landmarker, mirror)
 
 
 def mesh(photo: PhotoModel, picture: Picture, told: Fitted) -> np.ndarray:
@@ -102,7 +102,7 @@ def main() -> None:
             picture, marks = read(path), by_hand(args.folder, name)
             face = found(picture, marks, landmarker, photo.mirror)
             control = fit(photo.points, photo.response, views_of([picture], [face], photo.response))
-            told, (again,) = looked_and_fitted(photo, [picture], [face])
+            told, (again,) = refine_and_fit(photo, [picture], [face])
             sets = {
                 "landmarker": face.points,
                 "its mesh": mesh(photo, picture, control),

@@ -25,9 +25,9 @@ from facekit import FaceLatents, FacePipeline
 from facekit.conventions import NOSE_TIP
 from facekit.geometry.correspond import similarity
 from facekit.person import Person
-from facekit.reconstruct.api import looked_and_fitted, views_of
-from facekit.reconstruct.dense import expected_identity, looker_of
-from facekit.reconstruct.find import steady
+from facekit.reconstruct.api import refine_and_fit, views_of
+from facekit.reconstruct.dense import expected_identity, load_refiner
+from facekit.reconstruct.find import average_close_ups
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
@@ -91,7 +91,7 @@ class Judge:
 
     def __init__(self, pipe: FacePipeline) -> None:
         self.pipe, self.photo = pipe, PhotoModel.of(pipe)
-        self.looker, _ = looker_of(self.photo)
+        self.refiner, _ = load_refiner(self.photo)
         template = pipe.template
         nose = template.verts[template.landmarks[NOSE_TIP]]
         self.region = ((template.verts - nose).norm(dim=1) < REACH_MM) & (template.parts <= 2)
@@ -106,7 +106,7 @@ class Judge:
         pictures = [Picture(photo.pixels, "render") for photo, _ in samples]
         faces = [marks for _, marks in samples]
         if response is None:
-            found, _ = looked_and_fitted(self.photo, pictures, faces)
+            found, _ = refine_and_fit(self.photo, pictures, faces)
         else:
             found = fit(self.photo.points, response, views_of(pictures, faces, response))
         neutral = self.photo.neutral(self.pipe.template.verts, torch.from_numpy(found.identity))
@@ -118,7 +118,7 @@ class Judge:
 
     def read(self, samples: list[Sample]) -> tuple[float, float, float]:
         """Errors of the identity that the network reads; nobody reads the motion."""
-        identity, _ = expected_identity([self.looker(photo.pixels, marks) for photo, marks in samples])
+        identity, _ = expected_identity([self.refiner(photo.pixels, marks) for photo, marks in samples])
         neutral = self.photo.neutral(self.pipe.template.verts, torch.from_numpy(identity))
         return (*self._errors(neutral, samples[0][0].neutral), float("nan"))
 
@@ -135,7 +135,7 @@ class Judge:
 def found_in(photographs: list[Photograph], landmarker: Landmarker, mirror: np.ndarray) -> list[Sample]:
     """The photographs in which a face was found."""
     pairs = [(photo, landmarker(photo.pixels)) for photo in photographs]
-    return [(photo, steady(photo.pixels, marks[0], landmarker, mirror)) for photo, marks in pairs if marks]
+    return [(photo, average_close_ups(photo.pixels, marks[0], landmarker, mirror)) for photo, marks in pairs if marks]
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ from facekit.conventions import NOSE_TIP
 from facekit.files.images import load_image
 from facekit.mesh import FaceMesh
 from facekit.metrics.scans import Surface, aligned, refined
-from facekit.reconstruct.api import looked_and_fitted, views_of
+from facekit.reconstruct.api import refine_and_fit, views_of
 from facekit.reconstruct.dense import expected_identity
 from facekit.reconstruct.find import find
 from facekit.reconstruct.fit import fit
@@ -114,7 +114,7 @@ class Judge:
 
     def rows(self, pictures: list[Picture], faces: list[FaceLandmarks]) -> dict[str, tuple[float, float]]:
         """Error, and the least blink of both eyes in the mean, of each way to read some pictures."""
-        again, seen = looked_and_fitted(self.photo, pictures, faces)
+        again, seen = refine_and_fit(self.photo, pictures, faces)
         told = {
             "landmarker": fit(self.photo.points, self.photo.response, views_of(pictures, faces, self.photo.response)),
             "fit": again,

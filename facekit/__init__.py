@@ -6,7 +6,7 @@ Three lines make a face::
     face = facekit.FacePipeline.from_pretrained()(seed=15, expression="smile", intensity=0.8)
     face.save("smile.glb")
 
-The public names below are loaded when first used, so that ``import facekit`` stays fast.
+Public names are imported on first use, so that ``import facekit`` is fast.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> object:
     if name in _PUBLIC:
         return getattr(importlib.import_module(_PUBLIC[name]), name)
-    # Submodules by attribute, so that `facekit.weights.models()` works after `import facekit`.
+    # Submodules as attributes, so that `facekit.weights.models()` works after `import facekit`.
     if importlib.util.find_spec(f"facekit.{name}") is not None:
         return importlib.import_module(f"facekit.{name}")
     raise AttributeError(f"module 'facekit' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The parts of a model, from its files: networks, composer, detail; and the device they go to."""
+"""Load the parts of a model from its files: networks, composer, detail."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from facekit.models.hair import Wardrobe
 from facekit.template import Template
 
 _Network = TypeVar("_Network", bound=nn.Module)
-#: Whose detail module serves all models.
+#: Model whose detail module is used for all models.
 _DETAIL_OF = "default"
-#: What of a head other topologies have, too; and how many mm apart opposite normals put two places.
+#: Parts that exist on other topologies, too; distance in mm that opposite normals count for in the matching of points.
 _SURFACE, _APART = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "back_of_head", "neck")), 5.0
-# What is carried over is smoothed so many times, each over a vertex's neighbours.
+# Number of times that transferred displacements are averaged with those of neighbouring vertices.
 _SMOOTHINGS = 3
 _SKIN = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "neck"))
 
 
 def pick_device(device: str | torch.device | None) -> torch.device:
-    """The device of that name, or CUDA where there is one, else the CPU, for None and ``"auto"``."""
+    """Return the named device; for None and ``"auto"`` CUDA if available, else the CPU."""
     if device is None or device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -45,13 +45,13 @@ def pick_device(device: str | torch.device | None) -> torch.device:
     except RuntimeError as error:
         raise InputError("a device like cpu, cuda or cuda:0", repr(device), "name one that torch knows") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError("a device that is there", "cuda without a CUDA device", "use device='cpu'")
+        raise InputError("an available device", "cuda without a CUDA device", "use device='cpu'")
     return device
 
 
 def load_network(name: str, role: str, network: type[_Network], config: type) -> _Network:
-    """A network with the tensors of its file."""
-    # Without memory of its own: to draw random weights takes far longer than to map the file's.
+    """Create a network with the tensors of its file."""
+    # On the meta device: initialising random weights takes far longer than mapping the file.
     with torch.device("meta"):
         module = network(from_manifest(config, weights.record(name).config[role]))
     path = weights.verified(name, role)
@@ -59,7 +59,7 @@ def load_network(name: str, role: str, network: type[_Network], config: type) ->
 
 
 def load_composer(name: str, template: Template, mode: str = "blend") -> Composer:
-    """Build the composer of a model, in one of its modes; its record says of which kind it is."""
+    """Load the composer of a model in one of its modes; the model's record names its class."""
     record = weights.record(name)
     roles = ("base", "parts", "iris", "complexion", "micro")
     files = {role: weights.verified(name, role) for role in roles if role in record.files}
@@ -67,21 +67,21 @@ def load_composer(name: str, template: Template, mode: str = "blend") -> Compose
 
 
 def load_detail(template: Template, size: int, path: Path | None = None, composition: str | None = None) -> DetailLayer:
-    """The detail module on a topology, for maps of ``size`` texels a side; on the template's device.
+    """Load the detail module for a topology and maps of ``size`` texels per side, on the template's device.
 
-    A module that was trained on another topology is carried over through the surfaces, which landmarks bring together.
-    Identity codes mean other people there: the detail is somebody's, the same for the same code, not learned with them.
+    A module trained on another topology is transferred by registering the surfaces with landmarks. Identity codes have
+    other meanings there: the detail is consistent per code, but was not learned with these identities.
 
     Parameters
     ----------
     template:
-        Any face with UVs and the 68 landmarks, its mean neutral shape as vertices; what it does with
-        ``layer(identity, texture_noise, rest, posed)`` see :class:`DetailLayer`.
+        Any face topology with UVs and the 68 landmarks, with its mean neutral shape as vertices. For ``layer(identity,
+        texture_noise, rest, posed)`` see :class:`DetailLayer`.
     path:
-        A file of your own training (``python -m facekit.train.detail.facescape``); by default the embedded one.
+        File of a module that you trained (``python -m facekit.train.detail.facescape``); by default the embedded one.
     composition:
-        "directional" or HiFace's "scalar", whichever the module was trained for; by default that. A pipeline takes a
-        layer of yours: ``pipe.detail_layer = load_detail(pipe.template, 1024, composition="scalar")``.
+        "directional" or HiFace's "scalar"; by default what the module was trained for. To use a layer in a pipeline:
+        ``pipe.detail_layer = load_detail(pipe.template, 1024, composition="scalar")``.
     """
     device = template.verts.device
     path = weights.verified(_DETAIL_OF, "detail") if path is None else path
@@ -99,7 +99,7 @@ def load_detail(template: Template, size: int, path: Path | None = None, composi
 
 
 def load_wardrobe(template: Template) -> Wardrobe | None:
-    """Hair and lashes of the embedded default; None on another topology, whose heads they do not fit."""
+    """Load hair and lashes of the embedded default; None for other topologies, which they do not fit."""
     has_eyes = bool((template.parts == PARTS.index("eyes")).any())
     if not has_eyes or "hair" not in weights.record(_DETAIL_OF).files:
         return None
@@ -108,15 +108,15 @@ def load_wardrobe(template: Template) -> Wardrobe | None:
 
 
 def load_blendshapes(template: Template) -> Blendshapes:
-    """ARKit's 52 shapes on a topology, on the template's device.
+    """Load ARKit's 52 blendshapes for a topology, on the template's device.
 
-    They belong to the embedded default. Another topology gets them carried over through the surfaces, as it gets
-    detail; what turns eyeballs is left out where it has none.
+    They are made for the embedded default, and transferred to other topologies like detail; gaze is left out for
+    topologies without eyeballs.
 
     Parameters
     ----------
     template:
-        Any face with the 68 landmarks, its mean neutral shape as vertices.
+        Any face topology with the 68 landmarks, with its mean neutral shape as vertices.
     """
     rig = unpack_rig(load_arrays(weights.verified(_DETAIL_OF, "blendshapes")))
     home = template.to("cpu")
@@ -126,11 +126,11 @@ def load_blendshapes(template: Template) -> Blendshapes:
 
 
 def _transferred_rig(rig: BlendshapeData, template: Template) -> BlendshapeData:
-    """The rig on a topology that it does not know; there everyone's lids close as the mean's do."""
+    """Transfer the rig to another topology, where lids close like those of the mean face."""
     owner = Template.load(weights.verified(_DETAIL_OF, "template"))
     skin = torch.isin(owner.parts, owner.parts.new_tensor(_SURFACE))
     moved, turn = _laid_over(template, owner)
-    # Upper and lower lips, and lids, lie on each other; their normals tell them apart.
+    # Upper and lower lips, and lids, coincide; normals distinguish them.
     ours, theirs = (
         torch.cat((points, _APART * vertex_normals(points[None], faces)[0]), dim=1)
         for points, faces in ((moved, template.faces), (owner.verts, owner.faces))
@@ -146,7 +146,7 @@ def _transferred_rig(rig: BlendshapeData, template: Template) -> BlendshapeData:
 
 
 def _smoothed(fields: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
-    """Fields (V, C) without the roughness that reading them off another mesh leaves; not across the mouth's slit."""
+    """Return fields (V, C) smoothed over the mesh, not across the mouth opening: interpolation leaves them rough."""
     edges = torch.cat((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
     a, b = torch.cat((edges, edges.flip(1))).unique(dim=0).T
     count = torch.bincount(a, minlength=len(fields)).clamp_min(1)[:, None]
@@ -156,7 +156,9 @@ def _smoothed(fields: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
 
 
 def _laid_over(template: Template, owner: Template) -> tuple[torch.Tensor, torch.Tensor]:
-    """A template's vertices (V, 3) laid over the owner's face, and the matrix that takes displacements back."""
+    """Register a template's vertices (V, 3) to the owner's face; return them, and the matrix that maps displacements
+    back.
+    """
     scale, rotation, shift = similarity(template.verts[template.landmarks], owner.verts[owner.landmarks])
     moved = (scale * template.verts.double() @ rotation.T + shift).float()
     moved = warp(moved, moved[template.landmarks], owner.verts[owner.landmarks])
@@ -164,7 +166,7 @@ def _laid_over(template: Template, owner: Template) -> tuple[torch.Tensor, torch
 
 
 def _transferred_tile_uvs(home: DetailHome, template: Template) -> tuple[torch.Tensor, torch.Tensor]:
-    """UVs on the tile, and the trust in them, of a topology that the module does not know."""
+    """Return tile coordinates and weights for the UVs of another topology."""
     device = template.verts.device
     owner = Template.load(weights.verified(_DETAIL_OF, "template")).to(device)
     if home.vertices != len(owner.verts):

@@ -1,4 +1,4 @@
-"""Packages that can be called: a package hides the function of the same name once it is imported."""
+"""Callable packages: importing a package hides the function of the same name."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 
 def make_callable(package: str, function: str) -> None:
-    """Let a call of the package call its ``function``: ``facekit.render(face)`` works whatever was imported before.
+    """Make calls of the package call its ``function``: ``facekit.render(face)`` works whatever was imported before.
 
     Parameters
     ----------
     package:
-        Its ``__name__``; call this from its ``__init__``.
+        The package's ``__name__``; call this from its ``__init__``.
     """
 
     def call(self: ModuleType, *args: Any, **options: Any) -> Any:

@@ -1,6 +1,6 @@
-"""Checks of arguments that several parts share: whole and finite numbers, names, places in a batch.
+"""Argument checks shared by several parts: integers, finite numbers, names, indices into a batch.
 
-numpy's and torch's scalars are as good as Python's; truth values are no numbers.
+Scalars of numpy and torch are accepted like Python's; bools are not numbers.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ def whole(value: Any, what: str, least: int, most: int | None = None, remedy: st
     Parameters
     ----------
     what:
-        Its name, for the message: ``"steps"``.
+        Name of the argument for the message: ``"steps"``.
     remedy:
-        What to do instead; by default to pass ``least``.
+        Remedy for the message; by default to pass ``least``.
 
     Raises
     ------
     InputError
-        For what is no whole number, and for one that is out of range.
+        If the value is not an integer, or is out of range.
     """
     expected = f"{what} as a whole number " + (f"of {least} or more" if most is None else f"from {least} to {most}")
     remedy = f"pass for instance {what}={max(least, 1)}" if remedy is None else remedy
@@ -47,7 +47,7 @@ def finite(value: Any, what: str, remedy: str = "pass a float between 0 and 1.5"
     Raises
     ------
     InputError
-        For what is no number, NaN and infinity.
+        If the value is not a number, NaN or infinite.
     """
     try:
         if isinstance(value, (str, bytes, bool)):
@@ -66,12 +66,12 @@ def one_of(value: Any, known: Iterable[str], what: str) -> str:
     Parameters
     ----------
     what:
-        With its article, for the message: ``"an expression"``.
+        Name with article for the message: ``"an expression"``.
 
     Raises
     ------
     InputError
-        For any other; a name that is almost right is told the one it resembles.
+        If the name is unknown; the message suggests a similar one.
     """
     names = list(known)
     if value in names:
@@ -82,12 +82,13 @@ def one_of(value: Any, known: Iterable[str], what: str) -> str:
 
 
 def as_slice(index: Any, length: int, what: str) -> slice:
-    """Return the slice that picks item ``index`` of a batch and keeps the batch's dimension; a slice stays as it is.
+    """Return the slice that selects item ``index`` of a batch and keeps the batch dimension; slices are returned
+    unchanged.
 
     Raises
     ------
     IndexError
-        For an item that is not there, so that iteration ends.
+        If the index is out of range, which also ends iteration.
     """
     if isinstance(index, slice):
         return index

@@ -1,6 +1,6 @@
-"""sRGB and linear light, and the luminance of both.
+"""Conversion between sRGB and linear light, and luminance.
 
-Albedo and pictures are sRGB-encoded (IEC 61966-2-1); light adds up in linear RGB.
+Albedo and pictures are sRGB-encoded (IEC 61966-2-1); light is additive in linear RGB.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 def srgb_to_linear(colour: torch.Tensor) -> torch.Tensor:
     """Decode sRGB values of any shape, [0, 1] to [0, 1]. Differentiable."""
-    # The two parts meet at a height that the sum counts twice. exp2 and log2 take a quarter of a power's time.
+    # Sum of both segments, minus their common value where they meet. exp2 and log2 take a quarter of the time of pow.
     high = torch.exp2(2.4 * torch.log2((colour.clamp_min(0.04045) + 0.055) * (1.0 / 1.055)))
     return torch.add(high, colour.clamp_max(0.04045), alpha=1.0 / 12.92) - 0.04045 / 12.92
 

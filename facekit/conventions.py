@@ -1,16 +1,17 @@
 """Axes, units, names and orders that every part of facekit shares.
 
-* Vertices: right-handed, millimetres, +Y up, +Z out of the face toward the viewer, +X to the image right when one
-  looks at the face, which is the *subject's left*. ``*_left`` always means the subject's left.
+* Vertices: right-handed, millimetres, +Y up, +Z out of the face toward the viewer, +X to the image right for a viewer
+  of the face, which is the *subject's left*. ``*_left`` always means the subject's left.
 * UVs: origin bottom-left as in OBJ; texel edges at 0 and 1 (``align_corners=False``).
 * Images: RGB float32 in [0, 1], shape (B, 3, H, W), row 0 at the top; albedo is sRGB-encoded unless its name says
   ``linear``.
 * Meshes: verts (B, V, 3) float32 mm, faces (F, 3) int64, uvs (T, 2) float32, faces_uvs (F, 3) int64.
 * Displacement: signed millimetres along the smooth vertex normal, (B, 1, H, W).
-* Rendering: vertical field of view in degrees, pixel centres at +0.5, depth in mm along the view axis, straight alpha,
-  background face id -1 and depth inf, normals in camera space; positive azimuth shows the subject's left side.
+* Rendering: vertical field of view in degrees, pixel centres at +0.5, depth in mm along the optical axis, straight
+  alpha, background face id -1 and depth inf, normals in camera space; positive azimuth shows the subject's left side.
 
-Other systems (glTF: metres and UV origin top-left; PyTorch3D: +X left) are converted at the border, in one place each.
+Other systems (glTF: metres and UV origin top-left; PyTorch3D: +X left) are converted at the interface, in one place
+each.
 """
 
 from __future__ import annotations
@@ -88,10 +89,10 @@ BLENDSHAPES: tuple[str, ...] = (
     "tongueOut",
 )
 
-#: How far an eye turns at weight 1 of eyeLookIn or eyeLookOut, and of eyeLookUp or eyeLookDown, degrees.
+#: Rotation of an eye in degrees at weight 1 of eyeLookIn or eyeLookOut, and of eyeLookUp or eyeLookDown.
 GAZE_ACROSS, GAZE_UP = 35.0, 25.0
 
-#: Which shapes turn both eyes: axis 0 is to the subject's left, 1 up; and which way along it.
+#: Blendshapes that rotate the eyes: name, axis (0 to the subject's left, 1 up), and sign.
 GAZE_SHAPES: tuple[tuple[str, int, int], ...] = (
     ("eyeLookOutLeft", 0, 1),
     ("eyeLookInRight", 0, 1),
@@ -132,7 +133,7 @@ BLENDSHAPE_DIM = len(BLENDSHAPES)
 SHAPE_NOISE_DIM = 5
 TEXTURE_NOISE_DIM = 128
 
-#: Beyond this an intensity is extrapolation that the models were not trained for: allowed, with a warning.
+#: Larger intensities extrapolate beyond training: allowed, with a warning.
 MAX_INTENSITY = 1.5
 
 MM_PER_METRE = 1000.0
@@ -146,7 +147,7 @@ def other_side(blendshape: str) -> str:
 
 
 def muscle_of(blendshape: str) -> str:
-    """The name of a blendshape without its side; jaws and mouths that move to a side have none.
+    """Return the name of a blendshape without its side; jaw and mouth movements to a side are returned unchanged.
 
     >>> muscle_of("mouthSmileLeft"), muscle_of("jawLeft")
     ('mouthSmile', 'jawLeft')

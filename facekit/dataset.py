@@ -1,4 +1,4 @@
-"""The former place of :mod:`facekit.generate.local`, for scripts that import it from here."""
+"""Former location of :mod:`facekit.generate.local`, for scripts that import it from here."""
 
 from facekit.generate.local import SetResult, generate_set
 from facekit.generate.records import read_manifest

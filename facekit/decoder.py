@@ -1,4 +1,4 @@
-"""FaceDecoder: the differentiable forward pass, from codes to meshes, one method per arrow."""
+"""FaceDecoder: the differentiable forward pass from codes to meshes, one method per step."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from facekit.mesh import FaceMesh
 from facekit.models.blendshapes import Blendshapes, wanted
 from facekit.models.composers import Composer, DefaultComposer
 from facekit.models.detail_layer import DetailLayer
+from facekit.models.facial_hair import SHAVEN, Brows
 from facekit.models.folds import Unfolding
-from facekit.models.hair import Wardrobe
-from facekit.models.hair_choice import choose_hair, choose_lashes
+from facekit.models.hair import Outfit, Wardrobe
+from facekit.models.hair_choice import choose_beards, choose_hair, choose_lashes
 from facekit.models.lids import LidContact
 from facekit.models.lips import LipContact
 from facekit.models.shape import ShapeModel
@@ -30,29 +31,29 @@ from facekit.models.sides import SIDED, mirrored
 from facekit.models.texture import TextureModel
 from facekit.models.walls import MouthWall
 from facekit.person import Person
-from facekit.plainly import plainly
 from facekit.template import Template
+from facekit.torch_defaults import with_torch_defaults
 
 if TYPE_CHECKING:
     from facekit.motion.head import Neck
 
-# Textures and detail are made a few at a time: more does not run faster on a CPU and costs memory.
+# Number of faces whose textures, detail and hair are made at once: more is not faster on a CPU and costs memory.
 _TEXTURE_CHUNK, _DETAIL_CHUNK, _HAIR_CHUNK = 4, 16, 8
-# Expressions that turn lips over at the mouth's corners, from this weight on.
+# Expressions whose lips fold over at the mouth corners, from this weight on.
 _FOLDING, _FOLDED = [EXPRESSIONS.index(name) for name in ("lip_funneler", "anger")], 0.25
-# What blendshapes move by this much, mm, is kept apart as they have it, whatever the expression did before.
+# Vertices that blendshapes move by this much, mm, or more have full contact handling, whatever the expression did.
 _STILL = 1.0
 
 
 class FaceDecoder:
-    """The parts of one model, on one device, and the way through them.
+    """Parts of one model on one device, and its forward pass.
 
     Parameters
     ----------
     template, shape, texture, composer:
         See :mod:`facekit.assembly`, which loads them.
     detail:
-        File of a detail module of your own; None for the one that comes with the package.
+        File of a detail module that you trained; None for the packaged one.
     """
 
     def __init__(
@@ -65,9 +66,9 @@ class FaceDecoder:
     ) -> None:
         self.template, self.shape, self.texture, self.composer = template, shape, texture, composer
         self.detail = detail
-        #: The one person that is made, whatever the identity codes say; None for anybody.
+        #: Person to make instead of the identity codes; None for any.
         self.person: Person | None = None
-        #: Whether textures are generated in half precision: faster on CUDA, and off by less than a step of 8 bits.
+        #: True to generate textures in half precision: faster on CUDA, with an error below one 8-bit step.
         self.half = template.verts.is_cuda
 
     @property
@@ -75,29 +76,28 @@ class FaceDecoder:
         """The device that the model is on."""
         return self.template.verts.device
 
-    @plainly
+    @with_torch_defaults
     def decode(
         self, latents: FaceLatents, *, texture: bool = True, detail: bool | str = True, detail_strength: float = 1.0
     ) -> FaceMesh:
         """Make meshes, differentiable with respect to every code: vertices, texture and displacement.
 
         The forward pass that the pipeline's call wraps. Gradients flow to those fields of ``latents`` that require
-        them; the networks' own weights are frozen. What
-        ``backward`` needs stays in memory until then: about 0.15 GB per face.
+        them; the networks' weights are frozen. The graph takes about 0.15 GB of memory per face.
 
         Parameters
         ----------
         latents:
-            Codes of B faces, on any device.
+            Latents of B faces, on any device.
         texture:
             Whether to make the texture, which takes most of the time.
         detail, detail_strength:
-            As of the pipeline's call.
+            As in the pipeline's call.
 
         Returns
         -------
         FaceMesh
-            On the pipeline's device; ``texture`` and ``displacement`` are None where they were not asked for.
+            Meshes on the pipeline's device; ``texture`` and ``displacement`` are None if not requested.
         """
         codes = self.to_model_codes(latents.to(self.device))
         return self._assemble(codes, texture, detail, detail_strength)[0]
@@ -105,7 +105,7 @@ class FaceDecoder:
     def _assemble(
         self, codes: FaceLatents, texture: bool, detail: bool | str, strength: float
     ) -> tuple[FaceMesh, FaceDetail | None]:
-        """Go through the arrows for codes in the model's own order."""
+        """Run all steps for codes in the model's own order."""
         strength = check_detail(detail, strength)
         verts = self.decode_shape(codes)
         atlas = None
@@ -114,19 +114,19 @@ class FaceDecoder:
         displacement, parts = self.displace(codes, verts, detail, strength)
         return dataclasses.replace(self.mesh(codes, verts, atlas), displacement=displacement), parts
 
-    # -- the arrows -------------------------------------------------------------------------------------------------
+    # -- the steps --------------------------------------------------------------------------------------------------
 
     def mesh(self, latents: FaceLatents, verts: torch.Tensor, texture: torch.Tensor | None = None) -> FaceMesh:
-        """Meshes of vertices (B, V, 3) that were made of these codes; turned eyes and tongues are lit."""
+        """Return meshes with vertices (B, V, 3) made from these latents, with occlusion of rotated eyes and tongues."""
         mesh = self.template.mesh(verts, texture)
         if not wanted(latents.blendshapes):
             return mesh
         return dataclasses.replace(mesh, ao=self.blendshapes.ao(latents.blendshapes))
 
     def to_model_codes(self, latents: FaceLatents) -> FaceLatents:
-        """Put expressions into the order of the model's own code: see :attr:`mirrored_pairs`.
+        """Convert expressions to the model's own code: see :attr:`mirrored_pairs`.
 
-        Of a pipeline with a person the other codes become that person's.
+        In a pipeline with a person, the other codes are replaced by that person's.
         """
         if self.person is not None:
             latents = self.person.wearing(latents)
@@ -135,7 +135,7 @@ class FaceDecoder:
         return dataclasses.replace(latents, expression=self._in_other_order(latents.expression))
 
     def _in_other_order(self, expression: torch.Tensor) -> torch.Tensor:
-        """Codes (B, 20) from facekit's order to the model's, or back."""
+        """Convert codes (B, 20) from facekit's order to the model's, or back."""
         if not self.mirrored_pairs:
             return expression
         names = {a: b for pair in self.mirrored_pairs for a, b in (pair, pair[::-1])}
@@ -143,11 +143,11 @@ class FaceDecoder:
 
     @functools.cached_property
     def mirrored_pairs(self) -> tuple[tuple[str, str], ...]:
-        """Pairs of expressions that carry each other's names in this model's code.
+        """Pairs of expressions whose names are swapped in this model's code.
 
         ``*_left`` is the subject's left in facekit. FaceScape's names do not say whose left they mean, so it is
-        measured once, on the mean face. Faces are made, and morph targets named, with this corrected;
-        :meth:`decode_shape` and :meth:`decode_texture` take the model's code as it is.
+        measured once on the mean face. Faces and morph targets are corrected for this; :meth:`decode_shape` and
+        :meth:`decode_texture` take the model's own code.
         """
         mean = FaceLatents.sample(0, expression="neutral", intensity=0.0, truncation=0.0)
         names = ("neutral", *(name for pair in SIDED for name in pair))
@@ -157,13 +157,13 @@ class FaceDecoder:
         moved = {name: value - verts["neutral"] for name, value in verts.items()}
         return tuple(pair for pair in SIDED if mirrored(moved[pair[0]], moved[pair[1]], self.template))
 
-    @plainly
+    @with_torch_defaults
     def decode_shape(self, latents: FaceLatents) -> torch.Tensor:
-        """Vertices (B, V, 3) float32 mm.
+        """Return vertices (B, V, 3) float32 in mm.
 
-        Expression and blendshapes add up. Blendshapes then turn no skin over, and where the model has eyeballs and a
-        whole mouth, they keep lips from passing through each other, and lids from sinking into the eyes, further than
-        the expression has them, and the mouth's wall stays behind the skin under the lip.
+        Displacements of expression and blendshapes are summed. Fold-overs caused by blendshapes are then removed, and
+        if the model has eyeballs and a full mouth, lips are kept from intersecting each other, and lids from sinking
+        into the eyes, further than with the expression alone; the oral vestibule's wall stays behind the skin.
         """
         latents = latents.to(self.device)
         worn = self._regressed(latents)
@@ -181,17 +181,17 @@ class FaceDecoder:
         if self.contact is None:
             return self.unfolding(verts, neutral, worn)
         _, lips, lids = self.contact
-        # An expression alone is as its network has it: what contact would do to it is no blendshape's doing, and is
-        # left out where blendshapes move nothing. Where they do, leaving it out would push surfaces together again.
+        # Expressions without blendshapes keep the network's output: contact is only resolved where blendshapes move
+        # vertices. Elsewhere the correction fades out, as a hard limit would push surfaces together again.
         still = (1 - (verts - worn).norm(dim=-1, keepdim=True) / _STILL).clamp(0, 1)
-        alone = worn[:1] if bool((worn == worn[:1]).all()) else worn  # mostly all faces wear the same expression
+        alone = worn[:1] if bool((worn == worn[:1]).all()) else worn  # most batches have a single expression
         pushed, before = lips(torch.cat((verts, alone))).split((len(verts), len(alone)))
         apart = lids(pushed, shapes.turns(latents.blendshapes)) - still * (lids(before, None) - alone)
         apart = self.unfolding(apart, neutral, worn)
         return apart if self.wall is None else self.wall(apart)
 
     def _regressed(self, latents: FaceLatents) -> torch.Tensor:
-        """Vertices as the shape networks have them; of a person what the networks add to the face at rest."""
+        """Return vertices of the shape networks; for a person, the neutral face plus the networks' displacement."""
         posed = self._displaced(latents)
         if self.person is None:
             return self.template.verts + posed
@@ -206,7 +206,7 @@ class FaceDecoder:
         return worn
 
     def _unfolded(self, latents: FaceLatents, worn: torch.Tensor) -> torch.Tensor:
-        """Vertices (B, V, 3) of faces that wear an expression, without the folds of those that fold."""
+        """Return vertices (B, V, 3) without the fold-overs of some expressions."""
         rows = (latents.expression.detach()[:, _FOLDING] > _FOLDED).any(dim=1).nonzero()[:, 0]
         if not len(rows):
             return worn
@@ -218,17 +218,19 @@ class FaceDecoder:
 
     @functools.cached_property
     def contact(self) -> tuple[LidContact, LipContact, LidContact] | None:
-        """What expressions keep apart, and then blendshapes; None for a model without eyeballs, as the published."""
+        """Contact handling for expressions and then for blendshapes; None for models without eyeballs, such as the
+        published one.
+        """
         if not bool((self.template.parts == PARTS.index("eyes")).any()):
             return None
-        with torch.inference_mode(False):  # what is kept serves callers that want gradients, too
+        with torch.inference_mode(False):  # cached tensors must also work for callers that need gradients
             template = self.template.to("cpu")
             outer, lips, lids = LidContact(template, outer=True), LipContact(template), LidContact(template)
             return outer.to(self.device), lips.to(self.device), lids.to(self.device)
 
     @functools.cached_property
     def wall(self) -> MouthWall | None:
-        """What keeps the mouth's wall behind the skin; None for a model without a whole mouth, as the published."""
+        """Keeps the oral vestibule's wall behind the skin; None for a model without a full mouth, as the published."""
         if self.contact is None:
             return None
         with torch.inference_mode(False):
@@ -236,29 +238,31 @@ class FaceDecoder:
 
     @functools.cached_property
     def unfolding(self) -> Unfolding:
-        """What turns skin back that blendshapes together would turn over."""
+        """Removes fold-overs of skin caused by several blendshapes."""
         with torch.inference_mode(False):
             return Unfolding(self.template.to("cpu")).to(self.device)
 
     @functools.cached_property
     def blendshapes(self) -> Blendshapes:
-        """ARKit's 52 shapes on this model's topology, loaded when they are first asked for."""
+        """ARKit's 52 blendshapes on this model's topology, loaded on first use."""
         with torch.inference_mode(False):
             return load_blendshapes(self.template)
 
-    @plainly
+    @with_torch_defaults
     def skin(self, latents: FaceLatents) -> torch.Tensor:
-        """The whole atlas (B, 3, H, W), sRGB in [0, 1]: of the codes, or the person's own, which does not flush."""
+        """Return the whole atlas (B, 3, H, W), sRGB in [0, 1]: from the codes, or the person's own, which does not
+        change colour.
+        """
         if self.person is not None and self.person.atlas is not None:
             return self.person.atlas.expand(len(latents), -1, -1, -1)
         latents = latents.to(self.device)
         return torch.cat([self.compose(self.decode_texture(c), c) for c in latents.split(_TEXTURE_CHUNK)])
 
-    @plainly
+    @with_torch_defaults
     def decode_texture(self, latents: FaceLatents) -> torch.Tensor:
-        """The generator's raw face tile (B, 3, S, S), sRGB, before clamping and composition.
+        """Return the generator's raw face tile (B, 3, S, S), sRGB, before clamping and composition.
 
-        Skin flushes and blanches with the expression, and with blendshapes as far as expressions can say them.
+        Skin colour changes with the expression, and with blendshapes after conversion to expressions.
         """
         latents = latents.to(self.device)
         expression = latents.expression
@@ -270,18 +274,21 @@ class FaceDecoder:
         with torch.autocast(self.device.type, torch.float16, enabled=self.half):
             return torch.cat([self.texture(*code).float() for code in codes])
 
-    @plainly
+    @with_torch_defaults
     def compose(self, tile: torch.Tensor, latents: FaceLatents) -> torch.Tensor:
-        """The whole atlas (B, 3, H, W), sRGB in [0, 1], from the tile: skin around the face, eyes, micro detail."""
+        """Compose the whole atlas (B, 3, H, W), sRGB in [0, 1], from the tile: skin around the face, eyes, micro
+        detail.
+        """
         return self.composer(tile.clamp(0, 1), latents.identity, latents.texture_noise)
 
-    @plainly
+    @with_torch_defaults
     def displace(
         self, latents: FaceLatents, verts: torch.Tensor, detail: bool | str = True, strength: float = 1.0
     ) -> tuple[torch.Tensor | None, FaceDetail | None]:
-        """Displacement (B, 1, H, W) mm of faces with these vertices, and its parts; None and None for ``detail=False``.
+        """Return displacement (B, 1, H, W) in mm for faces with these vertices, and its components; None twice for
+        ``detail=False``.
 
-        The expression has a part in it through the vertices alone, which are compared with those of the zero code.
+        Expressions enter through the vertices alone, which are compared with those of the zero code.
         """
         strength = check_detail(detail, strength)
         if detail is False:
@@ -298,23 +305,26 @@ class FaceDecoder:
 
     @functools.cached_property
     def wardrobe(self) -> Wardrobe | None:
-        """Hair and lashes for this model's heads, loaded when they are first asked for; None where there are none."""
+        """Hair for this model's heads, loaded on first use; None if the model has none."""
         with torch.inference_mode(False):
             return load_wardrobe(self.template)
 
     @torch.no_grad()
     def dress(self, latents: FaceLatents, verts: torch.Tensor, hair: str | None = "auto") -> tuple[Hair | None, ...]:
-        """Hair and lashes of faces with these codes and vertices (B, V, 3); empty where nobody gets any.
+        """Return hair, beard, brows and lashes of faces with these codes and vertices (B, V, 3); empty if none.
 
         Parameters
         ----------
         hair:
-            A style's name, "bald" for lashes alone, None for nothing; "auto" for what the identity says, or the person
-            wears, and nothing for a model that has no hair of its own.
+            A style's name, "bald" for no hair on the scalp, None for nothing; "auto" for the identity's or the person's
+            style, or nothing for a model without hair. A beard may follow after a plus sign: "short01+goatee",
+            "auto+shaven"; by default it is the identity's.
         """
-        if hair == "auto" and self.person is not None:
-            hair = self.person.hair
-        if hair is None or (hair == "auto" and self.wardrobe is None):
+        style, _, beard = (hair or "").partition("+")
+        if style == "auto" and self.person is not None:
+            style, _, own = (self.person.hair or "").partition("+")
+            beard = beard or own
+        if not style or (style == "auto" and self.wardrobe is None):
             return ()
         wardrobe, composer = self.wardrobe, self.composer
         if wardrobe is None or not isinstance(composer, DefaultComposer):
@@ -322,8 +332,13 @@ class FaceDecoder:
         latents = latents.to(self.device)
         traits = composer.micro.projections(latents.identity)
         count = len(latents)
-        styles = [hair] * count if hair != "auto" else choose_hair(traits, wardrobe.styles)
-        cards = [wardrobe.cards(*both) for both in zip(styles, choose_lashes(traits, wardrobe.lashes), strict=True)]
+        styles = [style] * count if style != "auto" else choose_hair(traits, wardrobe.styles)
+        # A photograph's skin has its own brows and beard.
+        drawn = self.person is None or self.person.atlas is None
+        own = choose_beards(traits) if drawn else [SHAVEN] * count
+        beards, lashes = [beard] * count if beard else own, choose_lashes(traits, wardrobe.lashes)
+        cards = [wardrobe.cards(Outfit(*names, drawn)) for names in zip(styles, lashes, beards, strict=True)]
+        brows = self.brows(latents)
         colours, rest = composer.micro.hair_colour(latents.identity), self.decode_shape(latents.at_rest())
         if self.person is not None and self.person.hair_colour is not None:
             colours = self.person.hair_colour.to(colours).expand(count, 3)
@@ -331,12 +346,19 @@ class FaceDecoder:
         for one in {id(c): c for c in cards}.values():
             mine = torch.tensor([k for k in range(count) if cards[k] is one], device=self.device)
             for some in mine.split(_HAIR_CHUNK):
-                for k, place in zip(some.tolist(), wardrobe.wear(one, rest[some], verts[some]), strict=True):
+                worn = wardrobe.wear(one, rest[some], verts[some], brows[some])
+                for k, place in zip(some.tolist(), worn, strict=True):
                     places[k] = place
         return tuple(Hair(c, p, t) for c, p, t in zip(cards, places, colours, strict=True) if p is not None)
 
+    def brows(self, latents: FaceLatents) -> Brows:
+        """Return the brows of people with these model codes, for models with hair."""
+        assert self.wardrobe is not None and isinstance(self.composer, DefaultComposer)
+        traits = self.composer.micro.projections(latents.identity)
+        return self.wardrobe.facial.brows_of(latents.identity, latents.texture_noise, traits)
+
     def turned_hair(self, hair: tuple[Hair | None, ...], neck: Neck, head: torch.Tensor) -> tuple[Hair | None, ...]:
-        """Hair of faces whose heads are held at angles (B, 3), degrees, as their vertices are."""
+        """Rotate hair with the heads, at angles (B, 3) in degrees, like the vertices."""
         wardrobe = self.wardrobe
         if wardrobe is None:
             return hair
@@ -349,11 +371,11 @@ class FaceDecoder:
 
     @functools.cached_property
     def detail_layer(self) -> DetailLayer:
-        """The detail module on this model's topology, loaded when it is first asked for."""
+        """Detail module on this model's topology, loaded on first use."""
         with torch.inference_mode(False):
             return load_detail(self.template, self.composer.size, self.detail)
 
 
 def _shut(latents: FaceLatents) -> torch.Tensor:
-    """How far expressions close the eyes, (B, 1) in [0, 1]."""
+    """Return how far expressions close the eyes, (B, 1) in [0, 1]."""
     return latents.expression[:, EXPRESSIONS.index("eye_closed"), None].clamp(0, 1)

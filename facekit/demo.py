@@ -1,4 +1,4 @@
-"""The demonstration: several people, and everything that facekit makes of one of them, in one folder."""
+"""Demonstration: several people, and all outputs for one of them, in one folder."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from facekit.viz.sheets import contact_sheet, expression_sheet, intensity_strip,
 _EXPRESSION = "smile"
 _HERO_INTENSITY = 0.8
 _FURROWED = ("smile", "brow_raiser")
-# Who else is on the first sheet, and how much they smile.
+# Seeds of the other people on the first sheet; number of people, and their smile's intensity.
 _OTHERS, _GREETERS, _GREETING = (48, 5, 70, 11, 67, 24), 6, 0.35
-_LEVEL = 1  # four triangles for each: what the furrows need
+_LEVEL = 1  # four triangles for each: enough for the furrows
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """The files that :func:`run_demo` wrote.
+    """Files written by :func:`run_demo`.
 
     Parameters
     ----------
     files:
-        Path and description of each, in the order in which they were begun.
+        Path and description of each, in the order in which they were started.
     seconds:
-        The time it took, from loading the model on.
+        Duration, including the loading of the model.
     """
 
     files: list[tuple[Path, str]]
@@ -59,21 +59,21 @@ class DemoResult:
 
 
 class _Writer:
-    """Hands encoding to other threads while the next faces are computed: zlib, WebP and numpy release the lock."""
+    """Encode files in threads while the next faces are computed: zlib, WebP and numpy release the interpreter lock."""
 
     def __init__(self, folder: Path, pool: ThreadPoolExecutor) -> None:
         self.folder, self.pool = folder, pool
         self.jobs: list[tuple[Path, str, Future[Any]]] = []
 
     def add(self, name: str, what: str, job: Callable[[Path], Any], also: dict[str, str] | None = None) -> None:
-        """Run ``job(path)`` in the background; it writes ``folder/name``, and the files of ``also`` with it."""
+        """Run ``job(path)`` in the background; it writes ``folder/name``, and the files of ``also``."""
         path = self.folder / name
         future = self.pool.submit(job, path)
         self.jobs.append((path, what, future))
         self.jobs += [(self.folder / more, about, future) for more, about in (also or {}).items()]
 
     def finish(self) -> list[tuple[Path, str]]:
-        """Wait for all; the first error is raised."""
+        """Wait for all jobs; raise the first error."""
         for _, _, future in self.jobs:
             future.result()
         return [(path, what) for path, what, _ in self.jobs]
@@ -88,20 +88,20 @@ def run_demo(
     detail: bool | str = True,
     detail_strength: float = 1.0,
 ) -> DemoResult:
-    """Make pictures of six people, and of one of them all there is.
+    """Make pictures of six people, and all outputs for one of them.
 
     Smile sweep, 20 expressions, turntable, a large portrait, meshes, maps, textures and a bundle.
 
     Parameters
     ----------
     seed:
-        Who it is.
+        Seed of the person.
     model, device:
-        As of :meth:`facekit.FacePipeline.from_pretrained`.
+        As in :meth:`facekit.FacePipeline.from_pretrained`.
     pipe:
-        A pipeline that is loaded already, instead of ``model``.
+        A loaded pipeline, instead of ``model``.
     detail, detail_strength:
-        Of the pipeline's call; with ``detail=False`` the maps, the displaced mesh and their picture are left out.
+        As in the pipeline's call; with ``detail=False`` the maps, the displaced mesh and their picture are omitted.
     """
     start = time.perf_counter()
     folder = expanded(folder)
@@ -110,7 +110,7 @@ def run_demo(
     # One worker: two would compete with torch for two cores, and hold two GLB files in memory at once.
     with ThreadPoolExecutor(1) as pool:
         out = _Writer(folder, pool)
-        stages = (_portrait, _people, _sweep, _expressions, _files, _detail)  # who it is comes first
+        stages = (_portrait, _people, _sweep, _expressions, _files, _detail)  # the portrait comes first
         for stage in progress(stages[: len(stages) if detail else -1], desc="demo"):
             stage(pipe, latents, seed, out, options)
         files = out.finish()
@@ -118,7 +118,7 @@ def run_demo(
 
 
 def _people(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, options: dict[str, Any]) -> None:
-    """Several people at first sight: the one of this demonstration, and others."""
+    """Draw several people: the one of this demonstration, and others."""
     seeds = [seed, *(k for k in _OTHERS if k != seed)][:_GREETERS]
     everyone = FaceLatents.cat([FaceLatents.sample(k, expression=_EXPRESSION, intensity=_GREETING) for k in seeds])
     pictures = torch.cat([pipe(latents=one, **options).render(image_size=512).rgb for one in everyone])
@@ -130,7 +130,7 @@ def _people(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, o
 def _sweep(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, options: dict[str, Any]) -> None:
     faces = sweep_intensity(pipe, latents, _EXPRESSION, **options)
     pictures = render_faces(faces)
-    # Drawn here and not in the background, so that no job holds on to the textures of 15 faces.
+    # Drawn here and not in the background, so that no job keeps the textures of 15 faces in memory.
     strip = _pixels(intensity_strip(faces, pictures))
     out.add(
         f"{_EXPRESSION}_sweep.png",
@@ -167,7 +167,7 @@ def _portrait(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer,
 def _files(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, options: dict[str, Any]) -> None:
     face = _posed(pipe, latents, options)
     face = dataclasses.replace(face, metadata={"seed": seed})
-    face.rig()  # kept: the GLB and the bundle are encoded in other threads
+    face.rig()  # cached: GLB and bundle are encoded in other threads
     name = _EXPRESSION
     also = {f"{name}_albedo.png": "texture"}
     out.add(f"{name}.obj", "mesh with MTL and texture", lambda path: save(face, path), also)
@@ -191,7 +191,7 @@ def _files(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, op
 
 
 def _detail(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, options: dict[str, Any]) -> None:
-    """A row an expression: without detail, with what the person has at rest, with all."""
+    """Draw a row per expression: without detail, with the person's static detail, with all detail."""
     poses = FaceLatents.cat([latents.with_expression(name, 1.2) for name in _FURROWED])
     faces = pipe(latents=poses, **options)
     camera = Camera.three_quarter(azimuth=20.0, distance=620.0)
@@ -207,7 +207,7 @@ def _detail(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, o
 
 
 def _static(faces: FaceOutput) -> torch.Tensor | None:
-    """The displacement that does not move with the expression."""
+    """Return the displacement that does not depend on the expression."""
     return None if faces.detail is None else faces.detail.strength * faces.detail.static
 
 

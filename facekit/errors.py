@@ -1,4 +1,4 @@
-"""The errors facekit raises: each says what was expected, what came, and what to do about it."""
+"""Exceptions of facekit: each says what was expected, what was given, and how to fix it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from facekit.install import install_line
 
 
 class FacekitError(Exception):
-    """Bad input or a broken environment, told in one line.
+    """Base class: bad input or a broken environment, explained in one line.
 
     Parameters
     ----------
@@ -20,37 +20,37 @@ class FacekitError(Exception):
         super().__init__(f"expected {expected}, got {got}; {remedy}")
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
-        # Exceptions are pickled by their message alone; a worker process must hand all three parts on.
+        # Exceptions are pickled by their message alone; all three parts must survive for worker processes.
         return type(self), (self.expected, self.got, self.remedy)
 
 
 class InputError(FacekitError, ValueError):
-    """An argument has the wrong value, shape, dtype or name."""
+    """Argument with a wrong value, shape, dtype or name."""
 
 
 class FileError(FacekitError, OSError):
-    """A file or folder is missing, foreign, damaged or cannot be written."""
+    """File or folder that is missing, foreign, damaged or cannot be written."""
 
 
 class WeightsError(FacekitError, RuntimeError):
-    """A weight file is truncated, foreign, or does not fit the network."""
+    """Weight file that is truncated, foreign, or does not match the network."""
 
 
 class MissingDependencyError(FacekitError, ImportError):
-    """An optional package is needed for this and is not installed."""
+    """Missing optional package."""
 
 
 def optional_import(module: str, extra: str, purpose: str):
-    """Import an optional package, or raise the error that carries its install line, which fits how facekit came here.
+    """Import an optional package, or raise an error with the install command for this kind of installation.
 
     Parameters
     ----------
     module:
         Dotted module name, for instance ``"plotly.graph_objects"``.
     extra:
-        The extra of facekit that brings it, for instance ``"notebook"``.
+        The extra of facekit that includes it, for instance ``"notebook"``.
     purpose:
-        What needs it, for the message: ``"the slider widget"``.
+        Its purpose, for the message: ``"the slider widget"``.
     """
     import importlib
 

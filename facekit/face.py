@@ -1,4 +1,4 @@
-"""FaceOutput, what the pipeline returns: meshes with the codes that made them."""
+"""FaceOutput, the result of the pipeline: meshes with their latents."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FaceOutput:
-    """B faces with the codes that made them, as :class:`facekit.FacePipeline` returns them.
+    """B faces with their latents, as returned by :class:`facekit.FacePipeline`.
 
-    ``len(face)`` is B, ``face[i]`` picks one face, iteration goes over single faces.
+    ``len(face)`` is B, ``face[i]`` selects one face, iteration is over single faces.
 
     Parameters
     ----------
     mesh:
         The textured meshes.
     latents:
-        The codes they came from.
+        Latents of the faces.
     model:
         Name of the model, a record of ``weights_manifest.json``.
     metadata:
-        What a bundle's metadata.json tells besides: seed, labels of a sweep and the like. Lists of length B are
-        per face and are split by indexing.
+        Additional entries of a bundle's metadata.json: seed, labels of a sweep and the like. Lists of length B are per
+        face and are split by indexing.
     settings:
-        What they were made with besides the codes.
+        Other settings that they were made with.
     detail:
-        What ``mesh.displacement`` was composed of; None without detail.
+        Components of ``mesh.displacement``; None without detail.
     source:
-        Who made them and can make more of the same people; None where nobody can. A pickle leaves it out: the first
-        use loads the model again, or :meth:`reattach` hands one over.
+        Source that made them and can make more of the same people, or None. It is not pickled: the first use loads the
+        model again, or :meth:`reattach` sets a source.
     hair:
-        Hair and lashes of each face, a part of their own: ``mesh`` is the head alone. Empty where nobody wears any.
+        Hair and lashes of each face, separate from ``mesh``, which is the head alone. Empty if no face has any.
     """
 
     mesh: FaceMesh
@@ -63,26 +63,28 @@ class FaceOutput:
 
     @property
     def verts(self) -> torch.Tensor:
-        """(B, V, 3) float32 mm."""
+        """Vertices (B, V, 3) float32 in mm."""
         return self.mesh.verts
 
     @property
     def texture(self) -> torch.Tensor | None:
-        """(B, 3, H, W) float32 sRGB in [0, 1]."""
+        """Texture (B, 3, H, W) float32 sRGB in [0, 1]."""
         return self.mesh.texture
 
     @property
     def displacement(self) -> torch.Tensor | None:
-        """(B, 1, H, W) float32 mm along the smooth vertex normal, in UV; None without detail."""
+        """Displacement (B, 1, H, W) float32 in mm along the smooth vertex normal, in UV; None without detail."""
         return self.mesh.displacement
 
     @property
     def normal_map(self) -> torch.Tensor | None:
-        """(B, 3, H, W) float32 in [0, 1], tangent space, OpenGL's +Y; None without detail."""
+        """Normal map (B, 3, H, W) float32 in [0, 1], tangent space, OpenGL's +Y; None without detail."""
         return None if self.mesh.displacement is None else self.mesh.normal_map()
 
     def detailed_mesh(self, level: int = 2) -> FaceMesh:
-        """The mesh subdivided ``level`` times (4 triangles each time) and displaced, for print or close-up."""
+        """Return the mesh subdivided ``level`` times (4 triangles each time) and displaced, for 3D printing or
+        close-ups.
+        """
         return self.mesh.detailed(level)
 
     def __len__(self) -> int:
@@ -108,7 +110,7 @@ class FaceOutput:
         return (self[i] for i in range(len(self)))
 
     def to(self, device: str | torch.device) -> FaceOutput:
-        """A copy on another device."""
+        """Return a copy on another device."""
         detail = None if self.detail is None else self.detail.to(device)
         moved = {name: getattr(self, name).to(device) for name in ("mesh", "latents")}
         return dataclasses.replace(self, **moved, detail=detail, hair=hair_to(self.hair, device))
@@ -118,21 +120,21 @@ class FaceOutput:
         return dataclasses.replace(self, hair=(), settings=dataclasses.replace(self.settings, hair=None))
 
     def expression_weights(self) -> list[dict[str, float]]:
-        """The expression of each face as ``{name: weight}``, without the zeros."""
+        """Return the expression of each face as ``{name: weight}``, without zeros."""
         return [
             {EXPRESSIONS[k]: round(float(v), 6) for k, v in enumerate(code) if abs(float(v)) > 1e-6}
             for code in self.latents.expression
         ]
 
     def blendshape_weights(self) -> list[dict[str, float]]:
-        """Return the blendshapes of each face as ``{name: weight}``, without the zeros."""
+        """Return the blendshapes of each face as ``{name: weight}``, without zeros."""
         return [
             {BLENDSHAPES[k]: round(float(v), 6) for k, v in enumerate(code) if abs(float(v)) > 1e-6}
             for code in self.latents.blendshapes
         ]
 
     def __repr__(self) -> str:
-        """Who and how in one line, without the tensors."""
+        """Summarise the faces in one line, without the tensors."""
         seed, worn = self.metadata.get("seed"), self.expression_weights()[0] if len(self) == 1 else {}
         terms = [] if seed is None else [f"seed={seed}"]
         terms += [f"{name}={weight:g}" for name, weight in worn.items() if name != "neutral"]
@@ -150,25 +152,25 @@ class FaceOutput:
 
         return face_png(self)
 
-    # -- who made it ------------------------------------------------------------------------------------------------
+    # -- source -----------------------------------------------------------------------------------------------------
 
     @property
     def can_rig(self) -> bool:
-        """True where the face knows its expressions, so that :meth:`rig` and viewers work."""
+        """True if the face has a source, so that :meth:`rig` and viewers work."""
         return self.source is not None
 
     def resolve_source(self) -> FaceSource:
-        """Return who made this face; one that came out of a pickle loads its model first.
+        """Return the source of this face; a face from a pickle loads its model first.
 
         Raises
         ------
         InputError
-            For a face that nobody made, or whose model cannot be found.
+            If the face has no source, or its model cannot be found.
         """
         if self.source is None:
-            raise InputError("a face that knows its expressions", "one without", "make it with FacePipeline")
+            raise InputError("a face with a source", "one without", "make it with FacePipeline")
         if isinstance(self.source, LostSource):
-            # Frozen fields are set this way: what is found again is no change of the face.
+            # Set on the frozen instance: recovering the source does not change the face.
             object.__setattr__(self, "source", self.source.find(self.mesh.verts.device))
         assert self.source is not None and not isinstance(self.source, LostSource)
         return self.source
@@ -179,7 +181,7 @@ class FaceOutput:
         return dataclasses.replace(self, source=found)
 
     def rig(self, kind: str = "expressions") -> FaceRig:
-        """Return neutral mesh and morph targets of the one face of this batch (B must be 1); kept once made.
+        """Return neutral mesh and morph targets of the face (B must be 1); cached.
 
         Parameters
         ----------
@@ -197,7 +199,7 @@ class FaceOutput:
         return kept[kind]
 
     def __getstate__(self) -> dict[str, Any]:
-        # One person's source cannot be loaded by a name: such a face comes back without.
+        # A person's source cannot be loaded by name: such a face is restored without one.
         lost = self.source is not None and not getattr(self.source, "single_person", False)
         return {**compact_state(self), "source": None, "lost": lost}
 
@@ -213,22 +215,22 @@ class FaceOutput:
     def render(
         self, camera: Camera | None = None, image_size: int | tuple[int, int] = 512, **options: Any
     ) -> RenderOutput:
-        """Pictures of all faces of the batch; see :func:`facekit.render.render`."""
+        """Render all faces of the batch; see :func:`facekit.render.render`."""
         from facekit.render import render
 
         return render(self.mesh, camera=camera, image_size=image_size, **{"hair": self.hair or None, **options})
 
     def save(self, path: str | Path, **options: Any) -> Path:
-        """Write the one face of this batch (B must be 1): .obj .ply .glb .zip, or a picture as .png .jpg .webp.
+        """Write the face (B must be 1): .obj .ply .glb .zip, or a picture as .png .jpg .webp.
 
-        The suffix chooses the format; see :func:`facekit.io.save` for what each holds and for the options.
+        The suffix chooses the format; see :func:`facekit.io.save` for their content and the options.
         """
         from facekit.io import save
 
         return save(self, path, **options)
 
     def to_html(self, path: str | Path, **options: Any) -> Path:
-        """Write the one face of this batch (B must be 1) as a page with sliders, which opens without a network.
+        """Write the face (B must be 1) as a page with sliders, which works without a network.
 
         See :func:`facekit.viz.viewer.page.write_page` for the options.
         """

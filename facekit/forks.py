@@ -1,8 +1,8 @@
-"""Forked processes: what a child must not inherit from its parent.
+"""Forked processes: state that a child must not inherit.
 
-A child has the parent's locks, in whatever state, and the book-keeping of its threads, but not the threads. OpenMP
-waits for these for ever. So locks are held while a process forks, and torch works with one thread in the child, as it
-does in the workers of a ``DataLoader``.
+A child has the parent's locks, in any state, and the records of its threads, but not the threads, so that OpenMP would
+wait for them forever. Therefore locks are held while a process forks, and torch uses one thread in the child, as in the
+workers of a ``DataLoader``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def lock() -> threading.Lock:
-    """Return a lock that is free in forked children; for those that live as long as the process."""
+    """Return a lock that is free in forked children; for locks that live as long as the process."""
     made = threading.Lock()
     if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
         os.register_at_fork(before=made.acquire, after_in_parent=made.release, after_in_child=made.release)
@@ -30,7 +30,7 @@ def lock() -> threading.Lock:
 
 @functools.cache
 def guard() -> None:
-    """See to it that torch works in children that are forked from now on; the first call does it."""
+    """Make torch work in children that are forked from now on; only the first call has an effect."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_one_thread)
 
@@ -43,7 +43,7 @@ def _one_thread() -> None:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch work with one thread for a block: numbers add up in one order, small networks do not wait."""
+    """Use one torch thread in a block: sums have a fixed order, and small networks do not wait for threads."""
     import torch
 
     threads = torch.get_num_threads()
@@ -55,18 +55,18 @@ def one_thread() -> Iterator[None]:
 
 
 def check(device: torch.device) -> None:
-    """Refuse CUDA in a child of a process that used it.
+    """Raise if CUDA is used in a child of a process that used it.
 
     Raises
     ------
     InputError
-        There, with the remedy: CUDA cannot be had, whatever one does.
+        If so: CUDA cannot work in such a child.
     """
     import torch
 
     if device.type == "cuda" and torch.cuda._is_in_bad_fork():
         raise InputError(
-            "CUDA in a process of its own",
+            "CUDA in a spawned process",
             "a fork of a process that used it",
             'start workers with multiprocessing.get_context("spawn")',
         )

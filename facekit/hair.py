@@ -1,4 +1,4 @@
-"""Hair and lashes: strips of cards with strands painted on them, as one head wears them."""
+"""Hair, beards, brows and lashes: cards with strands painted on them, as one head wears them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from facekit.files.pickling import compact_state
 from facekit.geometry.uv import MipTexture, bake, box_blurred, rasterize_uv
 from facekit.mesh import FaceMesh
 
+#: Parts of what is worn; :attr:`HairCards.part` counts from 0.
+HAIR_PARTS = ("hair", "beard", "brows", "lashes")
+#: What ``face_ids`` of pictures say where hair or a beard hides the head: this minus the part's id, -2 or -3.
+HIDDEN = -2
 #: Lashes are darker than the hair, by this share of the way to their own brown black, sRGB.
 LASH_SRGB, LASH_SHARE = (0.085, 0.060, 0.052), 0.88
 #: The grey that stands for the hair's own colour.
@@ -29,7 +33,7 @@ class HairCards:
     Parameters
     ----------
     name:
-        The style's name, and that of the lashes.
+        Names of the style, the beard, the brows and the lashes, as far as they are worn, with plus signs.
     verts:
         (N, 3) float32 mm.
     faces, faces_uvs:
@@ -42,12 +46,14 @@ class HairCards:
         (N, 3) float32 unit, where the strands run, away from the root.
     openness:
         (N,) float32 in [0, 1], ambient light that reaches each vertex through the rest of the hair.
-    lash:
-        (N,) bool: vertices of lashes.
+    part:
+        (N,) uint8, ids into :data:`HAIR_PARTS`.
     lash_from:
         u of the picture from which on it shows lashes.
     cap:
-        (V,) float32 in [0, 1], how far hair covers each vertex of the head: its tone hides the skin there.
+        (V,) float32 in [0, 1], how far hair or a beard covers each vertex of the head: its tone hides the skin there.
+    bearded:
+        (V,) float32 in [0, 1], the beard's share of that.
     shade:
         (V,) float32 in [0, 1], ambient light that the hair leaves to each vertex of the head.
     """
@@ -60,10 +66,21 @@ class HairCards:
     strands: torch.Tensor
     along: torch.Tensor
     openness: torch.Tensor
-    lash: torch.Tensor
+    part: torch.Tensor
     lash_from: float
     cap: torch.Tensor
+    bearded: torch.Tensor
     shade: torch.Tensor
+
+    @functools.cached_property
+    def lash(self) -> torch.Tensor:
+        """(N,) bool: vertices of lashes, which have a colour of their own."""
+        return self.part == HAIR_PARTS.index("lashes")
+
+    @functools.cached_property
+    def on_scalp(self) -> torch.Tensor:
+        """(N,) bool: vertices of hair on the scalp, which needs room in pictures and throws shadows."""
+        return self.part == HAIR_PARTS.index("hair")
 
     @functools.cached_property
     def mip(self) -> MipTexture:
@@ -95,13 +112,14 @@ class HairCards:
 
     def to(self, device: str | torch.device) -> HairCards:
         """Return a copy on another device."""
-        moved = {k: v.to(device) for k, v in self.__dict__.items() if isinstance(v, torch.Tensor)}
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        moved = {name: value.to(device) for name, value in fields.items() if isinstance(value, torch.Tensor)}
         return dataclasses.replace(self, **moved)
 
 
 @dataclass(frozen=True)
 class Hair:
-    """Hair and lashes of one face.
+    """All hair of one face.
 
     Parameters
     ----------

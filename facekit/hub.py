@@ -1,6 +1,6 @@
-"""Models as folders, and to and from the Hugging Face Hub (extra ``hub``).
+"""Models as folders, and on the Hugging Face Hub (extra ``hub``).
 
-A folder holds the model's files and ``facekit.json``, its record with their hashes;
+A folder contains the model's files and ``facekit.json``, its record with their hashes;
 ``FacePipeline.from_pretrained(folder)`` reads it, checked like every other model.
 """
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 
 def save_folder(pipe: FacePipeline, folder: str | Path) -> Path:
-    """Write a pipeline's model into a folder, the record last: without it the folder is no model.
+    """Write a pipeline's model to a folder, the record last: a folder without it is not a model.
 
     Raises
     ------
     InputError
-        For a pipeline whose parts are not those of its model's files.
+        If the pipeline's parts are not from its model's files.
     FileError
-        When the folder cannot be written.
+        If the folder cannot be written.
     """
     folder, entry = Path(folder), record(pipe.name)
     if pipe.pretrained:
         told = ", ".join(f"{key}={value!r}" for key, value in pipe.pretrained.items())
-        raise InputError("a pipeline as its model is", f"one with {told}", "load it without, and pass that to the copy")
+        raise InputError("an unmodified pipeline", f"one with {told}", "load it without, and pass that to the copy")
     told = {}
     for role, file in files(pipe.name).items():
         with atomic_write(folder / file.name) as temporary:
@@ -48,28 +48,28 @@ def save_folder(pipe: FacePipeline, folder: str | Path) -> Path:
 
 
 def push(pipe: FacePipeline, repository: str, **options: Any) -> str:
-    """Upload a pipeline's model to the Hub; returns the address of the commit.
+    """Upload a pipeline's model to the Hub; return the address of the commit.
 
     Parameters
     ----------
     repository:
         ``"owner/name"``.
     options:
-        Of ``huggingface_hub.ModelHubMixin.push_to_hub``: ``private``, ``token``, ``branch`` and others.
+        Options of ``huggingface_hub.ModelHubMixin.push_to_hub``: ``private``, ``token``, ``branch`` and others.
 
     Raises
     ------
     InputError
-        For a model whose licence does not let it be passed on.
+        If the model's licence does not allow redistribution.
     """
     if record(pipe.name).notice:
         got = f"{pipe.name!r} ({record(pipe.name).notice})"
-        raise InputError("a model that may be passed on", got, "pass the address of its origin on instead")
+        raise InputError("a model that may be redistributed", got, "share the address of its origin instead")
     return hub_class()(pipe).push_to_hub(repository, **options)
 
 
 def hub_class() -> type[Any]:
-    """The class that the Hub's own code saves and loads, with the pipeline as its ``pipe``.
+    """Return the class that the Hub's code saves and loads, with the pipeline as its ``pipe``.
 
     ``hub_class().from_pretrained("owner/name").pipe`` is a pipeline from the Hub.
     """
@@ -78,7 +78,7 @@ def hub_class() -> type[Any]:
     about: dict[str, Any] = {"library_name": "facekit", "license": "mit", "tags": ["3d", "face"]}
 
     class HubFace(hub.ModelHubMixin, **about):
-        """A pipeline as the Hub keeps it."""
+        """Pipeline wrapped for the Hub."""
 
         def __init__(self, pipe: FacePipeline) -> None:
             self.pipe = pipe

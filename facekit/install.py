@@ -1,7 +1,7 @@
-"""How facekit came onto this machine, and the command that adds one of its extras the same way.
+"""Kind of installation of facekit, and the command to install extras in the same way.
 
-The package is called ``facekit3d`` where packages are installed, ``facekit`` where they are imported: the other name on
-the package index belongs to somebody else.
+The package is called ``facekit3d`` on the package index and ``facekit`` in Python: the latter name on the index belongs
+to somebody else.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ import os
 import sys
 from pathlib import Path
 
-# metadata, json and urllib are imported where they are used: every command imports this module.
+# metadata, json and urllib are imported on use: every command imports this module.
 
-#: What pip calls facekit.
+#: Name of the distribution for pip.
 DISTRIBUTION = "facekit3d"
 
 
 def pip() -> str:
-    """The beginning of a command that installs into this very environment."""
+    """Return the beginning of a command that installs into this environment."""
     return f"{os.path.basename(sys.executable) or 'python'} -m pip install"
 
 
 def install_line(extra: str) -> str:
-    """The command that adds an extra of facekit, in the way in which facekit itself was installed.
+    """Return the command that installs an extra, for the way in which facekit itself was installed.
 
-    From a checkout it names the folder, from a wheel the file, from a repository the address. Where the wheel is gone,
-    as in a notebook's runtime, it names the extra's own packages.
+    It names the folder of a checkout, the file of a wheel, or the address of a repository. If the wheel is gone, as in
+    a notebook's runtime, it lists the packages of the extra.
 
     Parameters
     ----------
@@ -45,13 +45,13 @@ def install_line(extra: str) -> str:
 
 
 def checkout() -> Path | None:
-    """The folder of the repository that facekit runs from; None for an installed copy."""
+    """Return the folder of the repository that facekit runs from; None for an installed copy."""
     root = Path(__file__).resolve().parent.parent
     return root if (root / "setup.py").is_file() and (root / "weights_manifest.json").is_file() else None
 
 
 def origin() -> str:
-    """How facekit was installed, in a few words."""
+    """Describe in a few words how facekit was installed."""
     folder, url = checkout(), _origin()
     if folder is not None:
         return f"from the checkout {folder}"
@@ -61,7 +61,7 @@ def origin() -> str:
 
 
 def packages(extra: str) -> list[str]:
-    """The requirements that an extra adds, as ``pip install`` takes them; empty where nothing is known of it."""
+    """Return the requirements of an extra, as ``pip install`` takes them; empty if unknown."""
     from importlib import metadata
 
     try:
@@ -73,7 +73,7 @@ def packages(extra: str) -> list[str]:
 
 
 def _origin() -> str | None:
-    """The address that pip installed facekit from (PEP 610); None where it came from an index."""
+    """Return the address that pip installed facekit from (PEP 610); None for a package index."""
     import json
     from importlib import metadata
 

@@ -1,4 +1,4 @@
-"""FaceLatents: the few numbers that decide a face."""
+"""FaceLatents: the latent codes of faces."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from facekit.conventions import (
 from facekit.errors import FileError, InputError
 from facekit.files.atomic import atomic_write, expanded
 from facekit.files.pickling import compact_state
-from facekit.plainly import plainly
+from facekit.torch_defaults import with_torch_defaults
 from facekit.traits import read_traits, set_traits
 
 _SIZES = {
@@ -38,34 +38,34 @@ _SIZES = {
     "style": IDENTITY_DIM,
     "blendshapes": BLENDSHAPE_DIM,
 }
-#: Fields that files of earlier versions do not have; zeros then.
+#: Fields missing in files of earlier versions; filled with zeros.
 _LATER = ("blendshapes",)
-#: Fields that say what a face does; the others say who it is.
+#: Fields of the expression; the others define the person.
 _MOVES = ("expression", "blendshapes")
-#: Weights this far beyond [0, 1] are taken for rounding.
+#: Tolerance of weights outside of [0, 1], for rounding.
 _ROUNDING = 1e-3
 
 
-#: A blend that adds up to more than two expressions at their utmost is beyond what the models know.
+#: Largest sum of a blend without a warning: two expressions at the largest intensity.
 _MOST_IN_ALL = 2 * MAX_INTENSITY
 
 
-@plainly
+@with_torch_defaults
 def expression_code(expression: str | Mapping[str, float], intensity: float = 1.0) -> torch.Tensor:
-    """The weighted one-hot code of an expression, (20,) float32.
+    """Return the weighted one-hot code of an expression, (20,) float32.
 
     Parameters
     ----------
     expression:
         One of :data:`facekit.conventions.EXPRESSIONS`, or a blend ``{"smile": 0.6, "brow_raiser": 0.4}`` of weights.
     intensity:
-        Multiplies the code: 0 is neutral, 1 the posed expression, up to 1.5 extrapolated. Beyond 1.5, and beyond a sum
-        of 3 of a blend, it warns once.
+        Factor on the code: 0 is neutral, 1 the posed expression, up to 1.5 extrapolated. Warns once for more than 1.5,
+        or a blend with a sum of more than 3.
 
     Raises
     ------
     InputError
-        For an unknown name, a negative or non-finite weight or intensity, or an empty blend.
+        If a name is unknown, a weight or intensity is negative or not finite, or a blend is empty.
     """
     if not isinstance(expression, (str, Mapping)):
         raise InputError("an expression's name or a blend of weights", repr(expression), 'pass for instance "smile"')
@@ -84,17 +84,17 @@ def expression_code(expression: str | Mapping[str, float], intensity: float = 1.
 
 
 def blendshape_code(weights: Mapping[str, float]) -> torch.Tensor:
-    """The weights of blendshapes by their names, (52,) float32, zero for those that are not named.
+    """Return blendshape weights by name as (52,) float32, zero for missing names.
 
     Parameters
     ----------
     weights:
-        ``{"jawOpen": 0.4, "eyeBlinkLeft": 1.0}``, names out of :data:`facekit.conventions.BLENDSHAPES`, in [0, 1].
+        ``{"jawOpen": 0.4, "eyeBlinkLeft": 1.0}``, names from :data:`facekit.conventions.BLENDSHAPES`, in [0, 1].
 
     Raises
     ------
     InputError
-        For an unknown name, or a weight that is not in [0, 1].
+        If a name is unknown, or a weight is not in [0, 1].
     """
     if not isinstance(weights, Mapping):
         raise InputError("weights by name", repr(weights), 'pass for instance {"jawOpen": 0.4}')
@@ -110,7 +110,7 @@ def blendshape_code(weights: Mapping[str, float]) -> torch.Tensor:
 
 
 def _warn_beyond(values: Mapping[str, float]) -> None:
-    """Warn once of intensities for which the models were not trained: one of them, or what a blend adds up to."""
+    """Warn once of intensities beyond training: a single one, or the sum of a blend."""
     far = [name for name, value in values.items() if value > MAX_INTENSITY + 1e-6]
     total = sum(values.values())
     if len(far) == 1:
@@ -123,37 +123,39 @@ def _warn_beyond(values: Mapping[str, float]) -> None:
 
 
 def _generator(seed: int, field: str) -> torch.Generator:
-    """A CPU generator for one field: a new field never shifts an old one, and every machine draws the same."""
+    """Return a CPU generator for one field: new fields do not shift old ones, and results are the same on every
+    machine.
+    """
     digest = hashlib.sha256(f"{seed}:{field}".encode()).digest()
     return torch.Generator("cpu").manual_seed(int.from_bytes(digest[:7], "big"))
 
 
 @dataclass(frozen=True)
 class FaceLatents:
-    """A batch of B faces as codes; drives shape, texture and detail together.
+    """Latent codes of B faces, which determine shape, texture and detail together.
 
     Field names follow 3DFaceCAM (Rai et al., WACV 2023). All are float32 on one device.
 
     Parameters
     ----------
     identity:
-        (B, 20), standard normal: who it is (z_id).
+        (B, 20), standard normal: identity (z_id).
     expression:
         (B, 20), one-hot times intensity, or a blend (z_exp). All zeros is the neutral face.
     shape_noise:
-        (B, 5), standard normal: what of the shape the identity does not decide.
+        (B, 5), standard normal: shape variation independent of identity.
     texture_noise:
-        (B, 128), standard normal: what of the skin the identity does not decide.
+        (B, 128), standard normal: skin variation independent of identity.
     style:
-        (B, 20): how this person makes expressions (z_style); by default the identity itself.
+        (B, 20): personal style of expressions (z_style); by default the identity.
     blendshapes:
-        (B, 52) in [0, 1], weights of :data:`facekit.conventions.BLENDSHAPES`, which add to the expression; None for
-        zeros. How the head is held is no code: see :class:`facekit.Motion`.
+        (B, 52) in [0, 1]: weights of :data:`facekit.conventions.BLENDSHAPES`, added to the expression; None for zeros.
+        The head's pose is not part of the latents: see :class:`facekit.Motion`.
 
     Raises
     ------
     InputError
-        For a wrong shape or dtype, a non-finite number, or blendshapes that are not in [0, 1].
+        If a shape or dtype is wrong, a number is not finite, or blendshapes are not in [0, 1].
     """
 
     identity: torch.Tensor
@@ -191,7 +193,7 @@ class FaceLatents:
     # -- making -----------------------------------------------------------------------------------------------------
 
     @classmethod
-    @plainly
+    @with_torch_defaults
     def sample(
         cls,
         seed: int,
@@ -203,17 +205,17 @@ class FaceLatents:
         age: float | None = None,
         masculinity: float | None = None,
     ) -> FaceLatents:
-        """Draw ``count`` random people; the same seed gives the same people on every machine.
+        """Sample ``count`` random people; the same seed gives the same people on every machine.
 
-        Face ``i`` of the batch is drawn from ``seed + i``, so it does not depend on ``count``.
+        Face ``i`` of the batch has the seed ``seed + i``, independent of ``count``.
 
         Parameters
         ----------
         truncation:
-            Scales identity and noise toward the mean face (StyleGAN's truncation trick, Karras et al. 2019):
-            1 is the full variety, 0 the mean.
+            Scales identity and noise toward the mean face (StyleGAN's truncation trick, Karras et al. 2019): 1 is full
+            diversity, 0 the mean face.
         age, masculinity:
-            Of all of them, in place of what is drawn: years, 18 to 80, and a share of people from 0 to 1. See
+            Set for all people instead of random: age in years, 18 to 80, and masculinity as a quantile, 0 to 1. See
             :meth:`with_traits`.
         """
         seed = whole(seed, "seed", 0, remedy="pass for instance seed=7")
@@ -233,55 +235,54 @@ class FaceLatents:
         return cls(expression=code, style=fields["identity"].clone(), **fields).to(device)
 
     def with_expression(self, expression: str | Mapping[str, float], intensity: float = 1.0) -> FaceLatents:
-        """The same people with another expression; see :func:`expression_code` for the arguments."""
+        """Return the same people with another expression; see :func:`expression_code` for the arguments."""
         code = expression_code(expression, intensity).to(self.device)
         return dataclasses.replace(self, expression=code.expand(len(self), -1).clone())
 
     def with_traits(self, **traits: float) -> FaceLatents:
-        """People who differ from these in some traits only, for instance ``with_traits(age=60, melanin=0.9)``.
+        """Return people who differ in some traits only, for instance ``with_traits(age=60, melanin=0.9)``.
 
         Parameters
         ----------
         traits:
-            ``age`` in years, 18 to 80; any other of :data:`facekit.traits.TRAITS` as the share of people who have less
-            of it, 0 to 1. They belong to the embedded default; another model's codes mean other things.
+            ``age`` in years, 18 to 80; any other of :data:`facekit.traits.TRAITS` as a quantile of the population, 0 to
+            1. For the embedded default only; other models' codes have other meanings.
         """
         identity = set_traits(self.identity, **traits)
-        # Who makes expressions in a way of their own goes on doing so.
+        # A style that differs from the identity is kept.
         style = identity.clone() if torch.equal(self.style, self.identity) else self.style
         return dataclasses.replace(self, identity=identity, style=style)
 
     def traits(self) -> dict[str, torch.Tensor]:
-        """What the codes say of these people, (B,) each: see :meth:`with_traits` for the units."""
+        """Return the traits of these people, (B,) each: see :meth:`with_traits` for the units."""
         return read_traits(self.identity)
 
     def with_blendshapes(self, weights: Mapping[str, float] | torch.Tensor) -> FaceLatents:
-        """The same people and expressions with these blendshapes and no others.
+        """Return the same people and expressions with these blendshapes only.
 
         Parameters
         ----------
         weights:
-            By name, see :func:`blendshape_code`; or (52,) or (B, 52) float32.
+            Weights by name, see :func:`blendshape_code`; or (52,) or (B, 52) float32.
         """
         code = weights if isinstance(weights, torch.Tensor) else blendshape_code(weights)
         code = code.to(self.identity)
         return dataclasses.replace(self, blendshapes=code.expand(len(self), -1).clone() if code.ndim == 1 else code)
 
     def at_rest(self) -> FaceLatents:
-        """The same people without expression and blendshapes: *the* neutral face."""
+        """Return the same people without expression and blendshapes: *the* neutral face."""
         return dataclasses.replace(self, **{name: torch.zeros_like(getattr(self, name)) for name in _MOVES})
 
     def blend(self, weights: Mapping[str, float]) -> FaceLatents:
-        """The same people with a blend of expressions, for instance ``{"smile": 0.7, "brow_raiser": 0.5}``."""
+        """Return the same people with a blend of expressions, for instance ``{"smile": 0.7, "brow_raiser": 0.5}``."""
         return self.with_expression(weights)
 
-    @plainly
+    @with_torch_defaults
     def lerp(self, other: FaceLatents, t: float) -> FaceLatents:
-        """Walk from these faces (t = 0) to ``other`` (t = 1), field by field.
+        """Interpolate from these faces (t = 0) to ``other`` (t = 1), field by field.
 
-        Random fields are interpolated on the sphere's radius (the length of the codes is kept between both ends), so
-        that the faces in the middle are as distinct as those at the ends; expression and blendshapes are interpolated
-        linearly.
+        Random fields keep a length between those of both ends, so that faces in between are as distinctive as those at
+        the ends; expression and blendshapes are interpolated linearly.
         """
         t = finite(t, "t")
         if len(self) != len(other):
@@ -303,11 +304,11 @@ class FaceLatents:
         return self.identity.device
 
     def to(self, device: str | torch.device) -> FaceLatents:
-        """A copy on another device."""
+        """Return a copy on another device."""
         return FaceLatents(**{name: getattr(self, name).to(device) for name in _SIZES})
 
     def __repr__(self) -> str:
-        """Sizes in one line, without the numbers."""
+        """Summarise the sizes in one line."""
         return f"FaceLatents({len(self)}: {', '.join(f'{name} {size}' for name, size in _SIZES.items())})"
 
     def __len__(self) -> int:
@@ -321,16 +322,16 @@ class FaceLatents:
         return (self[i] for i in range(len(self)))
 
     def split(self, size: int) -> list[FaceLatents]:
-        """The batch in order, in parts of at most ``size`` faces."""
+        """Split the batch in order into parts of at most ``size`` faces."""
         return [self[start : start + size] for start in range(0, len(self), size)]
 
     def repeat(self, count: int) -> FaceLatents:
-        """Each face ``count`` times, face after face."""
+        """Repeat each face ``count`` times, face after face."""
         return FaceLatents(**{name: getattr(self, name).repeat_interleave(count, dim=0) for name in _SIZES})
 
     @staticmethod
     def cat(parts: list[FaceLatents]) -> FaceLatents:
-        """Several batches as one."""
+        """Concatenate several batches."""
         return FaceLatents(**{name: torch.cat([getattr(p, name) for p in parts]) for name in _SIZES})
 
     def __getstate__(self) -> dict[str, Any]:
@@ -339,17 +340,17 @@ class FaceLatents:
     # -- files ------------------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, list[list[float]]]:
-        """Plain lists, for JSON. Float32 survives the round trip exactly."""
+        """Return plain lists for JSON. Float32 survives the round trip exactly."""
         return {name: getattr(self, name).detach().cpu().tolist() for name in _SIZES}
 
     @classmethod
-    @plainly
+    @with_torch_defaults
     def from_dict(cls, data: Mapping[str, list[list[float]]]) -> FaceLatents:
-        """The inverse of :meth:`to_dict`."""
+        """Create latents from :meth:`to_dict`."""
         missing = [name for name in _SIZES if name not in data and name not in _LATER]
         if missing:
             raise InputError(
-                f"the fields {', '.join(_SIZES)}", f"none called {', '.join(missing)}", "use a file that save() wrote"
+                f"the fields {', '.join(_SIZES)}", f"none named {', '.join(missing)}", "use a file that save() wrote"
             )
         try:
             known = [name for name in _SIZES if name in data]
@@ -361,7 +362,7 @@ class FaceLatents:
             raise InputError("lists of numbers, one row per face", str(error), remedy) from error
 
     def save(self, path: str | Path) -> Path:
-        """Write the codes as JSON."""
+        """Write the latents as JSON."""
         path = expanded(path)
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(self.to_dict()), encoding="utf-8")
@@ -369,7 +370,7 @@ class FaceLatents:
 
     @classmethod
     def load(cls, path: str | Path) -> FaceLatents:
-        """Read what :meth:`save` wrote."""
+        """Read a file written by :meth:`save`."""
         try:
             data = json.loads(expanded(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

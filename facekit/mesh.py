@@ -12,7 +12,7 @@ import torch
 from facekit.checks import as_slice
 from facekit.errors import InputError
 from facekit.files.pickling import compact_state
-from facekit.plainly import plainly
+from facekit.torch_defaults import with_torch_defaults
 
 if TYPE_CHECKING:
     from pytorch3d.structures import Meshes
@@ -39,7 +39,7 @@ def _check(name: str, value: torch.Tensor, ndim: int, last: int | None, floating
 
 @dataclass(frozen=True)
 class FaceMesh:
-    """A batch of B textured meshes that share one topology.
+    """Batch of B textured meshes that share one topology.
 
     Parameters
     ----------
@@ -54,25 +54,25 @@ class FaceMesh:
     texture:
         (B, 3, H, W) float32 sRGB in [0, 1], or None.
     ao:
-        (V,) float32 in [0, 1], ambient occlusion of each vertex, or None.
+        (V,) float32 in [0, 1]: ambient occlusion per vertex, or None.
     parts:
-        (V,) uint8, ids into :data:`facekit.conventions.PARTS`, or None.
+        (V,) uint8: indices into :data:`facekit.conventions.PARTS`, or None.
     landmarks:
-        (68,) int64, vertex indices of the iBUG 68 landmarks, or None.
+        (68,) int64: vertex indices of the 68 iBUG landmarks, or None.
     displacement:
-        (B, 1, H, W) float32, mm along the smooth vertex normal, in the same UV: detail finer than the triangles, which
-        the renderer shades and :meth:`detailed` turns into triangles. Or None.
+        (B, 1, H, W) float32, mm along the smooth vertex normal, in the same UV layout: detail finer than the triangles,
+        which the renderer shades and :meth:`detailed` turns into triangles. Or None.
     vertex_colors:
-        (V, 3) float32 sRGB in [0, 1], shown where there is no texture. Or None.
+        (V, 3) float32 sRGB in [0, 1], used if there is no texture. Or None.
     openings:
-        Which vertices lie between lids and lips, whose ``ao`` follows the pose; None where that is not known.
+        Vertices between lids and lips, whose ``ao`` depends on the pose; None if unknown.
     rig:
-        Base and morph targets of a mesh that came from a file with such; None otherwise. See :func:`facekit.load`.
+        Base and morph targets of a mesh from a file with morph targets; None otherwise. See :func:`facekit.load`.
 
     Raises
     ------
     InputError
-        For shapes or dtypes that do not fit, and for indices out of range.
+        If shapes or dtypes do not match, or indices are out of range.
     """
 
     verts: torch.Tensor
@@ -87,7 +87,7 @@ class FaceMesh:
     vertex_colors: torch.Tensor | None = None
     openings: Openings | None = field(default=None, repr=False, compare=False)
     rig: FaceRig | None = field(default=None, repr=False, compare=False)
-    #: Index tables that were found in range, with their limits: meshes of one topology are checked once.
+    #: Index tensors that passed the range check, with their limits: meshes of one topology are checked once.
     _known: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -113,7 +113,7 @@ class FaceMesh:
             _check(name, value, 4, None, True)
             if value.shape[0] != len(self) or value.shape[1] != channels:
                 raise InputError(
-                    f"{name} ({len(self)}, {channels}, H, W)", f"{tuple(value.shape)}", f"give one {name} a face"
+                    f"{name} ({len(self)}, {channels}, H, W)", f"{tuple(value.shape)}", f"give one {name} per face"
                 )
 
         colours = self.vertex_colors
@@ -125,7 +125,7 @@ class FaceMesh:
                 )
 
     def _check_ranges(self) -> None:
-        """Look through the index tables, which has to wait for a device, unless these were looked through before."""
+        """Check the ranges of index tensors, which synchronises with the device, unless these were checked before."""
         now = (self.faces, self.faces_uvs, self.verts.shape[1], len(self.uvs))
         known = self._known
         if known is not None and all(a is b for a, b in zip(now[:2], known[:2], strict=True)) and now[2:] == known[2:]:
@@ -139,12 +139,12 @@ class FaceMesh:
         object.__setattr__(self, "_known", now)
 
     def need(self, name: str) -> torch.Tensor:
-        """Return ``texture``, ``displacement`` or another optional tensor that has to be there.
+        """Return ``texture``, ``displacement`` or another optional tensor; raise if it is missing.
 
         Raises
         ------
         InputError
-            For a mesh without it.
+            If the mesh does not have it.
         """
         value = getattr(self, name)
         if value is None:
@@ -152,13 +152,13 @@ class FaceMesh:
         return value
 
     def used(self) -> torch.Tensor:
-        """(V,) bool: the vertices that some face has."""
+        """Return the mask (V,) bool of vertices that are used by faces."""
         mask = torch.zeros(self.verts.shape[1], dtype=torch.bool, device=self.faces.device)
         mask[self.faces.reshape(-1)] = True
         return mask
 
     def __repr__(self) -> str:
-        """Sizes in one line, without the tensors."""
+        """Summarise the sizes in one line, without the tensors."""
         maps = [name for name in ("texture", "displacement", "vertex_colors") if getattr(self, name) is not None]
         parts = [f"{len(self)} of {self.verts.shape[1]:,} vertices and {len(self.faces):,} triangles", *maps]
         return f"FaceMesh({', '.join(parts)})"
@@ -175,7 +175,7 @@ class FaceMesh:
         return {**compact_state(self), "_known": None}
 
     def to(self, device: str | torch.device) -> FaceMesh:
-        """A copy on another device."""
+        """Return a copy on another device."""
         tensors = {name: getattr(self, name) for name in _TENSORS}
         moved = {name: None if value is None else value.to(device) for name, value in tensors.items()}
         known = (moved["faces"], moved["faces_uvs"], self.verts.shape[1], len(self.uvs))
@@ -183,53 +183,61 @@ class FaceMesh:
         return dataclasses.replace(self, **moved, rig=rig, openings=openings, _known=known)
 
     def detach(self) -> FaceMesh:
-        """The same mesh without gradients."""
+        """Return the same mesh without gradients."""
         tensors = {name: getattr(self, name) for name in _TENSORS}
         learned = {k: v.detach() for k, v in tensors.items() if v is not None and v.requires_grad}
         return dataclasses.replace(self, **learned) if learned else self
 
     def occlusion(self) -> torch.Tensor | None:
-        """Ambient occlusion in this pose, (V,) or (B, V) float32 in [0, 1]: ``ao``, changed between lids and lips."""
+        """Return ambient occlusion in this pose, (V,) or (B, V) float32 in [0, 1]: ``ao``, modified between lids and
+        lips.
+        """
         if self.ao is None or self.openings is None:
             return self.ao
         return self.openings.occlusion(self.verts, self.ao)
 
-    @plainly
+    @with_torch_defaults
     def normals(self) -> torch.Tensor:
-        """Smooth, area-weighted vertex normals, (B, V, 3) float32 of unit length."""
+        """Return smooth, area-weighted vertex normals, (B, V, 3) float32 of unit length."""
         from facekit.geometry.normals import vertex_normals
 
         return vertex_normals(self.verts, self.faces)
 
-    @plainly
+    @with_torch_defaults
     def normal_map(self) -> torch.Tensor:
-        """Tangent-space normals of the displacement, (B, 3, H, W); see :func:`facekit.geometry.displace.normal_map`."""
+        """Return the displacement's tangent-space normals, (B, 3, H, W); see
+        :func:`facekit.geometry.displace.normal_map`.
+        """
         from facekit.geometry.displace import normal_map
 
         return normal_map(self)
 
-    @plainly
+    @with_torch_defaults
     def detailed(self, level: int = 2) -> FaceMesh:
-        """Subdivided ``level`` times and displaced; see :func:`facekit.geometry.displace.detailed_mesh`."""
+        """Return the mesh subdivided ``level`` times and displaced; see
+        :func:`facekit.geometry.displace.detailed_mesh`.
+        """
         from facekit.geometry.displace import detailed_mesh
 
         return detailed_mesh(self, level)
 
     def to_pytorch3d(self) -> Meshes:
-        """PyTorch3D's ``Meshes`` with ``TexturesUV``; see :func:`facekit.render.bridge.mesh_to`."""
+        """Convert to PyTorch3D's ``Meshes`` with ``TexturesUV``; see :func:`facekit.render.bridge.mesh_to`."""
         from facekit.render.bridge import mesh_to
 
         return mesh_to(self)
 
     @classmethod
     def from_pytorch3d(cls, meshes: Meshes, like: FaceMesh | None = None) -> FaceMesh:
-        """Meshes of one topology, in mm, ao and parts from ``like``; see :func:`facekit.render.bridge.mesh_from`."""
+        """Convert meshes of one topology in mm, with ao and parts of ``like``; see
+        :func:`facekit.render.bridge.mesh_from`.
+        """
         from facekit.render.bridge import mesh_from
 
         return mesh_from(meshes, like)
 
     def save(self, path: str | Path, **options: Any) -> Path:
-        """Write the one mesh of this batch; the suffix chooses the format. See :func:`facekit.io.save`."""
+        """Write the mesh (B must be 1); the suffix chooses the format. See :func:`facekit.io.save`."""
         from facekit.io import save
 
         return save(self, path, **options)

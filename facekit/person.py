@@ -1,4 +1,4 @@
-"""Person: one real head in a model's topology, which no code stands for: a scan's, or a photograph's."""
+"""Person: an individual head in a model's topology, from a scan or photographs, that no latent code represents."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from facekit.latents import FaceLatents
 
 @dataclass(frozen=True)
 class Person:
-    """Shape at rest and skin of one person, for :meth:`facekit.FacePipeline.with_person`.
+    """Neutral shape and skin of one person, for :meth:`facekit.FacePipeline.with_person`.
 
     Parameters
     ----------
     neutral:
-        (V, 3) float32 mm, the face at rest in the model's topology, placed as the model's mean head is.
+        (V, 3) float32 mm: the neutral face in the model's topology, aligned with the model's mean head.
     codes:
-        One face's latents (B = 1): style of expressions, detail and pores are those of its codes.
+        Latents (B = 1) that determine the style of expressions, detail and pores.
     atlas:
-        (1, 3, H, W) float32 sRGB in [0, 1], skin, eyes and teeth in the model's UV; None for the codes' own texture.
+        (1, 3, H, W) float32 sRGB in [0, 1]: skin, eyes and teeth in the model's UV layout; None for the codes' own
+        texture.
     hair:
-        The style that they wear unless another is asked for; None for neither hair nor lashes.
+        Default hair style; None for neither hair nor lashes.
     hair_colour:
-        (3,) float32 sRGB in [0, 1]; None for that of the codes.
+        (3,) float32 sRGB in [0, 1]; None for the codes' own colour.
 
     Raises
     ------
     InputError
-        For other shapes, or numbers that are not finite.
+        If shapes are wrong, or numbers are not finite.
     """
 
     neutral: torch.Tensor

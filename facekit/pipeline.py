@@ -1,4 +1,4 @@
-"""FacePipeline: from latents to a face, one line per arrow.
+"""FacePipeline: from latents to a face, one line per step.
 
 latents ─► shape ─► mesh ─┐
     └────► texture ───────┼─► detail (static + dynamic displacement) ─► FaceOutput ─► render / view / export / measure
@@ -32,9 +32,9 @@ from facekit.models.config import ShapeConfig, TextureConfig
 from facekit.models.shape import ShapeModel
 from facekit.models.texture import TextureModel
 from facekit.person import Person
-from facekit.plainly import plainly
 from facekit.source import FaceRig, FaceSettings, Keyframes, alone, rig_names, rig_weights
 from facekit.template import Template
+from facekit.torch_defaults import with_torch_defaults
 
 if TYPE_CHECKING:
     from facekit.motion import Motion
@@ -43,7 +43,7 @@ _RIG_CHUNK = 8
 
 
 class FacePipeline(FaceDecoder):
-    """Makes faces from codes; a :class:`facekit.source.FaceSource`.
+    """Make faces from latents; a :class:`facekit.source.FaceSource`.
 
     The forward pass itself, with gradients, is :meth:`facekit.decoder.FaceDecoder.decode`.
 
@@ -54,11 +54,11 @@ class FacePipeline(FaceDecoder):
     name:
         The model's name in the manifest.
     identities:
-        (N, 20) float32, the codes of the people that the model was trained on, where they are published.
+        (N, 20) float32: identity codes of the training people, if published.
     detail:
-        File of a detail module of your own; None for the one that comes with the package.
+        File of a detail module that you trained; None for the packaged one.
     pretrained:
-        What :meth:`from_pretrained` was told besides name and device, so that a pickled face finds its model again.
+        Other arguments of :meth:`from_pretrained`, so that a pickled face can load its model.
     """
 
     expressions = EXPRESSIONS
@@ -80,7 +80,7 @@ class FacePipeline(FaceDecoder):
         self.name, self.identities, self.pretrained = name, identities, dict(pretrained or {})
 
     @classmethod
-    @plainly
+    @with_torch_defaults
     def from_pretrained(
         cls,
         name: str | Path = "default",
@@ -88,33 +88,33 @@ class FacePipeline(FaceDecoder):
         compose: str = "blend",
         detail: str | Path | None = None,
     ) -> FacePipeline:
-        """Load a model by its name in the manifest, or from a folder that :meth:`save_pretrained` wrote.
+        """Load a model by its name in the manifest, or from a folder written by :meth:`save_pretrained`.
 
-        ``"default"`` comes with the package. ``"3dfacecam"`` are the published research weights (Rai et al., WACV
-        2023; trained on FaceScape, for non-commercial research): they are fetched once, or imported from files with
-        ``facekit weights import``.
+        ``"default"`` ships with the package. ``"3dfacecam"`` are the published research weights (Rai et al., WACV 2023;
+        trained on FaceScape, for non-commercial research): fetched once, or imported from files with ``facekit weights
+        import``.
 
         Parameters
         ----------
         device:
-            ``"cpu"``, ``"cuda"``, … or None for CUDA where there is one, else the CPU.
+            ``"cpu"``, ``"cuda"``, … or None for CUDA if available, else the CPU.
         compose:
-            How the texture tile comes into the atlas: ``"blend"`` without a border. ``"upstream"``, for comparisons,
-            pastes it as the published code does, with its seam and stains; for ``"3dfacecam"`` only.
+            How the texture tile is composed into the atlas: ``"blend"`` hides its border. ``"upstream"``, for
+            comparisons, pastes it as the published code does, with seam and stains; for ``"3dfacecam"`` only.
         detail:
-            An npz that ``python -m facekit.train.detail.facescape`` trained, in place of the embedded detail module.
+            An npz trained by ``python -m facekit.train.detail.facescape``, in place of the embedded detail module.
 
         Raises
         ------
         InputError
-            For an unknown name (the message lists the known ones), a device that is not there, or a way to compose
-            that the model does not have.
+            If the name is unknown (the message lists the known ones), the device is not available, or the model does
+            not support the composition mode.
         WeightsError
-            For a missing, truncated or altered file.
+            If a file is missing, truncated or modified.
         """
         record, device = weights.record(str(name)), pick_device(device)
         name = record.name
-        composer_class(record.config["composer"], compose)  # refused before anything is fetched
+        composer_class(record.config["composer"], compose)  # checked before anything is fetched
         ensure(name)
         own = None if detail is None else Path(detail)
         if own is not None and not own.is_file():
@@ -126,7 +126,7 @@ class FacePipeline(FaceDecoder):
         identities = None
         if "identities" in record.files:
             identities = load_arrays(weights.verified(name, "identities"))["identities"]
-        # Channels-last is the layout in which CPU convolutions run fastest here (benchmarks/generate.py).
+        # CPU convolutions are fastest in channels-last layout (benchmarks/generate.py).
         texture = texture.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         pretrained = {"compose": compose} if compose != "blend" else {}
         pretrained |= {} if own is None else {"detail": str(own.absolute())}
@@ -134,7 +134,7 @@ class FacePipeline(FaceDecoder):
         return cls(*parts, name, identities, own, pretrained)
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Write the model into a folder, for :meth:`from_pretrained`; returns the folder."""
+        """Write the model to a folder, for :meth:`from_pretrained`; return the folder."""
         from facekit.hub import save_folder
 
         return save_folder(self, folder)
@@ -146,7 +146,7 @@ class FacePipeline(FaceDecoder):
         return push(self, repository, **options)
 
     def __repr__(self) -> str:
-        """Model, size and device in one line, without the networks."""
+        """Summarise model, size and device in one line."""
         return f"FacePipeline({self.name!r}, {len(self.template.verts):,} vertices, {str(self.device)!r})"
 
     def _repr_html_(self) -> str:
@@ -160,7 +160,7 @@ class FacePipeline(FaceDecoder):
         rows = (f"<tr><th style='text-align:left'>{k}</th><td>{html.escape(v)}</td></tr>" for k, v in told.items())
         return f"<strong>FacePipeline</strong> <code>{html.escape(self.name)}</code><table>{''.join(rows)}</table>"
 
-    @plainly
+    @with_torch_defaults
     @torch.no_grad()
     def __call__(
         self,
@@ -175,32 +175,34 @@ class FacePipeline(FaceDecoder):
         hair: str | None = "auto",
         traits: Mapping[str, float] | None = None,
     ) -> FaceOutput:
-        """Make faces, from a seed or from latents, without gradients: see :meth:`decode` for those.
+        """Make faces from a seed or from latents, without gradients: see :meth:`decode` for these.
 
         Parameters
         ----------
         seed:
-            Who it is: the same seed gives the same person on every machine.
+            Seed of the person, the same on every machine.
         expression, intensity:
-            Name or blend ``{"smile": 0.6, …}``, and how strongly, 0 to 1.5. With ``latents``, None keeps theirs.
+            Name or blend ``{"smile": 0.6, …}``, and intensity, 0 to 1.5. With ``latents``, None keeps theirs.
         truncation:
-            1 is the full variety of people, 0 the mean face; used with ``seed`` only.
+            Diversity of people: 1 is full, 0 the mean face; used with ``seed`` only.
         latents:
-            Codes of B faces, instead of a seed.
+            Latents of B faces, instead of a seed.
         detail:
-            Displacement finer than the mesh: True for all of it, "static" for pores and lines that the person has at
-            rest, "dynamic" for the furrows that the expression makes, False for none.
+            Displacement finer than the mesh: True for all, "static" for pores and lines of the neutral face, "dynamic"
+            for furrows of the expression, False for none.
         detail_strength:
             Factor on that displacement, 0 or more.
         blendshapes:
-            ARKit's shapes by name, ``{"jawOpen": 0.4, "eyeBlinkLeft": 1.0}``, in [0, 1]; they add to the expression.
-            With ``latents``, None keeps theirs.
+            Weights of ARKit's blendshapes by name, ``{"jawOpen": 0.4, "eyeBlinkLeft": 1.0}``, in [0, 1], added to the
+            expression. With ``latents``, None keeps theirs.
         hair:
-            What they wear besides the head: a style out of ``pipe.hair_styles``, "bald" for lashes alone, None for
-            neither; "auto" leaves it to who it is. A model without hair has none then.
+            A hair style from ``pipe.hair_styles``, "bald" for no hair on the scalp, None for no hair, brows or lashes
+            at all; "auto" for the style of the identity, or none for a model without hair. A beard from
+            ``pipe.beard_styles`` may follow after a plus sign, "short01+goatee" or "auto+shaven"; by default it is the
+            identity's.
         traits:
-            What of them shall be otherwise, ``{"age": 60, "masculinity": 0.2}``: see :meth:`FaceLatents.with_traits`.
-            For the embedded default's people only.
+            Traits to change, ``{"age": 60, "masculinity": 0.2}``: see :meth:`FaceLatents.with_traits`. For the embedded
+            default only.
         """
         forks.check(self.device)
         if (seed is None) == (latents is None):
@@ -213,9 +215,7 @@ class FacePipeline(FaceDecoder):
             metadata, codes = {"seed": seed}, FaceLatents.sample(seed, truncation=truncation)
         if traits and (self.person is not None or not isinstance(self.composer, DefaultComposer)):
             what = "one person" if self.person is not None else repr(self.name)
-            raise InputError(
-                "a model whose codes have traits", f"{what}, and traits", 'use "default", or leave them out'
-            )
+            raise InputError("a model with traits", f"{what}, and traits", 'use "default", or leave them out')
         if traits:
             metadata, codes = {**metadata, "traits": dict(traits)}, codes.with_traits(**traits)
         if expression is not None:
@@ -229,17 +229,17 @@ class FacePipeline(FaceDecoder):
         worn = self.dress(model, mesh.verts, hair)
         return FaceOutput(mesh, codes, self.name, metadata, settings, parts, self, worn)
 
-    @plainly
+    @with_torch_defaults
     @torch.no_grad()
     def keyframes(self, latents: FaceLatents, *, detail: bool | str = True) -> Keyframes:
-        """Make shapes of one person without textures, and how the skin is strained in each.
+        """Make shapes of one person without textures, with the strain of the skin in each.
 
         Parameters
         ----------
         latents:
-            K codes of one person, on any device; strain is measured against the first one's zero expression.
+            K latents of one person, on any device; strain is relative to the first one's zero expression.
         detail:
-            With True or "dynamic" the weights of dynamic detail come with them.
+            True or "dynamic" adds the weights of dynamic detail.
         """
         check_detail(detail, 1.0)
         codes = self.to_model_codes(latents.to(self.device))
@@ -250,7 +250,7 @@ class FacePipeline(FaceDecoder):
             return Keyframes(verts, tension)
         return Keyframes(verts, tension, *self.detail_layer.weights(tension))
 
-    @plainly
+    @with_torch_defaults
     @torch.no_grad()
     def rig(
         self,
@@ -261,24 +261,24 @@ class FacePipeline(FaceDecoder):
         detail_strength: float = 1.0,
         hair: str | None = None,
     ) -> FaceRig:
-        """Make the neutral mesh and the morph targets of one face (B = 1), each as it is alone at weight 1.
+        """Make the neutral mesh and the morph targets of one face (B = 1), each evaluated alone at weight 1.
 
-        Morph targets are straight lines: what eyes, lids and mouths do that is none is told by the two ends. Of
-        mouthClose, which has an effect on an open jaw only, it is what it does to a jaw that is wholly open. Of the
-        detail the neutral mesh has what it has at rest.
+        Morph targets are linear: non-linear motion of eyes, lids and mouth is approximated by its end points.
+        mouthClose, which only affects an open jaw, is evaluated with the jaw fully open. The neutral mesh has static
+        detail only.
 
         Parameters
         ----------
         kind:
             "expressions" for the 19 expressions, "arkit" for the 52 blendshapes, "both" for 71 targets.
         hair:
-            As of a call; what is worn comes along with displacements of its own.
+            As in the call; hair has its own displacements.
         """
         names = rig_names(kind)
         latents = latents.to(self.device)
         mesh = self.decode(latents.at_rest(), detail=detail, detail_strength=detail_strength)
         posed = FaceLatents.cat([alone(latents, name) for name in names])
-        # A few at a time: contact between lips looks at all pairs of their vertices.
+        # A few at a time: contact between lips compares all pairs of their vertices.
         parts = [self.decode_shape(self.to_model_codes(some)) for some in posed.split(_RIG_CHUNK)]
         deltas = torch.cat(parts) - mesh.verts
         if "mouthClose" in names:
@@ -288,7 +288,8 @@ class FacePipeline(FaceDecoder):
         if worn and worn[0] is not None and self.wardrobe is not None:
             cards = worn[0].cards
             posed = (mesh.verts + deltas).split(_RIG_CHUNK)
-            moved = torch.cat([self.wardrobe.wear(cards, mesh.verts, some) for some in posed])
+            brows = self.brows(self.to_model_codes(latents))
+            moved = torch.cat([self.wardrobe.wear(cards, mesh.verts, some, brows) for some in posed])
             carried = HairRig(worn[0], moved - worn[0].verts)
         return FaceRig(mesh, names, deltas, rig_weights(latents, names)[0], carried)
 
@@ -301,18 +302,18 @@ class FacePipeline(FaceDecoder):
         detail_strength: float = 1.0,
         hair: str | None = "auto",
     ) -> Iterator[FaceOutput]:
-        """Make the frames of one person's motion, ``chunk`` at a time: a long take needs no more memory than a short.
+        """Make the frames of one person's motion in chunks, so that long motions need no more memory than short ones.
 
         Parameters
         ----------
         latents:
-            Codes of one person (B = 1); their expression is worn throughout, the motion's blendshapes replace theirs.
+            Latents of one person (B = 1); their expression is kept, their blendshapes are replaced by the motion's.
         motion:
-            A :class:`facekit.Motion`; the head is held as it says.
+            A :class:`facekit.Motion`, including its head pose.
         chunk:
-            Frames in memory at a time: each of what is yielded has so many faces, the last one perhaps fewer.
+            Number of faces in each result; the last one may have fewer.
         detail, detail_strength, hair:
-            As of a call.
+            As in the call.
         """
         from facekit.motion.play import animate
 
@@ -320,33 +321,38 @@ class FacePipeline(FaceDecoder):
 
     @property
     def hair_styles(self) -> tuple[str, ...]:
-        """Names of hair styles, "bald" first; empty for a model without."""
+        """Names of hair styles, "bald" first; empty for models without hair."""
         return () if self.wardrobe is None else self.wardrobe.styles
 
     @property
+    def beard_styles(self) -> tuple[str, ...]:
+        """Names of beards, "shaven" first; empty for models without hair."""
+        return () if self.wardrobe is None else self.wardrobe.beards
+
+    @property
     def single_person(self) -> bool:
-        """True of a pipeline with a person, see :meth:`with_person`."""
+        """True for a pipeline with a person, see :meth:`with_person`."""
         return self.person is not None
 
     @property
     def shape_pairs(self) -> tuple[tuple[int, int], ...]:
-        """Blendshapes that have a corrective, as pairs of indices into :data:`facekit.conventions.BLENDSHAPES`."""
+        """Pairs of blendshapes with a corrective, as indices into :data:`facekit.conventions.BLENDSHAPES`."""
         return tuple((int(a), int(b)) for a, b in self.blendshapes.pairs.tolist())
 
     def training_identity(self, number: int, seed: int = 0) -> FaceLatents:
-        """Return one of the people that the published model was trained on, neutral (B = 1).
+        """Return one of the published model's training identities, neutral (B = 1).
 
         Parameters
         ----------
         number:
-            1 to 847, upstream's own count.
+            1 to 847, upstream's numbering.
         seed:
-            Draws the noise, what the identity does not decide; the same for everyone unless you change it.
+            Seed of the noise, which is independent of identity.
 
         Raises
         ------
         InputError
-            For another number, or a model whose training identities are not published.
+            If the number is out of range, or the model's training identities are not published.
         """
         if self.identities is None:
             raise InputError("a model with training identities", f"{self.name!r}, without", "use 3dfacecam, or a seed")
@@ -357,36 +363,36 @@ class FacePipeline(FaceDecoder):
         return dataclasses.replace(drawn, identity=code.clone(), style=code.clone())
 
     def with_person(self, person: Person) -> FacePipeline:
-        """Return the same model, which makes this one person whatever identity it is asked for; shares all else.
+        """Return the same model that makes only this person, whatever the identity code; shares everything else.
 
-        Everything that takes a pipeline takes it: sweeps, viewers, :func:`facekit.generate.local.generate_set`. A face
-        of it that was pickled comes back without a source: hand one over with :meth:`facekit.FaceOutput.reattach`.
+        It works wherever a pipeline does: sweeps, viewers, :func:`facekit.generate.local.generate_set`. Unpickled faces
+        have no source: set one with :meth:`facekit.FaceOutput.reattach`.
 
         Parameters
         ----------
         person:
-            Of the model's topology.
+            Person in the model's topology.
 
         Raises
         ------
         InputError
-            For a person with another number of vertices.
+            If the number of vertices differs.
         """
         if len(person.neutral) != len(self.template.verts):
             got = f"{len(person.neutral)}, where {self.name!r} has {len(self.template.verts)}"
             raise InputError("a person with the model's vertices", got, "use the model that it was made with")
-        _ = self.contact  # made for the topology: here once, rather than for each person
+        _ = self.contact  # depends on the topology: created once, not per person
         other = copy.copy(self)
         other.person = person.to(self.device)
         return other
 
     def with_composition(self, mode: str) -> FacePipeline:
-        """Return the same model with another way to compose its texture, see :meth:`from_pretrained`; shares all else.
+        """Return the same model with another composition mode, see :meth:`from_pretrained`; shares everything else.
 
         Raises
         ------
         InputError
-            For a way that the model does not have.
+            If the model does not support the mode.
         """
         other = copy.copy(self)
         other.composer = self.composer.with_mode(mode)

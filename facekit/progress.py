@@ -1,4 +1,4 @@
-"""One progress bar for terminals and notebooks alike."""
+"""Progress bar for terminals and notebooks."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _NOTEBOOK_COLUMNS = 88
 
 
 def progress(iterable: Iterable[T], total: int | None = None, desc: str | None = None, initial: int = 0) -> Iterator[T]:
-    """Go through ``iterable`` with a bar, a line of text in notebooks and terminals, and nothing in a log file.
+    """Iterate over ``iterable`` with a progress bar, as text in notebooks and terminals; silent in log files.
 
     Parameters
     ----------
     total:
-        Number of items; by default ``len(iterable)`` where it has one.
+        Number of items; by default ``len(iterable)`` if it has one.
     desc:
-        A word or two before the bar.
+        Short label before the bar.
     initial:
-        Items that were done earlier; the bar starts there.
+        Number of items done earlier, at which the bar starts.
     """
     from tqdm import tqdm
 
-    # Text in notebooks too: a widget's bar is gone when the notebook is opened again without its kernel.
+    # Text in notebooks, too: a widget's bar is gone when the notebook is opened again without its kernel.
     notebook = _in_notebook()
     stream = sys.stdout if notebook else sys.stderr
     if not notebook and (stream is None or not stream.isatty()):  # programs without a terminal may have no stream

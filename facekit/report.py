@@ -1,4 +1,4 @@
-"""Tables and a report: one HTML file with everything in it, to open from a disk or to send."""
+"""Tables, and reports as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from facekit.version import __version__
 Section = tuple[str, "Image.Image | Table | Mapping[str, str]"]
 
 _QUALITY = 90
-# Colours for light and dark pages; `tnum` gives figures of one width, so that columns line up.
+# Colours for light and dark pages; `tnum` selects digits of equal width, so that columns line up.
 _STYLE = """
 :root { color-scheme: light dark; --page: #f8f8f6; --text: #202124; --muted: #70727a; }
 @media (prefers-color-scheme: dark) {
@@ -49,25 +49,25 @@ _TABLE_STYLE = """
 
 @dataclass(frozen=True)
 class Table:
-    """Lines under named columns; a notebook shows it as a table, ``print`` as text.
+    """Lines with named columns, shown as a table in a notebook and as text by ``print``.
 
     Parameters
     ----------
     columns:
-        Names with their unit and number of decimals.
+        Names with unit and number of decimals.
     lines:
-        Values by column; what is missing or None stays blank. Texts are names.
+        Values by column; missing values and None are blank. Strings are names.
     """
 
     columns: Mapping[str, tuple[str, int]]
     lines: Sequence[Mapping[str, Any]]
 
     def texts(self) -> list[list[str]]:
-        """The cells as they are shown."""
+        """Return the cells as strings."""
         return [[_text(line.get(name), digits) for name, (_, digits) in self.columns.items()] for line in self.lines]
 
     def save(self, path: str | Path) -> Path:
-        """Write a CSV (UTF-8) with units in the head, numbers in full, and blanks where there is none."""
+        """Write a CSV (UTF-8) with units in the header, numbers at full precision, and blanks for missing values."""
         path = expanded(path)
         if path.suffix.lower() != ".csv":
             raise InputError("a table's name that ends in .csv", repr(path.name), "rename it")
@@ -90,7 +90,7 @@ class Table:
         return f"<style>{_TABLE_STYLE}</style>{self.to_html()}"
 
     def to_html(self) -> str:
-        """A table element; its looks come with the page."""
+        """Return a table element; its style is part of the page."""
         kinds = [any(isinstance(line.get(name), str) for line in self.lines) for name in self.columns]
         head = "".join(
             f"<th{_left(is_name)}>{html.escape(name)}<small>{html.escape(unit)}</small></th>"
@@ -110,7 +110,7 @@ class Table:
 
 
 def write_report(path: str | Path, title: str, sections: Sequence[Section], note: str = "") -> Path:
-    """Write one HTML file that needs nothing else, neither network nor files beside it.
+    """Write a self-contained HTML file, which needs neither network nor other files.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""FaceSource: what made a face, as far as faces, files and viewers ask; and FaceRig, one thing they ask for.
+"""FaceSource: interface of the objects that make faces; and FaceRig, one of their results.
 
-A pipeline is a source. A wrapper around one is a source when it has the methods below: it hands on what it does not
-change. A face does not hide its source, and a pickled face leaves it behind: see :meth:`facekit.FaceOutput.reattach`.
+A pipeline is a source. A wrapper of a pipeline is a source if it has the methods below and passes on what it does not
+change. A face has its source as an attribute, which is not pickled: see :meth:`facekit.FaceOutput.reattach`.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FaceRig:
-    """One person's neutral face and the displacements that morph it into expressions and blendshapes.
+    """Neutral face of one person, and displacements of its expressions and blendshapes.
 
     Parameters
     ----------
     neutral:
-        FaceMesh with B = 1, the zero expression code with its texture.
+        FaceMesh with B = 1 for the zero expression code, with its texture.
     names:
-        The morph targets' names: :data:`facekit.conventions.MORPH_TARGETS`, :data:`facekit.conventions.BLENDSHAPES`, or
-        both.
+        Names of the morph targets: :data:`facekit.conventions.MORPH_TARGETS`, :data:`facekit.conventions.BLENDSHAPES`,
+        or both.
     deltas:
         (len(names), V, 3) float32 mm; weight 1 is the posed expression, or the whole blendshape.
     weights:
-        (len(names),) float32, the weights at which the face was when the rig was asked for.
+        (len(names),) float32: weights of the face that the rig was made for.
     hair:
         Hair and lashes with their own displacements; None without.
     """
@@ -50,13 +50,13 @@ class FaceRig:
     hair: HairRig | None = None
 
     def worn(self) -> FaceMesh:
-        """Return the mesh (B = 1) at the weights of the rig, which it keeps as ``mesh.rig``."""
-        worn = self.weights.nonzero()[:, 0].to(self.deltas.device)  # of many targets a face wears few
+        """Return the mesh (B = 1) at the rig's weights; the rig is kept as ``mesh.rig``."""
+        worn = self.weights.nonzero()[:, 0].to(self.deltas.device)  # few of many weights are non-zero
         moved = torch.einsum("k,kvc->vc", self.weights.to(self.deltas)[worn], self.deltas[worn])
         return dataclasses.replace(self.neutral, verts=self.neutral.verts + moved, rig=self if self.names else None)
 
     def rest(self) -> FaceMesh:
-        """Return the mesh (B = 1) without any morph target; it keeps the rig, too."""
+        """Return the neutral mesh (B = 1); the rig is kept as ``mesh.rig``."""
         return dataclasses.replace(self.neutral, rig=self if self.names else None)
 
     def to(self, device: str | torch.device) -> FaceRig:
@@ -68,14 +68,14 @@ class FaceRig:
 
 @dataclass(frozen=True)
 class FaceSettings:
-    """The settings that a face was made with besides its codes: enough to make it again.
+    """Settings, besides the latents, that are needed to make a face again.
 
     Parameters
     ----------
     detail, detail_strength:
         As for the pipeline's call.
     pretrained:
-        Keyword arguments of ``from_pretrained`` besides name and device, where they were not the defaults.
+        Non-default keyword arguments of ``from_pretrained`` besides name and device.
     hair:
         As for the pipeline's call.
     """
@@ -88,16 +88,16 @@ class FaceSettings:
 
 @dataclass(frozen=True)
 class Keyframes:
-    """K shapes of one person, without textures, and how their skin is strained.
+    """K shapes of one person without textures, with the strain of their skin.
 
     Parameters
     ----------
     verts:
         (K, V, 3) float32 mm.
     tension:
-        (K, V) float32, above 0 where skin is compressed against rest, below 0 where it is stretched.
+        (K, V) float32: strain relative to neutral, positive where skin is compressed, negative where it is stretched.
     compress, stretch:
-        (K, V) float32 in [0, 1], the weights of dynamic detail; None without it.
+        (K, V) float32 in [0, 1]: weights of dynamic detail; None without it.
     """
 
     verts: torch.Tensor
@@ -106,7 +106,7 @@ class Keyframes:
     stretch: torch.Tensor | None = None
 
 
-#: The kinds of rigs, and the names of their morph targets.
+#: Kinds of rigs, and the names of their morph targets.
 RIGS: dict[str, tuple[str, ...]] = {
     "expressions": MORPH_TARGETS,
     "arkit": BLENDSHAPES,
@@ -115,12 +115,12 @@ RIGS: dict[str, tuple[str, ...]] = {
 
 
 def rig_names(kind: str) -> tuple[str, ...]:
-    """The morph targets of a kind of rig.
+    """Return the names of the morph targets in a kind of rig.
 
     Raises
     ------
     InputError
-        For a kind that is not in :data:`RIGS`.
+        If the kind is not in :data:`RIGS`.
     """
     if kind not in RIGS:
         raise InputError(f"a rig out of {', '.join(RIGS)}", repr(kind), "choose one of these")
@@ -128,7 +128,7 @@ def rig_names(kind: str) -> tuple[str, ...]:
 
 
 def alone(latents: FaceLatents, name: str) -> FaceLatents:
-    """The same people with one morph target at 1; mouthClose with the jaw open, on which it works."""
+    """Return the same people with one morph target at 1; mouthClose with the jaw open, on which it acts."""
     if name in EXPRESSIONS:
         return latents.at_rest().with_expression(name)
     jaw = {"jawOpen": 1.0} if name == "mouthClose" else {}
@@ -136,38 +136,38 @@ def alone(latents: FaceLatents, name: str) -> FaceLatents:
 
 
 def rig_weights(latents: FaceLatents, names: tuple[str, ...]) -> torch.Tensor:
-    """The weights (B, len(names)) at which these codes wear morph targets; 0 for names of others. Differentiable."""
+    """Return the weights (B, len(names)) of morph targets in these latents; 0 for unknown names. Differentiable."""
     known = torch.cat((latents.expression, latents.blendshapes, torch.zeros_like(latents.expression[:, :1])), dim=1)
     words = (*EXPRESSIONS, *BLENDSHAPES)
     return known[:, [words.index(name) if name in words else len(words) for name in names]]
 
 
 class FaceSource(Protocol):
-    """Makes faces, and more of the same person."""
+    """Interface of the objects that make faces and more of the same person."""
 
     @property
     def name(self) -> str:
-        """The model, a record of ``weights_manifest.json``."""
+        """Name of the model, a record of ``weights_manifest.json``."""
         ...
 
     @property
     def expressions(self) -> tuple[str, ...]:
-        """The expressions it can make, neutral first."""
+        """Supported expressions, neutral first."""
         ...
 
     @property
     def shapes(self) -> tuple[str, ...]:
-        """The blendshapes it can make, out of :data:`facekit.conventions.BLENDSHAPES`."""
+        """Supported blendshapes, from :data:`facekit.conventions.BLENDSHAPES`."""
         ...
 
     @property
     def shape_pairs(self) -> tuple[tuple[int, int], ...]:
-        """Blendshapes that do not simply add up, as pairs of indices into :data:`facekit.conventions.BLENDSHAPES`."""
+        """Pairs of blendshapes that are not additive, as indices into :data:`facekit.conventions.BLENDSHAPES`."""
         ...
 
     @property
     def single_person(self) -> bool:
-        """True where it knows one person only, so that no other can be asked of it."""
+        """True if the source only makes one person."""
         ...
 
     def __call__(
@@ -186,11 +186,11 @@ class FaceSource(Protocol):
     def decode(
         self, latents: FaceLatents, *, texture: bool = True, detail: bool | str = True, detail_strength: float = 1.0
     ) -> FaceMesh:
-        """Make meshes, with gradients to the codes where they ask for them."""
+        """Make meshes, differentiable with respect to latents that require gradients."""
         ...
 
     def keyframes(self, latents: FaceLatents, *, detail: bool | str = True) -> Keyframes:
-        """Make the shapes of K codes of one person, without textures."""
+        """Make the shapes of K latents of one person, without textures."""
         ...
 
     def rig(
@@ -201,19 +201,19 @@ class FaceSource(Protocol):
         detail: bool | str = True,
         detail_strength: float = 1.0,
     ) -> FaceRig:
-        """Make the neutral mesh and morph targets of one face (B = 1), of a kind out of :data:`RIGS`."""
+        """Make the neutral mesh and morph targets of one face (B = 1), of a kind in :data:`RIGS`."""
         ...
 
 
 class RigSource:
-    """A source that has nothing but one person's rig: its movements are straight lines, its texture stays.
+    """Source with one person's rig only: displacements are linear, the texture is constant.
 
     Parameters
     ----------
     rig:
-        For instance of :func:`facekit.io.glb_read.read_rig`.
+        For instance from :func:`facekit.io.glb_read.read_rig`.
     name:
-        The model that it came from.
+        Name of the original model.
     """
 
     single_person = True
@@ -224,12 +224,12 @@ class RigSource:
 
     @property
     def expressions(self) -> tuple[str, ...]:
-        """Neutral, and those of facekit's expressions that the rig has."""
+        """Neutral, and the expressions in the rig."""
         return ("neutral", *(name for name in self._rig.names if name in MORPH_TARGETS))
 
     @property
     def shapes(self) -> tuple[str, ...]:
-        """The blendshapes that the rig has."""
+        """Blendshapes in the rig."""
         return tuple(name for name in self._rig.names if name in BLENDSHAPES)
 
     def __call__(
@@ -242,7 +242,7 @@ class RigSource:
         detail_strength: float = 1.0,
         blendshapes: Mapping[str, float] | torch.Tensor | None = None,
     ) -> FaceOutput:
-        """Make the person's faces; of the codes only expression and blendshapes count."""
+        """Make the person's faces; only expression and blendshapes of the latents are used."""
         from facekit.face import FaceOutput
 
         if expression is not None:
@@ -255,7 +255,7 @@ class RigSource:
     def decode(
         self, latents: FaceLatents, *, texture: bool = True, detail: bool | str = True, detail_strength: float = 1.0
     ) -> FaceMesh:
-        """Add up the morph targets with the codes' weights; the rig's own displacement stays as it is."""
+        """Apply the morph targets with the latents' weights; the rig's displacement map is unchanged."""
         neutral, names = self._rig.neutral, [name for name in self._rig.names if name in RIGS["both"]]
         weights = rig_weights(latents, tuple(names)).to(neutral.verts)
         deltas = self._rig.deltas[[self._rig.names.index(name) for name in names]].to(neutral.verts)
@@ -265,7 +265,7 @@ class RigSource:
         return dataclasses.replace(neutral, verts=verts, texture=skin, displacement=relief)
 
     def keyframes(self, latents: FaceLatents, *, detail: bool | str = True) -> Keyframes:
-        """Shapes and tension; a rig has no dynamic detail."""
+        """Return shapes and tension; a rig has no dynamic detail."""
         mesh = self.decode(latents, texture=False, detail=False)
         rest = self._rig.neutral.verts
         return Keyframes(mesh.verts, StrainGraph.of(mesh.faces, rest.shape[1]).tension(rest, mesh.verts))
@@ -278,20 +278,20 @@ class RigSource:
         detail: bool | str = True,
         detail_strength: float = 1.0,
     ) -> FaceRig:
-        """Return the rig, whatever targets it has, at the weights of these codes (B = 1)."""
+        """Return the rig with all its targets, at the weights of these latents (B = 1)."""
         return dataclasses.replace(self._rig, weights=rig_weights(latents, self._rig.names)[0])
 
 
 @dataclass(frozen=True)
 class LostSource:
-    """Stands for the source of a face that was pickled, until it is found again.
+    """Placeholder for the source of a pickled face, until it is loaded.
 
     Parameters
     ----------
     model, pretrained:
-        What ``from_pretrained`` is called with.
+        Arguments of ``from_pretrained``.
     vertices:
-        Of the face's topology, for a check.
+        Number of vertices of the face's topology, for a check.
     """
 
     model: str
@@ -304,16 +304,16 @@ class LostSource:
         Raises
         ------
         InputError
-            For a model that the manifest does not know, or whose topology is another.
+            If the model is not in the manifest, or has another topology.
         """
         from facekit.pipeline import FacePipeline
         from facekit.weights import known
 
         remedy = "hand over the pipeline that made it: face.reattach(pipe)"
         if not known(self.model):
-            raise InputError("a pickled face whose model is in the manifest", f"one of {self.model!r}", remedy)
+            raise InputError("a pickled face of a model in the manifest", f"one of {self.model!r}", remedy)
         pipe = FacePipeline.from_pretrained(self.model, device, **self.pretrained)
         if len(pipe.template.verts) != self.vertices:
             got = f"{self.vertices} vertices, where {self.model!r} has {len(pipe.template.verts)}"
-            raise InputError("a face of that model", got, remedy)
+            raise InputError("a face with that model's topology", got, remedy)
         return pipe

@@ -1,4 +1,4 @@
-"""Sweeps: one person over intensities or over expressions, with everything else held still."""
+"""Sweeps: one person over intensities or over expressions, with everything else fixed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from facekit.errors import InputError
 from facekit.face import FaceOutput
 from facekit.latents import FaceLatents
 from facekit.pipeline import FacePipeline
-from facekit.plainly import plainly
+from facekit.torch_defaults import with_torch_defaults
 
 
-@plainly
+@with_torch_defaults
 def sweep_intensity(
     pipe: FacePipeline,
     latents: FaceLatents,
@@ -26,14 +26,14 @@ def sweep_intensity(
     stop: float = MAX_INTENSITY,
     **options: Any,
 ) -> FaceOutput:
-    """One person, one expression, ``steps`` intensities from 0 to ``stop``; identity, noise and style stay fixed.
+    """Make one person and expression at ``steps`` intensities from 0 to ``stop``; identity, noise and style stay fixed.
 
-    ``options`` go to the pipeline: ``detail`` and ``detail_strength``.
+    ``options`` are passed to the pipeline: ``detail`` and ``detail_strength``.
 
     Returns
     -------
     FaceOutput
-        With B = steps and ``metadata["intensity"]``, the list of intensities.
+        Faces with B = steps and ``metadata["intensity"]``, the list of intensities.
     """
     _single(latents)
     steps = whole(steps, "steps", 2, remedy="pass for instance steps=15")
@@ -47,7 +47,7 @@ def sweep_intensity(
     )
 
 
-@plainly
+@with_torch_defaults
 def sweep_expressions(
     pipe: FacePipeline,
     latents: FaceLatents,
@@ -55,14 +55,14 @@ def sweep_expressions(
     intensity: float = 1.0,
     **options: Any,
 ) -> FaceOutput:
-    """One person in each of ``expressions`` (by default all 20) at one intensity.
+    """Make one person with each of ``expressions`` (by default all 20) at one intensity.
 
-    ``options`` go to the pipeline: ``detail`` and ``detail_strength``.
+    ``options`` are passed to the pipeline: ``detail`` and ``detail_strength``.
 
     Returns
     -------
     FaceOutput
-        With B = number of expressions and ``metadata["expression"]``, the list of names.
+        Faces with B = number of expressions and ``metadata["expression"]``, the list of names.
     """
     _single(latents)
     names = list(EXPRESSIONS if expressions is None else expressions)

@@ -1,4 +1,4 @@
-"""The template: topology, UVs and per-vertex facts that all faces of a model share."""
+"""Template: topology, UVs and per-vertex attributes shared by all faces of a model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from facekit.mesh import FaceMesh
 
 @dataclass(frozen=True)
 class Template:
-    """The mean neutral head of a model.
+    """Mean neutral head of a model.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Template:
     uvs:
         (T, 2) float32, origin bottom-left.
     parts:
-        (V,) uint8, ids into :data:`facekit.conventions.PARTS`.
+        (V,) uint8: indices into :data:`facekit.conventions.PARTS`.
     landmarks:
         (68,) int64, vertex indices in iBUG order.
     ao:
@@ -48,7 +48,7 @@ class Template:
 
     @classmethod
     def load(cls, path: str | Path) -> Template:
-        """Read an npz file that ``facekit.train.head.stage`` wrote; nothing pickled is opened."""
+        """Read an npz file written by ``facekit.train.head.stage``, without pickles."""
         data = load_arrays(path)
         missing = [name for name in cls.__dataclass_fields__ if name not in data]
         if missing:
@@ -62,7 +62,7 @@ class Template:
         )
 
     def mesh(self, verts: torch.Tensor, texture: torch.Tensor | None = None) -> FaceMesh:
-        """A batch of meshes of this topology, on the vertices' device.
+        """Return a batch of meshes of this topology, on the vertices' device.
 
         Parameters
         ----------
@@ -80,11 +80,11 @@ class Template:
 
     @functools.cached_property
     def openings(self) -> Openings | None:
-        """What lies between lids and lips; None for a topology without eyeballs."""
+        """Vertices between lids and lips; None for a topology without eyeballs."""
         with torch.inference_mode(False):
             return Openings.of(self.verts, self.faces, self.parts, self.landmarks)
 
     def to(self, device: str | torch.device) -> Template:
-        """A copy on another device."""
+        """Return a copy on another device."""
         moved = {k: v.to(device) for k, v in self.__dict__.items() if isinstance(v, torch.Tensor)}
         return dataclasses.replace(self, **moved)

@@ -1,9 +1,8 @@
-"""Traits: what directions of the embedded default's identity code mean, as numbers that one can read and set.
+"""Traits: interpretable directions of the embedded default's identity code, to read and to set.
 
-Each of twenty orthonormal directions stands for one trait of skin, brows, hair or eyes. Age and masculinity are the
-head's shape, too: the shape networks were turned so that the code's direction of masculinity is the one along which
-heads of the training model differ as men's and women's do, and that of age the one along which they age
-(:mod:`facekit.train.shape.traits`). Another model's codes do not mean this.
+Each of twenty orthonormal directions is one trait of skin, brows, hair or eyes. Age and masculinity affect the head's
+shape, too: the shape networks' input was rotated so that these directions match those along which heads of the training
+model differ by sex and age (:mod:`facekit.train.shape.traits`). Other models' codes have other meanings.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ TRAITS: tuple[str, ...] = (
 AGES = (18.0, 80.0)
 """Years of the youngest and the oldest; people are spread evenly between."""
 
-# Shares beyond these are those of one in a thousand people; further out lies nobody whom the networks have seen.
+# Limits of quantiles, those of one in a thousand people: the networks were not trained beyond.
 _RAREST = 0.001
 
 
 @functools.cache
 def trait_axes() -> torch.Tensor:
-    """The directions (20, 20) float32, orthonormal rows in the order of :data:`TRAITS`."""
+    """Return the directions (20, 20) float32, orthonormal rows in the order of :data:`TRAITS`."""
     import numpy as np
 
     q, r = np.linalg.qr(np.random.default_rng(2).standard_normal((IDENTITY_DIM, IDENTITY_DIM)))
@@ -40,19 +39,19 @@ def trait_axes() -> torch.Tensor:
 
 
 def read_traits(identity: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Read codes (B, 20): for each name the share (B,) of people who have less of it, in [0, 1]; age in years."""
+    """Return the traits of codes (B, 20) by name: quantiles (B,) in [0, 1]; age in years."""
     shares = dict(zip(TRAITS, torch.special.ndtr(identity @ trait_axes().to(identity).T).unbind(-1), strict=True))
     shares["age"] = AGES[0] + (AGES[1] - AGES[0]) * shares["age"]
     return shares
 
 
 def set_traits(identity: torch.Tensor, **traits: float) -> torch.Tensor:
-    """Codes (B, 20) with these traits and all else as it was: in [0, 1], age in years.
+    """Return codes (B, 20) with these traits, quantiles in [0, 1] and age in years, and everything else unchanged.
 
     Raises
     ------
     InputError
-        For a name that is none of :data:`TRAITS`, or a number out of range.
+        If a name is not in :data:`TRAITS`, or a number is out of range.
     """
     axes = trait_axes().to(identity)
     for name, value in traits.items():

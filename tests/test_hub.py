@@ -37,7 +37,7 @@ def test_what_was_touched_is_refused(default_pipeline, tmp_path):
     told = json.loads((folder / "facekit.json").read_text())
     told["files"]["shape"]["name"] = "../shape.safetensors"
     (folder / "facekit.json").write_text(json.dumps(told))
-    with pytest.raises(FileError, match="files of the folder"):
+    with pytest.raises(FileError, match="files that match their sha256"):
         FacePipeline.from_pretrained(folder)
     (folder / "facekit.json").unlink()
     with pytest.raises(InputError, match="a model out of"):
@@ -75,7 +75,7 @@ def test_pushing_uploads_the_folder(default_pipeline, monkeypatch):
 
 def test_research_weights_are_not_passed_on(default_pipeline, monkeypatch):
     monkeypatch.setattr(default_pipeline, "name", "3dfacecam")
-    with pytest.raises(InputError, match="may be passed on"):
+    with pytest.raises(InputError, match="may be redistributed"):
         push(default_pipeline, "someone/faces")
 
 

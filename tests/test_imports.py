@@ -48,7 +48,7 @@ FLOORS = {
         "progress",
         "checks",
         "forks",
-        "plainly",
+        "torch_defaults",
         "calling",
     ),
     "files": ("files", "report", "weights"),

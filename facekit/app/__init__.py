@@ -1,4 +1,4 @@
-"""A page to try facekit on, in a browser (extra ``app``): ``facekit app``, or a Space by ``make space``."""
+"""Web page to try facekit (extra ``app``): ``facekit app``, or a Space by ``make space``."""
 
 from facekit.app.page import build, serve
 

@@ -1,4 +1,4 @@
-"""The page: tabs, controls, queue and limits, in Gradio."""
+"""The Gradio page: tabs, controls, queue and limits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from facekit.app import work
 from facekit.conventions import EXPRESSIONS, MAX_INTENSITY
 from facekit.errors import FacekitError, optional_import
 
-# What the page is served with: no upload beyond 10 MB, errors told.
+# Server options: uploads of at most 10 MB, errors shown.
 _LAUNCH: dict[str, Any] = {"max_file_size": "10mb", "show_error": True, "footer_links": []}
 
-# Dark enough to be read by everybody (WCAG 2.2, AA).
+# Dark enough to be readable by everybody (WCAG 2.2, AA).
 _COLOURS = {
     "button_primary_background_fill": "*primary_600",
     "button_primary_background_fill_hover": "*primary_700",
@@ -22,7 +22,7 @@ _COLOURS = {
     "body_text_color_subdued_dark": "*neutral_400",
 }
 _STYLE = "body:not(.dark) button[role=tab].selected { color: var(--primary-600) }"
-# Gradio names what nobody can name, and names buttons otherwise than they are labelled.
+# Gradio's accessible names are missing or differ from the labels; set them.
 _NAMES = """() => {
   const mend = () => {
     for (const place of document.querySelectorAll("div.empty[aria-label]:not([role])"))
@@ -34,9 +34,9 @@ _NAMES = """() => {
   mend();
 }"""
 
-# One face at a time; who comes when that many wait is told so.
+# One face at a time; further visitors beyond the queue are told that it is full.
 _QUEUE = {"max_size": 20, "default_concurrency_limit": 1}
-# Seconds after which files are looked through, and their age then.
+# Interval of the clean-up of files, and their age then, in seconds.
 _DELETE = (work.KEPT, work.KEPT)
 _ABOUT = """# facekit
 
@@ -46,15 +46,15 @@ under the MIT licence."""
 
 
 def serve(**options: Any) -> Any:
-    """Build the page and serve it; ``options`` are those of ``gradio.Blocks.launch``, whose result is returned."""
+    """Build and serve the page; return the result of ``gradio.Blocks.launch``, whose arguments are ``options``."""
     gradio = _gradio()
-    # Fonts of the system: a page that asks no other server.
+    # System fonts: the page loads nothing from other servers.
     theme = gradio.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["monospace"])
     return build().launch(theme=theme.set(**_COLOURS), css=_STYLE, js=_NAMES, **{**_LAUNCH, **options})
 
 
 def build() -> Any:
-    """The page as ``gradio.Blocks``."""
+    """Return the page as ``gradio.Blocks``."""
     gradio = _gradio()
     with gradio.Blocks(title="facekit", analytics_enabled=False, delete_cache=_DELETE) as page:
         gradio.Markdown(_ABOUT)
@@ -156,7 +156,7 @@ def _any_seed() -> int:
 
 
 def _told(gradio: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, with facekit's errors shown on the page."""
+    """Wrap a function so that facekit's errors are shown on the page."""
 
     @functools.wraps(function)
     def guarded(*values: Any) -> Any:

@@ -10,7 +10,7 @@ from facekit.files.atomic import atomic_write
 from facekit.install import DISTRIBUTION, checkout
 from facekit.version import __version__
 
-#: The version of Gradio that the page is written for.
+#: Version of Gradio that the page is written for.
 GRADIO = "6.0.0"
 
 _APP = '''"""The Space: facekit's page to try."""
@@ -42,7 +42,7 @@ def write(folder: str | Path) -> list[Path]:
     Returns
     -------
     list of Path
-        The files. Without a wheel the requirements name the package as the index will have it.
+        The files. Without a wheel the requirements name the package on the index.
     """
     folder = Path(folder)
     root = checkout()

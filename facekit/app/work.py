@@ -1,4 +1,4 @@
-"""What the page's controls do: plain functions from their values to pictures, pages and files."""
+"""Functions behind the page's controls: from their values to pictures, pages and files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from facekit.face import FaceOutput
 
-#: Files to take home, by what the page calls them.
+#: Formats for download by their labels on the page.
 DOWNLOADS = {
     "GLB with sliders (Blender, Unity, web)": ".glb",
     "OBJ, PLY, GLB, maps and codes in a zip": ".zip",
@@ -35,13 +35,13 @@ DOWNLOADS = {
     "Picture (PNG)": ".png",
     "Viewer as a page (HTML)": ".html",
 }
-#: What a motion becomes, likewise.
+#: Formats of a motion by their labels.
 MOTIONS = {
     "Animated GLB (Blender, Unity, web)": ".glb",
     "Film (MP4)": ".mp4",
     "Motion alone (CSV of Live Link Face)": ".csv",
 }
-#: What a person out of a photograph becomes.
+#: Formats of a reconstructed person by their labels.
 PEOPLE = {
     "GLB with sliders (Blender, Unity, web)": ".glb",
     "OBJ, PLY, GLB, maps and codes in a zip": ".zip",
@@ -49,21 +49,21 @@ PEOPLE = {
     "To go on in Python (no photograph in it)": ".facekit",
 }
 LARGEST_SEED = 2**31 - 1
-#: Seconds of a motion that are played, and of those that are filmed: a page has others waiting.
+#: Longest motion in seconds to play, and to render as a video: others are waiting.
 LONGEST, LONGEST_FILM = 60.0, 10.0
-#: Seconds for which files are kept.
+#: Lifetime of files in seconds.
 KEPT = 1800
 _HEIGHT = 700
 
 
 @functools.lru_cache(maxsize=1)
 def pipeline() -> FacePipeline:
-    """The embedded model, loaded once."""
+    """Return the embedded model, loaded once."""
     return FacePipeline.from_pretrained()
 
 
 def make(seed: float, expression: str, intensity: float, truncation: float, detail: bool) -> FaceOutput:
-    """The face that the controls describe; they are checked, since a page's values come from anywhere."""
+    """Make the face with the controls' values, which are checked, as a page may send anything."""
     number = int(seed) if isinstance(seed, float) and seed.is_integer() else seed
     return pipeline()(
         seed=whole(number, "the seed", 0, LARGEST_SEED),
@@ -75,25 +75,25 @@ def make(seed: float, expression: str, intensity: float, truncation: float, deta
 
 
 def viewer(seed: float, expression: str, intensity: float, truncation: float, detail: bool) -> str:
-    """The viewer with that face."""
+    """Return the viewer with this face."""
     face = make(seed, expression, intensity, truncation, detail)
     return _frame(face, expression, f"Seed {int(seed)}, {expression.replace('_', ' ')}: drag to turn, move the slider")
 
 
 def motion_of(take: str | None) -> Motion:
-    """The motion in a file that was uploaded, at most :data:`LONGEST` seconds of it; facekit's own without one."""
+    """Read an uploaded motion, truncated to :data:`LONGEST` seconds; facekit's sample without one."""
     motion = Motion.sample() if take is None else Motion.load(take)
     return motion.slice(0, LONGEST) if motion.duration > LONGEST else motion
 
 
 def motion_viewer(take: str | None, seed: float, truncation: float) -> str:
-    """The viewer with somebody who makes the motion, and its timeline."""
+    """Return the viewer with a person performing the motion, with timeline."""
     face = make(seed, "neutral", 1, truncation, True)
     return _frame(face, "neutral", f"Seed {int(seed)}: play the motion, or move the sliders", motion=motion_of(take))
 
 
 def save_motion(kind: str, take: str | None, seed: float, truncation: float) -> str:
-    """Path of a file with that motion; of a film its first :data:`LONGEST_FILM` seconds."""
+    """Write the motion and return the path; a video is truncated to :data:`LONGEST_FILM` seconds."""
     suffix = MOTIONS[one_of(kind, MOTIONS, "a kind of file")]
     motion = motion_of(take)
     path = _folder() / f"motion_{int(seed)}{suffix}"
@@ -105,7 +105,7 @@ def save_motion(kind: str, take: str | None, seed: float, truncation: float) -> 
 
 
 def save(kind: str, seed: float, expression: str, intensity: float, truncation: float, detail: bool) -> str:
-    """Path of a file with that face; Gradio hands out a copy, and both are deleted after a while."""
+    """Write the face and return the path; Gradio serves a copy, and both are deleted after a while."""
     suffix = DOWNLOADS[one_of(kind, DOWNLOADS, "a kind of file")]
     face = make(seed, expression, intensity, truncation, detail)
     path = _folder() / f"face_{int(seed)}_{expression}{suffix}"
@@ -113,7 +113,7 @@ def save(kind: str, seed: float, expression: str, intensity: float, truncation: 
 
 
 def from_photograph(photograph: str | None, consent: bool, texture: str) -> tuple[Image.Image, str, str, str]:
-    """Overlay, viewer, what to be careful about, and the path of a file with the person; the photograph is deleted."""
+    """Return overlay, viewer, warnings, and the path of a file with the person; the photograph is deleted."""
     if not consent:
         raise InputError(
             "the consent of the person", "no tick", "tick it if the person agrees, or take another picture"
@@ -130,7 +130,7 @@ def from_photograph(photograph: str | None, consent: bool, texture: str) -> tupl
 
 
 def save_person(kind: str, kept: str | None) -> str:
-    """Path of a file with the person that :func:`from_photograph` found."""
+    """Write the person found by :func:`from_photograph` in another format; return the path."""
     suffix = PEOPLE[one_of(kind, PEOPLE, "a kind of file")]
     if not kept or not Path(kept).is_file():
         raise InputError("a person", "none yet", "make one from a photograph first")
@@ -141,7 +141,7 @@ def save_person(kind: str, kept: str | None) -> str:
 
 
 def sheet(seed: float, intensity: float, truncation: float) -> Image.Image:
-    """All 20 expressions of one person on a page."""
+    """Return all 20 expressions of one person on a page."""
     number = int(seed) if isinstance(seed, float) and seed.is_integer() else seed
     codes = FaceLatents.sample(
         whole(number, "the seed", 0, LARGEST_SEED), truncation=_within(truncation, "the variety", 1.0)
@@ -152,12 +152,12 @@ def sheet(seed: float, intensity: float, truncation: float) -> Image.Image:
 
 @functools.lru_cache(maxsize=1)
 def _root() -> tempfile.TemporaryDirectory[str]:
-    """Where this process keeps its files; it is deleted when the process ends."""
+    """Temporary folder of this process, deleted when the process ends."""
     return tempfile.TemporaryDirectory(prefix="facekit-")
 
 
 def _folder() -> Path:
-    """A new folder that is deleted after :data:`KEPT` seconds."""
+    """Create a folder that is deleted after :data:`KEPT` seconds."""
     folder = tempfile.mkdtemp(dir=_root().name)
     timer = threading.Timer(KEPT, shutil.rmtree, (folder, True))
     timer.daemon = True
@@ -166,7 +166,7 @@ def _folder() -> Path:
 
 
 def _frame(face: FaceOutput, expression: str, title: str, **options: Any) -> str:
-    """The face's page in a frame that can reach nothing of the page around it; ``options`` are those of ``to_html``."""
+    """Return the face's page in a sandboxed frame; ``options`` are those of ``to_html``."""
     with tempfile.TemporaryDirectory() as folder:
         page = face.to_html(
             Path(folder) / "face.html",

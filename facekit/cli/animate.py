@@ -1,4 +1,4 @@
-"""``facekit animate``: a face that makes a motion, as film or as a file that engines play."""
+"""``facekit animate``: a face that performs a motion, as video or animated mesh."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OF_FILM = ("size", "quality", "audio")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options."""
     parser.add_argument(
         "take",
         nargs="?",
@@ -50,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the film, the animated mesh, or the motion alone."""
+    """Write the video, the animated mesh, or the motion alone."""
     suffix = args.out.suffix.lower()
     if suffix not in (*_FILMS, ".glb", *_MOTIONS):
         raise InputError("--out that ends in .mp4 .webp .glb .csv .json .npz", f"{args.out}", "rename it")
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
     if suffix == ".webp":
         refuse_idle(args, ("audio",), "with .webp, which is silent")
     if suffix in _MOTIONS:
-        # A seed makes small movements, too.
+        # A seed also sets the idle movements.
         refuse_idle(args, OF_FACE if args.idle is not None else ("seed", *OF_FACE), f"with {suffix}")
     if args.take is not None and args.idle is not None:
         raise InputError("a take or --idle", "both", "leave one of them out")

@@ -1,4 +1,4 @@
-"""Arguments that cannot be right or would do nothing, refused before anything heavy is imported."""
+"""Argument checks before anything heavy is imported: invalid values, and options without effect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facekit.conventions import EXPRESSIONS
 from facekit.errors import InputError
 from facekit.weights.manifest import record
 
-#: Numbers by option: whole or not, the least and the most.
+#: Numeric options: integer or not, lower and upper bound.
 _WHOLE = {"seed": (0, None), "count": (1, None), "steps": (2, None), "frames": (1, None), "size": (16, 8192)}
 _FINITE = {
     "truncation": (0.0, 1.0),
@@ -22,55 +22,55 @@ _FINITE = {
 }
 
 
-#: What makes a face, besides its seed.
+#: Options that define a face, besides its seed.
 OF_FACE = (
     "model", "device", "truncation", "age", "masculinity", "expression", "intensity", "detail", "detail_strength",
     "hair",
 )  # fmt: skip
-#: What stands before an option's name where the arguments remember that it was given. One attribute each: a command's
-#: own parser hands its attributes over one by one, and what the first parser saw must stay.
+#: Prefix of the attributes that record which options were given. One attribute per option: a subparser copies its
+#: attributes one by one, and those of the main parser must stay.
 _GIVEN = "given "
 
 
 class _Noted(argparse.Action):
-    """Store the value, and remember that the option stood there."""
+    """Store the value, and record that the option was given."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: Any = None):
-        """Do what argparse asks of an action."""
+        """Implement argparse's action."""
         setattr(namespace, self.dest, values)
         setattr(namespace, _GIVEN + self.dest, True)
 
 
 class _NotedFlag(_Noted):
-    """The same for an option without a value, in place of argparse's own ``store_true``."""
+    """The same for an option without a value, in place of argparse's ``store_true``."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, default: bool = False, help: str | None = None):
         super().__init__(option_strings, dest, nargs=0, default=default, help=help)
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: Any = None):
-        """Do what argparse asks of an action."""
+        """Implement argparse's action."""
         super().__call__(parser, namespace, True)
 
 
 def noting(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Make a parser remember which options were given, for :func:`refuse_idle`; returns it."""
-    parser.register("action", None, _Noted)  # of every option that does not name another
+    """Make a parser record which options were given, for :func:`refuse_idle`; return it."""
+    parser.register("action", None, _Noted)  # for every option without another action
     parser.register("action", "store_true", _NotedFlag)
     return parser
 
 
 def given(args: argparse.Namespace) -> list[str]:
-    """Names of the options that were given, with underscores."""
+    """Return the names of the options that were given, with underscores."""
     return [name.removeprefix(_GIVEN) for name in vars(args) if name.startswith(_GIVEN)]
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """Check every argument that needs no model to be checked.
+    """Check every argument that can be checked without a model.
 
     Raises
     ------
     InputError
-        For the first that is out of its range, no known name, or without effect.
+        If an argument is out of range, not a known name, or without effect.
     """
     values = {name: value for name, value in vars(args).items() if value is not None}
     for name, (least, most) in _WHOLE.items():
@@ -97,12 +97,12 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def refuse_idle(args: argparse.Namespace, names: Iterable[str], why: str) -> None:
-    """Refuse options that were given and would do nothing.
+    """Reject given options that have no effect.
 
     Raises
     ------
     InputError
-        Naming them; ``why`` completes "they do nothing …".
+        Lists them; ``why`` completes "they do nothing …".
     """
     idle = [f"--{name.replace('_', '-')}" for name in names if name in given(args)]
     if idle:

@@ -1,4 +1,4 @@
-"""``facekit compare``: an experiment's pages, figures and report in one folder."""
+"""``facekit compare``: pages, figures and report of a comparison in one folder."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from facekit.cli.options import file_path, pipeline_of, report_file
 
 SUMMARY = "an experiment: faces side by side, differences, figures, a report"
-#: The names of :data:`facekit.compare.PRESETS`, which would load torch; a test holds them together.
+#: Names of :data:`facekit.compare.PRESETS`, which would import torch; a test keeps both in sync.
 PRESETS = ("intensity", "expression", "identity", "detail", "models")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options."""
     parser.add_argument("--preset", choices=PRESETS, default="intensity", help="experiment (default: intensity)")
     parser.add_argument(
         "--out", type=file_path, default=Path("out/comparison"), help="folder (default: out/comparison)"
@@ -23,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run the experiment and write its pages, figures and report."""
+    """Run the comparison and write its pages, figures and report."""
     from facekit.compare import PRESETS as EXPERIMENTS
 
     pipe = pipeline_of(args)

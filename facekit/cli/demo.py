@@ -1,4 +1,4 @@
-"""``facekit demo``: everything that facekit makes of one person, in one folder."""
+"""``facekit demo``: all outputs of facekit for one person, in one folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SUMMARY = "one person: sweep, sheet, turntable, portrait, meshes, bundle"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options."""
     parser.add_argument("--out", type=file_path, default=Path("out"), help="folder (default: out)")
     parser.add_argument("--seed", type=int, default=15, help="who it is (default: 15)")
     detail_options(parser)

@@ -1,4 +1,4 @@
-"""``facekit doctor``: what is installed here, and how to install what is not."""
+"""``facekit doctor``: installed packages, and how to install missing ones."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ SUMMARY = "versions, devices, optional packages and how to install them"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Leave the parser as it is: the command takes no options of its own."""
+    """Add no options."""
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the report; the exit code is 1 where something that facekit needs is broken."""
+    """Print the report; the exit code is 1 if a required part is broken."""
     from facekit.doctor import diagnose
 
     report = diagnose()

@@ -1,4 +1,4 @@
-"""``facekit evaluate``: an experiment against its control groups; tables, figures and a report in one folder."""
+"""``facekit evaluate``: an experiment with control groups; tables, figures and a report in one folder."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from facekit.cli.options import file_path, report_file
 from facekit.errors import InputError
 
 SUMMARY = "an experiment against control groups: tables with intervals, figures, a report"
-#: The names of :data:`facekit.evaluate.registry.EXPERIMENTS`, which would load torch; a test holds them together.
+#: Names of :data:`facekit.evaluate.registry.EXPERIMENTS`, which would import torch; a test keeps both in sync.
 EXPERIMENTS = (
     "generation", "detail", "units", "reconstruction", "now", "realy", "facescape", "svfr", "agreement", "disfa",
 )  # fmt: skip
 _JUDGING = ("quick", "seed", "model", "device")
-#: What each needs of the user, and which options would do nothing with it.
+#: Required and unsupported options of each experiment.
 NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "generation": ((), ("predictions",)),
     "detail": (("data",), ("predictions", "seed")),
@@ -32,7 +32,7 @@ NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options."""
     parser.add_argument("experiment", nargs="?", choices=EXPERIMENTS, help="which; see --list")
     parser.add_argument("--list", action="store_true", help="say what there is, and what each needs")
     parser.add_argument("--quick", action="store_true", help="few people: minutes instead of an hour")
@@ -47,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run the experiment, or go on with it, and write its files."""
+    """Run or resume the experiment, and write its files."""
     if args.list:
         refuse_idle(args, (name for name in given(args) if name not in ("list", "experiment")), "with --list")
         print(_listed())
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def chosen(text: str, known: Sequence[str]) -> list[str]:
-    """Methods out of a list with commas between, some of whose names have commas of their own."""
+    """Return the methods in a comma-separated list; some names contain commas themselves."""
     names: list[str] = []
     pieces = [piece.strip() for piece in text.split(",")]
     while pieces:

@@ -20,7 +20,7 @@ SUMMARY = "one face as a file; the suffix chooses the format"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options."""
     who_options(parser)
     trait_options(parser)
     expression_options(parser, "neutral")
@@ -31,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the face and, if asked for, its maps."""
+    """Write the face and, if requested, its maps."""
     options = mesh_options(args)
     from facekit.io import save
     from facekit.io.maps import save_maps
@@ -39,6 +39,6 @@ def run(args: argparse.Namespace) -> None:
 
     face = face_of(args)
     report_file(save(face, args.out, **options))
-    if args.maps and "maps" not in options:  # an OBJ brings its own
+    if args.maps and "maps" not in options:  # an OBJ writes its own
         for path in save_maps(face, args.out.parent, file_stem(args.out)):
             report_file(path)

@@ -1,4 +1,4 @@
-"""``facekit expressions``: one person in all 20 expressions, on a sheet."""
+"""``facekit expressions``: one person with all 20 expressions, on a sheet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUMMARY = "a sheet of all 20 expressions"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options."""
     who_options(parser)
     trait_options(parser)
     parser.add_argument("--intensity", type=float, default=1.0, help="0 to 1.5 (default: 1)")

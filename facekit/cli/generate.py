@@ -25,7 +25,7 @@ from facekit.errors import InputError
 from facekit.generate import ENGINES, LAYOUTS
 
 SUMMARY = "a set of people, as meshes or as labelled pictures; goes on where it was interrupted"
-#: Options that only one of both kinds of set has.
+#: Options that only apply to one of the two kinds of sets.
 _OF_MESHES = (
     "model", "truncation", "expression", "intensity", "detail", "detail_strength", "hair", "format", "maps",
 )  # fmt: skip
@@ -34,7 +34,7 @@ _OF_CLUSTERS = ("address", "gpus")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options."""
     parser.add_argument(
         "recipe",
         nargs="?",
@@ -62,7 +62,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Make the set, or what is missing of it; or tell how it is."""
+    """Make the set, or its missing part; or print its status."""
     if args.status is not None or args.verify is not None:
         name = "status" if args.verify is None else "verify"
         refuse_idle(args, (n for n in given(args) if n not in (name, "recipe")), f"with --{name}")
@@ -91,10 +91,10 @@ def _pictures(args: argparse.Namespace) -> None:
         raise InputError("a folder of this machine for --also", args.out, "leave --also out, or write to a folder")
     from facekit.generate.recipe import Recipe
 
-    recipe = Recipe.load(args.recipe)  # refused before torch is imported
+    recipe = Recipe.load(args.recipe)  # checked before torch is imported
     from facekit.generate.job import generate_pictures
 
-    # Bytes depend on the kind of device: what stands in a machine decides nothing.
+    # The kind of device changes the bytes, so it is never chosen automatically.
     device = "cpu" if args.device == "auto" else args.device
     result = generate_pictures(
         recipe,

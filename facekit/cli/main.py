@@ -1,6 +1,6 @@
-"""The parser of all commands, and how a run ends: exit codes, one-line errors.
+"""Main parser, exit codes and error messages.
 
-Nothing heavy is imported before a command runs, so that ``facekit --help`` answers at once.
+Nothing heavy is imported before a command runs, so that ``facekit --help`` is fast.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from facekit.cli.streams import forgiving
 from facekit.errors import FacekitError
 from facekit.version import __version__
 
-#: In the order in which ``--help`` lists them.
+#: Commands in the order of ``--help``.
 COMMANDS: dict[str, ModuleType] = {
     "demo": demo,
     "reconstruct": reconstruct,
@@ -51,7 +51,7 @@ COMMANDS: dict[str, ModuleType] = {
     "doctor": doctor,
 }
 
-#: Those that load no model, or all of them.
+#: Commands that load no model, or all of them.
 WITHOUT_MODEL = ("app", "weights", "doctor")
 
 
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code, stop = 0, None
         try:
             code = _run(argv)
-        except SystemExit as end:  # of --help, and of arguments that argparse refuses
+        except SystemExit as end:  # from --help, and for arguments that argparse rejects
             stop = end
         if out is not None:
             out.flush()
@@ -82,8 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     args = build_parser().parse_args(argv)
     warnings.showwarning = _show_warning
-    # Idle OpenMP threads that spin take the cores from the threads that encode files beside them, and from whatever
-    # else runs on the machine: facekit demo took twice the CPU time. It counts only before torch is first imported.
+    # Idle OpenMP threads that spin would block the threads that encode files, and other programs: facekit demo took
+    # twice the CPU time. Only effective before the first import of torch.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         if args.command in WITHOUT_MODEL:
@@ -116,7 +116,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _told(error: FacekitError) -> str:
-    """The message in one line, or with a remedy of several steps a line each."""
+    """Format the message in one line, or with a line per step of the remedy."""
     first, *steps = (" ".join(line.split()) for line in str(error).splitlines())
     return "\n".join([first, *(f"  {step}" for step in steps)])
 

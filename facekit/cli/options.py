@@ -1,4 +1,4 @@
-"""Options that several commands of ``facekit`` share, and the objects that their values stand for."""
+"""Options shared by several commands, and the objects that they stand for."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ _DETAIL: dict[str, bool | str] = {"full": True, "static": "static", "dynamic": "
 
 
 def global_options(parser: argparse.ArgumentParser, suppress: bool) -> None:
-    """Understood before and after the command; a child must not overwrite what the parent parsed."""
+    """Add global options, accepted before and after the command; a subparser must not overwrite the main parser's
+    values.
+    """
     parser.add_argument(
         "--model",
         default=argparse.SUPPRESS if suppress else "default",
@@ -66,7 +68,10 @@ def detail_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--detail-strength", type=float, default=1.0, help="factor on their depth (default: 1)")
     parser.add_argument(
-        "--hair", metavar="STYLE", help="a style, bald for lashes alone, none for neither (default: by who it is)"
+        "--hair",
+        metavar="STYLE[+BEARD]",
+        help="a hair style or bald, with a beard if you like (short01+goatee, auto+shaven); none for no hair at all "
+        "(default: by who it is)",
     )
 
 
@@ -77,18 +82,18 @@ def picture_options(parser: argparse.ArgumentParser, quality: str = "standard") 
 
 
 def file_path(text: str) -> Path:
-    """A path of the command line: in ``--out=~/face.glb`` many shells leave the home folder to the program."""
+    """Convert a command line argument to a path: in ``--out=~/face.glb`` many shells do not expand the home folder."""
     return expanded(text)
 
 
 def need_file(path: Path, what: str) -> None:
-    """Refuse a file (or folder) that is not there, before a model is loaded."""
+    """Raise if a file (or folder) does not exist, before a model is loaded."""
     if not path.exists():
         raise FileError(what, f"none at {path}", "check the name and the folder")
 
 
 def formats() -> str:
-    """The suffixes without their dots, for help texts."""
+    """Return the suffixes without their dots, for help texts."""
     return " ".join(suffix.lstrip(".") for suffix in SUFFIXES)
 
 
@@ -96,18 +101,18 @@ def formats() -> str:
 
 
 def device_of(args: argparse.Namespace) -> str | None:
-    """``--device`` as the pipeline takes it."""
+    """Return ``--device`` as a pipeline argument."""
     return None if args.device == "auto" else args.device
 
 
 def detail_of(args: argparse.Namespace) -> dict[str, Any]:
-    """``--detail``, ``--detail-strength`` and, if it was given, ``--hair`` as the pipeline and the sweeps take them."""
+    """Return ``--detail``, ``--detail-strength`` and, if given, ``--hair`` as arguments of pipelines and sweeps."""
     worn = {} if args.hair is None else {"hair": None if args.hair == "none" else args.hair}
     return {"detail": _DETAIL[args.detail], "detail_strength": args.detail_strength, **worn}
 
 
 def blend_of(text: str) -> str | dict[str, float]:
-    """A name as it is; ``smile=0.6,brow_raiser=0.4`` as a blend."""
+    """Parse an expression: a name is returned unchanged; ``smile=0.6,brow_raiser=0.4`` is a blend."""
     if "=" not in text:
         return text
     try:
@@ -125,7 +130,7 @@ def blend_of(text: str) -> str | dict[str, float]:
 
 
 def formats_of(text: str | None) -> list[str]:
-    """``obj,ply`` as a list; unknown names are refused before a model is loaded."""
+    """Parse ``obj,ply`` to a list; unknown names are rejected before a model is loaded."""
     names = [] if text is None else [name.strip().lstrip(".") for name in text.split(",")]
     for name in names:
         format_of(f"face.{name}")
@@ -133,7 +138,7 @@ def formats_of(text: str | None) -> list[str]:
 
 
 def mesh_options(args: argparse.Namespace) -> dict[str, Any]:
-    """``--level`` and ``--maps`` of ``facekit export`` as options of the writer."""
+    """Return ``--level`` and ``--maps`` of ``facekit export`` as options of the writer."""
     check_maps(args)
     kind = format_of(args.out)
     if args.level and not kind.readable:
@@ -147,13 +152,13 @@ def mesh_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def check_maps(args: argparse.Namespace) -> None:
-    """Refuse ``--maps`` where there is nothing to map."""
+    """Reject ``--maps`` without displacement."""
     if args.maps and args.detail == "off":
         raise InputError("detail with --maps", "--detail off", "leave one of them out")
 
 
 def report_file(path: Path) -> None:
-    """Say that a file was written, and its size."""
+    """Print that a file was written, with its size."""
     print(f"wrote {path} ({path.stat().st_size / 1e6:.2f} MB)")
 
 
@@ -161,26 +166,26 @@ def report_file(path: Path) -> None:
 
 
 def pipeline_of(args: argparse.Namespace) -> FacePipeline:
-    """Load the pipeline that ``--model`` and ``--device`` name."""
+    """Load the pipeline of ``--model`` and ``--device``."""
     from facekit.pipeline import FacePipeline
 
     return FacePipeline.from_pretrained(args.model, device_of(args))
 
 
 def latents_of(args: argparse.Namespace) -> FaceLatents:
-    """Draw the person of ``--seed``, ``--truncation``, ``--age`` and ``--masculinity``."""
+    """Sample the person of ``--seed``, ``--truncation``, ``--age`` and ``--masculinity``."""
     from facekit.latents import FaceLatents
 
     return FaceLatents.sample(args.seed, truncation=args.truncation).with_traits(**traits_of(args))
 
 
 def traits_of(args: argparse.Namespace) -> dict[str, float]:
-    """Return the traits that were asked for."""
+    """Return the requested traits."""
     return {name: getattr(args, name) for name in ("age", "masculinity") if getattr(args, name) is not None}
 
 
 def face_of(args: argparse.Namespace) -> FaceOutput:
-    """Make the face that the options describe."""
+    """Make the face described by the options."""
     traits = traits_of(args)
     return pipeline_of(args)(
         seed=args.seed,

@@ -1,4 +1,4 @@
-"""``facekit reconstruct``: a person out of photographs or out of a film, as a file."""
+"""``facekit reconstruct``: a person from photographs or a video, as a file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 SUMMARY = "a person out of photographs or a film, as a file; the suffix chooses the format"
 _OF_FILM = ("csv", "video")
-# Files of what was found as a whole, in which a pose is no choice.
+# Suffixes of files that contain everything, for which the pose option does not apply.
 _WHOLE = (".facekit", ".mp4", ".webp")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options."""
     parser.add_argument("photographs", nargs="+", type=file_path, help="of one person; or a folder of them; or a film")
     parser.add_argument("--out", type=file_path, required=True, help=f"file; {formats()}, or .facekit to go on from it")
     parser.add_argument(
@@ -45,7 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Reconstruct, write, and say what to think of it."""
+    """Reconstruct, write, and print the quality."""
     if args.out.suffix.lower() in _WHOLE:
         refuse_idle(args, ("posed",), f"with {args.out.suffix.lower()}")
     else:
@@ -86,15 +86,15 @@ def run(args: argparse.Namespace) -> None:
 
 
 def check_film(args: argparse.Namespace, source: Path | list[Path]) -> None:
-    """Refuse what goes with films alone, and films among photographs, before the work."""
+    """Reject options that only apply to videos, and videos among photographs, before the work starts."""
     given = [f"--{name}" for name in _OF_FILM if getattr(args, name) is not None]
     given += [f"--out {args.out.name}"] if args.out.suffix.lower() in (".mp4", ".webp") else []
     if not is_film(source):
         if given:
-            raise InputError("a film for " + " and ".join(given), "photographs", "leave it out, or pass a film")
+            raise InputError("a video for " + " and ".join(given), "photographs", "leave it out, or pass a video")
         films = [path for path in args.photographs if is_film(path)]
         if films:
-            raise InputError("one film, or photographs", f"{films[0].name} and others", "reconstruct the film alone")
+            raise InputError("one video, or photographs", f"{films[0].name} and others", "reconstruct the video alone")
         refuse_idle(args, ("calm",), "with photographs")
         return
     for name, suffixes in (("csv", (".csv", ".json", ".npz")), ("video", (".mp4",))):
@@ -104,7 +104,7 @@ def check_film(args: argparse.Namespace, source: Path | list[Path]) -> None:
 
 
 def write_report(found: Reconstruction, path: Path) -> Path:
-    """Write a page: each photograph with its fit, the head from three sides, and the figures."""
+    """Write a page with each photograph and its fit, the head from three sides, and the figures."""
     from facekit.report import write_report
 
     quality = found.quality
@@ -123,7 +123,7 @@ def write_report(found: Reconstruction, path: Path) -> Path:
 
 
 def _sides(face: FaceOutput):
-    """Render a face from the front and both sides, one picture."""
+    """Render a face from the front and both sides, as one picture."""
     import numpy as np
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""``facekit render``: a picture or turntable of a mesh file or of a seed."""
+"""``facekit render``: a picture or turntable of a mesh file or a seed."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 SUMMARY = "a picture of a mesh file or of a seed"
 _FILE_HELP = f"{' '.join(suffixes(reading=True))}; without it, the face of --seed"
-#: The names of :data:`facekit.render.lights.PRESETS`, which would load torch; a test holds them together.
+#: Names of :data:`facekit.render.lights.PRESETS`, which would import torch; a test keeps both in sync.
 LIGHTS = ("studio", "daylight", "rim", "flat")
-# What only a turntable has.
+# Options that only apply to a turntable.
 _OF_TURNTABLE = ("frames", "fps")
-#: The suffixes of :data:`facekit.viz.animation.SUFFIXES`; the test holds them together, too.
+#: Suffixes of :data:`facekit.viz.animation.SUFFIXES`; the test keeps both in sync, too.
 ANIMATIONS = (".mp4", ".webp", ".gif", ".png")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options."""
     parser.add_argument("file", nargs="?", type=file_path, help=_FILE_HELP)
     who_options(parser)
     trait_options(parser)

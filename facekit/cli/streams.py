@@ -1,4 +1,4 @@
-"""Standard output and error as shells really have them: pipes that close, full disks, closed, in any encoding."""
+"""Robust standard output and error: closed pipes, full disks, closed streams, any encoding."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import Any, TextIO
 
 
 class Stream:
-    """A text stream that never raises: what happened to it is asked at the end.
+    """Text stream that never raises; errors are recorded and checked at the end.
 
-    A reader that has seen enough (``| head -1``) is no reason to leave work half done, and no failure.
+    A reader that stops early (``| head -1``) neither interrupts the work nor counts as a failure.
 
     Parameters
     ----------
     inner:
-        The stream that is written to.
+        The wrapped stream.
     """
 
     def __init__(self, inner: TextIO) -> None:
         self._inner = inner
-        #: What went wrong, other than a reader who left.
+        #: Error of the stream, other than a reader that stopped.
         self.failure: OSError | None = None
-        if isinstance(inner, io.TextIOWrapper):  # what an old terminal cannot show is written out, as \\u2026
+        if isinstance(inner, io.TextIOWrapper):  # characters that an old terminal cannot show are escaped as \\u2026
             inner.reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:
-        """Write, unless nobody reads any more."""
+        """Write, unless the reader stopped."""
         try:
             return self._inner.write(text)
         except OSError as error:
@@ -37,7 +37,7 @@ class Stream:
         return len(text)
 
     def flush(self) -> None:
-        """Pass on what was written, unless nobody reads any more."""
+        """Flush, unless the reader stopped."""
         try:
             self._inner.flush()
         except OSError as error:
@@ -57,12 +57,12 @@ class Stream:
 
 @contextlib.contextmanager
 def forgiving() -> Iterator[Stream | None]:
-    """Replace both standard streams while a command runs; gives that of the output, None where it is closed."""
+    """Replace both standard streams while a command runs; yield that of the output, None if it is closed."""
     if sys.stdout is None or sys.stderr is None:
         _occupy()
     before = sys.stdout, sys.stderr
     out = None if sys.stdout is None else Stream(sys.stdout)
-    # A closed standard error must not turn ``print(..., file=sys.stderr)`` into one to the output.
+    # If standard error is closed, ``print(..., file=sys.stderr)`` must not write to standard output.
     error = Stream(io.StringIO() if sys.stderr is None else sys.stderr)
     sys.stdout, sys.stderr = out, error  # type: ignore[assignment]
     try:
@@ -75,7 +75,7 @@ def forgiving() -> Iterator[Stream | None]:
 
 
 def _occupy() -> None:
-    """Fill the places of closed streams: the next file that is opened would get their number, and all their output."""
+    """Occupy the file descriptors of closed streams: the next opened file would get them, and all output."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)

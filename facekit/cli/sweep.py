@@ -1,4 +1,4 @@
-"""``facekit sweep``: one person, one expression, rising intensity."""
+"""``facekit sweep``: one person and expression at increasing intensity."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SUMMARY = "one expression from intensity 0 upward: strip and loop"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give the command its options."""
+    """Add the command's options."""
     who_options(parser)
     trait_options(parser)
     parser.add_argument("--expression", default="smile", help=f"{EXPRESSION_HELP} (default: smile)")
@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the strip, the loop and, if asked for, meshes and maps of every step."""
+    """Write the strip, the loop and, if requested, meshes and maps of every step."""
     names, blend = formats_of(args.format), blend_of(args.expression)
     check_maps(args)
     import numpy as np

@@ -12,7 +12,7 @@ SUMMARY = "published weights: list, fetch, import, verify, path, remove"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give the command its own commands; each sets ``run``."""
+    """Add the subcommands; each sets ``run``."""
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(name: str, run, summary: str) -> argparse.ArgumentParser:
@@ -34,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """List the models: what the command does where none of its own is named."""
+    """List the models: the default if no subcommand is given."""
     _list(args)
 
 
@@ -96,7 +96,7 @@ def _verify(args: argparse.Namespace) -> None:
 def _path(args: argparse.Namespace) -> None:
     from facekit import weights
 
-    weights.files(args.name)  # raises where the model is not here
+    weights.files(args.name)  # raises if the model is not available
     print(weights.path(args.name))
 
 

@@ -1,4 +1,4 @@
-"""Faces under chosen conditions side by side: pictures, difference maps and figures::
+"""Compare faces under varied conditions: pictures, difference maps and figures::
 
     from facekit import FacePipeline, compare
 
@@ -9,9 +9,9 @@
     result.table                     # millimetres, delta E, flicker, identity distance
     result.save("out/comparison")    # PNG, CSV and one HTML file
 
-Rows and columns are *axes*: names and what is set under them. Those of :mod:`facekit.compare.axes` are made of seeds,
-expressions, intensities, detail and models; your own are dictionaries. Two experiments of the 3DFaceCAM evaluation
-(Rai et al., WACV 2023) are ready: :func:`intensity_experiment` and :func:`expression_experiment`.
+Rows and columns are *axes*: names with their settings. :mod:`facekit.compare.axes` makes axes of seeds, expressions,
+intensities, detail and models; your own are dictionaries. Two experiments of the 3DFaceCAM evaluation (Rai et al., WACV
+2023) are included: :func:`intensity_experiment` and :func:`expression_experiment`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Axes of a comparison: names and what is set under them, as ``{name: {setting: value}}``.
+"""Axes of a comparison: names with their settings, ``{name: {setting: value}}``.
 
 Settings are ``seed``, ``truncation``, ``latents``, ``expression``, ``intensity``, ``detail``, ``detail_strength`` and
 ``pipe``, each as :class:`facekit.FacePipeline` takes it; ``pipe`` is the pipeline itself.
@@ -23,19 +23,21 @@ PUBLISHED = "3dfacecam"
 
 
 def identities(*seeds: int) -> Axis:
-    """One person a seed."""
+    """Return an axis of people, one per seed."""
     return {f"seed {seed}": {"seed": seed} for seed in seeds}
 
 
 def expressions(*names: str) -> Axis:
-    """The named expressions, or all 20."""
+    """Return an axis of the named expressions, or all 20."""
     return {name.replace("_", " "): {"expression": name} for name in names or EXPRESSIONS}
 
 
 def intensities(
     expression: str | Mapping[str, float] | None = None, steps: int = 6, stop: float = MAX_INTENSITY
 ) -> Axis:
-    """Even steps from 0 to ``stop``, by default 0, 0.3, … 1.5, of one expression unless another axis sets it."""
+    """Return an axis of even steps from 0 to ``stop``, by default 0, 0.3, … 1.5, of one expression unless another axis
+    sets it.
+    """
     steps = whole(steps, "steps", 2, remedy="pass for instance steps=6")
     pose = {} if expression is None else {"expression": expression}
     values = [round(value, 6) for value in torch.linspace(0, stop, steps).tolist()]
@@ -43,7 +45,7 @@ def intensities(
 
 
 def details() -> Axis:
-    """Without detail, with what belongs to the person, with what the expression adds, and with both."""
+    """Return an axis of detail modes: none, the person's, the expression's, and both."""
     return {
         "no detail": {"detail": False},
         "static": {"detail": "static"},
@@ -53,9 +55,9 @@ def details() -> Axis:
 
 
 def models(pipe: FacePipeline) -> Axis:
-    """This pipeline and, where its weights are, the published model in both compositions of its texture.
+    """Return an axis of this pipeline and, if its weights are available, the published model in both composition modes.
 
-    Where they are not, that is told in one line, once, and the axis holds ``pipe`` alone.
+    Otherwise this is printed once, and the axis contains ``pipe`` alone.
     """
     axis = {pipe.name: {"pipe": pipe}}
     if not weights.ready(PUBLISHED):
@@ -67,7 +69,7 @@ def models(pipe: FacePipeline) -> Axis:
 
 
 def cross(outer: Axis, inner: Axis) -> Axis:
-    """Every name of ``outer`` with every name of ``inner``: identity × expression as one axis, for instance."""
+    """Combine every name of ``outer`` with every name of ``inner``: for instance identity × expression as one axis."""
     return {
         f"{first}, {second}": {**settings, **more}
         for first, settings in outer.items()

@@ -1,4 +1,4 @@
-"""The figures of a comparison, a line a face and a line a row: :data:`EXPLANATIONS` says what each is."""
+"""Figures of a comparison, a line per face and a line per row, explained in :data:`EXPLANATIONS`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from facekit.compare.grid import Cell, Comparison
     from facekit.pipeline import FacePipeline
 
-#: Column names with their unit and digits.
+#: Column names with unit and number of decimals.
 FIGURES: dict[str, tuple[str, int]] = {
     "first mean": ("mm", 2),
     "first max": ("mm", 1),
@@ -37,7 +37,7 @@ FIGURES: dict[str, tuple[str, int]] = {
     "flicker": ("", 2),
     "flicker ΔE": ("", 3),
 }
-#: What they are, for reports.
+#: Explanations of the columns, for reports.
 EXPLANATIONS: dict[str, str] = {
     "first, left, above": "against the row's first face, the face on the left, the face above; blank between models of "
     "different topology",
@@ -55,19 +55,19 @@ EXPLANATIONS: dict[str, str] = {
 _ALL = "whole row"
 _LARGEST = ("first max", "left max", "above max", "wrinkles")
 _PEOPLE = 24
-# Measured once a pipeline, without keeping it alive.
+# Measured once per pipeline, without keeping it alive.
 _STRANGERS: weakref.WeakKeyDictionary[FacePipeline, float] = weakref.WeakKeyDictionary()
 
 
 def measure(comparison: Comparison) -> Table:
-    """The table of a comparison: two columns of names, then :data:`FIGURES` as far as there are any."""
+    """Return the table of a comparison: two columns of names, then the available :data:`FIGURES`."""
     colours = _Colours()
     lines = []
     for i, row in enumerate(comparison.cells):
         own = []
         for k, cell in enumerate(row):
             found: dict[str, Any] = {"row": cell.row, "column": cell.column, "wrinkles": cell.wrinkles}
-            if k:  # against itself the first face differs in nothing: that is no figure
+            if k:  # the first face has no difference from itself
                 found |= _moved("first", row[0], cell) | _moved("left", row[k - 1], cell)
                 found |= colours.difference("left", row[k - 1], cell) | colours.skin(row[0], cell)
                 found |= _identity(row[0], cell)
@@ -81,12 +81,14 @@ def measure(comparison: Comparison) -> Table:
 
 
 def comparable(a: Cell, b: Cell) -> bool:
-    """Tell whether two faces are of one topology, so that points and texels can be compared."""
+    """Return True if two faces share a topology, so that points and texels can be compared."""
     return same_topology(a.face.mesh, b.face.mesh)
 
 
 def strangers(pipe: FacePipeline) -> float:
-    """Difference of random people of a model, percent: the median identity distance over all pairs of 24."""
+    """Return the difference between random people of a model in percent: the median identity distance over all pairs of
+    24.
+    """
     if pipe in _STRANGERS:
         return _STRANGERS[pipe]
     with torch.no_grad():
@@ -98,14 +100,14 @@ def strangers(pipe: FacePipeline) -> float:
 
 
 class _Colours:
-    """L*a*b* of the faces' texels, computed once a face."""
+    """L*a*b* colours of the faces' texels, computed once per face."""
 
     def __init__(self) -> None:
         self.of = functools.cache(self._of)
         self._shown: dict[tuple[int, int], torch.Tensor] = {}
 
     def _of(self, cell: Cell) -> torch.Tensor:
-        """(3, S)."""
+        """Return the colours (3, S)."""
         return lab(cell.face.mesh.need("texture")[:, :, self.shown(cell)][..., None])[0, :, :, 0]
 
     def shown(self, cell: Cell) -> torch.Tensor:
@@ -138,8 +140,8 @@ def _identity(first: Cell, cell: Cell) -> dict[str, float]:
 
 
 def is_sweep(row: Sequence[Cell]) -> bool:
-    """Tell whether only the intensity differs from face to face, in three or more even steps."""
-    # Codes do not compare; that they are one person's is for the caller, and noise among them is just what flickers.
+    """Return True if only the intensity differs between faces, in three or more even steps."""
+    # Latents are not compared: the caller ensures that they are one person's, and different noise is what flickers.
     others = [{k: v for k, v in cell.settings.items() if k not in ("intensity", "latents")} for cell in row]
     if len(row) < 3 or any(other != others[0] for other in others):
         return False
@@ -155,7 +157,7 @@ def _restless(row: Sequence[Cell], colours: _Colours) -> dict[str, float]:
 
 
 def _whole(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """A row's own line of its faces' lines."""
+    """Return a row's summary line from its faces' lines."""
     whole: dict[str, Any] = {"row": lines[0]["row"], "column": _ALL, "whole": True}
     for name in FIGURES:
         values = [line[name] for line in lines if line.get(name) is not None]

@@ -1,4 +1,4 @@
-"""A grid of faces: each is made and rendered once, and kept in the size that is measured."""
+"""Grid of faces: each is made and rendered once, and kept at the size used for measurements."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 _CODES = ("seed", "truncation", "latents", "expression", "intensity")
 _OPTIONS = ("detail", "detail_strength")
-# Faces made together: more is not faster on a CPU and costs memory.
+# Number of faces made at once: more is not faster on a CPU and costs memory.
 _CHUNK = 4
-# Kept maps have at most this side: textures are measured on it, and sixty faces stay under half a gigabyte.
+# Largest side of kept maps: textures are measured at this size, and sixty faces take under half a gigabyte.
 _KEPT = 512
 
 
@@ -44,15 +44,15 @@ class Cell:
     Parameters
     ----------
     row, column:
-        Where it stands.
+        Names of its row and column.
     settings:
-        What it was made with.
+        Settings that it was made with.
     face:
         FaceOutput with B = 1 on the CPU, its maps at no more than 512².
     picture:
         (3, H, W) float32 sRGB in [0, 1].
     proportions:
-        (P,) of :func:`facekit.metrics.identity.proportions`, after the model's mean expression was taken off.
+        (P,) from :func:`facekit.metrics.identity.proportions`, after subtracting the model's mean expression.
     wrinkles:
         :func:`facekit.metrics.geometry.wrinkle_amplitude` in mm, None without detail.
     """
@@ -68,14 +68,14 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A finished comparison, as :func:`grid` returns it.
+    """Result of :func:`grid`.
 
     Parameters
     ----------
     title:
-        A line for pages and report.
+        Title for pages and report.
     rows, columns:
-        Their names, in order.
+        Names in order.
     cells:
         ``cells[i][k]`` is the face in row i and column k.
     """
@@ -89,7 +89,7 @@ class Comparison:
         return (cell for row in self.cells for cell in row)
 
     def page(self, theme: str = "dark") -> Image.Image:
-        """The faces in rows and columns."""
+        """Return the page of faces in rows and columns."""
         return pages.face_page(self, theme)
 
     def differences(self, kind: str = "displacement", against: str | None = None, theme: str = "light") -> Image.Image:
@@ -98,16 +98,16 @@ class Comparison:
         Parameters
         ----------
         kind:
-            ``"displacement"``: mm that the surface moves, with detail; ``"texture"``: delta E of the albedo.
+            ``"displacement"``: displacement of the surface in mm, with detail; ``"texture"``: delta E of the albedo.
         against:
-            ``"left"`` or ``"above"``: the neighbour there; ``"first"``: the row's first face. By default the left one
-            where rows sweep the intensity, else the first one, and the one above where a row is a single face.
+            ``"left"`` or ``"above"``: that neighbour; ``"first"``: the row's first face. By default the left one if
+            rows sweep the intensity, the one above if rows have a single face, else the first one.
         """
         return pages.difference_page(self, kind, against, theme)
 
     @functools.cached_property
     def table(self) -> Table:
-        """Figures of every face and of every row; :data:`facekit.compare.figures.EXPLANATIONS` tells what each is."""
+        """Figures of every face and of every row, explained in :data:`facekit.compare.figures.EXPLANATIONS`."""
         return figures.measure(self)
 
     def save(self, folder: str | Path) -> list[Path]:
@@ -144,23 +144,23 @@ def grid(
     lights: str = "studio",
     **fixed: Any,
 ) -> Comparison:
-    """Make, render and lay out every combination of rows and columns.
+    """Make and render every combination of rows and columns.
 
     Parameters
     ----------
     pipe:
-        Makes the faces, unless an axis sets another pipeline.
+        Pipeline, unless an axis sets another one.
     rows, columns:
-        Axes, see :mod:`facekit.compare.axes`; columns overrule rows.
+        Axes, see :mod:`facekit.compare.axes`; columns override rows.
     image_size, camera, lights:
-        Of the pictures; by default a close view from the front.
+        Size, camera and lights of the pictures; by default a frontal close-up.
     fixed:
         Settings for all, for instance ``seed=7``, ``expression="anger"``, ``detail=False``.
 
     Raises
     ------
     InputError
-        For an empty axis or an unknown setting.
+        If an axis is empty or a setting is unknown.
     """
     settings = {}
     for row, own in _checked(rows, "rows").items():
@@ -219,7 +219,7 @@ def _codes(settings: Mapping[str, Any]) -> FaceLatents:
 
 
 def _neutral_landmarks(pipe: FacePipeline, faces: FaceOutput) -> torch.Tensor:
-    """Landmarks (B, 68, 3) mm of the faces less what the same expression moves in the model's mean face."""
+    """Return landmarks (B, 68, 3) in mm minus the displacement by the same expression of the model's mean face."""
     mean = FaceLatents.sample(0, truncation=0.0).repeat(len(faces))
     posed = dataclasses.replace(mean, expression=faces.latents.expression.cpu())
     with torch.no_grad():

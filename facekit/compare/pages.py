@@ -1,4 +1,4 @@
-"""Pages of a comparison: the faces, and heat maps of what changes between neighbours."""
+"""Pages of a comparison: faces, and heat maps of the change between neighbours."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 
 KINDS = {"displacement": "Displacement, mm", "texture": "Colour difference of the albedo, ΔE"}
 NEIGHBOURS = {"left": "the face on the left", "first": "the row's first face", "above": "the face above"}
-# One row of more faces than this is wrapped, as a sheet.
+# A single row of more faces is wrapped to this many columns.
 _WIDE, _WRAP = 8, 5
 
 
 def face_page(comparison: Comparison, theme: str) -> Image.Image:
-    """The faces in rows and columns."""
+    """Return the page of faces in rows and columns."""
     pictures = [[cell.picture for cell in row] for row in comparison.cells]
     return _page(pictures, comparison.rows, comparison.columns, comparison.title, theme)
 
 
 def directions(comparison: Comparison) -> list[str]:
-    """The telling ones of :data:`NEIGHBOURS`, out of those that have faces of one topology."""
+    """Return the informative ones of :data:`NEIGHBOURS`, among those with faces of one topology."""
     within = "left" if all(map(figures.is_sweep, comparison.cells)) else "first"
     return [against for against in (within, "above") if _there(comparison, against)]
 
 
 def difference_page(comparison: Comparison, kind: str, against: str | None, theme: str) -> Image.Image:
-    """Heat maps from each face to its neighbour; where topologies differ the place stays empty."""
+    """Return heat maps from each face to its neighbour; blank if the topologies differ."""
     if kind not in KINDS:
         raise InputError(f"a kind out of {', '.join(KINDS)}", repr(kind), "choose one of these")
     if against not in (None, *NEIGHBOURS):
@@ -53,7 +53,7 @@ def difference_page(comparison: Comparison, kind: str, against: str | None, them
     against = against or next(iter(directions(comparison)), "left")
     if not _there(comparison, against):
         got = f"{len(comparison.rows)} rows of {len(comparison.columns)}, against {NEIGHBOURS[against]}"
-        raise InputError("neighbours of one topology", got, "compare more faces of one model")
+        raise InputError("neighbours with the same topology", got, "compare more faces of one model")
     height, width = comparison.cells[0][0].picture.shape[1:]
     size = int(height), int(width)
     pairs = _pairs(comparison, against)
@@ -77,7 +77,7 @@ def difference_page(comparison: Comparison, kind: str, against: str | None, them
 
 
 def write(picture: Image.Image, path: Path) -> Path:
-    """The page as a file."""
+    """Write the page to a file."""
     return save_image(np.asarray(picture), path)
 
 
@@ -86,7 +86,7 @@ def _there(comparison: Comparison, against: str) -> bool:
 
 
 def _pairs(comparison: Comparison, against: str) -> list[list[tuple[Cell, Cell]]]:
-    """Each face that has a neighbour, behind that neighbour, in rows."""
+    """Return pairs of each neighbour and face, in rows."""
     cells = comparison.cells
     if against == "above":
         return [list(zip(before, row, strict=True)) for before, row in zip(cells[:-1], cells[1:], strict=True)]
@@ -94,7 +94,7 @@ def _pairs(comparison: Comparison, against: str) -> list[list[tuple[Cell, Cell]]
 
 
 def _maps(kind: str, pairs: Sequence[tuple[Cell, Cell]], size: int) -> list[tuple[list[int], FaceMesh, torch.Tensor]]:
-    """For each topology: which pairs are of it, their second faces, and how much changes at each texel (N, 1, S, S)."""
+    """Return for each topology the indices of its pairs, their second faces, and the change per texel (N, 1, S, S)."""
     groups: list[list[int]] = []
     for k, (before, cell) in enumerate(pairs):
         if figures.comparable(before, cell):
@@ -113,12 +113,12 @@ def _maps(kind: str, pairs: Sequence[tuple[Cell, Cell]], size: int) -> list[tupl
 
 
 def _together(meshes: Sequence[FaceMesh], size: int) -> FaceMesh:
-    """Meshes of one topology as a batch, their textures reduced to ``size``."""
+    """Batch meshes of one topology, with textures reduced to ``size``."""
     maps = {}
     for name in ("texture", "displacement"):
         values = [getattr(mesh, name) for mesh in meshes]
         if any(value is not None for value in values):
-            # Without detail a mesh has no displacement: it is zero.
+            # Meshes without detail have zero displacement.
             known = next(value for value in values if value is not None)
             values = [torch.zeros_like(known) if value is None else value for value in values]
             maps[name] = F.interpolate(torch.cat(values), (size, size), mode="area")
@@ -128,7 +128,7 @@ def _together(meshes: Sequence[FaceMesh], size: int) -> FaceMesh:
 def _page(
     pictures: Sequence[Sequence[torch.Tensor]], rows: Sequence[str], columns: Sequence[str], title: str, theme: str
 ) -> Image.Image:
-    """Rows with their names on the left and columns with theirs on top; one long row is wrapped instead."""
+    """Return rows with names on the left and columns with names on top; a single long row is wrapped."""
     cells = [as_pictures(torch.stack(list(row))) for row in pictures]
     width, height = cells[0][0].size
     if len(rows) == 1 and len(columns) > _WIDE:
@@ -161,7 +161,7 @@ def _page(
 
 
 def _wrapped(text: str, letters, room: int) -> list[str]:
-    """Words in lines of at most ``room`` pixels; a longer word stands alone."""
+    """Wrap words to lines of at most ``room`` pixels; longer words have their own line."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

@@ -1,4 +1,4 @@
-"""Experiments that are ready to run: each is one call of :func:`facekit.compare.grid`."""
+"""Predefined experiments: each is one call of :func:`facekit.compare.grid`."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from facekit.pipeline import FacePipeline
 def intensity_experiment(
     pipe: FacePipeline, names: Sequence[str] = ("smile", "mouth_stretch", "anger"), seed: int = 15, **options: Any
 ) -> Comparison:
-    """One person's expressions at intensities 0, 0.3, … 1.5, as in the evaluation of 3DFaceCAM (Rai et al., WACV 2023).
+    """Compare one person's expressions at intensities 0, 0.3, … 1.5, as in the evaluation of 3DFaceCAM (Rai et al.,
+    WACV 2023).
 
     Parameters
     ----------
     names:
-        Expressions, a row each.
+        Expressions, one per row.
     options:
-        Settings for all, and those of :func:`facekit.compare.grid`.
+        Settings for all faces, and options of :func:`facekit.compare.grid`.
     """
     title = f"The intensity experiment, seed {seed}"
     return grid(pipe, expressions(*names), intensities(), **{"title": title, "seed": seed, **options})
 
 
 def expression_experiment(pipe: FacePipeline, seed: int = 15, intensity: float = 1.0, **options: Any) -> Comparison:
-    """One person in all 20 expressions, as in the evaluation of 3DFaceCAM; figures are against the neutral face."""
+    """Compare one person with all 20 expressions, as in the evaluation of 3DFaceCAM; figures are relative to the
+    neutral face.
+    """
     title = f"The expression experiment, seed {seed}"
     options = {"title": title, "seed": seed, "intensity": intensity, **options}
     return grid(pipe, {f"intensity {intensity:g}": {}}, expressions(), **options)
@@ -39,13 +42,13 @@ def identity_experiment(
     names: Sequence[str] = ("smile", "brow_raiser"),
     **options: Any,
 ) -> Comparison:
-    """Identity × expression × intensity: several people, their expressions, at 0, 0.3, … 1.5."""
+    """Compare identity × expression × intensity: several people, their expressions, at 0, 0.3, … 1.5."""
     rows = cross(identities(*seeds), expressions(*names))
     return grid(pipe, rows, intensities(), **{"title": "Identity, expression, intensity", **options})
 
 
 def detail_experiment(pipe: FacePipeline, name: str = "brow_raiser", seed: int = 15, **options: Any) -> Comparison:
-    """One expression without detail, with its parts and with both, at intensities 0, 0.5, 1, 1.5."""
+    """Compare one expression without detail, with each part and with both, at intensities 0, 0.5, 1, 1.5."""
     title = f"Detail: {name.replace('_', ' ')}, seed {seed}"
     return grid(pipe, details(), intensities(name, steps=4), **{"title": title, "seed": seed, **options})
 
@@ -56,12 +59,14 @@ def model_experiment(
     seed: int = 15,
     **options: Any,
 ) -> Comparison:
-    """This model beside the published one, in upstream's composition and in ours, where its weights are."""
+    """Compare this model with the published one, in upstream's composition and in ours, if its weights are
+    available.
+    """
     title = f"Models, seed {seed}"
     return grid(pipe, models(pipe), expressions(*names), **{"title": title, "seed": seed, **options})
 
 
-#: The experiments by the names that the command takes.
+#: Experiments by the names that the command takes.
 PRESETS: dict[str, Callable[..., Comparison]] = {
     "intensity": intensity_experiment,
     "expression": expression_experiment,

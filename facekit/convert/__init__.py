@@ -1,6 +1,6 @@
-"""Bringing published weights in: download, check, convert once, keep in the cache; and removing them again.
+"""Import of published weights: download, check, convert once, cache; and removal.
 
-What reads tensors needs torch and is imported when it is first used; fetching a model that is here does without it.
+Modules that read tensors need torch and are imported on first use; fetching a model that is already here does without.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Files that a user points at: a folder, or a zip of unknown origin, which is opened with care.
+"""Files chosen by the user: a folder, or a zip from an untrusted source, which is checked first.
 
-A zip may hold nothing but the files that are asked for, the checkpoints of other training steps and networks beside
-them, what desktops add (``__MACOSX/``, ``.DS_Store``), a README or licence, and upstream's material and pictures; all
-of these but the first are left unopened. An archive of upstream's whole repository, as its host packs it, may hold its
-code, too, which is left unopened likewise. Any other member is refused by its name. In a folder, other files are none
-of our business.
+A zip may contain only the requested files, checkpoints of other training steps and networks, files of desktop systems
+(``__MACOSX/``, ``.DS_Store``), a README or licence, and upstream's material and pictures; all but the first are left
+unopened. An archive of upstream's whole repository may also contain its code, which is left unopened as well. Any other
+member is rejected by its name. In a folder, other files are ignored.
 """
 
 from __future__ import annotations
@@ -21,7 +20,8 @@ from typing import Protocol
 
 from facekit.errors import FileError
 
-# Upstream's zip unpacks to a third of a GiB. Weights hardly compress; 100 is far above them and a tenth of a bomb.
+# Upstream's zip unpacks to a third of a GiB. Weights hardly compress; a ratio of 100 is far above theirs and a tenth of
+# a zip bomb's.
 _MAX_TOTAL, _MAX_MEMBERS, _MAX_RATIO, _RATIO_FROM = 2 << 30, 20_000, 100, 1 << 20
 _MAX_DEPTH, _MAX_FILES = 8, 200_000
 _CHUNK = 1 << 20
@@ -36,24 +36,24 @@ _UNPACK = "if you trust it, unpack it and give the folder: only the expected fil
 
 
 class Files(Protocol):
-    """Files by path relative to the top, with ``/``."""
+    """Interface to files by relative path, with ``/``."""
 
     place: Path
     names: list[str]
 
     def chunks(self, name: str, limit: int) -> Iterator[bytes]:
-        """The file's bytes, at most ``limit`` of them; more is an error."""
+        """Yield the file's bytes, at most ``limit`` of them; raise if there are more."""
         ...
 
     def take(self, name: str, scratch: Path, limit: int) -> Path:
-        """The file on disk: where it lies, or unpacked into the folder ``scratch``."""
+        """Return the path of the file on disk, unpacked to the folder ``scratch`` if necessary."""
         ...
 
 
 class Folder:
-    """The files below a folder, to a bounded depth; hidden folders are left out, links to folders not followed.
+    """Files below a folder, to a bounded depth; hidden folders are skipped, links to folders are not followed.
 
-    With ``names`` only these are looked for.
+    With ``names`` only these are searched for.
     """
 
     def __init__(self, place: Path, names: Iterable[str] | None = None) -> None:
@@ -66,7 +66,9 @@ class Folder:
             below[:] = sorted(b for b in below if not b.startswith(".")) if len(relative.parts) < _MAX_DEPTH else []
             self.names += [(relative / name).as_posix() for name in sorted(files)]
             if len(self.names) > _MAX_FILES:
-                raise FileError("the folder of the weights", f"{place} with over {_MAX_FILES} files", "name it closer")
+                raise FileError(
+                    "the folder of the weights", f"{place} with over {_MAX_FILES} files", "give a more specific path"
+                )
 
     def chunks(self, name: str, limit: int) -> Iterator[bytes]:
         path, count = self.place / name, 0
@@ -91,12 +93,12 @@ class Folder:
 
 
 class Zip:
-    """The members of a zip, after every one of them was found harmless.
+    """Members of a zip, after all of them were checked.
 
     Parameters
     ----------
     expected:
-        Ends of the paths that are wanted: ``"ae/Decoder/2000"``, ``"face_v.npy"``.
+        Ends of the requested paths: ``"ae/Decoder/2000"``, ``"face_v.npy"``.
     """
 
     def __init__(self, place: Path, expected: tuple[str, ...]) -> None:
@@ -125,9 +127,9 @@ class Zip:
         members = self._members.values()
         if sum(m.file_size for m in members) > _MAX_TOTAL:
             raise FileError(f"a zip of at most {_MAX_TOTAL >> 30} GiB unpacked", f"{self.place}", _UNPACK)
-        # Members that share compressed bytes are how a small zip unpacks to a huge one at a modest ratio.
+        # Overlapping members are how a small zip unpacks to a huge one at a modest ratio.
         if sum(m.compress_size for m in members) > self.place.stat().st_size:
-            raise FileError("a zip whose members lie side by side", f"{self.place}, where they overlap", _UNPACK)
+            raise FileError("a zip without overlapping members", f"{self.place}, with overlapping members", _UNPACK)
         for name, member in self._members.items():
             _check_ratio(self.place, name, member.file_size, member.compress_size)
 
@@ -138,7 +140,7 @@ class Zip:
         strange = [name for name in self.names if not has_tail(name, expected) and not _UNOPENED.search(name)]
         if strange:
             shown = ", ".join(repr(name) for name in strange[:5]) + (", …" if len(strange) > 5 else "")
-            raise FileError("a zip with the expected files only", f"{self.place}, which also holds {shown}", _UNPACK)
+            raise FileError("a zip with the expected files only", f"{self.place}, which also contains {shown}", _UNPACK)
 
     def chunks(self, name: str, limit: int) -> Iterator[bytes]:
         member, count = self._members[name], 0
@@ -159,7 +161,7 @@ class Zip:
             raise FileError("a whole zip", f"{label} ({error})", "it is damaged: fetch it again") from error
 
     def take(self, name: str, scratch: Path, limit: int) -> Path:
-        target = scratch / hashlib.sha256(name.encode()).hexdigest()[:16]  # never a name that the zip chose
+        target = scratch / hashlib.sha256(name.encode()).hexdigest()[:16]  # never a name from the zip
         chunks = self.chunks(name, limit)
         try:
             with target.open("wb") as stream:
@@ -175,12 +177,12 @@ class Zip:
 
 
 def open_files(place: Path, expected: tuple[str, ...]) -> Files:
-    """The files of a folder or zip.
+    """Open the files of a folder or zip.
 
     Raises
     ------
     FileError
-        For a path that is neither, and for a zip that is damaged or that holds what is unsafe or unexpected.
+        If the path is neither, or a zip is damaged or contains unsafe or unexpected members.
     """
     if place.is_dir():
         return Folder(place)
@@ -190,12 +192,12 @@ def open_files(place: Path, expected: tuple[str, ...]) -> Files:
 
 
 def has_tail(name: str, tails: tuple[str, ...]) -> bool:
-    """Tell whether a path ends with one of these, whole parts compared."""
+    """Return True if a path ends with one of these, comparing whole components."""
     return any(name == tail or name.endswith("/" + tail) for tail in tails)
 
 
 def digest(files: Files, name: str, limit: int) -> str:
-    """The sha256 of one file, read in pieces."""
+    """Return the sha256 of a file, read in chunks."""
     sha = hashlib.sha256()
     for chunk in files.chunks(name, limit):
         sha.update(chunk)
@@ -203,8 +205,8 @@ def digest(files: Files, name: str, limit: int) -> str:
 
 
 def _harmless(place: Path, member: zipfile.ZipInfo) -> str:
-    """The member's path, cleaned of ``./`` and doubled slashes."""
-    # zipfile cuts names at NUL and turns Windows' separators: judge what the zip really says.
+    """Return the member's path without ``./`` and doubled slashes; raise if it is unsafe."""
+    # zipfile truncates names at NUL and converts Windows' separators: check the original name.
     raw = member.orig_filename
     parts = PurePosixPath(raw).parts
     kind = stat.S_IFMT(member.external_attr >> 16)
@@ -252,4 +254,4 @@ def _not_a_zip(place: Path, error: Exception) -> FileError:
         return FileError(
             "a zip", f"{place}, a web page", "the download was refused: fetch it in a browser and try again"
         )
-    return FileError("a whole zip or a folder", f"{place} ({error})", "it is damaged or no zip: fetch it again")
+    return FileError("a whole zip or a folder", f"{place} ({error})", "it is damaged or not a zip: fetch it again")

@@ -1,6 +1,6 @@
-"""Reading of upstream's networks without executing anything that their files hold.
+"""Read upstream's networks without executing code in their files.
 
-``torch.save`` writes pickles, which can name code to run. Here they may name tensors, and nothing else.
+``torch.save`` writes pickles, which can name code to run. Here they may name tensors only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from facekit.models.texture import TextureModel
 
 REFETCH = "it is damaged or foreign: fetch or unpack it again"
 _AS_IT_IS = "use upstream's file as it is"
-# How torch begins a file before 1.6 (a pickled magic number), and what the zip of later ones holds.
+# Beginning of files of torch before 1.6 (a pickled magic number), and members of the zip of later ones.
 LEGACY_START = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _ZIP_START = b"PK\x03\x04"
 _ZIP_MEMBER = re.compile(
@@ -41,11 +41,11 @@ class Network:
     Parameters
     ----------
     title:
-        For messages.
+        Name for messages.
     path:
-        Below ``checkpoints/``.
+        Path below ``checkpoints/``.
     role, prefix:
-        The converted file that takes its tensors, and what stands before their names there.
+        Converted file that contains its tensors, and the prefix of their names there.
     """
 
     title: str
@@ -63,7 +63,7 @@ NETWORKS = (
 
 
 def network_shapes(config: Mapping[str, Any]) -> dict[Network, dict[str, torch.Size]]:
-    """The shape of every tensor of every network, by its name after upstream's ``module.``.
+    """Return the shape of every tensor of every network, by its name after upstream's ``module.``.
 
     Parameters
     ----------
@@ -85,15 +85,15 @@ def network_shapes(config: Mapping[str, Any]) -> dict[Network, dict[str, torch.S
 
 
 def read_networks(paths: Mapping[Network, Path], config: Mapping[str, Any]) -> dict[str, dict[str, torch.Tensor]]:
-    """The tensors of each converted file by role (``shape``, ``texture``), float32, named as our modules name them.
+    """Return the tensors of each converted file by role (``shape``, ``texture``), float32, with our modules' names.
 
-    They are mapped from the files where the format allows: keep these until the tensors are written.
+    They are memory-mapped if the format allows: keep the files until the tensors are written.
 
     Raises
     ------
     WeightsError
-        For a file that cannot be read, and with all faults of all files at once: each missing, unexpected or
-        misshapen tensor, and each that is not dense, finite float32.
+        If a file cannot be read; or with all errors of all files at once: each missing, unexpected or misshapen tensor,
+        and each that is not dense, finite float32.
     """
     faults: list[str] = []
     roles: dict[str, dict[str, torch.Tensor]] = {network.role: {} for network in NETWORKS}
@@ -110,17 +110,17 @@ def read_networks(paths: Mapping[Network, Path], config: Mapping[str, Any]) -> d
 
 
 def read_state(path: Path, label: str) -> dict[str, torch.Tensor]:
-    """A state dict that ``torch.save`` wrote, names without ``module.``; only ``weights_only`` reads it.
+    """Read a state dict written by ``torch.save``, names without ``module.``, with ``weights_only``.
 
     Raises
     ------
     WeightsError
-        For a file that is damaged, names anything but tensors, or holds anything but a plain dict of them.
+        If the file is damaged, names anything but tensors, or is not a plain dict of them.
     """
     try:
         modern = _check_container(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about storage classes that old files name
+            warnings.simplefilter("ignore")  # about storage classes named in old files
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=modern)
     except FacekitError:
         raise
@@ -141,10 +141,10 @@ def read_state(path: Path, label: str) -> dict[str, torch.Tensor]:
 
 
 def _check_container(path: Path) -> bool:
-    """Tell torch's zip format (True) from its older one; compare checksums, which torch leaves alone."""
+    """Return True for torch's zip format, False for the older one; verify checksums, which torch does not."""
     with path.open("rb") as stream:
         start = stream.read(len(LEGACY_START))
-    # Old torch takes a tar or a script archive here, too, and some versions unpickle those without a guard.
+    # Old torch also accepts a tar or a script archive here, and some versions unpickle those without protection.
     if start == LEGACY_START and not tarfile.is_tarfile(path):
         return False
     if not start.startswith(_ZIP_START):
@@ -176,19 +176,19 @@ def _faults(name: str, shapes: Mapping[str, torch.Size], state: Mapping[str, tor
         return [f"{shown} holds {value.dtype} instead of torch.float32"]
     if value.shape != shapes[name]:
         return [f"{shown} is {tuple(value.shape)} instead of {tuple(shapes[name])}"]
-    if not all(torch.isfinite(edge) for edge in torch.aminmax(value)):  # both carry NaN on; needs no second array
+    if not all(torch.isfinite(edge) for edge in torch.aminmax(value)):  # both propagate NaN; needs no second array
         return [f"{shown} holds numbers that are not finite"]
     return []
 
 
 def _own(value: torch.Tensor) -> torch.Tensor:
-    """The tensor alone in its storage, as safetensors wants it; a copy only where it shares."""
+    """Return the tensor with its own storage, as safetensors requires; copied only if the storage is shared."""
     alone = value.is_contiguous() and value.untyped_storage().nbytes() == value.nbytes
     return value if alone else value.clone(memory_format=torch.contiguous_format)
 
 
 def brief(error: Exception) -> str:
-    """The first sentence of an error: torch goes on with advice to load without the guard."""
+    """Return the first sentence of an error: torch continues with advice to load without protection."""
     text = str(error).strip().split("\n")[0]
     return short(f"{type(error).__name__}: {text}", 160)
 

@@ -1,4 +1,4 @@
-"""Reading of upstream's data files without executing anything that they hold: the pickled identities, npy arrays."""
+"""Read upstream's data files without executing code in them: pickled identities, npy arrays."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from facekit.convert.checkpoints import LEGACY_START, REFETCH, brief, short
 from facekit.errors import WeightsError
 from facekit.files.readers import DAMAGE
 
-#: Training identities, numbered from 1 in upstream's dictionary.
+#: Number of training identities, numbered from 1 in upstream's dictionary.
 IDENTITIES = 847
 
-# What a pickled dict of tensors needs, and no more.
+# Opcodes needed for a pickled dict of tensors.
 _OPCODES = frozenset(
     (
         *("PROTO", "FRAME", "STOP", "MARK", "MEMOIZE", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET"),
@@ -32,15 +32,15 @@ _OPCODES = frozenset(
 
 
 def read_identities(path: Path) -> np.ndarray:
-    """Upstream's dictionary of training identities, (847, 20) float32; row k - 1 is identity k.
+    """Return upstream's dictionary of training identities, (847, 20) float32; row k - 1 is identity k.
 
-    A plain pickle of tensors. Of its names three are known and mean what we say: a tensor, its storage and an empty
-    dict; torch's own functions behind them, one of which would open a pickle within the pickle, are never called.
+    The file is a pickle of tensors. Three names in it are resolved, to our own functions: a tensor, its storage and an
+    empty dict; torch's functions, one of which would open a nested pickle, are never called.
 
     Raises
     ------
     WeightsError
-        For a pickle that is damaged or holds anything else.
+        If the pickle is damaged or contains anything else.
     """
     try:
         data = path.read_bytes()
@@ -49,7 +49,7 @@ def read_identities(path: Path) -> np.ndarray:
         if not isinstance(found, dict) or list(found) != list(range(1, IDENTITIES + 1)):
             raise ValueError(f"not a dict with the keys 1 to {IDENTITIES}")
         if not all(isinstance(value, torch.Tensor) for value in found.values()):
-            raise ValueError("values that are no tensors")
+            raise ValueError("values other than tensors")
         identities = torch.stack(list(found.values()))
         if not torch.isfinite(identities).all():
             raise ValueError("numbers that are not finite")
@@ -60,7 +60,7 @@ def read_identities(path: Path) -> np.ndarray:
 
 
 class _TensorUnpickler(pickle.Unpickler):
-    """Knows three names, and its own functions behind them."""
+    """Unpickler that resolves three names, to its own functions."""
 
     def find_class(self, module: str, name: str) -> Any:
         known = {
@@ -74,7 +74,7 @@ class _TensorUnpickler(pickle.Unpickler):
 
 
 def _check_opcodes(data: bytes) -> None:
-    """Refuse what no pickled dict of tensors needs; above all a memo index that makes room for billions of entries."""
+    """Reject opcodes that a dict of tensors does not need; above all memo indices that allocate billions of entries."""
     for opcode, argument, _ in pickletools.genops(data):
         if opcode.name not in _OPCODES:
             raise ValueError(f"the pickle opcode {opcode.name}")
@@ -83,7 +83,7 @@ def _check_opcodes(data: bytes) -> None:
 
 
 def _storage(data: bytes) -> torch.Tensor:
-    """Numbers (N,) float32 out of a storage that torch saved into bytes."""
+    """Return numbers (N,) float32 from a storage that torch saved as bytes."""
     if not isinstance(data, bytes) or not data.startswith(LEGACY_START):
         raise ValueError("a storage that is not in torch's format")
     with warnings.catch_warnings():
@@ -95,17 +95,17 @@ def _storage(data: bytes) -> torch.Tensor:
 
 
 def _tensor(storage: torch.Tensor, offset: int, size: tuple, stride: tuple, *_: object) -> torch.Tensor:
-    """An identity out of its storage; what else torch notes of a tensor (gradient, hooks) is left out."""
+    """Return an identity from its storage; other arguments (gradient, hooks) are ignored."""
     if tuple(size) != (IDENTITY_DIM,) or tuple(stride) != (1,) or not 0 <= offset <= len(storage) - IDENTITY_DIM:
         raise ValueError(f"a tensor that is not ({IDENTITY_DIM},)")
     return storage[offset : offset + IDENTITY_DIM]
 
 
 def read_array(path: Path, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
-    """An npy file of this dtype and shape (None: any number of rows); nothing pickled is opened."""
+    """Read an npy file of this dtype and shape (None: any number of rows), without pickles."""
     wanted = f"{np.dtype(dtype)} {tuple('any' if n is None else n for n in shape)}"
     try:
-        # Mapped, numpy compares the shape with the file's size before it makes room for it.
+        # With memory mapping, numpy compares the shape with the file's size before it allocates memory.
         array = np.load(path, allow_pickle=False, mmap_mode="r")
         if not isinstance(array, np.ndarray):
             raise ValueError("an archive")

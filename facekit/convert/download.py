@@ -1,4 +1,4 @@
-"""One upstream file from the first mirror that gives it whole: https, or Google Drive through gdown."""
+"""Download an upstream file from the first working mirror: https, or Google Drive through gdown."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from facekit.errors import FileError, MissingDependencyError, WeightsError, opti
 from facekit.weights.cache import disk, say
 from facekit.weights.manifest import Mirror, Source
 
-# Calls of gdown for one file, however much they bring: version 5 can append what it has to itself without end.
+# Largest number of gdown calls per file: version 5 can append to its own partial file forever.
 _CALLS = 20
-# What gdown runs into when Drive's pages are not as it knows them: it has no errors of its own for that.
+# Exceptions of gdown when Drive's pages are not as expected: it has no errors of its own for that.
 _CONFUSED = (LookupError, ValueError, TypeError, AttributeError, AssertionError, RuntimeError)
 
 
 def download(source: Source, target: Path, check: Callable[[Path], str], remedy: str) -> str:
-    """Download a file to ``target``; until it is whole and checked, it has another name.
+    """Download a file to ``target``; it has another name until it is complete and checked.
 
     Parameters
     ----------
     check:
-        Takes the downloaded file, returns its sha256, raises WeightsError when it is not what it should be.
+        Function that returns the sha256 of the downloaded file, and raises WeightsError if it is wrong.
     remedy:
-        What to do where no mirror gives it.
+        Advice if no mirror works.
 
     Raises
     ------
     WeightsError
-        When no mirror gives it; tells each one's reason.
+        If no mirror works, with the reason for each.
     FileError
-        When the disk is full or the folder cannot be written.
+        If the disk is full or the folder cannot be written.
     """
     part = target.with_name(f"{target.name}.part")
     with disk(target.parent):
@@ -63,12 +63,12 @@ def download(source: Source, target: Path, check: Callable[[Path], str], remedy:
 
 
 def _from(mirror: Mirror, source: Source, part: Path, check: Callable[[Path], str]) -> str:
-    """``part`` whole and checked, or MirrorFailure."""
+    """Download and check ``part`` from a mirror; raise MirrorFailure."""
     while True:
         try:
             resumed = _drive(mirror.drive, part) if mirror.drive else https.get(mirror.link, part, source.size)
         except CutShort as short:
-            # Servers announce wrong lengths, too: what came may be all there is.
+            # Servers may announce a wrong length: the received bytes may be complete.
             with contextlib.suppress(WeightsError):
                 return check(part)
             raise MirrorFailure(f"{short}") from short
@@ -76,7 +76,7 @@ def _from(mirror: Mirror, source: Source, part: Path, check: Callable[[Path], st
             return check(part)
         except WeightsError as error:
             https.discard(part)
-            if not resumed:  # else bytes from earlier may be to blame: once more from the beginning
+            if not resumed:  # otherwise bytes from earlier may be to blame: retry from the beginning
                 raise MirrorFailure(error.got) from error
 
 
@@ -84,7 +84,7 @@ def _from(mirror: Mirror, source: Source, part: Path, check: Callable[[Path], st
 
 
 def _drive(file_id: str, part: Path) -> bool:
-    """Download a Drive file into ``part`` with gdown 5 or 6; returns whether it went on from earlier bytes."""
+    """Download a Drive file to ``part`` with gdown 5 or 6; return whether earlier bytes were continued."""
     try:
         gdown = optional_import("gdown", "weights", "downloads from Google Drive")
     except MissingDependencyError as error:
@@ -109,17 +109,17 @@ def _drive(file_id: str, part: Path) -> bool:
         except MirrorFailure:
             if not resumed:
                 raise
-            shutil.rmtree(folder, ignore_errors=True)  # perhaps only the bytes from earlier do not suit
+            shutil.rmtree(folder, ignore_errors=True)  # perhaps only the earlier bytes are wrong
             resumed, best = False, 0
     if not output.is_file():
-        raise MirrorFailure("gdown brought nothing")
+        raise MirrorFailure("gdown downloaded nothing")
     os.replace(output, part)
     shutil.rmtree(folder, ignore_errors=True)
     return resumed
 
 
 def _leftovers(folder: Path) -> int:
-    """Bytes of gdown's partial file; of several, which it refuses to choose from, the largest stays."""
+    """Return the size of gdown's partial file; of several, among which it refuses to choose, keep the largest."""
     parts = sorted(folder.glob("*.part"), key=lambda p: p.stat().st_size) if folder.is_dir() else []
     for smaller in parts[:-1]:
         smaller.unlink()
@@ -127,7 +127,7 @@ def _leftovers(folder: Path) -> int:
 
 
 def _gdown(gdown: Any, file_id: str, output: Path) -> None:
-    """One call of gdown: ``output`` is there, or MirrorFailure, or _Again for what another call may mend."""
+    """Call gdown once to create ``output``; raise MirrorFailure, or _Again if another call may succeed."""
     import requests
 
     known = inspect.signature(gdown.download).parameters
@@ -137,7 +137,7 @@ def _gdown(gdown: Any, file_id: str, output: Path) -> None:
     try:
         with contextlib.nullcontext() if "timeout" in known else _timeouts(requests):
             result = gdown.download(id=file_id, output=str(output), **options)
-    except _errors(gdown) as error:  # gdown 6; in version 5 only some failures
+    except _errors(gdown) as error:  # gdown 6; in version 5 only for some failures
         text = " ".join(str(error).split())
         if "incomplete" in text:
             raise Again("the answer ended early") from error
@@ -153,14 +153,14 @@ def _gdown(gdown: Any, file_id: str, output: Path) -> None:
     except _CONFUSED as error:
         raise MirrorFailure(f"gdown: {type(error).__name__}: {error}") from error
     if result is None or not output.is_file():  # gdown 5
-        raise MirrorFailure(f"{_QUOTA}: gdown brought nothing")
+        raise MirrorFailure(f"{_QUOTA}: gdown downloaded nothing")
 
 
 _QUOTA = "the file's download quota is used up for today, or it is no longer shared"
 
 
 def _errors(gdown: Any) -> tuple[type[Exception], ...]:
-    """The exceptions of this version of gdown."""
+    """Return the exception classes of the installed gdown."""
     places = (gdown, getattr(gdown, "exceptions", None))
     names = ("DownloadError", "FileURLRetrievalError")
     return tuple({getattr(place, name) for place in places for name in names if hasattr(place, name)})
@@ -168,7 +168,9 @@ def _errors(gdown: Any) -> tuple[type[Exception], ...]:
 
 @contextlib.contextmanager
 def _timeouts(requests: Any) -> Iterator[None]:
-    """Requests without a timeout get one. gdown 5 has none, takes none, and waits forever for a silent server."""
+    """Add a timeout to requests without one. gdown 5 has none, accepts none, and would wait forever for a silent
+    server.
+    """
     adapter = requests.adapters.HTTPAdapter
     plain = adapter.send
 

@@ -1,4 +1,4 @@
-"""Fetching a model, and removing it: one lock; upstream's files downloaded, checked, converted once and kept."""
+"""Fetch and remove models: one lock; upstream's files are downloaded, checked, converted once and cached."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from facekit.weights.manifest import ModelRecord, record
 
 
 def ensure(name: str) -> None:
-    """Have a model here: fetch it if it is neither embedded nor in the cache. Says what it downloads."""
+    """Fetch a model unless it is embedded or cached. Prints what it downloads."""
     if not store.ready(name):
         fetch(name)
 
 
 def fetch(name: str) -> Path:
-    """Bring a model into the cache, unless it is there: download, check, convert. Goes on where it was interrupted.
+    """Download, check and convert a model into the cache, unless it is there. Resumes interrupted downloads.
 
-    Several processes may ask at once: one downloads, the others wait for it.
+    Safe to call from several processes: one downloads, the others wait.
 
     Returns
     -------
@@ -36,17 +36,17 @@ def fetch(name: str) -> Path:
     Raises
     ------
     InputError
-        For an unknown name.
+        If the name is unknown.
     WeightsError
-        When a file cannot be had or is not what it should be; tells how to do it by hand.
+        If a file cannot be downloaded or is wrong; the message has the manual steps.
     FileError
-        When the disk is full or the cache cannot be written.
+        If the disk is full or the cache cannot be written.
     """
     entry = record(name)
     if store.ready(name):
         return store.model_folder(name)
     if not entry.sources:
-        raise InputError("a model with addresses to download from", repr(name), "import it from files on your disk")
+        raise InputError("a model with download addresses", repr(name), "import it from files on your disk")
     with locked(name):
         if store.ready(name):  # another process was quicker
             return store.model_folder(name)
@@ -59,24 +59,24 @@ def fetch(name: str) -> Path:
 
 
 def remove(name: str) -> bool:
-    """Delete a fetched model, what was downloaded for it, and the remembered hashes; returns whether there was any.
+    """Delete a fetched model, its downloads, and the remembered hashes; return whether there was any.
 
     Raises
     ------
     InputError
-        For an embedded model.
+        If the model is embedded.
     """
     if record(name).embedded:
         raise InputError("a model that was fetched or imported", repr(name), "the embedded one belongs to the package")
     with locked(name):
         folder, found = store.model_folder(name), False
-        with contextlib.suppress(FacekitError):  # a damaged list of hashes must not keep the model
+        with contextlib.suppress(FacekitError):  # a damaged list of hashes must not prevent the removal
             found = forget(name)
         rubbish = cache_folder() / f".{name}.removed"
         for doomed in (folder, downloads_folder(name), cache_folder() / "importing" / name):
             if doomed.exists():
                 found = True
-                # Renamed first: if this is interrupted, no half of it looks like a model.
+                # Rename first: if this is interrupted, no half of it looks like a model.
                 with disk(doomed):
                     shutil.rmtree(rubbish, ignore_errors=True)
                     os.replace(doomed, rubbish)
@@ -85,7 +85,7 @@ def remove(name: str) -> bool:
 
 
 def _obtain(entry: ModelRecord, role: str) -> str:
-    """The sha256 of an upstream file that now lies in the downloads folder, whole."""
+    """Return the sha256 of an upstream file after placing it, complete, in the downloads folder."""
     source = entry.sources[role]
     target = downloads_folder(entry.name) / source.name
 
@@ -98,13 +98,13 @@ def _obtain(entry: ModelRecord, role: str) -> str:
     if not target.is_file():
         return download(source, target, check, by_hand(entry.name, role))
     try:
-        return check(target)  # from an interrupted fetch, or put there by hand
+        return check(target)  # from an interrupted fetch, or put there manually
     except WeightsError as error:
         raise WeightsError(error.expected, f"{error.got} in {target}", f"delete it; {error.remedy}") from error
 
 
 def _check_zip(file: Path, name: str, remedy: str) -> None:
-    """Raise WeightsError unless every byte of a zip is there; only its own checksums can tell."""
+    """Raise WeightsError unless a zip is complete, according to its own checksums."""
     try:
         with zipfile.ZipFile(file) as archive:
             damaged = archive.testzip()
@@ -115,7 +115,7 @@ def _check_zip(file: Path, name: str, remedy: str) -> None:
 
 
 def _convert(name: str) -> Path:
-    from facekit.convert.published import import_files  # it loads torch
+    from facekit.convert.published import import_files  # imports torch
 
     folder = downloads_folder(name)
     return import_files(name, checkpoints=folder / record(name).sources["checkpoints"].name, data=folder)

@@ -1,6 +1,6 @@
-"""One file over HTTP into a ``.part``: goes on where it was interrupted, waits and asks again, knows when to stop.
+"""Download one file over HTTP to a ``.part``, with resumption and retries.
 
-A ``.part`` has a ``.part.json`` beside it: of which address, and of which version of the file, its bytes are.
+A ``.part`` has a ``.part.json`` beside it with the address and the version of the file that its bytes belong to.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from typing import Any
 from facekit.errors import optional_import
 from facekit.weights.cache import disk, require_room
 
-#: Seconds to connect, and between two pieces of an answer, before it counts as stalled.
+#: Timeouts in seconds: to connect, and between two pieces of a response.
 TIMEOUT = (10.0, 30.0)
-#: Attempts in a row that bring nothing new before a mirror is given up.
+#: Number of consecutive attempts without new bytes before a mirror is given up.
 ATTEMPTS = 5
-#: Seconds to wait after the first of them; doubles each time. A server's own Retry-After is heeded up to the limit.
+#: Pause in seconds after the first of them, doubled each time; and its limit, also for a server's Retry-After.
 PAUSE, LONGEST_PAUSE = 1.0, 60.0
-#: Status codes that ask to come again.
+#: Status codes that ask to retry.
 BUSY = (408, 425, 429, 500, 502, 503, 504)
 _CHUNK = 1 << 15
 
 
 class MirrorFailure(Exception):
-    """A mirror gave nothing, for this reason; the next one is tried."""
+    """A mirror failed for this reason; the next one is tried."""
 
 
 class CutShort(MirrorFailure):
-    """The server never sent as much as it announced; what came is kept."""
+    """The server sent less than it announced; the received bytes are kept."""
 
 
 class Again(Exception):
-    """One attempt failed in a way that another may not."""
+    """An attempt failed in a way that may pass."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -46,7 +46,7 @@ class Again(Exception):
 
 @dataclass
 class _State:
-    """The file that a ``.part`` is a part of."""
+    """Identity of the file that a ``.part`` belongs to."""
 
     url: str
     validator: str | None = None
@@ -54,10 +54,10 @@ class _State:
 
     @classmethod
     def read(cls, part: Path, url: str) -> _State:
-        """The state beside ``part``; a part of another address, or without any, is deleted."""
+        """Read the state beside ``part``; delete a part of another address, or without state."""
         with contextlib.suppress(OSError, ValueError, TypeError):
             state = cls(**json.loads(_beside(part).read_text(encoding="utf-8")))
-            # Without validator and length nothing tells whether the server still has the same file.
+            # Without validator and length there is no way to know whether the server still has the same file.
             if state.url == url and (state.validator or state.total):
                 return state
         discard(part)
@@ -73,33 +73,33 @@ def _beside(part: Path) -> Path:
 
 
 def discard(part: Path) -> None:
-    """Delete a part and what is known of it."""
+    """Delete a part and its state."""
     part.unlink(missing_ok=True)
     _beside(part).unlink(missing_ok=True)
 
 
 def length(part: Path) -> int:
-    """Bytes of a part; 0 where there is none."""
+    """Return the size of a part in bytes; 0 if there is none."""
     return part.stat().st_size if part.is_file() else 0
 
 
 def get(url: str, part: Path, size: int | None) -> bool:
-    """Download ``url`` into ``part``; returns whether it went on from bytes of an earlier call.
+    """Download ``url`` to ``part``; return whether bytes of an earlier call were continued.
 
     Parameters
     ----------
     size:
-        Bytes that it should have, where that is known.
+        Expected size in bytes, if known.
 
     Raises
     ------
     MirrorFailure
-        When this address will not give it.
+        If this address fails.
     FileError
-        When the disk is full.
+        If the disk is full.
     """
     requests = optional_import("requests", "weights", "downloads")
-    _State.read(part, url)  # drops what does not belong to this address
+    _State.read(part, url)  # drops parts of other addresses
     best, fruitless = length(part), 0
     resumed = best > 0
     with requests.Session() as session, bar(part.name.removesuffix(".part"), best) as shown:
@@ -117,15 +117,17 @@ def get(url: str, part: Path, size: int | None) -> bool:
 
 
 def _attempt(session: Any, url: str, part: Path, size: int | None, shown: Any) -> None:
-    """One request: appends to ``part`` what comes. Returns when it is whole as far as the server knows."""
+    """Make one request and append the received bytes to ``part``. Returns when it is complete, as far as the server
+    says.
+    """
     import requests
 
     state, offset = _State.read(part, url), length(part)
-    headers = {"Accept-Encoding": "identity"}  # offsets count the bytes on the disk
+    headers = {"Accept-Encoding": "identity"}  # offsets count bytes on disk
     if offset:
         headers["Range"] = f"bytes={offset}-"
         if state.validator:
-            headers["If-Range"] = state.validator  # a file that has changed comes whole
+            headers["If-Range"] = state.validator  # if the file has changed, the server sends all of it
     try:
         with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
             if response.status_code == 416 and offset:
@@ -137,7 +139,7 @@ def _attempt(session: Any, url: str, part: Path, size: int | None, shown: Any) -
             with disk(part):
                 require_room(part.parent, (state.total or 0) - offset)
                 file = part.open("ab")
-            # Else urllib3 throws away what came last before the end, and lengths are compared below anyway.
+            # Otherwise urllib3 drops the last bytes, and lengths are compared below anyway.
             response.raw.enforce_content_length = False
             with file:
                 for chunk in response.iter_content(_CHUNK):
@@ -146,7 +148,7 @@ def _attempt(session: Any, url: str, part: Path, size: int | None, shown: Any) -
                     shown.update(len(chunk))
                     if size is not None and file.tell() > size:
                         discard(part)
-                        raise MirrorFailure(f"more than the {size} bytes that it should have")
+                        raise MirrorFailure(f"more than the expected {size} bytes")
     except requests.exceptions.RequestException as error:
         raise explain(error) from error
     received, wanted = length(part), size if size is not None else state.total
@@ -155,7 +157,7 @@ def _attempt(session: Any, url: str, part: Path, size: int | None, shown: Any) -
 
 
 def _begin(response: Any, state: _State, part: Path, offset: int) -> int:
-    """Look at the answer's head; where its bytes go: behind those that are there, or in their place."""
+    """Check the response's headers; return the offset of its bytes: after the existing ones, or 0 to replace them."""
     check_status(response)
     headers = response.headers
     if headers.get("Content-Type", "").startswith("text/html"):
@@ -163,7 +165,7 @@ def _begin(response: Any, state: _State, part: Path, offset: int) -> int:
     if response.status_code == 206:
         match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
         total = int(match[2]) if match and match[2] != "*" else None
-        # With a validator the server itself vouches for the file; else its length has to do.
+        # With a validator the server itself confirms the file; otherwise compare its length.
         changed = not state.validator and state.total and total and total != state.total
         if not match or int(match[1]) != offset or changed:
             discard(part)
@@ -171,7 +173,7 @@ def _begin(response: Any, state: _State, part: Path, offset: int) -> int:
         state.total = total
         return offset
     if offset:
-        discard(part)  # the server cannot go on, or the file has changed: from the beginning
+        discard(part)  # the server cannot resume, or the file has changed: start over
     announced = headers.get("Content-Length", "")
     plain = headers.get("Content-Encoding", "identity") == "identity"
     state.total = int(announced) if announced.isdigit() and plain else None
@@ -184,7 +186,7 @@ def _begin(response: Any, state: _State, part: Path, offset: int) -> int:
 
 
 def _at_the_end(response: Any, part: Path, offset: int) -> None:
-    """The server has nothing behind the offset: the part is whole, unless it says otherwise."""
+    """Handle a server with nothing beyond the offset: the part is complete, unless the server says otherwise."""
     total = response.headers.get("Content-Range", "").rpartition("/")[2]
     if total.isdigit() and int(total) != offset:
         discard(part)
@@ -192,7 +194,7 @@ def _at_the_end(response: Any, part: Path, offset: int) -> None:
 
 
 def check_status(response: Any) -> None:
-    """Raise for a status that is no success: Again for one that passes, MirrorFailure for one that stays."""
+    """Raise for an unsuccessful status: Again if it may pass, else MirrorFailure."""
     code = response.status_code
     if code in BUSY:
         after = response.headers.get("Retry-After", "")
@@ -202,7 +204,7 @@ def check_status(response: Any) -> None:
 
 
 def html_reason(text: str) -> str:
-    """Text of an HTML page that came in place of a file, in a few words."""
+    """Return a short excerpt of an HTML page received in place of a file."""
     match = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
     title = " ".join(match[1].split())[:80] if match else "untitled"
     if re.search(r"quota|too many users", text, re.IGNORECASE):
@@ -211,7 +213,7 @@ def html_reason(text: str) -> str:
 
 
 def explain(error: Exception) -> Exception:
-    """The failure that an exception of requests stands for: Again, or MirrorFailure where waiting will not help."""
+    """Convert an exception of requests: to Again, or to MirrorFailure if retrying will not help."""
     from requests import exceptions
 
     text, reason = str(error), getattr(error.args[0] if error.args else None, "reason", None)
@@ -234,7 +236,7 @@ def explain(error: Exception) -> Exception:
 
 
 def bar(name: str, initial: int) -> Any:
-    """A progress bar in bytes: in a terminal or a notebook; nothing in a log file."""
+    """Return a progress bar in bytes, in a terminal or a notebook; silent in a log file."""
     from tqdm.auto import tqdm
 
     silent = not sys.stderr.isatty() and "ipykernel" not in sys.modules

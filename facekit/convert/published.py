@@ -1,8 +1,8 @@
-"""Upstream's files, converted once to safetensors, npz and PNG in the cache; nothing pickled is opened from then on.
+"""Convert upstream's files once to safetensors, npz and PNG in the cache; pickles are not needed afterwards.
 
-Everything is checked before the model's folder is touched. Converted files carry their hash in their names, so old and
-new ones lie side by side, and it is ``record.json``, replaced in one step, that says which are the model: whenever an
-import is killed, the model is the old one or the new one. What a killed one left is removed by the next.
+Everything is checked before the model's folder is changed. Names of converted files contain their hash, so that old and
+new ones coexist, and ``record.json``, replaced atomically, lists those of the model: if an import is killed at any
+time, the model is either the old one or the new one. Leftovers are removed by the next import.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from facekit.weights.manifest import ModelRecord
 RECORD = "record.json"
 _KEPT = (RECORD, "verified.json")
 
-# Where upstream's repository has the data files: beside or above what a user points at.
+# Folders of the data files in upstream's repository, relative to the user's path.
 _LAYOUT = ("", "data/", "texture_model/assets/texture_processing/")
 _DATA = {
     "template_mesh": "template_mesh.obj",
@@ -53,10 +53,10 @@ def import_files(
     name:
         The model's name in the manifest: ``"3dfacecam"``.
     checkpoints:
-        Upstream's zip, or the folder that it unpacks to (``checkpoints/`` or the one above).
+        Upstream's zip, or the unpacked folder (``checkpoints/`` or its parent).
     data:
         Zip or folder with upstream's data files, found by their names at any depth: a checkout of its repository, its
-        ``data/`` folder or a flat one. None looks beside and in ``checkpoints``.
+        ``data/`` folder or a flat one. None searches beside and in ``checkpoints``.
     record:
         The model's record, by default the manifest's.
 
@@ -68,11 +68,11 @@ def import_files(
     Raises
     ------
     FileError
-        For a path that is not there, an unsafe or damaged zip, missing files, and a cache without room.
+        If a path is missing, a zip is unsafe or damaged, files are missing, or the cache has no space.
     WeightsError
-        For files that are not the published ones or do not fit the networks. Every fault is named.
+        If files are not the published ones or do not match the networks. All errors are listed.
     InputError
-        For a model that is not converted from published files.
+        If the model is not converted from published files.
     """
     if record is None:
         record = manifest.record(name)
@@ -82,11 +82,11 @@ def import_files(
     with locked(name), _scratch(name) as scratch:
         found = _collect(name, record, where, scratch)
         _convert(found, record, scratch)
-        # Only now has every check passed.
+        # All checks have passed.
         folder = _publish(name, record, scratch, found.sources)
         if found.remembered:
             remember(name, found.remembered)
-        store.verify(name)  # what the disk really has; the stamps of this spare the first load from hashing
+        store.verify(name)  # verify the written files; the recorded result spares the first load from hashing
     return folder
 
 
@@ -94,7 +94,7 @@ def import_files(
 
 
 class _Locations:
-    """Folders and zips to look in: those pointed at, then beside them, as upstream's repository has it."""
+    """Folders and zips to search: the user's, then neighbouring ones, as in upstream's repository."""
 
     def __init__(self, checkpoints: Path, data: Path | None) -> None:
         self.checkpoints = open_files(checkpoints, _WANTED)
@@ -108,7 +108,7 @@ class _Locations:
 
 @dataclass
 class _Found:
-    """Upstream's files on disk, and what to note of them."""
+    """Upstream's files on disk, and notes on them."""
 
     networks: dict[Network, Path] = field(default_factory=dict)
     data: dict[str, Path] = field(default_factory=dict)
@@ -117,10 +117,10 @@ class _Found:
 
 
 def _collect(name: str, record: ModelRecord, where: _Locations, scratch: Path) -> _Found:
-    """Find every file, compare hashes, unpack what lies in zips into ``scratch``."""
+    """Find every file, compare hashes, unpack members of zips to ``scratch``."""
     shapes = network_shapes(record.config)
     sizes = {network: 4 * sum(shape.numel() for shape in shapes[network].values()) for network in NETWORKS}
-    # A file of doubles is told from one of floats by its content, so it may be twice as large.
+    # Files of doubles, which are recognised by their content, are twice as large.
     limits = {network: 2 * size + (4 << 20) for network, size in sizes.items()}
     zipped = isinstance(where.checkpoints, Zip)
     with disk(scratch):
@@ -172,7 +172,7 @@ def _candidates(files: Files, tail: str) -> list[str]:
 
 
 def _choose(files: Files, tail: str, limit: int, sha256: str | None) -> str:
-    """The one file of that name: among several the published one, else any if they are all alike."""
+    """Return the file with this name: among several the published one, or any if all are identical."""
     names = _candidates(files, tail)
     if len(names) == 1:
         return names[0]
@@ -181,7 +181,9 @@ def _choose(files: Files, tail: str, limit: int, sha256: str | None) -> str:
         if sha == sha256:
             return candidate
     if len(set(digests.values())) > 1:
-        raise FileError(f"one {tail} in {files.place}", f"different ones: {', '.join(names)}", "name its folder closer")
+        raise FileError(
+            f"one {tail} in {files.place}", f"different ones: {', '.join(names)}", "give a more specific folder"
+        )
     return names[0]
 
 
@@ -198,7 +200,7 @@ def _note(found: _Found, role: str, path: Path, chosen: str) -> str:
 
 
 def _convert(found: _Found, record: ModelRecord, scratch: Path) -> None:
-    """Write the converted files of every role into ``scratch``, under the manifest's names."""
+    """Write the converted files of every role to ``scratch``, with the manifest's names."""
     files = record.files
     tensors = read_networks(found.networks, record.config)
     base = read_array(found.data["base_texture"], np.uint8, _BASE_SHAPE)
@@ -216,7 +218,7 @@ def _convert(found: _Found, record: ModelRecord, scratch: Path) -> None:
 
 
 def _template(found: _Found, vertices: int) -> dict[str, Any]:
-    """The arrays of :class:`facekit.template.Template` for upstream's mesh, in upstream's order."""
+    """Return the arrays of :class:`facekit.template.Template` for upstream's mesh, in upstream's order."""
     from facekit.convert import template as facts
     from facekit.io.reading import read_untextured
     from facekit.models.composers.published import ATLAS, COLUMNS, ROWS
@@ -230,8 +232,8 @@ def _template(found: _Found, vertices: int) -> dict[str, Any]:
     verts, faces = mesh.verts[0].numpy(), mesh.faces.numpy()
     if len(verts) != vertices:
         raise WeightsError(f"template_mesh.obj with {vertices} vertices", f"{path} with {len(verts)}", "fetch it again")
-    if not np.array_equal(triangles - 1, faces):  # it counts from 1, as the OBJ does
-        raise WeightsError("face_v.npy with the triangles of template_mesh.obj", "others", "fetch both again")
+    if not np.array_equal(triangles - 1, faces):  # it counts from 1, like the OBJ
+        raise WeightsError("face_v.npy with the triangles of template_mesh.obj", "other triangles", "fetch both again")
     arrays = {"verts": verts, "faces": faces, "uvs": mesh.uvs.numpy(), "faces_uvs": mesh.faces_uvs.numpy()}
     # (u0, v0, u1, v1), from the bottom left; rows count from the top.
     rect = np.array([COLUMNS[0], ATLAS - ROWS[1], COLUMNS[1], ATLAS - ROWS[0]]) / ATLAS
@@ -243,7 +245,7 @@ def _template(found: _Found, vertices: int) -> dict[str, Any]:
 
 @contextmanager
 def _scratch(name: str) -> Iterator[Path]:
-    """An empty folder in the cache, one a model since its lock is held; a killed run's is cleared by the next."""
+    """Create an empty folder in the cache for a locked model, replacing that of a killed run."""
     scratch = cache_folder() / "importing" / name
     with disk(scratch):
         shutil.rmtree(scratch, ignore_errors=True)
@@ -255,7 +257,7 @@ def _scratch(name: str) -> Iterator[Path]:
 
 
 def _publish(name: str, record: ModelRecord, scratch: Path, sources: Mapping[str, dict[str, str | int]]) -> Path:
-    """Move the converted files into the model's folder; ``record.json`` comes last and makes them the model."""
+    """Move the converted files to the model's folder; ``record.json`` comes last and makes them the model."""
     folder = cache_folder() / name
     files: dict[str, dict[str, str | int]] = {}
     with disk(folder):
@@ -274,12 +276,12 @@ def _publish(name: str, record: ModelRecord, scratch: Path, sources: Mapping[str
 
 
 def _sweep(folder: Path, named: set[str]) -> None:
-    """Remove what the record does not name: the files of the model before, and those of killed runs."""
+    """Remove files that the record does not list: those of the previous model, and those of killed runs."""
     for path in folder.iterdir():
         if path.name in named or path.name in _KEPT:
             continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            with suppress(OSError):  # Windows keeps what another process has mapped; the next import removes it
+            with suppress(OSError):  # Windows keeps files mapped by other processes; the next import removes them
                 path.unlink()

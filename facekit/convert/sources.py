@@ -1,4 +1,4 @@
-"""Upstream's files: checked against the published hash, or against the one remembered from the first time."""
+"""Verification of upstream's files, by the published hash or by the one remembered from the first time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_source(name: str, role: str, file: Path) -> str:
     Raises
     ------
     WeightsError
-        When it is another file, or an HTML page in its place.
+        If it is another file, or an HTML page in its place.
     """
     source = record(name).sources[role]
     remedy = by_hand(name, role)
@@ -38,14 +38,14 @@ def check_source(name: str, role: str, file: Path) -> str:
 
 
 def compare(name: str, role: str, source: Source, digest: str, got: str) -> None:
-    """Compare an upstream file's sha256 with the published one, or, where there is none, with the remembered one.
+    """Compare an upstream file's sha256 with the published one, or else with the remembered one.
 
-    ``got`` is how the message begins to tell what came instead.
+    ``got`` is the beginning of the message on the actual file.
 
     Raises
     ------
     WeightsError
-        When they differ.
+        If they differ.
     """
     remedy = by_hand(name, role)
     if source.sha256 is not None and digest != source.sha256:
@@ -62,7 +62,7 @@ def compare(name: str, role: str, source: Source, digest: str, got: str) -> None
 
 
 def remembered(name: str) -> dict[str, str]:
-    """The remembered sha256 of a model's upstream files, by role."""
+    """Return the remembered sha256 of a model's upstream files by role."""
     path = cache_folder() / "remembered.json"
     try:
         hashes = json.loads(path.read_text(encoding="utf-8")).get(name, {})
@@ -74,7 +74,7 @@ def remembered(name: str) -> dict[str, str]:
 
 
 def remember(name: str, hashes: dict[str, str]) -> None:
-    """Keep the sha256 of files without a published one, by role, and say so once; others are left out."""
+    """Remember the sha256 of files without a published one, by role, and print so once; others are ignored."""
     sources = record(name).sources
     fresh = {role: digest for role, digest in hashes.items() if sources[role].sha256 is None}
     known = remembered(name)
@@ -88,7 +88,7 @@ def remember(name: str, hashes: dict[str, str]) -> None:
 
 
 def forget(name: str) -> bool:
-    """Drop the remembered hashes of a model; returns whether there were any."""
+    """Delete the remembered hashes of a model; return whether there were any."""
     found = bool(remembered(name))
     if found:
         _write(name, {})
@@ -97,7 +97,7 @@ def forget(name: str) -> bool:
 
 def _write(name: str, hashes: dict[str, str]) -> None:
     path = cache_folder() / "remembered.json"
-    with locked("remembered"):  # it is one file for all models
+    with locked("remembered"):  # one file for all models
         data = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         data[name] = hashes
         with atomic_write(path) as temporary:
@@ -105,14 +105,16 @@ def _write(name: str, hashes: dict[str, str]) -> None:
 
 
 def html_page(file: Path) -> str | None:
-    """Text of an HTML page, in a few words; None for any other file."""
+    """Return an excerpt of an HTML page; None for any other file."""
     with file.open("rb") as opened:
         text = opened.read(1 << 16).lstrip().decode("utf-8", errors="replace")
     return https.html_reason(text) if text[:9].lower().startswith(("<!doctype", "<html", "<head")) else None
 
 
 def by_hand(name: str, role: str) -> str:
-    """Steps that replace a download, a line each: the browser's link, the place for the file, and the command."""
+    """Return the manual steps that replace a download, one per line: the browser's link, the destination, the
+    command.
+    """
     entry = record(name)
     folder = downloads_folder(name)
     source = entry.sources[role]

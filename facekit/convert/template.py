@@ -1,4 +1,4 @@
-"""Facts about upstream's template that its files do not hold: parts, landmarks, occlusion, and which side is left.
+"""Properties of upstream's template that its files lack: parts, landmarks, occlusion, and which side is left.
 
 The template is FaceScape's topologically uniform mesh (Yang et al., CVPR 2020): 26,317 vertices, a head with open eyes
 and lips and no eyeballs, teeth or cavity of the mouth. Measured on it: +X is the subject's left, +Y up, +Z out of the
@@ -25,10 +25,10 @@ from facekit.render.rasterize import pixel_points
 if TYPE_CHECKING:
     pass
 
-#: Vertices of upstream's template.
+#: Number of vertices of upstream's template.
 VERTICES = 26317
 
-#: Vertex indices of the iBUG 68 landmarks, as FaceScape's authors publish them for this topology (github.com/
+#: Vertex indices of the 68 iBUG landmarks, as published by FaceScape's authors for this topology (github.com/
 #: zhuhao-nju/facescape, toolkit, "v10"); checked in pictures and by :func:`describe`.
 LANDMARKS: tuple[int, ...] = (
     23404, 4607, 4615, 4655, 20356, 4643, 5022, 5013, 1681, 1692, 11470, 10441, 1336, 1343, 1303, 1295, 2372,
@@ -37,21 +37,21 @@ LANDMARKS: tuple[int, ...] = (
     12138, 5231, 21978, 5101, 21067, 21239, 11378, 11369, 11553, 12048, 5212, 21892,
 )  # fmt: skip
 
-# Where the neck begins, mm: heights at depths z, from under the chin to the nape.
+# Upper end of the neck, mm: heights at depths z, from under the chin to the nape.
 _NECK_Z, _NECK_Y = (-110.0, -30.0, 0.0, 40.0), (-45.0, -62.0, -88.0, -100.0)
-# Where hair grows: above a line from behind the ear (z, y) to the top of the forehead, but not on the ears.
+# Hairline: from behind the ear (z, y) to the top of the forehead, excluding the ears.
 _HAIRLINE = ((-40.0, 10.0), (35.0, 105.0))
 _EAR_X, _EAR_Y, _EAR_Z = 84.0, (-30.0, 62.0), -58.0
-# Lids reach this far from the rim of the eye's opening, mm.
+# Distance, mm, that lids extend from the rim of the eye opening.
 _LID_MM = 4.0
-# Occlusion: directions of light, pixels of each depth map, how much further than the map's depth still counts as lit.
+# Occlusion: number of light directions, side of each depth map in pixels, depth tolerance in mm.
 _DIRECTIONS, _MAP, _BIAS_MM = 96, 320, 1.5
-# Light bounces in the folds of lips and lids: their occlusion is taken to this power.
+# Exponent on the occlusion of lips and lids, to account for interreflection in folds.
 _BOUNCE = 0.6
 
 
 def describe(verts: np.ndarray, faces: np.ndarray, uvs: np.ndarray, faces_uvs: np.ndarray) -> dict[str, np.ndarray]:
-    """Measure what :class:`facekit.template.Template` needs beside the topology. Runs some seconds, once.
+    """Measure what :class:`facekit.template.Template` needs besides the topology. Takes some seconds, once.
 
     Parameters
     ----------
@@ -65,13 +65,13 @@ def describe(verts: np.ndarray, faces: np.ndarray, uvs: np.ndarray, faces_uvs: n
     Returns
     -------
     dict
-        ``parts`` (V,) uint8, ids into :data:`facekit.conventions.PARTS`; ``landmarks`` (68,) int64, vertex indices in
-        iBUG order; ``ao`` (V,) float32 in [0, 1].
+        ``parts`` (V,) uint8, indices into :data:`facekit.conventions.PARTS`; ``landmarks`` (68,) int64, vertex indices
+        in iBUG order; ``ao`` (V,) float32 in [0, 1].
 
     Raises
     ------
     WeightsError
-        If this is not upstream's template: other counts, or landmarks where no face has them.
+        If this is not upstream's template: other counts, or implausible landmarks.
     """
     verts, uvs = (np.asarray(a, dtype=np.float64) for a in (verts, uvs))
     faces, faces_uvs = (np.asarray(a, dtype=np.int64) for a in (faces, faces_uvs))
@@ -84,9 +84,9 @@ def describe(verts: np.ndarray, faces: np.ndarray, uvs: np.ndarray, faces_uvs: n
 
 
 def occlusion(verts: np.ndarray, faces: np.ndarray, directions: int = _DIRECTIONS) -> np.ndarray:
-    """Ambient occlusion (V,) float64 in [0, 1]: the cosine-weighted share of sky that each vertex sees.
+    """Return ambient occlusion (V,) float64 in [0, 1]: the cosine-weighted fraction of sky visible from each vertex.
 
-    One depth map a direction, all around the head: what lies behind the first surface is in shade. ``verts`` (V, 3) mm,
+    Uses one depth map per direction around the head: points behind the first surface are in shade. ``verts`` (V, 3) mm,
     ``faces`` (F, 3).
     """
     points, triangles = torch.as_tensor(verts, dtype=torch.float32)[None], torch.as_tensor(faces)
@@ -104,7 +104,7 @@ def occlusion(verts: np.ndarray, faces: np.ndarray, directions: int = _DIRECTION
         cosine = (normals @ toward).clamp_min(0)
         own = seen_at[:, 2]
         column, row = ((seen_at[:, k] / own - 0.5).clamp(0, _MAP - 1.001) for k in (0, 1))
-        # Where the surface slants, a texel of the map spans depth: the bias grows with it.
+        # On slanted surfaces a texel of the map covers a range of depths, so the bias grows with the slant.
         texel = 2 * radius / _MAP
         limit = own - _BIAS_MM - texel * (1 - cosine.square()).sqrt() / cosine.clamp_min(0.2)
         seen = torch.zeros_like(own)
@@ -131,18 +131,18 @@ def _check(verts: np.ndarray, landmarks: np.ndarray) -> None:
         and chin[1] < points[LANDMARK_GROUPS["outer_lips"], 1].min() < nose[1] < min(right_eye[1], left_eye[1])
     )
     if not good:
-        raise WeightsError("upstream's template, its landmarks where a face has them", "another mesh", remedy)
+        raise WeightsError("upstream's template with plausible landmarks", "another mesh", remedy)
 
 
 def _vertex_uvs(uvs: np.ndarray, faces: np.ndarray, faces_uvs: np.ndarray) -> np.ndarray:
-    """One UV a vertex (V, 2); at a seam, any of its own."""
+    """Return one UV per vertex (V, 2); on a seam, any of its UVs."""
     found = np.zeros((faces.max() + 1, 2))
     found[faces.ravel()] = uvs[faces_uvs.ravel()]
     return found
 
 
 def _parts(verts: np.ndarray, faces: np.ndarray, uvs: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """Part ids (V,) uint8, painted from the largest part to the smallest."""
+    """Return part ids (V,) uint8, assigned from the largest part to the smallest."""
     x, y, z = verts.T
     (z0, y0), (z1, y1) = _HAIRLINE
     ear = (np.abs(x) > _EAR_X) & (y > _EAR_Y[0]) & (y < _EAR_Y[1]) & (z > _EAR_Z)
@@ -161,7 +161,7 @@ def _parts(verts: np.ndarray, faces: np.ndarray, uvs: np.ndarray, landmarks: np.
 
 
 def _inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
-    """Points (N, 2) that lie in a polygon (K, 2), by the parity of crossings: (N,) bool."""
+    """Return which points (N, 2) lie in a polygon (K, 2), by the parity of crossings: (N,) bool."""
     inside = np.zeros(len(points), bool)
     for a, b in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
         crosses = (a[1] > points[:, 1]) != (b[1] > points[:, 1])

@@ -1,4 +1,4 @@
-"""Sets of labelled faces as torch data sets."""
+"""Data sets of labelled faces as torch data sets."""
 
 from facekit.data.shards import FaceShards, FaceStream
 

@@ -1,11 +1,11 @@
-"""AffectNet (Mollahosseini et al., IEEE TAC 2019): pictures off the web with an emotion, valence and arousal each.
+"""AffectNet (Mollahosseini et al., IEEE TAC 2019): web pictures with emotion, valence and arousal.
 
-The layout, four small files a picture::
+The layout, with four small files per picture::
 
     <folder>/{train_set,val_set}/images/<n>.jpg
     <folder>/{train_set,val_set}/annotations/<n>_{exp,val,aro,lnd}.npy
 
-Never seen here with the real data: it is given out on application.
+Not tested with the real data, which is available on application.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from facekit.data.layout import PICTURES, files, need
 from facekit.errors import FileError
 from facekit.files.atomic import expanded
 
-#: By the number in the file, as its authors have them.
+#: Emotions by their number in the files, as defined by the authors.
 EMOTIONS: tuple[str, ...] = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")
 _TREE = "{train_set,val_set}/images/<n>.jpg and annotations/<n>_{exp,val,aro,lnd}.npy"
 _SPLITS = {"train_set": "train", "val_set": "validation"}
 
 
 def clips(folder: str | Path, most: int | None = None) -> list[Clip]:
-    """Read the splits that are there, as one clip each: nobody says whose pictures they are.
+    """Read the available splits, as one clip each: there are no subject labels.
 
     Parameters
     ----------
     most:
-        So many pictures of each split, the first by name; None for all, whose files take minutes to read.
+        Largest number of pictures per split, the first by name; None for all, which takes minutes to read.
 
     Raises
     ------
     FileError
-        When there is neither split, or annotations are missing, with the tree that was expected.
+        If there is no split, or annotations are missing, with the expected tree.
     """
     root = expanded(folder)
     names = [name for name in _SPLITS if (root / name).is_dir()]
@@ -65,5 +65,5 @@ def _read(root: Path, picture: Path, name: str) -> np.ndarray:
     path = need(root / "annotations" / f"{picture.stem}_{name}.npy", _TREE)
     try:
         return np.load(path, allow_pickle=False).astype(np.float64)
-    except ValueError as error:  # numbers may be there as texts
+    except ValueError as error:  # numbers may be stored as text
         raise FileError("numbers", f"{path} ({error})", "take AffectNet's own file") from error

@@ -1,11 +1,11 @@
-"""BP4D-Spontaneous (Zhang et al., IVC 2014): 41 people in eight tasks, action units present or not.
+"""BP4D-Spontaneous (Zhang et al., IVC 2014): 41 people in eight tasks, with presence of action units.
 
 The layout::
 
     <folder>/F001/T1/2440.jpg …                              eight tasks of 41 people; or one folder further down
-    <folder>/…/F001_T1.csv                                   a head of FACS numbers; frame, then 0, 1, or 9 for unknown
+    <folder>/…/F001_T1.csv                                   header of FACS numbers; frame, then 0, 1, or 9 for unknown
 
-Never seen here with the real data: it is licensed to institutions.
+Not tested with the real data, which is licensed to institutions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from facekit.data.layout import PICTURES, by_subject, folders, rows_of
 from facekit.errors import FileError
 from facekit.files.atomic import expanded
 
-#: Those that papers report.
+#: Action units that papers report.
 ACTION_UNITS: tuple[int, ...] = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
 FPS = 25.0
 _TREE, _UNKNOWN = "F001/T1/2440.jpg and AU_OCC/F001_T1.csv", 9
@@ -29,12 +29,12 @@ _PERSON = re.compile(r"[FM]\d{3}")
 
 
 def clips(folder: str | Path) -> list[Clip]:
-    """Read all tasks; frames that nobody labelled have NaN.
+    """Read all tasks; unlabelled frames have NaN.
 
     Raises
     ------
     FileError
-        When pictures or labels are missing, with the tree that was expected.
+        If pictures or labels are missing, with the expected tree.
     """
     root = expanded(folder)
     tables = {path.stem: path for path in sorted(root.rglob("*.csv"))}
@@ -43,7 +43,7 @@ def clips(folder: str | Path) -> list[Clip]:
 
 
 def _with_people(root: Path) -> Path:
-    """The folder that holds F001 and so on: this one, or one within."""
+    """Return the folder that contains F001 and so on: this one, or one below."""
     inner = folders(root, _TREE)
     return next((place for place in (root, *inner) if any(_PERSON.fullmatch(p.name) for p in place.iterdir())), root)
 

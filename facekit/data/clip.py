@@ -1,4 +1,4 @@
-"""Clip: what a data set holds of one person, in order: pictures, a film or meshes, and what is known of each frame."""
+"""Clip: one person's frames in a data set (pictures, a video or meshes), with labels per frame."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from facekit.files.images import load_image
 
 @dataclass(frozen=True)
 class Clip:
-    """T frames of one person; files are opened when they are asked for.
+    """T frames of one person; files are opened on demand.
 
     Parameters
     ----------
     dataset, subject, name:
-        Of the set, the person and the clip. Where nobody says who it is, the subject is "".
+        Names of the set, the person and the clip; the subject is "" if unknown.
     pictures:
         T files, or none.
     film:
-        A film in place of pictures; then T is that of ``units``, ``landmarks`` or ``numbers``, else unknown: 0.
+        A video in place of pictures; T is then that of ``units``, ``landmarks`` or ``numbers``, else 0 for unknown.
     meshes:
         T files, or none.
     fps:
-        Frames a second; None for pictures that do not follow each other.
+        Frames per second; None for pictures that are not a sequence.
     units:
-        (T,) float64 by FACS number, NaN where nobody labelled it: intensities 0 to 5, or with ``present_only`` 0 and 1.
+        (T,) float64 by FACS number, NaN if unlabelled: intensities 0 to 5, or 0 and 1 with ``present_only``.
     landmarks:
         (T, L, 2) float64 pixels.
     numbers:
-        Arrays or lists of T by name: whatever else is known, in the set's own words.
+        Other labels: arrays or lists of T by name, with the set's own names.
     split:
-        "train", "validation", "test", or "" where the set has none.
+        "train", "validation", "test", or "" if the set has none.
     """
 
     dataset: str
@@ -51,7 +51,7 @@ class Clip:
     landmarks: np.ndarray | None = None
     numbers: Mapping[str, Any] = field(default_factory=dict)
     split: str = ""
-    #: Reads picture k where it is no file of its own.
+    #: Function that reads picture k if it is not a file.
     _read: Callable[[int], np.ndarray] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -66,16 +66,16 @@ class Clip:
         return self._length  # pyright: ignore[reportAttributeAccessIssue]
 
     def picture(self, frame: int) -> np.ndarray:
-        """Pixels (H, W, 3) uint8 sRGB of a frame.
+        """Return the pixels (H, W, 3) uint8 sRGB of a frame.
 
         Raises
         ------
         InputError
-            For a clip without pictures: of a film see :mod:`facekit.reconstruct.clip.film`.
+            If the clip has no pictures; for a video see :mod:`facekit.reconstruct.clip.film`.
         """
         if self._read is not None:
             return self._read(frame)
         if not self.pictures:
-            raise InputError("a clip with pictures", f"{self.name}, which has none", "open its film or its meshes")
+            raise InputError("a clip with pictures", f"{self.name}, which has none", "open its video or its meshes")
         pixels = load_image(self.pictures[frame])
         return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels[..., :3]

@@ -3,9 +3,9 @@
 The layout of its labels::
 
     <folder>/ActionUnit_Labels/SN001/SN001_au1.txt           lines "frame,intensity", frames from 1
-    <folder>/Videos_LeftCamera/LeftVideoSN001_comp.avi       where they are
+    <folder>/Videos_LeftCamera/LeftVideoSN001_comp.avi       optional
 
-Never seen here with the real data: it is licensed to institutions.
+Not tested with the real data, which is licensed to institutions.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _LABELS = "ActionUnit_Labels"
 
 @dataclass(frozen=True)
 class Labels:
-    """One video's labels.
+    """Labels of one video.
 
     Parameters
     ----------
     subject:
-        As the folder is called: "SN001".
+        Name of the folder: "SN001".
     frames:
         (T,) int64, from 1.
     intensities:
@@ -47,7 +47,7 @@ FPS = 20.0
 
 
 def clips(folder: str | Path) -> list[Clip]:
-    """Read all subjects, with the left camera's films where they are; see :func:`load`."""
+    """Read all subjects, with the left camera's videos if available; see :func:`load`."""
     root = expanded(folder)
     films = {path: path.stem for path in root.rglob("*") if path.suffix.lower() in FILMS and "Left" in path.stem}
     found = []
@@ -65,7 +65,7 @@ def load(folder: str | Path) -> list[Labels]:
     Raises
     ------
     FileError
-        When files are missing or their lines are no pairs of numbers, with the tree that was expected.
+        If files are missing or lines are not pairs of numbers, with the expected tree.
     """
     root = expanded(folder)
     root = root / _LABELS if (root / _LABELS).is_dir() else root

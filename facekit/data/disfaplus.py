@@ -5,7 +5,7 @@ The layout::
     <folder>/Images/SN001/<trial>/000.jpg …
     <folder>/Labels/SN001/<trial>/AU1.txt …                  lines "000.jpg 0", intensities 0 to 5
 
-Never seen here with the real data: it is licensed to institutions.
+Not tested with the real data, which is licensed to institutions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def clips(folder: str | Path) -> list[Clip]:
     Raises
     ------
     FileError
-        When pictures or labels are missing, with the tree that was expected.
+        If pictures or labels are missing, with the expected tree.
     """
     root = expanded(folder)
     return [_labelled(root, clip) for clip in by_subject(root / "Images", "DISFA+", _TREE, PICTURES)]

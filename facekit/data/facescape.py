@@ -25,14 +25,14 @@ from facekit.files.images import load_image
 from facekit.io.reading import read_untextured
 from facekit.progress import progress
 
-#: Millimetres that a map's full range stands for, as the authors' own tools read them.
+#: Millimetres of a map's full range, as in the authors' own tools.
 SCALE_MM = 0.914
 _MIDDLE = 32768
 
 
 @dataclass(frozen=True)
 class Person:
-    """One of FaceScape's people: number from 1, and the files of each expression: the mesh, and the map or None."""
+    """A FaceScape person: number from 1, and per expression the mesh file, and the map file or None."""
 
     number: int
     files: dict[str, tuple[Path, Path | None]]
@@ -44,12 +44,12 @@ def find_people(folder: str | Path, maps: bool = True) -> list[Person]:
     Parameters
     ----------
     maps:
-        Whether an expression needs its displacement map to count.
+        Whether to require a displacement map for each expression.
 
     Raises
     ------
     FileError
-        When there is nobody, with the tree that was expected.
+        If there is nobody, with the expected tree.
     """
     folder = expanded(folder)
     people = []
@@ -75,7 +75,7 @@ def find_people(folder: str | Path, maps: bool = True) -> list[Person]:
 
 
 def clips(folder: str | Path) -> list[Clip]:
-    """Read all people, a clip each: a mesh per expression; ``numbers["expression"]`` are their names."""
+    """Read all people, one clip each, with a mesh per expression; ``numbers["expression"]`` are the names."""
     found = []
     for person in find_people(folder, maps=False):
         names = [name for name in EXPRESSIONS if name in person.files]
@@ -87,12 +87,12 @@ def clips(folder: str | Path) -> list[Clip]:
 
 
 def load(folder: str | Path, expressions: Sequence[str] = EXPRESSIONS) -> FaceSet:
-    """Read the registered meshes of all people who have every one of ``expressions``.
+    """Read the registered meshes of all people who have all ``expressions``.
 
     Raises
     ------
     FileError
-        When nobody has, or meshes differ in topology.
+        If nobody has, or meshes differ in topology.
     """
     people = [person for person in find_people(folder, maps=False) if set(expressions) <= set(person.files)]
     if not people:
@@ -115,7 +115,7 @@ def load(folder: str | Path, expressions: Sequence[str] = EXPRESSIONS) -> FaceSe
 
 
 def read_displacement(path: Path, size: int, scale: float = SCALE_MM) -> torch.Tensor:
-    """Read a 16-bit map as (size, size) float32 mm: ``(value - 32768) / 32768 * scale``, averaged down."""
+    """Read a 16-bit map as (size, size) float32 mm: ``(value - 32768) / 32768 * scale``, box filtered."""
     picture = load_image(path)
     if picture.ndim != 2 or picture.dtype.name != "uint16" or picture.shape[0] != picture.shape[1]:
         raise FileError(

@@ -7,12 +7,12 @@ The layout of its data, with the tables that come with its tools::
     <folder>/lab_cam/<person>_<lens>_<view>.json             [K, [R|t]], as 03_0_10.json
     <folder>/predef/{wild_pupil_scales,wild_head_centers,wild_rotations,lab_head_centers,lab_rotations}.npy
 
-and of predictions, each in the place that its picture's camera has it::
+and of predictions, each in its camera's space::
 
-    <predictions>/wild/000.obj      a camera without perspective that looks along -z; the picture is -1 to 1 across
-    <predictions>/lab/03_0_10.obj   the lens's own camera, which looks along +z, +y down; 1 is the distance of pupils
+    <predictions>/wild/000.obj      orthographic camera that looks along -z; the picture spans -1 to 1
+    <predictions>/lab/03_0_10.obj   the lens's camera, which looks along +z, +y down; unit: distance between the pupils
 
-Never seen here with the real data, which is given out on application.
+Not tested with the real data, which is available on application.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from facekit.data.layout import need
 from facekit.errors import FileError
 from facekit.files.atomic import expanded
 
-#: Distance of pupils, mm, that all scans are brought to: the mean of men's and women's.
+#: Interpupillary distance, mm, that all scans are scaled to: the mean of men and women.
 PUPILS_MM = 62.85
 _TREE = "wild_gt_mesh/000.obj or lab_gt_mesh/00.obj with lab_cam/, and predef/*.npy"
-#: Groups of the wild pictures by the head's turn, a hundred each; lenses of the lab, focal length in pixels.
+#: Groups of the wild pictures by head yaw, a hundred each; lenses of the lab pictures by focal length in pixels.
 YAWS, LENSES = ("±5°", "±30°", "±60°", "±90°"), ("1200", "600", "300")
 
 
@@ -42,17 +42,17 @@ class Item:
     Parameters
     ----------
     name, group:
-        Of the picture, and the yaw or lens that it is counted with.
+        Name of the picture, and its yaw or lens group.
     scan, mesh:
-        Files; the prediction may be None.
+        Files of scan and prediction; the prediction may be None.
     camera:
         (3, 3) K and (3, 4) [R|t] for the lab, None in the wild.
     scale:
-        Millimetres of the unit of scan and prediction.
+        Unit of scan and prediction in mm.
     centre:
-        (3,) of the head, in that unit (mm in the lab).
+        (3,): centre of the head, in that unit (mm in the lab).
     rotation:
-        (3, 3), the head's.
+        (3, 3): rotation of the head.
     """
 
     name: str
@@ -66,12 +66,12 @@ class Item:
 
 
 def items(folder: str | Path, split: str, predictions: str | Path | None = None) -> list[Item]:
-    """List the pictures of a split, "wild" or "lab", that the folder has scans of.
+    """List the pictures of a split, "wild" or "lab", for which the folder has scans.
 
     Raises
     ------
     FileError
-        When there are none, or tables are missing, with the tree that was expected.
+        If there are none, or tables are missing, with the expected tree.
     """
     root = expanded(folder)
     where = None if predictions is None else expanded(predictions) / split
@@ -104,7 +104,7 @@ def _lab(root: Path, known: dict[str, np.ndarray]) -> list[Item]:
             k, pose = (np.array(part, np.float64) for part in json.loads(path.read_text(encoding="utf-8")))
         except ValueError as error:
             raise FileError("[K, [R|t]] in JSON", f"{path} ({error})", "take the benchmark's own file") from error
-        # The benchmark's own tools look centres up by the lens: so do we, to have its figures.
+        # The benchmark's own tools index centres by the lens; do the same, to reproduce its figures.
         place = (PUPILS_MM, known["head_centers"][lens], known["rotations"][view])
         found.append(Item(path.stem, f"f {LENSES[lens]}", scan, None, (k, pose[:3]), *place))
     return found

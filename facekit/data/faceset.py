@@ -1,4 +1,4 @@
-"""FaceSet: people in several expressions as meshes of one topology, vertex by vertex in correspondence."""
+"""FaceSet: people with several expressions as meshes in dense correspondence."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class FaceSet:
     Parameters
     ----------
     name:
-        Of the data set.
+        Name of the data set.
     subjects:
         P names.
     expressions:
         E names, the first of them "neutral".
     verts:
-        (P, E, V, 3) float32 mm; NaN where a scan is missing.
+        (P, E, V, 3) float32 mm; NaN for missing scans.
     faces:
         (F, 3) int64.
     landmarks:
         (68,) int64, vertices in iBUG order, or None.
     measured:
-        (V,) bool, the vertices that count; all by default.
+        (V,) bool: vertices to measure; all by default.
     textures:
         (P, E, 3, S, S) float32 sRGB in [0, 1], or None.
     """
@@ -48,7 +48,7 @@ class FaceSet:
     def __post_init__(self) -> None:
         people, kinds = len(self.subjects), len(self.expressions)
         if self.verts.ndim != 4 or self.verts.shape[:2] != (people, kinds) or self.verts.shape[3] != 3:
-            raise InputError(f"verts ({people}, {kinds}, V, 3)", f"{tuple(self.verts.shape)}", "one mesh a scan")
+            raise InputError(f"verts ({people}, {kinds}, V, 3)", f"{tuple(self.verts.shape)}", "give one mesh per scan")
         if not self.expressions or self.expressions[0] != "neutral":
             raise InputError("'neutral' as the first expression", f"{self.expressions[:1]}", "put it first")
         unknown = set(self.expressions) - set(EXPRESSIONS)
@@ -69,35 +69,35 @@ class FaceSet:
         )
 
     def split(self, test: int, seed: int = 0) -> tuple[FaceSet, FaceSet]:
-        """Divide people, not scans, into those to learn from and ``test`` of them to be measured on.
+        """Split people, not scans, into a training set and ``test`` held-out ones.
 
         Raises
         ------
         InputError
-            When fewer than two would be left to learn from.
+            If fewer than two would be left for training.
         """
-        test = whole(test, "test", 1, len(self) - 2, f"the set has {len(self)} people, two of them have to stay")
+        test = whole(test, "test", 1, len(self) - 2, f"the set has {len(self)} people, two of them must remain")
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed)).tolist()
         return self[sorted(order[test:])], self[sorted(order[:test])]
 
     def cropped(self) -> FaceSet:
-        """Return the set with the vertices that count alone, faces and landmarks among them."""
+        """Return the set with the measured vertices only, and the faces and landmarks on them."""
         if self.measured is None:
             return self
         faces, landmarks = crop_topology(self.faces, self.landmarks, self.measured)
         return dataclasses.replace(self, verts=self.points(), faces=faces, landmarks=landmarks, measured=None)
 
     def points(self) -> torch.Tensor:
-        """The vertices that count, (P, E, n, 3) mm."""
+        """Return the measured vertices, (P, E, n, 3) mm."""
         return self.verts if self.measured is None else self.verts[:, :, self.measured]
 
 
 def crop_topology(
     faces: torch.Tensor, landmarks: torch.Tensor | None, kept: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Renumber faces (F, 3) and landmarks (68,) for the vertices of a mask (V,) bool.
+    """Reindex faces (F, 3) and landmarks (68,) for the vertices of a mask (V,) bool.
 
-    Faces that lose a corner go; landmarks go all, to None, where one of them does.
+    Faces that lose a corner are removed; if a landmark is lost, all are None.
     """
     place = kept.long().cumsum(0) - 1
     marks = place[landmarks] if landmarks is not None and bool(kept[landmarks].all()) else None

@@ -1,10 +1,10 @@
-"""CoMA (Ranjan et al., ECCV 2018) and VOCASET (Cudeiro et al., CVPR 2019): meshes in FLAME's topology, 60 a second.
+"""CoMA (Ranjan et al., ECCV 2018) and VOCASET (Cudeiro et al., CVPR 2019): meshes in FLAME's topology, 60 per second.
 
 The layout of both::
 
     <folder>/FaceTalk_170725_00137_TA/<clip>/<clip>.000001.ply
 
-where CoMA's clips are twelve expressions and VOCASET's forty sentences. Never seen here with the real data.
+where CoMA's clips are twelve expressions and VOCASET's forty sentences. Not tested with the real data.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from facekit.data.layout import by_subject
 
 FPS = 60.0
 _TREE = "FaceTalk_170725_00137_TA/<clip>/<clip>.000001.ply"
-#: Of VOCASET, as its authors divide people; all others are to learn from.
+#: VOCASET's validation and test subjects, as split by its authors; all others are for training.
 VALIDATION = ("FaceTalk_170811_03275_TA", "FaceTalk_170908_03277_TA")
 TEST = ("FaceTalk_170809_00138_TA", "FaceTalk_170731_00024_TA")
 
@@ -28,7 +28,7 @@ def coma(folder: str | Path) -> list[Clip]:
     Raises
     ------
     FileError
-        When there are none, with the tree that was expected.
+        If there are none, with the expected tree.
     """
     return by_subject(folder, "CoMA", _TREE, (".ply",), FPS)
 
@@ -39,7 +39,7 @@ def vocaset(folder: str | Path) -> list[Clip]:
     Raises
     ------
     FileError
-        When there are none, with the tree that was expected.
+        If there are none, with the expected tree.
     """
     splits: dict[str, str] = {**dict.fromkeys(VALIDATION, "validation"), **dict.fromkeys(TEST, "test")}
     found = by_subject(folder, "VOCASET", _TREE, (".ply",), FPS)

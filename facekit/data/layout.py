@@ -1,4 +1,4 @@
-"""What all loaders of data sets share: files that have to be there, told with the tree that was expected."""
+"""Helpers shared by all data set loaders: check for required files, and report the expected tree."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from facekit.files.atomic import expanded
 from facekit.io.reading import read_untextured
 from facekit.metrics.scans import Surface
 
-#: Of pictures and films, in lower case.
+#: Suffixes of pictures and videos, in lower case.
 PICTURES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".webp")
 FILMS: tuple[str, ...] = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 
@@ -30,7 +30,7 @@ def need(path: Path, tree: str) -> Path:
     Raises
     ------
     FileError
-        With the tree that was expected.
+        If it is missing, with the expected tree.
     """
     if not path.exists():
         raise FileError(tree, f"no {path}", "give the data set's own folder, unpacked whole")
@@ -38,7 +38,7 @@ def need(path: Path, tree: str) -> Path:
 
 
 def folders(root: str | Path, tree: str) -> list[Path]:
-    """All folders in ``root``, by name; there has to be one."""
+    """Return all folders in ``root`` by name; raise if there are none."""
     root = expanded(root)
     found = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     if not found:
@@ -47,12 +47,12 @@ def folders(root: str | Path, tree: str) -> list[Path]:
 
 
 def files(root: str | Path, suffixes: Iterable[str], tree: str, deep: bool = False) -> list[Path]:
-    """All files of ``root`` with one of these suffixes, by name; there has to be one.
+    """Return all files in ``root`` with one of these suffixes, by name; raise if there are none.
 
     Parameters
     ----------
     deep:
-        Whether to look into folders within.
+        Whether to search subfolders.
     """
     root, wanted = expanded(root), {suffix.lower() for suffix in suffixes}
     paths = root.rglob("*") if deep else root.glob("*")
@@ -65,12 +65,12 @@ def files(root: str | Path, suffixes: Iterable[str], tree: str, deep: bool = Fal
 def by_subject(
     root: str | Path, dataset: str, tree: str, suffixes: Iterable[str], fps: float | None = None, level: int = 2
 ) -> list[Clip]:
-    """Clips of a tree ``<subject>/<clip>/<frame>``, of pictures or of meshes, whichever the suffixes are.
+    """Return the clips of a tree ``<subject>/<clip>/<frame>``, with pictures or meshes, depending on the suffixes.
 
     Parameters
     ----------
     level:
-        2 for that tree; 1 where a subject's frames lie in its own folder.
+        2 for that tree; 1 if frames are directly in the subject's folder.
     """
     wanted = tuple(suffix.lower() for suffix in suffixes)
     clips = []
@@ -88,12 +88,12 @@ def by_subject(
 
 
 def rows_of(path: Path, what: str) -> np.ndarray:
-    """Numbers (R, C) float64 of a text whose cells are parted by commas or spaces.
+    """Return the numbers (R, C) float64 in a text with cells separated by commas or spaces.
 
     Raises
     ------
     FileError
-        For a text that is none; ``what`` says what it should be.
+        If the text is in another format; ``what`` describes the expected one.
     """
     try:
         lines = [line.replace(",", " ").split() for line in path.read_text(encoding="utf-8-sig").splitlines()]

@@ -1,11 +1,11 @@
 """Multiface (Wuu et al., 2022): 13 people on one topology of 7,306 vertices, many cameras.
 
-The layout, of which meshes are read, and the pictures of one camera where they are::
+The layout, of which meshes and, if available, the pictures of one camera are read::
 
     <folder>/<entity>/tracked_mesh/<clip>/000123.obj         with 000123_transform.txt
     <folder>/<entity>/images/<clip>/<camera>/000123.png
 
-Never seen here with the real data.
+Not tested with the real data.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def clips(folder: str | Path, camera: str | None = None) -> list[Clip]:
     Parameters
     ----------
     camera:
-        Whose pictures to add; frames without one are left out.
+        Camera whose pictures to add; frames without one are left out.
 
     Raises
     ------
     FileError
-        When there are no meshes, with the tree that was expected.
+        If there are no meshes, with the expected tree.
     """
     found = []
     for entity in folders(expanded(folder), _TREE):

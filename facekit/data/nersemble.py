@@ -1,13 +1,13 @@
-"""NeRSemble's benchmark of single-view reconstructions: 391 pictures of 20 people, judged on its authors' server.
+"""NeRSemble's benchmark of single-view reconstructions: 391 pictures of 20 people, evaluated on its authors' server.
 
 The layout of its pictures, and of a submission::
 
     <folder>/svfr/<person>/<sequence>_<frame>_<camera>/rgb.png
     <name>.zip: <person>/<sequence>_<frame>_<camera>/{mesh_posed,mesh_neutral}.ply and landmarks_{posed,neutral}.npy
 
-with three digits of the person, and of the frame in a submission. Landmarks are NoW's seven, (7, 3).
+with three digits for the person, and for the frame in a submission. Landmarks are the seven of NoW, (7, 3).
 
-Never seen here with the real data, which is given out on application.
+Not tested with the real data, which is available on application.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _NAME = re.compile(r"(.+)_(\d+)_(\d+)")
 
 @dataclass(frozen=True)
 class Item:
-    """A picture: whose it is, which frame of which sequence, by which camera, and its file."""
+    """A picture: person, sequence, frame, camera, and file."""
 
     person: int
     sequence: str
@@ -48,7 +48,7 @@ class Item:
 
     @property
     def place(self) -> str:
-        """The picture's folder in a submission."""
+        """Folder of the picture in a submission."""
         return f"{self.person:03d}/{self.sequence}_{self.frame:03d}_{self.camera}"
 
 
@@ -58,7 +58,7 @@ def items(folder: str | Path) -> list[Item]:
     Raises
     ------
     FileError
-        When there are none, with the tree that was expected.
+        If there are none, with the expected tree.
     """
     root = expanded(folder)
     root = root / "svfr" if (root / "svfr").is_dir() else root
@@ -75,7 +75,7 @@ def items(folder: str | Path) -> list[Item]:
 
 
 def clips(folder: str | Path) -> list[Clip]:
-    """Read all people, a clip each: their pictures; ``numbers["place"]`` are their folders in a submission."""
+    """Read all people, a clip each; ``numbers["place"]`` are the pictures' folders in a submission."""
     people: dict[int, list[Item]] = {}
     for item in items(folder):
         people.setdefault(item.person, []).append(item)
@@ -93,13 +93,13 @@ def clips(folder: str | Path) -> list[Clip]:
 
 
 class Submission:
-    """A submission that is being written; see :func:`submission`."""
+    """A submission being written; see :func:`submission`."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive, self.written = archive, set[tuple[str, str]]()
 
     def add(self, item: Item, mesh: FaceMesh, task: str) -> None:
-        """Add the face of a picture, one mesh with landmarks, as it is there ("posed") or at rest ("neutral")."""
+        """Add a picture's mesh with landmarks, either "posed" or "neutral"."""
         one_of(task, TASKS, "a task")
         if len(mesh) != 1 or not bool(mesh.verts.isfinite().all()):
             raise InputError("one mesh with finite vertices", f"{len(mesh)}", "pick one of a batch")
@@ -113,6 +113,6 @@ class Submission:
 
 @contextmanager
 def submission(path: str | Path) -> Iterator[Submission]:
-    """Open a submission; the zip appears when the block ends well."""
+    """Open a submission; the zip is created when the block succeeds."""
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         yield Submission(archive)

@@ -6,12 +6,12 @@ The layout of its validation set, as its public tools read it::
     <folder>/scans/<subject>/*.obj                           one scan, mm
     <folder>/scans_lmks_onlypp/<subject>/*.pp                seven landmarks, MeshLab's picked points
 
-and of predictions, beside each other per picture::
+and of predictions, two files per picture::
 
     <predictions>/<subject>/<challenge>/<image>.obj or .ply
     <predictions>/<subject>/<challenge>/<image>.npy or .txt  (7, 3)
 
-Never seen here with the real data, which is given out on registration.
+Not tested with the real data, which is available on registration.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from facekit.data.layout import PICTURES, files
 from facekit.errors import FileError
 from facekit.files.atomic import expanded
 
-#: Right eye outer and inner corner, left eye inner and outer, base of the nose, right and left corner of the mouth.
+#: Right eye outer and inner corner, left eye inner and outer corner, base of the nose, right and left corner of the
+#: mouth.
 LANDMARKS: tuple[int, ...] = (36, 39, 42, 45, 33, 48, 54)
 CHALLENGES: tuple[str, ...] = (
     "multiview_neutral",
@@ -40,12 +41,12 @@ _TREE = "imagepathsvalidation.txt, scans/<subject>/*.obj and scans_lmks_onlypp/<
 
 @dataclass(frozen=True)
 class Item:
-    """A picture with its scan and, where there is one, its prediction.
+    """A picture with its scan and, if available, its prediction.
 
     Parameters
     ----------
     subject, challenge, image:
-        Names; the image without its suffix.
+        Names; that of the image without suffix.
     scan, marks:
         The scan and its landmarks.
     mesh, mesh_marks:
@@ -67,7 +68,7 @@ def items(folder: str | Path, predictions: str | Path | None = None) -> list[Ite
     Raises
     ------
     FileError
-        When the list, a scan or its landmarks are missing, with the tree that was expected.
+        If the list, a scan or its landmarks are missing, with the expected tree.
     """
     root = expanded(folder)
     listed = root / "imagepathsvalidation.txt"
@@ -96,14 +97,14 @@ def items(folder: str | Path, predictions: str | Path | None = None) -> list[Ite
 
 
 def clips(folder: str | Path) -> list[Clip]:
-    """Read the validation set, a clip per subject and challenge: pictures, wherever under the folder they lie.
+    """Read the validation set, a clip per subject and challenge; pictures may be anywhere below the folder.
 
-    ``numbers["scan"]`` is the scan's file, the same for all.
+    ``numbers["scan"]`` is the file of the scan, the same for all frames.
 
     Raises
     ------
     FileError
-        When a picture of the list is missing, too.
+        If a picture of the list is missing, too.
     """
     root = expanded(folder)
     groups: dict[tuple[str, str], list[Item]] = {}
@@ -123,12 +124,12 @@ def clips(folder: str | Path) -> list[Clip]:
 
 
 def read_picked_points(path: Path) -> np.ndarray:
-    """Landmarks (7, 3) float64 of a MeshLab ``.pp``, in its order.
+    """Return the landmarks (7, 3) float64 of a MeshLab ``.pp`` file, in its order.
 
     Raises
     ------
     FileError
-        For what is no such file, or holds another number of points.
+        If it is another file, or has another number of points.
     """
     try:
         points = [[float(p.attrib[axis]) for axis in "xyz"] for p in ET.parse(path).getroot().iter("point")]
@@ -138,7 +139,7 @@ def read_picked_points(path: Path) -> np.ndarray:
 
 
 def read_landmarks(path: Path) -> np.ndarray:
-    """Landmarks (7, 3) float64 of a prediction: ``.npy``, or ``.txt`` with three numbers a line."""
+    """Return the landmarks (7, 3) float64 of a prediction: ``.npy``, or ``.txt`` with three numbers per line."""
     try:
         points = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path)
     except (OSError, ValueError) as error:

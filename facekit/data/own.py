@@ -1,10 +1,10 @@
-"""Pictures, films and sets of your own: a plain folder, and sets that ``facekit generate`` made.
+"""Your own data: folders of pictures and videos, and sets made by ``facekit generate``.
 
 The layouts::
 
-    <folder>/<anything>.jpg, .png or .webp                   one clip of pictures, by name
-    <folder>/<anything>.mp4, .avi, .mov, .mkv or .webm       a clip each
-    <folder>/<person>/…                                      the same of each person, where there are folders
+    <folder>/<anything>.jpg, .png or .webp                   one clip of pictures, by name <folder>/<anything>.mp4,
+    .avi, .mov, .mkv or .webm       one clip each <folder>/<person>/…                                      the same per
+    person, if there are folders
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _TREE = "pictures or films, or folders of them"
 
 
 def plain(folder: str | Path) -> list[Clip]:
-    """Read a folder of pictures and films.
+    """Read a folder of pictures and videos.
 
     Raises
     ------
     FileError
-        When there are neither.
+        If there are neither.
     """
     root = expanded(folder)
     inner = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
@@ -39,15 +39,15 @@ def plain(folder: str | Path) -> list[Clip]:
 
 
 def generated(folder: str | Path) -> list[Clip]:
-    """Read a finished set of ``facekit generate`` as one clip; pictures are read out of its shards when asked for.
+    """Read a complete set of ``facekit generate`` as one clip; pictures are read from its shards on demand.
 
-    ``numbers["sample"]`` is what is known of each, as the set's README tells. For training take
-    :class:`facekit.data.FaceShards`, of which this is another view.
+    ``numbers["sample"]`` are the labels of each sample, described in the set's README. For training use
+    :class:`facekit.data.FaceShards`, another view of the same data.
 
     Raises
     ------
     FileError
-        Where no finished set is, or it has no pictures.
+        If there is no complete set, or it has no pictures.
     """
     shards, bare = FaceShards(folder, only=("rgb",)), FaceShards(folder, only=())
     numbers = [bare[k]["numbers"] for k in range(len(bare))]
@@ -64,7 +64,7 @@ def generated(folder: str | Path) -> list[Clip]:
 
 
 def _of(root: Path, subject: str) -> list[Clip]:
-    """Clips of one folder, without those in it."""
+    """Return the clips of one folder, without those of its subfolders."""
     paths = sorted(path for path in root.iterdir() if path.is_file()) if root.is_dir() else []
     pictures = tuple(path for path in paths if path.suffix.lower() in PICTURES)
     found = [Clip("folder", subject, subject or root.name, pictures)] if pictures else []

@@ -1,19 +1,19 @@
-"""REALY (Chai et al., ECCV 2022): scans of 100 people in four regions, out of Headspace, and pictures of them.
+"""REALY (Chai et al., ECCV 2022): scans of 100 people from Headspace in four regions, and pictures of them.
 
 The layout, as its public tools read it::
 
     <folder>/REALY_HIFI3D_keypoints/<id>.obj                          85 points
-    <folder>/REALY_scan_region/<id>/{nose,mouth,forehead,cheek}.obj   parts of the scan
-    <folder>/metrical_scale.txt                                       millimetres of a scan's unit, a line per id from 1
+    <folder>/REALY_scan_region/<id>/{nose,mouth,forehead,cheek}.obj   parts of the scan <folder>/metrical_scale.txt
+    unit of each scan in mm, a line per id from 1
 
 and of predictions, which share one topology::
 
     <predictions>/<id>.obj or <id>_<view>.obj
     <predictions>/template/<name>.obj and <name>.txt                  85 rows [triangle, b0, b1] in JSON
 
-A row of the template whose triangle is -1 is a keypoint that the topology does not have: it is left out.
+A row of the template with triangle -1 is a keypoint that the topology lacks: it is left out.
 
-Never seen here with the real data, which is given out on application.
+Not tested with the real data, which is available on application.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ class Item:
     subject:
         Number from 1.
     name:
-        Of the picture: "12" or "12_3".
+        Name of the picture: "12" or "12_3".
     mesh:
         The prediction, or None.
     keypoints:
-        Of the scan.
+        File of the scan's keypoints.
     regions:
-        Files by region.
+        Files of the scan by region.
     scale:
-        Millimetres of the scan's unit.
+        Unit of the scan in mm.
     """
 
     subject: int
@@ -63,37 +63,37 @@ class Item:
 
     @property
     def frontal(self) -> bool:
-        """Whether the picture is the frontal one."""
+        """True for the frontal picture."""
         return "_" not in self.name
 
 
 @dataclass(frozen=True)
 class Keypoints:
-    """Places of the 85 keypoints on one topology.
+    """Positions of the 85 keypoints on one topology.
 
     Parameters
     ----------
     corners:
-        (85, 3) int64, vertices.
+        (85, 3) int64: vertices of the triangles.
     shares:
-        (85, 3) float64, of each corner; NaN for keypoints that the topology does not have.
+        (85, 3) float64: barycentric weights; NaN for missing keypoints.
     """
 
     corners: np.ndarray
     shares: np.ndarray
 
     def __call__(self, verts: np.ndarray) -> np.ndarray:
-        """The keypoints (85, 3) of vertices (V, 3)."""
+        """Return the keypoints (85, 3) for vertices (V, 3)."""
         return (verts[self.corners] * self.shares[..., None]).sum(axis=1)
 
 
 def items(folder: str | Path, predictions: str | Path | None = None) -> list[Item]:
-    """List the frontal picture of every subject and what other predictions there are.
+    """List the frontal picture of every subject, and all other predictions.
 
     Raises
     ------
     FileError
-        When scans are missing, with the tree that was expected.
+        If scans are missing, with the expected tree.
     """
     root = expanded(folder)
     points, scales = root / "REALY_HIFI3D_keypoints", need(root / "metrical_scale.txt", _TREE)
@@ -121,12 +121,12 @@ def items(folder: str | Path, predictions: str | Path | None = None) -> list[Ite
 
 
 def template(predictions: str | Path) -> Keypoints:
-    """Read where the predictions' topology has its keypoints.
+    """Read the keypoints of the predictions' topology.
 
     Raises
     ------
     FileError
-        When there is no pair of files, or they do not fit together.
+        If there is no pair of files, or they do not match.
     """
     folder = expanded(predictions) / "template"
     texts = sorted(folder.glob("*.txt"))
@@ -146,7 +146,7 @@ def template(predictions: str | Path) -> Keypoints:
 
 
 def read_points(path: Path) -> np.ndarray:
-    """Keypoints (85, 3) float64 of an OBJ that holds nothing but vertices."""
+    """Return keypoints (85, 3) float64 from an OBJ of vertices only."""
     points = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         words = line.split()
@@ -159,7 +159,7 @@ def read_points(path: Path) -> np.ndarray:
 
 
 def read_region(path: Path) -> Surface:
-    """Read a region; vertices at one place become one, as a region has to hang together."""
+    """Read a region; coincident vertices are merged, as a region must be connected."""
     surface = read_surface(path)
     verts, index = np.unique(surface.verts, axis=0, return_inverse=True)
     return Surface(verts, index.reshape(-1)[surface.faces])

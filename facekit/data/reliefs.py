@@ -1,10 +1,10 @@
-"""ReliefSet: people in several expressions whose fine relief is known; ``python -m facekit.train`` makes such sets.
+"""ReliefSet: people with several expressions and ground-truth displacement, made by ``python -m facekit.train``.
 
 The layout::
 
     <folder>/<split>.npz         identity (P, 20), names, expressions, verts (P, E, V, 3) mm, faces (F, 3),
                                  maps (P, E, S, S) mm on the face tile, weight (S, S)
-    <folder>/controls/<name>.npz detail modules that were trained on the same samples as the embedded one, to compare
+    <folder>/controls/<name>.npz detail modules trained on the same samples as the embedded one, for comparison
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from facekit.errors import FileError, InputError
 from facekit.files.atomic import atomic_write, expanded
 from facekit.files.readers import DAMAGE
 
-#: Folder of the modules to compare with.
+#: Folder of the control modules.
 CONTROLS = "controls"
 _ARRAYS = ("identity", "subjects", "expressions", "verts", "faces", "maps", "weight")
 
 
 @dataclass(frozen=True)
 class ReliefSet:
-    """P people with E expressions each, and the displacement that belongs to each face.
+    """P people with E expressions each, with a displacement map per face.
 
     Parameters
     ----------
     faces:
-        Meshes and names; its name is the split's.
+        Meshes and names; its name is that of the split.
     identity:
-        (P, 20) float32, codes.
+        (P, 20) float32: identity codes.
     maps:
-        (P, E, S, S) float16, displacement on the face tile, mm.
+        (P, E, S, S) float16: displacement on the face tile, mm.
     weight:
-        (S, S) float32, how much each texel counts; 0 where there is no detail.
+        (S, S) float32: weight of each texel; 0 where there is no detail.
     on_tile:
-        Whether maps lie on the embedded default's face tile, or in the UV of the meshes.
+        Whether maps are on the embedded default's face tile, or in the UV layout of the meshes.
     """
 
     faces: FaceSet
@@ -54,14 +54,14 @@ class ReliefSet:
         side = self.weight.shape[-1]
         if self.maps.shape != (people, kinds, side, side) or len(self.identity) != people:
             wanted = f"maps ({people}, {kinds}, {side}, {side}) and {people} codes"
-            raise InputError(wanted, f"{tuple(self.maps.shape)} and {len(self.identity)}", "one map a scan")
+            raise InputError(wanted, f"{tuple(self.maps.shape)} and {len(self.identity)}", "give one map per scan")
 
     def __len__(self) -> int:
         return len(self.faces)
 
 
 def save(relief: ReliefSet, folder: str | Path) -> Path:
-    """Write a set into ``folder``, under its name."""
+    """Write a set to ``folder`` under its name."""
     path = expanded(folder) / f"{relief.faces.name}.npz"
     known = relief.faces
     arrays = {
@@ -79,12 +79,12 @@ def save(relief: ReliefSet, folder: str | Path) -> Path:
 
 
 def load(folder: str | Path) -> list[ReliefSet]:
-    """Read all sets of a folder, by name.
+    """Read all sets of a folder by name.
 
     Raises
     ------
     FileError
-        Where there is none, with the tree that was expected, or a file is another.
+        If there is none, with the expected tree, or a file has another format.
     """
     root = expanded(folder)
     paths = sorted(root.glob("*.npz"))
@@ -98,7 +98,7 @@ def load(folder: str | Path) -> list[ReliefSet]:
 
 
 def controls(folder: str | Path) -> dict[str, Path]:
-    """Files of the modules to compare with, by name; there may be none."""
+    """Return the files of the control modules by name; may be empty."""
     return {path.stem: path for path in sorted((expanded(folder) / CONTROLS).glob("*.npz"))}
 
 

@@ -1,7 +1,7 @@
-"""The loaders by name: every one reads a folder into a list of :class:`facekit.data.clip.Clip`.
+"""Loaders by name: each reads a folder into a list of :class:`facekit.data.clip.Clip`.
 
-None was ever seen here with the real data of its set but those of facekit's own: they follow what is published about
-the layouts, and tell the tree that they expected where they find another.
+Except for facekit's own sets, none was tested with the real data: the loaders follow the published layouts, and report
+the expected tree if they find another.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from facekit.data.clip import Clip
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set that can be read: its name for people, what it holds, and the function that reads it.
+    """A readable data set: title, description, and the function that reads it.
 
     Parameters
     ----------
     title, holds:
-        In a word and a line.
+        Title, and description in a line.
     reader:
         "module.function" within :mod:`facekit.data`.
     seen:
-        Whether the real set was read with it.
+        Whether it was tested with the real set.
     """
 
     title: str
@@ -58,14 +58,14 @@ def load_clips(name: str, folder: str | Path) -> list[Clip]:
     Parameters
     ----------
     name:
-        Out of :data:`SETS`.
+        One of :data:`SETS`.
 
     Raises
     ------
     InputError
-        For another name.
+        If the name is unknown.
     FileError
-        When files are missing or damaged, with the tree that was expected.
+        If files are missing or damaged, with the expected tree.
     """
     module, _, function = SETS[one_of(name, SETS, "a data set")].reader.partition(".")
     return getattr(importlib.import_module(f"facekit.data.{module}"), function)(folder)

@@ -1,4 +1,4 @@
-"""FaceShards and FaceStream: sets that ``facekit generate`` made, as torch data sets."""
+"""FaceShards and FaceStream: sets made by ``facekit generate`` as torch data sets."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from facekit.errors import FileError, InputError
 from facekit.files.images import decode
 
-#: The file that lists a finished set's shards.
+#: File that lists the shards of a complete set.
 MANIFEST = "manifest.json"
 
 
 class FaceShards(Dataset[dict[str, Any]]):
-    """The samples of a set in a folder, in any order.
+    """Samples of a set in a folder, with random access.
 
     ``len(data)`` counts samples, ``data[i]`` is a dictionary of
 
-    * ``key``: its name; ``numbers``: everything that is no picture, as the set's README tells;
+    * ``key``: its name; ``numbers``: all other labels, described in the set's README;
     * ``rgb``, ``albedo``: (3, H, W) float32 sRGB in [0, 1]; ``mask``: (H, W) int64; ``depth``: (1, H, W) float32 mm;
-      ``normals``: (3, H, W) float32; ``uv``: (2, H, W) float32: those that the set has;
-    * ``landmarks``: (70, 2) float32 pixels, and ``visible``: (70,) bool, where the set has them.
+      ``normals``: (3, H, W) float32; ``uv``: (2, H, W) float32: those in the set;
+    * ``landmarks``: (70, 2) float32 pixels, and ``visible``: (70,) bool, if the set has them.
 
     Parameters
     ----------
     folder:
-        Of the set.
+        Folder of the set.
     only:
-        Names of pictures to read; None for all that are there.
+        Names of pictures to read; None for all.
 
     Raises
     ------
     FileError
-        Where no finished set is, or a shard is missing or torn.
+        If there is no complete set, or a shard is missing or truncated.
     """
 
     def __init__(self, folder: str | Path, only: Sequence[str] | None = None) -> None:
@@ -66,12 +66,12 @@ class FaceShards(Dataset[dict[str, Any]]):
 
 
 class FaceStream(IterableDataset[dict[str, Any]]):
-    """The samples of a set one after the other, which disks like best; workers of a DataLoader share the shards.
+    """Samples of a set in sequential order, which is fastest on disks; DataLoader workers share the shards.
 
     Parameters
     ----------
     folder, only:
-        As of :class:`FaceShards`.
+        As in :class:`FaceShards`.
     """
 
     def __init__(self, folder: str | Path, only: Sequence[str] | None = None) -> None:
@@ -90,15 +90,15 @@ class FaceStream(IterableDataset[dict[str, Any]]):
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
-    """The manifest of a finished set."""
+    """Return the manifest of a complete set."""
     try:
         return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise FileError("a set that facekit generate finished", f"{folder} ({error})", "see its --status") from error
+        raise FileError("a complete set of facekit generate", f"{folder} ({error})", "see its --status") from error
 
 
 def sample_of(key: str, files: dict[str, bytes]) -> dict[str, Any]:
-    """A sample out of the content of its files by suffix, see :class:`FaceShards`."""
+    """Return a sample from the contents of its files by suffix, see :class:`FaceShards`."""
     found: dict[str, Any] = {"key": key}
     for suffix, data in files.items():
         name, _, kind = suffix.rpartition(".")
@@ -122,13 +122,13 @@ def _wanted(suffix: str, only: Sequence[str] | None) -> bool:
 
 
 def raw_samples(opened: BinaryIO, name: str) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """The samples of an opened shard one after the other: key, and content by suffix; ``name`` is for errors."""
+    """Yield the samples of an open shard in order: key, and contents by suffix; ``name`` is for errors."""
     for key, files in _index(opened, name):
         yield key, {suffix: _part(opened, *place) for suffix, place in files.items()}
 
 
 def _places(path: Path) -> list[tuple[str, dict[str, tuple[int, int]]]]:
-    """Samples of a shard that has some: key, and offset and size of each file by suffix."""
+    """Return the samples of a non-empty shard: key, and offset and size of each file by suffix."""
     try:
         with path.open("rb") as opened:
             found = _index(opened, str(path))
@@ -151,7 +151,9 @@ def _index(opened: BinaryIO, name: str) -> list[tuple[str, dict[str, tuple[int, 
 
 
 def _torn(name: str, error: Exception) -> FileError:
-    return FileError("a whole shard", f"{name} ({error})", "facekit generate --verify tells which; make it again")
+    return FileError(
+        "a whole shard", f"{name} ({error})", "make it again; facekit generate --verify lists the damaged ones"
+    )
 
 
 def _part(opened: Any, offset: int, size: int) -> bytes:

@@ -1,11 +1,11 @@
-"""FaceSynthetics (Wood et al., ICCV 2021) and SynthFace (its successor's pictures): rendered people with labels.
+"""FaceSynthetics (Wood et al., ICCV 2021) and SynthFace (from its successor): rendered people with labels.
 
 The layouts::
 
     FaceSynthetics: <folder>/000123.png, 000123_seg.png (19 classes, 255 to ignore), 000123_ldmks.txt (70 points)
     SynthFace:      <folder>/img_0000123_004.jpg, segm_parts_0000123_004.png, metadata_0000123_004.json
 
-The 70 points are iBUG's 68 and both pupils. Never seen here with the real data, which is for research only.
+The 70 points are iBUG's 68 and both pupils. Not tested with the real data, which is for research only.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _NAME = re.compile(r"img_(\d+)_(\d+)")
 
 
 def facesynthetics(folder: str | Path, most: int | None = None) -> list[Clip]:
-    """Read FaceSynthetics as one clip of all pictures: everybody in it is somebody else.
+    """Read FaceSynthetics as one clip of all pictures, each of which shows another person.
 
-    ``numbers["mask"]`` are the files of classes. ``most`` limits the pictures, the first by name.
+    ``numbers["mask"]`` are the files of class masks. ``most`` limits the number of pictures, the first by name.
 
     Raises
     ------
     FileError
-        When there are none, or labels are missing, with the tree that was expected.
+        If there are none, or labels are missing, with the expected tree.
     """
     root = expanded(folder)
     pictures = tuple(path for path in files(root, (".png",), _SYNTHETICS) if path.stem.isdigit())[:most]
@@ -51,14 +51,14 @@ def facesynthetics(folder: str | Path, most: int | None = None) -> list[Clip]:
 
 
 def synthface(folder: str | Path) -> list[Clip]:
-    """Read SynthFace, a clip per identity.
+    """Read SynthFace, one clip per identity.
 
     ``numbers`` are ``mask`` (files), ``world_to_camera`` (T, 4, 4) and ``camera_to_image`` (T, 3, 3).
 
     Raises
     ------
     FileError
-        When there are no pictures, or labels are missing, with the tree that was expected.
+        If there are no pictures, or labels are missing, with the expected tree.
     """
     root = expanded(folder)
     people: dict[str, list[Path]] = defaultdict(list)

@@ -3,8 +3,8 @@
 Experiments, one file each, run by :class:`~facekit.evaluate.experiment.Experiment` and ``facekit evaluate``:
 
 * :mod:`~facekit.evaluate.generation`: identity, expression and texture of generated faces against controls;
-* :mod:`~facekit.evaluate.detail`: fine relief by region, against parts of it and other ways to compose it;
-* :mod:`~facekit.evaluate.units`: faces asked for action units, and what judges see of them;
+* :mod:`~facekit.evaluate.detail`: displacement by region, against its parts and other ways to compose it;
+* :mod:`~facekit.evaluate.units`: faces made for an action unit, measured by detectors;
 * :mod:`~facekit.evaluate.reconstruction`: heads from synthetic photographs;
 * :mod:`~facekit.evaluate.now`: the NoW challenge's distances from scans;
 * :mod:`~facekit.evaluate.realy`: the REALY benchmark's errors by region;

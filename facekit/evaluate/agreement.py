@@ -1,8 +1,8 @@
-"""Agreement of a judge with itself: on photographs, and on renders of what was reconstructed from them.
+"""Consistency of a detector between photographs and renders of their reconstructions.
 
-AUFART's form (Kim and Lee, ICT Express 2025): the detector's reading of the render against its own reading of the
-photograph, not against labels, and of films every tenth frame: for DISFA, the left camera's. A judge that had a part in
-the reconstruction is no judge of it: its row has no figure.
+AUFART's protocol (Kim and Lee, ICT Express 2025): the detector's output for the render is compared with its own output
+for the photograph, not with labels; of videos every tenth frame, as for DISFA's left camera. A detector that was used
+to make the reconstruction cannot judge it: its row has no figure.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from facekit.metrics.agreement import icc
 from facekit.reconstruct.clip.film import Film
 
 PROTOCOL = "agreement-1"
-#: In the folder of renders: a line for each tool that had a part in them.
+#: File in the folder of renders that lists the tools used to make them, one per line.
 FITTED_WITH = "fitted_with.txt"
-#: Of films so many frames count as one.
+#: Step between the frames of videos that are compared.
 EVERY = 10
 _CHUNK = 64
 _TREE = "pictures or films of the same names in --data and --predictions"
-#: Photographs and renders, some at a time.
+#: Photographs and renders, in chunks.
 Chunks = Iterator[tuple[list[np.ndarray], list[np.ndarray]]]
 NOTE = "This is a judge's agreement with itself, not with the truth: what it misses on both sides counts as right."
 
@@ -51,16 +51,15 @@ def agreement(
     units: Mapping[str, UnitJudge] | None = None,
     people: Mapping[str, PersonJudge] | None = None,
 ) -> Experiment:
-    """Set the comparison up.
+    """Build the experiment.
 
     Parameters
     ----------
     folder, renders:
-        Pictures or films of the same names; the second with :data:`FITTED_WITH`, where "mediapipe" stands for whatever
-        ``facekit reconstruct`` made.
+        Pictures or videos with the same names; ``renders`` contains the file :data:`FITTED_WITH`, with the line
+        "mediapipe" for results of ``facekit reconstruct``.
     units, people:
-        Judges by name; by default all that facekit knows of, of which those that are not installed are told in the
-        notes.
+        Names of judges; by default all that facekit knows. Those that are not installed are listed in the notes.
     """
     folder, renders = expanded(folder), expanded(renders)
     units = {name: unit_judge(name) for name in UNIT_JUDGES} if units is None else units
@@ -81,7 +80,7 @@ def _figures(
 ) -> list[Figure]:
     pairs = _matched(folder, renders)
     if not any(render for _, render in pairs):
-        raise FileError(_TREE, f"none of {folder} in {renders}", "give renders the names of what they were made from")
+        raise FileError(_TREE, f"none of {folder} in {renders}", "name the renders like their originals")
     if not is_judge(judge, fitted_with(renders)):
         return [Figure("agreement", [np.nan] * len(pairs), NO_JUDGE)]
     figures = measure(_chunks((photo, render) for photo, render in pairs if render is not None))
@@ -102,7 +101,7 @@ def _units(judge: UnitJudge, chunks: Chunks) -> list[Figure]:
 
 
 def _people(judge: PersonJudge, chunks: Chunks) -> list[Figure]:
-    """Likeness to one's own photograph, and to the next one's, which is the scale of the first."""
+    """Return the similarity of renders to their own photograph, and to the next one, as a baseline."""
     features = [(judge(photos), judge(renders)) for photos, renders in chunks]
     own, made = (np.concatenate(part) for part in zip(*features, strict=True))
     figures = [Figure("likeness", likeness(own, made).tolist())]
@@ -112,14 +111,14 @@ def _people(judge: PersonJudge, chunks: Chunks) -> list[Figure]:
 
 
 def _matched(folder: Path, renders: Path) -> list[tuple[Path, Path | None]]:
-    """Pictures and films with those of the same name among the renders."""
+    """Pair pictures and videos with the renders of the same name."""
     kinds = (*PICTURES, *FILMS)
     there = {path.stem: path for path in files(renders, kinds, _TREE)}
     return [(path, there.get(path.stem)) for path in files(folder, kinds, _TREE)]
 
 
 def _chunks(pairs: Iterable[tuple[Path, Path]]) -> Chunks:
-    """Pixels of both, some at a time: of films every tenth frame."""
+    """Yield pixels of both in chunks; of videos every tenth frame."""
     both = ((a, b) for photo, render in pairs for a, b in zip(_frames(photo), _frames(render), strict=False))
     while chunk := list(itertools.islice(both, _CHUNK)):
         yield [photo for photo, _ in chunk], [render for _, render in chunk]
@@ -134,14 +133,16 @@ def _frames(path: Path) -> Iterator[np.ndarray]:
 
 
 def fitted_with(renders: Path) -> set[str]:
-    """Tools that had a part in what was rendered.
+    """Read the names of the tools that were used to make the renders.
 
     Raises
     ------
     FileError
-        Where nobody says so.
+        If the file is missing.
     """
     path = renders / FITTED_WITH
     if not path.is_file():
-        raise FileError(f"{FITTED_WITH}, a tool per line", f"none in {renders}", "write it; leave it empty for none")
+        raise FileError(
+            f"{FITTED_WITH} with a tool per line", f"none in {renders}", "write it; leave it empty for none"
+        )
     return set(path.read_text(encoding="utf-8").split())

@@ -1,8 +1,8 @@
-"""The detail experiment, in the form of HiFace's (Chai et al., ICCV 2023): what displacement gains over the mesh.
+"""Detail experiment after HiFace (Chai et al., ICCV 2023): error of the displaced mesh against the smooth mesh.
 
-HiFace's test of a detail module is that the error falls from coarse to fine, region by region, where earlier methods'
-rises. Here the truth is a displacement map per face, so distances are along the normal, texel by texel, with no
-nearest points that could hide a wrong relief.
+HiFace tests a detail module by whether the error decreases from coarse to fine in every region, where it increases in
+earlier methods. Here the ground truth is a displacement map per face, so distances are along the normal, texel by
+texel; no nearest-point search can hide wrong relief.
 """
 
 from __future__ import annotations
@@ -53,20 +53,21 @@ SCANS_NOTE = (
     "and then a module trained on them has seen them. There is no module for scalar tension beside it."
 )
 _HELD_OUT = 20
-#: People who are swept over intensity; the first ones of each split.
+#: Number of people for the intensity sweep, in full and quick runs (the first of each split), and of people in quick
+#: runs.
 _SWEPT, _SWEPT_QUICK, _QUICK = 8, 2, 6
 _TRANSFER_SEEDS, _TRANSFER, _TRANSFER_SIZE = (12, 31, 54, 8), "brow_raiser", 256
-#: From codes (B, 20) and vertices at rest and posed: what is there at rest, (B, 1, S, S) mm, and what is added.
+#: From codes (B, 20), neutral and posed vertices to static and dynamic displacement, (B, 1, S, S) mm each.
 Way = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def detail(pipe: FacePipeline, folder: str | Path, quick: bool = False) -> Experiment:
-    """Set the experiment up.
+    """Build the experiment.
 
     Parameters
     ----------
     pipe:
-        Whose detail module is measured; for FaceScape's scans one with the codes of its people.
+        Pipeline with the detail module to measure; for FaceScape's scans one with the codes of its people.
     folder:
         A set of :mod:`facekit.data.reliefs`, or FaceScape's own folder, see :func:`scans`.
     quick:
@@ -96,16 +97,16 @@ def detail(pipe: FacePipeline, folder: str | Path, quick: bool = False) -> Exper
 
 @torch.no_grad()
 def scans(pipe: FacePipeline, folder: str | Path) -> ReliefSet:
-    """Read FaceScape's people that the training of a detail module keeps back, every twentieth; all of fewer than 20.
+    """Load the FaceScape people that training holds out: every twentieth, or all of fewer than 20.
 
-    Maps lie in FaceScape's own UV, which is that of the published model.
+    Maps use FaceScape's UV layout, which the published model shares.
 
     Raises
     ------
     InputError
-        For a model without the codes of these people.
+        If the model lacks the codes of these people.
     FileError
-        When people, meshes or maps are missing.
+        If people, meshes or maps are missing.
     """
     people = find_people(folder)
     people = people[::_HELD_OUT] if len(people) >= _HELD_OUT else people
@@ -132,7 +133,7 @@ def scans(pipe: FacePipeline, folder: str | Path) -> ReliefSet:
 
 
 class _Bench:
-    """What the cells share, made when the first of them asks."""
+    """Data and models shared by all cells, created on first use."""
 
     def __init__(self, pipe: FacePipeline, folder: str | Path, quick: bool) -> None:
         self.pipe, self.folder = pipe, folder
@@ -172,7 +173,7 @@ class _Bench:
 
     @functools.cached_property
     def regions(self) -> dict[str, Tensor]:
-        """Shares (S, S) of each region in the tile's texels."""
+        """Weights (S, S) of each region over the tile's texels."""
         template, layer = self.pipe.template, self.pipe.detail_layer
         uvs, size = (layer.tile_uvs, layer.model.config.size) if self.on_tile else (template.uvs, layer.size // 2)
         ids, weights = rasterize_uv(uvs, template.faces_uvs, size)
@@ -183,7 +184,7 @@ class _Bench:
 
     @torch.no_grad()
     def figures(self, split: str, way: Way, swept: bool = False, strangers: bool = False) -> list[Figure]:
-        """All figures of one way to make detail on one split."""
+        """Return all figures of one variant on one split."""
         if split not in self.sets:
             raise InputError(f"a split out of {', '.join(self.sets)}", repr(split), "make the set again")
         relief = self.sets[split]
@@ -201,7 +202,9 @@ class _Bench:
         return figures + (self._swept(relief, way, min(self.swept, count)) if swept else [])
 
     def _swept(self, relief: ReliefSet, way: Way, people: int) -> list[Figure]:
-        """Furrows over intensity, on meshes along the straight way from the neutral to the posed face and on."""
+        """Measure furrows over intensity, on meshes interpolated and extrapolated linearly from the neutral to the
+        posed face.
+        """
         figures = []
         steps = torch.tensor(INTENSITIES)[:, None, None]
         for place, name in enumerate(relief.faces.expressions):
@@ -221,7 +224,7 @@ class _Bench:
 def _row(
     found: dict[str, DisplacementErrors], worn: DisplacementErrors, expressions: Sequence[str]
 ) -> dict[tuple[str, str], float]:
-    """One person's figures by metric and region."""
+    """Return one person's figures by metric and region."""
     row = {}
     for region, errors in found.items():
         fine, coarse = float(errors.fine.mean()), float(errors.coarse.mean())
@@ -242,7 +245,7 @@ def _nothing(identity: Tensor, rest: Tensor, posed: Tensor) -> tuple[Tensor, Ten
 
 
 def _way(pipe: FacePipeline, layer: DetailLayer) -> Way:
-    """A module on its own tile."""
+    """Return the variant of a detail module on its own tile."""
     template, model = pipe.template, layer.model
     strain = TileStrain.at_home(layer, template.faces, template.faces_uvs)
 
@@ -253,7 +256,9 @@ def _way(pipe: FacePipeline, layer: DetailLayer) -> Way:
 
 
 def _in_uv(layer: DetailLayer) -> Way:
-    """A module as faces wear it, pores and all, in the mesh's UV at half the size."""
+    """Return the variant of a detail module as faces use it, with pores, in the mesh's UV layout at half the
+    resolution.
+    """
 
     def way(identity: Tensor, rest: Tensor, posed: Tensor) -> tuple[Tensor, Tensor]:
         noise = identity.new_zeros(len(identity), TEXTURE_NOISE_DIM)
@@ -265,7 +270,7 @@ def _in_uv(layer: DetailLayer) -> Way:
 
 @torch.no_grad()
 def transfer(pipe: FacePipeline, seeds: Sequence[int] = _TRANSFER_SEEDS, expression: str = _TRANSFER) -> Image.Image:
-    """Draw each person's face and static detail (down) with each person's dynamic detail (across)."""
+    """Render each person's face and static detail (rows) with each person's dynamic detail (columns)."""
     from facekit.evaluate.figures import grid
 
     codes = [pipe.to_model_codes(FaceLatents.sample(seed).with_expression(expression)) for seed in seeds]

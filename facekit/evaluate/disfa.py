@@ -2,11 +2,11 @@
 
 Detection: F1 of eight units, positive from intensity 2, pooled over the frames of each of three folds of subjects and
 averaged. Intensity: ICC(3,1) and mean absolute error of all twelve, over the frames of all subjects, the mean over
-units last. Published work fixes folds of nine subjects; which ones differ between papers, so the folds here are every
-third subject by name, and the row says so. Intervals of F1, ICC and error are over folds, folds and subjects.
+units last. Published work fixes folds of nine subjects, but these differ between papers; here each fold is every third
+subject by name, as its row states. Intervals of F1, ICC and error are over folds, folds and subjects.
 
-AUFART's own form (Kim and Lee, ICT Express 2025) judges a detector on the re-render by the same detector on the
-photograph: that is no agreement with the labels, and is not what is measured here.
+AUFART (Kim and Lee, ICT Express 2025) compares a detector on the render with the same detector on the photograph. That
+is not agreement with labels, and is not measured here.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ NOTES = (
 
 
 def disfa(folder: str | Path, predictions: str | Path) -> Experiment:
-    """Set the comparison up.
+    """Build the experiment.
 
     Parameters
     ----------
     folder:
-        With DISFA's ``ActionUnit_Labels``.
+        Folder with DISFA's ``ActionUnit_Labels``.
     predictions:
-        With ``SN001.csv`` and so on: a head "frame,AU1,AU2,…" and intensities 0 to 5; units that are not there are
-        left out. ``facekit reconstruct`` of a video can write such tables.
+        Folder with ``SN001.csv`` and so on: header "frame,AU1,AU2,…" and intensities 0 to 5; missing units are skipped.
+        ``facekit reconstruct`` can write such tables for videos.
     """
     folder, predictions = expanded(folder), expanded(predictions)
     cells = [
@@ -55,12 +55,12 @@ def disfa(folder: str | Path, predictions: str | Path) -> Experiment:
 
 
 def read_predictions(path: Path) -> tuple[np.ndarray, dict[int, np.ndarray]]:
-    """Frames (T,) and intensities (T,) by action unit, of one CSV.
+    """Read frame numbers (T,) and intensities (T,) by action unit from a CSV file.
 
     Raises
     ------
     FileError
-        For a file without the column "frame", or with a cell that is no number.
+        If the column "frame" is missing or a cell is not a number.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -75,7 +75,7 @@ def read_predictions(path: Path) -> tuple[np.ndarray, dict[int, np.ndarray]]:
 
 
 def _figures(folder: Path, predictions: Path | None) -> list[Figure]:
-    """All figures; without predictions those of a rater who never sees anything."""
+    """Return all figures; without predictions those of a rater who always answers 0."""
     videos = labels.load(folder)
     true, said = [], []
     for video in videos:
@@ -118,6 +118,6 @@ def _error(said: np.ndarray, true: np.ndarray) -> float:
 
 
 def _both(measure: Callable[..., float], said: np.ndarray, true: np.ndarray) -> float:
-    """The measure where there is a prediction; NaN where there is none."""
+    """Return the measure for a prediction; NaN without one."""
     known = ~np.isnan(said)
     return measure(said[known], true[known]) if known.sum() > 1 else float("nan")

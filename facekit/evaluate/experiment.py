@@ -1,7 +1,7 @@
-"""An experiment: methods and their controls on sets of data, cell by cell, so that it can be interrupted.
+"""Experiments: methods and their controls on data sets, computed cell by cell so that runs can be resumed.
 
-A cell is one method on one set. What it gave is written to ``cells/`` in the experiment's folder as soon as it is
-there; a run with the same settings goes on from these files.
+A cell is one method on one set. Its result is written to ``cells/`` in the experiment's folder as soon as it is
+complete; a run with the same settings continues from these files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Figure:
-    """Values of one metric, one per person or picture; NaN where there is none.
+    """Values of one metric, one per person or picture; NaN for failures.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Cell:
     dataset, split, method, control:
         As in :class:`facekit.evaluate.results.Row`.
     measure:
-        Gives the figures.
+        Computes the figures.
     """
 
     dataset: str
@@ -62,22 +62,22 @@ class Cell:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Cells and the rules that they were measured by.
+    """Cells and the protocol that they are measured by.
 
     Parameters
     ----------
     name, title:
-        For the command, and for people.
+        Name for the command, and title for reports.
     protocol:
         Name and version; it changes whenever a figure's meaning does.
     cells:
-        What is measured, in order.
+        Cells in order.
     settings:
-        What besides the protocol decides the figures, as JSON knows it: seeds, counts, paths.
+        JSON values that determine the figures besides the protocol: seeds, counts, paths.
     notes:
-        For the reader of the results.
+        Notes for the reader of the results.
     pictures:
-        What is drawn besides, by name; only when all methods are measured.
+        Functions that draw pictures, by name; called only if all methods are measured.
     """
 
     name: str
@@ -89,20 +89,20 @@ class Experiment:
     pictures: Mapping[str, Callable[[], Image.Image]] = field(default_factory=dict)
 
     def run(self, folder: str | Path | None = None, methods: Sequence[str] | None = None) -> Results:
-        """Measure all cells, or those of some methods.
+        """Measure all cells, or those of the given methods.
 
-        A method that cannot be measured on a set, for want of a file or because it does not fit, is told in the notes
-        with its reason; it is not left out in silence.
+        If a method cannot be measured on a set, for lack of a file or because it does not fit, the notes give the
+        reason.
 
         Parameters
         ----------
         folder:
-            Where finished cells are kept and looked for; None keeps nothing.
+            Folder to store and resume finished cells; None stores nothing.
 
         Raises
         ------
         InputError
-            For a method that there is not.
+            If a method is unknown.
         """
         names = list(dict.fromkeys(cell.method for cell in self.cells))
         for name in methods or ():
@@ -115,7 +115,7 @@ class Experiment:
             found = _read(path)
             if found is None:
                 found = self._measured(cell)
-                if path is not None and len(found):  # what was missing may be there next time
+                if path is not None and len(found):  # a missing file may be there next time
                     with atomic_write(path) as temporary:
                         temporary.write_text(found.to_json(), encoding="utf-8")
             rows += found
@@ -133,14 +133,14 @@ class Experiment:
         return Results([Row(metric=f.metric, region=f.region, **shared, **summarised(f.values)) for f in figures])
 
     def _path(self, folder: Path, cell: Cell) -> Path:
-        """The cell's file, named by what decides its figures."""
+        """Return the path of the cell's file, with a hash of everything that determines its figures."""
         decided = [self.protocol, cell.dataset, cell.split, cell.method, dict(self.settings), __version__]
         digest = hashlib.sha256(json.dumps(decided, sort_keys=True, default=str).encode()).hexdigest()[:12]
         return folder / "cells" / f"{self.name}-{''.join(c if c.isalnum() else '-' for c in cell.method)}-{digest}.json"
 
 
 def _read(path: Path | None) -> Results | None:
-    """A finished cell; one that was damaged counts as none, for it can be measured again."""
+    """Read a finished cell; None for a damaged one, which is measured again."""
     if path is None or not path.is_file():
         return None
     try:

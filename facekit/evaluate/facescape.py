@@ -1,7 +1,7 @@
 """FaceScape's benchmark of single-view reconstructions: chamfer distance, normals, completeness by yaw or lens.
 
-Its predictions keep pose and expression; only the depth is aligned. Beside a prediction stands what the same measure
-says of the scan itself, a check of the layout rather than a method.
+Predictions keep pose and expression; only the depth is aligned. As a control the scan itself is measured, which checks
+the file layout rather than a method.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ NOTE = (
 
 
 def facescape(folder: str | Path, predictions: str | Path, size: int = SIZE) -> Experiment:
-    """Set the comparison up, for the splits that the predictions have folders of.
+    """Build the experiment for the splits that the predictions have folders for.
 
     Parameters
     ----------
     size:
-        Rays around the head and along its axis, and pixels of depth maps; the benchmark's own by default.
+        Number of rays around the head and along its axis, and side of depth maps in pixels; by default as in the
+        benchmark.
     """
     folder, predictions = expanded(folder), expanded(predictions)
     splits = [split for split in ("wild", "lab") if (predictions / split).is_dir()] or ["wild"]
@@ -48,7 +49,7 @@ def facescape(folder: str | Path, predictions: str | Path, size: int = SIZE) -> 
 
 
 def placed_errors(item: data.Item, prediction: Surface, scan: Surface, size: int = SIZE) -> CylinderErrors:
-    """Errors of a prediction in its camera's space, after its depth is aligned."""
+    """Return the errors of a prediction in its camera's space after depth alignment."""
     prediction = prediction.moved(item.scale, np.eye(3), np.zeros(3))
     scan = in_camera(item, scan)
     if item.camera is None:
@@ -64,7 +65,7 @@ def placed_errors(item: data.Item, prediction: Surface, scan: Surface, size: int
 
 
 def in_camera(item: data.Item, scan: Surface) -> Surface:
-    """Put a scan into its picture's camera space, mm."""
+    """Transform a scan to its picture's camera space, mm."""
     if item.camera is None:
         return scan.moved(item.scale, np.eye(3), np.zeros(3))
     pose = item.camera[1]
@@ -87,7 +88,7 @@ def _figures(folder: Path, predictions: Path | None, split: str, size: int) -> l
 
 
 def _errors(item: data.Item, control: bool, size: int) -> CylinderErrors | None:
-    """None for a prediction that is missing or cannot be compared: it counts as failed."""
+    """Return the errors; None for a prediction that is missing or cannot be compared, which counts as failed."""
     scan = read_surface(item.scan)
     try:
         if control:

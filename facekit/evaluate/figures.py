@@ -1,4 +1,4 @@
-"""Figures of results: bars of few rows, dots of many, and pictures in rows and columns."""
+"""Plots of results: bars for few rows, dots for many, and picture grids."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-#: More rows than this, over several regions, are dots: a line a region, a colour a method.
+#: Above this number of rows, over several regions, dots are drawn: a line per region, a colour per method.
 _MOST_BARS = 16
 
 
 def figure(results: Results, metric: str) -> Image.Image:
-    """Mean and interval of one metric for each method and region; controls are hatched, or hollow."""
+    """Plot mean and interval of one metric for each method and region; controls are hatched or hollow."""
     from matplotlib.figure import Figure
 
     rows = [row for row in results.select(metric=metric) if not math.isnan(row.mean)]
@@ -88,7 +88,7 @@ def _dots(axes: Axes, rows: Sequence[Row], regions: Sequence[str], methods: Sequ
 
 
 def _reach(row: Row) -> list[list[float]] | None:
-    """From the mean to the ends of its interval, as matplotlib wants it."""
+    """Return the lengths of the interval on both sides of the mean, for matplotlib."""
     return None if math.isnan(row.low) else [[row.mean - row.low], [row.high - row.mean]]
 
 
@@ -116,7 +116,7 @@ def _drawn(figure: Figure) -> Image.Image:
 
 
 def grid(pictures: Sequence[Sequence[Tensor]], rows: Sequence[str], columns: Sequence[str]) -> Image.Image:
-    """Lay pictures (3, H, W) sRGB in [0, 1] out in named rows and columns."""
+    """Arrange pictures (3, H, W) sRGB in [0, 1] in labelled rows and columns."""
     from matplotlib.figure import Figure
 
     height, width = pictures[0][0].shape[1:]

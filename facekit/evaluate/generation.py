@@ -1,7 +1,7 @@
-"""The generation experiment: what 3DFaceCAM claims (Rai et al., WACV 2023), against control groups.
+"""Generation experiment: the claims of 3DFaceCAM (Rai et al., WACV 2023) against control groups.
 
-Identity and expression apart, intensity under control, texture that follows. The paper's own tables could not be read
-here, so none of its figures is quoted; the measures are those of the field: reconstruction, generalisation and
+Disentangled identity and expression, controllable intensity, textures that match shape. The paper's own tables were not
+available, so none of its figures is quoted; the measures are the field's: reconstruction, generalisation and
 specificity (Styner et al., IPMI 2003), decoupling and diversity (Abrevaya et al., 3DV 2019).
 """
 
@@ -47,27 +47,27 @@ from facekit.metrics.texture import delta_e, lab
 from facekit.pipeline import FacePipeline
 
 PROTOCOL = "generation-1"
-#: A sweep's intensities; even steps, as :func:`steadiness` wants them.
+#: Intensities of a sweep, evenly spaced as :func:`steadiness` requires.
 SWEEP = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 _TILE = 128
-#: People whose skins are made at every intensity; the first half of the swept expressions.
+#: Number of people whose textures are made at every intensity, for the first half of the swept expressions.
 _SWEPT_SKINS = 6
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured.
+    """Sample sizes of the experiment.
 
     Parameters
     ----------
     people, test:
-        People in the synthetic set, and those of them held out.
+        Number of people in the synthetic set, and of those held out.
     made:
-        People that each method generates.
+        Number of people that each method generates.
     expressions:
-        Of the set.
+        Expressions of the set.
     swept:
-        Of these, measured over intensity.
+        Expressions that are measured over intensity.
     """
 
     people: int
@@ -89,22 +89,22 @@ def generation(
     seed: int = 0,
     controls: str | Path | None = None,
 ) -> Experiment:
-    """Set the experiment up; nothing is measured yet.
+    """Build the experiment; nothing is measured yet.
 
     Parameters
     ----------
     pipe:
-        The model that is measured; its topology has to be the set's.
+        Model to measure; it must share the set's topology.
     data:
-        People to learn controls from and to be measured on; by default :func:`facekit.evaluate.people.modes_people`.
+        People to fit the controls to and to measure on; by default :func:`facekit.evaluate.people.modes_people`.
     quick:
         Few people and expressions: two minutes or less on two cores.
     test:
-        People held out; by default a quarter of the set's at most.
+        Number of people held out; by default a quarter of the set at most.
     seed:
-        Chooses the people: those that are drawn, those that are held out, those that are generated.
+        Random seed of the people that are drawn, held out and generated.
     controls:
-        Folder of what ``facekit.train``'s stage "controls" left: a texture network without identity is measured, too.
+        Folder written by ``facekit.train``'s stage "controls": adds a texture network without identity.
     """
     size = QUICK if quick else FULL
     bench = _Bench(pipe, data, size, test, seed)
@@ -135,7 +135,7 @@ def generation(
 
 
 class _Bench:
-    """What the cells share, made when the first of them asks."""
+    """Data and models shared by all cells, created on first use."""
 
     def __init__(self, pipe: FacePipeline, data: FaceSet | None, size: Size, test: int | None, seed: int) -> None:
         self.pipe, self.given, self.size, self.seed = pipe, data, size, seed
@@ -144,7 +144,7 @@ class _Bench:
 
     @functools.cached_property
     def parts(self) -> tuple[FaceSet, FaceSet]:
-        """Those to learn from and those to be measured on, with the vertices that count alone."""
+        """Training and test people, with the measured vertices only."""
         if self.given is not None:
             return self.given.cropped().split(self.test_count, self.seed)
         size, first = self.size, 40_000 + 1000 * self.seed
@@ -158,7 +158,7 @@ class _Bench:
 
     @functools.cached_property
     def measured(self) -> torch.Tensor:
-        """(V,) bool, of the model's vertices."""
+        """(V,) bool: the measured vertices of the model."""
         if self.given is None:
             return face_vertices(self.pipe.template.mesh(self.pipe.template.verts[None])).cpu()
         whole = torch.ones(self.given.verts.shape[2], dtype=torch.bool)
@@ -166,7 +166,7 @@ class _Bench:
 
     @property
     def landmarks(self) -> torch.Tensor | None:
-        """(68,) int64 into the measured vertices, for sets whose landmarks are all measured."""
+        """(68,) int64: indices of the landmarks into the measured vertices; None if some are not measured."""
         return self.train.landmarks
 
     @property
@@ -176,20 +176,20 @@ class _Bench:
     # -- what is measured ---------------------------------------------------------------------------------------------
 
     def of(self, model: Generator) -> list[Figure]:
-        """Figures of a generator of shapes."""
+        """Measure a shape generator."""
         return self._rebuilt(model) + self._sampled(model)
 
     def of_network(self, model: NetworkModel) -> list[Figure]:
-        """Figures of shapes and of textures."""
+        """Measure shapes and textures of a network."""
         return self.of(model) + self._skins(model, model)
 
     def of_upstream(self) -> list[Figure]:
-        """Another way to draw codes for the same network, which rebuilds what it rebuilds."""
+        """Measure upstream's way to sample codes; reconstruction figures are those of the same network."""
         model = UpstreamWay(self.pipe, self.measured)
         return self._sampled(model) + self._skins(model, model)
 
     def _rebuilt(self, model: Generator) -> list[Figure]:
-        """How near the model comes to people it was fitted to, and to others."""
+        """Measure reconstruction of training people and generalisation to test people."""
         train, test = (part.points() for part in self.parts)
         figures = []
         for name, people in (("reconstruction_mm", train[: len(test)]), ("generalisation_mm", test)):
@@ -199,7 +199,7 @@ class _Bench:
         return figures
 
     def _sampled(self, model: Generator) -> list[Figure]:
-        """What the model makes of random codes."""
+        """Measure faces from random codes."""
         made = {name: model.faces(self.seeds, name, 1.0) for name in self.train.expressions}
         near = specificity(made["neutral"], self.train.points()[:, 0])
         return [
@@ -209,23 +209,23 @@ class _Bench:
         ]
 
     def of_strangers_skin(self) -> list[Figure]:
-        """Textures that do not know whose they are."""
+        """Measure textures of other people's identities."""
         shapes, skins = NetworkModel(self.pipe, self.measured), StrangersSkin(self.pipe, self.measured)
         return self._skins(shapes, skins, swept=False)
 
     def of_blind_skin(self, network: Path) -> list[Figure]:
-        """Textures of a network that was never told whose they are."""
+        """Measure textures of a network trained without identity."""
         shapes, skins = NetworkModel(self.pipe, self.measured), BlindSkin(self.pipe, self.measured, network)
         return self._skins(shapes, skins)
 
     def of_data(self) -> list[Figure]:
-        """The held-out people themselves: what the other rows should come near."""
+        """Measure the held-out people themselves, as the reference for the other rows."""
         points = self.parts[1].points()
         made = {name: points[:, k] for k, name in enumerate(self.train.expressions)}
         return self._apart(made)
 
     def _apart(self, made: dict[str, torch.Tensor]) -> list[Figure]:
-        """Identity and expression apart, from faces (B, n, 3) by expression, the same people in each."""
+        """Measure disentanglement on faces (B, n, 3) by expression, with the same people in each."""
         neutral = made["neutral"]
         figures = [Figure("diversity_identity_mm", diversity(neutral).tolist())]
         moved = [(made[name] - neutral).norm(dim=-1).mean(1) for name in made if name != "neutral"]
@@ -256,7 +256,7 @@ class _Bench:
         return figures
 
     def _skins(self, shapes: NetworkModel, skins: NetworkModel, swept: bool = True) -> list[Figure]:
-        """Textures: variety, whether they belong to the shape, flicker with the expression."""
+        """Measure textures: diversity, match with the shape, flicker with the expression."""
         rest = self._tiles(skins, self.seeds, "neutral", 0.0)
         figures = [
             Figure("texture_diversity_delta_e", delta_e(rest, rest.roll(1, 0)).flatten(1).mean(1).tolist()),
@@ -275,7 +275,7 @@ class _Bench:
         return figures
 
     def _ranks(self, shapes: NetworkModel, tiles: torch.Tensor) -> list[float]:
-        """Ranks of people's own skins; see :func:`retrieval_rank`."""
+        """Return ranks of people's own textures; see :func:`retrieval_rank`."""
         faces = shapes.faces(self.seeds, "neutral", 0.0).flatten(1)
         skins = torch.nn.functional.avg_pool2d(lab(tiles), _TILE // 8).flatten(1)
         few = min(8, len(self.seeds) // 4)
@@ -284,7 +284,7 @@ class _Bench:
 
     @torch.no_grad()
     def _tiles(self, model: NetworkModel, seeds: Sequence[int], name: str, at: float) -> torch.Tensor:
-        """(B, 3, 128, 128) sRGB."""
+        """Return texture tiles (B, 3, 128, 128) sRGB."""
         codes = model.pipe.to_model_codes(model.latents(seeds, name, at))
         tiles = [model.pipe.decode_texture(some).clamp(0, 1).cpu() for some in codes.split(8)]
         return torch.cat([torch.nn.functional.interpolate(t, (_TILE, _TILE), mode="area") for t in tiles])

@@ -1,6 +1,6 @@
-"""Generators of faces under one interface: facekit's models, and the linear ones that papers compare with.
+"""Face generators with one interface: facekit's models, and the linear models that papers compare with.
 
-Everything here works on the vertices that a :class:`~facekit.data.faceset.FaceSet` measures, n of them.
+All of them work on the n vertices that a :class:`~facekit.data.faceset.FaceSet` measures.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from facekit.models.texture import TextureModel
 from facekit.pipeline import FacePipeline
 
 Tensor = torch.Tensor
-#: Components of the linear models, as far as there are people or scans.
+#: Number of components of the linear models; fewer if there are not enough people or scans.
 IDENTITIES, EXPRESSIONS_KEPT = 50, 30
-#: Steps of the search for a network's codes, and how strongly codes far from the prior are held back (mm per unit²).
+#: Code search: number of steps, learning rate, and weight of the prior (mm per unit²).
 _STEPS, _RATE, _PRIOR = 150, 0.1, 1e-3
-#: The search looks at about so many vertices, evenly over those that are measured.
+#: Number of vertices that the search uses, evenly spaced over the measured ones.
 _SEARCHED = 1500
-#: Faces that are searched at once: each costs little, every step of the search much.
+#: Number of faces per search: the cost is per step more than per face.
 _AT_ONCE = 256
 _COLUMNS = 4096
 
 
 class Generator(Protocol):
-    """What is measured."""
+    """Interface of face generators."""
 
     def faces(self, seeds: Sequence[int], expression: str, intensity: float) -> Tensor:
-        """Faces (B, n, 3) mm of people with these seeds; the same seed is the same person in every call."""
+        """Return faces (B, n, 3) in mm of people with these seeds; a seed is the same person in every call."""
         ...
 
     def rebuild(self, faces: Tensor) -> Tensor:
-        """The faces (B, n, 3) mm of this model that are nearest to given ones (B, n, 3)."""
+        """Return the model's closest faces (B, n, 3) in mm to given ones (B, n, 3)."""
         ...
 
 
 class MeanFace:
-    """One face for everybody, with the mean movement of each expression."""
+    """The mean face for everybody, with the mean displacement of each expression."""
 
     def __init__(self, train: FaceSet) -> None:
         points = train.points()
@@ -91,7 +91,7 @@ class LinearModel(MeanFace):
 
 
 class BilinearModel(MeanFace):
-    """A multilinear model of identity and expression: Tucker decomposition of the data tensor.
+    """Multilinear model of identity and expression: Tucker decomposition of the data tensor.
 
     Vlasic et al., SIGGRAPH 2005; FaceScape's (Yang et al., CVPR 2020, Eq. 1) has the same form. A face is
     ``mean + core ×₁ identity ×₂ expression``, truncated by the higher-order SVD (De Lathauwer et al., 2000).
@@ -108,7 +108,7 @@ class BilinearModel(MeanFace):
         self.people, self.kinds = people, kinds
 
     def faces(self, seeds: Sequence[int], expression: str, intensity: float) -> Tensor:
-        """See :class:`Generator`; an intensity is a way between the weights of neutral and of the expression."""
+        """See :class:`Generator`; intensity interpolates between the weights of neutral and of the expression."""
         deviation, mean = self.people.std(0), self.people.mean(0)
         who = mean + _normal(seeds, len(mean)) * deviation
         rest, full = self.kinds[0], self.kinds[_place(self.expressions, expression)]
@@ -137,14 +137,14 @@ class NetworkModel:
     Parameters
     ----------
     measured:
-        (V,) bool, the vertices that the set measures.
+        (V,) bool: the vertices that the set measures.
     """
 
     def __init__(self, pipe: FacePipeline, measured: Tensor) -> None:
         self.pipe, self.measured = pipe, measured.to(pipe.device)
 
     def latents(self, seeds: Sequence[int], expression: str, intensity: float) -> FaceLatents:
-        """Codes of people in an expression."""
+        """Return latents of people with an expression."""
         people = FaceLatents.cat([FaceLatents.sample(seed) for seed in seeds])
         return people.with_expression(expression, intensity)
 
@@ -155,14 +155,14 @@ class NetworkModel:
         return self.pipe.decode_shape(codes)[:, self.measured].cpu()
 
     def rebuild(self, faces: Tensor) -> Tensor:
-        """See :class:`Generator`: codes of noise, identity, style and expression found by gradient, from the mean."""
+        """See :class:`Generator`: noise, identity, style and expression codes by gradient descent from the mean."""
         return self._decoded(self.codes(faces))
 
-    #: Sizes of the codes that are searched, in the order in which :meth:`_network` takes them.
+    #: Sizes of the searched codes, in the order that :meth:`_network` takes them.
     sizes: tuple[int, ...] = (SHAPE_NOISE_DIM, IDENTITY_DIM, IDENTITY_DIM, EXPRESSION_DIM)
 
     def codes(self, faces: Tensor) -> Tensor:
-        """Codes (B, sum of the sizes) of the nearest faces, by Adam on some of the vertices."""
+        """Return codes (B, sum of the sizes) of the closest faces, by Adam on a subset of the vertices."""
         if len(faces) > _AT_ONCE:
             return torch.cat([self.codes(part) for part in faces.split(_AT_ONCE)])
         places = self.measured.nonzero()[:, 0]
@@ -184,15 +184,15 @@ class NetworkModel:
 
     @torch.no_grad()
     def _decoded(self, codes: Tensor) -> Tensor:
-        """The measured vertices (B, n, 3) mm of codes."""
+        """Return the measured vertices (B, n, 3) in mm of codes."""
         places = self.measured.nonzero()[:, 0]
         return (self.pipe.template.verts[places] + self._network(codes, places)).cpu()
 
 
 class Autoencoder(NetworkModel):
-    """The decoder without the generators: codes are drawn from a normal fitted to those of the training people.
+    """The decoder without the generators; codes are sampled from a normal distribution fitted to training people.
 
-    The autoencoder alone, before it is made a GAN; the codes' first part is identity, the second expression.
+    This is the autoencoder before GAN training; the first part of a code is identity, the second expression.
     """
 
     def __init__(self, pipe: FacePipeline, measured: Tensor, train: FaceSet) -> None:
@@ -207,7 +207,7 @@ class Autoencoder(NetworkModel):
         self.worn = worn.mean(0)
 
     def faces(self, seeds: Sequence[int], expression: str, intensity: float) -> Tensor:
-        """See :class:`Generator`; an intensity is a way between the mean codes of neutral and of the expression."""
+        """See :class:`Generator`; intensity interpolates between the mean codes of neutral and of the expression."""
         who = self.mean + _normal(seeds, len(self.mean)).to(self.mean) * self.deviation
         rest, full = self.worn[0], self.worn[_place(self.expressions, expression)]
         return self._decoded(torch.cat((who, (rest + intensity * (full - rest)).expand(len(who), -1)), dim=1))
@@ -218,10 +218,10 @@ class Autoencoder(NetworkModel):
 
 
 class UpstreamWay(NetworkModel):
-    """The published sampling: identity of shape and of expression style drawn apart, noise anew at every call."""
+    """The published sampling: shape identity and expression style drawn independently, with new noise in every call."""
 
     def latents(self, seeds: Sequence[int], expression: str, intensity: float) -> FaceLatents:
-        """Codes as upstream's script draws them: another style and other noise for each expression and intensity."""
+        """Return codes sampled as in upstream's script: new style and noise for each expression and intensity."""
         people = super().latents(seeds, expression, intensity)
         call = int.from_bytes(f"{expression}{intensity:.3f}".encode(), "little") % 1_000_003
         other = FaceLatents.cat([FaceLatents.sample(2_000_000 + 7919 * seed + call) for seed in seeds])
@@ -231,15 +231,15 @@ class UpstreamWay(NetworkModel):
 
 
 class StrangersSkin(NetworkModel):
-    """The texture generator without its condition: every person gets a stranger's skin."""
+    """The texture generator with another person's identity as its condition."""
 
     def latents(self, seeds: Sequence[int], expression: str, intensity: float) -> FaceLatents:
-        """Codes for :meth:`FacePipeline.decode_texture`; shapes are not made with them."""
+        """Return latents for :meth:`FacePipeline.decode_texture`; not for shapes."""
         return super().latents([seed + 500_009 for seed in seeds], expression, intensity)
 
 
 class BlindSkin(NetworkModel):
-    """A texture network that was trained without identity: ``path`` is what the stage ``controls`` writes."""
+    """Texture network trained without identity; ``path`` is written by the training stage ``controls``."""
 
     def __init__(self, pipe: FacePipeline, measured: Tensor, path: Path) -> None:
         with torch.device("meta"):
@@ -249,7 +249,7 @@ class BlindSkin(NetworkModel):
         super().__init__(blind, measured)
 
     def latents(self, seeds: Sequence[int], expression: str, intensity: float) -> FaceLatents:
-        """Codes for :meth:`FacePipeline.decode_texture`; shapes are not made with them."""
+        """Return latents for :meth:`FacePipeline.decode_texture`; not for shapes."""
         people = super().latents(seeds, expression, intensity)
         return dataclasses.replace(people, identity=torch.zeros_like(people.identity))
 
@@ -261,15 +261,15 @@ def _place(expressions: Sequence[str], name: str) -> int:
 
 
 def _normal(seeds: Sequence[int], size: int) -> Tensor:
-    """Standard normal numbers (B, size), a row per seed."""
+    """Sample standard normal numbers (B, size), a row per seed."""
     return torch.stack([torch.randn(size, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
 
 
 def _components(data: Tensor, most: int, centred: bool = True) -> tuple[Tensor, Tensor]:
-    """Principal components (k, d) of rows (m, d) and the standard deviation (k,) along each.
+    """Return principal components (k, d) of rows (m, d) and the standard deviation (k,) along each.
 
-    By the Gram matrix, which is small: there are far fewer rows than columns. Columns are taken in double precision a
-    few at a time: all at once they would be the experiment's largest piece of memory.
+    Uses the Gram matrix, which is small as there are far fewer rows than columns. Columns are converted to double
+    precision in chunks: all at once they would dominate the experiment's memory.
     """
     data = data - data.mean(0) if centred else data
     values, vectors = torch.linalg.eigh(_gram(data))
@@ -282,7 +282,7 @@ def _components(data: Tensor, most: int, centred: bool = True) -> tuple[Tensor, 
 
 
 def _gram(data: Tensor) -> Tensor:
-    """Products (m, m) float64 of all pairs of rows (m, d)."""
+    """Return the inner products (m, m) float64 of all pairs of rows (m, d)."""
     total = torch.zeros(len(data), len(data), dtype=torch.float64)
     for part in _doubled(data):
         total += part @ part.T
@@ -290,11 +290,11 @@ def _gram(data: Tensor) -> Tensor:
 
 
 def _doubled(data: Tensor) -> Iterator[Tensor]:
-    """Columns of rows (m, d) in double precision, a few at a time."""
+    """Yield columns of rows (m, d) in double precision, in chunks."""
     return (part.double() for part in data.split(_COLUMNS, dim=1))
 
 
 def _solved(left: Tensor, right: Tensor) -> Tensor:
-    """Solve symmetric systems (B, k, k), with a ridge that only breaks ties."""
+    """Solve symmetric systems (B, k, k) with a tiny ridge for singular ones."""
     ridge = 1e-9 * left.diagonal(dim1=1, dim2=2).mean(1)[:, None, None]
     return torch.linalg.solve(left + ridge * torch.eye(left.shape[1], dtype=left.dtype), right)

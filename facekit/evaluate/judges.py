@@ -1,14 +1,15 @@
-"""Judges of faces: what reads action units off pictures, and what tells people apart.
+"""Judges: action unit detectors and face recognition networks.
 
-A judge has a ``tool``: what it sees with. Whatever was fitted with that tool it cannot judge; experiments put it down
-as a row without a figure that says so. Wired and offline are the scores of MediaPipe's landmarker and lengths between
-68 landmarks; the others are packages that you install, and never came with facekit:
+Each judge names its ``tool``. A judge cannot measure what was fitted with the same tool; experiments then write a row
+without a figure that says so. Built in are the scores of MediaPipe's landmarker and distances between 68 landmarks; the
+others are packages that you install yourself:
 
-* ``py-feat`` (Cheong et al., 2023), ``libreface`` (Chang et al., WACV 2024), and tables of OpenFace (Baltrušaitis et
-  al., FG 2018), which is a program: action units;
-* ``face_recognition`` (dlib's network, King 2017) and ``insightface`` (ArcFace, Deng et al., CVPR 2019): people.
+* action units: ``py-feat`` (Cheong et al., 2023), ``libreface`` (Chang et al., WACV 2024), and tables of OpenFace
+  (Baltrušaitis et al., FG 2018), which is a program;
+* people: ``face_recognition`` (dlib's network, King 2017) and ``insightface`` (ArcFace, Deng et al., CVPR 2019).
 
-The adapters of these packages were written from their documentation and tested on stand-ins, never on the packages.
+The adapters of these packages were written from their documentation and tested with mock objects, never with the
+packages.
 """
 
 from __future__ import annotations
@@ -31,39 +32,39 @@ from facekit.motion.mapping import action_units
 from facekit.motion.units import ACTION_UNITS
 from facekit.reconstruct.landmarker import Landmarker
 
-#: Where the row says that its judge was a part of what it would judge.
+#: Value in place of a figure if the judge was used to fit what it would judge.
 NO_JUDGE = "no judge: fitted with it"
 
 
 class UnitJudge(Protocol):
-    """Reads action units off pictures."""
+    """Interface of action unit detectors."""
 
     name: str
     tool: str
 
     def __call__(self, pictures: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
-        """Intensities (N,) 0 to 5 by FACS number, NaN where no face was found, of N pictures (H, W, 3) uint8 sRGB."""
+        """Return intensities (N,) 0 to 5 by FACS number for N pictures (H, W, 3) uint8 sRGB; NaN without a face."""
         ...
 
 
 class PersonJudge(Protocol):
-    """Tells people apart."""
+    """Interface of face recognition networks."""
 
     name: str
     tool: str
 
     def __call__(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """Features (N, D) of unit length, NaN where no face was found; the nearer, the liker."""
+        """Return unit feature vectors (N, D), NaN without a face; similar people have close vectors."""
         ...
 
 
 def is_judge(judge: UnitJudge | PersonJudge, fitted_with: Collection[str]) -> bool:
-    """Tell whether a judge may judge what was fitted with these tools."""
+    """Return True if a judge is independent of these tools."""
     return judge.tool not in fitted_with
 
 
 class MediaPipeUnits:
-    """The landmarker's 52 scores, said in action units; needs the extra ``photo``."""
+    """MediaPipe's 52 blendshape scores, converted to action units; needs the extra ``photo``."""
 
     name = tool = "mediapipe"
 
@@ -80,7 +81,7 @@ class MediaPipeUnits:
 
 
 class PyFeatUnits:
-    """py-feat's detector, whose probabilities count as intensities of up to 5."""
+    """py-feat's detector; its probabilities are scaled to intensities of up to 5."""
 
     name = tool = "py-feat"
 
@@ -109,19 +110,19 @@ class LibreFaceUnits:
             for path in _written(pictures, folder):
                 try:
                     found = package.get_facial_attributes_image(str(path), temp_dir=folder, device="cpu")
-                except (RuntimeError, ValueError, IndexError):  # of pictures without a face
+                except (RuntimeError, ValueError, IndexError):  # pictures without a face
                     found = None
                 rows.append(None if found is None else _by_number(found["au_intensities"]))
         return _columns(rows)
 
 
 def openface_units(path: str | Path) -> dict[int, np.ndarray]:
-    """Read intensities out of a table that OpenFace's FeatureExtraction wrote: columns AU01_r …; NaN where it failed.
+    """Read intensities from a table of OpenFace's FeatureExtraction with columns AU01_r …; NaN where it failed.
 
     Raises
     ------
     FileError
-        For a table without such columns.
+        If the table lacks these columns.
     """
     try:
         with Path(path).expanduser().open(newline="", encoding="utf-8") as file:
@@ -140,7 +141,7 @@ def openface_units(path: str | Path) -> dict[int, np.ndarray]:
 
 
 class DlibPeople:
-    """dlib's network, by the package face_recognition."""
+    """dlib's network, through the package face_recognition."""
 
     name = tool = "dlib"
 
@@ -152,7 +153,7 @@ class DlibPeople:
 
 
 class InsightFacePeople:
-    """ArcFace, by the package insightface."""
+    """ArcFace, through the package insightface."""
 
     name = tool = "insightface"
 
@@ -160,7 +161,7 @@ class InsightFacePeople:
         """See :class:`PersonJudge`."""
         app = _package("insightface.app", "insightface").FaceAnalysis()
         app.prepare(ctx_id=-1)
-        found = [app.get(np.ascontiguousarray(picture[..., ::-1])) for picture in pictures]  # it wants BGR
+        found = [app.get(np.ascontiguousarray(picture[..., ::-1])) for picture in pictures]  # it expects BGR
         return _unit([faces[0].embedding if faces else None for faces in found], 512)
 
 
@@ -169,23 +170,23 @@ PERSON_JUDGES: dict[str, type[PersonJudge]] = {judge.name: judge for judge in (D
 
 
 def unit_judge(name: str) -> UnitJudge:
-    """Return the judge of that name; it fails at use where its package is not installed."""
+    """Return the judge with this name; calling it raises if its package is not installed."""
     return UNIT_JUDGES[one_of(name, UNIT_JUDGES, "a judge of action units")]()
 
 
 def person_judge(name: str) -> PersonJudge:
-    """Return the judge of that name; it fails at use where its package is not installed."""
+    """Return the judge with this name; calling it raises if its package is not installed."""
     return PERSON_JUDGES[one_of(name, PERSON_JUDGES, "a judge of people")]()
 
 
 def likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cosine (N,) between features (N, D) of unit length."""
+    """Return the cosine similarity (N,) of unit feature vectors (N, D)."""
     return (a * b).sum(axis=1)
 
 
 @functools.lru_cache(maxsize=1)
 def landmarks_68() -> torch.Tensor:
-    """Which of the landmarker's 478 points are nearest to iBUG's 68 on the mean head, (68,) int64."""
+    """Return the indices (68,) int64 of the landmarker's points closest to iBUG's 68 landmarks on the mean head."""
     from facekit.pipeline import FacePipeline
     from facekit.reconstruct.model import PhotoModel
 
@@ -210,13 +211,13 @@ def _written(pictures: Sequence[np.ndarray], folder: str) -> list[Path]:
 
 
 def _by_number(values: dict[str, float]) -> dict[int, float]:
-    """Values by FACS number, of names with one number in them: "AU01", "au_1_intensity"."""
+    """Return values by FACS number from names that contain one number: "AU01", "au_1_intensity"."""
     numbers = {name: re.search(r"\d+", name) for name in values}
     return {int(found[0]): float(values[name]) for name, found in numbers.items() if found is not None}
 
 
 def _columns(rows: Sequence[dict[int, float] | None]) -> dict[int, np.ndarray]:
-    """Rows by unit as columns, NaN where a row is None."""
+    """Convert rows by unit to columns, with NaN for rows that are None."""
     units: Iterable[int] = dict.fromkeys(unit for row in rows if row is not None for unit in row)
     return {unit: np.array([np.nan if row is None else row.get(unit, np.nan) for row in rows]) for unit in units}
 

@@ -1,8 +1,8 @@
-"""The NoW challenge's measure: distances from a scan's points to the predicted mesh (Sanyal et al., CVPR 2019).
+"""NoW challenge: distances from a scan's points to the predicted mesh (Sanyal et al., CVPR 2019).
 
-Written from the protocol that its public tools state (https://github.com/soubhiksanyal/now_evaluation), not from their
-code; checked on scans made for the tests, never beside the official tool on real scans. What differs for certain: the
-official Procrustes permits a reflection, and its refinement is another optimiser.
+Implemented from the protocol as stated by its public tools (https://github.com/soubhiksanyal/now_evaluation), not from
+their code; tested on synthetic scans, never compared with the official tool on real scans. Known differences: the
+official Procrustes alignment permits a reflection, and its refinement uses another optimiser.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from facekit.metrics.scans import Surface, aligned, refined
 from facekit.progress import progress
 
 PROTOCOL = "now-1"
-#: Points of the scan that the refinement looks at; the distances are of all.
+#: Number of scan points used by the refinement; distances are measured for all.
 _REFINED_ON = 4000
 
 
 def crop(scan: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """Return the scan's points (N, 3) that count: a ball about the middle of the face.
+    """Return the scan's points (N, 3) within a ball around the middle of the face.
 
     Its centre lies 0.3 of the way from the base of the nose to the bridge (the middle of the inner eye corners); its
     radius is 1.4 times the mean of the outer eye corners' distance and the nose's length.
@@ -49,9 +49,9 @@ def crop(scan: np.ndarray, marks: np.ndarray) -> np.ndarray:
 def scan_to_mesh(
     scan: np.ndarray, marks: np.ndarray, surface: Surface, surface_marks: np.ndarray, metrical: bool = False
 ) -> np.ndarray:
-    """Distances (N,) from the cropped scan's points to a prediction, in the scan's unit.
+    """Return distances (N,) from the cropped scan's points to a prediction, in the scan's unit.
 
-    Aligned by the seven landmarks, then by the distances themselves.
+    The prediction is aligned by the seven landmarks, then refined by the distances.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def scan_to_mesh(
     surface, surface_marks:
         The prediction and its landmarks (7, 3).
     metrical:
-        Keep the prediction's own size, which then has to be in the scan's unit.
+        Keep the prediction's scale, which must then be in the scan's unit.
     """
     points = crop(scan, marks)
     surface = surface.moved(*aligned(surface_marks, marks, not metrical))
@@ -69,10 +69,10 @@ def scan_to_mesh(
 
 
 def now(folder: str | Path, predictions: str | Path) -> Experiment:
-    """Set the comparison up: predictions beside the mean face of the embedded default.
+    """Build the experiment: predictions, with the mean face of the embedded default as control.
 
-    Figures of each challenge and of all: median, mean and deviation over all points pooled, as the challenge ranks
-    them, and the mean distance per picture, whose interval is over pictures.
+    Figures per challenge and over all: median, mean and standard deviation of the pooled points, as ranked by the
+    challenge, and the mean distance per picture, with an interval over pictures.
     """
     folder, predictions = expanded(folder), expanded(predictions)
     cells = [
@@ -105,7 +105,9 @@ def _figures(folder: Path, predictions: Path | None) -> list[Figure]:
 
 
 def _distances(item: data.Item, control: bool) -> np.ndarray:
-    """Distances of one picture; none for a prediction that is missing or cannot be read: it counts as failed."""
+    """Return the distances of one picture; an empty array for a missing or unreadable prediction, which counts as
+    failed.
+    """
     scan = read_untextured(item.scan).verts[0].double().numpy()
     marks = data.read_picked_points(item.marks)
     if control:

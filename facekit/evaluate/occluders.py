@@ -1,6 +1,6 @@
-"""Things in front of faces, drawn: fringes, glasses, hats, hands and scarves, for synthetic photographs.
+"""Drawn occluders for synthetic photographs: fringes, glasses, hats, hands and scarves.
 
-Crude on purpose in what they are, not in where they lie: what is measured is whether they stay off the skin.
+Their look is deliberately simple, their placement is not: the experiment measures whether they are kept off the skin.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-#: What can be drawn.
+#: Names of the occluders.
 OCCLUDERS = ("fringe", "glasses", "hat", "hand", "scarf")
-#: Drawn at so many times the picture's resolution.
+#: Supersampling factor of the drawing.
 _FINE = 2
 _HAIR = ((24, 18, 16), (54, 36, 26), (96, 64, 42), (168, 128, 84), (120, 62, 34), (150, 146, 140))
 
@@ -21,25 +21,25 @@ Colour = tuple[int, ...]
 def occlude(
     picture: np.ndarray, landmarks: Points, top: Points, kind: str, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw something in front of a face.
+    """Draw an occluder in front of a face.
 
     Parameters
     ----------
     picture:
         (H, W, 3) float32 sRGB in [0, 1].
     landmarks:
-        (68, 2) float, places of the 68 landmarks in pixels.
+        (68, 2) float: landmarks in pixels.
     top:
-        (2,) float, the place of the head's crown.
+        (2,) float: top of the head in pixels.
     kind:
-        Out of :data:`OCCLUDERS`.
+        One of :data:`OCCLUDERS`.
     rng:
-        Decides on everything else.
+        Random generator for everything else.
 
     Returns
     -------
     tuple
-        The picture, and how much is covered, (H, W) float32 in [0, 1].
+        The picture, and the occluder's opacity, (H, W) float32 in [0, 1].
     """
     height, width = picture.shape[:2]
     layer = Image.new("RGBA", (width * _FINE, height * _FINE), (0, 0, 0, 0))
@@ -58,7 +58,9 @@ def _shade(colour: Colour, rng: np.random.Generator, spread: float, alpha: int =
 
 
 def _frame(landmarks: Points, top: Points) -> tuple[Points, Points, Points, float]:
-    """Between the eyes; unit steps to the image right along the eyes and up to the crown; the eyes' distance."""
+    """Return the point between the eyes, unit vectors along the eyes to the image right and up to the crown, and the
+    eye distance.
+    """
     right, left = landmarks[36:42].mean(0), landmarks[42:48].mean(0)
     centre = (right + left) / 2
     across = (left - right) / max(float(np.linalg.norm(left - right)), 1e-6)
@@ -108,7 +110,7 @@ def _glasses(draw: ImageDraw.ImageDraw, landmarks: Points, top: Points, rng: np.
         rim = eye - up * 0.06 * unit + form[0][:, None] * across * wide + form[1][:, None] * up * tall
         rims.append((side, eye, rim))
         draw.polygon([tuple(p) for p in rim], fill=lens)
-        if rng.uniform(0, 1) < 0.4 and not dark:  # the window, mirrored
+        if rng.uniform(0, 1) < 0.4 and not dark:  # reflection of a window
             glare = eye + across * wide * rng.uniform(-0.4, 0.4) + up * tall * rng.uniform(-0.2, 0.4)
             patch = [
                 glare + across * a * unit + up * b * unit
@@ -138,7 +140,7 @@ def _hat(draw: ImageDraw.ImageDraw, landmarks: Points, top: Points, rng: np.rand
     ]
     outline = [centre + across * a * unit + up * (b + tilt * a) * unit for a, b in ring]
     draw.polygon([tuple(p) for p in outline], fill=(*colour, 255))
-    for k in range(40):  # knitted
+    for k in range(40):  # knitted pattern
         a = -1.9 + 3.8 * k / 39
         draw.line(
             [

@@ -1,4 +1,4 @@
-"""People to measure generators on: drawn from identity modes, with expressions as blendshapes say them."""
+"""Synthetic people to measure generators on: drawn from identity modes, with blendshape expressions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from facekit.pipeline import FacePipeline
 from facekit.progress import progress
 from facekit.reconstruct.model import PhotoModel
 
-#: Everybody makes every expression in a way of their own: weights are scaled by up to this share, up or down.
+#: Largest relative change of a person's blendshape weights: everybody makes expressions in their own way.
 _OWN_WAY = 0.25
 NOTE = (
     "The set 'modes' is synthetic: people drawn from the ICT face model's identity modes, whose expressions are those "
@@ -35,15 +35,15 @@ def modes_people(
     seed: int = 40_000,
     cropped: bool = False,
 ) -> FaceSet:
-    """Draw ``count`` people, each in all of ``expressions``, on the topology of the embedded default.
+    """Sample ``count`` people, each with all ``expressions``, on the topology of the embedded default.
 
-    Weights of the modes are standard normal (Li et al., CVPR 2020: the ICT face model). Lids, lips and eyes are kept
-    apart as in every face with blendshapes.
+    Weights of the modes are standard normal (Li et al., CVPR 2020: the ICT face model). Contact of lids, lips and eyes
+    is resolved as for every face with blendshapes.
 
     Parameters
     ----------
     cropped:
-        Keep the vertices that are measured alone, which takes little over half the memory; see
+        Keep only the measured vertices, which takes little over half the memory; see
         :meth:`facekit.data.faceset.FaceSet.cropped`.
     """
     photo, template = PhotoModel.of(pipe), pipe.template

@@ -1,8 +1,8 @@
-"""Synthetic photographs: people whose shape, skin, light and camera are known, to measure against.
+"""Synthetic photographs of people with known shape, albedo, light and camera.
 
-Skin is the texture network's with what it cannot draw: moles, patches, make-up (:func:`marked`), so that whoever
-inverts the network does not already know the answer. Light is a random room or sky with a lamp; the exposure is that of
-the light, not of the face, with an error; the background is lit likewise.
+Albedo is the texture network's plus features that it cannot generate: moles, patches, make-up (:func:`marked`), so that
+a method that inverts the network does not start from the answer. Light is a random room or sky with a lamp; exposure
+follows the light, not the face, with a random error; the background has the same light.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from facekit.render.shading import tone
 if TYPE_CHECKING:
     from facekit.pipeline import FacePipeline
 
-#: Individual typology angle in degrees, the lower bound of each class (Chardon et al., 1991; Del Bino et al., 2006).
+#: Lower bounds of skin colour classes by individual typology angle in degrees (Chardon et al., 1991; Del Bino et al.,
+#: 2006).
 ITA_CLASSES: tuple[tuple[str, float], ...] = (
     ("very light", 55.0),
     ("light", 41.0),
@@ -39,22 +40,22 @@ ITA_CLASSES: tuple[tuple[str, float], ...] = (
 
 @dataclass(frozen=True)
 class Photograph:
-    """A picture and what is in it.
+    """Synthetic photograph with its ground truth.
 
     Parameters
     ----------
     picture:
         (H, W, 3) float32 sRGB in [0, 1].
     verts, neutral:
-        (V, 3) float32 mm: posed as in the picture, and at rest.
+        (V, 3) float32 mm: posed as in the picture, and neutral.
     camera, lights:
-        What it was taken with; lights in the camera's frame.
+        Camera, and lights in the camera's frame.
     albedo:
-        (1, 3, S, S) float32 sRGB, the whole atlas.
+        (1, 3, S, S) float32 sRGB: the whole atlas.
     covered:
-        (H, W) float32 in [0, 1], where something lies in front of the face.
+        (H, W) float32 in [0, 1]: opacity of the occluder.
     latents:
-        The person, with the expression.
+        Latents of the person with the expression.
     """
 
     picture: torch.Tensor
@@ -78,22 +79,22 @@ def photograph(
     marks: float = 1.0,
     identity: torch.Tensor | None = None,
 ) -> Photograph:
-    """Take a picture of the person with this seed.
+    """Render a photograph of the person with this seed.
 
     Parameters
     ----------
     shot:
-        Which of the person's pictures: camera, light and expression change with it.
+        Number of the person's photograph: decides on camera, light and expression.
     size:
-        Pixels along a side; the head takes up three quarters or more.
+        Side in pixels; the head takes up three quarters or more.
     yaw:
-        Degrees, the camera's azimuth; by default drawn, within 40° mostly.
+        Azimuth of the camera in degrees; random by default, mostly within 40°.
     occluder:
-        Out of :data:`facekit.evaluate.occluders.OCCLUDERS`, or None.
+        One of :data:`facekit.evaluate.occluders.OCCLUDERS`, or None.
     marks:
-        Strength of what the network cannot draw, see :func:`marked`.
+        Strength of the features that the network cannot generate, see :func:`marked`.
     identity:
-        (1, 20): code instead of the seed's, for instance of a skin tone that is wanted.
+        (1, 20): replaces the seed's identity code, for instance to choose a skin tone.
     """
     rng = np.random.default_rng((seed, shot))
     latents = FaceLatents.sample(seed)
@@ -133,7 +134,9 @@ def photograph(
 def marked(
     atlas: torch.Tensor, tile_rect: tuple[float, float, float, float], rng: np.random.Generator, strength: float = 1.0
 ) -> torch.Tensor:
-    """Add to atlases (B, 3, S, S) what the texture network cannot draw: uneven tone, moles, blush, lipstick, a scar."""
+    """Add features that the texture network cannot generate to atlases (B, 3, S, S): uneven tone, moles, blush,
+    lipstick, a scar.
+    """
     size = atlas.shape[-1]
     u0, v0, u1, v1 = tile_rect
     rows, columns = slice(round((1 - v1) * size), round((1 - v0) * size)), slice(round(u0 * size), round(u1 * size))
@@ -148,7 +151,7 @@ def marked(
         cx, cy, r = rng.uniform(0.2, 0.8), rng.uniform(0.12, 0.8), rng.uniform(0.003, 0.009)
         spot = torch.exp(-((((x - cx) ** 2 + (y - cy) ** 2) / r**2) ** 2))
         change -= spot * torch.tensor([0.5, 0.8, 0.9])[:, None, None] * float(rng.uniform(0.4, 1))
-    if rng.random() < 0.5:  # lipstick; the lips lie there in every tile
+    if rng.random() < 0.5:  # the tile position of the lips is fixed
         lips = torch.exp(-((((x - 0.5) / 0.10) ** 2 + ((y - 0.567) / 0.065) ** 2) ** 3))
         change += lips * torch.tensor([0.0, -0.6, -0.4])[:, None, None] * float(rng.uniform(0.2, 1))
     if rng.random() < 0.3:  # a scar
@@ -164,7 +167,7 @@ def marked(
 
 
 def misfitted(verts: torch.Tensor, amount: float, seed: int) -> torch.Tensor:
-    """Vertices (V, 3) off by ``amount`` mm rms, smoothly, as those of a fit are."""
+    """Perturb vertices (V, 3) smoothly by ``amount`` mm rms, as a fit's errors do."""
     rng = np.random.default_rng((seed, 20_000))
     waves = torch.from_numpy(rng.normal(0, 1 / 45.0, (24, 3)).astype(np.float32))
     phase = torch.from_numpy(rng.uniform(0, 2 * np.pi, 24).astype(np.float32))
@@ -173,7 +176,9 @@ def misfitted(verts: torch.Tensor, amount: float, seed: int) -> torch.Tensor:
 
 
 def skin_tone(albedo: torch.Tensor, tile_rect: tuple[float, float, float, float]) -> torch.Tensor:
-    """Individual typology angle (B,), degrees, of atlases (B, 3, S, S): arctan((L* - 50) / b*) of the cheeks."""
+    """Return the individual typology angle (B,) in degrees of atlases (B, 3, S, S): arctan((L* - 50) / b*) of the
+    cheeks.
+    """
     size = albedo.shape[-1]
     u0, v0, u1, v1 = tile_rect
     tile = albedo[:, :, round((1 - v1) * size) : round((1 - v0) * size), round(u0 * size) : round(u1 * size)]
@@ -187,7 +192,7 @@ def skin_tone(albedo: torch.Tensor, tile_rect: tuple[float, float, float, float]
 
 
 def ita_class(angle: float) -> str:
-    """Return the name of a typology angle's class, out of :data:`ITA_CLASSES`."""
+    """Return the name of a typology angle's class in :data:`ITA_CLASSES`."""
     return next((name for name, low in ITA_CLASSES if angle > low), ITA_CLASSES[-1][0])
 
 
@@ -209,7 +214,7 @@ def _camera(rng: np.random.Generator, yaw: float | None) -> Camera:
 
 
 def room_lights(rng: np.random.Generator) -> Lights:
-    """A sky or a room, with a lamp or window, in the camera's frame; a white face gets 0.9 or so."""
+    """Sample a sky or a room with a lamp or window, in the camera's frame; a white face reflects about 0.9."""
     warm = rng.normal(0, 0.10)
     tint = np.exp(np.array([warm, rng.normal(0, 0.03), -warm]))
     sky, floor = rng.uniform(0.5, 1.2), rng.uniform(0.1, 0.6)
@@ -236,7 +241,7 @@ def room_lights(rng: np.random.Generator) -> Lights:
 
 
 def room_background(size: int, rng: np.random.Generator) -> torch.Tensor:
-    """(3, size, size) linear: patches of surfaces in the same light."""
+    """Return a background (3, size, size), linear: patches of surfaces in the same light."""
     reflectance = np.exp(rng.normal(-1.4, 0.7, (1, 1, 6, 6))) * np.exp(rng.normal(0, 0.25, (1, 3, 6, 6)))
     field = torch.from_numpy(np.clip(reflectance, 0.01, 0.95)).float()
     mode = "bicubic" if rng.random() < 0.6 else "nearest"

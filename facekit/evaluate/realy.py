@@ -1,7 +1,6 @@
-"""The REALY benchmark (Chai et al., ECCV 2022): errors of a scan's regions against predictions, beside the mean face.
+"""REALY benchmark (Chai et al., ECCV 2022): errors from a scan's regions to predictions, with the mean face as control.
 
-Frontal pictures are all there have to be: a missing prediction counts as failed. Of side views those that are there
-are measured.
+Frontal pictures are required: a missing prediction counts as failed. Side views are measured if there are any.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ NOTE = (
 
 
 def realy(folder: str | Path, predictions: str | Path) -> Experiment:
-    """Set the comparison up: mean error of each region in mm, and the mean of the four, as the benchmark ranks them."""
+    """Build the experiment: mean error of each region in mm, and the mean of the four, as ranked by the benchmark."""
     folder, predictions = expanded(folder), expanded(predictions)
     cells = [
         Cell("REALY", split, name, where is None, functools.partial(_figures, folder, where, split == "frontal"))
@@ -56,7 +55,7 @@ def _figures(folder: Path, predictions: Path | None, frontal: bool) -> list[Figu
 
 
 def _errors(item: data.Item, keypoints: data.Keypoints, control: bool) -> dict[str, float]:
-    """Errors of one picture, mm; none for a prediction that is missing or cannot be read: it counts as failed."""
+    """Return the errors of one picture in mm; empty for a missing or unreadable prediction, which counts as failed."""
     regions = {name: data.read_region(path) for name, path in item.regions.items()}
     scan_keypoints = data.read_points(item.keypoints)
     try:

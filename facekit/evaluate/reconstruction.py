@@ -1,7 +1,7 @@
-"""The reconstruction experiment: heads from synthetic photographs, against the truth and against control groups.
+"""Reconstruction experiment: heads from synthetic photographs, against ground truth and control groups.
 
-Correspondence is known, so errors are distances between the same vertices after alignment; no nearest points, which
-can hide a wrong shape. Nobody here was seen while the landmarker's response was calibrated. Textures are measured by
+Correspondence is known, so errors are distances between the same vertices after alignment; a nearest-point search could
+hide a wrong shape. None of these people was used to calibrate the landmarker's response. Textures are measured by
 ``benchmarks/reconstruct_texture.py``.
 """
 
@@ -30,8 +30,8 @@ from facekit.motion.units import ACTION_UNITS
 from facekit.person import Person
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
-from facekit.reconstruct.api import cameras_of, looked_and_fitted, views_of
-from facekit.reconstruct.find import steady
+from facekit.reconstruct.api import cameras_of, refine_and_fit, views_of
+from facekit.reconstruct.find import average_close_ups
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
@@ -40,7 +40,7 @@ from facekit.reconstruct.unknowns import Fitted
 from facekit.render import Camera
 
 PROTOCOL = "reconstruction-2"
-#: The face is what of skin, lips and lids lies within so many mm of the tip of the nose.
+#: The measured face is skin, lips and lids within this distance (mm) of the tip of the nose.
 REACH_MM = 95.0
 #: Action units whose error is reported: brows, lids, nose, cheeks, mouth, jaw.
 UNITS = (1, 2, 4, 5, 6, 7, 9, 12, 15, 17, 20, 25, 26)
@@ -54,19 +54,19 @@ NOTE = (
 
 @dataclass(frozen=True)
 class Shots:
-    """One person and what was found in their photographs; None where no face was."""
+    """One person's photographs and the faces detected in them; None without a face."""
 
     photographs: list[Photograph]
     marks: list[FaceLandmarks | None]
 
     def found(self, count: int) -> list[tuple[Photograph, FaceLandmarks]]:
-        """The first ``count`` photographs, those in which a face was found."""
+        """Return those of the first ``count`` photographs in which a face was detected."""
         pairs = zip(self.photographs[:count], self.marks[:count], strict=True)
         return [(photo, marks) for photo, marks in pairs if marks is not None]
 
 
 def reconstruction(pipe: FacePipeline, quick: bool = False, seed: int = 0) -> Experiment:
-    """Set the experiment up: mean face, fits of the landmarker's points, our fit of one photograph and of several.
+    """Build the experiment: mean face, fits of the landmarker's points, our fit of one and of several photographs.
 
     Needs the extra ``photo``.
 
@@ -75,7 +75,7 @@ def reconstruction(pipe: FacePipeline, quick: bool = False, seed: int = 0) -> Ex
     quick:
         8 people with 3 photographs each in place of 40 with 5.
     seed:
-        Chooses people and photographs.
+        Random seed of people and photographs.
     """
     people, most = (8, 3) if quick else (40, 5)
     bench = _Bench(pipe, people, most, seed)
@@ -92,7 +92,7 @@ def reconstruction(pipe: FacePipeline, quick: bool = False, seed: int = 0) -> Ex
 
 
 class _Bench:
-    """What the cells share, made when the first of them asks."""
+    """Data and models shared by all cells, created on first use."""
 
     def __init__(self, pipe: FacePipeline, people: int, most: int, seed: int) -> None:
         self.pipe, self.people, self.most, self.seed = pipe, people, most, seed
@@ -123,12 +123,12 @@ class _Bench:
         for photo in photographs:
             pixels = _pixels(photo).pixels
             faces = landmarker(pixels)
-            marks.append(steady(pixels, faces[0], landmarker, self.photo.mirror) if faces else None)
+            marks.append(average_close_ups(pixels, faces[0], landmarker, self.photo.mirror) if faces else None)
         return Shots(photographs, marks)
 
     @torch.no_grad()
     def figures(self, count: int, way: str | None) -> list[Figure]:
-        """Figures of fits of ``count`` photographs; None for the mean face."""
+        """Return figures of fits to ``count`` photographs; ``way`` None is the mean face."""
         rows: list[dict[tuple[str, str], float]] = []
         for shots in self.shots:
             found = shots.found(count)
@@ -146,15 +146,15 @@ class _Bench:
         return [Figure(m, [row.get((m, r), math.nan) for row in rows], r) for m, r in names]
 
     def _fitted(self, found: list[tuple[Photograph, FaceLandmarks]], way: str) -> Fitted:
-        """Fit the network's points as reconstruct() does, or the landmarker's, with its response or without."""
+        """Fit the network's landmarks as reconstruct() does, or the landmarker's with or without its response."""
         pictures, faces = [_pixels(photo) for photo, _ in found], [marks for _, marks in found]
         if way == "facekit":
-            return looked_and_fitted(self.photo, pictures, faces)[0]
+            return refine_and_fit(self.photo, pictures, faces)[0]
         response = self.photo.response.without() if way == "plain" else self.photo.response
         return fit(self.photo.points, response, views_of(pictures, faces, response))
 
     def _moved(self, neutral: torch.Tensor, fitted: Fitted) -> torch.Tensor:
-        """Displacements (K, V, 3) mm of the expressions that were found."""
+        """Return the displacements (K, V, 3) in mm of the fitted expressions."""
         rest = FaceLatents.sample(0, intensity=0.0, truncation=0.0)
         person = self.pipe.with_person(Person(neutral, rest))
         weights = torch.from_numpy(fitted.blendshapes).float()
@@ -167,7 +167,7 @@ class _Bench:
         moved: torch.Tensor | None,
         fitted: Fitted | None,
     ) -> dict[tuple[str, str], float]:
-        """All errors of one person, by metric and region."""
+        """Return all errors of one person by metric and region."""
         true = found[0][0].neutral
         errors = {}
         for metric, scaled in (("shape_mm", False), ("shape_scaled_mm", True)):
@@ -194,23 +194,23 @@ class _Bench:
 
 
 def _without_skin(photo: Photograph) -> Photograph:
-    """Leave out what is not looked at: 200 atlases would be two gigabytes."""
+    """Drop the textures to save memory: 200 atlases would take two gigabytes."""
     return dataclasses.replace(photo, albedo=torch.empty(0), covered=torch.empty(0))
 
 
 def _pixels(photo: Photograph) -> Picture:
-    """What a camera would have written."""
+    """Return the photograph as 8-bit pixels."""
     return Picture(to_uint8(photo.picture.permute(2, 0, 1)), "render")
 
 
 def _aligned(found: torch.Tensor, true: torch.Tensor, mask: torch.Tensor, scaled: bool) -> torch.Tensor:
-    """Distances (V,) mm after alignment on the vertices of ``mask``."""
+    """Return distances (V,) in mm after alignment on the vertices of ``mask``."""
     size, turn, shift = similarity(found[mask], true[mask], scaled)
     return (size * found.double() @ turn.T + shift - true.double()).norm(dim=1)
 
 
 def _turned(a: Camera, b: Camera) -> float:
-    """Angle in degrees between two cameras' rotations."""
+    """Return the angle in degrees between two cameras' rotations."""
     first, second = (camera.rotation()[0].double() for camera in (a, b))
     cosine = ((first @ second.T).trace() - 1) / 2
     return float(torch.rad2deg(torch.acos(cosine.clamp(-1, 1))))

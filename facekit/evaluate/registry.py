@@ -1,4 +1,4 @@
-"""The experiments by name, for the command."""
+"""Experiments by name, for the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from facekit.pipeline import FacePipeline
 
 @dataclass(frozen=True)
 class Entry:
-    """An experiment that the command offers.
+    """Experiment offered by the command.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class Entry:
     protocol:
         Name and version of its rules.
     build:
-        Sets it up from the command's arguments.
+        Builds the experiment from the command's arguments.
     """
 
     summary: str

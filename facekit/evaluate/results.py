@@ -1,4 +1,4 @@
-"""Results of an experiment: one row per figure, with its interval, in every form that a thesis takes."""
+"""Results of an experiment: a row per figure, with its interval, and export to common formats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from facekit.files.atomic import atomic_write, expanded
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Samples of the bootstrap, and the share of them between ``low`` and ``high`` (Efron and Tibshirani, 1993).
+#: Number of bootstrap samples, and confidence level between ``low`` and ``high`` (Efron and Tibshirani, 1993).
 RESAMPLES, CONFIDENCE = 2000, 0.95
 _BOOTSTRAP_SEED = 20_260_101
 
@@ -30,15 +30,15 @@ class Row:
     Parameters
     ----------
     dataset, split:
-        What was measured on.
+        Data set and its split.
     method, control:
-        What was measured, and whether it is there to compare with.
+        Method, and whether it is a control.
     metric:
-        Name with its unit at the end: ``generalisation_mm``.
+        Name that ends with the unit: ``generalisation_mm``.
     region:
         Part of the face, action unit or expression; "all" for everything.
     n, failed:
-        People (or pictures) that gave a figure, and that gave none. Those that failed are in no mean.
+        Number of people (or pictures) with and without a figure. Failures are not part of the mean.
     mean, median, std:
         Over the n values; std with ddof 1, NaN for one.
     low, high:
@@ -67,7 +67,7 @@ COLUMNS: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Row)
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
-    """95 % interval of the mean of values (N,) by the percentile bootstrap, seeded: equal values, equal interval."""
+    """Return the 95 % interval of the mean of values (N,) by percentile bootstrap with a fixed seed."""
     values = np.asarray(values, np.float64)
     if len(values) < 2:
         return (float(values[0]), float(values[0])) if len(values) else (math.nan, math.nan)
@@ -78,7 +78,7 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 
 
 def summarised(values: Iterable[float]) -> dict[str, Any]:
-    """Statistics of a :class:`Row` of one value per person; what is not finite counts as failed."""
+    """Return the statistics of a :class:`Row` from one value per person; values that are not finite count as failed."""
     numbers = np.asarray(list(values), np.float64)
     kept = numbers[np.isfinite(numbers)]
     low, high = interval(kept)
@@ -94,18 +94,18 @@ def summarised(values: Iterable[float]) -> dict[str, Any]:
 
 
 class Results(Sequence[Row]):
-    """Rows that can be shown, saved and read again.
+    """Rows that can be displayed, saved and loaded.
 
     Parameters
     ----------
     rows:
-        In the order in which they were measured.
+        Rows in the order of measurement.
     title:
-        Of tables and the report.
+        Title of tables and the report.
     notes:
-        What the reader has to know: what was cut, what failed and why, who judged what.
+        Notes for the reader: omissions, failures and their reasons, judges.
     pictures:
-        Drawn besides, by name; they are in the report, not in :meth:`to_json`.
+        Pictures by name; they are part of the report, not of :meth:`to_json`.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Results(Sequence[Row]):
         return iter(self.rows)
 
     def select(self, **wanted: Any) -> Results:
-        """Rows whose columns have these values: ``results.select(metric="generalisation_mm")``."""
+        """Return the rows with these values: ``results.select(metric="generalisation_mm")``."""
         unknown = set(wanted) - set(COLUMNS)
         if unknown:
             raise InputError(f"columns out of {', '.join(COLUMNS)}", ", ".join(sorted(unknown)), "choose one of these")
@@ -136,12 +136,12 @@ class Results(Sequence[Row]):
         return Results(kept, self.title, self.notes, self.pictures)
 
     def value(self, **wanted: Any) -> float:
-        """Mean of the one row that :meth:`select` leaves.
+        """Return the mean of the one row that :meth:`select` finds.
 
         Raises
         ------
         InputError
-            When none is left, or several.
+            If there is not exactly one row.
         """
         rows = self.select(**wanted)
         if len(rows) != 1:
@@ -167,18 +167,18 @@ class Results(Sequence[Row]):
         return save_all(self, expanded(folder))
 
     def to_json(self) -> str:
-        """Rows, title and notes as text; :meth:`from_json` reads it."""
+        """Return rows, title and notes as JSON; :meth:`from_json` reads it."""
         rows = [dataclasses.asdict(row) for row in self.rows]
         return json.dumps({"title": self.title, "notes": self.notes, "rows": _without_nan(rows)}, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Results:
-        """Read what :meth:`to_json` wrote.
+        """Read the output of :meth:`to_json`.
 
         Raises
         ------
         FileError
-            For text that is something else.
+            If the text is in another format.
         """
         try:
             data = json.loads(text)
@@ -191,7 +191,7 @@ class Results(Sequence[Row]):
             raise FileError("results that facekit wrote", repr(error), "run the experiment again") from error
 
     def save_parquet(self, path: str | Path) -> Path:
-        """Write a Parquet table; needs pyarrow, of the extra ``data``."""
+        """Write a Parquet table; needs pyarrow from the extra ``data``."""
         arrow = optional_import("pyarrow", "data", "Parquet tables")
         parquet = optional_import("pyarrow.parquet", "data", "Parquet tables")
         path = expanded(path)
@@ -202,5 +202,5 @@ class Results(Sequence[Row]):
 
 
 def _without_nan(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """JSON knows no NaN."""
+    """Replace NaN by None, as JSON has no NaN."""
     return [{k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()} for row in rows]

@@ -1,4 +1,4 @@
-"""Figures of shapes: how expressions behave, whether lids meet, how well an autoencoder rebuilds."""
+"""Shape measures: expressions over intensity, lid closure, autoencoder errors."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-#: A sweep's intensities, 0 to 1.5 by tenths, and the indices of intensity 1 and of the last.
+#: Intensities of a sweep, 0 to 1.5 in steps of 0.1; indices of intensity 1 and of the last.
 INTENSITIES = tuple(0.1 * k for k in range(16))
 AT_1, AT_END = 10, 15
-#: iBUG landmarks on the upper lids, and those below each on the lower lid.
+#: iBUG landmarks on the upper lids, and those below them on the lower lids.
 UPPER_LIDS, LOWER_LIDS = (37, 38, 43, 44), (41, 40, 47, 46)
-# A share of the whole way: less is no step back.
+# Tolerance of the monotony test, as a fraction of the full displacement.
 _STEP_BACK = 0.01
 
 
 @dataclass(frozen=True)
 class ExpressionFigures:
-    """Behaviour of one expression over several people.
+    """Measures of one expression over several people.
 
     Parameters
     ----------
     size_mm:
-        Mean movement of the face's vertices at intensity 1.
+        Mean displacement of the face's vertices at intensity 1.
     error_mm:
         Their mean distance from the reference pose at intensity 1.
     monotone:
-        Share of people whose face never steps back as intensity rises.
+        Fraction of people whose displacement grows monotonically with intensity.
     flipped_at_1, flipped_at_end:
-        Triangles turned by over 90 degrees, mean per person, at intensity 1 and at the end of the sweep.
+        Mean number of triangles per person that turn by over 90 degrees, at intensity 1 and at the end of the sweep.
     """
 
     size_mm: float
@@ -42,7 +42,7 @@ class ExpressionFigures:
 
 @dataclass(frozen=True)
 class AutoencoderFigures:
-    """Mean vertex errors in mm: of all vertices, of the face alone; and how far faces are from the mean."""
+    """Mean vertex errors in mm: of all vertices, and of the face; and the mean distance of faces from the mean."""
 
     reconstruction_mm: float
     reconstruction_face_mm: float
@@ -57,18 +57,18 @@ def expression_figures(
     Parameters
     ----------
     neutral:
-        (B, V, 3) float mm, everybody at rest.
+        (B, V, 3) float mm: neutral faces.
     moved:
-        Displacements from it, (B, V, 3) mm, one for each of :data:`INTENSITIES`.
+        Displacements (B, V, 3) mm, one per intensity in :data:`INTENSITIES`.
     wanted:
-        (B, V, 3) mm, the reference's displacements at intensity 1.
+        (B, V, 3) mm: reference displacements at intensity 1.
     faces:
         (F, 3) int64.
     face:
-        (V,) bool, the vertices that count for size and error.
+        (V,) bool: vertices over which size and error are averaged.
     """
     posed = moved[AT_1]
-    # Progress along the posed direction: monotone means that it hardly ever steps back.
+    # Projection on the direction of the full expression: monotone if it hardly ever decreases.
     length = posed.square().sum(dim=(1, 2))
     progress = torch.stack([(m * posed).sum(dim=(1, 2)) / length for m in moved])
     flips = [turned_triangles(neutral, neutral + moved[k], faces).float().sum(dim=1).mean() for k in (AT_1, AT_END)]
@@ -82,7 +82,7 @@ def expression_figures(
 
 
 def turned_triangles(before: Tensor, after: Tensor, faces: Tensor) -> Tensor:
-    """Triangles (B, F) bool that turn by over 90 degrees between vertices (B, V, 3) before and after."""
+    """Return the triangles (B, F) bool that turn by over 90 degrees between vertices (B, V, 3) before and after."""
     a, b = (
         torch.linalg.cross(v[:, faces[:, 1]] - v[:, faces[:, 0]], v[:, faces[:, 2]] - v[:, faces[:, 0]])
         for v in (before, after)
@@ -91,17 +91,18 @@ def turned_triangles(before: Tensor, after: Tensor, faces: Tensor) -> Tensor:
 
 
 def mean_distance(a: Tensor, b: Tensor, vertices: Tensor) -> float:
-    """Mean distance in mm between vertices (B, V, 3) of two sets of faces, over those of a mask (V,) bool."""
+    """Return the mean distance in mm between vertices (B, V, 3) of two sets of faces, over a mask (V,) bool."""
     return float((a - b).norm(dim=-1)[:, vertices].mean())
 
 
 def largest_distance(a: Tensor, b: Tensor) -> float:
-    """Largest distance in mm between vertices (B, V, 3) of two sets of faces."""
+    """Return the largest distance in mm between vertices (B, V, 3) of two sets of faces."""
     return float((a - b).norm(dim=-1).max())
 
 
 def lid_gaps(verts: Tensor, landmarks: Tensor) -> Tensor:
-    """Heights (B, 4) mm of the upper lids over the lower ones, two places per eye; below 0 where they overlap.
+    """Return the heights (B, 4) in mm of the upper lids over the lower ones, at two points per eye; negative for
+    overlap.
 
     ``verts`` (B, V, 3) mm; ``landmarks`` (68,) int64, vertices in iBUG order.
     """
@@ -110,7 +111,7 @@ def lid_gaps(verts: Tensor, landmarks: Tensor) -> Tensor:
 
 
 def autoencoder_figures(rebuilt: Tensor, shape: Tensor, face: Tensor) -> AutoencoderFigures:
-    """Compare rebuilt with given displacements from the mean face, (B, V, 3) mm each; ``face`` (V,) bool."""
+    """Compare reconstructed with given displacements (B, V, 3) mm from the mean face; ``face`` (V,) bool."""
     error = (rebuilt - shape).norm(dim=-1)
     return AutoencoderFigures(
         reconstruction_mm=float(error.mean()),

@@ -1,7 +1,7 @@
-"""NeRSemble's benchmark of single-view reconstructions: what it takes to take part.
+"""NeRSemble's benchmark of single-view reconstruction: write a submission.
 
-Its scans are kept by its authors, whose server measures. So this writes the submission, and counts how many pictures a
-face was found in.
+The authors keep the scans, and their server does the measuring. So this experiment writes the submission and counts the
+pictures in which a face was detected.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ PROTOCOL = "svfr-1"
 NOTE = (
     "Errors are the server's to say: upload the zip. A picture without a face has no mesh in it, and counts as failed."
 )
-#: From a picture to the face that is there and the face at rest, one mesh each.
+#: From a picture to two meshes: the posed face and the neutral face.
 Reconstructor = Callable[[Path], tuple[FaceMesh, FaceMesh]]
 
 
 def svfr(pipe: FacePipeline, folder: str | Path, out: str | Path, by: Reconstructor | None = None) -> Experiment:
-    """Set the run up: it writes ``svfr_submission.zip`` into ``out``.
+    """Build the experiment, which writes ``svfr_submission.zip`` to ``out``.
 
     Parameters
     ----------
     by:
-        Another way to reconstruct; by default :func:`facekit.reconstruct`, which needs the extra ``photo``.
+        Reconstruction method; by default :func:`facekit.reconstruct`, which needs the extra ``photo``.
     """
     way = _ours(pipe) if by is None else by
     target = expanded(out) / "svfr_submission.zip"

@@ -1,4 +1,4 @@
-"""Results as tables and pictures: Markdown, LaTeX, CSV, figures, one HTML report."""
+"""Results as tables and pictures: Markdown, LaTeX, CSV, plots, an HTML report."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _DIGITS = 3
 
 
 def table(results: Results) -> Table:
-    """The rows for a notebook, a terminal or a report; controls are marked."""
+    """Return the rows as a table for a notebook, a terminal or a report; controls are marked."""
     columns = {name: ("", 0 if name in ("n", "failed") else _DIGITS) for name in _SHOWN}
     return Table(columns, [_line(row) for row in results])
 
 
 def markdown(results: Results) -> str:
-    """One Markdown table per metric, methods down and regions across: mean [low, high]."""
+    """Return one Markdown table per metric, with methods as rows and regions as columns: mean [low, high]."""
     blocks = []
     for metric, methods, regions, cells in _grids(results):
         head = f"| {metric} | {' | '.join(regions)} |\n| --- |{' ---: |' * len(regions)}"
@@ -42,7 +42,7 @@ def markdown(results: Results) -> str:
 
 
 def latex(results: Results) -> str:
-    """One ``tabular`` of means per metric, for the package booktabs."""
+    """Return one ``tabular`` of means per metric, for the package booktabs."""
     blocks = []
     for metric, methods, regions, cells in _grids(results):
         lines = [
@@ -67,7 +67,7 @@ def latex(results: Results) -> str:
 
 
 def save_all(results: Results, folder: Path) -> list[Path]:
-    """Write every form into ``folder``; returns the files."""
+    """Write all formats to ``folder``; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     written = [_text(folder / "results.csv", csv_text(results))]
     if importlib.util.find_spec("pyarrow") is not None:
@@ -93,7 +93,7 @@ def save_all(results: Results, folder: Path) -> list[Path]:
 
 
 def csv_text(results: Results) -> str:
-    """All columns of all rows, numbers in full."""
+    """Return all columns of all rows as CSV, at full precision."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -102,7 +102,9 @@ def csv_text(results: Results) -> str:
 
 
 def _grids(results: Results) -> Iterator[tuple[str, list[str], list[str], dict[tuple[str, str], Row]]]:
-    """Metric, methods, regions, and the row of each pair; sets are named with the method where there are several."""
+    """Yield metric, methods, regions, and rows by (method, region); methods include the set's name if there are several
+    sets.
+    """
     several = len({(row.dataset, row.split) for row in results}) > 1
     for metric in dict.fromkeys(row.metric for row in results):
         cells = {}

@@ -1,4 +1,4 @@
-"""Figures of skin textures: fidelity to a reference, steadiness through a sweep, energy of the finest octave."""
+"""Texture measures: fidelity to a reference, continuity over a sweep, energy per octave."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class TextureFigures:
     Parameters
     ----------
     delta_e:
-        Mean colour difference from the reference (CIE76).
+        Mean colour difference from the reference (CIE76 delta E).
     delta_e_between_people:
-        The same between the references of two people: the scale of the first.
+        The same between the references of two people, as a baseline.
     expression_explained:
-        Share of the energy of the reference's change with the expression that the tiles have, too; 1 is all.
+        Fraction of the reference's change with expression (energy) that the tiles reproduce; 1 is all.
     """
 
     delta_e: float
@@ -29,7 +29,7 @@ class TextureFigures:
 
 
 def texture_figures(made: Tensor, made_rest: Tensor, wanted: Tensor, wanted_rest: Tensor) -> TextureFigures:
-    """Compare tiles of people with an expression and at rest with the reference's: (N, 3, S, S) sRGB each."""
+    """Compare tiles with an expression and neutral ones with the reference's: (N, 3, S, S) sRGB each."""
     changed = wanted - wanted_rest
     missed = made - made_rest - changed
     return TextureFigures(
@@ -40,25 +40,29 @@ def texture_figures(made: Tensor, made_rest: Tensor, wanted: Tensor, wanted_rest
 
 
 def largest_step(sweep: Tensor) -> float:
-    """Largest mean colour difference (CIE76) between neighbours of a sweep of tiles (K, 3, S, S) sRGB in [0, 1]."""
+    """Return the largest mean colour difference (CIE76) between neighbours in a sweep of tiles (K, 3, S, S) sRGB in [0,
+    1].
+    """
     return float(delta_e(sweep[1:], sweep[:-1]).flatten(1).mean(dim=1).max())
 
 
-#: Ends of the octaves that skin is measured in, cycles per texel.
+#: Boundaries of the frequency octaves, cycles per texel.
 OCTAVES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 
 
 def octave_energies(tiles: Tensor) -> list[float]:
-    """Median energy of skin over tiles (N, 3, S, S), an octave each, from coarse to fine."""
+    """Return the median energy per octave of skin in tiles (N, 3, S, S), from coarse to fine."""
     bands = zip(OCTAVES[:-1], OCTAVES[1:], strict=True)
     return [float(high_frequency_energy(tiles, band=band).median()) for band in bands]
 
 
 def octave_ratios(tiles: Tensor, reference: Tensor) -> list[float]:
-    """The same as a multiple of the reference's, (M, 3, S, S)."""
+    """Return the energy per octave relative to that of the reference (M, 3, S, S)."""
     return [a / b for a, b in zip(octave_energies(tiles), octave_energies(reference), strict=True)]
 
 
 def fine_energy_ratio(tiles: Tensor, reference: Tensor) -> float:
-    """Energy of the finest octave of skin, as a multiple of the reference's: (N, 3, S, S) and (M, 3, S, S) sRGB."""
+    """Return the energy of the finest octave of tiles (N, 3, S, S) relative to that of a reference (M, 3, S, S), both
+    sRGB.
+    """
     return float(high_frequency_energy(tiles).mean() / high_frequency_energy(reference).mean())

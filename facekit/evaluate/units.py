@@ -1,7 +1,7 @@
-"""The control experiment: faces are asked for one action unit at rising intensity, and judges say what they see.
+"""Control experiment: faces are made for one action unit at increasing intensity, and detectors measure them.
 
-Asked are people of the model, in two ways: by blendshapes, and by what the 20 expressions can say of a unit. Judges are
-lengths between landmarks of the mesh itself, and MediaPipe's scores on pictures of it: neither had a part in making it.
+Faces are made in two ways: with blendshapes, and with the 20 expressions' approximation of a unit. Detectors are
+distances between the mesh's own landmarks, and MediaPipe's scores on renders; neither was used to make the faces.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from facekit.pipeline import FacePipeline
 from facekit.progress import progress
 
 PROTOCOL = "units-1"
-#: Asked for, from none to the most.
+#: Requested intensities.
 INTENSITIES = (0.0, 1.25, 2.5, 3.75, 5.0)
 UNITS: tuple[int, ...] = tuple(PROXIES)
 NOTE = (
@@ -32,19 +32,19 @@ NOTE = (
     "the judge names beside it, as a share: lips and lids move together in people, too, and proxies share landmarks."
 )
 _PICTURE = 256
-#: From an intensity to the same people asked for it.
+#: From an action unit and its intensity to the same people showing it.
 Asking = Callable[[FaceLatents, int, float], FaceLatents]
 
 
 def units(pipe: FacePipeline, quick: bool = False, seed: int = 0) -> Experiment:
-    """Set the experiment up; the cell of MediaPipe needs the extra ``photo``.
+    """Build the experiment; the MediaPipe cell needs the extra ``photo``.
 
     Parameters
     ----------
     quick:
         6 people instead of 24, of whom a third are judged by pictures.
     seed:
-        Chooses the people.
+        Random seed of the people.
     """
     bench = _Bench(pipe, 6 if quick else 24, seed)
     measures: dict[str, tuple[bool, Callable[[], Sequence[Figure]]]] = {
@@ -60,7 +60,7 @@ def units(pipe: FacePipeline, quick: bool = False, seed: int = 0) -> Experiment:
 
 
 class _Bench:
-    """What the cells share."""
+    """Data and models shared by all cells."""
 
     def __init__(self, pipe: FacePipeline, count: int, seed: int, asked: tuple[int, ...] = UNITS) -> None:
         self.pipe, self.count, self.seed, self.asked = pipe, count, seed, asked
@@ -73,7 +73,7 @@ class _Bench:
 
     @functools.cached_property
     def full(self) -> Tensor:
-        """By how much the mean head's lengths grow at intensity 5, (14,)."""
+        """Increase (14,) of the mean head's distances at intensity 5."""
         mean = FaceLatents.sample(0, intensity=0.0, truncation=0.0)
         rest = unit_proxies(self._points(mean))[0]
         grown = [unit_proxies(self._points(_by_blendshapes(mean, unit, 5.0)))[0, k] for k, unit in enumerate(UNITS)]
@@ -85,7 +85,7 @@ class _Bench:
         return self.pipe.decode_shape(codes)[:, self.pipe.template.landmarks].cpu()
 
     def by_geometry(self, ask: Asking, shuffled: bool = False) -> list[Figure]:
-        """Figures of lengths between landmarks."""
+        """Measure the distances between landmarks."""
         if ask not in self._read:
             rest = self._points(self.people)
 
@@ -97,7 +97,7 @@ class _Bench:
         return self._figures(self._read[ask], shuffled)
 
     def by_judge(self, ask: Asking, judge: UnitJudge) -> list[Figure]:
-        """Figures of a judge of pictures, on the first third of the people."""
+        """Measure with a picture-based detector, on the first third of the people."""
         few = self.people[slice(0, max(2, self.count // 3))]
         rest = self._seen(few, judge)
         readings = {}
@@ -108,7 +108,7 @@ class _Bench:
 
     @torch.no_grad()
     def _seen(self, latents: FaceLatents, judge: UnitJudge) -> Tensor:
-        """What a judge says of pictures, (B, units); NaN where it finds no face."""
+        """Return a detector's output for renders, (B, units); NaN without a face."""
         pictures = []
         for code in latents:
             face = self.pipe(latents=code, hair=None)
@@ -118,7 +118,7 @@ class _Bench:
         return torch.from_numpy(np.stack([said.get(unit, missing) for unit in UNITS], axis=1))
 
     def _figures(self, readings: Mapping[int, Tensor], shuffled: bool) -> list[Figure]:
-        """Of readings (5, B, units) by unit asked for."""
+        """Compute figures from outputs (5, B, units) by requested unit."""
         figures: list[Figure] = []
         asked = np.array(INTENSITIES)
         drawn = np.random.default_rng(self.seed)
@@ -134,7 +134,7 @@ class _Bench:
                 Figure("unit_correlation", _correlation(np.broadcast_to(order, own.shape), own), region),
                 Figure("unit_error", np.abs(own - order).mean(axis=0).tolist(), region),
             ]
-            if not shuffled:  # these do not ask what was asked for
+            if not shuffled:  # these do not depend on the requested intensities
                 share = (others / np.maximum(last[:, place], 1e-3)).clip(max=10)
                 figures.append(Figure("monotone_share", _rising(own), region))
                 figures.append(Figure("crosstalk_share", share.tolist(), region))
@@ -155,7 +155,7 @@ def _by_expressions(people: FaceLatents, unit: int, intensity: float) -> FaceLat
 
 
 def _correlation(asked: np.ndarray, said: np.ndarray) -> list[float]:
-    """Pearson's r of columns (K, B); 0 for readings that never change, NaN for missing ones."""
+    """Return Pearson's r per column (K, B); 0 for constant outputs, NaN for missing ones."""
     a, b = asked - asked.mean(axis=0), said - said.mean(axis=0)
     size = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
     still = np.where(np.isnan(size), np.nan, 0.0)
@@ -163,7 +163,7 @@ def _correlation(asked: np.ndarray, said: np.ndarray) -> list[float]:
 
 
 def _rising(said: np.ndarray) -> list[float]:
-    """Whether readings (K, B) never step back by over 2 % of their largest, and rise at all."""
+    """Return, per column, 1 if outputs (K, B) increase and never drop by over 2 % of their maximum, else 0."""
     top = said.max(axis=0)
     rising = (np.diff(said, axis=0) > -0.02 * top).all(axis=0) & (top > 0)
     return np.where(np.isnan(top), np.nan, rising).tolist()

@@ -1,4 +1,4 @@
-"""Writing files so that nothing is ever half-written."""
+"""Atomic writing of files: no partial file is ever visible."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 from facekit.errors import FileError
 
-#: Where a file's name is noted once it is written; see :func:`recorded`.
+#: Collects the names of written files; see :func:`recorded`.
 _RECORD: ContextVar[list[Path] | None] = ContextVar("record", default=None)
-#: Characters of a name that its temporary file repeats: the longest names have no room for more.
+#: Number of characters of a name that its temporary file repeats, as names have a maximal length.
 _STEM = 80
 
 
@@ -22,7 +22,7 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     FileError
-        For the home of somebody who is not known.
+        If the user of the home folder is unknown.
     """
     path = Path(path)
     try:
@@ -33,15 +33,15 @@ def expanded(path: str | os.PathLike[str]) -> Path:
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; rename it to ``path`` when the block ends well, else delete it.
+    """Yield a temporary name beside ``path``; rename it to ``path`` if the block succeeds, else delete it.
 
-    The temporary name keeps the suffix, since many writers choose the format by it. A symbolic link stays one: what it
-    points to is replaced.
+    The temporary name keeps the suffix, since many writers choose the format by it. For a symbolic link, its target is
+    replaced.
 
     Raises
     ------
     FileError
-        When the folder cannot be made or written, or the disk is full.
+        If the folder cannot be created or written, or the disk is full.
     """
     path = expanded(path)
     temporary = None
@@ -55,11 +55,11 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         if isinstance(error, FileError):
             raise
         raise FileError(
-            f"to write {path}", error.strerror or str(error), "choose a folder that is writable and has room"
+            f"to write {path}", error.strerror or str(error), "choose a writable folder with enough disk space"
         ) from error
     finally:
         if temporary is not None:
-            with contextlib.suppress(OSError):  # for instance when the folder could not be made
+            with contextlib.suppress(OSError):  # for instance if the folder could not be created
                 temporary.unlink(missing_ok=True)
     record = _RECORD.get()
     if record is not None:
@@ -67,14 +67,14 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_files(files: Mapping[Path, bytes], stale: Sequence[Path] = ()) -> list[Path]:
-    """Write files that belong together: none appears before all of them are on the disk.
+    """Write files that belong together: none appears before all of them are written.
 
     Parameters
     ----------
     files:
         In the order in which they appear.
     stale:
-        Files of an older set that must not be taken for parts of this one: deleted right before.
+        Files of an older set, deleted right before, that must not be mistaken for parts of this one.
 
     Returns
     -------
@@ -84,10 +84,10 @@ def write_files(files: Mapping[Path, bytes], stale: Sequence[Path] = ()) -> list
     Raises
     ------
     FileError
-        When one cannot be written; then none is, and what was there before stays.
+        If one cannot be written; then none is, and existing files stay.
     """
     with contextlib.ExitStack() as stack:
-        for path, data in reversed(list(files.items())):  # a stack ends in reverse
+        for path, data in reversed(list(files.items())):  # a stack unwinds in reverse
             stack.enter_context(atomic_write(path)).write_bytes(data)
         for path in stale:
             path.unlink(missing_ok=True)
@@ -96,7 +96,7 @@ def write_files(files: Mapping[Path, bytes], stale: Sequence[Path] = ()) -> list
 
 @contextlib.contextmanager
 def recorded() -> Iterator[list[Path]]:
-    """Collect the names of all files that are written in the block, as they are."""
+    """Collect the names of all files written in the block."""
     written: list[Path] = []
     token = _RECORD.set(written)
     try:

@@ -1,4 +1,4 @@
-"""Films: pictures one after the other into an .mp4, through ffmpeg; none is kept."""
+"""Write frames to an .mp4 through ffmpeg, one at a time."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from facekit.files.atomic import atomic_write
 def write_mp4(
     frames: Iterable[np.ndarray], path: Path, fps: float, audio: str | Path | None = None, quality: int = 92
 ) -> Path:
-    """Write H.264 in the pixel format that every player knows.
+    """Write H.264 in a pixel format that every player supports.
 
     Parameters
     ----------
     frames:
-        (H, W, 3) uint8 each, of one even size; taken one by one, as ffmpeg wants them.
+        (H, W, 3) uint8 each, of one even size; consumed one by one, as ffmpeg takes them.
     audio:
-        A file of sound; what of it is longer than the film is cut off.
+        Sound file; truncated to the length of the video.
     quality:
-        1 to 100: 85 looks like the original.
+        1 to 100; 85 looks like the original.
 
     Raises
     ------
     InputError
-        For no frames, or sides that are not even.
+        If there are no frames, or sides are odd.
     MissingDependencyError
-        Without the package imageio-ffmpeg.
+        If the package imageio-ffmpeg is not installed.
     FileError
         If ffmpeg fails.
     """
@@ -57,11 +57,11 @@ def write_mp4(
                 for frame in frames:
                     process.stdin.write(frame.tobytes())
             except BrokenPipeError:
-                pass  # ffmpeg stopped; what it says of it comes below
+                pass  # ffmpeg stopped; its message is reported below
             finally:
                 process.stdin.close()
             said = process.stderr.read().decode(errors="replace").strip()
         if process.returncode:
             got = said.splitlines()[-1] if said else f"code {process.returncode}"
-            raise FileError("ffmpeg to write the film", got, "check the sound's file and the room on the disk")
+            raise FileError("ffmpeg to write the video", got, "check the sound file and the disk space")
     return path

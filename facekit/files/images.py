@@ -1,4 +1,4 @@
-"""PNG and other picture files to and from arrays. Values pass through as they are: no gamma, no colour profile."""
+"""Read and write PNG and other picture files. Values are unchanged: no gamma, no colour profile."""
 
 from __future__ import annotations
 
@@ -23,18 +23,21 @@ if TYPE_CHECKING:
 # zlib level 1 is 5 to 10 times faster than Pillow's default 6 on skin textures and costs about a tenth in size.
 _COMPRESSION = 1
 
-#: Textures with a longer side are scaled down by a whole number, to a side of this at most.
+#: Textures with a longer side are scaled down by an integer, to a side of at most the second number.
 _LARGEST_SIDE, _REDUCED_SIDE = 8192, 4096
-#: What no picture exceeds that is one: the second is deflate's greatest gain.
+#: Largest plausible number of pixels, and of pixels per byte (deflate's largest compression ratio): larger files are
+#: rejected.
 _MOST_PIXELS, _PIXELS_A_BYTE = 1 << 29, 1100
-#: Pillow's own limit is one for the whole process.
+#: Lock on Pillow's limit, which is global to the process.
 _LIMIT = lock()
 
 _LOSSY = {".jpg": {"format": "JPEG", "quality": 95, "subsampling": 0}, ".webp": {"format": "WEBP", "quality": 92}}
 
 
 def to_uint8(image: torch.Tensor) -> np.ndarray:
-    """(C, H, W) or (1, C, H, W) floats in [0, 1] as (H, W, C) uint8, rounded; C is 1, 3 or 4, and 1 is dropped."""
+    """Convert (C, H, W) or (1, C, H, W) floats in [0, 1] to (H, W, C) uint8, rounded; C is 1, 3 or 4, and 1 is
+    dropped.
+    """
     if image.ndim == 4 and image.shape[0] == 1:
         image = image[0]
     if image.ndim != 3 or image.shape[0] not in (1, 3, 4):
@@ -46,7 +49,7 @@ def to_uint8(image: torch.Tensor) -> np.ndarray:
 
 
 def to_float(array: np.ndarray) -> torch.Tensor:
-    """(H, W) or (H, W, C) uint8 or uint16 as (1, C, H, W) float32 in [0, 1]."""
+    """Convert (H, W) or (H, W, C) uint8 or uint16 to (1, C, H, W) float32 in [0, 1]."""
     import torch
 
     _check(array)
@@ -57,7 +60,7 @@ def to_float(array: np.ndarray) -> torch.Tensor:
 
 
 def encode_png(array: np.ndarray) -> bytes:
-    """A PNG of (H, W), (H, W, 3) or (H, W, 4) uint8, or of (H, W) uint16 (for displacement maps)."""
+    """Return a PNG of (H, W), (H, W, 3) or (H, W, 4) uint8, or of (H, W) uint16 (for displacement maps)."""
     _check(array)
     from PIL import Image
 
@@ -67,14 +70,14 @@ def encode_png(array: np.ndarray) -> bytes:
 
 
 def encode_npy(array: np.ndarray) -> bytes:
-    """An .npy file of numbers."""
+    """Return an .npy file of numbers."""
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()
 
 
 def encode(array: np.ndarray, suffix: str = ".png", quality: int | None = None) -> bytes:
-    """A .png, .jpg (or .jpeg) or .webp of uint8 pixels; ``quality`` (1 to 100) is for the last two."""
+    """Return a .png, .jpg (or .jpeg) or .webp of uint8 pixels; ``quality`` (1 to 100) is for the last two."""
     suffix = suffix.lower().replace(".jpeg", ".jpg")
     if suffix == ".png":
         return encode_png(array)
@@ -97,7 +100,7 @@ def encode(array: np.ndarray, suffix: str = ".png", quality: int | None = None) 
 
 
 def save_image(array: np.ndarray, path: str | Path, quality: int | None = None) -> Path:
-    """Write pixels as :func:`encode` makes them; the suffix chooses the format."""
+    """Write pixels in the format of :func:`encode` that the suffix chooses."""
     path = expanded(path)
     data = encode(array, path.suffix, quality)
     with atomic_write(path) as temporary:
@@ -106,7 +109,7 @@ def save_image(array: np.ndarray, path: str | Path, quality: int | None = None) 
 
 
 def load_image(path: str | Path) -> np.ndarray:
-    """Pixels of a picture file: (H, W), (H, W, 3) or (H, W, 4) uint8, or (H, W) uint16 for 16-bit grey."""
+    """Read the pixels of a picture file: (H, W), (H, W, 3) or (H, W, 4) uint8, or (H, W) uint16 for 16-bit grey."""
     path = expanded(path)
     try:
         return decode(path.read_bytes())
@@ -115,7 +118,7 @@ def load_image(path: str | Path) -> np.ndarray:
 
 
 def decode(data: bytes) -> np.ndarray:
-    """The inverse of :func:`encode`; raises FileError for data that is not a whole picture."""
+    """Decode a picture; inverse of :func:`encode`. Raises FileError for data that is not a complete picture."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -131,18 +134,18 @@ def decode(data: bytes) -> np.ndarray:
 
 
 def decode_texture(data: bytes) -> tuple[np.ndarray, int]:
-    """Pixels of a picture in any format and mode that Pillow knows, as colours.
+    """Decode a picture in any format and mode that Pillow supports to colours.
 
     Returns
     -------
     tuple
-        (H, W, 3) or, with transparency, (H, W, 4) uint8; and the whole number by which a picture of more than
-        8192 pixels a side was scaled down, else 1.
+        (H, W, 3) or, with transparency, (H, W, 4) uint8; and the integer by which a picture with a side of more than
+        8192 pixels was scaled down, else 1.
 
     Raises
     ------
     FileError
-        For data that is not a whole picture, or one that claims more pixels than its bytes can hold.
+        If the data is not a complete picture, or claims more pixels than its bytes can hold.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -153,7 +156,9 @@ def decode_texture(data: bytes) -> tuple[np.ndarray, int]:
                 raise ValueError(f"{width} x {height} pixels in {len(data)} bytes")
             factor = 1 if max(width, height) <= _LARGEST_SIDE else -(-max(width, height) // _REDUCED_SIDE)
             if factor > 1:
-                picture.draft("RGB", (max(width // factor, 1), max(height // factor, 1)))  # JPEG skips what it can
+                picture.draft(
+                    "RGB", (max(width // factor, 1), max(height // factor, 1))
+                )  # decodes JPEG at low resolution
                 kind = "I" if picture.mode.startswith("I;16") else "RGBA" if picture.has_transparency_data else "RGB"
                 kind = picture.mode if picture.mode in ("L", "I", "F") else kind
                 large = picture if picture.mode == kind else picture.convert(kind)
@@ -168,7 +173,7 @@ def decode_texture(data: bytes) -> tuple[np.ndarray, int]:
 
 @contextlib.contextmanager
 def _open_large(data: bytes) -> Iterator[Image.Image]:
-    """A picture that may be larger than Pillow finds decent: :func:`decode_texture` has limits of its own."""
+    """Open a picture beyond Pillow's size limit: :func:`decode_texture` has its own limits."""
     from PIL import Image
 
     before = Image.MAX_IMAGE_PIXELS
@@ -187,7 +192,7 @@ def _as_colours(picture: Image.Image) -> np.ndarray:
     elif mode in ("I", "F"):
         values = np.nan_to_num(np.asarray(picture).astype(np.float32))
         top = float(values.max(initial=0.0))
-        # Grey numbers of no stated range: 0 to 1, 8 bits or 16, whichever holds them.
+        # Grey values of unknown range: 0 to 1, 8 bits or 16, whichever holds them.
         values = values * (255.0 if top <= 1.0 and mode == "F" else 1.0 if top <= 255.0 else 1.0 / 257.0)
     else:
         return np.array(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))

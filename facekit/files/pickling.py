@@ -1,4 +1,4 @@
-"""Pickling of batches: a slice takes along its own numbers, not the whole batch's."""
+"""Pickling of batches: a slice stores its own data, not the whole batch's."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 
 
 def compact_state(value: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass for a pickle, tensors detached and each with no memory but its own.
+    """Return the fields of a dataclass for a pickle, tensors detached and without shared memory.
 
-    A view would bring the whole tensor that it looks into: one face of a sweep all textures of the sweep. Tensors that
-    were expanded from a smaller one, as a static map is over a sweep, stay so.
+    A view would be pickled with its whole base tensor: one face of a sweep with all textures of the sweep. Tensors that
+    were expanded from a smaller one, as a static map is in a sweep, stay expanded.
     """
     return {field.name: _compact(getattr(value, field.name)) for field in dataclasses.fields(value)}
 

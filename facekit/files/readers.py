@@ -1,4 +1,4 @@
-"""Reading of weight files: safetensors, npz and 8-bit pictures only, nothing that can execute."""
+"""Readers of model files: safetensors, npz and 8-bit pictures only, which cannot execute code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import nn
 from facekit.errors import WeightsError
 
 _Module = TypeVar("_Module", bound=nn.Module)
-#: What readers of files are led to raise by damaged bytes: unpicklers and numpy's reader of literals nearly anything.
+#: Exceptions that readers raise on damaged data: unpicklers and numpy's literal reader raise nearly any.
 DAMAGE = (
     ArithmeticError,
     AssertionError,
@@ -41,7 +41,7 @@ DAMAGE = (
 
 
 def load_tensors(path: str | Path) -> dict[str, torch.Tensor]:
-    """Read a safetensors file as float32 tensors by name. Half-precision storage is widened."""
+    """Read a safetensors file as float32 tensors by name; half precision is converted."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -53,7 +53,7 @@ def load_tensors(path: str | Path) -> dict[str, torch.Tensor]:
 
 
 def load_arrays(path: str | Path) -> dict[str, torch.Tensor]:
-    """Read the numbers of an npz file as tensors by name; nothing pickled is opened."""
+    """Read the numeric arrays of an npz file as tensors by name, without pickles."""
     import numpy as np
 
     try:
@@ -77,15 +77,15 @@ def load_picture(path: str | Path) -> torch.Tensor:
 
 
 def load_into(module: _Module, tensors: dict[str, torch.Tensor], source: str) -> _Module:
-    """Load tensors strictly: every missing, unexpected or misshapen tensor is named.
+    """Load tensors strictly: the error names every missing, unexpected or misshapen tensor.
 
-    The module takes the tensors themselves, not copies, so it may be built on the meta device and large files stay
-    mapped into memory.
+    The module takes the tensors without copying them, so that it may be built on the meta device and large files stay
+    memory-mapped.
 
     Raises
     ------
     WeightsError
-        When anything does not fit.
+        If anything does not match.
     """
     wanted = module.state_dict()
     faults = [f"missing {name}" for name in wanted if name not in tensors]

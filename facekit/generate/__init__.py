@@ -1,5 +1,5 @@
-"""Sets of faces: meshes (:mod:`~facekit.generate.local`), labelled pictures (:mod:`~facekit.generate.job`)."""
+"""Synthetic data sets: meshes (:mod:`~facekit.generate.local`), labelled pictures (:mod:`~facekit.generate.job`)."""
 
-#: Who makes labelled pictures, and the layouts that a finished set can have beside its shards.
+#: Engines that make labelled pictures, and layouts that a complete set can be exported to.
 ENGINES = ("local", "ray")
 LAYOUTS = ("parquet", "coco", "imagefolder", "facesynthetics")

@@ -1,4 +1,4 @@
-"""What stands beside a set: a README that says what everything means, and a sheet that draws the labels."""
+"""Documentation of a set: a README that explains all labels, and a sheet that draws them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from facekit.generate.storage import Storage, write
 
 SHEET, README = "preview.jpg", "README.md"
 _COLUMNS, _MOST, _CELL = 4, 12, 256
-#: Colours of the classes on the sheet, and how strongly they lie over the picture.
+#: Colours of the classes on the sheet, and opacity over the picture.
 _PALETTE = torch.tensor([[(37 * k) % 256, (91 * k + 60) % 256, (151 * k + 120) % 256] for k in range(256)]) / 255
 _PALETTE[CLASSES.index("skin")] = torch.tensor([0.95, 0.80, 0.70])
 _COVER = 0.45
@@ -73,13 +73,13 @@ Names and orders: `facekit.EXPRESSIONS`, `facekit.BLENDSHAPES`, `facekit.convent
 ## Classes of the mask
 
 {classes}; {ignore} is to be ignored (something in front of the face). They are FaceSynthetics' ids; heads here have
-no beard, clothing, headwear or facewear. Depth, normals, UVs and albedo are those of the head, whatever stands in
+no clothing, headwear or facewear. Depth, normals, UVs and albedo are those of the head, whatever stands in
 front.
 {skipped}"""
 
 
 def describe(storage: Storage, plan: Plan, shards: list[Shard]) -> None:
-    """Write README and sheet of a finished set."""
+    """Write README and sheet of a complete set."""
     recipe, skipped = plan.recipe, {k: why for shard in shards for k, why in shard.skipped.items()}
     names = {"json", *recipe.labels}
     rows = [f"| `{name}` | {what} |" for name, what in FILES.items() if name.partition(".")[0] in names]
@@ -103,7 +103,7 @@ def describe(storage: Storage, plan: Plan, shards: list[Shard]) -> None:
 
 
 def _drawn(sample: dict[str, Any]) -> torch.Tensor:
-    """A picture (3, C, C) with mask, landmarks and box drawn over it."""
+    """Return a picture (3, C, C) with mask, landmarks and box drawn over it."""
     rgb = sample["rgb"]
     if "mask" in sample:
         mask = sample["mask"]

@@ -1,4 +1,6 @@
-"""The parts of a recipe: what a set of pictures is drawn from. Defaults are those of the preset ``portrait``."""
+"""Sections of a recipe: the distributions that pictures are sampled from. Defaults are those of the preset
+``portrait``.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +14,26 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class People:
-    """Who is seen. ``count``: so many people, again and again; None for another one in each sample (clip).
-    ``truncation``: 1 is the full variety, 0 the mean face."""
+    """People of the set. ``count``: number of different people, repeated in turn; None for a new person per sample
+    (clip). ``truncation``: diversity, 1 is full, 0 the mean face.
+    """
 
     count: int | None = None
     truncation: float = 1.0
 
     def check(self) -> None:
-        """Raise for numbers out of range."""
+        """Raise InputError for numbers out of range."""
         need(self.count is None or self.count >= 1, "people.count of 1 or more", self.count)
         _between("people.truncation", self.truncation, 0, 1)
 
 
 @dataclass(frozen=True)
 class Expression:
-    """What the face does: shares of four kinds, ``neutral`` (nearly), ``single`` of the 20 expressions, ``mixed`` of
-    two, and random ``blendshapes``; ``intensity`` of expressions, low and high. ``asymmetry``: share of blendshape
-    faces whose halves differ. ``blink``: share with lids (half) shut. ``gaze``: standard deviations across and up,
-    degrees."""
+    """Distribution of expressions. ``neutral`` (nearly), ``single`` of the 20 expressions, ``mixed`` of two, and random
+    ``blendshapes`` are fractions of the samples; ``intensity``: range for expressions. ``asymmetry``: fraction of
+    blendshape faces with different halves. ``blink``: fraction with (half) closed lids. ``gaze``: standard deviations
+    in degrees, horizontal and vertical.
+    """
 
     neutral: float = 0.4
     single: float = 0.25
@@ -41,7 +45,7 @@ class Expression:
     gaze: Range = (9.0, 5.0)
 
     def check(self) -> None:
-        """Raise for numbers out of range."""
+        """Raise InputError for numbers out of range."""
         _shares("expression", self, "neutral", "single", "mixed", "blendshapes")
         _range("expression.intensity", self.intensity, 0, 1.5)
         for name in ("asymmetry", "blink"):
@@ -51,8 +55,9 @@ class Expression:
 
 @dataclass(frozen=True)
 class Pose:
-    """How the head stands to the camera: standard deviations in degrees, and the most of each. ``neck``: share of the
-    turn that the neck makes; the camera goes around for the rest."""
+    """Distribution of the head's pose relative to the camera: standard deviations in degrees, and ``most``, the largest
+    absolute values. ``neck``: fraction of the rotation that the neck makes; the camera moves for the rest.
+    """
 
     yaw: float = 14.0
     pitch: float = 7.0
@@ -61,7 +66,7 @@ class Pose:
     neck: float = 0.5
 
     def check(self) -> None:
-        """Raise for numbers out of range."""
+        """Raise InputError for numbers out of range."""
         for name in ("yaw", "pitch", "roll"):
             _between(f"pose.{name}", getattr(self, name), 0, 90)
         need(all(0 <= most <= 90 for most in self.most), "pose.most of 0 to 90 degrees each", self.most)
@@ -70,8 +75,10 @@ class Pose:
 
 @dataclass(frozen=True)
 class CameraChoice:
-    """The lens and the crop. ``fov``: vertical field of view, degrees. ``face``: the face, brows to chin, as a share of
-    the picture's height. ``shift``: standard deviation of its place, in parts of the picture. ``roll``: degrees."""
+    """Distribution of lens and framing. ``fov``: range of the vertical field of view, degrees. ``face``: height of the
+    face from brows to chin, as a fraction of the picture's height. ``shift``: standard deviation of its position, as a
+    fraction of the picture. ``roll``: standard deviation, degrees.
+    """
 
     fov: Range = (12.0, 35.0)
     face: Range = (0.48, 0.62)
@@ -79,7 +86,7 @@ class CameraChoice:
     roll: float = 2.0
 
     def check(self) -> None:
-        """Raise for numbers out of range."""
+        """Raise InputError for numbers out of range."""
         _range("camera.fov", self.fov, 5, 90)
         _range("camera.face", self.face, 0.05, 1)
         _between("camera.shift", self.shift, 0, 0.3)
@@ -88,8 +95,9 @@ class CameraChoice:
 
 @dataclass(frozen=True)
 class LightChoice:
-    """Shares of ``preset`` lights of the renderer, random ``softboxes``, and random spherical ``harmonics`` with a key
-    light; ``strength`` in stops around a good exposure (standard deviation)."""
+    """Distribution of lights: fractions of the renderer's ``preset`` lights, of random ``softboxes``, and of random
+    spherical ``harmonics`` with a key light; ``strength``: standard deviation of the exposure in stops.
+    """
 
     preset: float = 0.4
     softboxes: float = 0.4
@@ -97,14 +105,14 @@ class LightChoice:
     strength: float = 0.2
 
     def check(self) -> None:
-        """Raise for numbers out of range."""
+        """Raise InputError for numbers out of range."""
         _shares("light", self, "preset", "softboxes", "harmonics")
         _between("light.strength", self.strength, 0, 2)
 
 
 @dataclass(frozen=True)
 class BackgroundChoice:
-    """Shares of ``plain``, ``gradient`` and ``procedural`` backgrounds, and of ``pictures`` out of ``folder``."""
+    """Fractions of ``plain``, ``gradient`` and ``procedural`` backgrounds, and of ``pictures`` from ``folder``."""
 
     plain: float = 0.3
     gradient: float = 0.4
@@ -113,17 +121,17 @@ class BackgroundChoice:
     folder: str | None = None
 
     def check(self) -> None:
-        """Raise for numbers out of range."""
+        """Raise InputError for numbers out of range."""
         _shares("background", self, "plain", "gradient", "procedural", "pictures")
         need(not self.pictures or self.folder is not None, "background.folder with background.pictures", None)
 
 
 @dataclass(frozen=True)
 class Augment:
-    """What a camera does to a picture; each number is the most, or a standard deviation, and 0 leaves it out.
+    """Camera artifacts; each number is a maximum or a standard deviation, and 0 disables it.
 
     ``exposure`` in stops; ``white_balance`` in stops between red and blue; ``blur`` and ``motion_blur`` in thousandths
-    of the picture's height; ``noise`` of a mid grey, in 8-bit steps; ``jpeg``: qualities, low and high, None for none.
+    of the picture's height; ``noise`` at mid grey, in 8-bit steps; ``jpeg``: range of qualities, None for PNG.
     """
 
     exposure: float = 0.0
@@ -134,7 +142,7 @@ class Augment:
     jpeg: Range | None = None
 
     def check(self) -> None:
-        """Raise for numbers out of range."""
+        """Raise InputError for numbers out of range."""
         for name, most in {"exposure": 3, "white_balance": 2, "blur": 30, "motion_blur": 60, "noise": 60}.items():
             _between(f"augment.{name}", getattr(self, name), 0, most)
         if self.jpeg is not None:
@@ -143,32 +151,34 @@ class Augment:
 
 @dataclass(frozen=True)
 class Occluders:
-    """Shares of samples with ``glasses`` (class 16 of the mask) and with a ``blob`` in front of the face (255)."""
+    """Fractions of samples with ``glasses`` (class 16 of the mask) and with a ``blob`` in front of the face (class
+    255).
+    """
 
     glasses: float = 0.0
     blob: float = 0.0
 
     def check(self) -> None:
-        """Raise for numbers out of range."""
+        """Raise InputError for numbers out of range."""
         for name in ("glasses", "blob"):
             _between(f"occluders.{name}", getattr(self, name), 0, 1)
 
 
 @dataclass(frozen=True)
 class Clip:
-    """``frames`` of one person in a row, with smooth motion at ``fps``; 1 for single pictures."""
+    """Length of clips: ``frames`` of one person with smooth motion at ``fps``; 1 for single pictures."""
 
     frames: int = 1
     fps: float = 25.0
 
     def check(self) -> None:
-        """Raise for numbers out of range."""
+        """Raise InputError for numbers out of range."""
         need(1 <= self.frames <= 10_000, "clip.frames of 1 to 10000", self.frames)
         _between("clip.fps", self.fps, 1, 240)
 
 
 def need(fits: bool, expected: str, got: Any) -> None:
-    """Raise an InputError unless a recipe's value fits."""
+    """Raise InputError unless a recipe's value is valid."""
     if not fits:
         raise InputError(expected, repr(got), "correct the recipe")
 

@@ -25,7 +25,7 @@ CLASSES = (
 #: What no class is asked of: something in front of the face that no name fits.
 IGNORE = 255
 #: Classes that the embedded default's heads have, and the glasses in front of them.
-PRESENT = tuple(name for name in CLASSES if name not in ("beard", "clothing", "headwear", "facewear"))
+PRESENT = tuple(name for name in CLASSES if name not in ("clothing", "headwear", "facewear"))
 
 #: A brow is so high, mm to either side of its landmarks; the nose's ridge and wings reach so far to the side, mm, and
 #: the wings so far below and behind their landmarks.
@@ -68,13 +68,18 @@ class HeadClasses:
     def __call__(self, latents: FaceLatents, worn: tuple[Hair | None, ...] = ()) -> torch.Tensor:
         """Classes (B, F) uint8, ids into :data:`CLASSES`, on the CPU, of these people.
 
-        The scalp that shows between strands of what they wear is hair, too.
+        The skin that shows between strands of what they wear is hair or beard, too.
         """
+        found = self.of_face.expand(len(latents), -1).clone()
         hair = self._hair_strength(latents.identity.to(self._device)).cpu()[:, None] * self.cover > _COVERED
         for row, one in zip(hair, worn, strict=False):
             if one is not None:
                 row |= one.cards.cap.cpu()[self._faces].mean(dim=1) > _COVERED
-        return torch.where(hair, CLASSES.index("hair"), self.of_face)
+        found[hair] = CLASSES.index("hair")
+        for row, one in zip(found, worn, strict=False):
+            if one is not None:
+                row[one.cards.bearded.cpu()[self._faces].mean(dim=1) > _COVERED] = CLASSES.index("beard")
+        return found
 
 
 def _vertex_classes(template: Template) -> torch.Tensor:

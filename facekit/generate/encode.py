@@ -1,4 +1,4 @@
-"""The files of a sample: what each label is stored as; :mod:`facekit.data.shards` reads them back."""
+"""File formats of labels; :mod:`facekit.data.shards` reads them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facekit.files.images import encode, encode_npy, encode_png, to_uint8
 from facekit.generate.sample import Sample
 from facekit.render.labels import depth_steps
 
-#: Files by label, and what they hold; ``KEY.json`` has the numbers.
+#: Files by label with descriptions; ``KEY.json`` has the numbers.
 FILES = {
     "rgb.png": "8-bit sRGB; rgb.jpg where the recipe asks for JPEG",
     "mask.png": "8 bits, ids of the classes; 255 is to be ignored",
@@ -25,7 +25,7 @@ FILES = {
 
 
 def encoded(sample: Sample) -> dict[str, bytes]:
-    """Content by suffix, in alphabetical order."""
+    """Return file contents by suffix, in alphabetical order."""
     files = {"json": json.dumps(sample.numbers, separators=(",", ":"), sort_keys=True).encode()}
     for name, image in sample.images.items():
         files |= _image(name, image, sample.jpeg)

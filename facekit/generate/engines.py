@@ -1,4 +1,4 @@
-"""Engines: who does a job's pieces. Processes of this machine, or tasks of a Ray cluster."""
+"""Engines that run the chunks of a job: processes of this machine, or tasks of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from facekit.errors import FacekitError, InputError, optional_import
 from facekit.generate import ENGINES
 from facekit.progress import progress
 
-#: How often a sample is tried before it is left out, and a piece whose process or machine died before the job ends.
+#: Number of attempts per sample before it is skipped, and per chunk whose process or machine died before the job fails.
 TRIES = 3
-#: How often progress is told, seconds.
+#: Interval of progress updates in seconds.
 _TICK = 0.3
 _HOW_TO_GO_ON = "the same command goes on with the rest"
 
-#: What a worker's parent gave it: samples made, whether to stop, and the work.
+#: State shared with the parent process: number of samples made, stop event, and the work.
 _shared: list[Any] = []
 
 
 class Work(Protocol):
-    """A job in numbered pieces that can be done in any order, by any process that it is pickled to."""
+    """Job split into numbered chunks that can be done in any order, by any process that it is pickled to."""
 
     def size(self, number: int) -> int:
-        """Faces of a piece."""
+        """Return the number of faces in a chunk."""
         ...
 
     def __call__(self, number: int, after: Callable[[], None]) -> Any:
-        """Do a piece, and write what comes of it; ``after`` each face is called and may raise to give up."""
+        """Do a chunk and write its results; ``after`` is called after each face and may raise to stop."""
         ...
 
 
 @dataclass(frozen=True)
 class Crew:
-    """Who works.
+    """Workers of a job.
 
     Parameters
     ----------
     workers:
-        Processes of this machine; one is this process itself.
+        Number of processes on this machine; 1 uses this process itself.
     engine:
-        "local", or "ray" (extra ``ray``), which makes each piece a task.
+        "local", or "ray" (extra ``ray``), with a task per chunk.
     address:
-        Of the Ray cluster; None for one of this machine's own.
+        Address of the Ray cluster; None for a local one.
     gpus:
-        Cards that a task needs: 0.25 lets four share one. Ray only; processes of this machine share the card anyway.
+        GPUs per task: 0.25 lets four tasks share one. Ray only; local processes share the GPU in any case.
     """
 
     workers: int = 1
@@ -68,7 +68,7 @@ class Crew:
 
     @property
     def alone(self) -> bool:
-        """Whether this process does it all."""
+        """True if this process does all the work."""
         return self.engine == "local" and self.workers == 1
 
 
@@ -79,23 +79,23 @@ class _Stopped(Exception):
 def run(
     work: Work, numbers: Sequence[int], total: int, crew: Crew, each: Callable[[int, Any], None] = lambda *_: None
 ) -> None:
-    """Do pieces of a job.
+    """Run chunks of a job.
 
     Parameters
     ----------
     numbers:
-        Of the pieces.
+        Numbers of the chunks.
     total:
-        Faces of the whole job, for the progress bar: those of other pieces are there.
+        Number of faces in the whole job, for the progress bar; those of other chunks count as done.
     each:
-        Called in this process with a piece's number and result as it is done.
+        Called in this process with each chunk's number and result.
 
     Raises
     ------
     KeyboardInterrupt
-        When interrupted; what was written stays.
+        If interrupted; written files stay.
     FacekitError
-        Where processes or machines die again and again, and whatever a piece raises.
+        If processes or machines die repeatedly, or a chunk raises it.
     """
     if not numbers:
         return
@@ -134,18 +134,18 @@ def _in_processes(work: Work, numbers: Sequence[int], crew: Crew, bar: _Bar, eac
             except BrokenProcessPool:
                 if attempt == TRIES - 1:
                     raise FacekitError(
-                        "worker processes that go on", f"one that was killed, {TRIES} times over",
-                        f"is there memory enough for {workers}? {_HOW_TO_GO_ON}",
+                        "working processes", f"one that was killed {TRIES} times",
+                        f"check that there is enough memory for {workers}; {_HOW_TO_GO_ON}",
                     ) from None  # fmt: skip
             except BaseException:
-                stop.set()  # workers give up after the face that they are at
+                stop.set()  # workers stop after their current face
                 for future in futures:
                     future.cancel()
                 raise
 
 
 def _begin(made: Any, stop: Any, work: Work) -> None:
-    """Prepare a worker: interrupts are its parent's, and without its parent it ends."""
+    """Initialise a worker: interrupts are handled by its parent, and it ends with its parent."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -174,7 +174,7 @@ def _piece(number: int) -> Any:
 
 
 def _in_ray(work: Work, numbers: Sequence[int], crew: Crew, bar: _Bar, each: Callable[[int, Any], None]) -> None:
-    """Do pieces as tasks of a Ray cluster (Moritz et al., *Ray*, OSDI 2018), tried again where a machine dies."""
+    """Run chunks as tasks of a Ray cluster (Moritz et al., *Ray*, OSDI 2018), retried if a machine dies."""
     ray = optional_import("ray", "ray", "the engine ray")
     if not ray.is_initialized():
         ray.init(address=crew.address, log_to_driver=False)
@@ -190,7 +190,7 @@ def _in_ray(work: Work, numbers: Sequence[int], crew: Crew, bar: _Bar, each: Cal
                 each(number, ray.get(reference))
                 bar.at(bar.now + work.size(number))
     except died as error:
-        raise FacekitError("a cluster that goes on", str(error).splitlines()[0], _HOW_TO_GO_ON) from error
+        raise FacekitError("a working cluster", str(error).splitlines()[0], _HOW_TO_GO_ON) from error
     finally:
         for reference in waiting:
             ray.cancel(reference)
@@ -201,14 +201,14 @@ def _task(work: Work, number: int) -> Any:
 
 
 class _Bar:
-    """A progress bar that is told numbers, not items."""
+    """Progress bar that is set to numbers instead of iterating over items."""
 
     def __init__(self, total: int, initial: int) -> None:
         self.steps = progress(range(total - initial), total=total, desc="faces", initial=initial)
         self.now, self.last = 0, total - initial
 
     def at(self, made: int) -> None:
-        # An item counts once the next is asked for: the last one has none.
+        # An item counts once the next is requested: the last one has no next.
         for _ in range(made - self.now + (self.now < made == self.last)):
             next(self.steps, None)
         self.now = max(self.now, made)

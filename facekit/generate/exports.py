@@ -1,4 +1,4 @@
-"""A finished set in other layouts: a Parquet table, COCO keypoints, an image folder, FaceSynthetics' files."""
+"""Export a complete set: as Parquet table, COCO keypoints, image folder or FaceSynthetics files."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _SKELETON_NAMES = [f"ibug_{k}" for k in range(68)] + ["right_pupil", "left_pupil
 
 
 def export(folder: str | Path, form: str) -> Path:
-    """Write a finished set in another layout, beside its shards.
+    """Export a complete set to another layout, beside its shards.
 
     Parameters
     ----------
     folder:
-        Of the set.
+        Folder of the set.
     form:
-        "parquet": ``samples.parquet``, one row of numbers a sample. "coco": ``coco.json``, boxes and 70 keypoints, for
-        the pictures of "imagefolder": ``images/KEY.png`` and ``images/metadata.jsonl``, as Hugging Face's ``datasets``
-        reads it. "facesynthetics": ``facesynthetics/000000.png``, ``…_seg.png`` and ``…_ldmks.txt``.
+        "parquet": ``samples.parquet``, one row of numbers per sample. "coco": ``coco.json``, boxes and 70 keypoints,
+        for the pictures of "imagefolder": ``images/KEY.png`` and ``images/metadata.jsonl``, as Hugging Face's
+        ``datasets`` reads it. "facesynthetics": ``facesynthetics/000000.png``, ``…_seg.png`` and ``…_ldmks.txt``.
 
     Returns
     -------
     Path
-        The file or folder.
+        The new file or folder.
     """
     if form not in LAYOUTS:
         raise InputError(f"a layout out of {', '.join(LAYOUTS)}", repr(form), "choose one of these")
@@ -57,7 +57,7 @@ def _all(folder: Path, what: str) -> Iterator[tuple[str, dict[str, bytes]]]:
 
 
 def _row(key: str, numbers: dict[str, Any]) -> dict[str, Any]:
-    """The numbers of a sample in columns."""
+    """Return the numbers of a sample as columns."""
     scene, pose = numbers["scene"], numbers["pose"]
     row: dict[str, Any] = {"key": key, "index": numbers["index"], "person": scene["person"], "frame": scene["frame"]}
     row |= {name: pose[name] for name in ("yaw", "pitch", "roll")}
@@ -90,7 +90,7 @@ def _coco(folder: Path) -> Path:
         points = []
         for (x, y), seen in zip(marks["points"], marks["visible"], strict=True):
             inside = 0 <= x < size and 0 <= y < size
-            points += [x - 0.5, y - 0.5, (2 if seen else 1) if inside else 0]  # COCO's centres are whole numbers
+            points += [x - 0.5, y - 0.5, (2 if seen else 1) if inside else 0]  # COCO's pixel centres are integers
         annotations.append(
             {
                 "id": number,
@@ -130,7 +130,7 @@ def _facesynthetics(folder: Path) -> Path:
             raise InputError("rgb and mask for FaceSynthetics' layout", "a set without", "make it with these labels")
         name = f"{int(key.replace('_', '')):06d}"
         rgb = next(data for suffix, data in files.items() if suffix.startswith("rgb."))
-        # Their pixel centres are whole numbers.
+        # FaceSynthetics' pixel centres are integers.
         lines = "".join(f"{x - 0.5:.4f} {y - 0.5:.4f}\n" for x, y in marks["points"])
         write_files(
             {

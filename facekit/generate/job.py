@@ -1,4 +1,4 @@
-"""Sets of labelled pictures: planned in shards, made by one process or many, gone on with where they stopped."""
+"""Sets of labelled pictures, made in shards by one process or many; interrupted runs are resumed."""
 
 from __future__ import annotations
 
@@ -22,34 +22,35 @@ from facekit.pipeline import FacePipeline
 from facekit.version import __version__
 
 SETTINGS = "dataset.json"
-#: Samples whose faces are computed at once, by kind of device; part of what decides the last bits of a set.
+#: Number of samples whose faces are computed at once, by kind of device; it influences the last bits of a set.
 _BATCH = {"cpu": 1, "cuda": 8}
-#: The maker of this process by the set's fingerprint: loading a model for each shard would take long.
+#: This process's sample makers by fingerprint: loading a model per shard would take long.
 _makers: dict[str, SampleMaker] = {}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a set consists of.
+    """Definition of a set.
 
     Parameters
     ----------
     settings:
-        All that decides the bytes: recipe, seed, samples a shard, facekit's version, model and kind of device.
+        Everything that determines the bytes: recipe, seed, samples per shard, facekit's version, model and kind of
+        device.
     count:
-        Samples.
+        Number of samples.
     """
 
     settings: Mapping[str, Any]
     count: int
 
     def to_json(self) -> bytes:
-        """The content of ``dataset.json``."""
+        """Return the content of ``dataset.json``."""
         return (json.dumps({"settings": self.settings, "count": self.count}, indent=1) + "\n").encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> Plan:
-        """The inverse of :meth:`to_json`; a ValueError for anything else."""
+        """Parse :meth:`to_json`; raise ValueError for anything else."""
         try:
             values = json.loads(data)
             return cls(values["settings"], values["count"])
@@ -67,7 +68,7 @@ class Plan:
         return Recipe.from_dict(self.settings["recipe"])
 
     def shard(self, number: int) -> tuple[int, int]:
-        """The first sample and the number of samples of a shard."""
+        """Return the first sample and the number of samples of a shard."""
         size = self.settings["shard"]
         return number * size, min(size, self.count - number * size)
 
@@ -78,7 +79,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Shards:
-    """The work that a set is: a piece is a shard."""
+    """A set as work in chunks, one per shard."""
 
     place: str
     plan: Plan
@@ -88,7 +89,7 @@ class _Shards:
 
     def __call__(self, number: int, after: Callable[[], None]) -> Shard:
         plan = self.plan
-        with one_thread():  # more would add numbers up in another order: the same bytes everywhere need one
+        with one_thread():  # more threads would sum in another order: reproducible bytes need one
             maker = _maker(plan)
             first, count = plan.shard(number)
             batch = _BATCH[plan.settings["device"]]
@@ -105,18 +106,18 @@ def _maker(plan: Plan) -> SampleMaker:
 
 @dataclass(frozen=True)
 class Status:
-    """How far a set is.
+    """Progress of a set.
 
     Parameters
     ----------
     count:
-        Samples that it shall have, as far as is known.
+        Number of samples to make, if known.
     made:
-        Samples in whole shards, without those left out.
+        Number of samples in complete shards, without skipped ones.
     skipped:
-        Indices of samples that could not be made, and why.
+        Indices of failed samples, with reasons.
     missing, broken:
-        Numbers of shards that are not there, and of those whose file is not what the sidecar says.
+        Numbers of missing shards, and of those that differ from their sidecar.
     """
 
     count: int
@@ -127,7 +128,7 @@ class Status:
 
     @property
     def complete(self) -> bool:
-        """Whether every shard is there and whole."""
+        """True if all shards are complete."""
         return not self.missing and not self.broken
 
 
@@ -143,39 +144,40 @@ def generate_pictures(
     device: str = "cpu",
     gpus: float = 1.0,
 ) -> Status:
-    """Make a set of labelled pictures, or what is missing of it.
+    """Make a set of labelled pictures, or its missing part.
 
-    The same recipe, seed and count give the same bytes with any number of workers and either engine. A set may grow: a
-    larger ``count`` adds to it.
+    The same recipe, seed and count give the same bytes with any number of workers and either engine. A set can be
+    extended with a larger ``count``.
 
     Parameters
     ----------
     recipe:
         A :class:`Recipe`, the name of a preset, or a file.
     place:
-        A folder, or an address that fsspec knows.
+        A folder, or an address supported by fsspec.
     count:
-        Samples; clips count by frames.
+        Number of samples; clips count by frames.
     workers:
-        Processes, each with one thread. More than one needs the main script guarded by ``__name__ == "__main__"``.
+        Number of processes, each with one thread. More than one needs the main script guarded by ``__name__ ==
+        "__main__"``.
     engine:
-        "local", or "ray" (extra ``ray``): one task a shard on the cluster at ``address``.
+        "local", or "ray" (extra ``ray``): one task per shard on the cluster at ``address``.
     shard:
-        Samples a shard.
+        Number of samples per shard.
     device:
         "cpu", or "cuda", which computes the faces of eight samples at once.
     gpus:
-        With "ray" and "cuda", the share of a card that a task takes: 0.25 lets four share one.
+        With "ray" and "cuda", GPUs per task: 0.25 lets four tasks share one.
 
     Returns
     -------
     Status
-        Of the finished set.
+        Status of the complete set.
 
     Raises
     ------
     InputError
-        For bad numbers, or a place where a set of other settings was begun.
+        If numbers are invalid, or the place has a set with other settings.
     """
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     count, shard = whole(count, "count", 1), whole(shard, "shard", 1)
@@ -199,17 +201,17 @@ def generate_pictures(
 
 
 def status(place: str | Path, verify: bool = False) -> Status:
-    """How far the set at ``place`` is.
+    """Return the progress of the set at ``place``.
 
     Parameters
     ----------
     verify:
-        Whether to hash every shard; else only sizes are compared.
+        Whether to hash every shard; otherwise only sizes are compared.
 
     Raises
     ------
     FileError
-        Where no set was begun.
+        If there is no set.
     """
     storage = storage_of(place)
     plan = _plan_of(storage, str(place))
@@ -239,7 +241,7 @@ def _plan_of(storage: Storage, where: str) -> Plan:
 
 
 def _open(storage: Storage, plan: Plan) -> None:
-    """Write down what the set is, or refuse to mix it with another."""
+    """Write the set's definition, or raise if it differs from the existing one."""
     data = storage.read(SETTINGS)
     if data is not None:
         try:
@@ -248,9 +250,11 @@ def _open(storage: Storage, plan: Plan) -> None:
             there = None
         if there is None or there.fingerprint != plan.fingerprint:
             differ = "unreadable" if there is None else _differences(there.settings, plan.settings)
-            raise InputError("the settings that this set was begun with", differ, "choose another folder, or those")
+            raise InputError("the settings of the existing set", differ, "choose another folder, or use these settings")
         if there.count > plan.count:
-            raise InputError(f"a count of at least the {there.count} that are there", f"{plan.count}", "sets only grow")
+            raise InputError(
+                f"a count of at least the existing {there.count}", f"{plan.count}", "a set can only be extended"
+            )
     write(storage, SETTINGS, plan.to_json())
 
 
@@ -267,7 +271,7 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any], where: str =
 
 
 def _close(storage: Storage, plan: Plan) -> Status:
-    """Write manifest, README and sheet, sweep what interrupted runs left, and tell how it is."""
+    """Write manifest, README and sheet, remove leftovers of interrupted runs, and return the status."""
     from facekit.generate.card import describe
 
     shards = sorted((s for s in sidecars(storage) if s.fingerprint == plan.fingerprint), key=lambda s: s.number)
@@ -286,5 +290,5 @@ def _close(storage: Storage, plan: Plan) -> Status:
 
 
 def digest(shards: list[Shard]) -> str:
-    """One hash of all shards."""
+    """Return one hash of all shards."""
     return hashlib.sha256("".join(s.sha256 for s in shards).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Labels that are exact because they are computed: where every pixel lies, landmarks, pose, gaze."""
+"""Exact labels, computed from the scene: UV per pixel, landmarks, pose, gaze."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from facekit.render.rasterize import pixel_points
 
 
 def pixel_uvs(mesh: FaceMesh, camera: Camera, face_ids: torch.Tensor) -> torch.Tensor:
-    """UVs at the pixel centres, (2, H, W) float32, -1 where nothing is.
+    """Return the UVs at pixel centres, (2, H, W) float32, -1 for background.
 
     Parameters
     ----------
     face_ids:
-        (H, W) int64 of a picture of the mesh (B = 1).
+        (H, W) int64: face ids of a picture of the mesh (B = 1).
     """
     height, width = face_ids.shape
     found = torch.full((2, height, width), -1.0)
@@ -30,7 +30,7 @@ def pixel_uvs(mesh: FaceMesh, camera: Camera, face_ids: torch.Tensor) -> torch.T
     ids = face_ids[rows, columns]
     corners = pixel_points(mesh.verts, camera, height, width)[0][mesh.faces[ids]]  # (n, 3 corners, 3)
     place = torch.stack((columns + 0.5, rows + 0.5, torch.ones_like(columns)), dim=1).to(corners)
-    # Where homogeneous corners add up to the pixel's ray: barycentric weights in space, up to their sum.
+    # Solve for the combination of homogeneous corners along the pixel's ray: barycentric weights up to scale.
     a, b, c = corners.unbind(1)
     weights = torch.stack([(place * torch.linalg.cross(*pair)).sum(-1) for pair in ((b, c), (c, a), (a, b))], dim=1)
     weights = weights / weights.sum(dim=1, keepdim=True)
@@ -40,13 +40,13 @@ def pixel_uvs(mesh: FaceMesh, camera: Camera, face_ids: torch.Tensor) -> torch.T
 
 
 def landmarks(points: torch.Tensor, camera: Camera, depth: torch.Tensor) -> dict[str, Any]:
-    """Points (n, 3) mm in the picture and in space.
+    """Project points (n, 3) in mm; return 2D and 3D positions and visibility.
 
     Returns
     -------
     dict
-        ``points``: x and y in pixels, centres at +0.5; ``camera``: mm in OpenCV's camera, x right, y down, z away;
-        ``visible``: in the picture, and nothing in front.
+        ``points``: x and y in pixels, pixel centres at +0.5; ``camera``: mm in OpenCV's camera space, x right, y down,
+        z forward; ``visible``: within the picture and not occluded.
     """
     height, width = depth.shape
     projected = camera.project(points[None], (height, width))[0]
@@ -59,32 +59,33 @@ def landmarks(points: torch.Tensor, camera: Camera, depth: torch.Tensor) -> dict
 
 
 def box_of(points: torch.Tensor) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom around points (n, 2), pixels."""
+    """Return left, top, right and bottom of points (n, 2) in pixels."""
     (left, top), (right, bottom) = points.amin(dim=0).tolist(), points.amax(dim=0).tolist()
     return left, top, right, bottom
 
 
 def camera_label(camera: Camera, size: int) -> dict[str, Any]:
-    """Intrinsics and extrinsics as OpenCV has them: ``K`` (3, 3) in pixels, ``R`` (3, 3) and ``t`` (3,) mm from the
-    model's space."""
+    """Return intrinsics and extrinsics in OpenCV's convention: ``K`` (3, 3) in pixels, ``R`` (3, 3) and ``t`` (3,) in
+    mm from model space.
+    """
     rotation, translation, intrinsics = camera.to_opencv(size)
     parts = {"K": intrinsics[0], "R": rotation[0], "t": translation[0].reshape(-1)}
     return {name: _rounded(value, 6) for name, value in parts.items()} | {"fov": round(float(camera.fov[0]), 5)}
 
 
 def pose_label(turn: torch.Tensor, camera: Camera) -> dict[str, Any]:
-    """The head against the camera.
+    """Return the head's pose relative to the camera.
 
     Parameters
     ----------
     turn:
-        (3, 3) how the head turns on the neck.
+        (3, 3): rotation of the head on the neck.
 
     Returns
     -------
     dict
-        ``yaw`` to the subject's left, ``pitch`` up, ``roll`` to the left shoulder, degrees, as they are turned by:
-        first the roll, then the pitch, then the yaw; ``rotation`` (3, 3) in camera space, +Y up, +Z to the viewer.
+        ``yaw`` to the subject's left, ``pitch`` up, ``roll`` to the left shoulder, degrees, applied in the order roll,
+        pitch, yaw; ``rotation`` (3, 3) in camera space, +Y up, +Z to the viewer.
     """
     rotation = camera.rotation()[0].to(turn) @ turn
     # R = Ry(yaw) Rx(-pitch) Rz(-roll), see facekit.motion.head.rotation.
@@ -96,22 +97,24 @@ def pose_label(turn: torch.Tensor, camera: Camera) -> dict[str, Any]:
 
 
 class Pupils:
-    """The middles of both pupils on the eyeballs of a topology, right eye first."""
+    """Pupil centres on the eyeballs of a topology, right eye first."""
 
     def __init__(self, eyes: list[Eyeball], template_verts: torch.Tensor) -> None:
         self.eyes = sorted(eyes, key=lambda eye: float(template_verts[eye.ball, 0].mean()))
         self.front = [int(eye.ball[template_verts[eye.ball, 2].argmax()]) for eye in self.eyes]
 
     def centres(self, verts: torch.Tensor) -> torch.Tensor:
-        """Centres (2, 3) mm of the eyeballs of vertices (1, V, 3)."""
+        """Return the eyeball centres (2, 3) in mm for vertices (1, V, 3)."""
         return torch.cat([eye.centre(verts)[0] for eye in self.eyes])
 
     def __call__(self, verts: torch.Tensor) -> torch.Tensor:
-        """Pupils (2, 3) mm."""
+        """Return the pupils (2, 3) in mm."""
         return verts[0, self.front]
 
     def gaze(self, verts: torch.Tensor, camera: Camera) -> list[list[float]]:
-        """Unit vectors in camera space, +X right, +Y up, +Z to the viewer, along which the eyes look, right first."""
+        """Return the gaze directions as unit vectors in camera space, +X right, +Y up, +Z to the viewer, right eye
+        first.
+        """
         ahead = self(verts) - self.centres(verts)
         seen = torch.nn.functional.normalize(ahead, dim=1) @ camera.rotation()[0].to(ahead).T
         return _rounded(seen, 5)

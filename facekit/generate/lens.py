@@ -1,4 +1,4 @@
-"""What a camera does to a picture: exposure, blur, noise. Pictures here are linear RGB (3, H, W) float32."""
+"""Camera artifacts: exposure, blur, noise. Pictures here are linear RGB (3, H, W) float32."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-#: Least blur that shows, pixels.
+#: Smallest visible blur, pixels.
 _LEAST = 0.2
-#: Steps a pixel in which the kernel of a moving camera is drawn.
+#: Number of steps per pixel in the kernel of motion blur.
 _FINE = 8
-#: Noise is smoothed by this, pixels, as demosaicking does, and by what that leaves of its strength made up for.
+#: Standard deviation in pixels of the blur on noise, as by demosaicking, and factor by which it reduces the noise, to
+#: be compensated.
 _GRAIN, _LEFT = 0.6, 0.47
 
 
 def gaussian(image: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Blur pictures (C, H, W) by a Gaussian of ``sigma`` pixels; the border goes on."""
+    """Blur pictures (C, H, W) by a Gaussian of ``sigma`` pixels, with replicated borders."""
     radius = max(1, math.ceil(3 * sigma))
     kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
     kernel = kernel / kernel.sum()
@@ -30,13 +31,13 @@ def gaussian(image: torch.Tensor, sigma: float) -> torch.Tensor:
 
 
 def exposed(linear: torch.Tensor, stops: float, white_balance: float) -> torch.Tensor:
-    """A picture brighter by ``stops``, and redder against blue by ``white_balance`` stops."""
+    """Brighten a picture by ``stops``, and shift red against blue by ``white_balance`` stops."""
     gains = torch.tensor([stops + white_balance / 2, stops, stops - white_balance / 2])
     return linear * torch.exp2(gains)[:, None, None]
 
 
 def blurred(linear: torch.Tensor, augment: Mapping[str, Any]) -> torch.Tensor:
-    """A picture out of focus, and moved while the shutter was open."""
+    """Apply defocus and motion blur."""
     height = linear.shape[1]
     sigma, length = (augment[name] * height / 1000 for name in ("blur", "motion_blur"))
     if sigma > _LEAST:
@@ -50,7 +51,7 @@ def blurred(linear: torch.Tensor, augment: Mapping[str, Any]) -> torch.Tensor:
 
 
 def _streak(length: float, angle: float) -> torch.Tensor:
-    """A line of this length in pixels as a kernel (n, n)."""
+    """Return a line of this length in pixels as a kernel (n, n)."""
     radius = math.ceil(length / 2) + 1
     along = torch.linspace(-length / 2, length / 2, max(2, round(length * _FINE)))
     x, y = along * math.cos(angle), -along * math.sin(angle)
@@ -61,7 +62,9 @@ def _streak(length: float, angle: float) -> torch.Tensor:
 
 
 def sensed(srgb: torch.Tensor, augment: Mapping[str, Any]) -> torch.Tensor:
-    """sRGB (3, H, W) with a sensor's noise, clamped to [0, 1]; noise grows with the light's root, over a floor."""
+    """Add sensor noise to sRGB (3, H, W) and clamp to [0, 1]; noise grows with the square root of the light, above a
+    floor.
+    """
     if augment["noise"] > 0:
         random = np.random.Generator(np.random.Philox(key=augment["seed"]))
         grain = torch.from_numpy(random.standard_normal(srgb.shape, dtype=np.float32))

@@ -1,6 +1,6 @@
-"""Sets of meshes in a folder, one a seed, that go on where they were interrupted.
+"""Sets of meshes in a folder, one per seed; interrupted runs are resumed.
 
-Whoever made a face leaves a sidecar with its record; the process that runs the job gathers them into the manifest.
+Workers write a sidecar with each face's record; the main process collects these into the manifest.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 _PICTURES = ("png", "jpg", "webp")
 
-# Faces computed at once: the texture network is no faster with more, and textures are large.
+# Number of faces computed at once: the texture network is no faster with more, and textures are large.
 _BATCH = 4
 
 
 @dataclass(frozen=True)
 class SetResult:
-    """The result of :func:`generate_set`.
+    """Result of :func:`generate_set`.
 
     Parameters
     ----------
     manifest:
         Path of the manifest.
     made, kept:
-        Numbers of faces made now and kept from before.
+        Numbers of faces made in this run and kept from earlier ones.
     """
 
     manifest: Path
@@ -63,32 +63,32 @@ def generate_set(
 ) -> SetResult:
     """Make the faces of seeds ``seed`` … ``seed + count - 1`` and write each in all ``formats``.
 
-    ``folder/manifest.jsonl`` begins with a record of the settings and gets one record a finished face; run again with
-    the same settings, only what is missing is made. ``count`` and ``seed`` may differ from run to run: a set grows.
-    A face that is not finished when the run ends leaves no files.
+    ``folder/manifest.jsonl`` begins with a record of the settings, followed by one record per face; another run with
+    the same settings makes missing faces only. ``count`` and ``seed`` may differ between runs, to extend a set.
+    Incomplete faces leave no files.
 
     Parameters
     ----------
     pipe:
         A :class:`facekit.FacePipeline`.
     formats:
-        Suffixes without the dot, of :data:`facekit.io.SUFFIXES`.
+        Suffixes without the dot, from :data:`facekit.io.SUFFIXES`.
     detail, detail_strength:
-        Of the pipeline's call: True, ``"static"``, ``"dynamic"`` or False, and a factor.
+        As in the pipeline's call: True, ``"static"``, ``"dynamic"`` or False, and a factor.
     maps:
-        Whether to write each face's displacement and normal map too, see :func:`facekit.io.maps.save_maps`.
+        Whether to also write each face's displacement and normal map, see :func:`facekit.io.maps.save_maps`.
     hair:
         Of the pipeline's call.
     crew:
-        Who works; by default this process. Others have one thread each, and make the same faces but for rounding; more
-        than one needs the main script guarded by ``__name__ == "__main__"``.
+        Workers; by default this process. Other processes have one thread each, and make the same faces up to rounding;
+        more than one needs the main script guarded by ``__name__ == "__main__"``.
 
     Raises
     ------
     InputError
-        For unknown formats, maps without detail, or settings other than those the folder was begun with.
+        If formats are unknown, maps are requested without detail, or settings differ from the folder's.
     FileError
-        When the disk has no room for the rest, told after the first face; it stays, and the set goes on from there.
+        If the disk has no space for the rest; raised after the first face, which stays, so that the set can be resumed.
     """
     from facekit.files.atomic import expanded
     from facekit.latents import FaceLatents
@@ -112,7 +112,7 @@ def generate_set(
     }
     if hair != "auto":
         settings["hair"] = hair
-    # Bad names and numbers are refused before anything is written.
+    # Invalid names and numbers are rejected before anything is written.
     FaceLatents.sample(seed, 1, expression, intensity, truncation)
     manifest, crew = folder / MANIFEST, crew or Crew()
     open_manifest(manifest, settings)
@@ -135,14 +135,14 @@ def generate_set(
     finally:
         gather(manifest)
     tidy(manifest)
-    for path in folder.glob(".face_*.part.*"):  # of processes that were killed
+    for path in folder.glob(".face_*.part.*"):  # of killed processes
         path.unlink(missing_ok=True)
     return SetResult(manifest, len(missing), count - len(missing))
 
 
 @dataclass
 class _Meshes:
-    """The work that a set is: a piece is a few faces."""
+    """A set as work in chunks of a few faces."""
 
     pipe: Callable[..., FaceOutput]
     folder: Path
@@ -151,7 +151,7 @@ class _Meshes:
     one_thread: bool
 
     def __getstate__(self) -> dict[str, Any]:
-        # Plain pickle copies what is on a card, where that of processes would share it.
+        # Plain pickle copies CUDA tensors, which torch's multiprocessing would share.
         return {**self.__dict__, "pipe": pickle.dumps(self.pipe)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -184,7 +184,7 @@ class _Meshes:
 
 
 def _need_room(folder: Path, size: int, left: int) -> None:
-    """Tell what the faces that are left will take on the disk; they take what the first took, within a few percent."""
+    """Check the disk space for the remaining faces, which need the space of the first one within a few percent."""
     from facekit.weights.cache import say
 
     if not left:
@@ -192,25 +192,25 @@ def _need_room(folder: Path, size: int, left: int) -> None:
     need, free = size * left / 1e6, shutil.disk_usage(folder).free / 1e6
     told = f"{need:.0f} MB for {left} more faces of {size / 1e6:.1f} MB each"
     if need > free:
-        raise FileError(f"room in {folder}: {told}", f"{free:.0f} MB", "free some, or lower the count or the formats")
+        raise FileError(f"space in {folder}: {told}", f"{free:.0f} MB", "free some, or lower the count or the formats")
     say(f"{told}; {free:.0f} MB are free in {folder}")
 
 
 def _write(face: FaceOutput, folder: Path, stem: str, formats: list[str], maps: bool) -> dict[str, int]:
-    """Write one face in a folder of its own name's files; returns their sizes in bytes by name."""
+    """Write one face with these file names; return sizes in bytes by name."""
     from facekit.files.atomic import recorded
     from facekit.io import save
     from facekit.io.maps import save_maps
 
     with recorded() as written:
         try:
-            if maps and "obj" not in formats:  # an OBJ brings and names its own
+            if maps and "obj" not in formats:  # an OBJ writes and refers to its own
                 save_maps(face, folder, stem)
             for format_ in formats:
-                name = f"{stem}_render" if format_ in _PICTURES else stem  # in sight what is a picture of the face
+                name = f"{stem}_render" if format_ in _PICTURES else stem  # show that it is a picture
                 options = {"maps": True} if maps and format_ == "obj" else {}
                 save(face, folder / f"{name}.{format_}", **options)
-        except BaseException:  # Ctrl-C too: an unfinished face would look like a finished one
+        except BaseException:  # Ctrl-C, too: an incomplete face would look complete
             for path in written:
                 path.unlink(missing_ok=True)
             raise

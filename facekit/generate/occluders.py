@@ -1,4 +1,4 @@
-"""What stands in front of a face: glasses, and a shape that nothing else is."""
+"""Occluders in front of faces: glasses, and abstract blobs."""
 
 from __future__ import annotations
 
@@ -14,37 +14,38 @@ from PIL import Image, ImageDraw
 from facekit.color import srgb_to_linear
 from facekit.generate.classes import CLASSES, IGNORE
 
-#: Points of a rim, and of a bridge or temple; shapes are drawn so many times as large.
+#: Number of points on a rim, and on a bridge or temple; supersampling factor.
 _RIM, _LINE, _FINE = 72, 24, 4
-#: Glasses stand so far in front of the eyeball's centre; temples end at this place of the head, mm.
+#: Distance of glasses in front of the eyeball's centre, mm; end of the temples on the head, mm.
 _FRONT, _EAR = 24.0, torch.tensor([77.0, 34.0, 4.0])
-#: A point is seen if nothing is in front of it by more than this, mm.
+#: Depth tolerance, mm, of the visibility of points.
 _NEAR = 3.0
 
-#: Points (n, 3) of the unturned head to rows (n, 4): x and y in pixels, depth in mm, and pixels a millimetre there.
+#: From points (n, 3) of the unturned head to rows (n, 4): x and y in pixels, depth in mm, and pixels per mm there.
 Project = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Something painted over a picture: ``cover`` (H, W) in [0, 1], linear ``colour`` (3, H, W) or (3, 1, 1) float32,
-    and the class ``label`` where the cover is more than a half."""
+    """Layer painted over a picture: opacity ``cover`` (H, W) in [0, 1], linear ``colour`` (3, H, W) or (3, 1, 1)
+    float32, and class ``label`` where the opacity is above a half.
+    """
 
     cover: torch.Tensor
     colour: torch.Tensor
     label: int
 
     def over(self, linear: torch.Tensor) -> torch.Tensor:
-        """The picture (3, H, W) with it."""
+        """Return the picture (3, H, W) with the layer."""
         return linear + (self.colour - linear) * self.cover
 
     def mark(self, mask: torch.Tensor) -> torch.Tensor:
-        """The mask (H, W) uint8 with it."""
+        """Return the mask (H, W) uint8 with the layer."""
         return torch.where(self.cover > 0.5, self.label, mask)
 
 
 class _Canvas:
-    """A cover that lines and areas are drawn on, four times as large."""
+    """Opacity map for drawing lines and areas, at four times the size."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -55,7 +56,7 @@ class _Canvas:
         self.draw.polygon([tuple(p) for p in (places[:, :2] * _FINE - 0.5).tolist()], fill=255)
 
     def line(self, places: torch.Tensor, depth: torch.Tensor, thick: float) -> None:
-        """Those parts of a line (n, 4) that the head does not hide, as thick as ``thick`` mm look there."""
+        """Draw the visible parts of a line (n, 4) with a thickness of ``thick`` mm."""
         last = self.size - 1
         columns, rows = (places[:, k].floor().long().clamp(0, last) for k in (0, 1))
         seen = (places[:, 2] < depth[rows, columns] + _NEAR) & (places[:, 2] > 1)
@@ -67,23 +68,23 @@ class _Canvas:
                 self.draw.ellipse([c + s * radius for s in (-1, 1) for c in points[k]], fill=255)
 
     def cover(self) -> torch.Tensor:
-        """(H, W) float32 in [0, 1]."""
+        """Return the opacity (H, W) float32 in [0, 1]."""
         return torch.from_numpy(np.asarray(self.image.reduce(_FINE), dtype=np.float32) / 255)
 
 
 def glasses(
     wish: Mapping[str, Any], eyes: torch.Tensor, project: Project, depth: torch.Tensor
 ) -> tuple[Layer, torch.Tensor]:
-    """Frames, and the share of light (H, W) that the lenses let through.
+    """Draw glasses: return the frame's layer, and the transmittance (H, W) of the lenses.
 
     Parameters
     ----------
     wish:
         ``width``, ``height`` and ``rim``, mm, ``power`` of the superellipse, ``colour`` in sRGB, ``tint``.
     eyes:
-        (2, 3) mm, centres of the right and of the left eyeball of the unturned head.
+        (2, 3) mm: centres of the right and the left eyeball of the unturned head.
     depth:
-        (H, W) mm of what is seen, inf where nothing is.
+        (H, W) mm: depth of the picture, inf for background.
     """
     frame, lens = _Canvas(depth.shape[0]), _Canvas(depth.shape[0])
     angle = torch.arange(_RIM) * (2 * math.pi / _RIM)
@@ -92,7 +93,7 @@ def glasses(
     share = torch.linspace(0, 1, _LINE)[:, None]
     inner = []
     for side, eye in zip((-1, 1), eyes, strict=True):
-        # Lenses follow the face: their outer edges stand back.
+        # Lenses are curved with the face: their outer edges are further back.
         back = 0.0035 * (across * side + 20).clamp_min(0).square()
         rim = eye + torch.stack((across, up - 3.0, _FRONT - back), dim=1)
         closed = project(torch.cat((rim, rim[:1])))
@@ -109,14 +110,15 @@ def glasses(
 
 
 def blob(wish: Mapping[str, Any], box: tuple[float, float, float, float], size: int) -> Layer:
-    """A wavy shape over a part of the face.
+    """Draw a blob with a wavy outline over a part of the face.
 
     Parameters
     ----------
     wish:
-        ``place`` against the face's middle and ``size``, in sides of its box; ``waves`` of its outline; ``colours``.
+        ``place`` relative to the face's centre, and ``size``, both in sides of its box; ``waves`` of its outline;
+        ``colours``.
     box:
-        Left, top, right and bottom of the face, pixels.
+        Left, top, right and bottom of the face in pixels.
     """
     left, top, right, bottom = box
     side = max(right - left, bottom - top)

@@ -1,4 +1,4 @@
-"""Recipe: what a set of labelled pictures is made of, as one typed, checked document."""
+"""Recipe: definition of a set of labelled pictures as one typed, validated document."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ from facekit.generate.choices import (
     need,
 )
 
-#: What a sample can carry besides its numbers.
+#: Labels of a sample besides its numbers.
 LABELS = ("rgb", "mask", "depth", "normals", "albedo", "uv", "landmarks", "landmarks478")
 PRESETS = ("portrait", "wild", "video")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A set of labelled pictures.
+    """Definition of a set of labelled pictures.
 
     Parameters
     ----------
     size:
-        Pixels of a side.
+        Side of the pictures in pixels.
     quality:
-        "standard" or "high", of :func:`facekit.render.render`.
+        "standard" or "high", see :func:`facekit.render.render`.
     detail:
         Whether faces have pores and wrinkles.
     hair:
-        Whether people have the hair and the lashes that go with them.
+        Whether people have hair and lashes.
     labels:
-        Out of :data:`LABELS`; numbers (camera, pose, expression, …) are always there.
+        Names from :data:`LABELS`; numbers (camera, pose, expression, …) are always included.
 
     Raises
     ------
     InputError
-        For a number out of range or an unknown name.
+        If a number is out of range or a name is unknown.
     """
 
     size: int = 256
@@ -83,7 +83,7 @@ class Recipe:
 
     @classmethod
     def preset(cls, name: str) -> Recipe:
-        """One of :data:`PRESETS`: ``portrait`` (studio), ``wild`` (all that can happen), ``video`` (clips)."""
+        """Return one of :data:`PRESETS`: ``portrait`` (studio), ``wild`` (full variety), ``video`` (clips)."""
         need(name in PRESETS, f"a recipe out of {', '.join(PRESETS)}, or a file", name)
         if name == "portrait":
             return cls()
@@ -103,9 +103,9 @@ class Recipe:
 
     @classmethod
     def load(cls, source: str | Path) -> Recipe:
-        """A preset by its name, or a document in YAML or JSON (.yaml, .yml, .json) that changes the defaults.
+        """Load a preset by its name, or a YAML or JSON document (.yaml, .yml, .json) that overrides defaults.
 
-        A document's ``preset`` names what it starts from; without one that is ``portrait``.
+        A document's ``preset`` names its defaults; ``portrait`` if missing.
         """
         if str(source) in PRESETS:
             return cls.preset(str(source))
@@ -121,14 +121,14 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
-        """The inverse of :meth:`to_dict`; what is missing is as in ``data["preset"]``."""
+        """Create a recipe from :meth:`to_dict`; missing values are those of ``data["preset"]``."""
         if not isinstance(data, Mapping):
             raise InputError("a recipe of names and values", type(data).__name__, "see Recipe")
         rest = dict(data)
         return _filled(cls.preset(str(rest.pop("preset", "portrait"))), rest, "")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, lists and dictionaries."""
+        """Return plain numbers, lists and dictionaries."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
@@ -141,7 +141,7 @@ def _yaml(text: str) -> Any:
 
 
 def _filled(base: Any, data: Mapping[str, Any], where: str) -> Any:
-    """A dataclass with the values that were given in place of its own."""
+    """Return a dataclass with given values in place of its own."""
     hints, changed = get_type_hints(type(base)), {}
     for name, value in data.items():
         if name not in hints:
@@ -159,7 +159,7 @@ def _filled(base: Any, data: Mapping[str, Any], where: str) -> Any:
 
 
 def _typed(value: Any, hint: Any, name: str) -> Any:
-    """A value as its annotation says, or an InputError."""
+    """Convert a value to its annotated type, or raise InputError."""
     if get_origin(hint) is types.UnionType:
         if value is None:
             return None

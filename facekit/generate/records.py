@@ -1,4 +1,4 @@
-"""The records of a set of meshes: a manifest with one line a face, and a sidecar of each until it is gathered."""
+"""Records of a set of meshes: a manifest with a line per face, and a sidecar per face until it is collected."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MANIFEST = "manifest.jsonl"
 
 @dataclass(frozen=True)
 class MeshStatus:
-    """How far a set of meshes is.
+    """Progress of a set of meshes.
 
     Parameters
     ----------
     made:
-        Faces whose files are there, as long as they were written, and with ``verify`` the same.
+        Faces whose files exist with their recorded sizes, and with ``verify`` hashes.
     broken:
-        Seeds of faces with files that are gone or changed.
+        Seeds of faces with missing or modified files.
     """
 
     made: int
@@ -34,17 +34,17 @@ class MeshStatus:
 
 
 def mesh_status(folder: str | Path, verify: bool = False) -> MeshStatus:
-    """How far the set of meshes in ``folder`` is.
+    """Return the progress of the set of meshes in ``folder``.
 
     Parameters
     ----------
     verify:
-        Whether to hash every file; else only sizes are compared.
+        Whether to hash every file; otherwise only sizes are compared.
 
     Raises
     ------
     FileError
-        Where no set was begun.
+        If there is no set.
     """
     folder = Path(folder).expanduser()
     _, records = read_manifest(folder / MANIFEST)
@@ -53,12 +53,12 @@ def mesh_status(folder: str | Path, verify: bool = False) -> MeshStatus:
 
 
 def read_manifest(path: str | Path) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
-    """The settings and the records by seed of a manifest; a last line that was cut off is left out.
+    """Return the settings and the records by seed of a manifest; a truncated last line is ignored.
 
     Raises
     ------
     FileError
-        When the file is not such a manifest.
+        If the file is not a manifest.
     """
     path = Path(path)
     try:
@@ -70,7 +70,7 @@ def read_manifest(path: str | Path) -> tuple[dict[str, Any], dict[int, dict[str,
 
 
 def open_manifest(path: Path, settings: dict[str, Any]) -> None:
-    """Make a new manifest, or check that the one there was begun with these settings."""
+    """Create a manifest, or check that the existing one has these settings."""
     if not path.exists():
         if path.parent.is_dir() and any(path.parent.glob("face_*")):
             raise InputError("an empty folder", f"faces without a manifest in {path.parent}", "choose another folder")
@@ -82,16 +82,16 @@ def open_manifest(path: Path, settings: dict[str, Any]) -> None:
     if different:
         was = ", ".join(f"{key} {stored.get(key)!r}" for key in different)
         now = ", ".join(f"{key} {settings[key]!r}" for key in different)
-        raise InputError(f"the settings that {path.parent} was begun with ({was})", now, "choose another folder")
+        raise InputError(f"the settings of the set in {path.parent} ({was})", now, "choose another folder")
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
-    if whole != data:  # the machine went down in the middle of a line
+    if whole != data:  # the machine stopped in the middle of a line
         with atomic_write(path) as temporary:
             temporary.write_bytes(whole)
 
 
 def leave_record(folder: Path, seed: int, files: Mapping[str, int]) -> None:
-    """Write a face's sidecar, once its files are there."""
+    """Write a face's sidecar after its files."""
     hashes = {name: sha256_of(folder / name) for name in files}
     with atomic_write(folder / _sidecar(seed)) as temporary:
         temporary.write_text(json.dumps({"seed": seed, "files": files, "sha256": hashes}), encoding="utf-8")
@@ -102,7 +102,7 @@ def _sidecar(seed: int) -> str:
 
 
 def gather(path: Path, seeds: Iterable[int] | None = None) -> None:
-    """Move records from sidecars, of these seeds or all that are there, into the manifest."""
+    """Move records from sidecars, of these seeds or all, into the manifest."""
     if seeds is None:
         found = sorted(p for p in path.parent.glob(".face_*.json") if ".part." not in p.name)
     else:
@@ -115,11 +115,11 @@ def gather(path: Path, seeds: Iterable[int] | None = None) -> None:
         for sidecar in found:
             sidecar.unlink(missing_ok=True)
     except OSError as error:
-        raise FileError(f"to write {path}", str(error), "choose a folder that is writable and has room") from error
+        raise FileError(f"to write {path}", str(error), "choose a writable folder with enough disk space") from error
 
 
 def tidy(path: Path) -> None:
-    """Put the manifest in order: one line a face, by seed, the newest of each."""
+    """Rewrite the manifest with one line per face, by seed, keeping the newest of each."""
     lines = path.read_bytes().splitlines(keepends=True)
     records = read_manifest(path)[1]
     wanted = [lines[0], *(f"{json.dumps(records[seed])}\n".encode() for seed in sorted(records))]
@@ -129,7 +129,7 @@ def tidy(path: Path) -> None:
 
 
 def complete(folder: Path, record: dict[str, Any] | None, verify: bool = False) -> bool:
-    """Tell whether every file of a record is there with the size it was written with, and perhaps with its hash."""
+    """Return True if every file of a record exists with its recorded size, and optionally its hash."""
     if record is None:
         return False
     if not all((folder / n).is_file() and (folder / n).stat().st_size == s for n, s in record["files"].items()):

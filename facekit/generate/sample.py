@@ -1,4 +1,4 @@
-"""SampleMaker: from an index to a picture with its labels."""
+"""SampleMaker: make a picture with its labels from an index."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from facekit.generate.classes import CLASSES, HeadClasses
 from facekit.generate.recipe import Recipe
 from facekit.generate.scene import Scene, draw_scene
 from facekit.generate.surroundings import background_of, camera_of, lights_of
-from facekit.hair import Hair
+from facekit.hair import HAIR_PARTS, HIDDEN, Hair
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
 from facekit.motion.head import Neck, rotation
 from facekit.pipeline import FacePipeline
 from facekit.render import Camera, RenderOutput, render
 
-#: Numbers of a face that are labels as they are.
+#: Codes that are stored as labels.
 _CODES = ("identity", "expression", "blendshapes")
 
 
@@ -36,14 +36,14 @@ class Sample:
     Parameters
     ----------
     index:
-        Its place in the set.
+        Index in the set.
     images:
-        By label: ``rgb`` and ``albedo`` (3, H, W) float32 sRGB in [0, 1]; ``mask`` (H, W) uint8; ``depth`` (H, W)
-        float32 mm, inf where nothing is; ``normals`` (3, H, W) float32; ``uv`` (2, H, W) float32, -1 where nothing is.
+        Images by label: ``rgb`` and ``albedo`` (3, H, W) float32 sRGB in [0, 1]; ``mask`` (H, W) uint8; ``depth`` (H,
+        W) float32 mm, inf for background; ``normals`` (3, H, W) float32; ``uv`` (2, H, W) float32, -1 for background.
     numbers:
-        Everything else, as JSON has it.
+        All other labels, as JSON values.
     jpeg:
-        The quality that ``rgb`` is stored with, None for PNG.
+        JPEG quality of ``rgb``, None for PNG.
     """
 
     index: int
@@ -53,14 +53,14 @@ class Sample:
 
 
 class SampleMaker:
-    """Makes the samples of one set.
+    """Make the samples of one set.
 
     Parameters
     ----------
     pipe:
         The embedded default: labels need a model with eyes and parts.
     seed:
-        Of the set.
+        Random seed of the set.
     """
 
     def __init__(self, pipe: FacePipeline, recipe: Recipe, seed: int = 0) -> None:
@@ -71,12 +71,12 @@ class SampleMaker:
         self.pupils = labels.Pupils(eyes, pipe.template.verts.cpu())
 
     def __call__(self, index: int) -> Sample:
-        """Sample ``index``: the same one, whatever was made before."""
+        """Make sample ``index``, independent of earlier ones."""
         return self.batch([index])[0]
 
     @torch.inference_mode()
     def mesh(self, index: int) -> FaceMesh:
-        """The head that sample ``index`` is a picture of, held as it is there (B = 1)."""
+        """Return the posed head (B = 1) shown by sample ``index``."""
         scene = draw_scene(self.recipe, self.seed, index)
         codes = self._codes(scene)
         face = self.pipe(latents=codes, detail=self.recipe.detail, hair=None).mesh
@@ -86,7 +86,7 @@ class SampleMaker:
 
     @torch.inference_mode()
     def batch(self, indices: Sequence[int]) -> list[Sample]:
-        """Several samples whose faces are computed at once; on their own they are the same but for rounding."""
+        """Make several samples whose faces are computed at once; equal to single ones up to rounding."""
         scenes = [draw_scene(self.recipe, self.seed, index) for index in indices]
         codes = [self._codes(scene) for scene in scenes]
         together = FaceLatents.cat(codes)
@@ -129,12 +129,12 @@ class SampleMaker:
     def _in_front(
         self, scene: Scene, mesh: FaceMesh, neck: Neck, camera: Camera, depth: torch.Tensor
     ) -> tuple[list[occluders.Layer], torch.Tensor | None]:
-        """Layers over the face, and what the lenses let through."""
+        """Return the layers in front of the face, and the transmittance of lenses."""
         size, found, lenses = self.recipe.size, [], None
         if scene.glasses is not None:
             turn = rotation(torch.tensor([scene.head]))[0]
             pivot = neck.pivot.cpu()
-            # Eyes turn with the whole head: back to the unturned head, where glasses are built.
+            # Eyes rotate with the head: undo this to get the unturned head, on which glasses are built.
             eyes = pivot + (self.pupils.centres(mesh.verts) - pivot) @ turn
 
             def project(points: torch.Tensor) -> torch.Tensor:
@@ -152,7 +152,7 @@ class SampleMaker:
     def _developed(
         self, scene: Scene, picture: RenderOutput, front: list[occluders.Layer], lenses: torch.Tensor | None
     ) -> torch.Tensor:
-        """The photograph (3, H, W): the head over its background, what stands in front, and the camera's doing."""
+        """Return the photograph (3, H, W): head over background, occluders, and camera artifacts."""
         size, recipe = self.recipe.size, self.recipe
         behind = srgb_to_linear(background_of(scene.background, size, recipe.background.folder))
         alpha, head = picture.alpha[0].cpu(), srgb_to_linear(picture.rgb[0].cpu())
@@ -174,14 +174,13 @@ class SampleMaker:
         front: list[occluders.Layer],
         hair: tuple[Hair | None, ...],
     ) -> dict[str, torch.Tensor]:
-        """Labels that are pictures; only those that were asked for."""
+        """Return the requested labels that are pictures."""
         wanted, ids = self.recipe.labels, picture.face_ids[0].cpu()
         found = {"depth": picture.depth[0, 0].cpu(), "normals": picture.normals[0].cpu()}
         if "mask" in wanted:
             mask = torch.where(ids >= 0, self.classes(codes, hair)[0][ids.clamp_min(0)], 0).to(torch.uint8)
-            if picture.hair is not None:
-                strands = (ids < 0) & (picture.hair[0, 0].cpu() > 0.5)
-                mask = torch.where(strands, CLASSES.index("hair"), mask).to(torch.uint8)
+            for part in ("hair", "beard"):
+                mask[ids == HIDDEN - HAIR_PARTS.index(part)] = CLASSES.index(part)
             for layer in front:
                 mask = layer.mark(mask).to(torch.uint8)
             found["mask"] = mask

@@ -1,4 +1,4 @@
-"""Scene: every number of one sample, drawn from the set's seed and the sample's index alone."""
+"""Scene: all numbers of one sample, sampled from the set's seed and the sample's index alone."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import numpy as np
 from facekit.conventions import BLENDSHAPES, EXPRESSIONS, GAZE_ACROSS, GAZE_SHAPES, GAZE_UP, muscle_of
 from facekit.generate.recipe import Recipe
 
-#: One stream of numbers for each choice, so that a new one, at the end, never shifts the others.
+#: One random stream per choice, so that a new choice, appended at the end, does not shift the others.
 _STREAMS = (
     "person", "choice", "expression", "gaze", "motion", "pose", "camera", "light", "background", "augment", "glasses",
     "blob",
 )  # fmt: skip
 _LIGHT_PRESETS = ("studio", "daylight", "rim")
-#: Antagonists by parts of names; :func:`facekit.metrics.contact.opposed` knows more, which would draw other faces.
+#: Antagonists by parts of names; :func:`facekit.metrics.contact.opposed` has more, but would change the samples.
 _OPPOSED = (
     ("Smile", "Frown"), ("Pucker", "Stretch"), ("Funnel", "Press"), ("Wide", "Squint"), ("jawLeft", "jawRight"),
     ("mouthLeft", "mouthRight"),
 )  # fmt: skip
-#: Muscles of random faces.
+#: Blendshapes of random faces, without side.
 _MUSCLES = tuple(
     dict.fromkeys(
         muscle_of(name)
@@ -36,28 +36,28 @@ _MUSCLES = tuple(
 
 @dataclass(frozen=True)
 class Scene:
-    """The numbers of one sample.
+    """Parameters of one sample.
 
     Parameters
     ----------
     index:
-        Of the sample; ``clip`` and ``frame`` say where it stands among clips.
+        Index of the sample; ``clip`` and ``frame`` are its position among clips.
     person:
         Seed of :meth:`facekit.FaceLatents.sample`.
     expression:
-        Weights by name, of the 20.
+        Weights of the 20 expressions by name.
     blendshapes:
-        Weights by name, of ARKit's 52, gaze and blinks among them.
+        Weights of ARKit's 52 blendshapes by name, including gaze and blinks.
     gaze:
-        Degrees to the subject's left and up, against the head.
+        Degrees to the subject's left and up, relative to the head.
     head:
-        Degrees that the head turns on the neck: to the subject's left, up, to the left shoulder.
+        Head rotation on the neck in degrees: yaw to the subject's left, pitch up, roll to the left shoulder.
     view:
-        Degrees that the camera stands to the subject's left and above, and its roll.
+        Position of the camera in degrees to the subject's left and up, and its roll.
     camera:
         ``fov``, ``face`` and ``shift``, see :class:`facekit.generate.choices.CameraChoice`.
     light, background, augment, glasses, blob:
-        What :mod:`facekit.generate.surroundings` makes of them; None for no glasses, no blob.
+        Parameters for :mod:`facekit.generate.surroundings`; None for no glasses or blob.
     """
 
     index: int
@@ -77,23 +77,24 @@ class Scene:
     blob: dict[str, Any] | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, lists and dictionaries, for JSON."""
+        """Return plain numbers, lists and dictionaries, for JSON."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
 def stream(seed: int, index: int, name: str) -> np.random.Generator:
-    """Random numbers of one choice of one sample: Philox, a generator by counter (Salmon et al., *Parallel random
-    numbers: as easy as 1, 2, 3*, 2011). Sample 31,415 needs none of those before it."""
+    """Return the random generator for one choice of one sample: Philox, counter-based (Salmon et al., *Parallel random
+    numbers: as easy as 1, 2, 3*, 2011), so that samples are independent of earlier ones.
+    """
     return np.random.Generator(np.random.Philox(key=[seed, _STREAMS.index(name)], counter=[0, 0, index, 0]))
 
 
 def draw_scene(recipe: Recipe, seed: int, index: int) -> Scene:
-    """The scene of a sample.
+    """Sample the scene of a sample.
 
     Parameters
     ----------
     seed, index:
-        Of the set, and of the sample in it; each 0 or more.
+        Seed of the set, and index of the sample; each 0 or more.
     """
     clip, frame = divmod(index, recipe.clip.frames)
 
@@ -132,7 +133,7 @@ def draw_scene(recipe: Recipe, seed: int, index: int) -> Scene:
 
 
 def _short(value: float) -> float:
-    """A number as a label has it: what is drawn is what is rendered."""
+    """Round a number to the label's precision before it is used, so that the label is exact."""
     return round(float(value), 5)
 
 
@@ -161,7 +162,7 @@ def _expression(recipe: Recipe, random: np.random.Generator) -> tuple[dict[str, 
 
 
 def _muscles(recipe: Recipe, random: np.random.Generator) -> dict[str, float]:
-    """Three to seven muscles, none against its antagonist, both sides alike or not."""
+    """Activate three to seven muscles, none with its antagonist, symmetrically or not."""
     chosen: list[str] = []
     for muscle in random.permutation(_MUSCLES):
         clash = any(a in muscle and b in c or b in muscle and a in c for c in chosen for a, b in _OPPOSED)
@@ -186,7 +187,7 @@ def _gaze(recipe: Recipe, random: np.random.Generator) -> tuple[float, float]:
 
 
 def _gaze_weights(gaze: tuple[float, float]) -> dict[str, float]:
-    """Both eyes toward the same far point."""
+    """Return gaze blendshapes for both eyes toward the same distant point."""
     turned = gaze[0] / GAZE_ACROSS, gaze[1] / GAZE_UP
     return {name: _short(min(1, way * turned[axis])) for name, axis, way in GAZE_SHAPES if way * turned[axis] > 0}
 
@@ -195,7 +196,7 @@ def _pose(recipe: Recipe, random: np.random.Generator) -> tuple[tuple[float, flo
     wish = recipe.pose
     angles = np.clip(random.normal(size=3) * (wish.yaw, wish.pitch, wish.roll), -np.array(wish.most), wish.most)
     neck, around = angles * wish.neck, angles * (1 - wish.neck)
-    # A head that turns to its left shows its right side: the camera goes there.
+    # If the head turns to its left, the camera moves to its right side.
     return (
         (_short(neck[0]), _short(neck[1]), _short(neck[2])),
         (_short(-around[0]), _short(np.clip(-around[1], -60, 60)), _short(around[2])),
@@ -203,7 +204,7 @@ def _pose(recipe: Recipe, random: np.random.Generator) -> tuple[tuple[float, flo
 
 
 def _moving(recipe: Recipe, random: np.random.Generator, frame: int) -> tuple[float, float, np.ndarray, np.ndarray]:
-    """How strong the expression is in this frame of a clip, how far the lids are shut, and what head and gaze add.
+    """Return a frame's expression gain, lid closure, and changes of head pose and gaze, for clips.
 
     Sums of slow sines with random phases; a blink every four seconds or so.
     """
@@ -253,7 +254,7 @@ def _light(recipe: Recipe, random: np.random.Generator) -> dict[str, Any]:
 
 
 def _tint(random: np.random.Generator) -> list[float]:
-    """A light's colour between candle and shade, of luminance about 1."""
+    """Sample a light's colour between candle light and shade, with luminance near 1."""
     warm = random.normal() * 0.12
     return [_short(1 + warm), 1.0, _short(1 - warm)]
 

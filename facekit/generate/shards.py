@@ -1,4 +1,4 @@
-"""Shards: tar files of samples as WebDataset has them, each with a sidecar that says that it is whole."""
+"""Shards: tar files of samples in WebDataset's format, each with a sidecar that confirms its completeness."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from facekit.generate.sample import Sample, SampleMaker
 from facekit.generate.storage import Storage, write
 from facekit.weights.cache import sha256_of
 
-#: What may be a sample's own fault.
+#: Exceptions that may be caused by a single sample.
 _FAULTS = (FacekitError, ArithmeticError, LookupError, OSError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What a sidecar tells of a shard.
+    """Sidecar of a shard.
 
     Parameters
     ----------
     number:
-        Of the shard; its file is ``faces-00000.tar``.
+        Number of the shard; its file is ``faces-00000.tar``.
     first, count:
-        The samples that belong to it.
+        First sample, and number of samples.
     skipped:
-        Indices of those that could not be made, and why.
+        Indices of failed samples, with reasons.
     size, sha256:
-        Of the tar file.
+        Size in bytes and hash of the tar file.
     fingerprint:
-        Of the settings that made it.
+        Hash of the set's settings.
     """
 
     number: int
@@ -49,17 +49,17 @@ class Shard:
 
     @property
     def tar(self) -> str:
-        """Name of the file with the samples."""
+        """Name of the tar file."""
         return f"faces-{self.number:05d}.tar"
 
     def to_json(self) -> bytes:
-        """The sidecar."""
+        """Return the content of the sidecar."""
         values = {**self.__dict__, "skipped": {str(k): why for k, why in self.skipped.items()}}
         return (json.dumps(values, indent=1) + "\n").encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> Shard:
-        """The inverse of :meth:`to_json`; a ValueError for anything else."""
+        """Parse :meth:`to_json`; raise ValueError for anything else."""
         try:
             values = json.loads(data)
             values["skipped"] = {int(k): why for k, why in values["skipped"].items()}
@@ -69,12 +69,12 @@ class Shard:
 
 
 def sidecar_name(number: int) -> str:
-    """Name of a shard's sidecar."""
+    """Return the name of a shard's sidecar."""
     return f"faces-{number:05d}.json"
 
 
 def key_of(index: int, frames: int) -> str:
-    """A sample's name in its shard: ``000031415``, or ``000031415_007``, the clip and the frame."""
+    """Return a sample's name in its shard: ``000031415``, or ``000031415_007`` with clip and frame."""
     clip, frame = divmod(index, frames)
     return f"{clip:09d}" if frames == 1 else f"{clip:09d}_{frame:03d}"
 
@@ -89,18 +89,18 @@ def write_shard(
     batch: int = 1,
     after: Callable[[], None] = lambda: None,
 ) -> Shard:
-    """Make the samples of one shard and write it, the sidecar last.
+    """Make and write the samples of one shard, the sidecar last.
 
-    A sample that fails three times is left out and named in the sidecar.
+    A sample that fails three times is skipped and listed in the sidecar.
 
     Parameters
     ----------
     make:
-        Of the set.
+        The set's sample maker.
     batch:
-        Samples whose faces are computed at once.
+        Number of samples whose faces are computed at once.
     after:
-        Called after each sample; may raise to give up, which leaves nothing behind.
+        Called after each sample; may raise to stop, which leaves no files.
     """
     skipped: dict[int, str] = {}
     name = f"faces-{number:05d}.tar"
@@ -120,7 +120,7 @@ def write_shard(
 
 
 def _made(make: SampleMaker, indices: Sequence[int], skipped: dict[int, str]) -> Iterator[dict[str, bytes]]:
-    """The files of samples, those of one at a time in memory; where they cannot be made together, one by one."""
+    """Yield the files of each sample, one sample in memory at a time; made one by one if a batch fails."""
     together: Sequence[Sample | None] = [None] * len(indices)
     if len(indices) > 1:
         with contextlib.suppress(*_FAULTS):
@@ -135,21 +135,21 @@ def _tried(make: SampleMaker, index: int, skipped: dict[int, str]) -> dict[str, 
             return encoded(make(index))
         except _FAULTS as error:
             if isinstance(error, OSError) and not isinstance(error, FacekitError):
-                raise  # a disk that is full is no fault of the sample
+                raise  # a full disk is not the sample's fault
             if attempt == TRIES - 1:
                 skipped[index] = f"{type(error).__name__}: {error}"
     return {}
 
 
 def _entry(name: str, size: int) -> tarfile.TarInfo:
-    """A header without anything of this machine or this hour."""
+    """Return a tar header independent of machine and time."""
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode, entry.mtime = size, 0o644, 0
     return entry
 
 
 def sidecars(storage: Storage) -> Iterator[Shard]:
-    """The sidecars of a set in order, whatever their shards are like; what is no sidecar is left out."""
+    """Yield the sidecars of a set in order, without checking the shards; invalid ones are skipped."""
     for name in storage.names():
         if name.startswith("faces-") and name.endswith(".json"):
             try:
@@ -159,7 +159,7 @@ def sidecars(storage: Storage) -> Iterator[Shard]:
 
 
 def is_whole(storage: Storage, shard: Shard) -> bool:
-    """Whether the shard's file is there, as long as its sidecar says and with that hash."""
+    """Return True if the shard's file exists with the size and hash in its sidecar."""
     if storage.size(shard.tar) != shard.size:
         return False
     data = storage.read(shard.tar)

@@ -1,4 +1,4 @@
-"""Storage: a folder of this machine, or whatever fsspec reaches (``s3://``, ``gs://``, ``memory://``)."""
+"""Storage: a local folder, or anything supported by fsspec (``s3://``, ``gs://``, ``memory://``)."""
 
 from __future__ import annotations
 
@@ -14,75 +14,75 @@ from facekit.files.atomic import atomic_write
 
 
 class Storage(Protocol):
-    """Files by name in one place; a file is there whole or not at all."""
+    """Files by name in one place; writes are atomic."""
 
     def writing(self, name: str) -> contextlib.AbstractContextManager[Path]:
-        """A local path to write to; when the block ends well, it is put there, in place of one of that name."""
+        """Yield a local path to write to; if the block succeeds, it is stored, replacing a file of the same name."""
         ...
 
     def read(self, name: str) -> bytes | None:
-        """Content of a file, None where there is none."""
+        """Return the content of a file, None if it does not exist."""
         ...
 
     def names(self) -> list[str]:
-        """Names of all files, sorted."""
+        """Return the names of all files, sorted."""
         ...
 
     def size(self, name: str) -> int:
-        """Bytes of a file, -1 where there is none."""
+        """Return the size of a file in bytes, -1 if it does not exist."""
         ...
 
     def remove(self, name: str) -> None:
-        """Take a file away."""
+        """Delete a file."""
         ...
 
 
 class Folder:
-    """A folder; what is written appears under its name when it is whole."""
+    """Local folder with atomic writes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def writing(self, name: str) -> contextlib.AbstractContextManager[Path]:
-        """A local path to write to; when the block ends well, it is put there, in place of one of that name."""
+        """Yield a local path to write to; if the block succeeds, it is stored, replacing a file of the same name."""
         return atomic_write(self.path / name)
 
     def read(self, name: str) -> bytes | None:
-        """Content of a file, None where there is none."""
+        """Return the content of a file, None if it does not exist."""
         path = self.path / name
         return path.read_bytes() if path.is_file() else None
 
     def names(self) -> list[str]:
-        """Names of all files, sorted."""
+        """Return the names of all files, sorted."""
         return sorted(p.name for p in self.path.iterdir() if p.is_file()) if self.path.is_dir() else []
 
     def size(self, name: str) -> int:
-        """Bytes of a file, -1 where there is none."""
+        """Return the size of a file in bytes, -1 if it does not exist."""
         path = self.path / name
         return path.stat().st_size if path.is_file() else -1
 
     def remove(self, name: str) -> None:
-        """Take a file away."""
+        """Delete a file."""
         (self.path / name).unlink(missing_ok=True)
 
 
 class Remote:
-    """A place of fsspec's; object stores show a file when it is whole."""
+    """Location in fsspec; object stores show complete files only."""
 
     def __init__(self, url: str) -> None:
         fsspec = optional_import("fsspec", "data", "storage elsewhere")
         self.files: Any
         try:
             self.files, self.root = fsspec.core.url_to_fs(url)
-        except (ImportError, ValueError) as error:  # a package that is not there, a kind that nobody knows
+        except (ImportError, ValueError) as error:  # missing package, unknown protocol
             raise InputError(
-                "an address that fsspec reaches", f"{url}: {error}", "s3:// needs s3fs, gs:// gcsfs"
+                "an address supported by fsspec", f"{url}: {error}", "s3:// needs s3fs, gs:// gcsfs"
             ) from error
         self.root = self.root.rstrip("/")
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        """A local path to write to; when the block ends well, it is put there, in place of one of that name."""
+        """Yield a local path to write to; if the block succeeds, it is stored, replacing a file of the same name."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / name
             yield path
@@ -90,39 +90,39 @@ class Remote:
             self.files.put_file(str(path), f"{self.root}/{name}")
 
     def read(self, name: str) -> bytes | None:
-        """Content of a file, None where there is none."""
+        """Return the content of a file, None if it does not exist."""
         try:
             return self.files.cat_file(f"{self.root}/{name}")
         except FileNotFoundError:
             return None
 
     def names(self) -> list[str]:
-        """Names of all files, sorted."""
+        """Return the names of all files, sorted."""
         self.files.invalidate_cache()
         if not self.files.isdir(self.root):
             return []
         return sorted(os.path.basename(p) for p in self.files.ls(self.root, detail=False))
 
     def size(self, name: str) -> int:
-        """Bytes of a file, -1 where there is none."""
+        """Return the size of a file in bytes, -1 if it does not exist."""
         try:
             return int(self.files.info(f"{self.root}/{name}")["size"])
         except FileNotFoundError:
             return -1
 
     def remove(self, name: str) -> None:
-        """Take a file away."""
+        """Delete a file."""
         if self.read(name) is not None:
             self.files.rm_file(f"{self.root}/{name}")
 
 
 def storage_of(place: str | Path) -> Storage:
-    """The storage at a path or an address."""
+    """Return the storage for a path or an address."""
     text = str(place)
     return Remote(text) if "://" in text else Folder(Path(text).expanduser().absolute())
 
 
 def write(storage: Storage, name: str, data: bytes) -> None:
-    """Put a file there, in place of one of that name."""
+    """Write a file, replacing one of the same name."""
     with storage.writing(name) as path:
         path.write_bytes(data)

@@ -1,4 +1,4 @@
-"""What stands around a head: the camera, the lights and the background that a scene's numbers mean."""
+"""Camera, lights and background from a scene's parameters."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from facekit.render import Camera, Lights
 from facekit.render.lights import Light
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-#: Steps of procedural backgrounds from coarse to fine, cells across the picture.
+#: Numbers of cells across the picture in the octaves of procedural backgrounds.
 _OCTAVES = (2, 4, 9, 20)
 
 
 def camera_of(scene: Scene, landmarks: torch.Tensor) -> Camera:
-    """The camera of a scene.
+    """Return the camera of a scene.
 
     Parameters
     ----------
     landmarks:
-        (68, 3) mm of the face that is looked at: the camera stands so far off that brows to chin fill their share.
+        (68, 3) mm: landmarks of the face, which set the camera's distance so that brows to chin have their height.
     """
     brows, chin = landmarks[LANDMARK_GROUPS["brows"]].mean(dim=0), landmarks[CHIN]
     middle, height = (brows + chin) / 2, float((brows - chin).norm())
@@ -41,7 +41,7 @@ def camera_of(scene: Scene, landmarks: torch.Tensor) -> Camera:
     distance = height / share / (2 * math.tan(math.radians(fov / 2)))
     toward = direction(torch.tensor([azimuth]), torch.tensor([elevation]))[0]
     tilt = math.radians(roll + scene.camera["roll"])
-    # Up, and what is to the image right of it, seen from where the camera stands.
+    # Up and image-right directions of the camera.
     right = torch.linalg.cross(torch.tensor([0.0, 1.0, 0.0]), toward)
     right = right / right.norm()
     up = math.cos(tilt) * torch.linalg.cross(toward, right) - math.sin(tilt) * right
@@ -50,18 +50,20 @@ def camera_of(scene: Scene, landmarks: torch.Tensor) -> Camera:
 
 
 def lights_of(light: Mapping[str, Any]) -> Lights:
-    """The lights of a scene; their strength is in the picture's exposure, see :func:`facekit.generate.lens.exposed`."""
+    """Return the lights of a scene; their strength is part of the exposure, see
+    :func:`facekit.generate.lens.exposed`.
+    """
     if light["kind"] == "preset":
         return Lights.preset(light["preset"])
     boxes = tuple(Light(**{**box, "colour": tuple(box["colour"])}) for box in light["boxes"])
     sh = torch.tensor(light["sh"]) if "sh" in light else None
-    if sh is not None:  # the hemisphere's light is in the harmonics
+    if sh is not None:  # the harmonics include the hemisphere's light
         return Lights(boxes, sh=sh)
     return Lights(boxes, tuple(light["sky"]), tuple(light["ground"]))
 
 
 def background_of(background: Mapping[str, Any], size: int, folder: str | None) -> torch.Tensor:
-    """What is behind the head, (3, size, size) float32 sRGB in [0, 1]."""
+    """Return the background, (3, size, size) float32 sRGB in [0, 1]."""
     first, second, third = torch.tensor(background["colours"])[..., None, None]
     if background["kind"] == "plain":
         return first.expand(3, size, size)
@@ -84,7 +86,7 @@ def background_of(background: Mapping[str, Any], size: int, folder: str | None) 
 
 
 def _picture(background: Mapping[str, Any], size: int, folder: str) -> torch.Tensor:
-    """A square out of one of the user's pictures."""
+    """Crop a square from one of the user's pictures."""
     paths = _pictures(folder)
     image = to_float(load_image(paths[int(background["pick"] * len(paths))]))[:, :3]
     image = image.expand(-1, 3, -1, -1)

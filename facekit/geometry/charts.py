@@ -1,4 +1,4 @@
-"""Places on a face's UV chart, in pixels of a picture laid over it: landmarks, the eyes' openings, soft shapes."""
+"""UV chart of a face in pixels of a picture: landmarks, outlines of the eye openings, soft masks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from facekit.geometry.lists import unique_pairs
 
 
 class Charted(Protocol):
-    """The parts of a template that these functions read."""
+    """Interface to the parts of a template that these functions read."""
 
     @property
     def faces(self) -> torch.Tensor: ...
@@ -24,20 +24,19 @@ class Charted(Protocol):
 
 
 def landmark_uvs(mesh: Charted) -> torch.Tensor:
-    """UVs (68, 2) float32 of the iBUG landmarks, origin bottom-left; at a seam, any of a vertex's own."""
+    """Return the UVs (68, 2) float32 of the iBUG landmarks, origin bottom-left; on a seam, any of a vertex's UVs."""
     return _vertex_uvs(mesh)[mesh.landmarks]
 
 
 def to_pixels(uvs: torch.Tensor, size: int) -> torch.Tensor:
-    """(N, 2) UVs as x, y in pixels of a square picture; a pixel's centre lies at +0.5."""
+    """Convert UVs (N, 2) to x, y in pixels of a square picture; pixel centres lie at +0.5."""
     return torch.stack((uvs[:, 0] * size, (1 - uvs[:, 1]) * size), dim=-1)
 
 
 def eye_openings(mesh: Charted) -> tuple[torch.Tensor, torch.Tensor]:
-    """Outlines of the eyes' openings in UV, the subject's right eye first: polygons (K, 2) float32.
+    """Return the outlines of the eye openings in UV, the subject's right eye first: polygons (K, 2) float32.
 
-    They are made of the mesh's open edges within reach of the eye's landmarks, or of these themselves where the mesh is
-    closed.
+    They follow the mesh's open edges near the eye's landmarks, or the landmarks themselves where the mesh is closed.
     """
     uvs = _vertex_uvs(mesh)
     rim = open_edges(mesh.faces).unique()
@@ -54,14 +53,14 @@ def eye_openings(mesh: Charted) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def open_edges(faces: torch.Tensor) -> torch.Tensor:
-    """Edges (E, 2) int64 that only one triangle of ``faces`` (F, 3) has."""
+    """Return the boundary edges (E, 2) int64: those of only one triangle in ``faces`` (F, 3)."""
     edges = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     edges, index = unique_pairs(edges, int(faces.max()) + 1)
     return edges[torch.bincount(index) == 1]
 
 
 def signed_distance(polygon: torch.Tensor, rows: slice, columns: slice) -> torch.Tensor:
-    """Distance of each pixel's centre from a polygon's outline, negative inside: (h, w) float32.
+    """Return the signed distance (h, w) float32 of each pixel centre from a polygon's outline, negative inside.
 
     ``polygon`` (K, 2) x, y in pixels; ``rows`` and ``columns`` bound the window.
     """
@@ -80,13 +79,13 @@ def signed_distance(polygon: torch.Tensor, rows: slice, columns: slice) -> torch
 
 
 def mask_box(mask: torch.Tensor) -> tuple[slice, slice]:
-    """Rows and columns that hold all of a mask (H, W) bool, which is set somewhere."""
+    """Return the rows and columns of the bounding box of a non-empty mask (H, W) bool."""
     rows, columns = mask.any(dim=1).nonzero(), mask.any(dim=0).nonzero()
     return slice(int(rows.min()), int(rows.max()) + 1), slice(int(columns.min()), int(columns.max()) + 1)
 
 
 def step(value: torch.Tensor, start: float, stop: float) -> torch.Tensor:
-    """A smooth step: 0 up to ``start``, 1 from ``stop`` on; falling where ``stop`` is less."""
+    """Smoothstep: 0 up to ``start``, 1 from ``stop`` on; decreasing if ``stop`` is less than ``start``."""
     t = ((value - start) / (stop - start)).clamp(0, 1)
     return t * t * (3 - 2 * t)
 

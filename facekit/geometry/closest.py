@@ -1,4 +1,4 @@
-"""The place on a triangle that is closest to a point."""
+"""Closest points on triangles."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import torch
 
 
 def closest_of(points: torch.Tensor, corners: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Closest places (P, 3) to points (P, 3) on one of K triangles each, (P, K, 3, 3).
+    """Return the closest points (P, 3) to points (P, 3), each on one of K triangles (P, K, 3, 3).
 
-    Also their barycentric weights (P, 3), and which triangle it is, (P,) int64.
+    Also returns their barycentric weights (P, 3) and the indices of the triangles, (P,) int64.
     """
     a, b, c = corners.unbind(2)
     inner = _barycentric(points[:, None], a, b, c)
@@ -28,7 +28,7 @@ def closest_of(points: torch.Tensor, corners: torch.Tensor) -> tuple[torch.Tenso
 
 
 def _barycentric(p: torch.Tensor, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-    """Weights (..., 3) of the corners at the projection of points onto their triangles' planes."""
+    """Return barycentric weights (..., 3) of the projections of points onto their triangles' planes."""
     u, v, q = b - a, c - a, p - a
     normal = torch.linalg.cross(u, v)
     area = normal.square().sum(-1).clamp_min(1e-12)

@@ -1,10 +1,11 @@
-"""Correspondence between face meshes of different topology, by landmarks and nearness."""
+"""Correspondence between face meshes of different topology, by landmarks and nearest points."""
 
 from __future__ import annotations
 
 import torch
 
-#: Further than this from the other surface, mm, a vertex has no counterpart; up to the first figure it surely has one.
+#: Distances in mm from the other surface: up to the first a vertex surely has a counterpart, beyond the second it has
+#: none.
 _NEAR, _FAR = 5.0, 12.0
 _NEIGHBOURS = 3
 _CHUNK = 1024
@@ -13,9 +14,10 @@ _CHUNK = 1024
 def similarity(
     source: torch.Tensor, target: torch.Tensor, scaled: bool = True
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Scale (), rotation (3, 3) and shift (3,) with ``scale * source @ rotation.T + shift`` nearest to ``target``.
+    """Return scale (), rotation (3, 3) and translation (3,) that best map source to target points.
 
-    Least squares over points (N, 3) (Umeyama, PAMI 1991); without ``scaled`` the scale is 1.
+    Minimises the squared distances of ``scale * source @ rotation.T + translation`` from ``target``, points (N, 3) each
+    (Umeyama, PAMI 1991); without ``scaled`` the scale is 1.
     """
     a, b = (points.double() for points in (source, target))
     ma, mb = a.mean(0), b.mean(0)
@@ -28,10 +30,10 @@ def similarity(
 
 
 def warp(points: torch.Tensor, source: torch.Tensor, target: torch.Tensor, stiffness: float = 1.0) -> torch.Tensor:
-    """Points (V, 3) carried along as ``source`` (N, 3) goes to ``target`` (N, 3), smoothly.
+    """Warp points (V, 3) smoothly such that ``source`` (N, 3) maps to ``target`` (N, 3).
 
-    A thin-plate spline in space, kernel r (Bookstein, PAMI 1989); ``stiffness``, mm, is how far it may miss for
-    smoothness' sake.
+    Thin-plate spline in 3D, kernel r (Bookstein, PAMI 1989); ``stiffness``, in mm, is the regularisation: the scale of
+    the deviation from ``target`` that is traded for smoothness.
     """
     count, kind = len(source), {"dtype": torch.float64, "device": source.device}
     s, t = source.double(), target.double()
@@ -48,11 +50,11 @@ def warp(points: torch.Tensor, source: torch.Tensor, target: torch.Tensor, stiff
 def interpolate_nearest(
     points: torch.Tensor, known: torch.Tensor, values: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Read values (N, C) at ``known`` (N, 3) off at ``points`` (V, 3); also the trust in them, (V,) in [0, 1].
+    """Interpolate values (N, C) at ``known`` (N, 3) to ``points`` (V, 3); also return the confidence (V,) in [0, 1].
 
-    The mean of the nearest three, weighted by the inverse square of their distance; trust ends where nothing is near.
+    Mean of the three nearest, weighted by inverse squared distance; the confidence is 0 if none is near.
     """
-    # Sorted along x, a chunk of points need only look at what lies within reach of its slab.
+    # Sorted along x, a chunk of points only needs the known points within reach of its slab.
     order, known_order = points[:, 0].argsort(), known[:, 0].argsort()
     points, known, values = points[order], known[known_order].contiguous(), values[known_order]
     found = values.new_zeros(len(points), values.shape[1])

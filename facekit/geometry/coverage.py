@@ -1,18 +1,18 @@
-"""The core of rasterization, in plain torch: pixels that triangles cover, and the nearest triangle at each.
+"""Core of the rasterizer in plain torch: the samples that triangles cover, and the nearest triangle per sample.
 
-Triangles come as homogeneous pixel points ``p = (X w, Y w, w)``, where (X, Y) is the place in pixels (origin at the
+Triangles come as homogeneous pixel points ``p = (X w, Y w, w)``, where (X, Y) is the position in pixels (origin at the
 upper left corner) and w the depth. With ``n0 = p1 x p2`` and so on, the ray ``d = (X, Y, 1)`` hits the triangle where
 all ``d . n_i`` have the sign of ``det = p0 . n0``, at ``depth = det / d . (n0 + n1 + n2)`` (Olano and Greer, *Triangle
-scan conversion using 2D homogeneous coordinates*, 1997). That needs no clipping: a triangle that reaches behind the
-camera just covers the pixels where its depth is beyond the near plane.
+scan conversion using 2D homogeneous coordinates*, 1997). This needs no clipping: a triangle that extends behind the
+camera covers just the pixels where its depth is beyond the near plane.
 
-Work is spent in three widening steps, each on compact lists: triangles (those with a sample in their bounding box),
-their rows (an exact interval of columns from the edge functions), the samples of the rows. The first step, which costs
-as much as the others, is done once by :func:`prepare` and serves coarse and fine samples. The nearest triangle of each
-sample wins by one ``scatter_reduce`` on keys that hold the depth's bits above the triangle's index.
+The work expands in three steps, each on compact lists: triangles (those with a sample in their bounding box), their
+rows (an exact interval of columns from the edge functions), the samples of the rows. The first step, which costs as
+much as the others together, is done once by :func:`prepare` for coarse and fine samples. The nearest triangle per
+sample is found by one ``scatter_reduce`` on keys that hold the depth's bits above the triangle's index.
 
-Edge functions are float64 and grown by far less than any picture shows: no sample is lost between triangles that share
-an edge or a corner, and coverage does not depend on how far off-screen a triangle reaches.
+Edge functions are float64, with triangles enlarged by far less than is visible: no sample is lost between triangles
+that share an edge or a corner, and coverage does not depend on how far a triangle extends off-screen.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ import torch
 from facekit.geometry.lists import expand, flat_indices, pick, pieces
 from facekit.geometry.triangles import bounds, edge_functions
 
-#: "No triangle here": read as two halves, infinite depth and face -1; greater than every other key.
+#: Key of an empty sample: as two halves infinite depth and face -1; greater than every other key.
 _EMPTY = (0x7F800000 << 32) | 0xFFFFFFFF
-#: Bytes for intermediate lists. On a CPU small ones stay in memory that the process already has.
+#: Memory in bytes for intermediate lists. Small lists on a CPU reuse memory that the process already has.
 _BUDGET_CPU, _BUDGET_CUDA = 32 << 20, 512 << 20
 
 
 @dataclass(frozen=True)
 class Triangles:
-    """The N triangles of all frames that can be seen, ready to be sampled. Made by :func:`prepare`.
+    """The N visible triangles of all frames, ready to be sampled. Made by :func:`prepare`.
 
     Parameters
     ----------
     height, width, near, frames:
-        The picture's size, the near plane, and how many frames there are.
+        Size of the picture, near plane, and number of frames.
     face, start:
-        (N,) int64: the face, and the first row of its frame where all frames lie below each other.
+        (N,) int64: face index, and first row of its frame when all frames are stacked vertically.
     box:
-        (4, N) float32 pixels: least and greatest X, least and greatest Y, inside the picture.
+        (4, N) float32, pixels: bounding box within the picture as min X, max X, min Y, max Y.
     edges:
         12 rows (N,) float64. Edge i is crossed at X = q - p Y with p in row i. The inside lies to the right of q in row
         3 + i and to the left of q in row 6 + i; the one that does not bound it is infinite. 1 / depth is
         r X + s Y + t, rows 9 to 11.
     front:
-        (N,) bool, seen from the front.
+        (N,) bool: front-facing.
     closest:
-        (N,) float32, the nearest corner's depth.
+        (N,) float32: depth of the nearest corner.
     """
 
     height: int
@@ -72,29 +72,29 @@ class Triangles:
         slots: torch.Tensor | None = None,
         budget: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Index and depth of the nearest triangle at every sample.
+        """Return index and depth of the nearest triangle at every sample.
 
         Parameters
         ----------
         scale:
-            Cells along a pixel's side, a power of two: the picture is sampled as if it were so much larger.
+            Number of cells along a pixel's side, a power of two: the factor by which the picture is supersampled.
         grid:
-            Samples along a cell's side, a power of two. Sample (r, c) of a cell lies at ((c + 0.5) / grid,
-            (r + 0.5) / grid).
+            Number of samples along a cell's side, a power of two. Sample (r, c) of a cell lies at ((c + 0.5) / grid, (r
+            + 0.5) / grid).
         shear:
-            Moves the samples of even rows right and of odd rows left by this part of a cell. With grid 2 and 1/8 the
-            four samples of a cell have four different columns, which smooths steep edges better.
+            Offset of the samples of even rows to the right and of odd rows to the left, as a fraction of a cell. With
+            grid 2 and 1/8 the four samples of a cell have four different columns, which smooths steep edges better.
         slots:
-            None for all cells, or (frames * height * width * scale²,) int64: each cell's place in the result, -1 for
+            None for all cells, or (frames * height * width * scale²,) int64: each cell's row in the result, -1 for
             none.
         budget:
-            Bytes that the intermediate lists may take; more work is done in pieces. None for what suits the device.
+            Memory for intermediate lists in bytes; more work is done in chunks. None for the device's default.
 
         Returns
         -------
         tuple
-            Face (slots, grid * grid) int64, -1 where nothing is, and depth (slots, grid * grid) float32, inf there.
-            Samples of a cell are ordered row by row.
+            Face (slots, grid * grid) int64, -1 for none, and depth (slots, grid * grid) float32, inf for none. Samples
+            of a cell are ordered row by row.
         """
         cells = self.frames * self.height * self.width * scale * scale
         total = cells if slots is None else int(slots.max()) + 1 if slots.numel() else 0
@@ -104,7 +104,7 @@ class Triangles:
         chosen, boxes = self._boxes(raster)
         if chosen.numel() and total:
             if slots is None:
-                # Most faces seen from behind lie behind the front: draw that first, and leave out what it hides.
+                # Most back-facing triangles are hidden: draw front-facing ones first, and skip what they hide.
                 front = self.front.index_select(0, chosen)
                 first, back = flat_indices(front), flat_indices(~front)
                 self._draw(raster, chosen.index_select(0, first), pick(boxes, first))
@@ -112,7 +112,7 @@ class Triangles:
                 rest = flat_indices(~self._hidden(raster, chosen, boxes))
                 chosen, boxes = chosen.index_select(0, rest), pick(boxes, rest)
             self._draw(raster, chosen, boxes)
-        # The halves of a key, the lower first: every machine that torch runs on is little-endian.
+        # Split the keys, lower half first: every machine that torch runs on is little-endian.
         face, depth = keys.view(torch.int32).view(-1, grid * grid, 2).unbind(2)
         return face.to(torch.int64), depth.contiguous().view(torch.float32)
 
@@ -126,20 +126,20 @@ class Triangles:
         slots: torch.Tensor | None = None,
         budget: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """All triangles at every sample, not the nearest alone; in no order.
+        """Return all triangles at every sample, not only the nearest, in no particular order.
 
         Parameters
         ----------
         limit:
-            (frames * height * width * scale²,) float32, or (slots,) with slots: what lies further away is left out.
+            (frames * height * width * scale²,) float32, or (slots,) with slots: largest depth to return.
         scale, grid, shear, slots, budget:
             See :meth:`nearest`.
 
         Returns
         -------
         tuple
-            Sample (P,) int64, that is its place in what :meth:`nearest` returns, flat; and key (P,) int64, the bits of
-            the depth in the upper half, so that keys order as depths do, and the face in the lower.
+            Sample (P,) int64, a flat index into the result of :meth:`nearest`; and key (P,) int64 with the depth's bits
+            in the upper half, so that keys sort by depth, and the face in the lower.
         """
         found: list[tuple[torch.Tensor, torch.Tensor]] = []
         raster = _Raster.of(self.face.new_empty(0), scale, grid, shear, slots, budget, limit, found)
@@ -152,7 +152,7 @@ class Triangles:
         return torch.cat(place), torch.cat(key)
 
     def _boxes(self, raster: _Raster) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Triangles that may have samples, and their boxes in samples: int64 rows x0, x1, y0, y1, inclusive."""
+        """Return triangles that may cover samples, and their boxes in samples: int64 rows x0, x1, y0, y1, inclusive."""
         fine, aside = raster.fine, 0.5 + abs(raster.shear) * raster.grid
         x0, x1, y0, y1 = self.box * fine
         x0 = torch.ceil(x0 - aside).clamp_(0, self.width * fine)
@@ -167,7 +167,7 @@ class Triangles:
         return chosen, boxes
 
     def _touches(self, raster: _Raster, chosen: torch.Tensor, boxes: list[torch.Tensor]) -> torch.Tensor:
-        """Boxes of cells that hold a wanted one, by a summed-area table."""
+        """Return which boxes contain a wanted cell, using a summed-area table."""
         height, width = self.height * raster.scale, self.width * raster.scale
         assert raster.slots is not None
         wanted = (raster.slots >= 0).view(self.frames, height, width).to(torch.int32)
@@ -183,23 +183,24 @@ class Triangles:
         return take(0, bottom + x1) - take(0, bottom + x0) > take(0, top + x1) - take(0, top + x0)
 
     def _draw(self, raster: _Raster, chosen: torch.Tensor, boxes: list[torch.Tensor]) -> None:
-        """Enter triangles into the keys: their rows, then the rows' samples, in pieces that fit the budget."""
-        # About 20 numbers of 8 bytes a row and 8 a sample are alive at once.
+        """Rasterise triangles into the keys: their rows, then the rows' samples, in chunks that fit the budget."""
+        # About 20 numbers of 8 bytes per row and 8 per sample are alive at once.
         for lo, hi in pieces(boxes[3] - boxes[2] + 1, raster.budget // 160):
             rows = self._rows(raster, chosen[lo:hi], [row[lo:hi] for row in boxes])
             for a, b in pieces(rows[3] - rows[2] + 1, raster.budget // 64):
                 _samples(raster, self.near, *(t[a:b] for t in rows))
 
     def _rows(self, raster: _Raster, chosen: torch.Tensor, boxes: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        """Rows with samples: face, first cell of the line, first and last column, 1 / depth at the first, its step
-        from column to column, and the row."""
+        """Return rows with samples: face, first cell of the line, first and last column, 1 / depth at the first, its
+        step per column, and the row.
+        """
         fine, shear, edges = raster.fine, raster.shear, self.edges
         x0, x1, y0, y1 = boxes
         local, offset = expand(y1 - y0 + 1)
         y = offset.add_(y0.index_select(0, local))
         place = y.to(torch.float64).add_(0.5).div_(fine)
         owner = chosen.index_select(0, local)
-        # Column c lies at X = (c + shift) / fine.
+        # The centre of column c has X = (c + shift) / fine.
         shift = place.new_tensor([0.5])
         if shear:
             shift = (1 - 2 * (y & 1)).to(torch.float64).mul_(shear * raster.grid).add_(0.5)
@@ -224,7 +225,7 @@ class Triangles:
             line = line + self.start.index_select(0, owner) * raster.scale
         line = line * (self.width * raster.scale)
         if raster.counts is not None:
-            # Rows without a wanted cell are not worth expanding.
+            # Rows without a wanted cell need not be expanded.
             before = raster.counts.index_select(0, line + (first >> raster.bits))
             some = flat_indices(raster.counts.index_select(0, line + (last >> raster.bits) + 1) > before)
             owner, y, place, begin, line, first, last = pick((owner, y, place, begin, line, first, last), some)
@@ -234,8 +235,9 @@ class Triangles:
         return self.face.index_select(0, owner), line, first, last, inverse, r.div_(fine).to(torch.float32), y
 
     def _hidden(self, raster: _Raster, chosen: torch.Tensor, boxes: list[torch.Tensor], tile: int = 8) -> torch.Tensor:
-        """Triangles that lie behind everything drawn so far in the tiles that they touch (Greene et al., *Hierarchical
-        Z-buffer visibility*, 1993). Exact: only triangles that span at most two tiles each way are judged."""
+        """Return triangles behind everything drawn so far in the tiles that they touch (Greene et al., *Hierarchical
+        Z-buffer visibility*, 1993). Exact; only triangles that span at most two tiles in each direction are tested.
+        """
         if raster.grid > 1:
             return torch.zeros_like(chosen, dtype=torch.bool)
         height, width = self.height * raster.scale, self.width * raster.scale
@@ -250,7 +252,7 @@ class Triangles:
         take = farthest.index_select
         above = torch.maximum(take(0, top + x0), take(0, top + x1))
         below = torch.maximum(take(0, bottom + x0), take(0, bottom + x1))
-        # A millionth in hand: depths there are rounded, and a tie must stay a tie.
+        # Tolerance of a millionth: stored depths are rounded, and a tie must stay a tie.
         closest = (self.closest.index_select(0, chosen) * (1 - 1e-6)).clamp_min(0.0)
         behind = (closest.view(torch.int32).to(torch.int64) << 32) > torch.maximum(above, below)
         return behind & (x1 - x0 <= 1) & (y1 - y0 <= 1)
@@ -259,7 +261,7 @@ class Triangles:
 def prepare(
     points: torch.Tensor, faces: torch.Tensor, height: int, width: int, *, near: float, cull: bool = False
 ) -> Triangles:
-    """Find the triangles that can be seen and their edge functions.
+    """Find the visible triangles and their edge functions.
 
     Parameters
     ----------
@@ -270,9 +272,9 @@ def prepare(
     height, width:
         Size of the picture in pixels.
     near:
-        Surfaces nearer than this depth are not seen.
+        Depth of the near plane.
     cull:
-        Leave triangles out that are seen from behind (clockwise on screen).
+        Skip back-facing triangles (clockwise on screen).
     """
     rows = points.permute(2, 0, 1).contiguous()
     tri, box, closest = bounds(rows, faces, height, width, near)
@@ -286,8 +288,9 @@ def prepare(
 
 @dataclass(frozen=True)
 class _Raster:
-    """The grid of samples, and the arguments of :meth:`Triangles.nearest`. ``counts``: wanted cells before each;
-    ``found``: samples and keys are collected there up to a ``limit``, see :meth:`Triangles.fragments`."""
+    """Sample grid, and the arguments of :meth:`Triangles.nearest`. ``counts``: number of wanted cells before each;
+    ``found``: collects samples and keys up to a ``limit``, see :meth:`Triangles.fragments`.
+    """
 
     keys: torch.Tensor
     scale: int
@@ -311,7 +314,7 @@ class _Raster:
         limit: torch.Tensor | None = None,
         found: list[tuple[torch.Tensor, torch.Tensor]] | None = None,
     ) -> _Raster:
-        """Count the wanted cells, and take the device's budget for None."""
+        """Count the wanted cells, and replace a budget of None by the device's default."""
         if budget is None:
             budget = _BUDGET_CUDA if keys.is_cuda else _BUDGET_CPU
         counts = None
@@ -321,17 +324,17 @@ class _Raster:
 
     @property
     def fine(self) -> int:
-        """Samples along a pixel's side."""
+        """Number of samples along a pixel's side."""
         return self.scale * self.grid
 
     @property
     def bits(self) -> int:
-        """A sample's column shifted by this is its cell's: much faster than dividing."""
+        """Right shift that maps a sample's column to its cell's: much faster than division."""
         return self.grid.bit_length() - 1
 
 
 def _samples(raster: _Raster, near: float, ids, line, first, last, inverse, slope, y) -> None:
-    """Expand rows to samples and enter them into the keys."""
+    """Expand rows to samples and write them into the keys."""
     grid = raster.grid
     row, local = expand(last - first + 1)
     if raster.slots is None and grid == 1:
@@ -354,10 +357,10 @@ def _samples(raster: _Raster, near: float, ids, line, first, last, inverse, slop
         key = (depth.view(torch.int32).to(torch.int64) << 32).bitwise_or_(ids.index_select(0, row))
         raster.found.append((place, key))
         return
-    # Depth is positive here, so its bits order as it does.
+    # Positive floats sort like their bits.
     key = (depth.view(torch.int32).to(torch.int64) << 32).bitwise_or_(ids.index_select(0, row))
     low, high = (float(t) for t in depth.aminmax()) if depth.numel() else (near, near)
-    if not near <= low <= high < float("inf"):  # NaN fails the comparison, too
+    if not near <= low <= high < float("inf"):  # also rejects NaN
         good = flat_indices((depth >= near) & (depth < float("inf")))
         place, key = pick((place, key), good)
     raster.keys.scatter_reduce_(0, place, key, "amin")

@@ -1,8 +1,8 @@
-"""Displacement as what other programs want: tangent-space normals, or triangles.
+"""Convert displacement maps for other programs: to tangent-space normals, or to triangles.
 
-A displacement map is a height over the smooth surface, in mm along the smooth vertex normal, laid out in UV. Its slope
-in UV and the surface's own metric, how many mm a unit of UV covers, give the normals; subdivision finer than the map's
-furrows gives the shape itself.
+A displacement map is a height over the smooth surface in UV space, in mm along the smooth vertex normal. Its slope in
+UV and the surface's metric (mm per unit of UV) give the normals; subdivision finer than the map's furrows gives the
+shape itself.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ from facekit.geometry.uv import MipTexture
 if TYPE_CHECKING:
     from facekit.mesh import FaceMesh
 
-#: Deepest level of :func:`detailed_mesh`: 256 triangles for each.
+#: Largest level of :func:`detailed_mesh`: 256 triangles per triangle.
 MAX_LEVEL = 4
-#: Most vertices that :func:`detailed_mesh` makes, all faces of a batch together; about 4 GB while it works.
+#: Largest number of vertices that :func:`detailed_mesh` makes for a batch; needs about 4 GB of memory.
 MAX_VERTICES = 8_000_000
 
 
 def normal_map(mesh: FaceMesh) -> torch.Tensor:
-    """Normals of the displaced surface in the tangent space of the smooth one.
+    """Return the displaced surface's normals in the tangent space of the smooth surface.
 
     The space is that of MikkTSpace (Mikkelsen, 2008), which glTF prescribes and Blender, Unity and Unreal use: the
     normal is the smooth vertex normal, the tangent runs along +u, the bitangent completes them at a right angle on the
-    side of +v, which is OpenGL's +Y. Stretched and sheared UVs, and the pose, are accounted for. Differentiable.
+    side of +v, which is OpenGL's +Y. Stretch and shear of the UVs and the pose are taken into account. Differentiable.
 
     Parameters
     ----------
     mesh:
-        With ``displacement`` (B, 1, H, W).
+        Mesh with ``displacement`` (B, 1, H, W).
 
     Returns
     -------
     torch.Tensor
-        (B, 3, H, W) in [0, 1]: 0.5 + 0.5 n. A few texels around each chart repeat its border, so that filtered
-        samples see no seam; beyond them, and where the displacement is even, (0.5, 0.5, 1).
+        (B, 3, H, W) in [0, 1]: 0.5 + 0.5 n. A few texels around each chart repeat its border, so that filtered samples
+        show no seam; beyond them, and for constant displacement, (0.5, 0.5, 1).
 
     Raises
     ------
     InputError
-        For a mesh without displacement or UVs, or values that are not finite.
+        If the mesh has no displacement or UVs, or values are not finite.
     """
     heights = _checked(mesh)
     texels = texels_of(mesh.uvs, mesh.faces_uvs, (heights.shape[2], heights.shape[3]))
@@ -61,22 +61,22 @@ def normal_map(mesh: FaceMesh) -> torch.Tensor:
 
 
 def tangents(mesh: FaceMesh, vertex: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
-    """The tangents that :func:`normal_map` is made for, as glTF stores them.
+    """Return the tangents that belong to :func:`normal_map`, as stored by glTF.
 
     Parameters
     ----------
     vertex, uv:
-        (N,) int64, pairs of a vertex and one of its UVs.
+        (N,) int64: pairs of a vertex and one of its UVs.
 
     Returns
     -------
     torch.Tensor
-        (B, N, 4): the unit tangent along +u, at a right angle to the vertex normal, and the sign w for which
-        w (normal x tangent) is the bitangent on the side of +v; -1 where the chart is mirrored.
+        (B, N, 4): the unit tangent along +u, orthogonal to the vertex normal, and the sign w for which w (normal x
+        tangent) is the bitangent on the side of +v; -1 for mirrored charts.
     """
     du, dv = (rows.index_select(2, uv) for rows in _derivatives(mesh))
     normal = vertex_normals(mesh.verts, mesh.faces).permute(2, 0, 1).index_select(2, vertex)
-    # Where a chart is folded away, any direction on the surface: from the axis that the normal is farthest from.
+    # If the chart is degenerate, use any tangent: project the axis least aligned with the normal.
     axis = torch.nn.functional.one_hot(normal.detach().abs().argmin(0), 3).permute(2, 0, 1).to(normal)
     along = du - normal * (normal * du).sum(0)
     length = along.square().sum(0)
@@ -88,30 +88,30 @@ def tangents(mesh: FaceMesh, vertex: torch.Tensor, uv: torch.Tensor) -> torch.Te
 
 
 def detailed_mesh(mesh: FaceMesh, level: int = 2) -> FaceMesh:
-    """The mesh with its displacement as triangles, for print or close-up.
+    """Return the mesh with its displacement as triangles, for 3D printing or close-ups.
 
     Each triangle is split into four, ``level`` times; the new vertices are put on the smooth surface by Phong
-    tessellation, and all are moved along the smooth normal by the map. What the map holds between the vertices is
-    averaged away before, so that pores finer than the triangles leave no noise. Differentiable.
+    tessellation, and all are moved along the smooth normal by the map. The map is filtered to the vertex spacing first,
+    so that pores finer than the triangles do not alias. Differentiable.
 
     Parameters
     ----------
     mesh:
-        B faces with ``displacement``.
+        Mesh of B faces with ``displacement``.
     level:
         0 to :data:`MAX_LEVEL`.
 
     Returns
     -------
     FaceMesh
-        Old vertices and UVs keep their index; texture and landmarks stay, ``ao`` is interpolated, a new vertex between
-        two ``parts`` belongs to the one with the lower id. ``displacement`` is None: it is in the vertices now. What
-        was closed stays closed. A vertex with several UVs moves by the mean over its corners.
+        Old vertices and UVs keep their indices; texture and landmarks are unchanged, ``ao`` is interpolated, a new
+        vertex between two ``parts`` belongs to the one with the lower id. ``displacement`` is None, as it is now part
+        of the vertices. Closed surfaces stay closed. A vertex with several UVs moves by the mean over its corners.
 
     Raises
     ------
     InputError
-        For a mesh without displacement or UVs, values that are not finite, a level that there is not, or more than
+        If the mesh has no displacement or UVs, values are not finite, the level is out of range, or there are more than
         :data:`MAX_VERTICES` vertices.
     """
     heights = _checked(mesh)
@@ -151,7 +151,7 @@ def detailed_mesh(mesh: FaceMesh, level: int = 2) -> FaceMesh:
 
 
 def _checked(mesh: FaceMesh) -> torch.Tensor:
-    """The displacement, (B, 1, H, W)."""
+    """Return the displacement (B, 1, H, W) after checks."""
     if mesh.displacement is None:
         raise InputError("a mesh with displacement", "one without", "make the face with detail=True")
     for name, value in (("vertices", mesh.verts), ("displacement", mesh.displacement)):
@@ -163,7 +163,7 @@ def _checked(mesh: FaceMesh) -> torch.Tensor:
 def _tilt(
     mesh: FaceMesh, texels: Texels, along_u: torch.Tensor, along_v: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The slope (B, 1, H, W) along tangent and bitangent, from that along u and v in mm a unit of UV.
+    """Return the slope (B, 1, H, W) along tangent and bitangent, given that along u and v in mm per unit of UV.
 
     With the surface's derivatives P_u = a T and P_v = c T + b B, a height h rises by h_u / a along T and by
     (h_v - c h_u / a) / b along B.
@@ -173,7 +173,7 @@ def _tilt(
     a = du.square().sum(0).clamp_min(1e-12).sqrt()
     c = (du * dv).sum(0) / a
     b = (dv.square().sum(0) - c * c).clamp_min(1e-12).sqrt()
-    # Charts are folded to next to nothing in places: there the slope would be anything.
+    # Charts are nearly degenerate in places, where the slope would be arbitrary.
     a, b = (torch.maximum(side, 0.02 * side.detach().median(dim=1, keepdim=True).values) for side in (a, b))
     metric = torch.stack((1 / a, 1 / b, -c / (a * b))).view(3 * batch, count)
     scale, across, shear = texels.bake(metric).view(3, batch, 1, *texels.size)
@@ -181,9 +181,10 @@ def _tilt(
 
 
 def _derivatives(mesh: FaceMesh) -> tuple[torch.Tensor, torch.Tensor]:
-    """The surface's derivatives along u and v at the UV vertices, (3, B, T) mm a unit of UV: means by area in UV.
+    """Return the surface's derivatives along u and v at UV vertices, (3, B, T) mm per unit of UV: means weighted by UV
+    area.
 
-    A seam's two sides have their own, as MikkTSpace wants it.
+    Both sides of a seam have their own, as MikkTSpace requires.
     """
     batch, count = len(mesh), len(mesh.uvs)
     rows = mesh.verts.permute(2, 0, 1).reshape(3 * batch, -1)
@@ -193,7 +194,7 @@ def _derivatives(mesh: FaceMesh) -> tuple[torch.Tensor, torch.Tensor]:
     a, b, c = (place.index_select(1, corner) for corner in mesh.faces_uvs.t())
     (u1, v1), (u2, v2) = b - a, c - a
     area = u1 * v2 - u2 * v1
-    side = torch.sign(area)  # a mirrored triangle's derivatives are as true as any
+    side = torch.sign(area)  # derivatives of mirrored triangles are valid, too
     weight = area.abs()
     sums = torch.cat((side * (first * v2 - second * v1), side * (second * u1 - first * u2), weight[None]))
     total = sums.new_zeros(len(sums), count)
@@ -207,10 +208,10 @@ def _derivatives(mesh: FaceMesh) -> tuple[torch.Tensor, torch.Tensor]:
 def _sampled(
     mesh: FaceMesh, heights: torch.Tensor, chart: Subdivision, level: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Split UVs (N, 2), their triangles, and the displacement there, (B, N) mm."""
+    """Return split UVs (N, 2), their triangles, and the displacement there, (B, N) mm."""
     height, width = heights.shape[2:]
     mask = texels_of(mesh.uvs, mesh.faces_uvs, (height, width)).mask().to(heights)
-    # Faces as channels of one picture, and what is inside as the last: texels outside the charts count for nothing.
+    # Faces are channels of one picture with the mask as the last one: texels outside of the charts have no weight.
     pyramid = MipTexture.build(torch.cat((heights * mask, mask)).transpose(0, 1))
     with torch.no_grad():
         uvs = mesh.uvs.to(heights)
@@ -220,7 +221,7 @@ def _sampled(
         for end in chart.edges.t():
             total.index_add_(1, end, torch.stack((length, torch.ones_like(length))))
         spacing = total[0] / total[1].clamp_min(1)
-        # Vertices n texels apart: from texels half as wide, which bilinear samples weigh over a width of n.
+        # Vertices are n texels apart: sample texels half as wide, as bilinear filtering has a width of n.
         blur = torch.log2(spacing.clamp_min(1e-6)) - level - 1
         rows = torch.cat((mesh.uvs.t(), blur[None].to(mesh.uvs)))
         meshes, faces = levels(chart, level)

@@ -1,4 +1,4 @@
-"""Compact lists: the pieces that data-parallel work in plain torch is made of."""
+"""Compact lists: building blocks of data-parallel work in plain torch."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ import torch
 
 
 def flat_indices(mask: torch.Tensor) -> torch.Tensor:
-    """Return where a mask is set, in its flat order: any shape bool to (P,) int64.
+    """Return the flat indices (P,) int64 of a mask's set elements: any shape, bool.
 
-    NumPy finds them several times as fast as torch does on a CPU, and shares the memory.
+    On a CPU, NumPy is several times as fast as torch, and shares the memory.
     """
     mask = mask.reshape(-1)
     return torch.from_numpy(mask.numpy().nonzero()[0]) if mask.device.type == "cpu" else mask.nonzero()[:, 0]
 
 
 def pick(rows: Iterable[torch.Tensor], index: torch.Tensor) -> list[torch.Tensor]:
-    """Some columns of several rows. One row at a time: with 8-byte numbers four times as fast as a whole table."""
+    """Select columns of several rows, one row at a time: with 8-byte numbers four times as fast as for a whole
+    table.
+    """
     return [row.index_select(0, index) for row in rows]
 
 
 def expand(counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ragged arange: for counts (2, 0, 3) the owners (0, 0, 2, 2, 2) and their positions (0, 1, 0, 1, 2)."""
+    """Return a ragged arange: for counts (2, 0, 3) the owners (0, 0, 2, 2, 2) and their positions (0, 1, 0, 1, 2)."""
     ends = counts.cumsum(0)
     total = int(ends[-1]) if counts.numel() else 0
     owner = torch.repeat_interleave(counts, output_size=total)
@@ -31,7 +33,7 @@ def expand(counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def pieces(counts: torch.Tensor, limit: int) -> Iterator[tuple[int, int]]:
-    """Ranges of items whose counts sum to at most ``limit`` (or hold one item)."""
+    """Yield ranges of items whose counts sum to at most ``limit`` (or that hold one item)."""
     items = counts.numel()
     if not items:
         return
@@ -48,16 +50,17 @@ def pieces(counts: torch.Tensor, limit: int) -> Iterator[tuple[int, int]]:
 
 
 def unique_pairs(ends: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pairs of numbers under ``count``, (N, 2) int64 in any order: each once, (E, 2), the lower first, and which of
-    these each pair is, (N,). For edges out of the sides of faces."""
+    """Return the unique unordered pairs (E, 2), lower number first, of pairs (N, 2) int64 of numbers below ``count``,
+    and the index (N,) of each pair among them. Used to find edges from the sides of faces.
+    """
     count = max(count, 1)
-    # One number a pair: sorting those is many times faster than sorting rows.
+    # One number per pair: sorting these is many times faster than sorting rows.
     keys, index = (ends.amin(1) * count + ends.amax(1)).unique(return_inverse=True)
     return torch.stack((keys // count, keys % count), dim=-1), index
 
 
 def weighted_sum(values: torch.Tensor, index: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Mix columns of values (C, V), those of each row of ``index`` (K, P) by its ``weights`` (K, P): (C, P)."""
+    """Combine columns of values (C, V) by rows of ``index`` (K, P) and ``weights`` (K, P): (C, P)."""
     mixed = values.index_select(1, index[0]) * weights[0].to(values)
     for corner, weight in zip(index[1:], weights[1:], strict=True):
         mixed = mixed + values.index_select(1, corner) * weight.to(values)

@@ -8,10 +8,10 @@ import torch
 
 
 def vertex_normals(verts: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
-    """Area-weighted vertex normals of unit length.
+    """Return area-weighted vertex normals of unit length.
 
-    The cross product of two edges is twice the area times the normal, so summing it weighs by area for free.
-    Vertices that no triangle of non-zero area uses get (0, 0, 1): the result is always finite and of length 1.
+    The cross product of two edges is twice the area times the normal, so their sum is weighted by area. Vertices
+    without a triangle of non-zero area get (0, 0, 1): the result is always finite and of unit length.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def vertex_normals(verts: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
         (B, V, 3) of verts' dtype.
     """
     batch, count = verts.shape[:2]
-    # Rows of one coordinate, two-dimensional: selecting and adding columns of those is what torch does fastest.
+    # Two-dimensional rows of one coordinate each: column selection and addition on these are torch's fastest.
     rows = verts.permute(2, 0, 1).reshape(3 * batch, count)
     corners = faces.t().contiguous()
     a, b, c = (rows.index_select(1, corner).view(3, batch, -1) for corner in corners)
@@ -39,7 +39,7 @@ def vertex_normals(verts: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
         total = torch.stack([_gathered(row, corners, count) for row in normals])
     total = total.view(3, batch, count)
     length = (total[0] * total[0] + total[1] * total[1] + total[2] * total[2])[None]
-    # The mask comes before the root: the gradient of a root at zero would be NaN even where it is not used.
+    # Mask before the root: the gradient of the root at zero would be NaN even where it is not used.
     bad = length < 1e-24
     unit = total * torch.rsqrt(torch.where(bad, torch.ones_like(length), length))
     up = verts.new_tensor([0.0, 0.0, 1.0])[:, None, None]
@@ -47,17 +47,17 @@ def vertex_normals(verts: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
 
 
 def cross(a: Sequence[torch.Tensor] | torch.Tensor, b: Sequence[torch.Tensor] | torch.Tensor) -> list[torch.Tensor]:
-    """Cross product of vectors given as three rows, likewise. Swapping the arguments negates the result exactly."""
+    """Return the cross product of vectors given as three rows. Swapping the arguments negates the result exactly."""
     return [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 
 
 def dot(a: Sequence[torch.Tensor] | torch.Tensor, b: Sequence[torch.Tensor] | torch.Tensor) -> torch.Tensor:
-    """Row by row: torch's sum and norm over a short leading dimension are ten times slower on a CPU."""
+    """Return the dot product row by row: torch's sum over a short leading dimension is ten times slower on a CPU."""
     return torch.addcmul(torch.addcmul(a[0] * b[0], a[1], b[1]), a[2], b[2])
 
 
 def _gathered(values: torch.Tensor, corners: torch.Tensor, count: int) -> torch.Tensor:
-    """Sum of the triangles' values at each vertex: (F,) to (count,). One dimension at a time is fastest on a CPU."""
+    """Sum the triangles' values at each vertex: (F,) to (count,). One dimension at a time is fastest on a CPU."""
     total = values.new_zeros(count)
     for corner in corners:
         total.index_add_(0, corner, values)

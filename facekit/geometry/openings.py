@@ -1,7 +1,7 @@
-"""Light that lids and lips let through: the occlusion of eyes, teeth and what is behind them, in the pose they are in.
+"""Ambient occlusion by lids and lips: of eyes, teeth and the inside of the mouth, depending on the pose.
 
-Ambient occlusion of skin hardly changes with the expression and is cast once. What lies in an opening is as bright as
-the opening is wide, which is why one static value makes eyes glare and teeth gleam between closed lips.
+Ambient occlusion of skin hardly changes with the expression and is precomputed by ray casting. The brightness of
+surfaces in an opening depends on its width: with static values, eyes and teeth would glow between closed lids and lips.
 """
 
 from __future__ import annotations
@@ -16,35 +16,34 @@ from facekit.conventions import PARTS
 from facekit.geometry.charts import step
 
 _LIPS, _LIDS, _EYES, _TEETH, _MOUTH = (PARTS.index(name) for name in ("lips", "lids", "eyes", "teeth", "mouth"))
-# Inner edges of the lips among the 68 landmarks, upper and lower, middle thirds.
+# Landmarks of the inner edges of the lips, upper and lower, middle thirds.
 _INNER = ((61, 62, 63), (67, 66, 65))
-# All lengths are in radii of the eyeball, 12 mm, so that a head in any unit is lit alike.
-# How deep the shadow of the upper and of the lower lid reaches, and what light is left at the rim.
+# Lengths are in eyeball radii (12 mm), so that the result does not depend on the head's unit. Depth of the shadow of
+# the upper and of the lower lid, and light remaining at the rim.
 _UPPER, _LOWER = (0.62, 0.20), (0.28, 0.55)
-# Share of the eye's width over which its corners are dark, and what light is left there; what the open eye has at most.
+# Fraction of the eye's width over which its corners are dark, and light remaining there; light of the open eye.
 _CORNER, _OPEN = (0.24, 0.50), 0.95
-# Gap between the lips from which on, and over which, light enters the mouth; what is left in the closed one.
+# Gap between the lips at which light starts to enter the mouth, and range over which it increases; light in the closed
+# mouth.
 _GAP, _WIDE, _CLOSED = 0.03, 0.30, 0.06
-# What of that the lips' inner edges see.
+# Least light at the inner edges of the closed lips.
 _EDGE = 0.30
 
 
 @dataclass(frozen=True)
 class Openings:
-    """Which vertices of a topology lie in openings, and which ones are their rims.
+    """Vertices of a topology in the openings, and along their rims.
 
     Parameters
     ----------
     balls:
-        (2, n) int64, vertices of the right and the left eyeball; ``centring`` (2, n) float32, weights that give its
-        centre.
+        (2, n) int64: vertices of the right and the left eyeball; ``centring`` (2, n) float32: weights of their centres.
     upper, lower:
-        (2, k) int64, vertices along the rims of the lids, from the inner corner to the outer; short rims repeat their
-        last.
+        (2, k) int64: vertices along the rims of the lids, from the inner corner to the outer; padded with the last one.
     inside, edge:
-        (m,), (r,) int64: teeth and what else the mouth holds; the lips' inner edges.
+        (m,), (r,) int64: teeth and other parts inside the mouth; the lips' inner edges.
     lips:
-        (2, 3) int64, middle of the lips' inner edges, upper and lower.
+        (2, 3) int64: middle of the lips' inner edges, upper and lower.
     """
 
     balls: torch.Tensor
@@ -59,7 +58,7 @@ class Openings:
     def of(
         cls, verts: torch.Tensor, faces: torch.Tensor, parts: torch.Tensor, landmarks: torch.Tensor
     ) -> Openings | None:
-        """Find them on a head at rest, vertices (V, 3) and 68 landmarks; None for one without eyeballs."""
+        """Find the openings on a neutral head, vertices (V, 3) and 68 landmarks; None for a head without eyeballs."""
         eyes = (parts == _EYES).nonzero()[:, 0]
         if not len(eyes):
             return None
@@ -77,7 +76,7 @@ class Openings:
             torch.stack([torch.cat((half[k], half[k][-1:].expand(longest - len(half[k])))) for half in halves])
             for k in (0, 1)
         )
-        # Eye sockets are of that part, too, but higher than the tip of the nose.
+        # Eye sockets are of this part, too, but above the tip of the nose.
         behind = (parts == _TEETH) | ((parts == _MOUTH) & (verts[:, 1] < verts[landmarks[30], 1]))
         return cls(
             torch.stack(balls),
@@ -90,15 +89,15 @@ class Openings:
         )
 
     def to(self, device: str | torch.device) -> Openings:
-        """A copy on another device."""
+        """Return a copy on another device."""
         moved: dict[str, Any] = {field.name: getattr(self, field.name).to(device) for field in fields(self)}
         return Openings(**moved)
 
     @torch.no_grad()
     def occlusion(self, verts: torch.Tensor, ao: torch.Tensor) -> torch.Tensor:
-        """Occlusion (B, V) in [0, 1] of heads with vertices (B, V, 3), in any unit and held at any angle.
+        """Return the occlusion (B, V) in [0, 1] of heads with vertices (B, V, 3), in any unit and orientation.
 
-        ``ao`` (V,) is what was cast: skin keeps it, eyes get another, teeth and mouth a part of it.
+        ``ao`` (V,) is the precomputed occlusion: kept on skin, replaced on eyes, scaled on teeth and mouth.
         """
         points = [verts[:, ball] for ball in self.balls]
         centres = [
@@ -127,7 +126,9 @@ class Openings:
     def _eye(
         away: torch.Tensor, upper: torch.Tensor, lower: torch.Tensor, outward: torch.Tensor, up: torch.Tensor
     ) -> torch.Tensor:
-        """Light (B, n) at points ``away`` (B, n, 3) from an eyeball's centre between rims (B, k, 3), in radii."""
+        """Return the light (B, n) at points ``away`` (B, n, 3) from an eyeball's centre between rims (B, k, 3), in
+        radii.
+        """
         x, y = ((away @ axis)[..., 0] for axis in (outward, up))
         light = torch.full_like(x, _OPEN)
         rims = [[(rim @ axis)[..., 0] for axis in (outward, up)] for rim in (upper, lower)]
@@ -141,8 +142,9 @@ class Openings:
 
 
 def sphere_weights(points: torch.Tensor) -> torch.Tensor:
-    """Weights (n,) float32 that give the centre of the sphere that fits points (n, 3) best; of these points however
-    they are moved, turned and scaled."""
+    """Return weights (n,) float32 whose combination of points (n, 3) is the centre of their best-fit sphere; they stay
+    valid under translation, rotation and scaling.
+    """
     points = points.double()
     ones = torch.ones_like(points[:, :1])
     fit = torch.linalg.lstsq(torch.cat((2 * points, ones), 1), points.square().sum(1, keepdim=True)).solution
@@ -151,7 +153,7 @@ def sphere_weights(points: torch.Tensor) -> torch.Tensor:
 
 
 def _halves(verts: torch.Tensor, rim: torch.Tensor, sign: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Split one eye's rim into upper and lower lid, both from the inner corner to the outer, corners in both."""
+    """Split one eye's rim into upper and lower lid, both from the inner corner to the outer, corners included."""
     x = sign * verts[rim, 0]
     inner, outer = rim[x.argmin()], rim[x.argmax()]
     share = (x - x.min()) / (x.max() - x.min())
@@ -165,7 +167,7 @@ def _halves(verts: torch.Tensor, rim: torch.Tensor, sign: float) -> tuple[torch.
 
 
 def _along(rim_x: torch.Tensor, rim_y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Height (B, n) of rims, polylines (B, k), at x (B, n); constant beyond their ends."""
+    """Return the height (B, n) of rims, polylines (B, k), at x (B, n); constant beyond their ends."""
     rim_x, order = rim_x.sort(dim=1)
     rim_y = rim_y.gather(1, order)
     x = torch.minimum(torch.maximum(x, rim_x[:, :1]), rim_x[:, -1:])

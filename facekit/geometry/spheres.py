@@ -1,4 +1,4 @@
-"""Spheres through points."""
+"""Sphere fitting."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 def fit_sphere(points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Centre (3,) and radius () of the sphere nearest to points (N, 3), by linear least squares.
+    """Return centre (3,) and radius () of the best-fit sphere of points (N, 3), by linear least squares.
 
     Minimises the error of ``|p|² = 2 p . c + (r² - |c|²)``, which is exact for points on a sphere.
     """

@@ -1,13 +1,13 @@
-"""Strain of a surface against its rest shape: edge tension and directional strain.
+"""Strain of a surface relative to its rest shape: edge tension and directional strain.
 
 Both compare lengths of the same material line before and after. *Edge tension* averages the edges around a vertex
 (Raman et al., *Mesh-tension driven expression-based wrinkles for synthetic faces*, WACV 2023)::
 
     t_i = 1 - mean_j |e'_ij| / |e_ij|
 
-so that squeezing one way and stretching the other cancel. *Directional strain* looks along one line p a face, for
-instance across a furrow, ``s = 1 - |F p| / |p|`` with F the deformation gradient. Both are above 0 where skin is
-compressed, below 0 where it is stretched, 0 under rigid motion, and 1 - k under scaling by k.
+so that compression in one direction and stretch in the other cancel. *Directional strain* is measured along one line p
+per face, for instance across a furrow, ``s = 1 - |F p| / |p|`` with F the deformation gradient. Both are positive where
+skin is compressed, negative where it is stretched, 0 under rigid motion, and 1 - k under scaling by k.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ import torch
 from facekit.errors import InputError
 from facekit.geometry.lists import unique_pairs
 
-# Edges that are so many times longer or shorter, against the mesh's size: vertices in another order.
+# Change of relative edge length that indicates vertices in another order.
 _ORDER_JUMP = 8.0
 
 
 @dataclass(frozen=True)
 class StrainGraph:
-    """The edges of a topology as strain needs them, made once by :meth:`of`.
+    """Edges of a topology, preprocessed for strain by :meth:`of`.
 
     Parameters
     ----------
     edges:
-        (2, E) int64, each edge once.
+        (2, E) int64: each edge once.
     share:
-        (V,) float64, one over the number of edges at a vertex; 0 where there are none.
+        (V,) float64: one over the number of edges at a vertex; 0 if there are none.
     """
 
     edges: torch.Tensor
@@ -40,7 +40,7 @@ class StrainGraph:
 
     @classmethod
     def of(cls, faces: torch.Tensor, vertices: int) -> StrainGraph:
-        """For faces (F, 3) int64 over ``vertices`` vertices, on the faces' device."""
+        """Build the graph for faces (F, 3) int64 over ``vertices`` vertices, on the faces' device."""
         if faces.ndim != 2 or faces.shape[1] != 3 or faces.is_floating_point() or not faces.numel():
             raise InputError("faces (F, 3) of integers", f"{tuple(faces.shape)} {faces.dtype}", "pass mesh.faces")
         if int(faces.min()) < 0 or int(faces.max()) >= vertices:
@@ -53,22 +53,22 @@ class StrainGraph:
 
     @property
     def vertices(self) -> int:
-        """V, the number of vertices."""
+        """Number of vertices, V."""
         return len(self.share)
 
     def tension(self, rest: torch.Tensor, posed: torch.Tensor) -> torch.Tensor:
-        """Edge tension of each vertex, (B, V): above 0 compressed, below 0 stretched. Differentiable.
+        """Return per-vertex edge tension (B, V): positive is compressed, negative stretched. Differentiable.
 
         Parameters
         ----------
         rest, posed:
-            (B, V, 3) float, the neutral face (the zero expression code) and the face as it is, in one unit; B of either
+            (B, V, 3) float: the neutral face (zero expression code) and the posed face, in the same unit; B of either
             may be 1.
 
         Raises
         ------
         InputError
-            For vertices of another number or order, NaN, or edges of no length at rest.
+            If the number or order of vertices differs, values are NaN, or an edge has zero rest length.
         """
         self.check(rest, posed)
         a, b = self.edges
@@ -79,12 +79,12 @@ class StrainGraph:
         return _mean(_strain(lengths(rest), lengths(posed)), self.edges, self.share)
 
     def along(self, rest: torch.Tensor, posed: torch.Tensor, lines: Lines) -> torch.Tensor:
-        """Directional strain of each vertex, (B, V), the mean of its lines'; 0 where it has none. Differentiable.
+        """Return per-vertex directional strain (B, V), the mean over a vertex's lines; 0 without lines. Differentiable.
 
         Parameters
         ----------
         rest, posed:
-            As in :meth:`tension`, and refused as there.
+            As in :meth:`tension`, with the same checks.
         lines:
             From :func:`lines_across`.
         """
@@ -101,7 +101,7 @@ class StrainGraph:
         return _mean(_strain(lengths(rest), lengths(posed)), lines.faces, lines.share)
 
     def smooth(self, values: torch.Tensor, rounds: int) -> torch.Tensor:
-        """Values (B, V) averaged with their neighbours', half and half, ``rounds`` times."""
+        """Average values (B, V) with the mean of their neighbours, in equal parts, ``rounds`` times."""
         a, b = self.edges
         for _ in range(rounds):
             both = torch.cat((values.index_select(1, b), values.index_select(1, a)), dim=1)
@@ -110,7 +110,7 @@ class StrainGraph:
         return values
 
     def check(self, rest: torch.Tensor, posed: torch.Tensor) -> None:
-        """Raise InputError unless both are (B, V, 3) of this topology's vertices in its order."""
+        """Raise InputError unless both are (B, V, 3) with this topology's number and order of vertices."""
         for name, verts in (("rest", rest), ("posed", posed)):
             if verts.ndim != 3 or verts.shape[1:] != (self.vertices, 3) or not verts.is_floating_point():
                 raise InputError(
@@ -120,13 +120,13 @@ class StrainGraph:
                 )
         if len(rest) != len(posed) and 1 not in (len(rest), len(posed)):
             raise InputError("as many rest shapes as posed ones, or one", f"{len(rest)} and {len(posed)}", "match them")
-        # One look at sums: infinity and NaN survive adding.
+        # A single check of sums: infinity and NaN survive addition.
         span = [float(_edge_share(verts.detach(), self.edges)) for verts in (rest, posed)]
         if not all(value == value and value < float("inf") for value in span):
             raise InputError("finite vertices", "NaN or infinity", "check where the mesh comes from")
         if span[1] > _ORDER_JUMP * span[0] or span[0] > _ORDER_JUMP * span[1]:
             raise InputError(
-                "rest and posed vertices in one order",
+                "rest and posed vertices in the same order",
                 f"edges of {span[0]:.1%} and {span[1]:.1%} of the mesh's size",
                 "take both from the same topology, in its own vertex order",
             )
@@ -134,16 +134,16 @@ class StrainGraph:
 
 @dataclass(frozen=True)
 class Lines:
-    """A line on each of n faces: that of face (i, j, k) is ``weights[0] (v_j - v_i) + weights[1] (v_k - v_i)``.
+    """One line per face for n faces: on face (i, j, k) it is ``weights[0] (v_j - v_i) + weights[1] (v_k - v_i)``.
 
     Parameters
     ----------
     faces:
-        (3, n) int64, vertices.
+        (3, n) int64: vertices of the faces.
     weights:
         (2, n) float64.
     share:
-        (V,) float64, one over the number of lines at a vertex; 0 where there are none.
+        (V,) float64: one over the number of lines at a vertex; 0 if there are none.
     """
 
     faces: torch.Tensor
@@ -154,30 +154,30 @@ class Lines:
 def lines_across(
     verts: torch.Tensor, faces: torch.Tensor, uvs: torch.Tensor, faces_uvs: torch.Tensor, along: torch.Tensor
 ) -> Lines:
-    """Lines that run on the surface at a right angle to directions given in UV, of unit length.
+    """Return unit lines on the surface that are orthogonal to directions given in UV.
 
     Parameters
     ----------
     verts:
-        (V, 3) float, the rest shape on which the angle is right.
+        (V, 3) float: the rest shape, on which they are orthogonal.
     faces, faces_uvs:
         (F, 3) int64.
     uvs:
         (T, 2) float.
     along:
-        (F, 2) float, a direction in UV for each face, for instance along a furrow; (0, 0) for none. A face without
-        area, in space or in UV, gets no line.
+        (F, 2) float: a UV direction per face, for instance along a furrow; (0, 0) for none. Degenerate faces, in space
+        or in UV, get no line.
     """
     a, b, c = (verts[faces[:, k]].double() for k in range(3))
     p, q, r = (uvs[faces_uvs[:, k]].double() for k in range(3))
     area = _wedge(q - p, r - p)
     safe = torch.where(area == 0, 1.0, area)
-    # The face's own coordinates of the UV direction, by Cramer's rule.
+    # Barycentric components of the UV direction in the face, by Cramer's rule.
     u = _wedge(along.double(), r - p) / safe
     v = _wedge(q - p, along.double()) / safe
     e, f = b - a, c - a
     furrow = u[:, None] * e + v[:, None] * f
-    # With the metric (E, G, H) of the face, (x, y) is at a right angle to (u, v) when x (uE + vG) + y (uG + vH) = 0.
+    # With the face's metric (E, G, H), (x, y) is orthogonal to (u, v) if x (uE + vG) + y (uG + vH) = 0.
     across = torch.stack((-(f * furrow).sum(-1), (e * furrow).sum(-1)))
     length = (across[0, :, None] * e + across[1, :, None] * f).norm(dim=-1)
     good = (area != 0) & (length > 1e-12)
@@ -186,22 +186,24 @@ def lines_across(
 
 
 def _rows(verts: torch.Tensor) -> list[torch.Tensor]:
-    """(B, V, 3) as three (B, V): one row of numbers at a time is what torch gathers fastest."""
+    """Split (B, V, 3) into three (B, V): torch gathers one row of numbers at a time fastest."""
     return [row.contiguous() for row in verts.unbind(-1)]
 
 
 def _length(parts: list[torch.Tensor]) -> torch.Tensor:
     square = parts[0] * parts[0] + parts[1] * parts[1] + parts[2] * parts[2]
-    # The gradient of a root at zero would be NaN: a line that vanished pulls nowhere.
+    # The gradient of the root at zero would be NaN: lines of zero length have no gradient.
     empty = square == 0
     return torch.where(empty, 0.0, torch.where(empty, 1.0, square).sqrt())
 
 
 def _strain(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-    """1 - |after| / |before| of lines, (B, n)."""
+    """Return 1 - |after| / |before| of lines, (B, n)."""
     empty = int((before == 0).sum())
     if empty:
-        raise InputError("edges with a length at rest", f"{empty} without", "merge or remove collapsed triangles")
+        raise InputError(
+            "edges with non-zero rest length", f"{empty} of zero length", "merge or remove collapsed triangles"
+        )
     return 1 - after / before
 
 
@@ -211,7 +213,7 @@ def _share(ends: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def _mean(values: torch.Tensor, ends: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
-    """The mean at each vertex of what its edges or faces have: (B, n) to (B, V)."""
+    """Return per-vertex means of values on edges or faces: (B, n) to (B, V)."""
     if values.requires_grad:
         total = values.new_zeros(len(values), len(share))
         for end in ends:
@@ -227,7 +229,7 @@ def _mean(values: torch.Tensor, ends: torch.Tensor, share: torch.Tensor) -> torc
 
 
 def _edge_share(verts: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
-    """Mean edge against the extent of the first mesh; NaN or infinite if any coordinate of any mesh is."""
+    """Return the mean edge length relative to the extent of the first mesh; NaN or infinite if any coordinate is."""
     some = edges[:, :: max(1, edges.shape[1] // 4096)]
     length = (verts[0, some[1]] - verts[0, some[0]]).norm(dim=-1).mean()
     return length / (verts[0].amax(0) - verts[0].amin(0)).norm().clamp_min(1e-30) + 0.0 * verts.sum()

@@ -1,8 +1,8 @@
-"""The texels that a topology's UVs cover, found once and kept: what reads and writes maps in UV without seams.
+"""Texels that a topology's UVs cover, cached: read and write UV maps without seams.
 
-Charts lie side by side in a map, and neighbours in it need not be neighbours on the surface. So every pair of
-neighbouring texels is either *linked*, when both lie on a triangle and no border of a chart runs between their centres,
-or not; differences are taken along links only, and what texels outside hold is copied from the nearest ones inside.
+Charts lie side by side in a map, and neighbours in the map need not be neighbours on the surface. Two neighbouring
+texels are *linked* if both lie on triangles and no chart border runs between their centres. Differences are taken along
+links only, and texels outside are filled from the nearest ones inside.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from facekit.geometry.charts import open_edges
 from facekit.geometry.lists import expand, flat_indices, weighted_sum
 from facekit.geometry.uv import rasterize_uv
 
-#: Texels around each chart that are filled from inside: bilinear samples and three mip levels stay clean.
+#: Width of the border around each chart, in texels, that is filled from inside: enough for bilinear samples at three
+#: mip levels.
 GUTTER = 8
 
-# About 25 bytes a texel each.
+# About 25 bytes per texel and entry.
 _CACHE: OrderedDict[bytes, Texels] = OrderedDict()
 _CACHE_ENTRIES = 2
 _CACHE_LOCK = lock()
@@ -31,23 +32,23 @@ _CACHE_LOCK = lock()
 
 @dataclass(frozen=True)
 class Texels:
-    """The texels of an H x W map that lie on triangles, and their links. Made by :func:`texels_of`.
+    """Texels of an H x W map that lie on triangles, and their links. Made by :func:`texels_of`.
 
     Parameters
     ----------
     size:
         (H, W).
     inside:
-        (P,) int64, flat places of the texels whose centre lies on a triangle.
+        (P,) int64: flat indices of the texels whose centre lies on a triangle.
     corners:
-        (3, P) int32, the UV vertices of that triangle.
+        (3, P) int32: UV vertices of that triangle.
     weights:
-        (3, P) float32, barycentric.
+        (3, P) float32: barycentric weights.
     across, down:
-        (H, W - 1) and (H - 1, W) bool: whether a texel is linked with the next of its row, and of its column.
+        (H, W - 1) and (H - 1, W) bool: whether a texel is linked to the next in its row, and in its column.
     gutter, source:
-        (G,) int64: flat places of the texels around the charts, and of those too far out in a corner to have a link
-        each way, which have no slope; and the texel inside that each is filled from.
+        (G,) int64: flat indices of the texels around the charts, and of those in corners without a link in each
+        direction, which have no slope; and the inside texel that each is filled from.
     """
 
     size: tuple[int, int]
@@ -60,28 +61,28 @@ class Texels:
     source: torch.Tensor
 
     def bake(self, values: torch.Tensor) -> torch.Tensor:
-        """Values at the UV vertices, (C, T), as a map (C, H, W): interpolated inside, 0 outside. Differentiable."""
+        """Interpolate values at UV vertices (C, T) to a map (C, H, W), 0 outside. Differentiable."""
         mixed = weighted_sum(values, self.corners, self.weights)
         height, width = self.size
         empty = values.new_zeros(len(values), height * width)
         return empty.index_copy(1, self.inside, mixed).view(-1, height, width)
 
     def mask(self) -> torch.Tensor:
-        """(1, 1, H, W) float32, 1 inside."""
+        """Return the mask (1, 1, H, W) float32, 1 inside."""
         height, width = self.size
         mask = torch.zeros(height * width, device=self.inside.device)
         return mask.index_fill_(0, self.inside, 1.0).view(1, 1, height, width)
 
     def fill(self, image: torch.Tensor) -> torch.Tensor:
-        """A map (B, C, H, W) with the gutter copied from inside. Differentiable."""
+        """Fill the gutter of a map (B, C, H, W) from inside. Differentiable."""
         flat = image.flatten(2)
         return flat.index_copy(2, self.gutter, flat.index_select(2, self.source)).view_as(image)
 
     def slopes(self, heights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Slopes of a map (B, 1, H, W) along u and along v per unit of UV, likewise; 0 outside. Differentiable.
+        """Return the slopes of a map (B, 1, H, W) along u and along v per unit of UV, 0 outside. Differentiable.
 
-        Central differences of fourth order (those of second flatten what is a few texels wide, as pores are), of second
-        order one texel from a chart's border, and one-sided at it.
+        Central differences of fourth order (second order would flatten features a few texels wide, such as pores), of
+        second order one texel from a chart's border, and one-sided at the border.
         """
         height, width = self.size
         along_u = _slope(heights, self.across) * width
@@ -90,7 +91,7 @@ class Texels:
 
 
 def texels_of(uvs: torch.Tensor, faces_uvs: torch.Tensor, size: tuple[int, int]) -> Texels:
-    """The texels of a topology, from a small cache keyed by its content.
+    """Return the texels of a topology, from a small cache keyed by its content.
 
     Parameters
     ----------
@@ -104,7 +105,7 @@ def texels_of(uvs: torch.Tensor, faces_uvs: torch.Tensor, size: tuple[int, int])
     Raises
     ------
     InputError
-        When no triangle has an area in UV, as in a mesh read from a file without UVs.
+        If no triangle has an area in UV, for instance in a mesh from a file without UVs.
     """
     digest = hashlib.sha1(repr((size, str(uvs.device))).encode(), usedforsecurity=False)
     for tensor in (uvs, faces_uvs):
@@ -112,7 +113,7 @@ def texels_of(uvs: torch.Tensor, faces_uvs: torch.Tensor, size: tuple[int, int])
     key = digest.digest()
     with _CACHE_LOCK:
         if key not in _CACHE:
-            # Tensors made in inference mode could not take part in a gradient later.
+            # Tensors created in inference mode could not take part in gradients later.
             with torch.inference_mode(False), torch.no_grad():
                 _CACHE[key] = _find(uvs.detach().clone(), faces_uvs.clone(), size)
             while len(_CACHE) > _CACHE_ENTRIES:
@@ -122,7 +123,7 @@ def texels_of(uvs: torch.Tensor, faces_uvs: torch.Tensor, size: tuple[int, int])
 
 
 def check_uvs(uvs: torch.Tensor, faces_uvs: torch.Tensor) -> None:
-    """Raise InputError unless some triangle has an area in UV."""
+    """Raise InputError unless at least one triangle has an area in UV."""
     if faces_uvs.numel():
         a, b, c = (uvs[corner].double() for corner in faces_uvs.t())
         if bool((((b - a)[:, 0] * (c - a)[:, 1]) != ((b - a)[:, 1] * (c - a)[:, 0])).any()):
@@ -142,11 +143,11 @@ def _find(uvs: torch.Tensor, faces_uvs: torch.Tensor, size: tuple[int, int]) -> 
 
 
 def _links(uvs: torch.Tensor, faces_uvs: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Links between neighbours, along rows and along columns."""
+    """Return the links between neighbours, along rows and along columns."""
     height, width = inside.shape
     size = torch.tensor([width, height], dtype=torch.float64, device=uvs.device)
     flipped = torch.stack((uvs[:, 0], 1 - uvs[:, 1]), dim=-1)
-    ends = (flipped.double() * size - 0.5)[open_edges(faces_uvs)]  # texel centres at whole numbers
+    ends = (flipped.double() * size - 0.5)[open_edges(faces_uvs)]  # texel centres at integers
     across = inside[:, 1:] & inside[:, :-1]
     down = inside[1:] & inside[:-1]
     _cut(across, ends)
@@ -155,7 +156,7 @@ def _links(uvs: torch.Tensor, faces_uvs: torch.Tensor, inside: torch.Tensor) -> 
 
 
 def _cut(links: torch.Tensor, ends: torch.Tensor) -> None:
-    """Clear the links (rows, columns) that edges with ``ends`` (E, 2, 2), as x and y, cross."""
+    """Clear the links (rows, columns) that edges ``ends`` (E, 2, 2), as x and y, cross."""
     low, high = ends[:, :, 1].amin(1), ends[:, :, 1].amax(1)
     first = low.ceil().clamp(0, len(links)).long()
     last = high.floor().clamp(-1, len(links) - 1).long()
@@ -171,7 +172,7 @@ def _cut(links: torch.Tensor, ends: torch.Tensor) -> None:
 
 
 def _gutter(inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Places within :data:`GUTTER` texels of those ``inside``, and one of these that is as near to each as any."""
+    """Return texels within :data:`GUTTER` of those ``inside``, and a closest inside texel for each."""
     index = torch.arange(inside.numel(), dtype=torch.float64, device=inside.device).view(inside.shape)
     nearest = torch.where(inside, index, index.new_tensor(-1.0))
     for _ in range(GUTTER):
@@ -181,13 +182,13 @@ def _gutter(inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _slope(heights: torch.Tensor, links: torch.Tensor) -> torch.Tensor:
-    """Rise from column to column, (B, 1, H, W), along the links (H, W - 1) only."""
+    """Return the difference per column, (B, 1, H, W), along the links (H, W - 1) only."""
     step = (heights[..., 1:] - heights[..., :-1]) * links
     before, after = F.pad(step, (1, 0)), F.pad(step, (0, 1))
     linked = links.to(heights.dtype)
     left, right = F.pad(linked, (1, 0)), F.pad(linked, (0, 1))
     slope = (before + after) / (left + right).clamp_min(1.0)
-    # With two links each way: (8 (next - previous) - (second next - second previous)) / 12.
+    # With two links in each direction: (8 (next - previous) - (second next - second previous)) / 12.
     both = left * right * F.pad(left[:, :-1], (1, 0)) * F.pad(right[:, 1:], (0, 1))
     wider = F.pad(before[..., :-1], (1, 0)) + F.pad(after[..., 1:], (0, 1))
     return torch.where(both > 0, (7 * (before + after) - wider) / 12, slope)

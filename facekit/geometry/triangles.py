@@ -1,6 +1,6 @@
-"""Setting triangles up: which of them can be seen, where on screen, and their edge functions.
+"""Triangle setup: visibility, bounding boxes and edge functions.
 
-The mathematics is told in :mod:`facekit.geometry.coverage`, which samples what is found here.
+For the mathematics see :mod:`facekit.geometry.coverage`, which does the sampling.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ import torch
 from facekit.geometry.lists import flat_indices, pick
 from facekit.geometry.normals import cross
 
-#: Pixels that edges are moved outward.
+#: Outward offset of edges in pixels.
 _GROW = 1e-7
 
 
 def bounds(
     rows: torch.Tensor, faces: torch.Tensor, height: int, width: int, near: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Triangles (frame * F + face) whose box meets the picture, the boxes (4, N) float32, and the nearest depths."""
+    """Return triangles (frame * F + face) whose box overlaps the picture, the boxes (4, N) float32, and the nearest
+    depths.
+    """
     w = rows[2]
     ahead = w >= near
     safe = torch.where(ahead, w, torch.ones_like(w))
@@ -34,7 +36,7 @@ def bounds(
         frame, face = crossing // len(faces), crossing % len(faces)
         cut = _clipped_box(rows.permute(1, 2, 0)[frame[:, None], faces[face]], near)
         xlo[crossing], xhi[crossing], ylo[crossing], yhi[crossing] = (t.to(torch.float32) for t in cut)
-    # Float32 places are good to some 1e-4 pixel; the margin keeps every sample that float64 would accept.
+    # Float32 coordinates are accurate to some 1e-4 pixel; the margin keeps every sample that float64 would accept.
     margin = 1e-3
     seen &= (xhi > -margin) & (xlo < width + margin) & (yhi > -margin) & (ylo < height + margin)
     tri = flat_indices(seen)
@@ -43,7 +45,7 @@ def bounds(
 
 
 def _clipped_box(corners: torch.Tensor, near: float) -> tuple[torch.Tensor, ...]:
-    """Screen bounds of what is left of (N, 3, 3) triangles beyond the near plane."""
+    """Return the screen bounds of the part of triangles (N, 3, 3) beyond the near plane."""
     w = corners[..., 2]
     ahead = w >= near
     following = corners.roll(-1, 1)
@@ -63,7 +65,8 @@ def _clipped_box(corners: torch.Tensor, near: float) -> tuple[torch.Tensor, ...]
 def edge_functions(
     rows: torch.Tensor, faces: torch.Tensor, tri: torch.Tensor, cull: bool
 ) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
-    """Edges of :class:`facekit.geometry.coverage.Triangles`, which of ``tri`` have any, and which face the viewer.
+    """Return the edges of :class:`facekit.geometry.coverage.Triangles`, the valid ones of ``tri``, and which are
+    front-facing.
 
     Parameters
     ----------
@@ -74,12 +77,12 @@ def edge_functions(
     tri:
         (N,) int64, frame * F + face.
     cull:
-        Leave triangles out that are seen from behind (clockwise on screen).
+        Skip back-facing triangles (clockwise on screen).
 
     Returns
     -------
     tuple
-        12 rows (n,) float64, (n,) int64 into ``tri``, and (n,) bool, seen from the front.
+        12 rows (n,) float64, indices (n,) int64 into ``tri``, and (n,) bool: front-facing.
     """
     count, batch = len(faces), rows.shape[1]
     corners = pick(faces.t().contiguous(), tri if batch == 1 else tri % count)
@@ -90,7 +93,7 @@ def edge_functions(
     normals = [cross(b, c), cross(c, a), cross(a, b)]
     total = cross([q - p for p, q in zip(a, b, strict=True)], [q - p for p, q in zip(a, c, strict=True)])
     det = a[0] * total[0] + a[1] * total[1] + a[2] * total[2]
-    # Seen from the front: counter-clockwise in a world with Y up is clockwise in pixels, where Y runs down.
+    # Front-facing: counter-clockwise in a world with Y up is clockwise in pixels, where Y runs down.
     kept = flat_indices((det < 0 if cull else det != 0) & torch.isfinite(det))
     if kept.numel() < len(tri):
         normals = [pick(n, kept) for n in normals]
@@ -99,11 +102,11 @@ def edge_functions(
     grow = torch.where(front, -_GROW, _GROW).to(det)
     slopes, lefts, rights = [], [], []
     for nx, ny, nw in normals:
-        # An edge parallel to the rows has no crossing; a tiny slope sends it to the far left or right, and to the same
-        # side for the two triangles that share it.
+        # An edge parallel to the rows has no crossing; a tiny slope moves it to the far left or right, and to the same
+        # side for both triangles that share it.
         nx = nx.masked_fill_(nx == 0, 1e-200)
-        # Grown by a ten-millionth of a pixel: a sample on a corner, where rounding could put it outside every triangle
-        # of the fan, belongs to all of them.
+        # Enlarged by a ten-millionth of a pixel: a sample on a corner, which rounding could put outside of every
+        # triangle of the fan, belongs to all of them.
         crossing = nx.abs().add_(ny.abs()).mul_(grow).add_(nw).div_(nx).neg_()
         slopes.append(ny / nx)
         side = torch.where((nx > 0) != front, torch.inf, -torch.inf)

@@ -1,4 +1,4 @@
-"""Textures: sampling them at UVs with a mip pyramid, and baking per-vertex values into UV space.
+"""Textures: mip-mapped sampling at UVs, and baking of per-vertex values into UV space.
 
 UVs have their origin bottom-left and texel edges at 0 and 1; image row 0 is the top (v = 1).
 """
@@ -14,19 +14,18 @@ import torch.nn.functional as F
 
 @dataclass(frozen=True)
 class MipTexture:
-    """Textures with all their halved copies in one image, made once and sampled often.
+    """Textures with their mip pyramid in one image, built once and sampled often.
 
-    A pyramid lies in one image so that a pixel's level is just a place in it: level 0 on the left, the others below
-    each other to its right (Williams, *Pyramidal parametrics*, SIGGRAPH 1983). Values are filtered
-    as they are stored, an albedo in sRGB: that keeps the flat picture equal to the texture, and no texel is decoded in
-    vain.
+    The pyramid is stored in one image, so that a level is an offset in it: level 0 on the left, the others stacked to
+    its right (Williams, *Pyramidal parametrics*, SIGGRAPH 1983). Values are filtered as stored, albedo in sRGB: this
+    keeps the unlit picture equal to the texture, and avoids decoding.
 
     Parameters
     ----------
     image:
         (B, C, H, W + W / 2) float32.
     layout:
-        (levels, 4) float32 on the CPU: x and y of each level's corner, its width and height, in texels.
+        (levels, 4) float32 on the CPU: x, y, width and height of each level in texels.
     """
 
     image: torch.Tensor
@@ -34,13 +33,15 @@ class MipTexture:
 
     @property
     def detail(self) -> float:
-        """The level of a UV length l is log2 l plus this, log2 of the texels along a unit of UV."""
+        """The mip level for a UV length l is log2 l plus this, the log2 of the number of texels per unit of UV."""
         width, height = self.layout[0, 2:].tolist()
         return 0.5 * math.log2(width * height)
 
     @classmethod
     def build(cls, texture: torch.Tensor, levels: int | None = None) -> MipTexture:
-        """From (B, C, H, W) float; ``levels`` at most, by default down to 4 texels. Differentiable."""
+        """Build the pyramid from (B, C, H, W) float, with at most ``levels`` levels, by default down to 4 texels.
+        Differentiable.
+        """
         height, width = texture.shape[2:]
         layout, halved = [(0.0, 0.0, float(width), float(height))], []
         y, level = 0, texture
@@ -67,18 +68,18 @@ class MipTexture:
     def sample(
         self, uv: torch.Tensor, level: torch.Tensor, frame: torch.Tensor | None = None, smooth: bool = True
     ) -> torch.Tensor:
-        """Trilinear samples, clamped at the texture's border.
+        """Return trilinear samples, clamped at the texture's border.
 
         Parameters
         ----------
         uv:
             (2, P) float32.
         level:
-            (P,) float32: 0 is the full texture, each step halves it. Clamped to what there is.
+            (P,) float32: mip level, 0 is the full texture. Clamped to the available levels.
         frame:
-            (P,) int64, which texture of the batch; None when there is one.
+            (P,) int64: index of the texture in the batch; None if there is only one.
         smooth:
-            Whether to blend the two levels around; else the nearer one is taken, in half the time.
+            Whether to blend two levels (trilinear); else the nearer one is used, in half the time.
 
         Returns
         -------
@@ -105,7 +106,7 @@ class MipTexture:
         y = y0 + torch.minimum(((1.0 - uv[1]) * h).clamp_min(0.5), h - 0.5)
         image = self.image
         if frame is not None and batch > 1:
-            # All textures below each other: one flat list of samples serves the whole batch.
+            # Textures are stacked vertically: one flat list of samples serves the whole batch.
             y = y + frame * height
             image = image.transpose(0, 1).reshape(1, channels, batch * height, width)
         place = torch.stack((x * (2.0 / width) - 1.0, y * (2.0 / image.shape[2]) - 1.0), dim=-1)
@@ -114,7 +115,7 @@ class MipTexture:
 
 
 def halve(image: torch.Tensor) -> torch.Tensor:
-    """(B, C, H, W) at half its size, each value the mean of four; an odd row or column at the end is left out."""
+    """Downsample (B, C, H, W) by two, averaging four values each; an odd last row or column is dropped."""
     image = image[..., : image.shape[-2] // 2 * 2, : image.shape[-1] // 2 * 2]
     # Two strided sums: several times faster on a CPU than avg_pool2d and interpolate.
     rows = image[..., 0::2, :] + image[..., 1::2, :]
@@ -122,10 +123,10 @@ def halve(image: torch.Tensor) -> torch.Tensor:
 
 
 def slopes(heights: torch.Tensor) -> torch.Tensor:
-    """Slopes of a map along u and v, (B, 2, H, W) mm per unit of UV, from heights (B, 1, H, W) mm.
+    """Return the slopes of a map along u and v, (B, 2, H, W) mm per unit of UV, from heights (B, 1, H, W) mm.
 
-    Central differences of fourth order: those of second order flatten what is a few texels wide, which pores are.
-    Unlike normals, slopes may be averaged and halved like any texture. Differentiable.
+    Central differences of fourth order: second order would flatten features a few texels wide, such as pores. Unlike
+    normals, slopes may be averaged and downsampled like any texture. Differentiable.
     """
     height, width = heights.shape[2:]
     steps = []
@@ -138,7 +139,7 @@ def slopes(heights: torch.Tensor) -> torch.Tensor:
 
 
 def sample_texture(texture: torch.Tensor, uvs: torch.Tensor) -> torch.Tensor:
-    """Bilinear samples of textures at UVs, clamped at the border.
+    """Return bilinear samples of textures at UVs, clamped at the border.
 
     Parameters
     ----------
@@ -161,7 +162,7 @@ def sample_texture(texture: torch.Tensor, uvs: torch.Tensor) -> torch.Tensor:
 def rasterize_uv(
     uvs: torch.Tensor, faces_uvs: torch.Tensor, size: int | tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Find the triangle that each texel's centre lies in.
+    """Return the triangle at each texel's centre.
 
     Parameters
     ----------
@@ -170,12 +171,12 @@ def rasterize_uv(
     faces_uvs:
         (F, 3) int64.
     size:
-        Texels, or (height, width).
+        Side in texels, or (height, width).
 
     Returns
     -------
     tuple
-        face_ids (H, W) int64, -1 outside, and barycentric weights (H, W, 3) float32, zero there. Where triangles
+        face_ids (H, W) int64, -1 outside, and barycentric weights (H, W, 3) float32, zero outside. If triangles
         overlap, the one with the lowest index counts.
     """
     from facekit.geometry.coverage import prepare
@@ -185,7 +186,7 @@ def rasterize_uv(
     points = torch.stack((uv[:, 0] * width, (1.0 - uv[:, 1]) * height, torch.ones_like(uv[:, 0])), dim=-1)
     ids, _ = prepare(points[None], faces_uvs, height, width, near=0.5).nearest()
     ids = ids.view(height, width)
-    # Each triangle's first corner and its edges over twice its area; the cross products with the first two weigh.
+    # Each triangle's first corner, and its edges divided by twice its area, whose cross products give the weights.
     corner = points[faces_uvs][..., :2]
     edges = corner[:, 1:] - corner[:, :1]
     area = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]
@@ -200,15 +201,15 @@ def rasterize_uv(
 
 
 def box_blurred(maps: torch.Tensor, width: int) -> torch.Tensor:
-    """Means of maps (B, C, H, W) over ``width`` (odd) texels square around each; what lies outside counts as zero."""
-    rows = F.avg_pool2d(maps, (width, 1), 1, (width // 2, 0))  # one way after the other is many times quicker
+    """Return the means of maps (B, C, H, W) over squares of ``width`` (odd) texels; values outside count as zero."""
+    rows = F.avg_pool2d(maps, (width, 1), 1, (width // 2, 0))  # separable: many times quicker
     return F.avg_pool2d(rows, (1, width), 1, (0, width // 2))
 
 
 def bake(
     values: torch.Tensor, faces: torch.Tensor, face_ids: torch.Tensor, weights: torch.Tensor, fill: float = 0.0
 ) -> torch.Tensor:
-    """Per-vertex values as a map: (B, V, C) to (B, C, H, W), ``fill`` outside; see :func:`rasterize_uv`."""
+    """Rasterise per-vertex values to a map: (B, V, C) to (B, C, H, W), ``fill`` outside; see :func:`rasterize_uv`."""
     corner = faces[face_ids.clamp_min(0)]
     first, *rest = (values[:, corner[..., k]] * weights[..., k, None].to(values) for k in range(3))
     mixed = sum(rest, first)

@@ -1,4 +1,4 @@
-"""Reading and writing faces: one suffix table, every file written whole or not at all.
+"""Reading and writing faces: one table of suffixes, atomic writes.
 
 >>> import facekit
 >>> facekit.save(face, "smile.glb")            # doctest: +SKIP
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from facekit.errors import FileError, InputError
 from facekit.files.atomic import expanded
-from facekit.plainly import plainly
+from facekit.torch_defaults import with_torch_defaults
 
 if TYPE_CHECKING:
     from facekit.face import FaceOutput
@@ -26,17 +26,17 @@ __all__ = ["SUFFIXES", "Format", "load", "save"]
 
 @dataclass(frozen=True)
 class Format:
-    """One row of the suffix table.
+    """Entry of the suffix table.
 
     Parameters
     ----------
     summary:
-        What such a file holds, for ``--help`` and for error messages.
+        Content of such files, for ``--help`` and error messages.
     module:
-        The module with ``write(subject, path, **options) -> Path``; imported when first used: none of them is needed to
-        print the table.
+        The module with ``write(subject, path, **options) -> Path``; imported on first use, as printing the table needs
+        none of them.
     readable:
-        Whether :func:`load` takes it.
+        Whether :func:`load` reads it.
     """
 
     summary: str
@@ -44,7 +44,7 @@ class Format:
     readable: bool = False
 
 
-#: Every suffix that :func:`save` takes; the one place that ties suffixes to code.
+#: Suffixes that :func:`save` writes; the only place that maps suffixes to code.
 SUFFIXES: dict[str, Format] = {
     ".obj": Format("mesh with MTL and PNG beside it, millimetres", "facekit.io.obj", readable=True),
     ".ply": Format("mesh with vertex colours, binary, millimetres", "facekit.io.ply", readable=True),
@@ -55,7 +55,7 @@ SUFFIXES: dict[str, Format] = {
     ".webp": Format("rendered picture", "facekit.io.picture"),
 }
 
-#: Suffixes that :func:`load` takes besides: meshes that only other tools write.
+#: Additional suffixes that :func:`load` reads: meshes that only other tools write.
 FOREIGN: dict[str, str] = {
     ".gltf": "textured mesh with morph targets, metres",
     ".stl": "triangles alone",
@@ -67,16 +67,16 @@ FOREIGN: dict[str, str] = {
 _ALIASES = {".jpeg": ".jpg"}
 
 
-@plainly
+@with_torch_defaults
 def save(face: FaceOutput | FaceMesh, path: str | Path, **options: Any) -> Path:
     """Write one face; the suffix of ``path`` chooses the format.
 
     Parameters
     ----------
     face:
-        A FaceOutput or FaceMesh with B = 1. Only a FaceOutput knows morph targets (.glb) and codes (.zip).
+        A FaceOutput or FaceMesh with B = 1. Only a FaceOutput has morph targets (.glb) and latents (.zip).
     path:
-        Where to; ``~`` is the home folder, and missing folders are made. A file already there is replaced in one step.
+        Destination; ``~`` is the home folder, and missing folders are created. An existing file is replaced atomically.
     options:
         Passed to the format's writer: :func:`facekit.io.obj.write`, :func:`facekit.io.ply.write`,
         :func:`facekit.io.glb.write`, :func:`facekit.io.bundle.write`, :func:`facekit.io.picture.write`.
@@ -89,9 +89,9 @@ def save(face: FaceOutput | FaceMesh, path: str | Path, **options: Any) -> Path:
     Raises
     ------
     InputError
-        For an unknown suffix or option, a batch of several faces, or vertices that are not finite.
+        If the suffix or an option is unknown, the batch has several faces, or vertices are not finite.
     FileError
-        When the folder cannot be written or the disk is full; nothing half-written is left.
+        If the folder cannot be written or the disk is full; no partial file is left.
     """
     path = expanded(path)
     format_ = format_of(path)
@@ -101,7 +101,7 @@ def save(face: FaceOutput | FaceMesh, path: str | Path, **options: Any) -> Path:
         raise InputError("finite vertices", "NaN or infinity", "check where the face comes from")
     writer = importlib.import_module(format_.module).write
     known = list(inspect.signature(writer).parameters)[2:]
-    open_ended = "options" in known  # pictures pass what they do not know on to the renderer
+    open_ended = "options" in known  # pictures pass unknown options on to the renderer
     unknown = [name for name in options if name not in known]
     if unknown and not open_ended:
         allowed = ", ".join(known) or "no options"
@@ -109,29 +109,29 @@ def save(face: FaceOutput | FaceMesh, path: str | Path, **options: Any) -> Path:
     return writer(face, path, **options)
 
 
-@plainly
+@with_torch_defaults
 def load(path: str | Path, rest: bool = False) -> FaceMesh:
-    """Read one mesh (B = 1) in millimetres and with facekit's UV origin: .obj .ply .glb .gltf .stl .off .3mf.
+    """Read one mesh (B = 1) in millimetres with facekit's UV origin: .obj .ply .glb .gltf .stl .off .3mf.
 
-    What facekit wrote comes back in its own vertex order. Files of other tools are read through trimesh: nodes at their
-    places, all meshes as one, several textures in one. A file with morph targets is worn as its weights say, and
-    ``mesh.rig`` keeps its base and targets. What could not be taken over is told in one warning.
+    Files written by facekit keep their vertex order. Files of other tools are read through trimesh: node transforms are
+    applied, all meshes are joined, several textures are packed into one. Morph targets are applied with the file's
+    weights, and ``mesh.rig`` keeps base and targets. One warning lists all that could not be imported.
 
     Parameters
     ----------
     path:
-        The file; ``~`` is the home folder.
+        Path of the file; ``~`` is the home folder.
     rest:
-        Whether to give the base of a file with morph targets, whatever it wears.
+        Whether to return the base of a file with morph targets, ignoring its weights.
 
     Raises
     ------
     InputError
-        For a suffix that cannot be read.
+        If the suffix cannot be read.
     FileError
-        For a file that is missing, cut off or not what its suffix says.
+        If the file is missing, truncated or not what its suffix says.
     MissingDependencyError
-        For a compressed file without the package that unpacks it.
+        If the file is compressed and the package to decompress it is not installed.
     """
     path = expanded(path)
     known_suffix(path, reading=True)
@@ -144,12 +144,12 @@ def load(path: str | Path, rest: bool = False) -> FaceMesh:
 
 
 def format_of(path: str | Path) -> Format:
-    """The row of the table for a path to write; raises InputError that lists the suffixes for one it does not have."""
+    """Return the table's entry for a path to write; raise InputError with a list of the suffixes if there is none."""
     return SUFFIXES[known_suffix(Path(path))]
 
 
 def suffixes(reading: bool = False) -> list[str]:
-    """Every suffix that :func:`save`, or :func:`load`, takes."""
+    """Return every suffix that :func:`save`, or :func:`load`, supports."""
     return [s for s, row in SUFFIXES.items() if row.readable or not reading] + (list(FOREIGN) if reading else [])
 
 

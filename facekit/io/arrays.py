@@ -1,4 +1,4 @@
-"""Steps that several formats share: picking the mesh, splitting at UV seams, colours at vertices."""
+"""Steps shared by several formats: extract the mesh, split at UV seams, sample vertex colours."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
 
 def mesh_of(subject: FaceOutput | FaceMesh) -> FaceMesh:
-    """The mesh of either, detached and on the CPU."""
+    """Return the mesh of a FaceOutput or FaceMesh, detached and on the CPU."""
     mesh = subject if isinstance(subject, FaceMesh) else subject.mesh
     return mesh.detach().to("cpu")
 
 
 @dataclass(frozen=True)
 class SplitTopology:
-    """A topology with one index for position and UV alike, as GPUs want it.
+    """Topology with one index for position and UV, as GPUs need.
 
-    The first V entries are the vertices in their old order with one of their UVs each; the copies that UV seams need
-    come after them. So a reader gets the topology's order back by cutting at V, and a tool that knows nothing of the
-    copies still finds every old vertex at its old index.
+    The first V entries are the vertices in their original order with one of their UVs each; the copies at UV seams
+    follow. A reader recovers the original order by truncating at V, and tools that ignore the copies find every vertex
+    at its original index.
 
     Parameters
     ----------
     vertex:
-        (N,) int64, the old vertex of each entry: ``arange(V)`` and then the copies' originals.
+        (N,) int64: original vertex of each entry: ``arange(V)``, then those of the copies.
     uv:
-        (N,) int64, the old UV of each entry; 0 for a vertex that no triangle uses.
+        (N,) int64: original UV of each entry; 0 for unused vertices.
     faces:
-        (F, 3) int64, indices into the entries.
+        (F, 3) int64: indices of entries.
     vertices:
         V, the number of vertices before the split.
     """
@@ -47,17 +47,17 @@ class SplitTopology:
 
     @property
     def copies(self) -> np.ndarray:
-        """The originals of the entries past the first V, (N - V,) int64."""
+        """Original vertices of the entries beyond the first V, (N - V,) int64."""
         return self.vertex[self.vertices :]
 
 
 def split_at_seams(mesh: FaceMesh) -> SplitTopology:
-    """Give every pair of vertex and UV that occurs in a triangle one entry; see :class:`SplitTopology`."""
+    """Create one entry for every pair of vertex and UV that occurs in a triangle; see :class:`SplitTopology`."""
     vertex, uv = mesh.faces.numpy().ravel(), mesh.faces_uvs.numpy().ravel()
     count, base = mesh.verts.shape[1], len(mesh.uvs)
     pairs, corner = np.unique(vertex * base + uv, return_inverse=True)
     pair_vertex, pair_uv = pairs // base, pairs % base
-    # np.unique sorts by vertex, so the first pair of each run is the vertex's own entry, the rest are copies.
+    # np.unique sorts by vertex: the first pair of each run is the vertex's own entry, the others are copies.
     first = np.ones(len(pairs), dtype=bool)
     first[1:] = pair_vertex[1:] != pair_vertex[:-1]
     entry = np.where(first, pair_vertex, 0)
@@ -69,10 +69,11 @@ def split_at_seams(mesh: FaceMesh) -> SplitTopology:
 
 
 def vertex_colours(mesh: FaceMesh) -> np.ndarray | None:
-    """The texture at the vertices, else their own colours, (V, 3) uint8 sRGB, or None without either.
+    """Return colours (V, 3) uint8 sRGB at the vertices, from the texture or else the vertex colours; None without
+    either.
 
-    Bilinear with texel edges at 0 and 1; a vertex on a UV seam gets the mean of its sides, averaged in sRGB as the
-    sides of a good atlas agree anyway.
+    Bilinear with texel edges at 0 and 1; a vertex on a UV seam gets the mean of its sides in sRGB, as both sides agree
+    in a good atlas.
     """
     if mesh.texture is None:
         colours = mesh.vertex_colors

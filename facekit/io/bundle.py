@@ -1,4 +1,4 @@
-"""A zip with everything about one face: meshes, texture, codes, metadata and a preview."""
+"""Zip bundle of one face: meshes, texture, latents, metadata and a preview."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from facekit.io.ply import encode_ply
 from facekit.mesh import FaceMesh
 from facekit.version import __version__
 
-# The first date a zip can hold: the same face gives the same bytes on every day.
+# Earliest date in a zip: the same face gives the same bytes on every day.
 _DATE = (1980, 1, 1, 0, 0, 0)
-_PACKED = (".png", ".jpg")  # compressed already
-_LEVEL = 3  # level 6 takes three times as long for 5 % less
+_PACKED = (".png", ".jpg")  # already compressed
+_LEVEL = 3  # level 6 takes three times as long and saves 5 %
 
 
 def write(subject: FaceOutput | FaceMesh, path: Path, preview: bool = True, preview_size: int = 512) -> Path:
     """Write ``name.zip``: name.obj with name.mtl and name_albedo.png, name.ply, name.glb, codes, metadata, a preview.
 
-    A face with displacement brings name_displacement.png with its .json, and name_normal.png.
-    The same face and options give the same bytes.
+    A face with displacement adds name_displacement.png with its .json, and name_normal.png. The same face and options
+    give the same bytes.
 
     Parameters
     ----------
     preview:
-        Whether to render preview.png, high quality, ``preview_size`` pixels a side.
+        Whether to render preview.png in high quality, with a side of ``preview_size`` pixels.
     """
     if not isinstance(subject, FaceOutput):
-        raise InputError("a FaceOutput, which knows its codes", "a FaceMesh", "save it as .obj, .ply or .glb")
+        raise InputError("a FaceOutput with latents", "a FaceMesh", "save it as .obj, .ply or .glb")
     files = _encode(subject, file_stem(path), preview_size if preview else None)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -56,7 +56,7 @@ def write(subject: FaceOutput | FaceMesh, path: Path, preview: bool = True, prev
 
 
 def _encode(face: FaceOutput, stem: str, preview_size: int | None) -> dict[str, bytes]:
-    """The files by name, in the order of the archive."""
+    """Return the files by name, in the order of the archive."""
     mesh, hair = head_of(face), worn_by(face)
     albedo = f"{stem}_albedo.png"
     jobs: dict[str, Callable[[], bytes]] = {}
@@ -84,12 +84,12 @@ def _encode(face: FaceOutput, stem: str, preview_size: int | None) -> dict[str, 
 
 
 def metadata(face: FaceOutput, files: dict[str, int] | None = None) -> dict[str, Any]:
-    """Collect the content of metadata.json for one face.
+    """Return the content of metadata.json for one face.
 
     Parameters
     ----------
     files:
-        Names and sizes in bytes of the files it goes with.
+        Names and sizes in bytes of the files in the bundle.
     """
     scalars = {
         key: value[0] if isinstance(value, list) and len(value) == 1 else value for key, value in face.metadata.items()
@@ -125,7 +125,7 @@ def _about_maps(face: FaceOutput) -> dict[str, str]:
 
 
 def _sources(model: str) -> dict[str, str]:
-    """Licence and origin of the model from the weights manifest; for a model that is not in it, empty."""
+    """Return licence and origin of the model from the weights manifest; empty for other models."""
     from facekit.weights import models
 
     record = models().get(model)

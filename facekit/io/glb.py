@@ -1,7 +1,7 @@
 """Binary glTF 2.0 with named morph targets.
 
-The one place where facekit's conventions turn into glTF's: millimetres become metres, and V, which counts from the
-bottom in facekit, counts from the top. The axes already agree (+Y up, +Z forward, +X the subject's left).
+All conversion to glTF's conventions is done here: from millimetres to metres, and from V upward to V downward. The axes
+agree (+Y up, +Z forward, +X the subject's left).
 """
 
 from __future__ import annotations
@@ -30,37 +30,37 @@ from facekit.mesh import FaceMesh
 from facekit.source import FaceRig
 from facekit.version import __version__
 
-#: The extension that allows integers for positions and normals; three.js, Blender and Unity's importers know it.
+#: Extension for integer positions and normals, supported by three.js and the importers of Blender and Unity.
 QUANTIZATION = "KHR_mesh_quantization"
 _MIME = {".png": "image/png", ".jpg": "image/jpeg"}
 
-#: Movements up to this many millimetres are left out of a morph target, and fade in up to twice that. The expressions'
-#: networks move the whole head by some hundredths; blendshapes are still where they do nothing.
+#: Displacements below this many millimetres are dropped from a morph target, and fade in up to twice that. The
+#: expression networks move the whole head by some hundredths; blendshapes are exactly zero where they have no effect.
 TOLERANCE = {"expression": 0.1, "blendshape": 0.03}
-#: Changes of a unit normal below this, three degrees, are left out likewise: they do not show.
+#: The same for changes of a unit normal: three degrees, which is not visible.
 NORMAL_TOLERANCE = 0.05
-#: How strands end: coverage below this is nothing.
+#: Alpha cutoff of strands: lower coverage is discarded.
 _CUT = {"alphaMode": "MASK", "alphaCutoff": 0.35}
-#: Hair that moves by less than this, mm, stays: it follows the head's least stirring otherwise.
+#: Displacements of hair below this, mm, are dropped: it would follow the head's smallest movements otherwise.
 _HAIR_STILL = 0.12
-#: Without quantisation: a thousandth of a millimetre, and a twentieth of a degree.
+#: Tolerances without quantisation: a thousandth of a millimetre, and a twentieth of a degree.
 _EXACT, _EXACT_NORMAL = 1e-3, 1e-3
 
 
 @dataclass(frozen=True)
 class Clip:
-    """An animation of T frames for a GLB.
+    """Animation of T frames for a GLB.
 
     Parameters
     ----------
     times:
         (T,) float32, seconds from the start, ascending.
     weights:
-        (T, K) float32, of the rig's K morph targets.
+        (T, K) float32: weights of the rig's K morph targets.
     rotations:
-        (T, 4) float32 quaternions x, y, z, w of the head, or None for a head that is still.
+        (T, 4) float32: quaternions x, y, z, w of the head, or None for a still head.
     pivot:
-        (3,) mm, the point that the head turns about.
+        (3,) mm: pivot of the head.
     """
 
     times: np.ndarray
@@ -80,30 +80,30 @@ def write(
     rig: str | None = None,
     quantize: bool = True,
 ) -> Path:
-    """Write one mesh with one PBR material, smooth normals and the texture inside.
+    """Write one mesh with one PBR material, smooth normals and embedded texture.
 
-    A FaceOutput that knows its expressions is written as its neutral face with named morph targets, set to the weights
-    at which it is worn: what opens is the face as it was, with sliders. A FaceMesh, or ``morph_targets=False``, is
-    written as it stands. Its displacement comes as a normal map: with morph targets that of the neutral face, since
-    glTF cannot morph textures (:func:`facekit.io.maps.save_maps` writes those of a sweep).
+    A FaceOutput is written as its neutral face with named morph targets, whose weights are set to the face's
+    expression: viewers show the same face, with sliders. A FaceMesh, or ``morph_targets=False``, is written as it is.
+    Displacement is written as a normal map: with morph targets that of the neutral face, since glTF cannot morph
+    textures (:func:`facekit.io.maps.save_maps` writes the maps of a sweep).
 
     Parameters
     ----------
     texture_format:
         ``"png"``, lossless, or ``"jpg"``, a fifth of the size.
     double_sided:
-        Whether back faces are drawn; None draws them where the surface has open edges.
+        Whether back faces are drawn; None draws them if the surface has open edges.
     normal_map:
         Whether to write the normal map of a face with displacement, in the same format as the texture.
     level:
-        0 for the mesh as it is; above, it is subdivided so many times and displaced, see
-        :func:`facekit.geometry.displace.detailed_mesh`, and has neither normal map nor morph targets.
+        0 for the mesh as it is; above, the number of subdivisions before displacement, see
+        :func:`facekit.geometry.displace.detailed_mesh`, the file then has neither normal map nor morph targets.
     rig:
-        Which morph targets: "expressions" for 19, "arkit" for ARKit's 52 blendshapes, "both" for 71; None for the
-        expressions, or for both if the face wears blendshapes.
+        Morph targets: "expressions" for 19, "arkit" for ARKit's 52 blendshapes, "both" for 71; None for the
+        expressions, or for both if the face has blendshape weights.
     quantize:
-        Whether a file with morph targets has them in 16 bits, and leaves out of them what moves by less than
-        :data:`TOLERANCE`: a third of the size. Without, it has floats, exact to a thousandth of a millimetre.
+        Whether to store morph targets in 16 bits without displacements below :data:`TOLERANCE`, which takes a third of
+        the size. Otherwise floats, exact to a thousandth of a millimetre.
     """
     data = encode_glb(subject, morph_targets, texture_format, double_sided, normal_map, level, rig, quantize)
     with atomic_write(path) as temporary:
@@ -122,9 +122,9 @@ def encode_glb(
     quantize: bool = True,
     clip: Clip | None = None,
 ) -> bytes:
-    """Encode the bytes of the .glb file; see :func:`write`.
+    """Return the bytes of the .glb file; see :func:`write`.
 
-    ``clip`` is an animation of the morph targets of ``rig``, played by what opens the file.
+    ``clip`` is an animation of the morph targets of ``rig``.
     """
     suffix = f".{texture_format.lower().lstrip('.')}"
     if suffix not in _MIME:
@@ -147,7 +147,7 @@ def encode_glb(
     builder = GlbBuilder()
     mapped = normal_map and mesh.displacement is not None
     quantize = quantize and found is not None and float(found.deltas.abs().max()) < MM_PER_METRE
-    # Compressing the pictures takes as long as all the geometry, and neither waits for the other.
+    # Compressing the pictures takes as long as all of the geometry, so both run in parallel.
     with ThreadPoolExecutor(2) as pool:
         albedo = None if mesh.texture is None else pool.submit(_albedo, mesh, suffix)
         bumps = pool.submit(_bumps, mesh, suffix) if mapped else None
@@ -180,12 +180,12 @@ def encode_glb(
 def _base(
     builder: GlbBuilder, mesh: FaceMesh, split: SplitTopology, mapped: bool, quantize: bool = False
 ) -> dict[str, Any]:
-    """The primitive without its morph targets; with tangents if it has a normal map."""
+    """Return the primitive without its morph targets; with tangents if it has a normal map."""
     positions = mesh.verts[0].numpy()[split.vertex] / np.float32(MM_PER_METRE)
     normals = mesh.normals()[0].numpy()[split.vertex]
     uvs = mesh.uvs.numpy()[split.uv] * np.array([1, -1], np.float32) + np.array([0, 1], np.float32)
-    index_type = np.uint16 if len(split.vertex) < 65535 else np.uint32  # 65535 itself is reserved for restarts
-    # The base stays in floats, for readers that look no further: only what morphing adds is quantised.
+    index_type = np.uint16 if len(split.vertex) < 65535 else np.uint32  # 65535 itself is reserved for primitive restart
+    # The base is stored as floats, for readers without the extension: only morph targets are quantised.
     attributes = {
         "POSITION": builder.accessor(positions, bounds=True, target=ARRAY_BUFFER),
         "NORMAL": builder.accessor(normals, target=ARRAY_BUFFER),
@@ -197,7 +197,7 @@ def _base(
     if mapped:
         from facekit.geometry.displace import tangents
 
-        # glTF's bitangent is w (normal x tangent), too, and green points up in its pictures as in ours.
+        # glTF's bitangent is w (normal x tangent), too, and green points up in its normal maps as in ours.
         along = tangents(mesh, torch.from_numpy(split.vertex), torch.from_numpy(split.uv))[0].numpy()
         along = normalized(along, np.int8) if quantize else along
         attributes["TANGENT"] = builder.accessor(along, target=ARRAY_BUFFER)
@@ -206,7 +206,7 @@ def _base(
 
 
 def _hair_of(subject: FaceOutput | FaceMesh, rig: FaceRig | None) -> HairRig | None:
-    """Hair and lashes with their displacements on the CPU; without a rig as they stand. None without any."""
+    """Return hair and lashes on the CPU, with their morph targets if there is a rig; None without any."""
     if rig is not None:
         return None if rig.hair is None else rig.hair.to("cpu")
     worn = worn_by(subject)
@@ -214,10 +214,10 @@ def _hair_of(subject: FaceOutput | FaceMesh, rig: FaceRig | None) -> HairRig | N
 
 
 def _hair(builder: GlbBuilder, node_mesh: dict[str, Any], hair: HairRig, quantize: bool) -> dict[str, Any]:
-    """Give a mesh a second primitive with the cards, and return their material.
+    """Add a second primitive with the hair cards to a mesh, and return their material.
 
-    What is too thin is cut away rather than blended: few readers sort triangles, and hair that they blend in the wrong
-    order looks worse than hair without soft ends.
+    Thin coverage is cut off rather than blended: few viewers sort triangles, and hair blended in the wrong order looks
+    worse than hair without soft ends.
     """
     mesh = hair.neutral.mesh
     split = split_at_seams(mesh)
@@ -236,7 +236,7 @@ def _hair(builder: GlbBuilder, node_mesh: dict[str, Any], hair: HairRig, quantiz
 
 
 def _moved_hair(builder: GlbBuilder, delta: np.ndarray, quantize: bool) -> dict[str, int]:
-    """A morph target of cards: their places; normals stay, for cards hardly turn."""
+    """Return a morph target of the cards: positions only, as cards hardly turn."""
     kept = np.abs(delta).max(axis=1) > (_HAIR_STILL if quantize else _EXACT)
     moved = (delta / MM_PER_METRE).astype(np.float32)
     none = np.zeros_like(moved)
@@ -250,21 +250,21 @@ def _moved_hair(builder: GlbBuilder, delta: np.ndarray, quantize: bool) -> dict[
 def _targets(
     builder: GlbBuilder, mesh: FaceMesh, rig: FaceRig, split: SplitTopology, quantize: bool
 ) -> list[dict[str, int]]:
-    """One POSITION and one NORMAL displacement a morph target.
+    """Return one POSITION and one NORMAL displacement per morph target.
 
-    In 16 bits a step is a thirtieth of a millimetre, for the integers stand for [-1, 1] metres; normals change in steps
-    of half a degree.
+    In 16 bits a step is a thirtieth of a millimetre, as the integers represent [-1, 1] metres; normals have steps of
+    half a degree.
     """
     from facekit.geometry.normals import vertex_normals
 
     base = mesh.normals()
     targets = []
-    # One at a time: the normals of all at once fall out of the CPU's cache.
+    # One at a time: the normals of all at once would exceed the CPU's cache.
     for name, delta in zip(rig.names, rig.deltas.detach().cpu(), strict=True):
         size, turn = delta.norm(dim=1), (vertex_normals(mesh.verts + delta, mesh.faces) - base)[0]
         if quantize:
             least = TOLERANCE["blendshape" if name in BLENDSHAPES else "expression"]
-            share = (size / least - 1).clamp(0, 1)  # a smooth way in: a step in the skin would show
+            share = (size / least - 1).clamp(0, 1)  # fade in: a step would be visible on the skin
             moved = normalized((delta * (share * share * (3 - 2 * share))[:, None] / MM_PER_METRE).numpy(), np.int16)
             kept = (moved[:, 0] != 0) | (moved[:, 1] != 0) | (moved[:, 2] != 0)
             turned = (turn.norm(dim=1) > NORMAL_TOLERANCE).numpy()
@@ -281,7 +281,7 @@ def _targets(
 
 
 def _animated(builder: GlbBuilder, clip: Clip) -> dict[str, Any]:
-    """The nodes and the animation of a clip: a head that turns about a pivot, with the face in it."""
+    """Return the nodes and the animation of a clip: a head node at a pivot, with the face in it."""
     pivot = [float(x) / MM_PER_METRE for x in clip.pivot]
     times = builder.accessor(clip.times.astype(np.float32), bounds=True)
     outputs = {"weights": (1, builder.accessor(clip.weights.astype(np.float32).reshape(-1)))}
@@ -313,7 +313,7 @@ def _bumps(mesh: FaceMesh, suffix: str) -> bytes:
 def _material(
     builder: GlbBuilder, mesh: FaceMesh, mime: str, double_sided: bool, albedo: bytes | None, bumps: bytes | None
 ) -> dict[str, Any]:
-    """One material with the pictures that there are, as bytes of the type ``mime``."""
+    """Return one material with the available pictures, as bytes of the type ``mime``."""
     surface: dict[str, Any] = {"metallicFactor": 0, "roughnessFactor": 0.6}
     material = {"name": "face", "pbrMetallicRoughness": surface, "doubleSided": double_sided}
     if albedo is not None:
@@ -326,7 +326,9 @@ def _material(
 
 
 def _metadata(subject: FaceOutput | FaceMesh, split: SplitTopology) -> dict[str, Any]:
-    """Extras for what glTF has no field for. ``seamCopies`` lets :func:`read` give the topology its own order back."""
+    """Return extras for what glTF has no field for. ``seamCopies`` lets :func:`read` recover the original vertex
+    order.
+    """
     extras: dict[str, Any] = {
         "source": {"units": AXES["units"], "uvOrigin": "bottom-left"},
         "seamCopies": split.copies.tolist(),

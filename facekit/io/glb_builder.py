@@ -1,4 +1,4 @@
-"""Collects what a binary glTF is made of: views, accessors, pictures; and puts them into one file."""
+"""Builder of binary glTF files: buffer views, accessors and pictures."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 MAGIC, VERSION, CHUNK_JSON, CHUNK_BIN = 0x46546C67, 2, 0x4E4F534A, 0x004E4942
-#: Vertex data, indices into it, and what neither is: an animation's.
+#: Buffer view targets: vertex data, indices, and none (for animations).
 ARRAY_BUFFER, ELEMENT_BUFFER = 34962, 34963
 _LINEAR, _TRILINEAR, _CLAMP = 9729, 9987, 33071
 _COMPONENTS = {"i1": 5120, "u1": 5121, "i2": 5122, "u2": 5123, "u4": 5125, "f4": 5126}
 
 
 class GlbBuilder:
-    """Collects the binary chunk with its accessors and views."""
+    """Collect the binary chunk with its accessors and views."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
@@ -26,7 +26,7 @@ class GlbBuilder:
         self.images: list[dict[str, Any]] = []
 
     def view(self, data: bytes, target: int | None = None) -> int:
-        """Append bytes, aligned to four as every accessor wants; returns the view's index."""
+        """Append bytes, aligned to four as accessors require; return the view's index."""
         padding = -self.size % 4
         self.parts += [b"\0" * padding, data]
         self.views.append({"buffer": 0, "byteOffset": self.size + padding, "byteLength": len(data)})
@@ -36,12 +36,12 @@ class GlbBuilder:
         return len(self.views) - 1
 
     def accessor(self, array: np.ndarray, bounds: bool = False, target: int | None = None) -> int:
-        """Append (N,) or (N, C) numbers; integers of two or more columns count as normalized, in [-1, 1] or [0, 1]."""
+        """Append (N,) or (N, C) numbers; integers of two or more columns are normalized to [-1, 1] or [0, 1]."""
         array = np.ascontiguousarray(array)
         entry = _describe(array, bounds)
         size = array.shape[-1] * array.itemsize if array.ndim > 1 else array.itemsize
         data, stride = array, None
-        if target == ARRAY_BUFFER and size % 4:  # each vertex begins at a multiple of four bytes
+        if target == ARRAY_BUFFER and size % 4:  # vertices must be aligned to four bytes
             stride = size + -size % 4
             data = np.zeros((len(array), stride // array.itemsize), array.dtype)
             data[:, : array.shape[1]] = array
@@ -52,7 +52,7 @@ class GlbBuilder:
         return len(self.accessors) - 1
 
     def sparse(self, array: np.ndarray, kept: np.ndarray, bounds: bool = False) -> int:
-        """Append (N, C) numbers that are zero but in the rows ``kept`` (N,) bool; sparse if that is smaller."""
+        """Append (N, C) numbers that are zero outside of the rows ``kept`` (N,) bool; sparse if that is smaller."""
         rows = np.flatnonzero(kept)
         if not len(rows):
             rows = np.zeros(1, dtype=np.int64)  # an empty sparse accessor is not allowed
@@ -64,7 +64,7 @@ class GlbBuilder:
             whole[rows] = values
             return self.accessor(whole, bounds, ARRAY_BUFFER)
         entry = _describe(values, bounds) | {"count": len(array)}
-        if bounds and len(rows) < len(array):  # the rows that are left out hold zero
+        if bounds and len(rows) < len(array):  # the omitted rows are zero
             entry["min"] = np.minimum(entry["min"], 0).tolist()
             entry["max"] = np.maximum(entry["max"], 0).tolist()
         indices = self.view(rows.astype(index_type).tobytes())
@@ -77,12 +77,12 @@ class GlbBuilder:
         return len(self.accessors) - 1
 
     def texture(self, name: str, data: bytes, mime: str) -> dict[str, int]:
-        """A picture; returns what a material says of it."""
+        """Add a picture; return the texture reference for a material."""
         self.images.append({"name": name, "bufferView": self.view(data), "mimeType": mime})
         return {"index": len(self.images) - 1}
 
     def tables(self) -> dict[str, Any]:
-        """The top-level lists for what was collected."""
+        """Return the top-level lists of everything collected."""
         tables: dict[str, Any] = {"accessors": self.accessors, "bufferViews": self.views}
         if self.images:
             sampler = {"magFilter": _LINEAR, "minFilter": _TRILINEAR, "wrapS": _CLAMP, "wrapT": _CLAMP}
@@ -91,7 +91,7 @@ class GlbBuilder:
         return tables
 
     def pack(self, gltf: dict[str, Any]) -> bytes:
-        """Header, JSON chunk and binary chunk."""
+        """Return the file: header, JSON chunk and binary chunk."""
         binary = b"".join([*self.parts, b"\0" * (-self.size % 4)])
         gltf["buffers"] = [{"byteLength": len(binary)}]
         text = json.dumps(gltf, separators=(",", ":"), allow_nan=False).encode()
@@ -108,7 +108,7 @@ class GlbBuilder:
 
 
 def normalized(values: np.ndarray, kind: type[np.signedinteger | np.unsignedinteger]) -> np.ndarray:
-    """Numbers in [-1, 1], or [0, 1], as integers that stand for them; what lies beyond is clamped."""
+    """Quantise numbers in [-1, 1], or [0, 1], to normalized integers; values outside are clamped."""
     most = np.iinfo(kind).max
     return np.clip(np.round(values * most), 0 if np.iinfo(kind).min == 0 else -most, most).astype(kind)
 

@@ -1,4 +1,4 @@
-"""glTF files: their parts, the numbers in them, and the fast way for a GLB that facekit wrote."""
+"""Read glTF files: chunks, accessors, and a fast path for GLB files written by facekit."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _REMEDY = "check the file, or export it again"
 
 
 def read_rig(path: str | Path) -> FaceRig:
-    """Read the base mesh of a GLB or glTF with its morph targets (none: ``names`` is empty and ``deltas`` (0, V, 3)).
+    """Read the base mesh of a GLB or glTF with its morph targets (without any, ``deltas`` is (0, V, 3)).
 
-    A file that facekit wrote comes back in the topology's own vertex order; another keeps the file's order, with one
-    vertex where several lie that differ in their UVs alone.
+    Files written by facekit have the topology's vertex order; other files keep their own, with vertices merged that
+    differ in UV alone.
 
     Raises
     ------
     FileError
-        For a file that is no glTF, is cut off, or holds no triangles.
+        If the file is not glTF, is truncated, or contains no triangles.
     """
     from facekit.io.reading import read_rig as read
 
@@ -42,15 +42,15 @@ def read_rig(path: str | Path) -> FaceRig:
 
 
 def chunks(data: bytes) -> tuple[dict[str, Any], memoryview]:
-    """JSON and binary chunk of a GLB; what stands behind its stated end is left alone.
+    """Return JSON and binary chunk of a GLB; bytes beyond its stated length are ignored.
 
     Raises
     ------
     FileError
-        For data that is no GLB, or is cut off.
+        If the data is not GLB, or is truncated.
     """
     if len(data) < 20 or struct.unpack_from("<I", data)[0] != MAGIC:
-        raise FileError("a GLB file", "a file that does not begin like one", "check the file's format")
+        raise FileError("a GLB file", "a file with another header", "check the file's format")
     version, length = struct.unpack_from("<II", data, 4)
     if version != VERSION or length > len(data):
         got = f"version {version} of {length} bytes, {len(data)} of them there"
@@ -65,17 +65,17 @@ def chunks(data: bytes) -> tuple[dict[str, Any], memoryview]:
         found.setdefault(kind, whole[offset + 8 : offset + 8 + size])
         offset += 8 + size
     if CHUNK_JSON not in found:
-        raise FileError("a whole GLB file", "one without its JSON", _REMEDY)
+        raise FileError("a whole GLB file", "one without JSON", _REMEDY)
     return document(bytes(found[CHUNK_JSON])), found.get(CHUNK_BIN, whole[:0])
 
 
 def document(text: bytes | str) -> dict[str, Any]:
-    """The JSON of a glTF.
+    """Parse the JSON of a glTF.
 
     Raises
     ------
     FileError
-        For text that is no JSON, or no object.
+        If the text is not a JSON object.
     """
     try:
         gltf = json.loads(text)
@@ -88,14 +88,14 @@ def document(text: bytes | str) -> dict[str, Any]:
 
 @dataclass
 class Accessors:
-    """The numbers of a glTF.
+    """Accessor data of a glTF.
 
     Parameters
     ----------
     gltf, buffers:
         The JSON, and the bytes of its buffers.
     replaced:
-        Values of accessors that a decoder made.
+        Values of accessors that were decompressed.
     """
 
     gltf: Mapping[str, Any]
@@ -103,12 +103,12 @@ class Accessors:
     replaced: dict[int, np.ndarray] = field(default_factory=dict)
 
     def read(self, index: int) -> np.ndarray:
-        """The values of an accessor, (N,) or (N, C): float64 or integers, with sparse values filled in.
+        """Return the values of an accessor, (N,) or (N, C): float64 or integers, including sparse values.
 
         Raises
         ------
         ValueError, LookupError, TypeError
-            For an accessor that is not there, or whose data is not.
+            If the accessor or its data is missing.
         """
         entry = self.gltf["accessors"][_at(index)]
         count, columns, kind = _at(entry["count"]), _COLUMNS[entry["type"]], _TYPES[entry["componentType"]]
@@ -133,7 +133,7 @@ class Accessors:
         return values[:, 0] if columns == 1 else values
 
     def bytes_of(self, view: int) -> bytes:
-        """The bytes of a buffer view."""
+        """Return the bytes of a buffer view."""
         entry = self.gltf["bufferViews"][_at(view)]
         start, size = _at(entry.get("byteOffset", 0)), _at(entry["byteLength"])
         data = self.buffers[_at(entry.get("buffer", 0))]
@@ -142,7 +142,7 @@ class Accessors:
         return bytes(data[start : start + size])
 
     def _most(self) -> int:
-        """Values that an accessor without data may have: some file of this size could hold as many."""
+        """Largest number of values of an accessor without data, bounded by the file's size."""
         return 64 * (sum(len(buffer) for buffer in self.buffers) + 4096)
 
     def _view(self, index: int, offset: int, count: int, columns: int, kind: str) -> np.ndarray:
@@ -155,22 +155,22 @@ class Accessors:
 
 
 def _at(value: Any) -> int:
-    """A place or number in the JSON: whole and not negative."""
+    """Check an index or count in the JSON: a non-negative integer."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r} where a number of 0 or more is wanted")
+        raise ValueError(f"{value!r} in place of a number of 0 or more")
     return value
 
 
 def read_own(data: bytes) -> FaceRig | None:
-    """Read a GLB that facekit wrote, and that nobody changed since; None for any other file.
+    """Read an unmodified GLB written by facekit; None for any other file.
 
-    It must say so, be built as facekit builds it, and its seam copies must lie where their vertices do: a tool that
-    sorts vertices anew may hand on what the file says of itself.
+    The file must name facekit as generator, have its structure, and its seam copies must coincide with their vertices:
+    a tool that reorders vertices may have kept the generator's name.
 
     Raises
     ------
     FileError
-        For a file that is cut off, or whose texture is damaged.
+        If the file is truncated or its texture is damaged.
     """
     if data[:4] != struct.pack("<I", MAGIC):
         return None
@@ -179,7 +179,7 @@ def read_own(data: bytes) -> FaceRig | None:
         if not str(gltf["asset"].get("generator", "")).startswith("facekit "):
             return None
         (mesh,), nodes = gltf["meshes"], gltf["nodes"]
-        # Hair comes second, and is no part of the head.
+        # Hair is the second primitive, and not part of the head.
         primitive, *cards = mesh["primitives"]
         if len(cards) > 1 or any(gltf["materials"][c["material"]].get("name") != "hair" for c in cards):
             return None
@@ -189,11 +189,11 @@ def read_own(data: bytes) -> FaceRig | None:
             return None
         return _own_rig(Accessors(gltf, [binary]), mesh, primitive)
     except (LookupError, TypeError, ValueError, AttributeError):
-        return None  # the reader of everybody's files says what is wrong
+        return None  # the general reader reports the error
 
 
 def _moved(nodes: list[dict[str, Any]]) -> bool:
-    """Whether the mesh is elsewhere than its numbers say; a clip's head, with its pivot there and back, is not."""
+    """Return True if nodes transform the mesh; the pivot of a clip's head, which cancels out, does not count."""
     known = all(set(node) <= {"name", "mesh", "translation", "children"} for node in nodes)
     places = np.array([node.get("translation", [0.0, 0.0, 0.0]) for node in nodes])
     return not known or len(nodes) > 2 or bool(np.abs(places.sum(axis=0)).max() > 1e-6)

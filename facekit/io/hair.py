@@ -1,4 +1,4 @@
-"""Hair beside a head in an OBJ: a second object with a second material."""
+"""Hair in OBJ files: a second object with a second material."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from facekit.mesh import FaceMesh
 if TYPE_CHECKING:
     from facekit.face import FaceOutput
 
-#: What stands before the hair's lines; the head's own reader stops there.
+#: First line of the hair; the reader of the head stops there.
 OBJECT = b"o hair\n"
 
 
 def worn_by(subject: FaceOutput | FaceMesh) -> Hair | None:
-    """Hair of one face, on the CPU; None of one that wears none, and of meshes."""
+    """Return the hair of one face on the CPU; None for a face without hair, and for meshes."""
     hair = None if isinstance(subject, FaceMesh) or not subject.hair else subject.hair[0]
     return None if hair is None else hair.to("cpu")
 
 
 def head_of(subject: FaceOutput | FaceMesh) -> FaceMesh:
-    """The mesh of either on the CPU, with the hair's tone on the scalp of one that wears some."""
+    """Return the mesh on the CPU, with the hair's tone on the scalp if there is hair."""
     mesh, hair = mesh_of(subject), worn_by(subject)
     return mesh if hair is None else dataclasses.replace(mesh, texture=hair.capped(mesh))
 
 
 def encode_hair(hair: Hair, verts: int, uvs: int) -> bytes:
-    """The lines of the hair, which follow those of a head with so many vertices and UVs."""
+    """Return the lines of the hair, which follow a head with this number of vertices and UVs."""
     from facekit.io.obj import decimal_lines
 
     cards = hair.cards
@@ -49,7 +49,9 @@ def encode_hair(hair: Hair, verts: int, uvs: int) -> bytes:
 
 
 def hair_pictures(hair: Hair, stem: str) -> dict[str, bytes]:
-    """The pictures by their names: colour with coverage as alpha, and coverage alone for readers that want it apart."""
+    """Return the pictures by name: colour with coverage as alpha, and coverage alone for tools that need it
+    separately.
+    """
     picture = hair.texture
     return {
         f"{stem}_hair.png": encode_png(to_uint8(picture)),
@@ -58,6 +60,6 @@ def hair_pictures(hair: Hair, stem: str) -> dict[str, bytes]:
 
 
 def hair_material(stem: str) -> str:
-    """The material of the hair, for the MTL."""
+    """Return the hair's material for the MTL."""
     maps = f"map_Kd {stem}_hair.png\nmap_d {stem}_hair_coverage.png\n"
     return f"newmtl hair\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nd 1\nillum 1\n{maps}"

@@ -1,8 +1,7 @@
 """Displacement and normal maps as pictures.
 
-A displacement is a 16-bit grey PNG with a JSON beside it that says how to read it, for other programs and for
-:func:`load_displacement`; its normals are an 8-bit RGB PNG. Both lie in the UV layout of the albedo, with the same
-pixels.
+A displacement map is a 16-bit grey PNG with a JSON file that describes its scale, for other programs and for
+:func:`load_displacement`; a normal map is an 8-bit RGB PNG. Both have the UV layout and size of the albedo.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from facekit.version import __version__
 if TYPE_CHECKING:
     from facekit.face import FaceOutput
 
-#: The pixel that means no displacement; the range is symmetric around it, so that 0 is not used.
+#: Pixel value of zero displacement; the range is symmetric around it, so that 0 is not used.
 MID_LEVEL = 32768
 _STEPS = 32767
 _FORMAT = "facekit displacement"
@@ -37,19 +36,19 @@ def save_maps(
     """Write the displacement and normal maps of one face, or of all steps of a sweep.
 
     One face gives ``stem_displacement.png``, ``stem_displacement.json`` and ``stem_normal.png``; several are numbered,
-    ``stem_00_displacement.png`` and so on, and have one range in common, so that a player need not read it anew.
+    ``stem_00_displacement.png`` and so on, and share one scale, so that a player reads it only once.
 
     Parameters
     ----------
     face:
         B faces with displacement.
     folder:
-        Where to; made if it is missing. The files of one face are written together or not at all, a PNG before its
-        JSON: where that is, the other is.
+        Destination; created if it is missing. The files of one face are written together or not at all, each PNG before
+        its JSON.
     stem:
-        What the files' names begin with.
+        Prefix of the file names.
     normal_map:
-        Whether to write the normal maps too.
+        Whether to write the normal maps, too.
 
     Returns
     -------
@@ -59,9 +58,9 @@ def save_maps(
     Raises
     ------
     InputError
-        For a face without displacement, or a displacement that is not finite.
+        If a face has no displacement, or it is not finite.
     FileError
-        When the folder cannot be written or the disk is full.
+        If the folder cannot be written or the disk is full.
     """
     mesh = mesh_of(face)
     scale = displacement_scale(mesh)
@@ -70,20 +69,20 @@ def save_maps(
     for k in range(len(mesh)):
         name = stem if len(mesh) == 1 else f"{stem}_{k:0{digits}d}"
         files = {folder / file: data for file, data in encode_maps(mesh[k], name, scale, normal_map).items()}
-        # The JSON of an older picture must not be taken for this one's.
+        # Remove the JSON of an older picture first, or it might be taken for this one's.
         written += write_files(files, stale=[folder / f"{name}_displacement.json"])
     return written
 
 
 def encode_maps(mesh: FaceMesh, stem: str, scale: float | None = None, normal_map: bool = True) -> dict[str, bytes]:
-    """The files of one face by name, in the order in which they are to be written.
+    """Return the files of one face by name, in the order in which to write them.
 
     Parameters
     ----------
     mesh:
         B = 1, on the CPU.
     scale:
-        mm a step; None for :func:`displacement_scale`.
+        mm per step; None for :func:`displacement_scale`.
     """
     scale = displacement_scale(mesh) if scale is None else scale
     name = f"{stem}_displacement.png"
@@ -96,7 +95,7 @@ def encode_maps(mesh: FaceMesh, stem: str, scale: float | None = None, normal_ma
 
 
 def displacement_scale(mesh: FaceMesh) -> float:
-    """The mm that one step of 16 bits stands for, so that the greatest displacement of the batch just fits."""
+    """Return the mm per 16-bit step at which the largest displacement of the batch just fits."""
     if mesh.displacement is None:
         raise InputError("a face with displacement", "one without", "make it with detail=True")
     largest = float(mesh.displacement.abs().max())
@@ -106,12 +105,12 @@ def displacement_scale(mesh: FaceMesh) -> float:
 
 
 def load_displacement(path: str | Path) -> torch.Tensor:
-    """Read a displacement that :func:`save_maps` wrote.
+    """Read a displacement map written by :func:`save_maps`.
 
     Parameters
     ----------
     path:
-        The PNG; its JSON lies beside it.
+        Path of the PNG; its JSON must be beside it.
 
     Returns
     -------
@@ -121,7 +120,7 @@ def load_displacement(path: str | Path) -> torch.Tensor:
     Raises
     ------
     FileError
-        When either file is missing, damaged or not of this kind.
+        If either file is missing, damaged or of another kind.
     """
     path = expanded(path)
     beside = path.with_suffix(".json")
@@ -143,14 +142,14 @@ def load_displacement(path: str | Path) -> torch.Tensor:
 
 
 def mtl_lines(mesh: FaceMesh, stem: str) -> str:
-    """Lines with which a material names the maps: ``-mm`` has the mm of a pixel of 0 and the mm from there to 1."""
+    """Return the MTL lines of the maps: ``-mm`` has the mm of pixel value 0 and the range in mm up to 1."""
     scale = displacement_scale(mesh)
     low, span = -MID_LEVEL * scale, 65535 * scale
     return f"norm {stem}_normal.png\ndisp -mm {low:.9g} {span:.9g} {stem}_displacement.png\n"
 
 
 def _describe(name: str, pixels: np.ndarray, scale: float) -> bytes:
-    """The JSON beside a displacement."""
+    """Return the JSON of a displacement map."""
     facts: dict[str, Any] = {
         "format": _FORMAT,
         "generator": f"facekit {__version__}",

@@ -1,4 +1,4 @@
-"""Wavefront OBJ with MTL and PNG: the topology's vertex order and its separate UV indices are kept as they are."""
+"""Wavefront OBJ with MTL and PNG; keeps the topology's vertex order and its separate UV indices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from facekit.files.atomic import write_files
 from facekit.files.images import encode_png, to_float, to_uint8
 from facekit.forks import lock
 from facekit.io.foreign.mtl import read_materials
-from facekit.io.foreign.told import Told
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.hair import OBJECT, encode_hair, hair_material, hair_pictures, head_of, worn_by
 from facekit.io.maps import encode_maps, mtl_lines
 from facekit.mesh import FaceMesh
@@ -29,31 +29,31 @@ if TYPE_CHECKING:
 _POSITION_DECIMALS = 4  # a tenth of a micrometre
 _UV_DECIMALS = 6  # a 500th of a texel at 2048
 _MARK = b"# facekit\n"
-#: Counts and material are named within so many bytes from the beginning.
+#: Counts and material are searched for in this many bytes at the beginning.
 _HEAD = 4096
 
-# UVs and triangles are the same text for every face of one topology, and two thirds of the file.
+# The text of UVs and triangles is the same for every face of a topology, and two thirds of the file.
 _CACHE: OrderedDict[bytes, bytes] = OrderedDict()
 _CACHE_ENTRIES = 4
-_CACHE_TRIANGLES = 200_000  # a finer topology's text is large, and seldom wanted twice
+_CACHE_TRIANGLES = 200_000  # a finer topology's text is large, and rarely reused
 _CACHE_LOCK = lock()
 
 
 def write(subject: FaceOutput | FaceMesh, path: Path, level: int = 0, maps: bool = False) -> Path:
     """Write ``name.obj`` with ``name.mtl`` and ``name_albedo.png`` beside it (without texture and maps the .obj alone).
 
-    Positions are in millimetres with four decimals, UVs with six; lines ``v`` stand in the order of ``verts``.
-    What the face wears follows as a second object with a material of its own, and ``name_hair.png`` beside it.
-    All of them or none; the .obj appears last: where it is, the others are. A picture ``name.png`` is another file.
+    Positions are in millimetres with four decimals, UVs with six; lines ``v`` are in the order of ``verts``. Hair
+    follows as a second object with its own material, and ``name_hair.png`` beside it. Files are written all or none,
+    the .obj last. A picture ``name.png`` is another file.
 
     Parameters
     ----------
     level:
-        0 for the mesh as it is; above, it is subdivided so many times and displaced, see
+        0 for the mesh as it is; above, the number of subdivisions before displacement, see
         :func:`facekit.geometry.displace.detailed_mesh`.
     maps:
-        Whether to write the maps of :func:`facekit.io.maps.save_maps` beside it, too, and to name them in the MTL:
-        readers that know ``norm`` and ``disp`` use them, others pass them over.
+        Whether to also write the maps of :func:`facekit.io.maps.save_maps` and name them in the MTL; readers that do
+        not support ``norm`` and ``disp`` ignore them.
     """
     mesh, hair = head_of(subject), worn_by(subject)
     stem = file_stem(path)
@@ -81,18 +81,20 @@ def write(subject: FaceOutput | FaceMesh, path: Path, level: int = 0, maps: bool
 
 
 def file_stem(path: Path) -> str:
-    """The stem for the files beside ``path``: without spaces, at which many readers of ``mtllib`` stop."""
+    """Return the stem of the files beside ``path``, without spaces, at which many readers of ``mtllib`` stop."""
     return "_".join(path.stem.split()) or "face"
 
 
 def encode_mtl(texture_name: str | None, maps: str = "") -> str:
-    """The material: the texture as it is (Kd 1), no highlights (Ks 0), plain diffuse light (illum 1), more lines."""
+    """Return the material: unmodified texture (Kd 1), no highlights (Ks 0), diffuse light (illum 1), and additional
+    lines.
+    """
     texture = "" if texture_name is None else f"map_Kd {texture_name}\n"
     return f"# facekit\nnewmtl face\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nd 1\nillum 1\n{texture}{maps}"
 
 
 def encode_obj(mesh: FaceMesh, mtl_name: str | None) -> bytes:
-    """The text of the .obj file."""
+    """Return the text of the .obj file."""
     verts = mesh.verts[0].numpy()
     header = (
         f"{_MARK.decode()}# units: millimetres; axes: +X subject's left, +Y up, +Z out of the face; "
@@ -102,13 +104,13 @@ def encode_obj(mesh: FaceMesh, mtl_name: str | None) -> bytes:
     if mtl_name is not None:
         header += f"mtllib {mtl_name}\n"
     header += "o face\n"
-    if mesh.texture is None and mesh.vertex_colors is not None:  # behind the positions, as many tools have them
+    if mesh.texture is None and mesh.vertex_colors is not None:  # after the positions, as in many tools
         verts = np.concatenate([verts, mesh.vertex_colors.numpy()], axis=1)
     return b"".join([header.encode(), decimal_lines(b"v", verts, _POSITION_DECIMALS), _topology_text(mesh, mtl_name)])
 
 
 def _topology_text(mesh: FaceMesh, mtl_name: str | None) -> bytes:
-    """The lines ``vt``, ``usemtl`` and ``f``, from a small cache keyed by their content."""
+    """Return the lines ``vt``, ``usemtl`` and ``f``, from a small cache keyed by their content."""
     uvs, faces, faces_uvs = mesh.uvs.numpy(), mesh.faces.numpy(), mesh.faces_uvs.numpy()
     digest = hashlib.sha1(b"mtl" if mtl_name else b"", usedforsecurity=False)
     for array in (uvs, faces, faces_uvs):
@@ -131,19 +133,19 @@ def _topology_text(mesh: FaceMesh, mtl_name: str | None) -> bytes:
 
 
 def decimal_lines(keyword: bytes, values: np.ndarray, decimals: int, separators: bytes | None = None) -> bytes:
-    """Lines ``keyword a b c`` of fixed-point numbers, all at once.
+    """Format lines ``keyword a b c`` of fixed-point numbers, all at once.
 
-    The text is laid out as one array of bytes with room for every digit; a mask then drops leading zeros and absent
-    signs. That is five times as fast as one ``%`` over all numbers.
+    The text is an array of bytes with room for every digit; a mask then drops leading zeros and absent signs. This is
+    five times as fast as one ``%`` over all numbers.
 
     Parameters
     ----------
     values:
         (N, K), finite.
     decimals:
-        Digits after the point; 0 writes whole numbers.
+        Number of decimals; 0 writes integers.
     separators:
-        K bytes, what stands before each number; spaces by default.
+        K bytes, the separator before each number; spaces by default.
     """
     count, columns = values.shape
     scaled = np.rint(values.astype(np.float64) * 10**decimals).astype(np.int64)
@@ -178,19 +180,19 @@ def decimal_lines(keyword: bytes, values: np.ndarray, decimals: int, separators:
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read_own(path: Path, data: bytes, told: Told, textured: bool = True) -> FaceMesh | None:
-    """Read an OBJ that facekit wrote, and that nobody changed since; None for any other file.
+def read_own(path: Path, data: bytes, notes: ImportNotes, textured: bool = True) -> FaceMesh | None:
+    """Read an unmodified OBJ written by facekit; None for any other file.
 
     Parameters
     ----------
-    told:
-        Gets a note where the material or the texture is not there.
+    notes:
+        Receives a note if the material or the texture is missing.
     textured:
-        Whether to read the material that the file names.
+        Whether to read the file's material.
     """
     if not data.startswith(_MARK):
         return None
-    data = data.partition(b"\n" + OBJECT)[0] + b"\n"  # hair is no part of the head
+    data = data.partition(b"\n" + OBJECT)[0] + b"\n"  # hair is not part of the head
     try:
         verts, uvs = _numbers(data, b"v", 3, np.float32), _numbers(data, b"vt", 2, np.float32)
         index = _numbers(data, b"f", 6, np.int64).reshape(-1, 3, 2) - 1
@@ -201,19 +203,19 @@ def read_own(path: Path, data: bytes, told: Told, textured: bool = True) -> Face
             uvs=torch.from_numpy(uvs),
             faces_uvs=torch.from_numpy(np.ascontiguousarray(index[..., 1])),
         )
-    except ValueError:  # also of numbers out of range: the reader of everybody's files says what is wrong
+    except ValueError:  # also numbers out of range; the general reader reports the error
         return None
     names = re.findall(rb"(?m)^mtllib (.*)$", data[:_HEAD])
     libraries = [name.decode("utf-8", "replace").strip() for name in names]
     pixels = None
     if textured:
-        materials = read_materials(path, libraries, told).values()
+        materials = read_materials(path, libraries, notes).values()
         pixels = next((material.picture for material in materials if material.picture is not None), None)
     return mesh if pixels is None else dataclasses.replace(mesh, texture=to_float(pixels[..., :3]))
 
 
 def _numbers(data: bytes, keyword: bytes, columns: int, kind: type) -> np.ndarray:
-    """The numbers of all lines with a keyword, (N, columns), finite; the lines stand one after the other."""
+    """Return the numbers of all lines with a keyword, (N, columns), finite; the lines must be consecutive."""
     mark = b"\n" + keyword + b" "
     start, last = data.find(mark), data.rfind(mark)
     end = data.find(b"\n", last + 1)
@@ -223,7 +225,7 @@ def _numbers(data: bytes, keyword: bytes, columns: int, kind: type) -> np.ndarra
         raise ValueError(f"other lines between those of {keyword.decode()}")
     text = block.replace(mark, b"\n").replace(b"/", b" ")
     with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)  # numpy's word for text that is no number
+        warnings.simplefilter("error", DeprecationWarning)  # numpy's warning for text that is not a number
         try:
             values = np.fromstring(text, dtype=np.float64 if kind is np.float32 else kind, sep=" ")
         except DeprecationWarning as error:
@@ -234,7 +236,7 @@ def _numbers(data: bytes, keyword: bytes, columns: int, kind: type) -> np.ndarra
 
 
 def _check_counts(comments: list[bytes], *got: int) -> None:
-    """Compare with the counts in facekit's own header: text that ends at a line's end does not look cut off."""
+    """Compare with the counts in facekit's header: a file truncated at the end of a line does not look truncated."""
     stated = [tuple(int(word) for word in line.split() if word.isdigit()) for line in comments if b"counts:" in line]
     if stated != [got]:
         raise ValueError(f"{got} vertices, uvs and triangles where its header says {stated}")

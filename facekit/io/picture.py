@@ -1,4 +1,4 @@
-"""A rendered picture as a file."""
+"""Rendered pictures."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def write(
     quality: str = "high",
     **options: Any,
 ) -> Path:
-    """Render the one face of ``subject`` and write the picture.
+    """Render the face ``subject`` and write the picture.
 
     Parameters
     ----------
     camera:
-        None is the front view.
+        Camera; None for the front view.
     image_size:
         Side length in pixels.
     quality:
         ``"high"`` or ``"standard"``.
     options:
-        Whatever else :func:`facekit.render.render` takes, for instance ``lights`` and ``background``.
+        Further options of :func:`facekit.render.render`, for instance ``lights`` and ``background``.
     """
     from facekit.mesh import FaceMesh
     from facekit.render import render

@@ -17,12 +17,12 @@ _COMMENT = b"comment facekit; units: millimetres; axes: +X subject's left, +Y up
 
 
 def write(subject: FaceOutput | FaceMesh, path: Path, level: int = 0) -> Path:
-    """Write positions (mm), triangles and, if there is a texture, its sRGB colour at each vertex.
+    """Write positions (mm), triangles and, if there is a texture, sRGB vertex colours.
 
     Parameters
     ----------
     level:
-        0 for the mesh as it is; above, it is subdivided so many times and displaced, see
+        0 for the mesh as it is; above, the number of subdivisions before displacement, see
         :func:`facekit.geometry.displace.detailed_mesh`.
     """
     mesh = mesh_of(subject)
@@ -33,11 +33,11 @@ def write(subject: FaceOutput | FaceMesh, path: Path, level: int = 0) -> Path:
 
 
 def encode_ply(mesh: FaceMesh) -> bytes:
-    """The bytes of the .ply file; vertices stand in the order of ``verts``."""
+    """Return the bytes of the .ply file; vertices are in the order of ``verts``."""
     import trimesh
 
     shape = trimesh.Trimesh(
         vertices=mesh.verts[0].numpy(), faces=mesh.faces.numpy(), vertex_colors=vertex_colours(mesh), process=False
     )
-    data: Any = shape.export(file_type="ply", encoding="binary", vertex_normal=False)  # bytes, for a binary PLY
+    data: Any = shape.export(file_type="ply", encoding="binary", vertex_normal=False)  # binary PLY gives bytes
     return data.replace(_FORMAT_LINE, _FORMAT_LINE + _COMMENT, 1)

@@ -1,4 +1,4 @@
-"""Agreement between intensities that two raters give, and between what they say is there."""
+"""Agreement between raters: intensities (ICC), and presence (F1)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from facekit.errors import InputError
 def icc(*raters: np.ndarray) -> float:
     """Intraclass correlation ICC(3,1): consistency of single ratings by k fixed raters (Shrout and Fleiss, 1979).
 
-    ``(BMS - EMS) / (BMS + (k - 1) EMS)`` with the mean squares between targets and of the residual. NaN where nobody
-    ever changes.
+    ``(BMS - EMS) / (BMS + (k - 1) EMS)`` with the mean squares between targets and of the residual. NaN if no rating
+    varies.
 
     Parameters
     ----------
     raters:
-        Two or more rows (N,), ratings of the same N targets, N of 2 or more.
+        Two or more arrays (N,): ratings of the same N >= 2 targets.
     """
     x = _rows(*raters)
     count, targets = x.shape
@@ -30,7 +30,7 @@ def icc(*raters: np.ndarray) -> float:
 
 
 def f1(said: np.ndarray, true: np.ndarray) -> float:
-    """Harmonic mean of precision and recall of (N,) truth values; NaN where nothing is true and nothing was said."""
+    """Return the harmonic mean of precision and recall of (N,) truth values; NaN if both have no positives."""
     s, t = (part.astype(bool) for part in _rows(said, true))
     hits, wrong = int((s & t).sum()), int((s ^ t).sum())
     return 2 * hits / (2 * hits + wrong) if hits + wrong else float("nan")

@@ -1,4 +1,4 @@
-"""Measures of an atlas that is composed of a face tile and its surround, and of how tile and mesh fit together."""
+"""Measures of how a face tile fits its atlas and its mesh."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from facekit.geometry.charts import Charted, eye_openings, landmark_uvs, signed_
 from facekit.geometry.uv import bake, rasterize_uv
 from facekit.metrics.texture import delta_e, lab
 
-#: The eye ring: from the rim of the eye's opening outward, as a share of the distance between the eyes' centres.
+#: Extent of the eye ring: outward from the rim of the eye opening, as a fraction of the distance between the eye
+#: centres.
 RING = (0.0, 0.14)
-#: So much darker (L*) than the cheeks is a stain: a lid's own shade is some 5 to 10.
+#: Darker than the cheeks by more than this (L*) is a stain: a lid's natural shade is some 5 to 10.
 STAIN_L = 15.0
 
-#: Landmarks that :func:`find_landmarks` sees, in its order: both eyes' corners and the mouth's (iBUG numbers).
+#: Landmarks detected by :func:`find_landmarks`, in order: corners of both eyes and of the mouth (iBUG numbers).
 FOUND = (36, 39, 42, 45, 48, 54)
-# Where in the tile it looks for them, left, right, top, bottom as fractions: right eye, left eye, mouth.
+# Search windows in the tile, left, right, top, bottom as fractions: right eye, left eye, mouth.
 _WINDOWS = ((0.29, 0.465, 0.365, 0.455), (0.535, 0.71, 0.365, 0.455), (0.36, 0.64, 0.635, 0.755))
-# Share of a window's darkness that lies past each corner.
+# Fraction of a window's darkness beyond each corner.
 _TAIL = 0.03
 
 
 @dataclass(frozen=True)
 class Regions:
-    """Masks (H, W) bool of an atlas: what the mesh shows, the ring around the eyes, cheeks, neck."""
+    """Masks (H, W) bool of an atlas: texels used by the mesh, the ring around the eyes, cheeks, neck."""
 
     covered: Tensor
     ring: Tensor
@@ -38,7 +39,7 @@ class Regions:
 
 
 def regions(mesh: Charted, parts: Tensor, neck: int, size: int = 1024) -> Regions:
-    """The atlas's regions of a mesh; ``parts`` (V,) are its part ids, ``neck`` the id of the neck."""
+    """Return the atlas regions of a mesh; ``parts`` (V,) are its part ids, ``neck`` the id of the neck."""
     ids, weights = rasterize_uv(mesh.uvs, mesh.faces_uvs, size)
     is_neck = bake((parts == neck).float()[None, :, None], mesh.faces, ids, weights)[0, 0] > 0.99
     points = to_pixels(landmark_uvs(mesh), size)
@@ -58,9 +59,10 @@ def regions(mesh: Charted, parts: Tensor, neck: int, size: int = 1024) -> Region
 
 
 def seam_step(atlas: Tensor, rows: tuple[int, int], columns: tuple[int, int], covered: Tensor) -> Tensor:
-    """The step across the border of a rectangle, in delta E (CIE76): (B,), mean over the border that the mesh shows.
+    """Return the colour step across the border of a rectangle, in delta E (CIE76): (B,), mean over the border on the
+    mesh.
 
-    Strips of three texels on either side are compared, so that grain does not count as a step. ``atlas`` (B, 3, H, W)
+    Strips of three texels on either side are compared, so that noise does not count as a step. ``atlas`` (B, 3, H, W)
     sRGB in [0, 1]; ``rows`` and ``columns`` bound the rectangle; ``covered`` (H, W) bool.
     """
     steps = []
@@ -75,27 +77,28 @@ def seam_step(atlas: Tensor, rows: tuple[int, int], columns: tuple[int, int], co
             steps.append(step[:, seen])
     steps = torch.cat(steps, dim=1)
     if steps.shape[1] == 0:
-        raise InputError("a border that the mesh shows", "none of it", "check the rectangle and the UVs")
+        raise InputError("a border that the mesh covers", "none of it", "check the rectangle and the UVs")
     return steps.mean(1)
 
 
 def stain_share(atlas: Tensor, found: Regions) -> Tensor:
-    """The share of the eye ring that is darker than the cheeks by more than ``STAIN_L`` (L*): (B,) in [0, 1]."""
+    """Return the fraction (B,) of the eye ring that is darker than the cheeks by more than ``STAIN_L`` (L*)."""
     ring, cheeks = (lab(atlas[:, :, mask][..., None])[:, 0, :, 0] for mask in (found.ring, found.cheeks))
     return (ring < cheeks.mean(1, keepdim=True) - STAIN_L).float().mean(1)
 
 
 def neck_mismatch(atlas: Tensor, found: Regions) -> Tensor:
-    """The difference of tone between cheeks and neck, in delta E: (B,)."""
+    """Return the colour difference (B,) between cheeks and neck, in delta E."""
     face, neck = (atlas[:, :, mask].mean(2)[..., None, None] for mask in (found.cheeks, found.neck))
     return delta_e(face, neck)[:, 0, 0]
 
 
 def find_landmarks(tile: Tensor) -> Tensor:
-    """Corners of eyes and mouth in one picture of a face tile, told from its dark slits alone: (6, 2) pixels x, y.
+    """Detect the corners of eyes and mouth in one face tile from its dark slits: (6, 2) pixels x, y.
 
-    Darkness against the surroundings is weighed in a wide window for each eye and the mouth; its ends across are the
-    corners, good to a few pixels each. Knows nothing of the mesh. In order of :data:`FOUND`. ``tile`` (3, S, S).
+    Darkness relative to the surroundings is accumulated in a wide window for each eye and the mouth; its horizontal
+    ends are the corners, accurate to a few pixels. Independent of the mesh. In the order of :data:`FOUND`. ``tile`` (3,
+    S, S).
     """
     size = tile.shape[-1]
     light = tile.mean(0)[None, None]
@@ -118,19 +121,19 @@ def find_landmarks(tile: Tensor) -> Tensor:
 def landmark_offset(
     mesh: Charted, tile_landmarks_px: Tensor, rows: tuple[int, int], columns: tuple[int, int]
 ) -> Tensor:
-    """Offset of the tile's landmarks from the mesh's in the atlas: (2,) dx, dy in pixels, right and down.
+    """Return the offset (2,) dx, dy, in pixels right and down, of the tile's landmarks from the mesh's in the atlas.
 
-    Moving the tile by the negative of it makes them meet; corners of one feature err in opposite directions, so the
-    mean over all is far better than each.
+    Moving the tile by its negative aligns them. Errors of the two corners of a feature are opposite, so the mean over
+    all is far more accurate than each.
 
     Parameters
     ----------
     mesh:
-        UVs and landmarks.
+        Mesh with UVs and landmarks.
     tile_landmarks_px:
         (6, 2), of :func:`find_landmarks` or any other finder, in pixels of a 512² tile, in order of :data:`FOUND`.
     rows, columns:
-        Where the tile lies in an atlas of 1024².
+        Rows and columns of the tile in an atlas of 1024².
     """
     if tile_landmarks_px.shape != (len(FOUND), 2):
         raise InputError(f"landmarks ({len(FOUND)}, 2)", f"{tuple(tile_landmarks_px.shape)}", "see find_landmarks")

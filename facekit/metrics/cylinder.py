@@ -1,7 +1,7 @@
-"""FaceScape's measure of single-view reconstructions: distances on a cylinder about the head.
+"""FaceScape's measure of single-view reconstruction: distances on a cylinder around the head.
 
-Written from the protocol that its public tools state (Zhu et al., PAMI 2023, section 6;
-https://github.com/zhuhao-nju/facescape), not from their code. Meshes are in mm; of the two only the depth is aligned.
+Implemented from the protocol as stated by its public tools (Zhu et al., PAMI 2023, section 6;
+https://github.com/zhuhao-nju/facescape), not from their code. Meshes are in mm; only the depth is aligned.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import numpy as np
 from facekit.errors import InputError, optional_import
 from facekit.metrics.scans import Surface
 
-#: Rays around and along the cylinder, half its height, and the step in distance that parts neighbours.
+#: Number of rays around and along the cylinder, half its height, and the step in distance that separates neighbours.
 SIZE, HALF_HEIGHT_MM, _TEAR_MM = 256, 150.0, 15.0
 
 
 @dataclass(frozen=True)
 class Cylinder:
-    """What rays from a head's axis hit.
+    """Cylindrical depth and normal map: hits of rays from a head's axis.
 
     Parameters
     ----------
     distance:
-        (S, S) float64 mm from the axis; 0 where nothing is.
+        (S, S) float64: distance from the axis in mm; 0 without a hit.
     normal:
-        (S, S, 3) float64, of the triangles there.
+        (S, S, 3) float64: normals of the triangles.
     """
 
     distance: np.ndarray
@@ -34,7 +34,7 @@ class Cylinder:
 
     @property
     def hit(self) -> np.ndarray:
-        """Where something is, (S, S) bool."""
+        """Mask (S, S) bool of rays with a hit."""
         return self.distance > 0
 
 
@@ -45,11 +45,11 @@ class CylinderErrors:
     Parameters
     ----------
     chamfer_mm:
-        Mean distance of both surfaces' points from each other, where both are.
+        Mean distance between the surfaces' points where both are defined.
     normal_rad:
-        Mean angle between normals as colours, see :func:`normal_error`.
+        Mean angle between normals encoded as colours, see :func:`normal_error`.
     completeness_percent:
-        Share of the true cylinder that the prediction covers.
+        Percentage of the true cylinder that the prediction covers.
     """
 
     chamfer_mm: float
@@ -58,17 +58,17 @@ class CylinderErrors:
 
 
 def cylinder_errors(prediction: Surface, truth: Surface, size: int = SIZE) -> CylinderErrors:
-    """Compare surfaces whose head stands at the origin, its axis y.
+    """Compare surfaces of heads at the origin with axis y.
 
     Raises
     ------
     InputError
-        Where both have no place in common.
+        If the surfaces do not overlap.
     """
     made, true = around(prediction, size), around(truth, size)
     both = made.hit & true.hit
     if not both.any():
-        raise InputError("a prediction in the place of the scan", "none of it", "check its camera's space")
+        raise InputError("a prediction that overlaps the scan", "no overlap", "check its camera space")
     return CylinderErrors(
         chamfer(unrolled(made, both), unrolled(true, both)),
         normal_error(made.normal[both], true.normal[both]),
@@ -77,7 +77,7 @@ def cylinder_errors(prediction: Surface, truth: Surface, size: int = SIZE) -> Cy
 
 
 def around(surface: Surface, size: int = SIZE) -> Cylinder:
-    """Send rays out of the axis; where one hits several times the outermost counts."""
+    """Cast rays from the axis; of several hits the outermost counts."""
     height, turn = np.meshgrid(np.linspace(HALF_HEIGHT_MM, -HALF_HEIGHT_MM, size), _turns(size), indexing="ij")
     none = np.zeros_like(turn)
     origins = np.stack([none, height, none], axis=-1).reshape(-1, 3)
@@ -90,7 +90,7 @@ def around(surface: Surface, size: int = SIZE) -> Cylinder:
 
 
 def unrolled(cylinder: Cylinder, kept: np.ndarray) -> Surface:
-    """Two triangles for each four neighbours that are kept (S, S) bool and whose distances do not tear apart."""
+    """Return two triangles for each four neighbours in ``kept`` (S, S) bool with similar distances."""
     size = len(kept)
     distance, turn = np.where(kept, cylinder.distance, 0.0), _turns(size)
     height = np.broadcast_to(np.linspace(HALF_HEIGHT_MM, -HALF_HEIGHT_MM, size)[:, None], kept.shape)
@@ -106,14 +106,15 @@ def unrolled(cylinder: Cylinder, kept: np.ndarray) -> Surface:
 
 
 def chamfer(a: Surface, b: Surface) -> float:
-    """Mean distance of all vertices of both from the other surface."""
+    """Return the mean distance of all vertices of both surfaces from the other surface."""
     return float(np.concatenate([b.nearest(a.verts)[1], a.nearest(b.verts)[1]]).mean())
 
 
 def normal_error(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean angle in radians between unit normals (N, 3) *as colours*: 1 is added to each before it is made unit again.
+    """Return the mean angle in radians between unit normals (N, 3) *as colours*: 1 is added before they are normalised
+    again.
 
-    So the benchmark has it; angles are about half of those between the normals themselves.
+    This is the benchmark's definition; angles are about half of those between the normals themselves.
     """
     first, second = ((t + 1) / np.linalg.norm(t + 1, axis=-1, keepdims=True).clip(1e-12) for t in (a, b))
     return float(np.arccos((first * second).sum(axis=-1).clip(-1, 1)).mean())
@@ -122,13 +123,13 @@ def normal_error(a: np.ndarray, b: np.ndarray) -> float:
 def depth_shift(
     prediction: Surface, truth: Surface, camera: np.ndarray | float, size: int = SIZE
 ) -> tuple[float, float]:
-    """How much deeper the truth lies, as the median over the pixels where both are; and its mean depth there, mm.
+    """Return the median depth difference of the truth over pixels of both, and the truth's mean depth there, mm.
 
     Parameters
     ----------
     camera:
-        (3, 3) float, K in pixels of ``size``² pictures, for a camera that looks along +z; or a number, half the width
-        of what a camera without perspective sees, which looks along -z.
+        (3, 3) float: intrinsics K in pixels of ``size``² pictures, for a camera that looks along +z; or a number: half
+        the width of the view of an orthographic camera that looks along -z.
     """
     place = np.stack(np.meshgrid(*2 * (np.arange(size) + 0.5,), indexing="xy"), axis=-1).reshape(-1, 2)
     if isinstance(camera, (int, float)):
@@ -142,7 +143,9 @@ def depth_shift(
         depths = [hits(surface, np.zeros_like(rays), rays)[0] for surface in (prediction, truth)]
     both = np.isfinite(depths[0]) & np.isfinite(depths[1])
     if not both.any():
-        raise InputError("a prediction in front of the camera, where the scan is", "none of it", "check its space")
+        raise InputError(
+            "a prediction in front of the camera that overlaps the scan", "no overlap", "check its coordinates"
+        )
     made, true = (depth[both] for depth in depths)
     return float(np.median(true - made)), float(true.mean())
 
@@ -150,10 +153,11 @@ def depth_shift(
 def hits(
     surface: Surface, origins: np.ndarray, rays: np.ndarray, outermost: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distances (N,) in lengths of the rays (N, 3) to the nearest hit, or to the last one; and triangles (N,).
+    """Return distances (N,) to the nearest (or outermost) hits, in ray lengths, and triangle indices (N,); rays are (N,
+    3).
 
-    Distance inf and triangle -1 where nothing is hit. Uses Embree where it is installed (extra ``train``), else trimesh
-    with rtree (extra ``evaluate``), which takes minutes for a scan.
+    Distance inf and triangle -1 without a hit. Uses Embree if it is installed (extra ``train``), else trimesh with
+    rtree (extra ``evaluate``), which takes minutes for a scan.
     """
     optional_import("rtree", "evaluate", "rays against surfaces")
     places, ray, triangle = (
@@ -168,5 +172,5 @@ def hits(
 
 
 def _turns(size: int) -> np.ndarray:
-    """Angles (S,); the last is the first again, as the benchmark has it."""
+    """Return angles (S,); the last equals the first, as in the benchmark."""
     return np.arange(size) * 2 * np.pi / (size - 1)

@@ -1,4 +1,4 @@
-"""Figures of displacement: the share that is explained, what it gains over the smooth mesh, wrinkles over intensity."""
+"""Displacement measures: explained energy, gain over the smooth mesh, wrinkles over intensity."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# A share of the strongest relief: less is no step back.
+# Tolerance of the monotony test, as a fraction of the strongest relief.
 _STEP_BACK = 0.01
 
 
 @dataclass(frozen=True)
 class DisplacementErrors:
-    """Errors of displacement maps, a number a face.
+    """Errors of displacement maps, one number per face.
 
     Parameters
     ----------
     fine, coarse:
-        (B,) mm, mean distance along the normal from the reference's surface, of the displaced mesh and of the smooth
-        one.
+        (B,) mm: mean distance along the normal to the reference surface, of the displaced and of the smooth mesh.
     left, total:
-        (B,) mm², mean energy of what the map misses and of the reference.
+        (B,) mm²: mean energy of the residual and of the reference.
     """
 
     fine: Tensor
@@ -32,7 +31,7 @@ class DisplacementErrors:
 
 
 def displacement_errors(made: Tensor, wanted: Tensor, weight: Tensor) -> DisplacementErrors:
-    """Compare displacement (B, 1, S, S) mm with the reference's; ``weight`` (S, S) says how much a texel counts."""
+    """Compare displacement (B, 1, S, S) mm with the reference; ``weight`` (S, S) weighs the texels."""
     error, area = made - wanted, weight.sum().clamp_min(1e-12)
 
     def mean(values: Tensor) -> Tensor:
@@ -48,11 +47,11 @@ class DisplacementFigures:
     Parameters
     ----------
     energy:
-        Share of the reference's energy that is explained; 1 is all.
+        Fraction of the reference's energy that is explained; 1 is all.
     coarse_mm, fine_mm:
-        Mean distance along the normal from the reference's surface, of the smooth mesh and of the displaced one.
+        Mean distance along the normal to the reference surface, of the smooth and of the displaced mesh.
     worse:
-        Share of faces that the displacement takes further away.
+        Fraction of faces with a larger error after displacement.
     """
 
     energy: float
@@ -62,12 +61,12 @@ class DisplacementFigures:
 
 
 class DisplacementTally:
-    """Adds up over batches what :class:`DisplacementFigures` are made of.
+    """Accumulates the statistics of :class:`DisplacementFigures` over batches.
 
     Parameters
     ----------
     weight:
-        (S, S) float, how much each texel counts.
+        (S, S) float: weight of each texel.
     """
 
     def __init__(self, weight: Tensor) -> None:
@@ -75,11 +74,11 @@ class DisplacementTally:
         self._found: list[DisplacementErrors] = []
 
     def add(self, made: Tensor, wanted: Tensor) -> None:
-        """Take in faces: displacement (B, 1, S, S) mm and the reference's."""
+        """Add faces: displacement (B, 1, S, S) mm and the reference."""
         self._found.append(displacement_errors(made, wanted, self.weight))
 
     def figures(self) -> DisplacementFigures:
-        """The figures of all faces so far."""
+        """Return the figures of all faces so far."""
         fine, coarse, left, total = (
             torch.cat([getattr(found, name) for found in self._found]).double()
             for name in ("fine", "coarse", "left", "total")
@@ -93,19 +92,21 @@ class DisplacementTally:
 
 
 def relief_rises(sweep: Tensor) -> bool:
-    """Tell whether relief (root mean square) never steps back through a sweep (K, 1, H, W) mm of rising intensity."""
+    """Return True if the relief (root mean square) of a sweep (K, 1, H, W) mm increases monotonically with
+    intensity.
+    """
     relief = sweep.square().mean(dim=(1, 2, 3)).sqrt()
     return bool((relief.diff() >= -_STEP_BACK * relief.max()).all())
 
 
 @dataclass(frozen=True)
 class WrinkleFigures:
-    """Answer of one expression's furrows to intensity.
+    """Response of one expression's wrinkles to intensity.
 
     Parameters
     ----------
     monotone:
-        Share of people whose relief never steps back as intensity rises, see :func:`relief_rises`.
+        Fraction of people whose relief increases monotonically, see :func:`relief_rises`.
     depth_mm, depth_at_end_mm:
         Mean depth of the deepest furrow at intensity 1 and at the end of the sweep.
     """
@@ -118,7 +119,7 @@ class WrinkleFigures:
 def wrinkle_figures(sweeps: Iterable[Tensor], at_1: int) -> WrinkleFigures:
     """Measure dynamic displacement of several people.
 
-    Each sweep is (K, 1, H, W) mm, one map for each intensity; ``at_1`` is the place of intensity 1 among them.
+    Each sweep is (K, 1, H, W) mm, one map per intensity; ``at_1`` is the index of intensity 1.
     """
     rising, depth, deepest = [], [], []
     for sweep in sweeps:

@@ -12,20 +12,20 @@ _PATCH, _PROJECTIONS = 7, 256
 
 
 def sliced_wasserstein(a: Tensor, b: Tensor, octaves: int = 4, patches: int = 64, seed: int = 0) -> tuple[float, ...]:
-    """Sliced Wasserstein distance between patches of two sets of pictures, an octave each, the finest first.
+    """Return sliced Wasserstein distances between patches of two sets of pictures, one per octave, the finest first.
 
-    Karras et al., ICLR 2018, Section 5: 7 × 7 patches of the levels of a Laplacian pyramid, each channel normalised
-    to mean 0 and deviation 1 over both sets' patches, the mean distance between sorted projections on random
-    directions. Values are times 1,000, as theirs.
+    Karras et al., ICLR 2018, Section 5: 7 × 7 patches of the levels of a Laplacian pyramid, each channel normalised to
+    mean 0 and standard deviation 1 over both sets' patches, the mean distance between sorted projections on random
+    directions. Values are scaled by 1,000, as in the paper.
 
     Parameters
     ----------
     a, b:
-        (N, C, S, S) and (M, C, S, S) floats; the larger set is cut to the smaller's size.
+        (N, C, S, S) and (M, C, S, S) floats; the larger set is truncated to the smaller's size.
     octaves:
-        Levels; the coarsest must keep 16 pixels or more.
+        Number of levels; the coarsest must keep 16 pixels or more.
     patches:
-        Taken of each picture.
+        Number of patches per picture.
     """
     count = min(len(a), len(b))
     if a.shape[1:] != b.shape[1:] or a.shape[-1] < 16 << (octaves - 1) or not count:
@@ -48,13 +48,13 @@ def sliced_wasserstein(a: Tensor, b: Tensor, octaves: int = 4, patches: int = 64
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """Fréchet distance between normals fitted to features (N, d) and (M, d): FID, if they are Inception's.
+    """Return the Fréchet distance between normals fitted to features (N, d) and (M, d): FID for Inception features.
 
     ``|m_a - m_b|² + tr(A + B - 2 (A B)^½)`` (Heusel et al., NIPS 2017).
     """
     x, y = _features(a, b)
     cov_x, cov_y = torch.atleast_2d(torch.cov(x.T)), torch.atleast_2d(torch.cov(y.T))
-    # tr (A B)^½ by the eigenvalues of A^½ B A^½, which is symmetric.
+    # tr (A B)^½ from the eigenvalues of A^½ B A^½, which is symmetric.
     values, vectors = torch.linalg.eigh(cov_x)
     root = vectors @ torch.diag(values.clamp_min(0).sqrt()) @ vectors.T
     cross = torch.linalg.eigvalsh(root @ cov_y @ root).clamp_min(0).sqrt().sum()
@@ -62,7 +62,7 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 
 
 def kernel_distance(a: Tensor, b: Tensor) -> float:
-    """Squared maximum mean discrepancy of features (N, d) and (M, d), kernel ``(x·y / d + 1)³``, unbiased: KID.
+    """Return the unbiased squared maximum mean discrepancy of features (N, d), (M, d), kernel ``(x·y / d + 1)³``: KID.
 
     Bińkowski et al., ICLR 2018.
     """
@@ -85,7 +85,7 @@ def _features(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _pyramid(pictures: Tensor, octaves: int) -> list[Tensor]:
-    """Differences of each level from the next, blown up; the last level as it is."""
+    """Return the Laplacian pyramid: differences of each level from the upsampled next; the last level as it is."""
     levels = [pictures]
     for _ in range(octaves - 1):
         levels.append(F.avg_pool2d(levels[-1], 2))
@@ -97,7 +97,7 @@ def _pyramid(pictures: Tensor, octaves: int) -> list[Tensor]:
 
 
 def _patches(level: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """``count`` patches of each picture, flat: (N * count, C * 49)."""
+    """Return ``count`` flattened patches per picture: (N * count, C * 49)."""
     number, channels, side = level.shape[0], level.shape[1], level.shape[-1]
     places = torch.randint(0, side - _PATCH + 1, (number, count, 2), generator=generator)
     steps = torch.arange(_PATCH)

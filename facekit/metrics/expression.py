@@ -1,4 +1,4 @@
-"""Measures of a sweep: whether it goes on steadily or jumps back and forth."""
+"""Measure of temporal smoothness: how much a sweep jumps back and forth."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from facekit.errors import InputError
 
 
 def flicker(frames: Tensor) -> tuple[float, float]:
-    """Restlessness of a sequence: a share in [0, 1], and the size of it in the frames' own unit.
+    """Return the flicker of a sequence: a fraction in [0, 1], and its amplitude in the frames' own unit.
 
-    With the steps d_k between neighbouring frames, taken as vectors over the channels of each sample, the share is::
+    With the steps d_k between neighbouring frames, as vectors over the channels of each sample, the fraction is::
 
         sum |d_{k+1} - d_k|  /  sum (|d_k| + |d_{k+1}|)
 
-    over all samples and frames. It is 0 where everything changes steadily or not at all, 1 where it goes back and forth
-    from frame to frame, and about 0.87 (the root of 3/4) where noise is drawn anew at every frame. Both sums run before
-    the division, so samples that hardly change hardly count. The size is the mean of |d_{k+1} - d_k| / 2: half the way
-    that a sample jumps and does not go on; for frames in L*a*b* this is a delta E (CIE76).
+    over all samples and frames. It is 0 for steady change or none, 1 for alternation from frame to frame, and about
+    0.87 (the root of 3/4) for independent noise in every frame. The sums are taken before the division, so samples that
+    hardly change hardly count. The amplitude is the mean of |d_{k+1} - d_k| / 2; for frames in L*a*b* it is a delta E
+    (CIE76).
 
-    Steps have to be even: of frames at uneven intensities a steady face would count as restless.
+    Frames must be evenly spaced: at uneven intensities a steady change would count as flicker.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""Measures of generators of faces: how near data they come, how various, how well identity and expression part.
+"""Measures of face generators: reconstruction, diversity, and disentanglement of identity and expression.
 
-All take vertices in correspondence, in mm, and give one value per face or per person, to be averaged by whoever calls.
+All take vertices in correspondence, in mm, and return one value per face or per person, to be averaged by the caller.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ _CHUNK = 64
 
 
 def rebuilding_error(rebuilt: Tensor, faces: Tensor) -> Tensor:
-    """Mean distance (B,) mm between faces (B, n, 3) and what a model made of them.
+    """Return the mean distance (B,) in mm between faces (B, n, 3) and a model's reconstructions.
 
-    Of faces of training people it is the reconstruction error, of others the generalisation error (Styner et al., IPMI
-    2003).
+    For training people it is the reconstruction error, for others the generalisation error (Styner et al., IPMI 2003).
     """
     return (rebuilt - faces).norm(dim=-1).mean(dim=1)
 
 
 def specificity(made: Tensor, data: Tensor) -> Tensor:
-    """Mean vertex distance (B,) mm of each generated face (B, n, 3) to the nearest face of the data (M, n, 3).
+    """Return the mean vertex distance (B,) in mm of each generated face (B, n, 3) to the nearest face of the data (M,
+    n, 3).
 
-    Styner et al., IPMI 2003. Small is good unless variety is small, too: a model of one face is perfectly specific.
+    Styner et al., IPMI 2003. Small values are good unless diversity is small, too: a model of a single face is
+    perfectly specific.
     """
     found = []
     for face in made:
@@ -35,7 +36,9 @@ def specificity(made: Tensor, data: Tensor) -> Tensor:
 
 
 def diversity(faces: Tensor) -> Tensor:
-    """Mean vertex distance (B,) mm of each face (B, n, 3) to all the others (Abrevaya et al., 3DV 2019)."""
+    """Return the mean vertex distance (B,) in mm of each face (B, n, 3) to all the others (Abrevaya et al., 3DV
+    2019).
+    """
     if len(faces) < 2:
         raise InputError("two faces or more", f"{len(faces)}", "generate more")
     total = torch.stack([(faces - face).norm(dim=-1).mean(dim=1).sum() for face in faces])
@@ -43,11 +46,11 @@ def diversity(faces: Tensor) -> Tensor:
 
 
 def identity_leak(neutral: Tensor, worn: Tensor, still: Tensor | slice = slice(None)) -> Tensor:
-    """How much of a person's change with an expression is that person's own: (B,) mm.
+    """Return the person-specific part (B,) in mm of the displacement by an expression.
 
-    The mean distance of the vertices of ``worn`` (B, n, 3) from ``neutral`` (B, n, 3) with the mean movement of all B
-    people taken off. An expression that changed who somebody is would show here; so do ways of smiling that differ,
-    which people have: compare with the same figure of the data. ``still`` (k,) selects vertices, for instance of
+    The mean distance between the vertices of ``worn`` (B, n, 3) and ``neutral`` (B, n, 3) after subtracting the mean
+    displacement over all B people. An expression that changes identity shows here, but so do individual ways of
+    smiling, which are natural: compare with the same figure of the data. ``still`` (k,) selects vertices, for instance
     landmarks that expressions hardly move.
     """
     moved = (worn - neutral)[:, still]
@@ -55,17 +58,17 @@ def identity_leak(neutral: Tensor, worn: Tensor, still: Tensor | slice = slice(N
 
 
 def expression_leak(neutral: Tensor, worn: Tensor) -> Tensor:
-    """The same as a share of the expression's size: (B,); 0 where everybody moves alike, about 1 where by chance."""
+    """Return the same as a fraction (B,) of the expression's size: 0 if everybody moves alike, about 1 by chance."""
     moved = worn - neutral
     return (moved - moved.mean(0)).norm(dim=-1).mean(dim=1) / moved.mean(0).norm(dim=-1).mean().clamp_min(1e-6)
 
 
 def steadiness(sweep: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether a face follows intensity: (B,) truth values of monotony, and (B,) shares of linearity.
+    """Return whether the displacement is monotone in intensity, (B,) bool, and its linearity, (B,) R².
 
-    With the movement m_k (B, n, 3) at K evenly spaced intensities, the first 0, progress is its projection on the last
-    one. Monotone: progress never steps back by over 1 % of the whole. Linearity: R² of progress against intensity, a
-    line through the origin.
+    With displacements m_k (B, n, 3) at K evenly spaced intensities, the first 0, progress is their projection on the
+    last one. Monotone: progress never decreases by over 1 % of the whole. Linearity: R² of progress against intensity,
+    for a line through the origin.
 
     Parameters
     ----------
@@ -82,10 +85,11 @@ def steadiness(sweep: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def retrieval_rank(shapes: Tensor, skins: Tensor, ridge: float = 0.1) -> Tensor:
-    """How well a person's skin is found by their shape: ranks (B,) in [0, 1], 0 for the first, about 0.5 by chance.
+    """Return the rank (B,) in [0, 1] of a person's own skin when predicted from shape: 0 for the first, about 0.5 by
+    chance.
 
-    The people are halved. On each half, ridge regression leads from shape to skin; each person of the other half is
-    then ranked by how near their own skin lies to the one foretold, among all skins of that half.
+    The people are split in halves. On each half, ridge regression is fitted from shape to skin; for each person of the
+    other half, all skins of that half are ranked by their distance to the prediction.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Measures of surfaces that share a topology: how far points move, in which region, and how deep wrinkles are."""
+"""Measures of surfaces with shared topology: displacement, by region, and wrinkle depth."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from facekit.face import FaceOutput
 from facekit.geometry.uv import bake, rasterize_uv, sample_texture
 from facekit.mesh import FaceMesh
 
-#: The parts that are measured: what moves and is seen of a face. Crown, neck, eyeballs and the mouth's inside are not.
+#: Measured parts: the moving, visible parts of a face. Crown, neck, eyeballs and the inside of the mouth are excluded.
 FACE_PARTS = ("skin", "lips", "lids")
-#: Of a displacement map's texels this share is shallower than a face's wrinkle amplitude: wrinkles cover little skin.
+#: Quantile of a displacement map's texels that defines the wrinkle amplitude: wrinkles cover little skin.
 WRINKLE_QUANTILE = 0.999
 
-# iBUG landmarks of each region; a vertex belongs to the region whose landmark is nearest.
+# iBUG landmarks of each region; a vertex belongs to the region with the nearest landmark.
 _REGIONS = {name: LANDMARK_GROUPS[name] for name in ("brows", "eyes", "nose", "mouth")} | {"jaw": slice(3, 14)}
-# So far above the brows the forehead's own points lie, as a share of the distance from the nose's root to the chin.
+# Heights above the brows of the forehead's points, as fractions of the distance from nose root to chin.
 _FOREHEAD = (0.25, 0.5)
 
 
 def face_vertices(mesh: FaceMesh) -> Tensor:
-    """Vertices (V,) bool of :data:`FACE_PARTS`; all of them where the mesh does not tell its parts."""
+    """Return the mask (V,) bool of vertices in :data:`FACE_PARTS`; all vertices if the mesh has no parts."""
     if mesh.parts is None:
         return torch.ones(mesh.verts.shape[1], dtype=torch.bool, device=mesh.verts.device)
     ids = torch.tensor([PARTS.index(name) for name in FACE_PARTS], device=mesh.parts.device)
@@ -32,39 +32,39 @@ def face_vertices(mesh: FaceMesh) -> Tensor:
 
 
 def face_texels(mesh: FaceMesh, size: int) -> Tensor:
-    """Texels (size, size) bool that :func:`face_vertices` alone span."""
+    """Return the mask (size, size) bool of texels whose triangles have only vertices in :func:`face_vertices`."""
     ids, weights = rasterize_uv(mesh.uvs, mesh.faces_uvs, size)
     return bake(face_vertices(mesh).float()[None, :, None], mesh.faces, ids, weights)[0, 0] > 0.99
 
 
 def surface_points(mesh: FaceMesh) -> Tensor:
-    """Vertices (B, V, 3) mm with the displacement that the map has there."""
+    """Return vertices (B, V, 3) in mm, displaced by the displacement map."""
     if mesh.displacement is None:
         return mesh.verts
-    # Of the several UVs of a vertex at a seam the first: assigning them all would leave it to chance which one stays.
+    # A vertex on a seam has several UVs; take the first, as assigning all would make the result depend on the order.
     corners, charts = mesh.faces.reshape(-1), mesh.faces_uvs.reshape(-1)
     first = charts.new_full((mesh.verts.shape[1],), len(mesh.uvs) - 1).scatter_reduce(0, corners, charts, "amin")
     return mesh.verts + sample_texture(mesh.displacement, mesh.uvs[first]) * mesh.normals()
 
 
 def vertex_displacement(a: FaceMesh, b: FaceMesh) -> Tensor:
-    """Distance that each point of the surface moves from ``a`` to ``b``: (B, V) mm, with displacement maps.
+    """Return the distance (B, V) in mm between the surfaces ``a`` and ``b``, including displacement maps.
 
-    Either batch may be one face, against which all of the other are held.
+    Either batch may be a single face, which is compared with all of the other.
 
     Raises
     ------
     InputError
-        For meshes of different topology.
+        If the topologies differ.
     """
     _check_topology(a, b)
     return (surface_points(b) - surface_points(a)).norm(dim=-1)
 
 
 def displacement_map(a: FaceMesh, b: FaceMesh, size: int = 512) -> Tensor:
-    """The same for each texel, (B, 1, size, size) mm: displacement maps enter at the texel, not at the next vertex.
+    """Return the same per texel, (B, 1, size, size) mm, with the displacement maps sampled at the texel.
 
-    Zero outside the mesh's UVs.
+    Zero outside of the mesh's UVs.
     """
     _check_topology(a, b)
     ids, weights = rasterize_uv(a.uvs, a.faces_uvs, size)
@@ -77,9 +77,9 @@ def displacement_map(a: FaceMesh, b: FaceMesh, size: int = 512) -> Tensor:
 
 
 def landmark_regions(mesh: FaceMesh) -> dict[str, Tensor]:
-    """The face in seven regions: names to masks (V,) bool that do not overlap and together are the face's vertices.
+    """Partition the face into seven regions: names to disjoint masks (V,) bool that cover the face's vertices.
 
-    Each vertex goes to the nearest of the iBUG landmarks and of a few points that these span (cheeks, forehead),
+    Each vertex belongs to the nearest of the iBUG landmarks and of a few points derived from them (cheeks, forehead),
     measured on the first face of the batch.
     """
     if mesh.landmarks is None:
@@ -96,9 +96,9 @@ def landmark_regions(mesh: FaceMesh) -> dict[str, Tensor]:
 
 
 def wrinkle_amplitude(face: FaceOutput) -> Tensor | None:
-    """Depth of the wrinkles of each face's expression, (B,) mm; None for faces without detail.
+    """Return the wrinkle depth (B,) in mm of each face's expression; None for faces without detail.
 
-    Taken of what the displacement adds to the person's static detail: the depth or height that only 0.1 % of the face's
+    Measured on the displacement minus the person's static detail: the depth or height that only 0.1 % of the face's
     texels exceed.
     """
     if face.detail is None or face.displacement is None:
@@ -111,7 +111,7 @@ def wrinkle_amplitude(face: FaceOutput) -> Tensor | None:
 
 
 def same_topology(a: FaceMesh, b: FaceMesh) -> bool:
-    """Tell whether both have the same vertices and triangles in the same order."""
+    """Return True if both have the same vertices and triangles in the same order."""
     return a.verts.shape[1] == b.verts.shape[1] and torch.equal(a.faces, b.faces.to(a.faces.device))
 
 

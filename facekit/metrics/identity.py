@@ -1,7 +1,7 @@
-"""Measures of whether two faces are one person's, taken from shape and skin: no network judges them.
+"""Identity measures from shape and skin, without a network.
 
-They tell how far a person drifts while the expression changes, in units of how far strangers are apart. They do not
-tell who somebody is.
+They measure how far a person drifts with the expression, relative to the distance between different people. They do not
+identify anybody.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from torch import Tensor
 from facekit.errors import InputError
 from facekit.metrics.texture import lab
 
-#: Landmarks (iBUG) that expressions hardly move: the ends of the jaw line at the ears, the nose's bridge and base, the
-#: corners of the eyes.
+#: Landmarks (iBUG) that expressions hardly move: ends of the jaw line at the ears, bridge and base of the nose, corners
+#: of the eyes.
 STILL = (0, 1, 2, 14, 15, 16, 27, 28, 29, 30, 33, 36, 39, 42, 45)
 
 
 def proportions(points: Tensor) -> Tensor:
-    """Logarithms of the distances between all pairs of points, without their mean: (B, P).
+    """Return logarithms of the distances between all pairs of points, minus their mean: (B, P).
 
-    A face's proportions: they know neither place, nor turn, nor size.
+    These proportions are invariant to position, rotation and scale.
 
     Parameters
     ----------
     points:
-        (B, 68, 3) float mm, the iBUG landmarks; :data:`STILL` of them are used. For a face with an expression, take off
-        what the expression moves first (:mod:`facekit.compare` takes what it moves in the model's mean face).
+        (B, 68, 3) float mm: iBUG landmarks, of which :data:`STILL` are used. For a face with an expression, subtract
+        the expression's displacement first (:mod:`facekit.compare` subtracts that of the model's mean face).
     """
     if points.ndim != 3 or points.shape[1:] != (68, 3):
         raise InputError("landmarks (B, 68, 3)", f"{tuple(points.shape)}", "pass mesh.verts[:, mesh.landmarks]")
@@ -37,22 +37,22 @@ def proportions(points: Tensor) -> Tensor:
 
 
 def identity_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Difference of two people's proportions, in percent: (B,), from (B, P) of :func:`proportions`.
+    """Return the difference (B,), in percent, between two people's proportions (B, P) from :func:`proportions`.
 
-    The root mean square over all pairs of points of how much longer or shorter the way between them is.
+    The root mean square, over all pairs of points, of the relative difference in distance.
     """
     return 100 * (a - b).square().mean(dim=-1).sqrt()
 
 
 def skin_tone(texture: Tensor, skin: Tensor) -> Tensor:
-    """The median colour of the skin, (B, 3) CIE L*a*b*: blushing cheeks and lids do not move it.
+    """Return the median colour of the skin, (B, 3) CIE L*a*b*, which blushing cheeks and lids hardly change.
 
     Parameters
     ----------
     texture:
         (B, 3, H, W) float sRGB in [0, 1].
     skin:
-        (H, W) bool, which texels are skin.
+        (H, W) bool: skin mask.
     """
     if skin.shape != texture.shape[2:]:
         raise InputError(f"a mask of {tuple(texture.shape[2:])}", f"{tuple(skin.shape)}", "make it for this texture")

@@ -1,4 +1,4 @@
-"""Non-rigid registration of a surface to points: locally affine, stiff along its edges, ever less so."""
+"""Non-rigid registration of a surface to points: per-vertex affine maps with decreasing stiffness."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ import numpy as np
 from facekit.errors import optional_import
 from facekit.metrics.scans import Surface
 
-#: How stiff it is along edges at first, and while only landmarks pull; what each round leaves of that; the rounds.
+#: Edge stiffness, initially, and while only landmarks pull; its factor per round; number of rounds.
 _STIFF, _STIFF_MARKS, _SOFTER, _ROUNDS = 50.0, 150.0, np.exp(-0.5), 3
-#: A round ends when all affine numbers together change by less than this, which each round halves; or after so many.
+#: Convergence threshold on the change of all affine maps, halved in each round; largest number of steps per round, with
+#: and without landmarks.
 _SETTLED, _STEPS_MARKS, _STEPS = 1.0, 11, 1000
-#: Weights of landmarks: alone, and beside points; there they fall with every step.
+#: Landmark weights: without points, and beside points; decrease of the latter per step.
 _MARKS, _MARKS_BESIDE, _MARKS_FALL = 50.0, 5.0, np.exp(-0.9)
-#: Of the affine numbers those of landmarks' own step count differently: x, y, z, shift.
+#: Relative stiffness of x, y, z and shift; the second for the step with landmarks alone.
 _EVEN, _UNEVEN = np.ones(4), np.array([2.0, 2.0, 3.0, 2.0])
 
 
 def deformed(
     surface: Surface, points: np.ndarray, places: np.ndarray | None = None, marks: np.ndarray | None = None
 ) -> np.ndarray:
-    """Vertices (V, 3) of a surface that has been laid over points.
+    """Register a surface to points; return its vertices (V, 3).
 
     Amberg et al., *Optimal step nonrigid ICP algorithms for surface registration*, CVPR 2007, with the constants of the
-    REALY benchmark (Chai et al., ECCV 2022). Every vertex has an affine map of its own; neighbours' may differ little.
-    Each step pulls vertices to the nearest of ``points``, those within twice the mean distance (or 1, where that is
-    more). Lengths are in the surface's own unit, and so are the constants.
+    REALY benchmark (Chai et al., ECCV 2022). Every vertex has its own affine map, similar to its neighbours'. Each step
+    pulls vertices to the nearest of ``points``, if these are within twice the mean distance (at least 1). Lengths and
+    constants are in the surface's own unit.
 
     Needs the extra ``evaluate``.
 
     Parameters
     ----------
     points:
-        (N, 3).
+        (N, 3) target points.
     places, marks:
-        Vertices (K,) int64 that are landmarks, and where they belong (K, 3): they lead at first, and give way.
+        Vertex indices (K,) int64 of landmarks and their targets (K, 3): they dominate at first, and lose weight.
     """
     solver = _Solver(surface, points)
     with_marks = places is not None and marks is not None and len(places) > 0
@@ -54,12 +55,12 @@ def deformed(
     return solver.verts
 
 
-#: How firmly a map that nothing else decides stays what it was: where a part of the surface has no landmark.
+#: Weight that keeps unconstrained maps at the identity, where a part of the surface has no landmark.
 _HOLD = 1e-6
 
 
 class _Solver:
-    """Vertices as they are, and the maps of the last step."""
+    """Current vertices, and the affine maps of the last step."""
 
     def __init__(self, surface: Surface, points: np.ndarray) -> None:
         self.sparse: Any = optional_import("scipy.sparse", "evaluate", "non-rigid registration")
@@ -86,7 +87,7 @@ class _Solver:
             target = self.points[nearest] * weight[:, None]
         if marks_weight:
             square = marks_weight**2
-            # Of two landmarks on one vertex the last one counts.
+            # Of several landmarks on one vertex the last one counts.
             own = dict(zip(places.tolist(), marks, strict=True))
             index = np.array(list(own))
             weight[index] += square

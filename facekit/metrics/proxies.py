@@ -1,7 +1,7 @@
-"""Action units read off the 68 landmarks as distances: a judge that no picture and no network has a part in.
+"""Action units estimated from distances between the 68 landmarks, without pictures or networks.
 
-Each proxy is a length in the face, in parts of the distance of the outer eye corners, that its unit makes longer or
-shorter. They are coarse: units that move the same landmarks are told apart by how much of each they move at most.
+Each proxy is a distance, relative to that between the outer eye corners, that its unit increases or decreases. They are
+coarse: units that move the same landmarks are separated by their largest effect on each proxy.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _Points = Callable[[int], Tensor]
 
 
 def _height(p: _Points, upper: tuple[int, ...], lower: tuple[int, ...], up: Tensor) -> Tensor:
-    """Mean height of some landmarks over others, along the face's own up."""
+    """Return the mean height of some landmarks over others, along the face's up direction."""
     above = torch.stack([p(k) for k in upper]).mean(0) - torch.stack([p(k) for k in lower]).mean(0)
     return (above * up).sum(-1)
 
@@ -26,7 +26,7 @@ def _width(p: _Points, left: int, right: int) -> Tensor:
     return (p(left) - p(right)).norm(dim=-1)
 
 
-#: From landmarks and the direction up to a length that grows with the unit.
+#: From landmarks and the up direction to a distance that grows with the unit.
 PROXIES: dict[int, Callable[[_Points, Tensor], Tensor]] = {
     1: lambda p, up: _height(p, (21, 22), (39, 42), up),
     2: lambda p, up: _height(p, (17, 26), (36, 45), up),
@@ -46,18 +46,18 @@ PROXIES: dict[int, Callable[[_Points, Tensor], Tensor]] = {
 
 
 def unit_proxies(points: Tensor) -> Tensor:
-    """Lengths (B, 14) of all :data:`PROXIES`, in their order; what a face has at rest is still in them.
+    """Return the proxies (B, 14) in the order of :data:`PROXIES`, including their neutral values.
 
     Parameters
     ----------
     points:
         (B, 68, 3) float in space, +Y up when the head is upright, or (B, 68, 2) in a picture, y down; of heads in about
-        one pose.
+        the same pose.
     """
     if points.ndim != 3 or points.shape[1] != 68 or points.shape[2] not in (2, 3):
         raise InputError("landmarks (B, 68, 3) or (B, 68, 2)", f"{tuple(points.shape)}", "pass iBUG's 68")
     size = (points[:, 45] - points[:, 36]).norm(dim=-1).clamp_min(1e-6)
-    up = points[:, 27] - points[:, 33]  # from the nose's base to its root: no expression turns it
+    up = points[:, 27] - points[:, 33]  # from the base of the nose to its root: no expression turns it
     up = up / up.norm(dim=-1, keepdim=True).clamp_min(1e-6)
 
     def point(k: int) -> Tensor:
@@ -67,13 +67,13 @@ def unit_proxies(points: Tensor) -> Tensor:
 
 
 def unit_intensities(points: Tensor, rest: Tensor, full: Tensor) -> Tensor:
-    """Intensities (B, 14), 0 to 5 and beyond, of faces against the same faces at rest.
+    """Return intensities (B, 14), 0 to 5 and beyond, of faces relative to the same neutral faces.
 
     Parameters
     ----------
     points, rest:
-        Landmarks as of :func:`unit_proxies`, the second of B faces or of one.
+        Landmarks as in :func:`unit_proxies`; ``rest`` of B faces or of one.
     full:
-        (14,), by how much each length grows at intensity 5.
+        (14,): increase of each proxy at intensity 5.
     """
     return (5 * (unit_proxies(points) - unit_proxies(rest)) / full).clamp_min(0)

@@ -1,4 +1,4 @@
-"""Rays against triangles, one by one: a judge of depth and silhouettes that shares nothing with the renderer."""
+"""Brute-force ray casting: depth and silhouettes independent of the renderer, for tests and checks of labels."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from typing import Any
 
 import torch
 
-#: Rays at a time.
+#: Number of rays per chunk.
 _CHUNK = 48
 
 
 def cast(verts: torch.Tensor, faces: torch.Tensor, camera: dict[str, Any], size: int) -> torch.Tensor:
-    """Depth (size, size) float64 mm along the view axis at the pixels' centres, inf where nothing is.
+    """Return depth (size, size) float64 in mm along the optical axis at the pixel centres; inf without a hit.
 
-    Möller and Trumbore, *Fast, minimum storage ray/triangle intersection*, 1997, from a sample's label ``camera``.
+    Möller and Trumbore, *Fast, minimum storage ray/triangle intersection*, 1997. The camera is a sample's label
+    ``camera``.
 
     Parameters
     ----------
@@ -23,12 +24,12 @@ def cast(verts: torch.Tensor, faces: torch.Tensor, camera: dict[str, Any], size:
         (F, 3) int64.
     """
     k, rotation, shift = (torch.tensor(camera[name], dtype=torch.float64) for name in ("K", "R", "t"))
-    corners = (verts.double() @ rotation.T + shift)[faces]  # from the camera at the origin
+    corners = (verts.double() @ rotation.T + shift)[faces]  # relative to the camera at the origin
     a, first, second = corners[:, 0], corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     place = torch.arange(size, dtype=torch.float64) + 0.5
     y, x = torch.meshgrid(place, place, indexing="ij")
     rays = torch.stack(((x - k[0, 2]) / k[0, 0], (y - k[1, 2]) / k[1, 1], torch.ones_like(x)), dim=-1).view(-1, 3)
-    # The camera is the origin: what the method multiplies out for each ray is a triangle's own.
+    # The camera is the origin, so that products which the method computes per ray are constant per triangle.
     normal = torch.linalg.cross(first, second)
     from_first, from_second = torch.linalg.cross(-a, first), torch.linalg.cross(-a, second)
     found = []

@@ -1,6 +1,6 @@
-"""The REALY benchmark's measure (Chai et al., ECCV 2022): a scan's regions, each aligned and registered by itself.
+"""REALY benchmark (Chai et al., ECCV 2022): each region of a scan is aligned and registered separately.
 
-Written from the protocol that its public tools state (https://github.com/czh-98/REALY), not from their code.
+Implemented from the protocol as stated by its public tools (https://github.com/czh-98/REALY), not from their code.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from facekit.metrics.nonrigid import deformed
 from facekit.metrics.scans import Surface, aligned
 
 REGIONS: tuple[str, ...] = ("nose", "mouth", "forehead", "cheek")
-#: The benchmark's keypoints: the 68 of iBUG and 17 on nose and cheeks.
+#: Number of keypoints in the benchmark: the 68 of iBUG and 17 on nose and cheeks.
 KEYPOINTS = 85
 _LIPS = (*range(48, 61), 64)
 _EYES, _BROWS, _NOSE = tuple(range(36, 48)), tuple(range(17, 27)), tuple(range(27, 36))
-#: Those that the whole face is aligned by, those that each region is aligned by, and those that lead its registration.
+#: Keypoints to align the whole face, to align each region, and to guide each region's registration.
 WHOLE: tuple[int, ...] = (36, 39, 42, 45, 33, 48, 54)
 RIGID: dict[str, tuple[int, ...]] = {
     "nose": (*_NOSE, 70, 71),
@@ -24,14 +24,15 @@ RIGID: dict[str, tuple[int, ...]] = {
     "cheek": (*_LIPS, 76, 77, 36, 41, 40, 39, 42, 47, 46, 45, 7, 8, 9),
 }
 LEADING: dict[str, tuple[int, ...]] = {"nose": _NOSE, "mouth": _LIPS, "forehead": (*_EYES, *_BROWS), "cheek": ()}
-#: Steps of a region's alignment, when it ends (mean squared distance), and the share of keypoints' weight on the cheek.
+#: Alignment of a region: number of steps, convergence threshold (mean squared distance), factor on the keypoints'
+#: weight for the cheek.
 _STEPS, _SETTLED, _CHEEK = 100, 1e-6, 0.25
 
 
 def by_keypoints(points: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """Scale, rotation and shift that lay keypoints (K, 3) over those of the scan.
+    """Return scale, rotation and translation that align keypoints (K, 3) with those of the scan.
 
-    The rotation is that of least squares; the scale is the ratio of the sums of absolute coordinates about the means.
+    The rotation is the least-squares one; the scale is the ratio of the sums of absolute coordinates about the means.
     """
     known = np.isfinite(points).all(axis=1)
     p, t = points[known], target[known]
@@ -44,7 +45,7 @@ def by_keypoints(points: np.ndarray, target: np.ndarray) -> tuple[float, np.ndar
 def by_region(
     surface: Surface, keypoints: np.ndarray, scan: np.ndarray, scan_keypoints: np.ndarray, region: str
 ) -> tuple[Surface, np.ndarray]:
-    """Move a surface and its keypoints (K, 3) rigidly over a region of the scan (N, 3): iterated closest points.
+    """Align a surface and its keypoints (K, 3) rigidly with a region of the scan (N, 3) by iterated closest points.
 
     All keypoints together weigh as much as the region's points, on the cheek a quarter.
     """
@@ -67,9 +68,9 @@ def by_region(
 
 
 def region_errors(surface: Surface, scan: Surface, marks: np.ndarray, scan_marks: np.ndarray) -> np.ndarray:
-    """Distances (N,) from a region's own points to where they belong on an aligned surface, in the scan's unit.
+    """Return distances (N,) from a region's points to their counterparts on an aligned surface, in the scan's unit.
 
-    The region is laid over the surface without tearing; the place that is then nearest to a point is its counterpart.
+    The region is registered non-rigidly to the surface; a point's counterpart is then the closest point on it.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def region_errors(surface: Surface, scan: Surface, marks: np.ndarray, scan_marks
     scan:
         The region.
     marks, scan_marks:
-        (K, 3), leading keypoints of both; none with K = 0.
+        (K, 3): guiding keypoints of both; K may be 0.
     """
     known = np.isfinite(marks).all(axis=1)
     distance = np.linalg.norm(scan.verts[:, None] - scan_marks[known], axis=-1) if known.any() else None
@@ -90,21 +91,21 @@ def region_errors(surface: Surface, scan: Surface, marks: np.ndarray, scan_marks
 def realy_errors(
     surface: Surface, keypoints: np.ndarray, regions: dict[str, Surface], scan_keypoints: np.ndarray
 ) -> dict[str, float]:
-    """Mean error of each region in the scan's unit.
+    """Return the mean error of each region in the scan's unit.
 
     Parameters
     ----------
     surface, keypoints:
-        The prediction and its keypoints (85, 3); NaN for those that it does not have.
+        The prediction and its keypoints (85, 3); NaN for missing ones.
     regions, scan_keypoints:
-        The scan's, by name, and (85, 3).
+        The scan's regions by name, and its keypoints (85, 3).
     """
     scale, turn, shift = by_keypoints(keypoints[list(WHOLE)], scan_keypoints[list(WHOLE)])
     surface, keypoints = surface.moved(scale, turn, shift), scale * keypoints @ turn.T + shift
     errors = {}
     for region, scan in regions.items():
         rigid, leading = list(RIGID[region]), list(LEADING[region])
-        # What leads is among what aligns: one move serves both.
+        # The guiding keypoints are among the aligning ones: move all at once.
         laid, moved = by_region(surface, keypoints[rigid], scan.verts, scan_keypoints[rigid], region)
         own = moved[[rigid.index(k) for k in leading]]
         errors[region] = float(region_errors(laid, scan, own, scan_keypoints[leading]).mean())

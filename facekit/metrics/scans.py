@@ -1,4 +1,4 @@
-"""Distances from scans to surfaces, and the alignment before: what benchmarks on scans have in common."""
+"""Scan-to-surface distances and rigid alignment, shared by the benchmarks on scans."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from facekit.geometry.correspond import similarity
 
 @dataclass(frozen=True)
 class Surface:
-    """Triangles to which distances are measured.
+    """Triangle surface to which distances are measured.
 
     Parameters
     ----------
@@ -28,7 +28,8 @@ class Surface:
 
     verts: np.ndarray
     faces: np.ndarray
-    #: Where it was when it was made: its search tree, which takes a second, is built there, once for all its moves.
+    #: The surface as created and the motion since: the search tree takes a second, so it is built once in the original
+    #: position and shared by all moved copies.
     _home: _Home | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -38,7 +39,7 @@ class Surface:
             raise InputError("finite verts (V, 3) and faces (F, 3)", got, "check the mesh")
 
     def moved(self, scale: float, rotation: np.ndarray, shift: np.ndarray) -> Surface:
-        """The same after ``scale * x @ rotation.T + shift``."""
+        """Return the surface after ``scale * x @ rotation.T + shift``."""
         home = _Home(self, 1.0, np.eye(3), np.zeros(3)) if self._home is None else self._home
         home = _Home(
             home.surface,
@@ -50,20 +51,20 @@ class Surface:
 
     @functools.cached_property
     def mesh(self) -> Any:
-        """The surface as trimesh has it, with its search tree."""
+        """The surface as a trimesh object with its search tree."""
         import trimesh
 
         return trimesh.Trimesh(self.verts, self.faces, process=False)
 
     def nearest(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Find what of the surface is nearest to points (N, 3).
+        """Find the closest points on the surface for points (N, 3).
 
         Needs the extra ``evaluate``.
 
         Returns
         -------
         tuple
-            Places (N, 3), their distances (N,), and the triangles (N,) int64 that they lie on.
+            Closest points (N, 3), distances (N,), and triangle indices (N,) int64.
         """
         optional_import("rtree", "evaluate", "distances to surfaces")
         import trimesh
@@ -77,14 +78,14 @@ class Surface:
         return places, distance, triangle
 
     def normals(self) -> np.ndarray:
-        """Unit normals (F, 3) of the triangles; zero for those without an area."""
+        """Return unit normals (F, 3) of the triangles; zero for degenerate ones."""
         a, b, c = (self.verts[self.faces[:, k]] for k in range(3))
         normal = np.cross(b - a, c - a)
         return normal / np.linalg.norm(normal, axis=1, keepdims=True).clip(1e-12)
 
 
 class _Home(NamedTuple):
-    """A surface, and the way from there: ``scale * x @ rotation.T + shift``; the rotation may be no reflection."""
+    """Original surface, and the motion from there: ``scale * x @ rotation.T + shift``, without reflections."""
 
     surface: Surface
     scale: float
@@ -93,7 +94,7 @@ class _Home(NamedTuple):
 
 
 def aligned(points: np.ndarray, target: np.ndarray, scaled: bool = True) -> tuple[float, np.ndarray, np.ndarray]:
-    """Scale, rotation and shift that bring points (N, 3) nearest to their counterparts (N, 3) in the target."""
+    """Return scale, rotation and translation that best align points (N, 3) with their counterparts (N, 3)."""
     size, turn, shift = similarity(torch.from_numpy(points), torch.from_numpy(target), scaled)
     return float(size), turn.numpy(), shift.numpy()
 
@@ -101,10 +102,10 @@ def aligned(points: np.ndarray, target: np.ndarray, scaled: bool = True) -> tupl
 def refined(
     surface: Surface, points: np.ndarray, scaled: bool = True, rounds: int = 30, tolerance: float = 1e-4
 ) -> Surface:
-    """Move a surface so that the sum of squared distances from points (N, 3) to it is least.
+    """Move a surface to minimise the sum of squared distances from points (N, 3).
 
     Iterated closest points with distances along normals (Chen and Medioni, 1991), and with scale. Stops when the mean
-    squared distance falls by less than ``tolerance`` of itself, and keeps the best.
+    squared distance decreases by less than the fraction ``tolerance``, and returns the best.
     """
     best, least = surface, np.inf
     for _ in range(rounds):

@@ -16,7 +16,7 @@ def high_frequency_energy(
     patches: tuple[tuple[float, float, float, float], ...] = SKIN_PATCHES,
     band: tuple[float, float] = (0.25, 0.5),
 ) -> Tensor:
-    """Energy of an octave of skin, relative to its brightness; the finest by default.
+    """Return the energy of an octave of skin texture relative to its brightness; the finest octave by default.
 
     Mean over the patches of :func:`power_in_band` of the luminance.
 
@@ -33,10 +33,10 @@ def high_frequency_energy(
 
 
 def power_in_band(patch: Tensor, band: tuple[float, float]) -> Tensor:
-    """Mean power per frequency (B,) of patches (B, h, w) over a ring of frequencies, in cycles per pixel.
+    """Return the mean power per frequency (B,) of patches (B, h, w) in a ring of frequencies, in cycles per pixel.
 
-    Each patch is divided by its mean, so that pale and dark skins compare, and Hann-windowed; white noise of relative
-    deviation s gives s².
+    Each patch is divided by its mean, so that light and dark skin are comparable, and Hann-windowed; white noise of
+    relative standard deviation s gives s².
     """
     patch = patch / patch.mean((1, 2), keepdim=True).clamp_min(1e-3) - 1
     rows, columns = patch.shape[1:]
@@ -47,7 +47,7 @@ def power_in_band(patch: Tensor, band: tuple[float, float]) -> Tensor:
 
 
 def lab(image: Tensor) -> Tensor:
-    """sRGB pictures (B, 3, H, W) in [0, 1] as CIE L*a*b* (D65, 2 degrees), same shape."""
+    """Convert sRGB pictures (B, 3, H, W) in [0, 1] to CIE L*a*b* (D65, 2 degrees), same shape."""
     linear = srgb_to_linear(image)
     to_xyz = image.new_tensor(
         [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
@@ -60,5 +60,5 @@ def lab(image: Tensor) -> Tensor:
 
 
 def delta_e(a: Tensor, b: Tensor) -> Tensor:
-    """Colour difference per pixel, CIE76: (B, H, W), where 1 is about what an eye just notices."""
+    """Return the colour difference per pixel, CIE76: (B, H, W); about 1 is just noticeable."""
     return (lab(a) - lab(b)).norm(dim=1)

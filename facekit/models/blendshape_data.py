@@ -1,4 +1,6 @@
-"""The rig's file: 52 shapes, correctives of pairs and the tables between vocabularies, sparse and quantised."""
+"""File format of the rig: 52 blendshapes, pairwise correctives and the tables between vocabularies, sparse and
+quantised.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +12,25 @@ import torch
 from facekit.conventions import BLENDSHAPE_DIM, EXPRESSION_DIM
 from facekit.errors import WeightsError
 
-#: Displacements are stored in steps of this many mm, and left out below it: no vertex is off by more.
+#: Quantisation step, mm, of displacements; smaller ones are dropped, so that no vertex is off by more.
 STEP = 0.02
 _BITS = 2 ** torch.arange(8, dtype=torch.uint8)
 
 Sparse = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-#: Expressions, blendshapes, and the action units of :mod:`facekit.motion.units`.
+#: Vocabularies: expressions, blendshapes, and the action units of :mod:`facekit.motion.units`.
 VOCABULARIES = ("expressions", "blendshapes", "units")
 
 
 @dataclass(frozen=True)
 class Table:
-    """How one vocabulary is said in another.
+    """Linear map from one vocabulary to another.
 
     Parameters
     ----------
     weights:
-        (n, m) float32: each of n words as a mix of m others.
+        (n, m) float32: each of n words as a combination of m others.
     errors:
-        (n, 2) float32 mm, root mean squares over the vertices that a word moves: of what the mix misses, and of the
+        (n, 2) float32 mm: root mean square over the vertices that a word moves, of the combination's error and of the
         word itself.
     """
 
@@ -38,23 +40,23 @@ class Table:
 
 @dataclass(frozen=True)
 class BlendshapeData:
-    """A rig on one topology of V vertices.
+    """Rig on one topology of V vertices.
 
     Parameters
     ----------
     deltas:
-        (52, V, 3) float32 mm at weight 1, without what turning eyeballs do.
+        (52, V, 3) float32, mm at weight 1, without the rotation of eyeballs.
     pairs:
-        (P, 2) int64, shapes that have a corrective.
+        (P, 2) int64: pairs of blendshapes with a corrective.
     corrections:
-        (P, V, 3) float32 mm, to be taken with the product of both weights.
+        (P, V, 3) float32 mm: correctives, multiplied by the product of both weights.
     blinks:
-        For the right and the left eye: rows, columns (n,) int64 and weights (n,) float32 of the matrix that says how
-        lid vertices (rows) follow a person's deviation from the mean (columns) as the eye closes, in y and z.
+        For the right and the left eye: rows, columns (n,) int64 and weights (n,) float32 of the sparse matrix from a
+        person's deviation from the mean head (columns) to the lid vertices (rows) of the closed eye, in y and z.
     tables:
-        From each of :data:`VOCABULARIES` to each other: ``tables["expressions", "blendshapes"]`` is (20, 52).
+        Tables between all :data:`VOCABULARIES`: ``tables["expressions", "blendshapes"]`` is (20, 52).
     jaw_of_tongue:
-        () float32: how far tongueOut opens the jaw.
+        () float32: weight of jawOpen that tongueOut adds.
     """
 
     deltas: torch.Tensor
@@ -66,12 +68,14 @@ class BlendshapeData:
 
     @property
     def vertices(self) -> int:
-        """V."""
+        """Number of vertices, V."""
         return self.deltas.shape[1]
 
 
 def pack(data: BlendshapeData) -> dict[str, torch.Tensor]:
-    """Arrays for a compressed npz: bits say which vertices move, int16 planes by how many steps."""
+    """Return arrays for a compressed npz: a bit mask of moving vertices, and quantised displacements as int16
+    planes.
+    """
     arrays: dict[str, torch.Tensor] = {"vertices": torch.tensor(data.vertices), "pairs": data.pairs.to(torch.uint8)}
     for name in ("deltas", "corrections"):
         arrays[f"{name}.moved"], arrays[f"{name}.steps"] = _squeezed(getattr(data, name))
@@ -84,12 +88,12 @@ def pack(data: BlendshapeData) -> dict[str, torch.Tensor]:
 
 
 def unpack(arrays: Mapping[str, torch.Tensor]) -> BlendshapeData:
-    """The rig that :func:`pack` packed.
+    """Return the rig from arrays written by :func:`pack`.
 
     Raises
     ------
     WeightsError
-        For arrays that are none of these, or of sizes that do not fit together.
+        If the arrays are not in this format or have inconsistent sizes.
     """
     try:
         vertices, pairs = int(arrays["vertices"]), arrays["pairs"].long()
@@ -115,7 +119,7 @@ def unpack(arrays: Mapping[str, torch.Tensor]) -> BlendshapeData:
 
 
 def unpack_tables(arrays: Mapping[str, torch.Tensor]) -> dict[tuple[str, str], Table]:
-    """The tables alone, of arrays that :func:`pack` packed."""
+    """Return the tables alone from arrays written by :func:`pack`."""
     tables = {}
     for source in VOCABULARIES:
         for target in VOCABULARIES:
@@ -128,7 +132,7 @@ def unpack_tables(arrays: Mapping[str, torch.Tensor]) -> dict[tuple[str, str], T
 
 
 def _squeezed(fields: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Fields (K, V, 3) mm as bits (K, V / 8) uint8 and steps (3, N) int16."""
+    """Encode fields (K, V, 3) in mm as a bit mask (K, V / 8) uint8 and quantised values (3, N) int16."""
     moved = fields.norm(dim=2) >= STEP
     steps = (fields[moved] / STEP).round().to(torch.int16).T.contiguous()
     padded = torch.nn.functional.pad(moved, (0, -moved.shape[1] % 8)).unflatten(1, (-1, 8))

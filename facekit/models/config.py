@@ -1,4 +1,4 @@
-"""Sizes of the networks: the embedded default and the published 3DFaceCAM weights are two of these."""
+"""Network configurations, among them those of the embedded default and of the published 3DFaceCAM weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ShapeConfig:
     Parameters
     ----------
     vertices:
-        Number of vertices V; the decoder puts out V × 3 displacements in mm.
+        Number of vertices V; the decoder outputs V × 3 displacements in mm.
     identity_latent, expression_latent:
         Sizes of the autoencoder's two codes.
     decoder_widths:
@@ -42,10 +42,10 @@ class TextureConfig:
     Parameters
     ----------
     channels:
-        Channels of the progression blocks at 4², 8², … up to the full size: ``len(channels) - 1`` doublings.
+        Channels of the progression blocks at 4², 8², … up to the full size, ``len(channels) - 1`` doublings.
     constant_neutral:
-        Hold the code's neutral entry at 1: its weights are then the face that everyone and every expression starts
-        from, and neutral at any intensity is the zero code exactly. The published weights do not do so.
+        Fix the neutral entry of the expression code at 1, so that neutral at any intensity is exactly the same input.
+        The published weights do not do so.
     """
 
     channels: tuple[int, ...] = (256, 256, 256, 256, 128, 64, 64, 64)
@@ -65,20 +65,21 @@ class TextureConfig:
         return tuple(4 << k for k in range(len(self.channels)))
 
 
-#: What detail is composed by: strain across furrows, or the mean tension of edges.
+#: Signal that weighs dynamic detail: strain across furrows, or the mean tension of edges.
 COMPOSITIONS = ("directional", "scalar")
 
 
 @dataclass(frozen=True)
 class DetailConfig:
-    """Sizes of the detail module (SD-DeTail of HiFace, Chai et al., ICCV 2023; the paper's own are not confirmed).
+    """Sizes of the detail module (SD-DeTail of HiFace, Chai et al., ICCV 2023; the paper's own sizes are not
+    confirmed).
 
     Parameters
     ----------
     size:
         Side of the displacement maps on the face tile, texels.
     static, compressed, stretched:
-        Numbers of basis maps, and of coefficients a person.
+        Number of basis maps of each kind, and so of coefficients per person.
     hidden:
         Width of the regressors' hidden layer.
     field:
@@ -113,19 +114,19 @@ PUBLISHED_TEXTURE = TextureConfig()
 
 @dataclass(frozen=True)
 class DenseConfig:
-    """Sizes of the network that looks again (:mod:`facekit.models.dense_landmarks`).
+    """Sizes of the landmark refinement network (:mod:`facekit.models.dense_landmarks`).
 
     Parameters
     ----------
     points, modes, shapes:
-        Number of landmarks, of the identity's weights, and of blendshapes.
+        Numbers of landmarks, identity weights and blendshapes.
     widths, blocks:
-        Features and residual blocks at a quarter of the crop's resolution, and at half, a quarter, … of that.
+        Features and residual blocks per resolution: a quarter of the crop's, then halved from stage to stage.
     squeezed, hidden:
-        Features of the coarsest map that are kept place by place, and of the layer that sees all of them.
+        Features per pixel kept of the coarsest map, and width of the fully connected layer on all of them.
     seen, local, gathered:
-        Features that are read where a point lies, numbers that each point makes of them, and of the layer in which all
-        points come together.
+        Features sampled at each landmark, features computed per landmark, and width of the layer that combines all
+        landmarks.
     """
 
     points: int = 478
@@ -149,17 +150,17 @@ class EncoderConfig:
     points:
         Number of landmarks.
     units:
-        FACS numbers, a token each.
+        FACS numbers; one token each.
     shapes, modes:
         Numbers of blendshapes and of identity modes.
     width, heads, hidden:
-        Of tokens, of attention, of the layers between (AUFART: 512, 4 of 64, 256).
+        Token width, attention heads, hidden width (AUFART: 512, 4 of 64, 256).
     queries, anchor:
-        Learned queries a unit, and the size of what they are held against.
+        Learned queries per unit, and size of the keys they are compared with.
     layers, temporal:
-        Layers within a frame (AUFART: 6) and across frames (AUFART: none).
+        Number of layers within a frame (AUFART: 6) and across frames (AUFART: none).
     graph:
-        Whether tokens pass graph attention first.
+        Whether to apply graph attention first.
     """
 
     points: int = 478

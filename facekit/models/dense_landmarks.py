@@ -1,10 +1,9 @@
-"""DenseLandmarks: a network that finds 478 points of a face in a crop, how surely, and whom and what it shows.
+"""DenseLandmarks: a network that predicts 478 landmarks with uncertainty, identity and blendshapes from a face crop.
 
-Dense landmarks with an uncertainty of their own, learned from synthetic pictures alone, are Wood et al.'s (ECCV 2022),
-and so is the loss. Ours: points are found twice, the second time by reading the feature maps where they were found
-first (hypercolumns, Hariharan et al., CVPR 2015; shape-indexed features, Cao et al., IJCV 2014), with weights of each
-point's own; and the same features tell the identity's weights and the blendshapes, so that what shading says of depth
-counts, too.
+Dense landmarks with predicted uncertainty, learned from synthetic pictures alone, and the loss, are due to Wood et al.
+(ECCV 2022). Our additions: landmarks are predicted twice, the second time from feature maps sampled at the first
+prediction (hypercolumns, Hariharan et al., CVPR 2015; shape-indexed features, Cao et al., IJCV 2014) with weights per
+landmark; and the same features predict identity weights and blendshapes, so that shading cues of depth are used, too.
 """
 
 from __future__ import annotations
@@ -17,30 +16,30 @@ from torch import nn
 
 from facekit.models.config import DenseConfig
 
-#: Pixels a side of what it sees, and mm of a mean head that it shows.
+#: Side of the input in pixels, and its width in mm on the mean head.
 CROP, CROP_MM = 192, 212.0
-#: Points come out in this many mm; logarithms of deviations are kept within these.
+#: Unit, mm, of the predicted landmarks; bounds of the logarithm of standard deviations.
 UNIT, LEAST, MOST = 3.0, -3.5, 2.0
-#: Deviations of blendshapes come out in this unit.
+#: Unit of the predicted standard deviations of blendshapes.
 SHAPE_UNIT = 0.2
-#: So many pixels a side lie in one place from the start (Shi et al., CVPR 2016).
+#: Side of the pixel blocks that are folded into channels at the input (space to depth; Shi et al., CVPR 2016).
 _DEEP = 4
 
 
 @dataclass(frozen=True)
-class DenseTold:
-    """What the network tells of B crops.
+class DenseOutput:
+    """Network output for B crops.
 
     Parameters
     ----------
     first, points:
-        (B, 478, 2), found at first and in the end: in :data:`UNIT` from the crop's middle, y down.
+        (B, 478, 2): first and final landmarks, in :data:`UNIT` from the crop's centre, y down.
     spread:
-        (B, 478), logarithm of the points' standard deviation along each axis, in the same unit.
+        (B, 478): logarithm of the landmarks' standard deviation along each axis, in the same unit.
     identity, identity_spread:
-        (B, M), weights of the identity modes, and logarithms of their deviations.
+        (B, M): identity mode weights, and logarithms of their standard deviations.
     shapes, shapes_spread:
-        (B, 52), blendshapes, and logarithms of their deviations in :data:`SHAPE_UNIT`.
+        (B, 52): blendshapes, and logarithms of their standard deviations in :data:`SHAPE_UNIT`.
     """
 
     first: torch.Tensor
@@ -53,9 +52,9 @@ class DenseTold:
 
 
 class DenseLandmarks(nn.Module):
-    """Crops to points, identity and blendshapes.
+    """Predict landmarks, identity and blendshapes from crops.
 
-    The crop is upright and :data:`CROP_MM` wide at the mean head, see :class:`facekit.reconstruct.dense.Frame`.
+    Crops are upright and :data:`CROP_MM` wide on the mean head, see :class:`facekit.reconstruct.dense.Frame`.
     """
 
     def __init__(self, config: DenseConfig) -> None:
@@ -81,8 +80,8 @@ class DenseLandmarks(nn.Module):
             nn.init.normal_(head.weight, std=1e-3)
             nn.init.zeros_(head.bias)
 
-    def forward(self, crops: torch.Tensor) -> DenseTold:
-        """Look at crops (B, 3, S, S) float32, colours less their mean, over their deviation."""
+    def forward(self, crops: torch.Tensor) -> DenseOutput:
+        """Process crops (B, 3, S, S) float32, normalised to zero mean and unit standard deviation."""
         c = self.config
         x, maps = F.pixel_unshuffle(crops, _DEEP).contiguous(memory_format=torch.channels_last), []
         for stage in self.stages:
@@ -101,7 +100,7 @@ class DenseLandmarks(nn.Module):
         points = first + said[..., :2] + self.scale * local[..., :2].float()
         person = self.person(told).float()
         identity, identity_spread, shapes, shapes_spread = person.split((c.modes, c.modes, c.shapes, c.shapes), dim=1)
-        return DenseTold(
+        return DenseOutput(
             first,
             points,
             said[..., 2].clamp(LEAST, MOST),
@@ -113,7 +112,7 @@ class DenseLandmarks(nn.Module):
 
 
 class _Stage(nn.Module):
-    """A halving, then residual blocks that begin as nothing (ReZero, Bachlechner et al., UAI 2021)."""
+    """Downsampling by two, then residual blocks initialised to zero (ReZero, Bachlechner et al., UAI 2021)."""
 
     def __init__(self, before: int, width: int, blocks: int, halved: bool) -> None:
         super().__init__()

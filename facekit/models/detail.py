@@ -1,16 +1,17 @@
 """Detail maps: SD-DeTail of HiFace (Chai et al., ICCV 2023, arXiv 2303.11225), whose code is not public.
 
-Published is the form: a static displacement from a basis, a dynamic one between two maps of polarised expressions, one
-compressed, one stretched, all regressed from identity, and their composition by the tension of the mesh::
+The paper gives the form: static displacement from a linear basis, and dynamic displacement interpolated between two
+maps of polarised expressions, one compressed, one stretched; all are regressed from identity, and composed by the
+tension of the mesh::
 
     D_x = mean_x + basis_x · φ_x                                 x: static, compressed, stretched
     D   = D_static + UV(w_c) ⊙ D_compressed + UV(w_s) ⊙ D_stretched
     w_c = clip(gain_c · s - bias_c, 0, 1)        w_s = clip(-gain_s · s - bias_s, 0, 1)
 
-Ours are the sizes, the regressors, and what s may be: HiFace's scalar edge tension, or the strain across the furrow
-that lies there (:mod:`facekit.geometry.strain`) over the strain that makes it, which does not cancel where skin is
-squeezed one way and stretched the other, and lets every place answer in its own range. The coefficients belong to the
-person: an animation holds them and moves only s.
+Sizes, regressors and the choice of s are ours: HiFace's scalar edge tension, or the strain across the local furrow
+(:mod:`facekit.geometry.strain`) divided by its reference strain. The latter does not cancel where skin is compressed in
+one direction and stretched in the other, and adapts to the local range of strain. The coefficients belong to the
+person: an animation keeps them fixed and changes only s.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from facekit.errors import WeightsError
 from facekit.models.config import DetailConfig
 from facekit.models.shape import MLP
 
-#: The three kinds of maps, in the order of all that has three parts.
+#: The three kinds of maps, in the order used throughout.
 KINDS = ("static", "compressed", "stretched")
 
 
@@ -38,7 +39,7 @@ class DetailCodes(NamedTuple):
 
 
 class DetailModel(nn.Module):
-    """Identity to displacement maps on the face tile, and their composition by strain."""
+    """Predict displacement maps on the face tile from identity, and compose them by strain."""
 
     furrows: torch.Tensor
 
@@ -52,18 +53,18 @@ class DetailModel(nn.Module):
         self.regress_dynamic = MLP((c.identity + c.static, c.hidden, c.compressed + c.stretched))
         # gain_c, bias_c, gain_s, bias_s
         self.response = nn.Parameter(torch.tensor([0.6, 0.05, 0.6, 0.05]))
-        # Where furrows run: cos and sin of twice the angle to the tile's x axis, times the trust in it; and the strain
-        # at which they are fully there.
+        # Furrow directions: cos and sin of twice the angle to the tile's x axis, times the confidence; and the
+        # reference strain, at which the furrow is fully formed.
         self.register_buffer("furrows", torch.cat((torch.zeros(2, c.field, c.field), torch.ones(1, c.field, c.field))))
 
     def coefficients(self, identity: torch.Tensor) -> DetailCodes:
-        """φ of people with identity codes (B, 20); no expression has a part in them."""
+        """Return coefficients φ for identity codes (B, 20); they do not depend on expression."""
         static = self.regress_static(identity)
         dynamic = self.regress_dynamic(torch.cat([identity, static], dim=1))
         return DetailCodes(static, *dynamic.split([self.config.compressed, self.config.stretched], dim=1))
 
     def maps(self, codes: DetailCodes) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """D_static, D_compressed and D_stretched, each (B, 1, S, S) mm on the tile."""
+        """Return D_static, D_compressed and D_stretched on the tile, each (B, 1, S, S) mm."""
         size = (-1, 1, self.config.size, self.config.size)
         static, compressed, stretched = (
             torch.addmm(mean, code, basis).view(size)
@@ -72,23 +73,26 @@ class DetailModel(nn.Module):
         return static, compressed, stretched
 
     def weights(self, strain: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """w_c and w_s in [0, 1] of a strain of any shape over its reference: above 0 compressed, below 0 stretched."""
-        # Never below 0: a face at rest has no dynamic detail.
+        """Return w_c and w_s in [0, 1] for normalised strain of any shape: positive is compressed, negative
+        stretched.
+        """
+        # The parameters are clamped at 0: a neutral face has no dynamic detail.
         gain_c, bias_c, gain_s, bias_s = self.response.clamp_min(0).unbind()
         return (gain_c * strain - bias_c).clamp(0, 1), (-gain_s * strain - bias_s).clamp(0, 1)
 
 
 class DetailHome(NamedTuple):
-    """The topology that a module's maps belong to: its number of vertices, and where in its UV the tile lies."""
+    """Topology that a module's maps belong to: number of vertices, and the tile's rectangle in its UV layout."""
 
     vertices: int
     tile_rect: tuple[float, float, float, float]
 
 
 def pack_detail(model: DetailModel, home: DetailHome) -> dict[str, torch.Tensor]:
-    """All of the module as arrays for an npz: maps in 8 bits with a step each, the rest in half precision.
+    """Return the module as arrays for an npz: maps in 8 bits with a step each, the rest in half precision.
 
-    A step is an eighth of the map's own deviation (its rounding is then 1 / 28 of it), or what the largest value needs.
+    A step is an eighth of the map's standard deviation (the rounding error is then 1 / 28 of it), or more if the
+    largest value requires it.
     """
     arrays: dict[str, torch.Tensor] = {
         "directional": torch.tensor(model.config.composition == "directional"),
@@ -108,12 +112,12 @@ def pack_detail(model: DetailModel, home: DetailHome) -> dict[str, torch.Tensor]
 
 
 def unpack_detail(arrays: Mapping[str, torch.Tensor]) -> tuple[DetailModel, DetailHome]:
-    """The module that :func:`pack_detail` packed, frozen, and its home.
+    """Return the frozen module and its topology from arrays written by :func:`pack_detail`.
 
     Raises
     ------
     WeightsError
-        For arrays that are none of these, or of sizes that do not fit together.
+        If the arrays are not in this format or have inconsistent sizes.
     """
     try:
         counts = [len(arrays[f"basis.{k}"]) for k in range(len(KINDS))]

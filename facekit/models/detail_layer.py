@@ -1,4 +1,4 @@
-"""The detail module on one topology: from identity and vertices to a displacement map in the mesh's own UV."""
+"""The detail module on one topology: from identity and vertices to a displacement map in the mesh's UV layout."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from facekit.models.composers.micro import MicroLayer
 from facekit.models.detail import DetailModel
 from facekit.template import Template
 
-# Rounds of averaging over neighbours: strain is a step from triangle to triangle, skin's answer to it is not.
+# Number of smoothing passes over neighbours: computed strain is discontinuous between triangles, skin's response is
+# not.
 _SMOOTHING = 4
-#: The strain that counts as 1 everywhere in scalar composition.
+#: Reference strain of the scalar composition.
 SCALAR_REFERENCE = 0.12
 
 
@@ -28,18 +29,17 @@ class DetailLayer(nn.Module):
     Parameters
     ----------
     model:
-        The trained module, whose maps lie on the face tile of the embedded default's atlas.
+        The trained module; its maps cover the face tile of the embedded default's atlas.
     micro:
-        Carries the pores, which are procedural: too fine for the learned maps.
+        Procedural layer that adds pores, which are too fine for the learned maps.
     template:
-        The topology, with the neutral mean face as its vertices.
+        The topology, with the neutral mean face.
     tile_uvs:
-        (T, 2) float32, the UV on the face tile of each of the topology's UVs (origin bottom-left, the tile is [0, 1]²).
+        (T, 2) float32: tile coordinates of each of the topology's UVs (origin bottom-left, the tile is [0, 1]²).
     trust:
-        (T,) float32 in [0, 1], how much of the detail each UV takes: 0 on eyes, teeth and wherever the tile does not
-        reach.
+        (T,) float32 in [0, 1]: weight of the detail at each UV; 0 on eyes, teeth and outside of the tile.
     size:
-        Side of the displacement maps that come out, texels: the texture's.
+        Side of the output maps in texels, the same as the texture's.
     """
 
     tile_uvs: torch.Tensor
@@ -82,14 +82,15 @@ class DetailLayer(nn.Module):
         trust: torch.Tensor,
         half_box: tuple[slice, slice] | None,
     ) -> tuple[tuple[slice, slice], torch.Tensor, torch.Tensor]:
-        """Register where the tile lies in the mesh's UV, ``name`` in size; returns the box that holds it, face ids and
-        weights there. The full box is the half one, doubled, so that maps of both sizes meet texel by texel."""
+        """Register the tile's position in the mesh's UV layout for the size ``name``; return its box, face ids and
+        barycentric weights. The full box is the half one doubled, so that maps of both sizes align.
+        """
         side = self.size // 2 if half_box is None else self.size
         ids, weights = rasterize_uv(template.uvs, template.faces_uvs, side)
         known = torch.cat([tile_uvs, trust[:, None]], dim=1)[None]
         found = bake(known, template.faces_uvs, ids, weights)[0]
         if not bool((found[2] > 0).any()):
-            raise InputError("UVs on which the face has an area", "none", "give the mesh UVs; detail lies in them")
+            raise InputError("UVs in which the face has an area", "none", "give the mesh UVs, which detail maps need")
         if half_box is None:
             box = mask_box(found[2] > 0)
         else:
@@ -97,14 +98,14 @@ class DetailLayer(nn.Module):
             box = slice(2 * rows.start, 2 * rows.stop), slice(2 * columns.start, 2 * columns.stop)
         x, y, mask = found[(slice(None), *box)]
         self.register_buffer(f"{name}_mask", mask)
-        # The tile's rows run down, its UVs up: what grid_sample wants of both is -1 to 1.
+        # Tile rows run down, UVs up; grid_sample expects coordinates from -1 to 1.
         self.register_buffer(f"{name}_grid", torch.stack((2 * x - 1, 1 - 2 * y), dim=-1))
         return box, ids[box], weights[box]
 
     def strain(self, rest: torch.Tensor, posed: torch.Tensor) -> torch.Tensor:
-        """Strain that the weights are computed from, (B, V): above 0 where skin is compressed, below 0 where stretched.
+        """Return the strain (B, V) that the weights are computed from: positive is compressed, negative stretched.
 
-        Across the furrow where one runs, the mean of all edges elsewhere; in scalar composition the mean of edges
+        Across the furrow where there is one, else the mean over edges; in scalar composition the mean over edges
         everywhere. ``rest`` are the vertices (B or 1, V, 3) of the zero expression code, ``posed`` (B, V, 3).
         """
         strain = self.graph.tension(rest, posed)
@@ -113,7 +114,7 @@ class DetailLayer(nn.Module):
         return self.graph.smooth(strain, _SMOOTHING)
 
     def weights(self, strain: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """w_c and w_s (B, V) in [0, 1] of :meth:`strain`."""
+        """Return w_c and w_s (B, V) in [0, 1] for :meth:`strain`."""
         return self.model.weights(strain / self.reference)
 
     def forward(
@@ -125,16 +126,16 @@ class DetailLayer(nn.Module):
         mode: bool | str = True,
         strength: float = 1.0,
     ) -> tuple[torch.Tensor, FaceDetail]:
-        """Displacement (B, 1, H, W) float32 mm in the mesh's UV, and what it was composed of.
+        """Return displacement (B, 1, H, W) float32 in mm in the mesh's UV layout, and its components.
 
         Parameters
         ----------
         identity, texture_noise:
-            (B, 20), (B, 128): whose skin it is. One face of a sweep stands for all where the codes agree.
+            (B, 20), (B, 128): codes of the skin. If all rows are equal, as in a sweep, the maps are computed once.
         rest, posed:
             As in :meth:`strain`.
         mode:
-            True for all, "static" for what the face has at rest, "dynamic" for what the expression adds.
+            True for all detail, "static" for that of the neutral face, "dynamic" for that of the expression.
         strength:
             Factor on the displacement.
         """
@@ -160,8 +161,10 @@ class DetailLayer(nn.Module):
         return displacement * strength, parts
 
     def _maps(self, identity: torch.Tensor, texture_noise: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The three maps in the mesh's UV, static at the full size, the others at half of it; B may come back as 1."""
-        learning = identity.requires_grad or texture_noise.requires_grad  # then each face's codes need their own
+        """Return the three maps in the mesh's UV layout, static at full size, the others at half size; B may be reduced
+        to 1.
+        """
+        learning = identity.requires_grad or texture_noise.requires_grad  # then every face needs its own graph
         if not learning and _alike(identity) and _alike(texture_noise):
             identity, texture_noise = identity[:1], texture_noise[:1]
         static, compressed, stretched = self.model.maps(self.model.coefficients(identity))
@@ -170,7 +173,7 @@ class DetailLayer(nn.Module):
         return static, self._on_mesh(compressed, "half"), self._on_mesh(stretched, "half")
 
     def _on_mesh(self, tile: torch.Tensor, name: str) -> torch.Tensor:
-        """A map (B, 1, S, S) on the tile, in the mesh's UV."""
+        """Resample a map (B, 1, S, S) on the tile to the mesh's UV layout."""
         grid, mask, box = (getattr(self, f"{name}_{part}") for part in ("grid", "mask", "box"))
         found = F.grid_sample(
             tile, grid.expand(len(tile), -1, -1, -1), mode="bilinear", padding_mode="border", align_corners=False
@@ -181,7 +184,9 @@ class DetailLayer(nn.Module):
         return spread
 
     def _splat(self, values: torch.Tensor) -> torch.Tensor:
-        """Values at vertices (B, V) in the half-size box of the UV map, (B, 1, h, w); a seam's sides share vertices."""
+        """Rasterise vertex values (B, V) into the half-size box of the UV map, (B, 1, h, w); both sides of a seam share
+        vertices.
+        """
         mixed = weighted_sum(values, self.corners, self.shares)
         return mixed.view(len(values), 1, *self.half_mask.shape)
 
@@ -193,9 +198,10 @@ def _alike(codes: torch.Tensor) -> bool:
 def tile_uvs_of(
     template: Template, tile_rect: tuple[float, float, float, float], parts: tuple[int, ...]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Places and trust, as :class:`DetailLayer` wants them, of the topology in whose UV the tile lies at ``tile_rect``.
+    """Return tile coordinates and weights for :class:`DetailLayer` if the tile lies in the topology's own UV layout at
+    ``tile_rect``.
 
-    ``parts`` are the ids of those that take detail.
+    ``parts`` are the ids of the parts that have detail.
     """
     u0, v0, u1, v1 = tile_rect
     corner = template.uvs.new_tensor([u0, v0])
@@ -210,10 +216,10 @@ def tile_uvs_of(
 def _furrows(
     model: DetailModel, tile_uvs: torch.Tensor, trust: torch.Tensor, faces_uvs: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """At each face, read off the tile: direction of furrows (F, 2), the trust in it and the reference strain, (F,)."""
+    """Sample the tile at each face: furrow direction (F, 2), confidence (F,) and reference strain (F,)."""
     middle = tile_uvs[faces_uvs].mean(dim=1)
     cos, sin, reference = sample_texture(model.furrows[None], middle)[0].unbind(-1)
-    if model.config.composition == "scalar":  # HiFace has one range for all
+    if model.config.composition == "scalar":  # HiFace has one reference for all
         reference = torch.full_like(reference, SCALAR_REFERENCE)
     angle, sure = torch.atan2(sin, cos) / 2, torch.hypot(cos, sin).clamp_max(1)
     sure = sure * trust[faces_uvs].amin(dim=1)
@@ -222,7 +228,7 @@ def _furrows(
 
 
 def _at_vertices(values: torch.Tensor, template: Template) -> torch.Tensor:
-    """Mean of the faces' values (F,) at each vertex (V,)."""
+    """Return the mean of adjacent faces' values (F,) at each vertex (V,)."""
     total, number = (values.new_zeros(len(template.verts)) for _ in range(2))
     for corner in template.faces.unbind(1):
         total.index_add_(0, corner, values)

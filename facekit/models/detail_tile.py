@@ -1,4 +1,4 @@
-"""The detail module on its own tile: strain as a map, and displacement composed of it, without a mesh's UV between."""
+"""The detail module on its own tile: strain maps and displacement without the detour through a mesh's UV layout."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from facekit.geometry.uv import bake, rasterize_uv
 from facekit.models.detail import DetailModel
 from facekit.models.detail_layer import DetailLayer
 
-_STRAINS = 128  # side of the strain maps: strain is smooth
+_STRAINS = 128  # side of the strain maps; strain is smooth
 
 
 class TileStrain:
-    """Strain over its reference on the tile, of faces that a layer's topology has.
+    """Normalised strain on the tile, for faces of a layer's topology.
 
     Parameters
     ----------
     layer:
-        Measures strain at vertices.
+        Layer that measures strain at vertices.
     tile_uvs:
-        (T, 2) float32, the place of each UV on the tile (origin bottom-left, the tile is [0, 1]²).
+        (T, 2) float32: tile coordinates of each UV (origin bottom-left, the tile is [0, 1]²).
     faces, faces_uvs:
         (F, 3) int64.
     """
@@ -33,27 +33,27 @@ class TileStrain:
 
     @classmethod
     def at_home(cls, layer: DetailLayer, faces: torch.Tensor, faces_uvs: torch.Tensor) -> TileStrain:
-        """Build it for a layer on the topology that its module was trained on."""
+        """Build it for a layer on the topology that its module was trained for."""
         return cls(layer, layer.tile_uvs, faces, faces_uvs)
 
     def __call__(self, rest: torch.Tensor, posed: torch.Tensor) -> torch.Tensor:
-        """Strain (B, 128, 128) float16 of faces (B or 1, V, 3) at rest and (B, V, 3) posed."""
+        """Return strain (B, 128, 128) float16 of neutral faces (B or 1, V, 3) and posed faces (B, V, 3)."""
         strain = self.layer.strain(rest, posed) / self.layer.reference
         return bake(strain[..., None], self.faces, self.ids, self.weights)[:, 0].half()
 
     def enlarged(self, rest: torch.Tensor, posed: torch.Tensor, size: int) -> torch.Tensor:
-        """The same as (B, 1, size, size) float32."""
+        """Return the strain as (B, 1, size, size) float32."""
         return enlarged(self(rest, posed), size)
 
 
 def enlarged(strain: torch.Tensor, size: int) -> torch.Tensor:
-    """Strain maps (B, s, s) as (B, 1, size, size) float32."""
+    """Upsample strain maps (B, s, s) to (B, 1, size, size) float32."""
     strain = strain.float()[:, None]
     return F.interpolate(strain, size=(size, size), mode="bilinear", align_corners=False)
 
 
 def compose(model: DetailModel, identity: torch.Tensor, strain: torch.Tensor) -> torch.Tensor:
-    """Displacement (B, 1, S, S) mm on the tile, of people (B, 20) with strain over its reference (B, 1, S, S)."""
+    """Return displacement (B, 1, S, S) in mm on the tile for identities (B, 20) and normalised strain (B, 1, S, S)."""
     static, dynamic = compose_parts(model, identity, strain)
     return static + dynamic
 
@@ -61,7 +61,7 @@ def compose(model: DetailModel, identity: torch.Tensor, strain: torch.Tensor) ->
 def compose_parts(
     model: DetailModel, identity: torch.Tensor, strain: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What people have at rest and what the expression adds, as :func:`compose` adds them up."""
+    """Return static and dynamic displacement, the two terms of :func:`compose`."""
     static, compressed, stretched = model.maps(model.coefficients(identity))
     compress, stretch = model.weights(strain)
     return static, compress * compressed + stretch * stretched

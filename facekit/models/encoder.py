@@ -1,10 +1,10 @@
-"""The action-unit transformer: from a few frames' landmarks to one identity and each frame's blendshapes.
+"""Action-unit transformer: from the landmarks of a few frames to one identity and blendshapes per frame.
 
-AUFART's (Kim and Lee, ICT Express 11(3), 2025) are: 27 action-unit tokens and a global one, graph attention over the 28
-with four heads, a pre-norm transformer with CLS and learned positions, and that its CLS gives the expression. Ours are:
-what tokens are made of (landmarks and the landmarker's scores instead of two networks on pixels), a linear path that is
-solved in closed form and that the transformer corrects, ARKit's blendshapes with gaze as what comes out, the layers
-across frames, the identity's token, and the uncertainties. It is smaller, too.
+From AUFART (Kim and Lee, ICT Express 11(3), 2025): 27 action-unit tokens and a global one, graph attention over these
+28 with four heads, a pre-norm transformer with CLS token and learned positions, and the expression read from CLS. Ours:
+the input (landmarks and the landmarker's scores instead of two networks on pixels), a linear path in closed form that
+the transformer corrects, ARKit's blendshapes with gaze as output, layers across frames, the identity token, and
+uncertainties. It is also smaller.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from torch import nn
 
 from facekit.models.config import EncoderConfig
 
-#: Numbers that tell a frame's pose; logarithms of variances are kept within this.
+#: Number of pose features per frame; bounds of the logarithm of variances.
 POSE, _LEAST, _MOST = 6, -8.0, 2.0
-#: Landmarks' offsets come in this many mm.
+#: Unit, mm, of the landmark offsets.
 SCALE = 3.0
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the encoder tells of B clips of K frames; means and logarithms of variances.
+    """Encoder output for B clips of K frames: means and logarithms of variances.
 
     Parameters
     ----------
     shapes, shapes_spread:
-        (B, K, 52).
+        (B, K, 52): blendshapes.
     identity, identity_spread:
-        (B, M), in the modes' deviations.
+        (B, M): identity mode weights, in standard deviations.
     """
 
     shapes: torch.Tensor
@@ -59,7 +59,7 @@ class GraphAttention(nn.Module):
 
 
 class Layer(nn.Module):
-    """A pre-norm transformer layer; what is added to the logits of attention comes from outside."""
+    """Pre-norm transformer layer with an additive bias on the attention logits."""
 
     def __init__(self, width: int, heads: int, hidden: int) -> None:
         super().__init__()
@@ -75,10 +75,10 @@ class Layer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Frames to blendshapes and one identity; see the module for whose idea is what.
+    """Predict blendshapes and one identity from frames; see the module for the sources.
 
-    Buffers: ``regions`` (27, points) in {0, 1}, on which landmarks a unit looks; ``missed`` (52, 52), the covariance of
-    what blendshapes of one frame are off by, on people whom the training did not see.
+    Buffers: ``regions`` (27, points) in {0, 1}, the landmarks that each unit uses; ``missed`` (52, 52), the covariance
+    of single-frame blendshape errors on people outside of the training set.
     """
 
     regions: torch.Tensor
@@ -109,18 +109,18 @@ class Encoder(nn.Module):
         self.temporal = nn.ModuleList([Layer(c.width, c.heads, c.hidden) for _ in range(c.temporal)])
         self.shapes_out = nn.Sequential(nn.LayerNorm(c.width), nn.Linear(c.width, 2 * c.shapes))
         self.identity_out = nn.Sequential(nn.LayerNorm(c.width), nn.Linear(c.width, 3 * c.modes))
-        for head in (self.shapes_out[1], self.identity_out[1]):  # at first, the linear path alone
+        for head in (self.shapes_out[1], self.identity_out[1]):  # initially the linear path alone
             assert isinstance(head, nn.Linear)
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
 
     def flat(self, offsets: torch.Tensor, scores: torch.Tensor, pose: torch.Tensor) -> torch.Tensor:
-        """What the linear path is linear in (…, F): everything, and everything times the head's turn."""
+        """Return the features (…, F) of the linear path: all inputs, and all inputs times the head's yaw."""
         row = torch.cat((offsets.flatten(-2), scores, pose), dim=-1)
         return torch.cat((row, row * pose[..., :1]), dim=-1)
 
     def frames(self, offsets: torch.Tensor, scores: torch.Tensor, pose: torch.Tensor, first: torch.Tensor):
-        """A token (N, width) for every frame, from within it."""
+        """Return a token (N, width) per frame, from that frame alone."""
         logits = torch.einsum("uqa,pa->uqp", self.queries, self.anchors)
         weight = logits.masked_fill(self.regions[:, None] < 0.5, -torch.inf).softmax(dim=-1)
         looked = torch.einsum("uqp,npc->nuqc", weight, offsets).flatten(2)
@@ -141,20 +141,21 @@ class Encoder(nn.Module):
         times: torch.Tensor,
         visible: torch.Tensor,
     ) -> Encoded:
-        """Look at B clips of K frames.
+        """Process B clips of K frames.
 
         Parameters
         ----------
         offsets:
-            (B, K, 478, 2) float32: landmarks against the mean head's in the same pose, upright, in :data:`SCALE` mm.
+            (B, K, 478, 2) float32: landmarks relative to the mean head's in the same pose, upright, in :data:`SCALE`
+            mm.
         scores:
-            (B, K, 52) float32 in [0, 1], the landmarker's.
+            (B, K, 52) float32 in [0, 1]: the landmarker's blendshape scores.
         pose:
-            (B, K, 6) float32, the sine of the head's turn first.
+            (B, K, 6) float32, the sine of the head's yaw first.
         times:
-            (B, K) float32, seconds; stills of one person lie far apart.
+            (B, K) float32, seconds; stills of a person have times far apart.
         visible:
-            (B, K) float32 in [0, 1]: how well the face is seen; 0 for frames that do not count.
+            (B, K) float32 in [0, 1]: visibility of the face; 0 excludes a frame.
         """
         c, (clips, count) = self.config, offsets.shape[:2]
         seen = visible.clamp_min(1e-6)

@@ -1,4 +1,4 @@
-"""The eyeballs of faces: where each one's centre is, how large it is, and how it turns."""
+"""Eyeballs of faces: centre, scale and rotation."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from facekit.geometry.openings import sphere_weights
 from facekit.template import Template
 
 EYES = PARTS.index("eyes")
-# Lids lie within this angle of straight ahead (cosine). The profile of the eyeball is told in steps that divide it,
-# and further back: the eye turns, and brings there what it has behind.
+# Lids lie within this angle (cosine) of straight ahead. The eyeball's profile is sampled at steps that divide it, and
+# further back: the rotating eye brings its back there.
 AHEAD = 0.36
 _STEPS, _BEHIND = 23, 24
 _BINS = _STEPS + _BEHIND + 1
 
 
 class Eyeball(nn.Module):
-    """One eyeball of a template, found again in any face of its topology.
+    """One eyeball of a template, located in any face of its topology.
 
     Parameters
     ----------
     template:
-        With eyes.
+        Template with eyes.
     left:
         Whether it is the subject's left eye, on the side of +X.
     """
@@ -47,29 +47,29 @@ class Eyeball(nn.Module):
         self.register_buffer("profile", profile.float(), persistent=False)
 
     def centre(self, verts: torch.Tensor) -> torch.Tensor:
-        """Centres (B, 1, 3) mm of the eyeball of faces with vertices (B, V, 3); differentiable."""
+        """Return the eyeball centres (B, 1, 3) in mm of faces with vertices (B, V, 3); differentiable."""
         return torch.einsum("n,bnk->bk", self.weights.to(verts), verts.index_select(1, self.ball))[:, None]
 
     def scale(self, verts: torch.Tensor) -> torch.Tensor:
-        """Sizes (B, 1) against the template's eyeball."""
+        """Return the eyeball sizes (B, 1) relative to the template's."""
         away = verts.index_select(1, self.ball) - self.centre(verts)
         return away.norm(dim=-1).mean(dim=1, keepdim=True) / self.size.to(verts)
 
     def radius(self, ahead: torch.Tensor) -> torch.Tensor:
-        """The template's largest radius, mm, at angles from straight ahead given as cosines (...)."""
+        """Return the template's largest radius in mm at angles from straight ahead, given as cosines (...)."""
         place = _place(ahead).clamp(0, _BINS - 1)
         low = place.detach().floor().long().clamp_max(_BINS - 2)
         profile = self.profile.to(ahead)
         return torch.lerp(profile[low], profile[low + 1], place - low)
 
     def turned(self, verts: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
-        """Displacements (B, n, 3) mm of the eyeball's n vertices when it turns by (B, 3, 3) about its centre."""
+        """Return displacements (B, n, 3) in mm of the eyeball's n vertices for rotations (B, 3, 3) about its centre."""
         away = verts.index_select(1, self.ball) - self.centre(verts)
         return away @ (rotation - torch.eye(3).to(rotation)).transpose(1, 2)
 
 
 def gaze_rotation(across: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
-    """Rotations (B, 3, 3) of eyes that look ``across`` degrees toward +X and then ``up`` degrees, both (B,)."""
+    """Return rotations (B, 3, 3) of eyes that look ``across`` degrees toward +X and then ``up`` degrees, both (B,)."""
     a, b = torch.deg2rad(across), torch.deg2rad(up)
     ca, sa, cb, sb = a.cos(), a.sin(), b.cos(), b.sin()
     zero, one = torch.zeros_like(a), torch.ones_like(a)
@@ -79,16 +79,16 @@ def gaze_rotation(across: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
 
 
 def _profile(ahead: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
-    """The eyeball's largest radius in steps of the cosine up to 1, (BINS,): the cornea stands out in front."""
+    """Return the largest radius per bin (BINS,) of the cosine up to 1: the cornea bulges in front."""
     place = _place(ahead).round().long()
     inside = (place >= 0) & (place < _BINS)
     table = radius.new_zeros(_BINS).scatter_reduce(0, place[inside], radius[inside], "amax")
     told = (table > 0).nonzero()[:, 0]
-    # Between rings of vertices, and beyond the last one, as the nearest of them has it.
+    # Bins without vertices take the value of the nearest one.
     nearest = (torch.arange(_BINS, device=table.device)[:, None] - told).abs().argmin(dim=1)
     return table[told[nearest]]
 
 
 def _place(ahead: torch.Tensor) -> torch.Tensor:
-    """Where in the profile cosines (...) stand."""
+    """Return the fractional bin of cosines (...)."""
     return (ahead - AHEAD) / (1 - AHEAD) * _STEPS + _BEHIND

@@ -18,12 +18,12 @@ from facekit.template import Template
 _SOFT, _NEAR = ("lips", "lids", "mouth"), 20.0
 _HARD = ("eyes", "teeth")
 _LANDMARKS = slice(17, 68)
-#: Heads without a mouth's inside have shapes that were carried over and fold under the chin, this near to the jaw, mm.
+#: Heads without an oral cavity have transferred shapes, which fold under the chin: distance from the jawline, mm.
 _JAW, _CHIN = slice(3, 14), 40.0
 #: Of its area at rest a triangle keeps this share, seen along its normal at rest.
 _KEPT = 0.1
-#: So often constraints are projected, all at once and each a little further than it asks for; and again, so many times
-#: in all, while something is still turned over.
+#: Number of constraint projections, all at once and over-relaxed; repeated up to so many times for faces in which a
+#: triangle is still turned over.
 _ROUNDS, _FURTHER, _TIMES = 10, 1.3, 8
 #: So many rings around what folds are looked at: what is turned back there may press on.
 _RINGS = 3

@@ -26,16 +26,16 @@ _FACING = (-0.6, -0.2)
 _CORNER = (1.5, 6.0)
 # Skin within this reach of a lip, mm, goes along with it, by weights of this width.
 _REACH, _WIDTH = 3.0, 2.0
-# Out of a surface the way is straight along its normal: what lies aside of a rim only seems to be below. None counts
-# below the first cosine between the two, all from the second.
+# A vertex below a surface lies along the normal of its closest point; one beside a rim only seems to be below. No
+# contact counts below the first cosine between the two, all from the second.
 _STRAIGHT = (0.7, 0.9)
-# And what comes out does not get deeper by more than this, mm, from one search to the next.
+# Depth may grow by no more than this, mm, from one search to the next: more is no contact.
 _DEEPER = 1.5
-# In the first rounds whole patches are pushed, so that lips stay smooth, by more than the depth, since the mean over a
-# patch is less than its middle; then half of what of single vertices is left. Faces with more than this left, mm, get
-# so many rounds more.
+# The first rounds push whole patches, so that lips stay smooth, by more than the depth, since the mean over a patch is
+# less than its middle; the last rounds push single vertices by half of what is left. Faces in which more than this is
+# left, mm, get more rounds of either kind.
 _ROUNDS, _SHARES, _STUCK, _MORE = (6, 2), (1.2, 0.5), 0.15, (10, 4)
-# In every second round what touches is looked for anew.
+# Contacts are searched anew in every second round.
 _SEARCHED = 2
 # Lips of which none is pushed further than this, mm, lie well.
 _TOUCH = 0.02
@@ -93,9 +93,9 @@ class LipContact(nn.Module):
     def _rounds(
         self, verts: torch.Tensor, seen: list[torch.Tensor], count: int, single: bool
     ) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
-        """Vertices (B, V, 3) after so many rounds, of patches or single vertices, and the last one's longest push (B,).
+        """Return vertices (B, V, 3) after ``count`` rounds, depth limits, and the last round's longest push (B,).
 
-        ``seen``, also returned, says how deep each lip's n vertices may be found at most, (B, n) mm.
+        ``seen``: the largest depth that counts at each lip's n vertices, (B, n) mm.
         """
         touches: list[_Touch] = []
         left = verts.new_zeros(len(verts))
@@ -122,7 +122,7 @@ class LipContact(nn.Module):
         return verts, seen, left
 
     def _touching(self, places: torch.Tensor, seen: list[torch.Tensor]) -> list[_Touch]:
-        """What of each lip is inside the other, but no deeper than ``seen``: of the lips' places (B, L, 3)."""
+        """Find vertices of each lip inside the other, no deeper than ``seen``, at the lips' positions (B, L, 3)."""
         normals = vertex_normals(places, self.tris)
         local = [getattr(self, f"local_{k}") for k in (0, 1)]
         lips, outward = ([field.index_select(1, own) for own in local] for field in (places, normals))
@@ -162,10 +162,10 @@ class LipContact(nn.Module):
 
 
 class _Touch(NamedTuple):
-    """Where N vertices of a lip touch the other, in several faces at once; faces and rows of the lip's n vertices (N,).
+    """Contacts of N vertices of a lip, of several faces: the face and the row among the lip's n vertices, both (N,).
 
-    The closest place on the other lip as corners and weights (N, 3), its normal (N, 3), and how much of the contact
-    counts, (N,).
+    The closest point on the other lip has corners and weights (N, 3) and a normal (N, 3); ``share`` (N,) is how much
+    of the contact counts.
     """
 
     own: torch.Tensor
@@ -177,24 +177,24 @@ class _Touch(NamedTuple):
     share: torch.Tensor
 
     def depth(self, places: torch.Tensor) -> torch.Tensor:
-        """How deep the vertices lie under the other lip's surface, (N,) mm, of the lips' places (B, L, 3)."""
+        """Return depths (N,) mm under the other lip's surface, at the lips' positions (B, L, 3)."""
         place = (places[self.face[:, None], self.corners] * self.weights[..., None]).sum(dim=1)
         return ((place - places[self.face, self.own[self.row]]) * self.normal).sum(dim=1)
 
     def push(self, places: torch.Tensor, deepest: torch.Tensor) -> torch.Tensor:
-        """The way (B, n, 3) out of the other lip of vertices no deeper than ``deepest`` (B, n) mm."""
+        """Return displacements (B, n, 3) out of the other lip, of vertices no deeper than ``deepest`` (B, n) mm."""
         depth = self.depth(places)
         depth = torch.where(depth < deepest[self.face, self.row], depth - _SOFT, 0.0).clamp_min(0)
         return self.per_vertex(self.normal * (self.share * depth)[:, None], deepest)
 
     def per_vertex(self, values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-        """Values (N, ...) at each vertex, (B, n, ...), of as many as ``like`` (B, n) has; 0 where nothing touches."""
+        """Return values (N, ...) at each vertex, (B, n, ...) like ``like`` (B, n), 0 without contact."""
         none = like.new_zeros(*like.shape, *values.shape[1:])
         return none.index_put((self.face, self.row), values)
 
 
 def _between(value: torch.Tensor, low: float, high: float) -> torch.Tensor:
-    """How far values are on the way from ``low``, 0, to ``high``, 1."""
+    """Return 0 for values up to ``low``, 1 from ``high`` on, linear in between."""
     return ((value - low) / (high - low)).clamp(0, 1)
 
 

@@ -1,6 +1,6 @@
 """Shape networks of 3DFaceCAM (Rai et al., WACV 2023): two conditional generators and a decoder.
 
-Tensor names and layout are those of the published checkpoints (``fc0.0.weight`` …), so that those load as they are.
+Tensor names and layout are those of the published checkpoints (``fc0.0.weight`` …), which load unchanged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class MLP(nn.Module):
             setattr(self, f"fc{k}", nn.Sequential(linear) if last else nn.Sequential(linear, nn.LeakyReLU(0.2)))
 
     def forward(self, x: torch.Tensor, outputs: torch.Tensor | None = None) -> torch.Tensor:
-        """All outputs, or those with the indices ``outputs`` (n,) int64, at their share of the cost."""
+        """Return all outputs, or only those with indices ``outputs`` (n,) int64, at a fraction of the cost."""
         for k in range(self.depth - (outputs is not None)):
             x = getattr(self, f"fc{k}")(x)
         if outputs is None:
@@ -33,9 +33,9 @@ class MLP(nn.Module):
 
 
 class ShapeModel(nn.Module):
-    """Codes to vertex displacements: ``Decoder(G_id(noise, identity), G_exp(noise, style, expression))``.
+    """Map codes to vertex displacements: ``Decoder(G_id(noise, identity), G_exp(noise, style, expression))``.
 
-    The one noise vector feeds both generators, as it did in training.
+    Both generators share one noise vector, as in training.
     """
 
     def __init__(self, config: ShapeConfig) -> None:
@@ -53,14 +53,14 @@ class ShapeModel(nn.Module):
         expression: torch.Tensor,
         vertices: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Displacements from the template, (B, V, 3) mm.
+        """Return displacements (B, V, 3) in mm from the template.
 
         Parameters
         ----------
         noise, identity, style, expression:
             (B, 5), (B, 20), (B, 20), (B, 20) float32; see :class:`facekit.FaceLatents`.
         vertices:
-            (n,) int64 to decode only these; None for all.
+            (n,) int64: vertices to decode; None for all.
         """
         code_identity = self.generator_identity(torch.cat([noise, identity], dim=1))
         code_expression = self.generator_expression(torch.cat([noise, style, expression], dim=1))
@@ -69,6 +69,8 @@ class ShapeModel(nn.Module):
     def decode(
         self, code_identity: torch.Tensor, code_expression: torch.Tensor, vertices: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Displacements (B, V, 3) mm from the autoencoder's codes, (B, 100) and (B, 30); of some vertices or all."""
+        """Return displacements (B, V, 3) in mm from the autoencoder's codes, (B, 100) and (B, 30), for some vertices or
+        all.
+        """
         outputs = None if vertices is None else (3 * vertices[:, None] + vertices.new_tensor([0, 1, 2])).flatten()
         return self.decoder(torch.cat([code_identity, code_expression], dim=1), outputs).unflatten(1, (-1, 3))

@@ -1,7 +1,7 @@
-"""SkinMask: a small U-Net (Ronneberger et al., MICCAI 2015) that tells bare skin from what lies in front of it.
+"""SkinMask: a small U-Net (Ronneberger et al., MICCAI 2015) that segments bare skin, not covered by occluders.
 
-It sees a square picture of the face beside what the fitted head says should be there: normals, places in the face tile
-and which pixels the skin covers. What is hair and what is a brow is then a question of place as much as of looks.
+The input is a square picture of the face with guides from the fitted head: normals, face tile coordinates and the mask
+of skin pixels. These let it tell hair from brows by position as much as by appearance.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-#: Pixels along a side of what it sees.
+#: Side of the input in pixels.
 MASK_SIZE = 112
-#: Red, green, blue; normal x, y, z; tile u, v; covered by skin.
+#: Number of input channels: red, green, blue; normal x, y, z; tile u, v; skin mask.
 CHANNELS = 9
 #: Features at each resolution, from the finest to the coarsest.
 WIDTHS = (24, 32, 48, 72)
 
 
 class SkinMask(nn.Module):
-    """Pictures and guides (B, 9, S, S) to logits (B, 1, S, S) of bare skin."""
+    """Map pictures and guides (B, 9, S, S) to logits (B, 1, S, S) of bare skin."""
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
@@ -34,9 +34,10 @@ class SkinMask(nn.Module):
         self.out = nn.Conv2d(before, 4, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Go down and up again; sides are multiples of 16.
+        """Run the U-Net; sides must be multiples of 16.
 
-        All work is done at half the resolution, four pixels in a place (Shi et al., CVPR 2016): a quarter of the cost.
+        It works at half the resolution with four pixels folded into the channels (Shi et al., CVPR 2016), at a quarter
+        of the cost.
         """
         x, kept = F.pixel_unshuffle(x, 2), []
         for k, block in enumerate(self.down):
@@ -48,7 +49,7 @@ class SkinMask(nn.Module):
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:
-    # Groups of four channels or more, eight at most; narrow networks have fewer.
+    # Groups of at least four channels, at most eight groups; narrow networks have fewer.
     groups = max(k for k in range(1, min(8, max(1, outputs // 4)) + 1) if outputs % k == 0)
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, padding=1),

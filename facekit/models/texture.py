@@ -17,7 +17,7 @@ from facekit.models.config import TextureConfig
 
 
 class _Weights(nn.Module):
-    """The two tensors of a convolution under the checkpoint's names."""
+    """Weight and bias of a convolution under the checkpoint's names."""
 
     def __init__(self, weight: nn.Parameter, bias: nn.Parameter) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class EqualConv2d(nn.Module):
         super().__init__()
         shape = (inputs, outputs, kernel, kernel) if transposed else (outputs, inputs, kernel, kernel)
         weight = torch.empty(shape)
-        if not weight.is_meta:  # which holds no numbers; to draw it nonetheless would import for a second
+        if not weight.is_meta:  # meta tensors hold no values, and initialising them would import for a second
             weight.normal_()
         self.conv = _Weights(nn.Parameter(weight), nn.Parameter(torch.zeros(outputs)))
         self.padding, self.transposed = padding, transposed
@@ -62,7 +62,7 @@ class ConvBlock(nn.Module):
         super().__init__()
         self.conv = nn.Sequential(
             EqualConv2d(inputs, outputs, 3, padding=1),
-            nn.LeakyReLU(0.1, inplace=True),  # a second 64 MB tensor at 512² costs a quarter of the convolution's time
+            nn.LeakyReLU(0.1, inplace=True),  # in place: a second 64 MB tensor at 512² is slow
             EqualConv2d(outputs, outputs, 3, padding=1),
             nn.LeakyReLU(0.1, inplace=True),
         )
@@ -72,7 +72,7 @@ class ConvBlock(nn.Module):
 
 
 class TextureModel(nn.Module):
-    """Codes to a face tile."""
+    """Generate face tiles from codes."""
 
     def __init__(self, config: TextureConfig) -> None:
         super().__init__()
@@ -96,16 +96,16 @@ class TextureModel(nn.Module):
         size: int | None = None,
         alpha: float = 1.0,
     ) -> torch.Tensor:
-        """The tile (B, 3, S, S), sRGB, *before* clamping to [0, 1].
+        """Return the tile (B, 3, S, S), sRGB, *before* clamping to [0, 1].
 
         Parameters
         ----------
         noise, identity, expression:
             (B, 128), (B, 20), (B, 20) float32.
         size:
-            Stop at this resolution (progressive training); by default the full one.
+            Resolution to stop at (progressive training); by default the full one.
         alpha:
-            How far this resolution's block is faded in over the upsampled picture of the one before; 1 is all.
+            Weight of this resolution's block in the blend with the upsampled previous one; 1 is no blend.
         """
         sizes = self.config.sizes
         size = sizes[-1] if size is None else size
@@ -126,11 +126,11 @@ class TextureModel(nn.Module):
     def coarse(
         self, noise: torch.Tensor, identity: torch.Tensor, expression: torch.Tensor, size: int = 128
     ) -> torch.Tensor:
-        """Draw the full tile at a lower resolution, (B, 3, size, size) sRGB: from 128 on nearly its averages.
+        """Generate the full tile at a lower resolution, (B, 3, size, size) sRGB: nearly its box average from 128 on.
 
-        All blocks are gone through, but features are not enlarged beyond ``size``: where the tile is smooth, they do
-        there what they do at their own resolution. At 128 of 512 this takes a tenth of the time and is a colour
-        difference (CIE76) of 0.6 off; the networks' own outputs at low resolutions are good during training only.
+        All blocks run, but features are not upsampled beyond ``size``; where the tile is smooth, the result is the
+        same. At 128 of 512 this takes a tenth of the time with a colour difference (CIE76) of 0.6; the network's own
+        low-resolution outputs are only valid during training.
         """
         sizes = self.config.sizes
         if size not in sizes[1:]:
@@ -143,7 +143,7 @@ class TextureModel(nn.Module):
         return getattr(self, f"to_rgb_{sizes[-1]}")(x)
 
     def _first(self, noise: torch.Tensor, identity: torch.Tensor, expression: torch.Tensor) -> torch.Tensor:
-        """Features (B, C, 4, 4) of the first block."""
+        """Return the features (B, C, 4, 4) of the first block."""
         if self.config.constant_neutral:
             expression = torch.cat([torch.ones_like(expression[:, :1]), expression[:, 1:]], dim=1)
         x = self.input_layer(torch.cat([noise, identity, expression], dim=1)[:, :, None, None])

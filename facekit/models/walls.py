@@ -1,4 +1,4 @@
-"""The mouth's wall stays behind the skin: where the fold under the lip is deep, puffed cheeks bring it through."""
+"""Oral vestibule: the lower lip's inner wall is kept behind the skin, also where the fold under the lip is deep."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from facekit.conventions import PARTS
 from facekit.geometry.normals import vertex_normals
 from facekit.template import Template
 
-# The wall and the skin that are looked at: below the lower lip by up to this, mm, between the mouth's corners, the wall
-# this near to the skin, mm.
+# Region of wall and skin: this range below the lower lip, mm, between the mouth corners; and the largest distance of
+# the wall from the skin, mm.
 _BELOW, _REACH = (0.0, 20.0), 12.0
-# Of the flesh between both at rest this share is kept, at most so much, mm.
+# Thickness that is kept, as a share of that of the template, and at most, mm.
 _SHARE, _MOST = 0.5, 1.5
 
 
 class MouthWall(nn.Module):
-    """Pushes the lower lip's inner wall back behind the skin, each vertex along the skin's normal.
+    """Pushes the lower lip's inner wall behind the skin, each vertex along the skin's normal.
 
-    For a template with a mouth and the 68 landmarks; a wall that lies well is not moved.
+    For a template with an oral cavity and the 68 landmarks; a wall with enough distance is not moved.
     """
 
     wall: torch.Tensor
@@ -54,7 +54,7 @@ class MouthWall(nn.Module):
             self.register_buffer(name, value, persistent=False)
 
     def forward(self, verts: torch.Tensor) -> torch.Tensor:
-        """Vertices (B, V, 3) mm with the wall behind the skin; differentiable."""
+        """Return vertices (B, V, 3) mm with the wall behind the skin; differentiable."""
         own, used = verts.index_select(1, self.wall), verts.index_select(1, self.used)
         skin = used.index_select(1, self.skin)
         with torch.no_grad():

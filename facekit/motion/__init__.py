@@ -1,4 +1,4 @@
-"""Motion of faces: takes of blendshapes and head poses, their files, and playing them."""
+"""Motion of faces: tracks of blendshapes and head poses, their files, and playback."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Files of motions: JSON and npz of our own, tables of Live Link Face and of plain ARKit names.
+"""Motion files: our own JSON and npz, and tables of Live Link Face or with plain ARKit names.
 
-What is written, read and written again is the same, byte for byte.
+Reading a file and writing it again gives the same bytes.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ _VERSION = 1
 
 
 def save(motion: Motion, path: str | Path, face: FaceOutput | None = None, **options: Any) -> Path:
-    """Write a motion, or a face that makes it; see :meth:`facekit.Motion.save`.
+    """Write a motion, or a face that performs it; see :meth:`facekit.Motion.save`.
 
     Parameters
     ----------
     face:
         One face, B = 1; for .glb, .mp4 and .webp.
     options:
-        ``style`` of a .csv, "livelink" or "plain"; else those of the writer of pictures or of the GLB.
+        ``style`` of a .csv, "livelink" or "plain"; else those of the video or GLB writer.
 
     Raises
     ------
     InputError
-        For an unknown suffix, style or option, or a face too many or too few.
+        If the suffix, style or option is unknown, or a face is missing or superfluous.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -86,14 +86,14 @@ def load(path: str | Path, fps: float | None = None) -> Motion:
     Parameters
     ----------
     fps:
-        For a table: its rate. None finds it from the times.
+        Frame rate of a table. None derives it from the timestamps.
 
     Raises
     ------
     InputError
-        For an unknown suffix.
+        If the suffix is unknown.
     FileError
-        For a file that is missing, cut off or not what its suffix says.
+        If the file is missing, truncated or not what its suffix says.
     """
     path = Path(path)
     suffix = path.suffix.lower()

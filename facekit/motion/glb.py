@@ -1,4 +1,4 @@
-"""A face that moves as an animated GLB: morph targets that follow weights, a head that turns."""
+"""Animated GLB: morph targets with animated weights, and a head that turns."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def save_glb(
 ) -> Path:
     """Write a face with ARKit's 52 morph targets and an animation of their weights and of the head.
 
-    Morph targets are straight lines and know no correctives: where those matter, render the motion instead.
+    Morph targets are linear and have no correctives: if these matter, render the motion instead.
 
     Parameters
     ----------
     rig:
-        "arkit", or "both" to keep the expression that the face wears besides.
+        "arkit", or "both" to also keep the face's expression.
     texture_format, normal_map, quantize:
         See :func:`facekit.io.glb.write`.
     """

@@ -1,4 +1,4 @@
-"""How a head is held: it turns about the top of the neck, and the neck's foot stays."""
+"""Head pose: the head turns about the top of the neck, and the base of the neck stays in place."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from facekit.errors import InputError
 from facekit.mesh import FaceMesh
 
 _NECK = PARTS.index("neck")
-#: From the skull down the neck, mm, over which the turn fades.
+#: Height, mm, over which the rotation fades out below the skull.
 _FADE = 70.0
-#: The pivot: this share of the way from the chin's depth to the back of the head, at the chin's height.
+#: Position of the pivot, at the height of the chin: fraction of the way from the chin to the back of the head.
 _BEHIND = 0.55
-#: Of the points that the distance from the skull is measured to, every so many will do.
+#: Stride of the points that the distance from the skull is measured to.
 _EVERY = 4
 
 
 def rotation(head: torch.Tensor) -> torch.Tensor:
-    """Matrices (T, 3, 3) of angles (T, 3) in degrees: turn to the subject's left, lift, tilt to the left shoulder.
+    """Return rotations (T, 3, 3) for angles (T, 3) in degrees: yaw to the subject's left, pitch up, roll to the left
+    shoulder.
 
-    The head is tilted first, then lifted, then turned, as seen from the trunk.
+    Roll is applied first, then pitch, then yaw, relative to the trunk.
     """
     turn, lift, tilt = torch.deg2rad(head).unbind(dim=1)
     zero, one = torch.zeros_like(turn), torch.ones_like(turn)
@@ -33,7 +34,7 @@ def rotation(head: torch.Tensor) -> torch.Tensor:
 
 
 def angles(rotations: torch.Tensor) -> torch.Tensor:
-    """Angles (T, 3) in degrees of matrices (T, 3, 3): what :func:`rotation` undoes."""
+    """Return the angles (T, 3) in degrees of rotations (T, 3, 3); inverse of :func:`rotation`."""
     lift = torch.asin(rotations[:, 1, 2].clamp(-1, 1))
     turn = torch.atan2(rotations[:, 0, 2], rotations[:, 2, 2])
     tilt = torch.atan2(-rotations[:, 1, 0], rotations[:, 1, 1])
@@ -41,7 +42,9 @@ def angles(rotations: torch.Tensor) -> torch.Tensor:
 
 
 def quaternions(head: torch.Tensor) -> torch.Tensor:
-    """Unit quaternions (T, 4), x, y, z, w, of the same angles (T, 3); neighbours lie on one side of the sphere."""
+    """Return unit quaternions (T, 4), x, y, z, w, for the same angles (T, 3), with consistent signs between
+    neighbours.
+    """
     turn, lift, tilt = (torch.deg2rad(head) / 2).double().unbind(dim=1)
     zero = torch.zeros_like(turn)
     y = torch.stack((zero, turn.sin(), zero, turn.cos()), dim=1)
@@ -67,19 +70,19 @@ def _product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 class Neck:
-    """Where a person's head turns, and how much of the turn each vertex takes.
+    """Pivot of a person's head, and each vertex's share of its rotation.
 
     Parameters
     ----------
     mesh:
-        Their neutral face (B = 1), with parts.
+        Neutral face (B = 1), with parts.
     share:
-        Of another face of the same topology, (V,), to take over: finding it costs more than all else.
+        (V,) share of another face with the same topology, to reuse: computing it dominates the cost.
     """
 
     def __init__(self, mesh: FaceMesh, share: torch.Tensor | None = None) -> None:
         if mesh.parts is None:
-            raise InputError("a face that knows its parts", "one without", "use a face of FacePipeline")
+            raise InputError("a face with part labels", "one without", "use a face of FacePipeline")
         verts, neck = mesh.verts[0], mesh.parts == _NECK
         skull = verts[~neck]
         chin, back = verts[mesh.need("landmarks")[8]], skull[:, 2].amin()
@@ -87,9 +90,9 @@ class Neck:
         self.share = _share(verts, neck) if share is None else share.to(verts)
 
     def turned(self, verts: torch.Tensor, head: torch.Tensor, share: torch.Tensor | None = None) -> torch.Tensor:
-        """Vertices (T, V, 3) mm with the head held at angles (T, 3) in degrees, see :func:`rotation`.
+        """Return vertices (T, V, 3) in mm with the head at angles (T, 3) in degrees, see :func:`rotation`.
 
-        ``share`` (V,) is how much of the turn each takes, where they are not the head's own.
+        ``share`` (V,) is each vertex's share of the rotation, for vertices other than the head's own.
         """
         away = verts - self.pivot
         turned = away @ rotation(head.to(verts)).transpose(1, 2)
@@ -97,7 +100,7 @@ class Neck:
 
 
 def _share(verts: torch.Tensor, neck: torch.Tensor) -> torch.Tensor:
-    """How much of the head's turn each vertex (V, 3) takes, (V,) in [0, 1]; ``neck`` (V,) bool."""
+    """Return each vertex's share (V,) in [0, 1] of the head's rotation; ``neck`` (V,) bool."""
     found = verts.new_ones(len(verts))
     if bool(neck.any()):
         away = torch.cdist(verts[neck], verts[~neck][::_EVERY]).amin(dim=1)

@@ -1,9 +1,9 @@
-"""Tables of blendshapes: Live Link Face's CSV of 61 values a frame, and a plain one of ARKit's names.
+"""Blendshape tables: Live Link Face's CSV of 61 values per frame, and a plain one with ARKit's names.
 
-Live Link Face (Epic Games, for iOS) writes a timecode ``HH:MM:SS:FF.mmm`` of frames and thousandths of a frame, the
-count 61, ARKit's 52 weights under names that begin with a capital, and nine angles in radians: of the head and of both
-eyes. The angles turn as ARKit's do, right-handed about its axes: yaw to the subject's left, pitch *down*, roll toward
-the right shoulder. The app tells nowhere how many frames a second has; it is read off the timecodes.
+Live Link Face (Epic Games, for iOS) writes a timecode ``HH:MM:SS:FF.mmm`` with frames and thousandths of a frame, the
+count 61, ARKit's 52 weights with capitalised names, and nine angles in radians: of the head and of both eyes. The
+angles follow ARKit's convention, right-handed about its axes: yaw to the subject's left, pitch *down*, roll toward the
+right shoulder. The frame rate is not stored; it is derived from the timecodes.
 """
 
 from __future__ import annotations
@@ -20,18 +20,20 @@ from facekit.motion.motion import Motion
 
 STYLES = ("livelink", "plain")
 _COUNT = 61
-#: Live Link Face swaps these against ARKit's own order.
+#: Names that Live Link Face has in another order than ARKit.
 _SWAPPED = {"jawLeft": "jawRight", "jawRight": "jawLeft", "mouthLeft": "mouthRight", "mouthRight": "mouthLeft"}
 _SHAPES = [_SWAPPED.get(name, name) for name in BLENDSHAPES]
 _AXES = ("Yaw", "Pitch", "Roll")
 _ANGLES = [f"{what}{axis}" for what in ("head", "leftEye", "rightEye") for axis in _AXES]
 _SIGNS = torch.tensor([1.0, -1.0, -1.0])
-#: Rates of cameras, for timecodes that do not tell theirs.
+#: Usual camera rates, for timecodes without a rate.
 _RATES = (24, 25, 30, 48, 50, 60, 90, 120)
 
 
 def write(motion: Motion, style: str) -> str:
-    """A motion as a table: "livelink", or "plain" with seconds, ARKit's names and the head's angles in degrees."""
+    """Return a motion as a table: "livelink", or "plain" with seconds, ARKit's names and the head's angles in
+    degrees.
+    """
     rows = motion.blendshapes[:, [BLENDSHAPES.index(name) for name in _SHAPES]]
     if style == "plain":
         head = [f"head{axis}" for axis in _AXES]
@@ -51,12 +53,12 @@ def write(motion: Motion, style: str) -> str:
 
 
 def read(text: str, fps: float | None = None) -> Motion:
-    """Read a table of either kind; columns that are not known are passed over, shapes that are missing rest.
+    """Read a table of either kind; unknown columns are ignored, missing blendshapes are 0.
 
     Raises
     ------
     ValueError
-        For a table without blendshapes or times, and for rows that are cut off or hold no numbers.
+        If there are no blendshapes or timestamps, or rows are truncated or contain other than numbers.
     """
     table = [row for row in csv.reader(io.StringIO(text)) if row]
     if len(table) < 2:
@@ -69,7 +71,7 @@ def read(text: str, fps: float | None = None) -> Motion:
     known = {name: columns[name.lower()] for name in (*BLENDSHAPES, *_ANGLES) if name.lower() in columns}
     if not any(name in known for name in BLENDSHAPES):
         raise ValueError("no column with the name of a blendshape")
-    kind = torch.float64  # degrees and radians in float32 would not come back the same
+    kind = torch.float64  # float32 would not reproduce degrees and radians exactly
     numbers = {name: torch.tensor([float(value) for value in column], dtype=kind) for name, column in known.items()}
     still = torch.zeros(len(table) - 1, dtype=kind)
     rows = torch.stack([numbers.get(name, still) for name in BLENDSHAPES], dim=1).float()
@@ -85,13 +87,13 @@ def read(text: str, fps: float | None = None) -> Motion:
 
 
 def _number(value: float) -> str:
-    """Ten digits behind the point, as the app has them; they hold a float32 in [0, 1]. No minus before zeros."""
+    """Format with ten decimals, as the app does; enough for float32 in [0, 1]. No negative zeros."""
     text = f"{value:.10f}"
     return text if text.strip("-0.") else "0.0000000000"
 
 
 def _timecode(time: float, fps: float) -> str:
-    """``HH:MM:SS:FF.mmm`` of seconds; the last digit is a thousandth of a frame."""
+    """Format seconds as ``HH:MM:SS:FF.mmm``; the last digits are thousandths of a frame."""
     base = max(1, math.ceil(fps - 1e-9))
     ticks = round(time * base * 1000)
     second, tick = divmod(ticks, base * 1000)
@@ -105,13 +107,13 @@ def _seconds(code: str, fps: float) -> float:
 
 
 def _rate(codes: list[list[str]]) -> float:
-    """The rate of a camera that counts this far within a second."""
+    """Return the camera rate that fits the largest frame number within a second."""
     most = max(math.floor(float(code[3])) for code in codes) + 1
     return float(next((rate for rate in _RATES if rate >= most), most))
 
 
 def _times(columns: dict[str, tuple[str, ...]], count: int, fps: float | None) -> tuple[torch.Tensor | None, float]:
-    """Seconds and rate of a plain table: its column of times, or else frames at ``fps``."""
+    """Return timestamps and rate of a plain table: its column of times, or else frames at ``fps``."""
     title = next((name for name in ("time", "timestamp", "seconds") if name in columns), None)
     if title is None:
         if fps is None:

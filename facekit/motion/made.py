@@ -1,4 +1,4 @@
-"""Motions that need no camera: a sample of ten seconds, and an idle face."""
+"""Synthetic motions: a sample of ten seconds, and an idle face."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _both(**weights: float) -> dict[str, float]:
     return {f"{name}{side}": weight for name, weight in weights.items() for side in ("Left", "Right")}
 
 
-#: Mouths of the five vowels.
+#: Mouth shapes of the five vowels.
 VOWELS: dict[str, dict[str, float]] = {
     "a": {"jawOpen": 0.50, **_both(mouthLowerDown=0.20, mouthUpperUp=0.12)},
     "e": {"jawOpen": 0.24, **_both(mouthStretch=0.30, mouthSmile=0.25, mouthLowerDown=0.28, mouthUpperUp=0.10)},
@@ -29,12 +29,14 @@ VOWELS: dict[str, dict[str, float]] = {
 }
 SMILE = _both(mouthSmile=0.75, cheekSquint=0.45, eyeSquint=0.25, mouthDimple=0.15, mouthUpperUp=0.15)
 SURPRISE = {"browInnerUp": 0.7, **_both(browOuterUp=0.6, eyeWide=0.45), "jawOpen": 0.15}
-#: A lid needs a twelfth of a second down and twice as long up; its weight over the seconds since the blink began.
+#: Blink: a lid takes a twelfth of a second to close and twice as long to open; times in seconds, and weights.
 _BLINK_S, _BLINK = (0.0, 0.08, 0.12, 0.30), (0.0, 1.0, 1.0, 0.0)
 
 
 def sample() -> Motion:
-    """Ten seconds: a blink, a look around, a smile, a surprise, the five vowels; the head goes along."""
+    """Return ten seconds of motion: a blink, a look around, a smile, a surprise, the five vowels, with head
+    movements.
+    """
     count = round(10 * _FPS)
     time = torch.arange(count) / _FPS
     rows = torch.zeros(count, len(BLENDSHAPES))
@@ -55,10 +57,10 @@ def sample() -> Motion:
 
 
 def idle(seconds: float, seed: int = 0, fps: float = _FPS) -> Motion:
-    """A face that does nothing: see :meth:`facekit.Motion.idle`.
+    """Return an idle face: see :meth:`facekit.Motion.idle`.
 
-    People blink some 15 times a minute, more or less evenly spread; between blinks the gaze jumps by a degree or two a
-    few times a second and drifts back.
+    People blink some 15 times per minute at fairly regular intervals; between blinks the gaze jumps by a degree or two
+    a few times per second and drifts back.
     """
     seconds, seed = finite(seconds, "seconds"), whole(seed, "seed", 0)
     if seconds <= 0:
@@ -82,14 +84,14 @@ def idle(seconds: float, seed: int = 0, fps: float = _FPS) -> Motion:
 
 
 def _add(rows: torch.Tensor, weights: Mapping[str, float], amount: torch.Tensor) -> None:
-    """Add shapes to rows (T, 52), each frame by ``amount`` (T,)."""
+    """Add weights to rows (T, 52), scaled per frame by ``amount`` (T,)."""
     for name, weight in weights.items():
         if weight:
             rows[:, BLENDSHAPES.index(name)] += weight * amount
 
 
 def _events(seconds: float, mean: float, least: float, generator: torch.Generator) -> list[float]:
-    """Times of something that happens every ``mean`` seconds, never again within ``least``."""
+    """Return random event times with mean interval ``mean`` and least interval ``least``, in seconds."""
     found, at = [], 0.0
     while True:
         at += least + (mean - least) * float(-torch.log(1 - torch.rand((), generator=generator)))
@@ -99,12 +101,12 @@ def _events(seconds: float, mean: float, least: float, generator: torch.Generato
 
 
 def _pulse(time: torch.Tensor, start: float) -> torch.Tensor:
-    """The weight of a blink (T,) that begins at ``start`` seconds."""
+    """Return the weight (T,) of a blink that begins at ``start`` seconds."""
     return _curve(time - start, _BLINK_S, _BLINK)
 
 
 def _curve(time: torch.Tensor, knots: tuple[float, ...], values: tuple[float, ...]) -> torch.Tensor:
-    """A track (T,) that goes from value to value in S-curves, and holds the first and the last."""
+    """Interpolate a track (T,) between knots with S-curves; constant before the first and after the last."""
     at, level = torch.tensor(knots), torch.tensor(values, dtype=torch.float32)
     after = torch.searchsorted(at, time).clamp(1, len(knots) - 1)
     share = ((time - at[after - 1]) / (at[after] - at[after - 1])).clamp(0, 1)

@@ -1,7 +1,7 @@
-"""What one vocabulary of faces says in another: 20 expressions, ARKit's 52 blendshapes, FACS action units.
+"""Conversion between facial vocabularies: 20 expressions, ARKit's 52 blendshapes, FACS action units.
 
-The tables were found by least squares on the mean head of the embedded default (``facekit/train/rig/tables.py``) and
-come with it; docs/rig-and-motion.md prints them. Each says how far it is off: :func:`table_errors`.
+The tables are least-squares fits on the mean head of the embedded default (``facekit/train/rig/tables.py``) and ship
+with it; docs/rig-and-motion.md prints them. For their errors see :func:`table_errors`.
 
 >>> expressions_to_blendshapes({"smile": 0.8})  # doctest: +SKIP
 {'mouthSmileLeft': 0.64, ...}
@@ -22,48 +22,49 @@ from facekit.files.readers import load_arrays
 from facekit.models.blendshape_data import Table, unpack_tables
 from facekit.motion.units import ACTION_UNITS, INTENSITIES
 
-#: The words of each vocabulary, in the tables' order.
+#: Words of each vocabulary, in the tables' order.
 WORDS: dict[str, tuple[str | int, ...]] = {
     "expressions": EXPRESSIONS,
     "blendshapes": BLENDSHAPES,
     "units": tuple(ACTION_UNITS),
 }
-#: Weights below this are left out of what is said by name.
+#: Smaller weights are left out of results by name.
 _LEAST = 5e-3
 
 
 @functools.lru_cache(maxsize=1)
 def tables() -> Mapping[tuple[str, str], Table]:
-    """From each vocabulary to each other: weights (n, m) float32 and errors (n, 2) mm."""
+    """Return the tables between all vocabularies: weights (n, m) float32 and errors (n, 2) mm."""
     return unpack_tables(load_arrays(weights.verified("default", "blendshapes")))
 
 
 def table_errors(source: str, target: str) -> dict[str | int, tuple[float, float]]:
-    """How far each word of ``source`` is off when ``target`` says it, and how much it moves: mm.
+    """Return the error and the size of each word of ``source`` when expressed in ``target``, in mm.
 
-    Both are root mean squares over the vertices of skin, lips and lids that the word moves by over a tenth of a mm.
+    Both are root mean squares over the vertices of skin, lips and lids that the word moves by more than a tenth of a
+    mm.
     """
     errors = _table(source, target).errors.tolist()
     return {word: (error, size) for word, (error, size) in zip(WORDS[source], errors, strict=True)}
 
 
 def expressions_to_blendshapes(expression: Mapping[str, float] | torch.Tensor) -> dict[str, float] | torch.Tensor:
-    """A blend of expressions as blendshapes: by name, or codes (..., 20) as weights (..., 52); at most 1 each."""
+    """Convert expressions to blendshapes: by name, or codes (..., 20) to weights (..., 52); at most 1 each."""
     return cast("dict[str, float] | torch.Tensor", _said(expression, "expressions", "blendshapes", 1.0))
 
 
 def blendshapes_to_expressions(blendshapes: Mapping[str, float] | torch.Tensor) -> dict[str, float] | torch.Tensor:
-    """Blendshapes as a blend of expressions: by name, or weights (..., 52) as codes (..., 20).
+    """Convert blendshapes to expressions: by name, or weights (..., 52) to codes (..., 20).
 
-    Expressions cannot say much of what blendshapes can: gaze, one side alone, the tongue are left out.
+    Expressions cannot represent gaze, single sides or the tongue; these are lost.
     """
     return cast("dict[str, float] | torch.Tensor", _said(blendshapes, "blendshapes", "expressions", 1.5))
 
 
 def action_units(blendshapes: Mapping[str, float] | torch.Tensor) -> dict[int, float] | torch.Tensor:
-    """Blendshapes as action units, by FACS number, intensities 0 to 5; or weights (..., 52) as (..., units).
+    """Convert blendshapes to action units, by FACS number, intensities 0 to 5; or weights (..., 52) to (..., units).
 
-    Both sides of a face count as one: an action unit on one side has half its intensity.
+    Both sides are combined: an action unit on one side only has half the intensity.
     """
     said = _said(blendshapes, "blendshapes", "units", 1.0)
     if isinstance(said, torch.Tensor):
@@ -72,7 +73,7 @@ def action_units(blendshapes: Mapping[str, float] | torch.Tensor) -> dict[int, f
 
 
 def units_to_blendshapes(units: Mapping[int, float | str]) -> dict[str, float]:
-    """Action units as blendshapes: ``{12: 4, 6: "C"}`` is a smile, strong and marked; weights of at most 1.
+    """Convert action units to blendshapes, at most 1 each: ``{12: 4, 6: "C"}`` is a strong smile with raised cheeks.
 
     Parameters
     ----------
@@ -83,17 +84,17 @@ def units_to_blendshapes(units: Mapping[int, float | str]) -> dict[str, float]:
 
 
 def units_to_expressions(units: Mapping[int, float | str]) -> dict[str, float]:
-    """Action units as a blend of expressions; see :func:`units_to_blendshapes`."""
+    """Convert action units to expressions; see :func:`units_to_blendshapes`."""
     return _said(_intensities(units), "units", "expressions", 1.5)  # type: ignore[return-value]
 
 
 def letter(intensity: float) -> str:
-    """The letter of an intensity, 0 to 5: "" for none, A to E."""
+    """Return the letter of an intensity, 0 to 5: "" for none, A to E."""
     return "" if intensity < 0.5 else INTENSITIES[min(len(INTENSITIES), round(intensity)) - 1]
 
 
 def _intensities(units: Mapping[int, float | str]) -> dict[str | int, float]:
-    """Shares of the largest intensity."""
+    """Return intensities as fractions of the largest one."""
     shares: dict[str | int, float] = {}
     for number, intensity in units.items():
         if isinstance(intensity, str):
@@ -107,7 +108,7 @@ def _intensities(units: Mapping[int, float | str]) -> dict[str | int, float]:
 
 
 def _said(words: Mapping | torch.Tensor, source: str, target: str, largest: float):
-    """What is said in ``source``, in ``target``: by name for names, else as a tensor."""
+    """Convert from ``source`` to ``target``: by name for names, else as a tensor."""
     table = _table(source, target).weights
     if isinstance(words, torch.Tensor):
         if words.shape[-1:] != (len(table),):
@@ -117,7 +118,7 @@ def _said(words: Mapping | torch.Tensor, source: str, target: str, largest: floa
     unknown = [word for word in words if word not in known]
     if unknown:
         listed = ", ".join(str(word) for word in known)
-        raise InputError(f"{source} out of {listed}", ", ".join(map(repr, unknown)), "choose listed ones")
+        raise InputError(f"{source} out of {listed}", ", ".join(map(repr, unknown)), "choose from these")
     code = torch.tensor([float(words.get(word, 0.0)) for word in known])
     said = (code @ table).clamp(0, largest).tolist()
     return {word: round(weight, 4) for word, weight in zip(WORDS[target], said, strict=True) if weight > _LEAST}

@@ -18,43 +18,43 @@ from facekit.latents import FaceLatents
 if TYPE_CHECKING:
     from facekit.face import FaceOutput
 
-#: Regions by how the names of their shapes begin; the first that fits counts.
+#: Regions by the prefix of blendshape names; the first match counts.
 _REGIONS = {"gaze": "eyeLook", "eyes": "eye", "brows": "brow", "nose": "nose", "cheeks": "cheek", "jaw": "jaw",
             "mouth": "mouth", "tongue": "tongue"}  # fmt: skip
 _COLUMNS = {"blendshapes": (BLENDSHAPE_DIM,), "head": (3,), "gaze": (2, 3)}
 
 
 def _region(shape: str) -> str:
-    """The region of a blendshape."""
+    """Return the region of a blendshape."""
     return next(name for name, start in _REGIONS.items() if shape.startswith(start))
 
 
 @dataclass(frozen=True)
 class Motion:
-    """T frames of a face that moves; whose face is for others to say.
+    """T frames of facial motion, independent of the face.
 
     ``len(motion)`` is T; ``motion[10:20]`` picks frames, ``motion.slice(1.0, 2.5)`` seconds.
 
     Parameters
     ----------
     blendshapes:
-        (T, 52) float32, weights of :data:`facekit.conventions.BLENDSHAPES`; what lies beyond [0, 1] is kept, and
-        clamped when a face wears it.
+        (T, 52) float32: weights of :data:`facekit.conventions.BLENDSHAPES`; values outside of [0, 1] are kept, and
+        clamped when applied to a face.
     fps:
-        Frames a second, at which the motion is shown and written.
+        Frames per second, for playback and files.
     head:
-        (T, 3) float32 degrees: the head's turn to the subject's left, its lift, and its tilt toward the subject's left
-        shoulder, turning first. None for a head that is still.
+        (T, 3) float32 degrees: yaw to the subject's left, pitch up, and roll toward the subject's left shoulder, in
+        this order. None for a still head.
     gaze:
-        (T, 2, 3) float32 degrees, the right and the left eye's turn to the subject's left, lift and roll, as trackers
-        tell them beside the eight ``eyeLook…`` shapes; a face wears the shapes. None for none.
+        (T, 2, 3) float32 degrees: yaw to the subject's left, pitch up and roll of the right and the left eye, as stored
+        by trackers beside the eight ``eyeLook…`` blendshapes. Faces are posed by the blendshapes. Optional.
     times:
         (T,) float64 seconds, ascending; None for frames at ``fps`` from 0.
 
     Raises
     ------
     InputError
-        For wrong shapes, numbers that are not finite, no frames, or times that go back.
+        If shapes are wrong, numbers are not finite, there are no frames, or times decrease.
     """
 
     blendshapes: torch.Tensor
@@ -89,18 +89,18 @@ class Motion:
         if not all(bool(value.isfinite().all()) for value in known):
             raise InputError("finite numbers in a motion", "NaN or infinity", "check where it comes from")
         if times.shape != (frames,) or bool((times.diff() <= 0).any()):
-            raise InputError(f"{frames} ascending times", "others", "give each frame its own, or leave times out")
+            raise InputError(f"{frames} ascending times", "other times", "give each frame its own, or leave times out")
 
     # -- making -----------------------------------------------------------------------------------------------------
 
     @classmethod
     def of(cls, tracks: Mapping[str, Any], fps: float = 30.0, head: Any = None) -> Motion:
-        """Make a motion from tracks by name: ``Motion.of({"jawOpen": [0, 0.5, 1]})``; other shapes rest.
+        """Make a motion from tracks by name: ``Motion.of({"jawOpen": [0, 0.5, 1]})``; other blendshapes are 0.
 
         Parameters
         ----------
         tracks:
-            Names out of :data:`facekit.conventions.BLENDSHAPES` to T numbers each.
+            T numbers for each name in :data:`facekit.conventions.BLENDSHAPES`.
         head:
             (T, 3) degrees, or None.
         """
@@ -111,7 +111,7 @@ class Motion:
             raise InputError("at least one track", "none", 'pass for instance {"jawOpen": [0, 1]}')
         columns = {name: torch.as_tensor(values, dtype=torch.float32) for name, values in tracks.items()}
         if len({tuple(column.shape) for column in columns.values()}) > 1:
-            raise InputError("tracks of one length", "several", "give each as many numbers")
+            raise InputError("tracks of one length", "several", "give each the same number of frames")
         rows = torch.zeros(len(next(iter(columns.values()))), BLENDSHAPE_DIM)
         for name, column in columns.items():
             rows[:, BLENDSHAPES.index(name)] = column
@@ -119,14 +119,14 @@ class Motion:
 
     @classmethod
     def sample(cls) -> Motion:
-        """Return ten seconds of our own making, 30 frames a second: blinks, looks around, a smile, five vowels."""
+        """Return a sample of ten seconds at 30 frames per second: blinks, looking around, a smile, five vowels."""
         from facekit.motion.made import sample
 
         return sample()
 
     @classmethod
     def idle(cls, seconds: float, seed: int = 0, fps: float = 30.0) -> Motion:
-        """Return a face that is awake and does nothing: blinks, small movements of eyes and head, breath.
+        """Return the motion of an idle, awake face: blinks, small movements of eyes and head, breathing.
 
         The same seed gives the same motion on every machine.
         """
@@ -138,7 +138,7 @@ class Motion:
     def load(cls, path: str | Path, fps: float | None = None) -> Motion:
         """Read .json, .npz or .csv; see :mod:`facekit.motion.files`.
 
-        ``fps`` is for tables that do not tell it; None takes it from their times.
+        ``fps`` is for tables without a rate; None derives it from their timestamps.
         """
         from facekit.motion.files import load
 
@@ -156,11 +156,11 @@ class Motion:
 
     @property
     def duration(self) -> float:
-        """Seconds from the first frame's beginning to the last one's end."""
+        """Duration in seconds, from the first frame's beginning to the last one's end."""
         return float(self.times[-1] - self.times[0]) + 1 / self.fps
 
     def track(self, name: str) -> torch.Tensor:
-        """One blendshape's weights, (T,) float32."""
+        """Return one blendshape's weights, (T,) float32."""
         if name not in BLENDSHAPES:
             raise InputError("a blendshape of ARKit's 52", repr(name), "see facekit.BLENDSHAPES")
         return self.blendshapes[:, BLENDSHAPES.index(name)]
@@ -174,7 +174,7 @@ class Motion:
         return self._each(lambda value: value[kept])
 
     def resample(self, fps: float) -> Motion:
-        """Return the motion at another rate, interpolated linearly between its frames."""
+        """Return the motion at another frame rate, interpolated linearly."""
         fps = finite(fps, "fps")
         if fps <= 0:
             raise InputError("fps above 0", f"{fps:g}", "pass for instance fps=30")
@@ -194,9 +194,9 @@ class Motion:
         return dataclasses.replace(self._each(between, times), fps=fps)
 
     def smooth(self, seconds: float = 0.08) -> Motion:
-        """Return the motion without its tremble: a Gaussian over time, ``seconds`` wide on either side.
+        """Return the motion smoothed by a Gaussian over time with a standard deviation of ``seconds``.
 
-        The ends are held, so that it neither starts nor stops elsewhere.
+        The first and last values are repeated at the ends, so that the motion starts and stops in place.
         """
         sigma = finite(seconds, "seconds") * self.fps
         if sigma <= 0:
@@ -213,7 +213,9 @@ class Motion:
         return self._each(smoothed, self.times)
 
     def blend(self, other: Motion, weight: float = 0.5) -> Motion:
-        """Mix two motions frame by frame: 0 is this one, 1 the other; as long as the shorter, at this one's rate."""
+        """Interpolate two motions frame by frame: 0 is this one, 1 the other; as long as the shorter, at this one's
+        rate.
+        """
         weight = finite(weight, "the weight")
         other = other if other.fps == self.fps else other.resample(self.fps)
         count = min(len(self), len(other))
@@ -222,7 +224,7 @@ class Motion:
         return Motion(fps=self.fps, times=self.times[:count], **mixed)
 
     def added(self, other: Motion) -> Motion:
-        """Lay another motion on top, for instance speech on :meth:`idle`: weights and angles add up, up to 1."""
+        """Add another motion, for instance speech to :meth:`idle`: weights (up to 1) and angles add up."""
         other = other if other.fps == self.fps else other.resample(self.fps)
         count = min(len(self), len(other))
         weights = (self.blendshapes[:count] + other.blendshapes[:count]).clamp(0, 1)
@@ -230,7 +232,7 @@ class Motion:
 
     @staticmethod
     def cat(parts: list[Motion]) -> Motion:
-        """Put motions one after the other, at the first one's rate; ``a + b`` does the same for two."""
+        """Concatenate motions, at the first one's rate; ``a + b`` does the same for two."""
         if not parts:
             raise InputError("at least one motion", "none", "pass a list of them")
         fps = parts[0].fps
@@ -242,7 +244,7 @@ class Motion:
         return Motion.cat([self, other])
 
     def with_gaze(self, across: Any, up: Any) -> Motion:
-        """Return the motion with both eyes looking so many degrees to the subject's left and up, (T,) or a number."""
+        """Return the motion with both eyes looking this many degrees to the subject's left and up, (T,) or a number."""
         turned = [
             torch.as_tensor(angle, dtype=torch.float32).expand(len(self)) / most
             for angle, most in ((across, GAZE_ACROSS), (up, GAZE_UP))
@@ -253,17 +255,19 @@ class Motion:
         return dataclasses.replace(self, blendshapes=rows, gaze=None)
 
     def scaled(self, **gains: float) -> Motion:
-        """Return the motion with parts of the face stronger or weaker: ``motion.scaled(mouth=1.2, brows=0.8)``.
+        """Return the motion with parts of the face exaggerated or reduced: ``motion.scaled(mouth=1.2, brows=0.8)``.
 
         Parameters
         ----------
         gains:
-            Factors from 0, by region: brows, eyes (lids), gaze, nose, cheeks, jaw, mouth, tongue; and head, for its
-            angles. Weights are kept up to 1.
+            Non-negative factors by region: brows, eyes (lids), gaze, nose, cheeks, jaw, mouth, tongue; and head, for
+            its angles. Weights are limited to 1.
         """
         unknown = [name for name in gains if name not in (*_REGIONS, "head")]
         if unknown:
-            raise InputError(f"regions out of {', '.join((*_REGIONS, 'head'))}", ", ".join(unknown), "choose of these")
+            raise InputError(
+                f"regions out of {', '.join((*_REGIONS, 'head'))}", ", ".join(unknown), "choose from these"
+            )
         if any(finite(gain, name) < 0 for name, gain in gains.items()):
             raise InputError("gains from 0", f"{gains}", "1 leaves a region as it is")
         factor = torch.ones(BLENDSHAPE_DIM)
@@ -275,14 +279,14 @@ class Motion:
         return dataclasses.replace(self, blendshapes=rows, head=self.head * gains.get("head", 1.0), gaze=gaze)
 
     def latents(self, person: FaceLatents) -> FaceLatents:
-        """Return codes of one person (B = 1) who makes this motion, one row per frame; their expression stays."""
+        """Return latents of one person (B = 1) performing this motion, one row per frame; their expression is kept."""
         if len(person) != 1:
             raise InputError("codes of one person", f"{len(person)}", "pick one with latents[i]")
         codes = person.repeat(len(self))
         return codes.with_blendshapes(self.blendshapes.clamp(0, 1).to(codes.device))
 
     def _each(self, change: Any, times: torch.Tensor | None = None) -> Motion:
-        """Apply the same to all columns, and to the times unless they are given."""
+        """Apply a function to all columns, and to the times unless they are given."""
         columns = {name: getattr(self, name) for name in _COLUMNS}
         changed = {name: None if value is None else change(value) for name, value in columns.items()}
         times = change(self.times) if times is None and len(self) > 1 else times
@@ -291,10 +295,10 @@ class Motion:
     # -- files ------------------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path, face: FaceOutput | None = None, **options: Any) -> Path:
-        """Write the motion; or, with a face, the face that makes it.
+        """Write the motion; or, with a face, the animated face.
 
         The suffix decides. The motion alone: .json, .npz, .csv (``style="livelink"``, or "plain"). With a face (B = 1)
-        of a pipeline: .glb, an animation of morph targets; .mp4 and .webp, pictures. See
+        of a pipeline: .glb, an animation of morph targets; .mp4 and .webp, rendered videos. See
         :func:`facekit.motion.files.save`, :func:`facekit.motion.glb.save_glb` and
         :func:`facekit.motion.video.save_video` for the options.
         """

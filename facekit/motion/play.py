@@ -1,4 +1,4 @@
-"""Playing a motion: faces, a few frames at a time, so that a long take needs no more memory than a short one."""
+"""Playback of a motion in chunks of frames, so that long motions need no more memory than short ones."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def animate(
 ) -> Iterator[FaceOutput]:
     """Make the frames of one person's motion, ``chunk`` at a time; see :meth:`facekit.FacePipeline.animate`.
 
-    Vertices and furrows are made for each frame. The skin's colour, which blood needs a quarter of a second to change,
-    is made for the first frame of each chunk, and interpolated up to the next one's.
+    Vertices and furrows are computed per frame. Skin colour, which blood flow changes within a quarter of a second, is
+    computed for the first frame of each chunk and interpolated in between.
     """
     chunk, strength = whole(chunk, "chunk", 1), check_detail(detail, detail_strength)
     codes = motion.latents(latents).to(pipe.device)

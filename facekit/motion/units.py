@@ -1,4 +1,4 @@
-"""FACS action units as facekit has them, and what ARKit's shapes have to do with them.
+"""FACS action units, and their relation to ARKit's blendshapes.
 
 Numbers and names: Ekman, Friesen and Hager, *Facial Action Coding System* (2002). In the training pack's own table AU10
 and AU11 are swapped against the anatomy; here AU10, the upper lip raiser, is mouthUpperUp.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-#: FACS's intensities: trace, slight, marked, severe, maximum.
+#: Intensities in FACS: trace, slight, marked, severe, maximum.
 INTENSITIES = ("A", "B", "C", "D", "E")
 
 
@@ -19,21 +19,21 @@ def _both(name: str, weight: float = 1.0) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class ActionUnit:
-    """One action unit at its largest intensity.
+    """Action unit at its largest intensity.
 
     Parameters
     ----------
     name:
-        FACS's own.
+        Name in FACS.
     pack:
-        The mix of the head model's muscles that it stands for.
+        The corresponding combination of the head model's muscles.
     """
 
     name: str
     pack: Mapping[str, float]
 
 
-#: By number, as far as the head model has muscles for them.
+#: Action units by number, as far as the head model has the muscles.
 ACTION_UNITS: dict[int, ActionUnit] = {
     1: ActionUnit("inner brow raiser", _both("browInnerUp")),
     2: ActionUnit("outer brow raiser", _both("browOuterUp")),

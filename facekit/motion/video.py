@@ -1,4 +1,4 @@
-"""Pictures of a face that moves: .mp4 by ffmpeg, with its sound, or a looping .webp."""
+"""Videos of a moving face: .mp4 through ffmpeg, with sound, or looping .webp."""
 
 from __future__ import annotations
 
@@ -36,39 +36,39 @@ def save_video(
     detail: bool | str | None = None,
     chunk: int = 8,
 ) -> Path:
-    """Render a face's motion, a few frames at a time, into an .mp4 (H.264) or a .webp.
+    """Render a face's motion in chunks of frames to an .mp4 (H.264) or a .webp.
 
     Parameters
     ----------
     face:
-        B = 1, of a pipeline: who it is, with the expression worn.
+        Face (B = 1) made by a pipeline; its expression is kept.
     audio:
-        A file with the take's sound, for .mp4; what of it is longer than the motion is cut off.
+        Sound file, for .mp4; truncated to the length of the motion.
     image_size:
-        Pixels, or (height, width); even numbers, as the codec wants.
+        Size in pixels, or (height, width); even numbers, as the codec requires.
     camera:
-        One camera; by default the portrait's.
+        One camera; by default the portrait camera.
     fps:
-        Frames a second of the film; None for the motion's.
+        Frames per second of the video; None for the motion's.
     quality, lights:
         See :func:`facekit.render.render`.
     detail:
-        As of the pipeline's call; None for the face's own.
+        As in the pipeline's call; None for the face's own.
     chunk:
         Frames in memory at a time.
 
     Raises
     ------
     InputError
-        For sound that is not there or goes with no .mp4, an odd size, or a face that no pipeline made.
+        If the sound file is missing or the format is not .mp4, the size is odd, or the face was not made by a pipeline.
     MissingDependencyError
-        For .mp4 without the package imageio-ffmpeg.
+        If the package imageio-ffmpeg is missing, for .mp4.
     """
     motion = motion if fps is None else motion.resample(fps)
     if audio is not None and path.suffix.lower() != ".mp4":
         raise InputError("an .mp4 for sound", f"{path.name!r}", "leave audio out, or rename the file")
     if audio is not None and not Path(audio).is_file():
-        raise InputError("a file of sound", f"none at {audio}", "check its name")
+        raise InputError("a sound file", f"none at {audio}", "check its name")
     options = {"image_size": image_size, "camera": camera, "quality": quality, "lights": lights}
     pipe = face.resolve_source()
     if not isinstance(pipe, FacePipeline):
@@ -84,14 +84,14 @@ def save_video(
 
 
 def _pictures(faces: Iterator[FaceOutput], options: dict[str, Any]) -> Iterator[np.ndarray]:
-    """Frames (H, W, 3) uint8, one after the other."""
+    """Yield frames (H, W, 3) uint8."""
     for some in faces:
         rgb = some.render(**options).rgb
         yield from (rgb * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
 
 def _webp(frames: Iterator[np.ndarray], path: Path, fps: float) -> Path:
-    """A looping WebP; the encoder takes the pictures one by one, too."""
+    """Write a looping WebP; frames are encoded one at a time."""
     pictures = (Image.fromarray(frame) for frame in frames)
     timing: dict[str, Any] = {"save_all": True, "duration": round(1000 / fps), "loop": 0, "quality": 85, "method": 2}
     with atomic_write(path) as temporary:

@@ -1,12 +1,12 @@
-"""From photographs and films to faces: ``facekit.reconstruct("me.jpg")``, which this package is when it is called.
+"""Reconstruct faces from photographs and videos. The package is callable: ``facekit.reconstruct("me.jpg")``.
 
-* :mod:`~facekit.reconstruct.observe`, ``find``, ``landmarker``: photographs, the faces in them, their points;
-* :mod:`~facekit.reconstruct.dense`: points, identity and blendshapes, read by a network of our own;
-* :mod:`~facekit.reconstruct.modes`, ``points``, ``response``, ``model``: what is known of heads and of the landmarker;
-* :mod:`~facekit.reconstruct.fit`: whom the photographs show, what the face does, where the camera stood;
-* :mod:`~facekit.reconstruct.texture`: skin;
-* :mod:`~facekit.reconstruct.clip`, ``encoded``: films, and what the encoder reads in their frames;
-* :mod:`~facekit.reconstruct.api`, ``result``, ``quality``, ``overlay``: the call and what comes out.
+* :mod:`~facekit.reconstruct.observe`, ``find``, ``landmarker``: read photographs, detect faces, detect landmarks;
+* :mod:`~facekit.reconstruct.dense`: a network that predicts landmarks, identity and blendshapes;
+* :mod:`~facekit.reconstruct.modes`, ``points``, ``response``, ``model``: head model, landmark error model;
+* :mod:`~facekit.reconstruct.fit`: fit identity, expression, pose and cameras;
+* :mod:`~facekit.reconstruct.texture`: skin texture;
+* :mod:`~facekit.reconstruct.clip`, ``encoded``: videos, and the encoder that reads their frames;
+* :mod:`~facekit.reconstruct.api`, ``result``, ``quality``, ``overlay``: the entry point and its results.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from facekit.calling import make_callable
 
 __all__ = ["TEXTURES", "Reconstruction", "reconstruct"]
 
-#: Where skin comes from: the photographs completed by the texture network, without it, or the network alone.
+#: Texture modes: "blend" completes the photographs with the texture network, "photo" uses the photographs alone, "gan"
+#: the network alone.
 TEXTURES = ("blend", "photo", "gan")
-#: Suffixes of films; a file with another one is taken for a photograph.
+#: File suffixes of videos; any other suffix is read as a photograph.
 SUFFIXES = (
     ".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".mts", ".m2ts",
     ".ogv", ".mjpeg",
@@ -28,7 +29,7 @@ SUFFIXES = (
 
 
 def is_film(source: Any) -> bool:
-    """Whether something that :func:`facekit.reconstruct` is given is the path of a film."""
+    """Return True if ``source`` is the path of a video."""
     return isinstance(source, (str, Path)) and Path(source).suffix.lower() in SUFFIXES
 
 

@@ -1,4 +1,4 @@
-"""reconstruct(): photographs of one person in, their rigged, textured head out."""
+"""reconstruct(): turn photographs of one person into their rigged, textured head."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from facekit.errors import InputError
 from facekit.latents import FaceLatents
 from facekit.person import Person
 from facekit.pipeline import FacePipeline
-from facekit.plainly import plainly
 from facekit.reconstruct import TEXTURES, is_film
-from facekit.reconstruct.dense import expected_identity, looker_of
+from facekit.reconstruct.dense import expected_identity, load_refiner
 from facekit.reconstruct.find import find
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.hair import find_hair
@@ -30,19 +29,20 @@ from facekit.reconstruct.result import Reconstruction
 from facekit.reconstruct.texture.compose import compose_texture
 from facekit.reconstruct.unknowns import Fitted, View
 from facekit.render import Camera
+from facekit.torch_defaults import with_torch_defaults
 
-#: How sure a focal length is that a camera tells, in its logarithm; and how much less scores are trusted on photographs
-#: than on the renders they were measured on. The tongue is not looked for.
+#: Standard deviation of a log focal length read from EXIF; factor on the standard deviations of blendshape scores,
+#: which were measured on renders, for use on photographs; the tongue's blendshape, which is not fitted.
 _FOCAL, _SCORES, TONGUE = 0.06, 1.6, BLENDSHAPES.index("tongueOut")
-#: Likewise how much less what the network reads of blendshapes, and how surely they are known at best.
+#: The same factor for the blendshapes that the network predicts, and the least standard deviation of these.
 _READ, _LEAST = 1.5, 0.02
 _CODES = ("identity", "texture_noise", "style")
 _SIZES = (512, 1024, 2048)
-#: Photographs that are looked at for the hair.
+#: Largest number of photographs that are searched for hair.
 _LOOKED = 4
 
 
-@plainly
+@with_torch_defaults
 def reconstruct(
     source: Any,
     *,
@@ -53,42 +53,42 @@ def reconstruct(
     hair: str | None = "auto",
     model: str | Path | FacePipeline = "default",
 ) -> Reconstruction:
-    """Reconstruct a person from photographs, or a person and their motion from a film.
+    """Reconstruct a person from photographs, or a person and their motion from a video.
 
-    Needs the extra ``photo``. Ask people before you reconstruct them; what comes out is a likeness, not a measurement,
-    and no means to identify anybody.
+    Needs the extra ``photo``. Ask people before you reconstruct them. The result is a likeness: do not measure with it,
+    and do not use it to identify anybody.
 
     Parameters
     ----------
     source:
         A photograph, or several of one person: paths, a folder, arrays; see
-        :func:`facekit.reconstruct.observe.read_all`. Or the path of one film, see
+        :func:`facekit.reconstruct.observe.read_all`. Or the path of one video, see
         :class:`facekit.reconstruct.clip.film.Film`.
     texture:
-        "blend" projects the photographs onto the face and lets the texture network complete it, "photo" does without
-        the network, "gan" is the network's texture alone.
+        "blend" projects the photographs onto the face and completes them with the texture network, "photo" does so
+        without the network, "gan" takes the network's texture alone.
     face:
-        Which of several faces in a photograph, or in the first frame of a film that shows any; 0 is the largest and
-        most central; None for that.
+        Index of the face in a photograph, or in the first video frame with a face; 0, the default (None), is the
+        largest and most central.
     calm:
-        For films: how much tremble is taken out, 0 for none, 1 for as much as there is.
+        Strength of the temporal smoothing of videos: 0 for none, 1 for the measured noise.
     texture_size:
         Side of the atlas in texels: 512, 1024 or 2048.
     hair:
-        What the person wears: the style that comes nearest to the photographs', in their colour, for "auto"; a name out
-        of ``pipe.hair_styles``; None for the head alone.
+        Hair: "auto" for the closest style in the person's own colour, a name from ``pipe.hair_styles``, or None for the
+        head alone.
     model:
-        The pipeline, or what ``FacePipeline.from_pretrained`` takes.
+        The pipeline, or an argument of ``FacePipeline.from_pretrained``.
 
     Raises
     ------
     FacekitError
-        For films and photographs that cannot be read or show no face, and without the extra; tells what to do.
+        If a file cannot be read or shows no face, or if the extra is not installed.
 
     Returns
     -------
     Reconstruction
-        Of a film a :class:`facekit.reconstruct.clip.result.ClipReconstruction`, which has the motion besides.
+        For a video a :class:`facekit.reconstruct.clip.result.ClipReconstruction`, which adds the motion.
     """
     one_of(texture, TEXTURES, "a texture")
     size = whole(texture_size, "texture_size", min(_SIZES), max(_SIZES), "choose 512, 1024 or 2048")
@@ -107,16 +107,16 @@ def reconstruct(
     with Landmarker() as landmarker:
         found = [find(picture, landmarker, photo.mirror, face) for picture in pictures]
     pictures, faces = [picture for picture, _, _ in found], [marks for _, marks, _ in found]
-    fitted, faces = looked_and_fitted(photo, pictures, faces)
+    fitted, faces = refine_and_fit(photo, pictures, faces)
     return assembled(fitted, pictures, faces, pipe, photo, texture, size, hair)
 
 
-def looked_and_fitted(
+def refine_and_fit(
     photo: PhotoModel, pictures: list[Picture], faces: list[FaceLandmarks]
 ) -> tuple[Fitted, list[FaceLandmarks]]:
-    """Look at faces again, and find whom the pictures show; also the faces as they were seen then."""
-    looker, response = looker_of(photo)
-    seen = [looker(picture.pixels, marks) for picture, marks in zip(pictures, faces, strict=True)]
+    """Refine the landmarks with the network, then fit; return the fit and the refined faces."""
+    refiner, response = load_refiner(photo)
+    seen = [refiner(picture.pixels, marks) for picture, marks in zip(pictures, faces, strict=True)]
     return fit(photo.points, response, views_of(pictures, seen, response), prior=expected_identity(seen)), seen
 
 
@@ -130,7 +130,7 @@ def assembled(
     size: int,
     hair: str | None = "auto",
 ) -> Reconstruction:
-    """Make the reconstruction of a fit: shape and texture, and how good they are."""
+    """Build the reconstruction from a fit: shape, texture and quality."""
     neutral = photo.neutral(pipe.template.verts, torch.from_numpy(fitted.identity))
     cameras = cameras_of(fitted, pictures)
     weights = torch.from_numpy(fitted.blendshapes).float()
@@ -166,24 +166,28 @@ def assembled(
 def dressed(
     pipe: FacePipeline, colours: list[torch.Tensor], latents: FaceLatents, cameras: Camera, hair: str
 ) -> FacePipeline:
-    """Give a pipeline's person hair, in the colour of the photographs; what they wear there for "auto"."""
-    if hair != "auto" and hair not in pipe.hair_styles:
+    """Return the pipeline with hair in the colour found in the photographs; for "auto" in the style found there."""
+    wanted, _, beard = hair.partition("+")
+    if wanted not in ("auto", *pipe.hair_styles):
         raise InputError(f"hair out of {', '.join(pipe.hair_styles)}", repr(hair), 'name one of them, "auto" or None')
+    if beard not in ("", *pipe.beard_styles):
+        raise InputError(f"a beard out of {', '.join(pipe.beard_styles)}", repr(beard), "name one of them, or none")
     found = [
         find_hair(colours[k].permute(2, 0, 1), pipe, latents[k], cameras[k]) for k in range(min(len(colours), _LOOKED))
     ]
     known = [one for one in found if one is not None]
     assert pipe.person is not None
     if not known:
-        style, colour = (None if hair == "auto" else hair), None
+        style, colour = (None if wanted == "auto" else wanted), None
     else:
         best = max(known, key=lambda one: max(one.agreement.values()))
-        style, colour = (best.style if hair == "auto" else hair), None if best.style == "bald" else best.colour
-    return pipe.with_person(dataclasses.replace(pipe.person, hair=style, hair_colour=colour))
+        style, colour = (best.style if wanted == "auto" else wanted), None if best.style == "bald" else best.colour
+    worn = f"{style or 'bald'}+{beard}" if beard else style
+    return pipe.with_person(dataclasses.replace(pipe.person, hair=worn, hair_colour=colour))
 
 
 def views_of(pictures: list[Picture], faces: list[FaceLandmarks], response: Response) -> list[View]:
-    """What the fit takes of photographs and the faces in them."""
+    """Return the fit's input for photographs and the faces in them."""
     cameras: dict[tuple[Any, ...], int] = {}
     certainty = certainty_of(response)
     views = []
@@ -202,7 +206,7 @@ def view_of(
     certainty: np.ndarray,
     focal: tuple[float, float] | None,
 ) -> View:
-    """What the fit takes of one face in a picture of this (height, width); see :class:`View` for the rest."""
+    """Return the fit's input for one face in a picture of size (height, width); see :class:`View` for the rest."""
     if marks.reading is None:
         expected = response.expected(marks.scores)
     else:
@@ -215,18 +219,20 @@ def view_of(
 
 
 def certainty_of(response: Response) -> np.ndarray:
-    """How sure blendshapes (52, 52) are that scores let expect."""
+    """Return the inverse square root (52, 52) of the covariance of blendshapes that were predicted from scores."""
     return response.certainty(_SCORES, ruled_out=(TONGUE,))
 
 
 def cameras_of(fitted: Fitted, pictures: list[Picture]) -> Camera:
-    """The K cameras in the space of the head at rest."""
+    """Return the K cameras in the space of the neutral head."""
     heights = np.array([float(picture.size[0]) for picture in pictures])
     return cameras_at(fitted.rotation, fitted.translation, fitted.focal, heights)
 
 
 def cameras_at(rotation: np.ndarray, translation: np.ndarray, focal: np.ndarray, height: np.ndarray) -> Camera:
-    """Cameras of heads that rotation (K, 3, 3) and translation (K, 3) mm place, focal length and height (K,) pixels."""
+    """Return cameras for heads with rotation (K, 3, 3), translation (K, 3) in mm, focal length (K,) in pixels and image
+    height (K,) in pixels.
+    """
     turn, shift = (torch.from_numpy(t).float() for t in (rotation, translation))
     position = -(turn.transpose(1, 2) @ shift[..., None])[..., 0]
     return Camera(

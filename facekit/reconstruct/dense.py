@@ -1,4 +1,4 @@
-"""Looking again: points, identity and blendshapes by the network of :mod:`facekit.models.dense_landmarks`."""
+"""Landmark refinement: landmarks, identity and blendshapes predicted by :mod:`facekit.models.dense_landmarks`."""
 
 from __future__ import annotations
 
@@ -22,29 +22,30 @@ from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.points import FacePoints
 from facekit.reconstruct.response import Response
 
-#: Pixels of a picture that one of the crop may stand for before they are averaged.
+#: Picture pixels per crop pixel above which the picture is averaged before it is warped.
 _COARSE = 1.5
-#: The landmarker's share of the points: it knows photographs, the network knows where points are on heads. Each errs in
-#: its own way; with this share photographs lose nothing (benchmarks/photographs.py), and renders hardly anything.
+#: Weight of the landmarker's points in the average with the network's. The landmarker was trained on photographs, the
+#: network on renders of known points, and their errors differ; with this weight photographs lose nothing
+#: (benchmarks/photographs.py) and renders hardly anything.
 _LANDMARKER = 0.3
-#: How often it looks, each time where it saw the face the last time.
+#: Number of passes; each crop is placed by the landmarks of the pass before.
 _LOOKS = 2
-#: The share of what the identity's readings miss that is the same in all pictures of a person.
+#: Fraction of the variance of the identity's prediction error that is the same in all pictures of a person.
 _ALIKE = 0.5
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Where the mean head lies in a picture, by the affine map that lays it over points.
+    """Similarity frame of a face in a picture, from the affine map that best fits the mean head to its landmarks.
 
     Parameters
     ----------
     middle:
-        (2,) float64 pixels, of the mean of its inner points.
+        (2,) float64, pixels: the mean of the inner landmarks.
     scale:
-        Pixels a mm.
+        Pixels per mm.
     up:
-        (2,) float64, unit, where its up points in the picture, y down.
+        (2,) float64 unit vector: the head's up direction in the picture, y down.
     """
 
     middle: np.ndarray
@@ -53,7 +54,7 @@ class Frame:
 
     @classmethod
     def of(cls, points: np.ndarray, normaliser: Normaliser) -> Frame:
-        """Lay the mean head over points (478, 2), pixels."""
+        """Fit the mean head to landmarks (478, 2) in pixels."""
         inner = normaliser.inner.numpy()
         flat = points[inner] * (1, -1)
         affine = flat.T @ normaliser.inverse.double().numpy().T  # (2, 3)
@@ -63,15 +64,15 @@ class Frame:
         return cls(points[inner].mean(axis=0), float(stretch.mean()), np.array([x, -y]) / length)
 
     def matrix(self, turn: float = 0.0, zoom: float = 1.0, shift: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-        """(2, 3): pixels of the picture to those of the crop, both counted from edges.
+        """Return the (2, 3) affine matrix from picture pixels to crop pixels, both measured from pixel edges.
 
         Parameters
         ----------
         turn, zoom, shift:
-            By how much it is off on purpose: radians clockwise, a factor, and crop pixels.
+            Deliberate misplacement, for augmentation: radians clockwise, a factor, and crop pixels.
         """
         x, y = self.up
-        upright = np.array([[-y, x], [-x, -y]])  # takes up to (0, -1)
+        upright = np.array([[-y, x], [-x, -y]])  # maps up to (0, -1)
         cos, sin = np.cos(turn), np.sin(turn)
         size = zoom * CROP / (CROP_MM * self.scale)
         linear = size * np.array([[cos, -sin], [sin, cos]]) @ upright
@@ -79,11 +80,11 @@ class Frame:
 
 
 def cropped(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """The crop (S, S, 3) uint8 of a picture (H, W, 3) uint8; pixels beyond the picture are its border's."""
+    """Return the crop (S, S, 3) uint8 of a picture (H, W, 3) uint8; border pixels are repeated beyond the picture."""
     cv2 = optional_import("cv2", "photo", "reading photographs")
     matrix = matrix.copy()
     factor = 1 / float(np.hypot(*matrix[:, 0]))
-    if factor > _COARSE:  # warping alone would skip pixels: those around the face are averaged first
+    if factor > _COARSE:  # warping alone would alias: average pixels around the face first
         corners = np.array([[0, 0], [CROP, 0], [0, CROP], [CROP, CROP]]) - matrix[:, 2]
         places = corners @ np.linalg.inv(matrix[:, :2]).T
         (x0, y0), (x1, y1) = places.min(axis=0), places.max(axis=0)
@@ -97,7 +98,7 @@ def cropped(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
             step = np.array([(x1 - x0) / size[0], (y1 - y0) / size[1]])
             matrix[:, 2] += matrix[:, :2] @ (x0, y0)
             matrix[:, :2] *= step
-    # Places from pixel edges, as everywhere here; OpenCV's count from the first pixel's centre.
+    # Coordinates are measured from pixel edges here; OpenCV measures from the centre of the first pixel.
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
     return cv2.warpAffine(
         np.ascontiguousarray(pixels), matrix, (CROP, CROP), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
@@ -105,21 +106,23 @@ def cropped(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def standardised(crops: torch.Tensor) -> torch.Tensor:
-    """Colours (B, 3, S, S) less their mean, over their deviation: brightness and contrast tell nothing."""
+    """Normalise crops (B, 3, S, S) to zero mean and unit standard deviation each, which removes brightness and
+    contrast.
+    """
     mean = crops.mean(dim=(1, 2, 3), keepdim=True)
     return (crops - mean) / (crops - mean).square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(0.02)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the network reads off a face.
+    """Network prediction for one face.
 
     Parameters
     ----------
     identity, identity_spread:
-        (M,) float64, weights of the identity modes, and their standard deviations.
+        (M,) float64: identity mode weights and their standard deviations.
     shapes, shapes_spread:
-        (52,) float64, blendshapes, likewise.
+        (52,) float64: blendshape weights and their standard deviations.
     """
 
     identity: np.ndarray
@@ -128,17 +131,17 @@ class Reading:
     shapes_spread: np.ndarray
 
 
-class Looker:
-    """Looks again at faces that were found.
+class LandmarkRefiner:
+    """Refine the landmarks of detected faces with the network.
 
     Parameters
     ----------
     points:
-        The rig at the landmarker's points.
+        The rig evaluated at the landmarks.
     mirror:
-        (478,) int64, each point's counterpart on the other side.
+        (478,) int64: index of each landmark's mirror image.
     network:
-        As it was trained.
+        The trained network.
     """
 
     def __init__(self, points: FacePoints, mirror: np.ndarray, network: DenseLandmarks) -> None:
@@ -147,32 +150,35 @@ class Looker:
         self.network = network.requires_grad_(False).eval()
 
     def __call__(self, pixels: np.ndarray, face: FaceLandmarks) -> FaceLandmarks:
-        """Return the face with better points, how surely they are known, and what else was read.
+        """Return the face with refined landmarks, their standard deviations, and the predicted identity and
+        blendshapes.
 
-        It looks twice: the second crop lies where the first look says. Each look is the mean of the crop's and of the
-        mirrored crop's. The landmarker's points keep their share.
+        Two passes: the landmarks of the first place the crop of the second. Each pass averages the predictions for the
+        crop and for the mirrored crop. The result is averaged with the landmarker's points.
 
         Parameters
         ----------
         pixels:
-            (H, W, 3) uint8, the picture in which it was found.
+            (H, W, 3) uint8: the picture that shows the face.
         """
         points = face.points
         for _ in range(_LOOKS):
-            points, spread, reading = self.look(pixels, Frame.of(points, self.normaliser))
+            points, spread, reading = self.predict(pixels, Frame.of(points, self.normaliser))
         return self._shared(face, points, spread, reading)
 
-    def glance(self, pixels: np.ndarray, face: FaceLandmarks) -> FaceLandmarks:
-        """Look once, at the crop as it is: a quarter of the time."""
-        return self._shared(face, *self.look(pixels, Frame.of(face.points, self.normaliser), mirrored=False))
+    def refine_once(self, pixels: np.ndarray, face: FaceLandmarks) -> FaceLandmarks:
+        """Refine in one pass without mirroring, in a quarter of the time."""
+        return self._shared(face, *self.predict(pixels, Frame.of(face.points, self.normaliser), mirrored=False))
 
     def _shared(self, face: FaceLandmarks, points: np.ndarray, spread: np.ndarray, reading: Reading) -> FaceLandmarks:
         points = points + _LANDMARKER * (face.points - points)
         return dataclasses.replace(face, points=points, spread=spread, reading=reading)
 
     @torch.no_grad()
-    def look(self, pixels: np.ndarray, frame: Frame, mirrored: bool = True) -> tuple[np.ndarray, np.ndarray, Reading]:
-        """Points (478, 2) in pixels, their deviations (478,) in mm, and the rest."""
+    def predict(
+        self, pixels: np.ndarray, frame: Frame, mirrored: bool = True
+    ) -> tuple[np.ndarray, np.ndarray, Reading]:
+        """Return landmarks (478, 2) in pixels, standard deviations (478,) in mm, and the rest of the prediction."""
         matrix = frame.matrix()
         crop = torch.from_numpy(cropped(pixels, matrix)).permute(2, 0, 1)[None].float() / 255
         told = self.network(standardised(torch.cat((crop, crop.flip(-1))) if mirrored else crop))
@@ -191,21 +197,21 @@ class Looker:
 
 
 def swapped() -> list[int]:
-    """Return each blendshape's counterpart on the other side."""
+    """Return the index of each blendshape's mirror image."""
     return [BLENDSHAPES.index(other_side(name)) for name in BLENDSHAPES]
 
 
 def mirrored_identity(points: FacePoints, mirror: np.ndarray) -> np.ndarray:
-    """Return what takes a person's weights to those of the mirrored person, (M, M)."""
+    """Return the matrix (M, M) from a person's identity weights to those of the mirrored person."""
     modes = points.modes.reshape(-1, points.modes.shape[-1])
     turned = (points.modes[mirror] * np.array([-1.0, 1.0, 1.0])[:, None]).reshape(modes.shape)
     return np.linalg.solve(modes.T @ modes + 0.5 * np.eye(modes.shape[1]), modes.T @ turned)
 
 
 def expected_identity(faces: Sequence[FaceLandmarks]) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and deviation (M,) of the identity that readings of one person's faces let expect.
+    """Return mean and standard deviation (M,) of the identity, given predictions from several pictures of one person.
 
-    What is read of one person errs alike in all pictures, in a part that more pictures do not take away.
+    Prediction errors are correlated between pictures of a person, so that part of them does not average out.
     """
     readings = [face.reading for face in faces if face.reading is not None]
     identity, spread = (np.stack([getattr(r, name) for r in readings]) for name in ("identity", "identity_spread"))
@@ -214,9 +220,9 @@ def expected_identity(faces: Sequence[FaceLandmarks]) -> tuple[np.ndarray, np.nd
     return mean, np.sqrt((_ALIKE + (1 - _ALIKE) / len(readings)) / weight.mean(axis=0))
 
 
-def looker_of(photo: PhotoModel) -> tuple[Looker, Response]:
-    """Return what looks again, and the response of its points."""
-    return Looker(photo.points, photo.mirror, _network()), _response()
+def load_refiner(photo: PhotoModel) -> tuple[LandmarkRefiner, Response]:
+    """Load the refiner and the error model of its landmarks."""
+    return LandmarkRefiner(photo.points, photo.mirror, _network()), _response()
 
 
 @functools.lru_cache(maxsize=1)

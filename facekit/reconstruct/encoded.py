@@ -1,4 +1,4 @@
-"""Landmarks as the encoder takes them, and what it tells of frames."""
+"""Landmarks in the encoder's input format, and the encoder's predictions for frames."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from facekit.models.encoder import SCALE, Encoder
 from facekit.reconstruct.landmarker import OVAL, POINTS, FaceLandmarks
 from facekit.reconstruct.points import FacePoints
 
-#: Offsets beyond this many mm are cut: something else was found there.
+#: Offsets are clipped at this many mm: larger ones are false detections.
 _FAR = 24.0
-#: Frames that are looked at together.
+#: Number of frames in one window of the encoder.
 WINDOW = 16
 
 
 class Normaliser:
-    """Takes the head's pose out of landmarks.
+    """Remove the head's pose from landmarks.
 
     Parameters
     ----------
     points:
-        The rig at the landmarks, whose mean head is laid over them: by the nearest affine map, of which the nearest
+        The rig evaluated at the landmarks. Its mean head is fitted to them by an affine map, of which the nearest
         scaled rotation is kept.
     """
 
@@ -43,7 +43,7 @@ class Normaliser:
         self.inverse = torch.linalg.pinv(self.base[self.inner].double()).float()  # (3, P)
 
     def __call__(self, points: torch.Tensor, size: tuple[int, int] | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Offsets (N, 478, 2) in the encoder's unit, upright, and poses (N, 6).
+        """Return offsets (N, 478, 2) in the encoder's unit, upright, and poses (N, 6).
 
         Parameters
         ----------
@@ -62,12 +62,13 @@ class Normaliser:
         third = torch.linalg.cross(turn[:, 0], turn[:, 1], dim=1)
         expected = torch.einsum("nck,pk->npc", turn, self.base)
         away = flat / scale[:, None, None] - expected
-        x, y = turn[:, 0, 1], turn[:, 1, 1]  # where up lies in the picture
+        x, y = turn[:, 0, 1], turn[:, 1, 1]  # the head's up direction in the picture
         length = torch.hypot(x, y).clamp_min(1e-6)
         upright = torch.stack((y, -x, x, y), dim=1).unflatten(1, (2, 2)) / length[:, None, None]
         away = torch.einsum("nij,npj->npi", upright, away).clamp(-_FAR, _FAR) / SCALE
         off = (middle[:, 0] * flat.new_tensor([1.0, -1.0]) - flat.new_tensor([width / 2, height / 2])) / height
-        # The mean head looks along third: its turn, its lift, how the affine map is stretched, and where it lies.
+        # The third row is the mean head's viewing direction: yaw, pitch, the anisotropy of the affine map, and the
+        # position.
         stretched = (stretch[:, 0] / stretch[:, 1]).log() * 10
         pose = torch.stack(
             (third[:, 0], third[:, 1], stretched, (scale * 100 / height).log(), off[:, 0], off[:, 1]), dim=1
@@ -76,8 +77,10 @@ class Normaliser:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the encoder tells of frames: ``shapes`` (T, 52) in [0, 1], ``identity`` and ``deviation`` (M,); float64."""
+class EncoderOutput:
+    """Encoder prediction for T frames: ``shapes`` (T, 52) in [0, 1], ``identity`` and ``deviation`` (M,), its standard
+    deviation; float64.
+    """
 
     shapes: np.ndarray
     identity: np.ndarray
@@ -85,12 +88,12 @@ class Told:
 
 
 class Reader:
-    """Reads faces with the network that comes with the package.
+    """Run the packaged encoder on faces.
 
     Parameters
     ----------
     points:
-        The rig at the landmarks.
+        The rig evaluated at the landmarks.
     """
 
     def __init__(self, points: FacePoints) -> None:
@@ -99,8 +102,10 @@ class Reader:
     @torch.no_grad()
     def __call__(
         self, faces: Sequence[FaceLandmarks], sizes: Sequence[tuple[int, int]], times: Sequence[float]
-    ) -> Told:
-        """Look at up to :data:`WINDOW` faces of one person, in pictures of these (height, width), at these seconds."""
+    ) -> EncoderOutput:
+        """Predict from up to :data:`WINDOW` faces of one person, given the (height, width) of their pictures and times
+        in seconds.
+        """
         rows = [
             self.normaliser(torch.from_numpy(face.points[None]).float(), size)
             for face, size in zip(faces, sizes, strict=True)
@@ -110,19 +115,19 @@ class Reader:
         when = torch.tensor([list(times)], dtype=torch.float32)
         told = self.network(offsets, scores, pose, when - when[:, :1], torch.ones(1, len(faces)))
         spread = (0.5 * told.identity_spread[0]).exp()
-        return Told(
+        return EncoderOutput(
             told.shapes[0].double().numpy().clip(0, 1), told.identity[0].double().numpy(), spread.double().numpy()
         )
 
     @property
     def missed(self) -> np.ndarray:
-        """The covariance (52, 52) of what its blendshapes are off by."""
+        """Return the covariance (52, 52) of the blendshape prediction errors."""
         return self.network.missed.double().numpy()
 
 
 @functools.cache
 def network() -> Encoder:
-    """Load the network that comes with the package, once."""
+    """Load the encoder that ships with the package, once."""
     with torch.inference_mode(False), torch.device("meta"):
         module = Encoder(EncoderConfig())
     path = weights.verified("default", "encoder")

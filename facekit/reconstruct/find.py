@@ -1,4 +1,4 @@
-"""Finding faces: in the whole picture, in overlapping tiles, and again close up."""
+"""Face detection: in the whole picture, in overlapping tiles, and again in a close-up."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from facekit.errors import InputError, optional_import
 from facekit.reconstruct.landmarker import LEFT_IRIS, RIGHT_IRIS, FaceLandmarks, Landmarker
 from facekit.reconstruct.observe import Picture
 
-#: Sides to which pictures are scaled down for the detector, and for a close-up; how wide a close-up is in face sizes.
+#: Longer side, pixels, of pictures given to the detector; side of a close-up, pixels; width of a close-up in face
+#: sizes.
 _SIDE, _CLOSE, _AROUND = 1280, 448, 1.9
-#: How large a close-up may be against the picture; and the looks at it: degrees of turn, and whether it is mirrored.
+#: Largest scale of a close-up relative to the picture; its views as (degrees of rotation, whether mirrored).
 _LARGEST, _LOOKS = 4.0, ((0.0, False), (9.0, False), (-9.0, False), (0.0, True), (9.0, True), (-9.0, True))
-#: Faces smaller than this share of the side are looked for in tiles; tiles a side, and what they overlap.
+#: Faces smaller than this fraction of the side are searched for in tiles; tiles per side; overlap of tiles.
 _SMALL, _TILES, _OVERLAP = 0.12, (2, 3, 5), 0.4
-#: Boxes that overlap by more are one face.
+#: Boxes with a larger intersection over union are the same face.
 _SAME = 0.3
-#: A face at the corner counts as much as one of this share of its area in the middle.
+#: A face at the corner ranks like one in the centre of this fraction of its area.
 _CORNER = 0.35
 _DARK = 0.04
 
@@ -33,19 +34,19 @@ def find(
     Parameters
     ----------
     mirror:
-        See :func:`steady`.
+        See :func:`average_close_ups`.
     face:
-        Which one, 0 is the largest and most central; None for that.
+        Index of the face; 0, the default (None), is the largest and most central.
 
     Returns
     -------
     tuple
-        The photograph, turned where it lay on its side; the face; and how many there are.
+        The photograph, turned upright; the face; and the number of faces.
 
     Raises
     ------
     InputError
-        For a photograph without a face, or without the one that was asked for.
+        If there is no face, or none with this index.
     """
     for quarters in (0, 3, 1, 2):
         upright = picture if quarters == 0 else picture.turned(quarters)
@@ -58,27 +59,27 @@ def find(
         if lying:
             upright = picture.turned(quarters + lying)
             found = found.turned(lying, (picture if quarters == 0 else picture.turned(quarters)).size)
-        return upright, steady(upright.pixels, found, landmarker, mirror), len(faces)
+        return upright, average_close_ups(upright.pixels, found, landmarker, mirror), len(faces)
     mean = float(picture.pixels[:: max(1, picture.size[0] // 256), :: max(1, picture.size[1] // 256)].mean()) / 255
     what = "an almost black picture" if mean < _DARK else "none"
     raise InputError(
         "a face in the photograph",
         f"{what} in {picture.name}",
-        "take one that is sharp and lit, turned less than 60° from the camera and not covered; crop it around the face",
+        "use a sharp, well-lit, uncovered face turned less than 60° from the camera; crop the photograph around it",
     )
 
 
 def all_faces(
     pixels: np.ndarray, landmarker: Landmarker, tiles: bool = True, every: bool = False
 ) -> list[FaceLandmarks]:
-    """Faces of a picture (H, W, 3) uint8, the largest and most central first.
+    """Detect the faces in a picture (H, W, 3) uint8, the largest and most central first.
 
     Parameters
     ----------
     tiles:
-        Whether to look in tiles for faces that are small in the picture.
+        Whether to search tiles for faces that are small in the picture.
     every:
-        Whether to do so even where a large one was found.
+        Whether to search tiles even if a large face was found.
     """
     height, width = pixels.shape[:2]
     found = _within(pixels, (0, 0, height, width), landmarker)
@@ -87,7 +88,7 @@ def all_faces(
             break
         for box in _tiles(height, width, count):
             found = _joined(found, _within(pixels, box, landmarker))
-    if tiles and not found:  # a face that fills the picture is found with a border around it
+    if tiles and not found:  # a face that fills the picture is only found with a border around it
         border = max(height, width) // 2
         padded = np.pad(pixels, ((border, border), (border, border), (0, 0)), constant_values=128)
         around = _within(padded, (0, 0, height + 2 * border, width + 2 * border), landmarker)
@@ -96,24 +97,26 @@ def all_faces(
 
 
 def _within(pixels: np.ndarray, box: tuple[int, int, int, int], landmarker: Landmarker) -> list[FaceLandmarks]:
-    """Faces in a part (top, left, height, width) of a picture."""
+    """Detect faces in a part (top, left, height, width) of a picture."""
     top, left, height, width = box
     part = pixels[top : top + height, left : left + width]
     scale = max(1.0, max(height, width) / _SIDE)
     return [one.moved(scale, left, top) for one in landmarker(_scaled(part, scale))]
 
 
-def steady(pixels: np.ndarray, face: FaceLandmarks, landmarker: Landmarker, mirror: np.ndarray | None) -> FaceLandmarks:
-    """Look at a face again, close up: a little turned and mirrored, several times, and average the points.
+def average_close_ups(
+    pixels: np.ndarray, face: FaceLandmarks, landmarker: Landmarker, mirror: np.ndarray | None
+) -> FaceLandmarks:
+    """Detect a face again in close-ups, slightly rotated and mirrored, and average the landmarks.
 
-    What differs from look to look is half a millimetre of noise along each axis, an eighth of all of the noise.
+    This averages out half a millimetre of noise along each axis, an eighth of the total noise.
 
     Parameters
     ----------
     face:
-        As it was found in the picture (H, W, 3) uint8.
+        The face as detected in the picture (H, W, 3) uint8.
     mirror:
-        (478,) int64, each point's counterpart on the other side; None to look at it as it is only.
+        (478,) int64: index of each landmark's mirror image; None for no mirrored close-ups.
     """
     cv2 = optional_import("cv2", "photo", "reading photographs")
     left, top, right, bottom = face.box
@@ -127,11 +130,11 @@ def steady(pixels: np.ndarray, face: FaceLandmarks, landmarker: Landmarker, mirr
             continue
         angle = np.deg2rad(degrees)
         turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        # Places from pixel edges, as everywhere here; OpenCV's count from the first pixel's centre.
+        # Coordinates are measured from pixel edges here; OpenCV measures from the centre of the first pixel.
         shift = size / 2 - turn @ middle
         matrix = np.concatenate((turn, (shift + turn @ (0.5, 0.5) - 0.5)[:, None]), axis=1)
         reading = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
-        if scale < 0.5:  # warping alone would skip pixels
+        if scale < 0.5:  # warping alone would alias
             part, matrix = _shrunk(cv2, pixels, middle, side, matrix)
         else:
             part = pixels
@@ -157,7 +160,9 @@ def steady(pixels: np.ndarray, face: FaceLandmarks, landmarker: Landmarker, mirr
 def _shrunk(
     cv2: Any, pixels: np.ndarray, middle: np.ndarray, side: float, matrix: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The part of a picture around a large face, averaged over whole pixels, and the matrix from it to the look."""
+    """Return the part of a picture around a large face, averaged over whole pixels, and the matrix from it to the
+    close-up.
+    """
     height, width = pixels.shape[:2]
     reach = 0.75 * side
     x0, y0 = (max(0, int(value - reach)) for value in middle)
@@ -170,7 +175,7 @@ def _shrunk(
 
 
 def _scaled(pixels: np.ndarray, scale: float) -> np.ndarray:
-    """A picture scaled down by a factor, or up where it is below 1."""
+    """Return a picture scaled down by a factor, or up if the factor is below 1."""
     if abs(scale - 1) < 0.05:
         return pixels
     cv2 = optional_import("cv2", "photo", "reading photographs")
@@ -179,7 +184,7 @@ def _scaled(pixels: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _tiles(height: int, width: int, count: int) -> list[tuple[int, int, int, int]]:
-    """Parts of a picture that overlap: ``count`` a side."""
+    """Return overlapping tiles (top, left, height, width) of a picture, ``count`` per side."""
     side = [round(length / (1 + (count - 1) * (1 - _OVERLAP))) for length in (height, width)]
     starts = [
         [round(k * (length - s) / (count - 1)) for k in range(count)]
@@ -193,14 +198,14 @@ def _joined(known: list[FaceLandmarks], more: list[FaceLandmarks]) -> list[FaceL
 
 
 def overlap(a: FaceLandmarks, b: FaceLandmarks) -> float:
-    """Intersection over union of two faces' boxes."""
+    """Return the intersection over union of two faces' boxes."""
     (l1, t1, r1, b1), (l2, t2, r2, b2) = a.box, b.box
     both = max(0.0, min(r1, r2) - max(l1, l2)) * max(0.0, min(b1, b2) - max(t1, t2))
     return both / max((r1 - l1) * (b1 - t1) + (r2 - l2) * (b2 - t2) - both, 1e-9)
 
 
 def _quarters(face: FaceLandmarks) -> int:
-    """Quarter turns counter-clockwise after which a face is upright."""
+    """Return the number of counter-clockwise quarter turns that make a face upright."""
     x, y = face.points[LEFT_IRIS[0]] - face.points[RIGHT_IRIS[0]]
     return round(float(np.degrees(np.arctan2(y, x))) / 90) % 4
 
@@ -217,7 +222,7 @@ def _weight(face: FaceLandmarks, height: int, width: int) -> float:
 
 
 def _listed(faces: list[FaceLandmarks]) -> str:
-    """Where the faces are, for a message."""
+    """Describe the positions of the faces, for an error message."""
     places = [
         f"{k} at x {(one.box[0] + one.box[2]) / 2:.0f}, y {(one.box[1] + one.box[3]) / 2:.0f}"
         for k, one in enumerate(faces)

@@ -1,9 +1,9 @@
-"""The fit: whom K pictures show, what the face does in each, and where the camera stood. One posterior, one maximum.
+"""Fit identity, expression, pose and cameras to the landmarks of K pictures by maximum a posteriori.
 
-Unknown are the identity's weights, which all pictures share; 52 blendshapes and the head's pose in each; and a focal
-length for each camera. What is seen are the landmarker's points, of which it is known how they are biased and how
-their errors hang together (:mod:`facekit.reconstruct.response`), so that the squared error is the likelihood's own.
-Levenberg (1944), Marquardt (1963), with analytic derivatives.
+Unknowns are the identity weights, shared by all pictures; 52 blendshapes and the head's pose per picture; and a focal
+length per camera. Observed are the landmarks, whose bias and error covariance are known
+(:mod:`facekit.reconstruct.response`), so that the squared error is their log likelihood. Solved with the
+Levenberg-Marquardt algorithm (Levenberg 1944, Marquardt 1963) and analytic derivatives.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ from facekit.reconstruct.points import FacePoints
 from facekit.reconstruct.response import BLINKS, Response, seen_from, upright
 from facekit.reconstruct.unknowns import GAZE_DIFFERS_ACROSS, GAZE_DIFFERS_UP, POSE, Fitted, State, View
 
-#: How far from the head a camera stands where nothing else is known: its log's mean (mm) and deviation.
+#: Prior of the camera's distance from the head: mean and standard deviation of its logarithm (mm).
 DISTANCE = (np.log(850.0), 0.5)
-#: Rounds in all, and those in which the pose alone moves; the damping's start, growth and fall.
+#: Iterations in all, and those that move the pose alone; initial damping, and its factors of growth and decrease.
 _ROUNDS, _POSE_ROUNDS, _DAMPING, _UP, _DOWN = 24, 4, 1e-2, 6.0, 4.0
-#: Points further off than this many deviations count less (Geman and McClure's idea in Cauchy's form).
+#: Landmarks with residuals beyond this many standard deviations are down-weighted (Geman and McClure's idea in Cauchy's
+#: form).
 _OUTLIER = 3.0
-#: Weights below 0 and above 1 cost so many deviations a unit.
+#: Penalty on weights outside [0, 1], in standard deviations per unit.
 _BOUND = 1 / 0.04
-#: Deviation between both eyes' gaze, degrees; and by how much a closed eye's iris is worse known.
+#: Standard deviation, degrees, of the difference in gaze between the eyes; factor on the uncertainty of a closed eye's
+#: iris.
 _TOGETHER, _HIDDEN = 4.0, 8.0
-#: A picture's outline is known this much worse than renders have it: hair and beards hide it.
+#: Factor on the standard deviation of the face outline, relative to renders: hair and beards hide it.
 _OUTLINE = 1.6
 _ENOUGH = 1e-4
 
@@ -41,30 +43,30 @@ def fit(
     known: np.ndarray | None = None,
     prior: tuple[np.ndarray, np.ndarray] | None = None,
     start: Fitted | None = None,
-    habit: np.ndarray | None = None,
+    personal_bias: np.ndarray | None = None,
 ) -> Fitted:
-    """Find whom the views show.
+    """Fit a person to the views.
 
     Parameters
     ----------
     points:
-        The rig at the landmarker's points.
+        The rig evaluated at the landmarks.
     response:
-        How the landmarker sees them.
+        The landmarker's error model.
     known:
-        (M,) float64: identity weights that are known, so that only the rest is looked for.
+        (M,) float64: identity weights to keep fixed.
     prior:
-        Mean (M,) and deviations (M,) of the identity's weights; by default 0 and 1.
+        Mean (M,) and standard deviations (M,) of the identity weights; by default 0 and 1.
     start:
-        What was found of as many views that were nearly the same: the frames before these.
-    habit:
-        (478, 2) float64 mm, what the landmarker does with this person's points besides the response, upright.
+        Fit of the same number of similar views, for instance the previous frames.
+    personal_bias:
+        (478, 2) float64 mm, upright: bias of the landmarks that is specific to this person, added to the response's.
     """
-    return _Fit(points, response, views, known, prior, start, habit).run()
+    return _Fit(points, response, views, known, prior, start, personal_bias).run()
 
 
 class _Fit:
-    """One fit: its data, and the rows of its least-squares problem."""
+    """One fit: its data, and the residuals of its least-squares problem."""
 
     def __init__(
         self,
@@ -74,15 +76,15 @@ class _Fit:
         known: np.ndarray | None,
         prior: tuple[np.ndarray, np.ndarray] | None,
         start: Fitted | None,
-        habit: np.ndarray | None,
+        personal_bias: np.ndarray | None,
     ) -> None:
-        self.habit = np.zeros((POINTS, 2)) if habit is None else habit
+        self.personal_bias = np.zeros((POINTS, 2)) if personal_bias is None else personal_bias
         self.points, self.response, self.views, self.fixed = points, response, views, known is not None
         self.modes, self.count = points.modes.shape[-1], len(views)
         self.mean, self.deviation = (np.zeros(self.modes), np.ones(self.modes)) if prior is None else prior
         numbers = sorted({view.camera for view in views})
         self.lens = [numbers.index(view.camera) for view in views]
-        # Of what is left of the landmarker's errors a part is the same in all pictures: they count as fewer.
+        # A fraction of the residual variance is the same in all pictures: several pictures count as fewer.
         share = float(response.constant)
         self.trust = 1 / np.sqrt(1 + (self.count - 1) * share)
         self.pose_rounds = _POSE_ROUNDS if start is None else 0
@@ -112,7 +114,7 @@ class _Fit:
         return State(identity, focal + DISTANCE[0], weights, np.stack(turns), np.stack(shifts), np.array(scales))
 
     def _resumed(self, start: Fitted, known: np.ndarray | None) -> State:
-        """The state that an earlier fit of as many views ended in."""
+        """Return the final state of an earlier fit of as many views."""
         lenses = [self.lens.index(lens) for lens in range(max(self.lens) + 1)]
         scales = np.log(start.focal) - np.log(-start.translation[:, 2])
         identity = start.identity.copy() if known is None else known.copy()
@@ -120,7 +122,9 @@ class _Fit:
         return State(identity, np.log(start.focal[lenses]), start.blendshapes.copy(), start.rotation, shifts, scales)
 
     def _focal_prior(self) -> list[tuple[float, float]]:
-        """Mean and deviation of each lens's log focal length: its pictures' own, or what a distance lets expect."""
+        """Return mean and standard deviation of each lens's log focal length: from its pictures, or from the prior of
+        the distance.
+        """
         found = [(float(mean), DISTANCE[1]) for mean in self.state.focal]
         for view, lens in zip(self.views, self.lens, strict=True):
             if view.focal is not None:
@@ -130,7 +134,9 @@ class _Fit:
     # -- one picture --------------------------------------------------------------------------------------------------
 
     def _predicted(self, state: State, k: int, slopes: bool = False) -> tuple[np.ndarray, ...]:
-        """Where the landmarker should see the points of picture k, in upright mm from the view axis; with slopes."""
+        """Return the predicted landmarks of picture k in upright mm from the optical axis; optionally with
+        derivatives.
+        """
         turn, lens = state.turns[k], self.lens[k]
         shift = state.translation(k, lens)
         found = self.points(state.identity, state.weights[k]) if slopes else None
@@ -139,11 +145,11 @@ class _Fit:
         camera = head + shift
         depth = -camera[:, 2]
         focal, scale = np.exp(state.focal[lens]), np.exp(state.scales[k])
-        zoom = focal / depth / scale  # near 1: a point's size against that of the head's middle
+        zoom = focal / depth / scale  # near 1: a point's scale relative to that of the head's centre
         flat = camera[:, :2] * zoom[:, None]
         yaw, pitch, far = seen_from(turn, shift)
         upright_turn = upright(turn)
-        bias = self.response.bias(yaw, pitch, far, state.weights[k], state.identity) + self.habit
+        bias = self.response.bias(yaw, pitch, far, state.weights[k], state.identity) + self.personal_bias
         predicted = flat @ upright_turn.T + bias
         if found is None:
             return predicted, turn, shift, depth
@@ -164,19 +170,21 @@ class _Fit:
         cross[:, 2, 0], cross[:, 2, 1] = head[:, 1], -head[:, 0]
         pose[..., :3] = np.einsum("nij,njk->nik", along, cross)
         pose[..., 3:5] = along[..., :2]
-        # The head's distance grows with the focal length and falls with the scale.
+        # The head's distance grows with the focal length and decreases with the scale.
         lens_slope = flat @ upright_turn.T - along[..., 2] * far + self.response.distance_slope(yaw, pitch, far)
         pose[..., 5] = -lens_slope
         return predicted, turn, shift, depth, jacobian_identity, jacobian_weights, pose, lens_slope
 
     def _seen(self, state: State, k: int) -> np.ndarray:
-        """The landmarker's points in the same upright mm."""
+        """Return the detected landmarks in the same upright mm."""
         view = self.views[k]
         flat = (view.points - view.principal) * (1, -1) / np.exp(state.scales[k])
         return flat @ upright(state.turns[k]).T
 
     def _certainty(self, state: State, k: int, away: np.ndarray) -> np.ndarray:
-        """1 / mm (478,): how sure each point of picture k is, given how far off it lies (478, 2)."""
+        """Return 1 / standard deviation, 1/mm (478,), of the landmarks of picture k, given their residuals (478, 2) in
+        mm.
+        """
         turn, shift = state.turns[k], state.translation(k, self.lens[k])
         camera = self.points.neutral(state.identity) @ turn.T + shift
         facing = -((self.points.normals @ turn.T) * camera).sum(axis=1) / np.linalg.norm(camera, axis=1)
@@ -189,9 +197,10 @@ class _Fit:
         return 1 / (spread * np.sqrt(1 + (off / _OUTLIER) ** 2))
 
     def _residual(self, state: State, k: int, certainty: np.ndarray, unit: float) -> np.ndarray:
-        """Independent residuals (956,) of picture k; ``unit``, log pixels a mm, is that in which it is certain.
+        """Return whitened residuals (956,) of picture k; ``unit``, log pixels per mm, is the scale at which
+        ``certainty`` holds.
 
-        Were the unit the state's own, a smaller head would be a better one: its errors are fewer mm.
+        If the unit followed the state's scale, smaller heads would fit better: their errors in mm are smaller.
         """
         away = (self._predicted(state, k)[0] - self._seen(state, k)) * np.exp(state.scales[k] - unit)
         return self.trust * (self.response.whitening @ (away * certainty[:, None]).reshape(-1))
@@ -199,7 +208,7 @@ class _Fit:
     # -- the priors ---------------------------------------------------------------------------------------------------
 
     def _prior_weights(self, weights: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
-        """Residuals of one picture's blendshapes and their slopes (rows, 52)."""
+        """Return the prior's residuals of one picture's blendshapes and their derivatives (rows, 52)."""
         eye = np.eye(BLENDSHAPE_DIM)
         rows, slopes = [view.certainty @ (weights - view.expected)], [view.certainty]
         for over, sign in ((-weights, -1.0), (weights - 1, 1.0)):
@@ -222,14 +231,14 @@ class _Fit:
     # -- the rounds ---------------------------------------------------------------------------------------------------
 
     def _normal(self, state: State, certainty: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The normal equations' matrix and right-hand side."""
+        """Return matrix and right-hand side of the normal equations."""
         start = self.modes + len(state.focal)
         own = BLENDSHAPE_DIM + POSE
         size = start + self.count * own
         matrix, slope = np.zeros((size, size)), np.zeros(size)
         for k, view in enumerate(self.views):
             predicted, _, _, _, by_identity, by_weights, by_pose, by_lens = self._predicted(state, k, slopes=True)
-            # In the unit of this round what is seen stands still, and what is predicted grows with the scale.
+            # In this iteration's unit the detected landmarks stay fixed, and the predicted ones grow with the scale.
             moving = (by_lens[..., None], by_weights, by_pose)
             jacobian = np.concatenate(moving if self.fixed else (by_identity, *moving), axis=2)
             jacobian[..., -1] += predicted
@@ -254,7 +263,7 @@ class _Fit:
         return matrix, slope
 
     def _held(self, number: int) -> np.ndarray:
-        """Indices of the unknowns that stand still in this round."""
+        """Return indices of the unknowns that are fixed in this iteration."""
         start = self.modes + len(self.state.focal)
         held = [np.arange(self.modes)] if self.fixed or number < self.pose_rounds else []
         if number < self.pose_rounds:
@@ -264,7 +273,7 @@ class _Fit:
         return np.concatenate(held) if held else np.zeros(0, dtype=int)
 
     def run(self) -> Fitted:
-        """Go round until it is settled."""
+        """Iterate until convergence."""
         state, damping, number = self.state, _DAMPING, 0
         matrix = np.zeros((0, 0))
         for number in range(_ROUNDS):

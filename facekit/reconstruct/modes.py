@@ -1,7 +1,7 @@
-"""Identity modes: how heads differ, as a linear model with standard normal weights; and its compact file.
+"""Identity modes: a linear model of head shape with standard normal weights, and its compact file format.
 
-Neighbouring vertices move alike, so each mode is stored as steps from vertex to vertex along a tree that spans the
-mesh: whole numbers near zero, which compress to a third of the plain ones. Rounding does not add up along the tree.
+Neighbouring vertices move alike, so each mode is stored as differences from vertex to vertex along a spanning tree of
+the mesh: integers near zero, which compress to a third of the size. Rounding errors do not accumulate along the tree.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import torch
 
 from facekit.errors import WeightsError
 
-#: Modes are stored in steps of this many mm: all together are off by a tenth.
+#: Quantisation step, mm, of the stored modes: with all modes together the error is a tenth of it.
 STEP = 0.025
 
 
 @dataclass(frozen=True)
 class IdentityModes:
-    """A linear model of heads at rest: the template and what each mode adds.
+    """Linear model of neutral heads: offsets that each mode adds to the template.
 
     Parameters
     ----------
     deltas:
-        (M, V, 3) float32 mm at weight 1, the largest first; weights are N(0, 1).
+        (M, V, 3) float32, mm at weight 1, sorted by decreasing size; weights are N(0, 1).
     """
 
     deltas: torch.Tensor
@@ -34,12 +34,12 @@ class IdentityModes:
         return len(self.deltas)
 
     def displacements(self, weights: torch.Tensor) -> torch.Tensor:
-        """What heads with these weights (B, M) have beyond the template, (B, V, 3) mm."""
+        """Return offsets (B, V, 3) in mm from the template for weights (B, M)."""
         return torch.einsum("bm,mvc->bvc", weights, self.deltas)
 
 
 def spanning_tree(faces: torch.Tensor, vertices: int) -> torch.Tensor:
-    """Parents (V,) int64 of each vertex in trees that span a mesh, breadth first; of roots themselves."""
+    """Return parents (V,) int64 in breadth-first spanning trees of a mesh; roots are their own parents."""
     faces = faces.cpu()
     edges = torch.cat((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
     edges = torch.cat((edges, edges.flip(1))).unique(dim=0)
@@ -60,14 +60,14 @@ def spanning_tree(faces: torch.Tensor, vertices: int) -> torch.Tensor:
 
 
 def pack(modes: IdentityModes, faces: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Arrays for a compressed npz: the tree, its roots' places and the steps along its branches."""
+    """Return arrays for a compressed npz: the tree, the roots' offsets and the differences along its edges."""
     parent = spanning_tree(faces, modes.deltas.shape[1])
     whole = (modes.deltas / STEP).round().to(torch.int32)
     steps = whole - whole[:, parent]
     roots = (parent == torch.arange(len(parent))).nonzero()[:, 0]
     if int(steps.abs().amax()) > 127:
         raise ValueError(f"a step of {int(steps.abs().amax())}")
-    # Axis by axis, mode by mode: alike numbers lie together.
+    # Grouped by axis and by mode: similar numbers compress better side by side.
     return {
         "parent": parent.to(torch.int32),
         "roots": whole[:, roots].to(torch.int16),
@@ -76,12 +76,12 @@ def pack(modes: IdentityModes, faces: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def unpack(arrays: Mapping[str, torch.Tensor]) -> IdentityModes:
-    """Return the modes that :func:`pack` packed.
+    """Return the modes from arrays written by :func:`pack`.
 
     Raises
     ------
     WeightsError
-        For arrays that are none of these.
+        If the arrays are not in this format.
     """
     try:
         parent, steps = arrays["parent"].long(), arrays["steps"].to(torch.int32)

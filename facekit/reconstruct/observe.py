@@ -1,6 +1,6 @@
-"""Reading photographs: any picture a person has, as upright 8-bit colours, with the focal length that it tells.
+"""Read photographs in any format as upright 8-bit sRGB, with the focal length from EXIF.
 
-OpenCV reads; what it has no decoder for Pillow does, with ``pillow-heif`` where that is installed.
+OpenCV decodes them; Pillow, with ``pillow-heif`` if it is installed, decodes the formats that OpenCV does not know.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from facekit.errors import FacekitError, FileError, InputError, optional_import
 from facekit.files.atomic import expanded
 from facekit.reconstruct.quiet import quiet
 
-#: Pixels that a picture may have, and the least side that a face could be in.
+#: Largest number of pixels in a picture, and the shortest side that can show a face.
 MOST_PIXELS, LEAST_SIDE = 100_000_000, 32
-#: Suffixes that are taken from a folder.
+#: Suffixes of files that are read from a folder.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif", ".tif", ".tiff", ".bmp", ".gif")
-#: Half a 35 mm film frame's diagonal, for the focal length that cameras tell; behind transparent pixels; EXIF's tags.
+#: Diagonal of a 35 mm film frame, mm, for EXIF's equivalent focal length; grey level behind transparent pixels; EXIF
+#: tags.
 _DIAGONAL, _BEHIND = math.hypot(36.0, 24.0), 0.5
 _ORIENTATION, _EXIF, _FOCAL_35, _WIDTH, _HEIGHT = 0x0112, 0x8769, 0xA405, 0xA002, 0xA003
-#: Quarter turns counter-clockwise, and whether it is mirrored first, by EXIF's orientation.
+#: Number of counter-clockwise quarter turns, and whether to mirror first, by EXIF orientation.
 _TURNS = {1: (0, 0), 2: (0, 1), 3: (2, 0), 4: (2, 1), 5: (1, 1), 6: (3, 0), 7: (3, 1), 8: (1, 0)}
-#: A picture of another shape than its camera's was cropped.
+#: A picture whose aspect ratio differs by more from its camera's was cropped.
 _SAME_SHAPE = 0.02
 
 
@@ -42,11 +43,11 @@ class Picture:
     pixels:
         (H, W, 3) uint8 sRGB, upright.
     name:
-        For messages.
+        Name for messages.
     focal:
-        Focal length in pixels, where the file tells it; else None.
+        Focal length in pixels from EXIF; None if unknown.
     notes:
-        What was done to it that a user may want to know.
+        Messages for the user on how the picture was changed.
     """
 
     pixels: np.ndarray
@@ -60,14 +61,14 @@ class Picture:
         return self.pixels.shape[0], self.pixels.shape[1]
 
     def turned(self, quarters: int) -> Picture:
-        """Return it turned counter-clockwise."""
+        """Return the picture after counter-clockwise quarter turns."""
         pixels = np.ascontiguousarray(np.rot90(self.pixels, quarters))
         note = f"{self.name}: turned by {90 * (quarters % 4)}°, so that the face is upright"
         return Picture(pixels, self.name, self.focal, (*self.notes, note))
 
 
 def read_all(source: Any) -> list[Picture]:
-    """Read one photograph or several of one person.
+    """Read one photograph, or several of one person.
 
     Parameters
     ----------
@@ -78,9 +79,9 @@ def read_all(source: Any) -> list[Picture]:
     Raises
     ------
     FileError
-        For a file that is missing or no whole picture.
+        If a file is missing, truncated or not a picture.
     InputError
-        For anything else, for pictures of over 100 megapixels and for none.
+        For any other type, for pictures of over 100 megapixels, and for an empty sequence.
     """
     if isinstance(source, (str, Path)) and expanded(source).is_dir():
         folder = expanded(source)
@@ -114,8 +115,8 @@ def read(source: Any, name: str = "the photograph") -> Picture:
         if picture.ndim != 3 or picture.shape[0] not in (1, 3, 4):
             raise InputError("a tensor (3, H, W) in [0, 1]", f"{tuple(source.shape)}", "or pass an array (H, W, 3)")
         return _picture(picture.permute(1, 2, 0).float().numpy(), name)
-    if hasattr(source, "getexif") and hasattr(source, "convert"):  # Pillow's
-        focal, turn = _told(source.getexif(), source.size)
+    if hasattr(source, "getexif") and hasattr(source, "convert"):  # a Pillow picture
+        focal, turn = _exif(source.getexif(), source.size)
         return _picture(_of_pillow(source), name, focal, turn)
     if isinstance(source, np.ndarray):
         return _picture(source, name)
@@ -131,19 +132,19 @@ def _decoded(data: bytes, name: str) -> Picture:
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is wrong with a file is told as an error, or harmless
+            warnings.simplefilter("ignore")  # errors in a file are raised below; warnings are harmless
             header = _header(data)
         focal, turn = None, (0, 0)
         if header is not None:
             _check_size(header.size, name)
-            focal, turn = _told(header.getexif(), header.size)
+            focal, turn = _exif(header.getexif(), header.size)
         _check_whole(data, header, name)
         pixels = None if header is None and not _known_to_opencv(data) else _opencv(cv2, data)
         if pixels is None and header is not None:
             pixels = _of_pillow(header)
     except FacekitError:
         raise
-    except Exception as error:  # decoders raise nearly anything on damaged bytes
+    except Exception as error:  # decoders raise nearly any exception on damaged bytes
         raise FileError("a whole picture", f"{name} ({error})", "check the file, or save it again as JPEG") from error
     finally:
         Image.MAX_IMAGE_PIXELS = before
@@ -155,7 +156,7 @@ def _decoded(data: bytes, name: str) -> Picture:
 
 
 def _opencv(cv2: Any, data: bytes) -> np.ndarray | None:
-    """Pixels as the file has them, (H, W), or RGB or RGBA; None for what OpenCV does not know."""
+    """Decode with OpenCV: (H, W), RGB or RGBA pixels as stored; None for formats that OpenCV does not know."""
     try:
         with quiet():
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -169,7 +170,7 @@ def _opencv(cv2: Any, data: bytes) -> np.ndarray | None:
 
 
 def _header(data: bytes) -> Any:
-    """Pillow's picture of these bytes, not yet decoded; None for none."""
+    """Open bytes with Pillow without decoding; None if they are not a picture."""
     import importlib
     import importlib.util
 
@@ -184,7 +185,7 @@ def _header(data: bytes) -> Any:
 
 
 def _known_to_opencv(data: bytes) -> bool:
-    """Whether bytes begin as a picture does; OpenCV would try text as an ancient format."""
+    """Return True if the bytes have the signature of a picture; OpenCV would read text as an old format."""
     return data[:4] in (b"\x89PNG", b"RIFF", b"GIF8", b"II*\0", b"MM\0*") or data[:2] in (b"\xff\xd8", b"BM")
 
 
@@ -193,16 +194,16 @@ def _is_text(data: bytes) -> bool:
 
 
 def _check_whole(data: bytes, header: Any, name: str) -> None:
-    """Refuse what was cut off: OpenCV fills it up in grey without a word."""
+    """Reject truncated files: OpenCV fills the missing part with grey silently."""
     if header is None:
         return
     ends = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
     end = ends.get(header.format or "")
     if end is not None and not data.rstrip(b"\0\n\r ").endswith(end):
         try:
-            header.copy().load()  # what follows the picture does no harm
+            header.copy().load()  # bytes after the picture are harmless
         except (OSError, SyntaxError, ValueError) as error:
-            raise FileError("a whole picture", f"{name}, cut off ({error})", "copy or download it again") from error
+            raise FileError("a whole picture", f"{name}, truncated ({error})", "copy or download it again") from error
 
 
 def _check_size(size: tuple[int, int], name: str) -> None:
@@ -212,8 +213,10 @@ def _check_size(size: tuple[int, int], name: str) -> None:
         raise InputError(f"at most {MOST_PIXELS // 10**6} megapixels", got, "scale it down")
 
 
-def _told(exif: Any, size: tuple[int, int]) -> tuple[float | None, tuple[int, int]]:
-    """Focal length in pixels, if EXIF tells it of the whole picture, and how to turn it upright."""
+def _exif(exif: Any, size: tuple[int, int]) -> tuple[float | None, tuple[int, int]]:
+    """Return the focal length in pixels, if EXIF gives it for the uncropped picture, and the turn that makes the
+    picture upright.
+    """
     try:
         turn = _TURNS.get(int(exif.get(_ORIENTATION, 1) or 1), (0, 0))
         more = exif.get_ifd(_EXIF)
@@ -237,13 +240,13 @@ def _of_pillow(picture: Any) -> np.ndarray:
 
 
 def _picture(pixels: np.ndarray, name: str, focal: float | None = None, turn: tuple[int, int] = (0, 0)) -> Picture:
-    """Any array as 8-bit colours, turned upright."""
+    """Convert any pixel array to upright 8-bit sRGB."""
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 2, 3, 4)):
         raise InputError("pixels (H, W), (H, W, 3) or (H, W, 4)", f"{pixels.shape}", "pass one picture")
     _check_size((pixels.shape[1], pixels.shape[0]), name)
     if min(pixels.shape[:2]) < LEAST_SIDE:
         got = f"{pixels.shape[1]} x {pixels.shape[0]} in {name}"
-        raise InputError(f"a photograph of {LEAST_SIDE} pixels a side or more", got, "take a larger one")
+        raise InputError(f"a photograph of {LEAST_SIDE} pixels per side or more", got, "take a larger one")
     if pixels.dtype == np.uint8:
         top = 255.0
     elif pixels.dtype == np.uint16:

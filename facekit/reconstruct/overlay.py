@@ -1,4 +1,4 @@
-"""Pictures of a fit: the photograph, the mesh on it, the face rendered into it, and how they differ."""
+"""Visualise a fit: the photograph, the mesh on it, the face rendered into it, and the difference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from facekit.render import Camera, Lights, render
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Around the head's box, in parts of it; how strongly the mesh lies on the photograph; how much differences are raised.
+#: Margin around the head's box, as a fraction of it; opacity of the mesh on the photograph; gain on differences.
 _MARGIN, _CLAY, _RAISED = 0.25, 0.75, 1.6
 _CLAY_TONE = (0.72, 0.74, 0.78)
 
@@ -21,7 +21,7 @@ _CLAY_TONE = (0.72, 0.74, 0.78)
 def overlay(
     pixels: np.ndarray, mesh: FaceMesh, camera: Camera, lights: Lights | None = None, height: int = 512
 ) -> Image.Image:
-    """Four pictures side by side.
+    """Return four pictures side by side.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ def overlay(
     mesh, camera:
         One face and the camera that took it.
     lights:
-        In which the photograph was taken; None for a studio's.
+        Lights of the photograph; None for studio light.
     height:
-        Of the pictures, pixels.
+        Height of each picture in pixels.
     """
     from PIL import Image
 
@@ -56,7 +56,7 @@ def overlay(
 
 
 def _square(mesh: FaceMesh, camera: Camera, size: tuple[int, int]) -> tuple[int, int, int]:
-    """Top, left and side of a square around the head, pixels."""
+    """Return top, left and side, in pixels, of a square around the head."""
     places = camera.project(mesh.verts, size)[0, :, :2]
     neck = mesh.verts[0, :, 1] > mesh.verts[0, mesh.landmarks[8], 1] - 15 if mesh.landmarks is not None else slice(None)
     low, high = places[neck].amin(dim=0), places[neck].amax(dim=0)
@@ -66,7 +66,7 @@ def _square(mesh: FaceMesh, camera: Camera, size: tuple[int, int]) -> tuple[int,
 
 
 def cropped(pixels: np.ndarray, top: int, left: int, side: int, height: int) -> torch.Tensor:
-    """A square of a picture, which may reach over its edges, (3, height, height) float32."""
+    """Return a square crop (3, height, height) float32; the square may extend beyond the picture."""
     from PIL import Image
 
     part = Image.fromarray(pixels).crop((left, top, left + side, top + side))

@@ -1,7 +1,7 @@
-"""The face at the landmarker's 478 points: places and their derivatives by identity and blendshapes.
+"""The face rig evaluated at the 478 landmarks: positions and their derivatives by identity and blendshapes.
 
-The same model as the mesh's (template, identity modes, :class:`facekit.models.blendshapes.Blendshapes`), read off at
-the points, where it costs a five-hundredth. Contact between lips, and between lids and eyes, is left to the mesh.
+The same model as for the mesh (template, identity modes, :class:`facekit.models.blendshapes.Blendshapes`) at a
+five-hundredth of the cost. Contact between the lips, and between lids and eyes, is only computed on the mesh.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from facekit.template import Template
 
 _CLOSE, _OPEN = BLENDSHAPES.index("mouthClose"), BLENDSHAPES.index("jawOpen")
 _IRISES = (RIGHT_IRIS, LEFT_IRIS)
-#: (Out, In, Up, Down) of the right and the left eye, and which way out is.
+#: Indices of the gaze blendshapes (Out, In, Up, Down) of the right and the left eye, and the sign of outward gaze.
 _LOOKS = tuple(
     tuple(BLENDSHAPES.index(f"eyeLook{way}{side}") for way in ("Out", "In", "Up", "Down")) for side in ("Right", "Left")
 )
@@ -32,22 +32,22 @@ _STEP = 1e-3
 
 @dataclass(frozen=True)
 class FacePoints:
-    """The linear rig at 478 points; all arrays float64, mm.
+    """Linear rig at 478 landmarks; all arrays float64, mm.
 
     Parameters
     ----------
     base, normals:
-        (478, 3), the template's, and unit normals there.
+        (478, 3): positions on the template, and unit normals.
     modes:
-        (478, 3, M).
+        (478, 3, M): identity modes.
     shapes:
-        (478, 3, 52).
+        (478, 3, 52): blendshapes.
     pairs, corrections:
-        (P, 2) int64 and (478, 3, P): what is added with the product of two weights.
+        (P, 2) int64 and (478, 3, P): pairs of blendshapes, and the offsets that the product of their weights adds.
     blinks:
-        Right and left, (478, 3, M): what closing lids add for what sets a person apart.
+        Right and left, (478, 3, M): change of the blink blendshape with identity.
     centres, centre_modes:
-        (2, 3) and (2, 3, M): the eyeballs' middles, right first.
+        (2, 3) and (2, 3, M): eyeball centres and their change with identity, right first.
     """
 
     base: np.ndarray
@@ -69,10 +69,12 @@ class FacePoints:
         corners: torch.Tensor,
         shares: torch.Tensor,
     ) -> FacePoints:
-        """Read the rig off at points that lie in triangles ``corners`` (478, 3) int64 at ``shares`` (478, 3)."""
+        """Evaluate the rig at points in triangles with vertices ``corners`` (478, 3) int64 and barycentric weights
+        ``shares`` (478, 3).
+        """
 
         def at(fields: torch.Tensor) -> np.ndarray:
-            """(K, V, 3) at the points, (478, 3, K)."""
+            """Interpolate fields (K, V, 3) at the points: (478, 3, K)."""
             return (fields[:, corners] * shares[:, :, None]).sum(dim=2).permute(1, 2, 0).double().numpy()
 
         with torch.no_grad():
@@ -97,11 +99,11 @@ class FacePoints:
         )
 
     def neutral(self, identity: np.ndarray) -> np.ndarray:
-        """Places (478, 3) mm at rest of weights (M,)."""
+        """Return neutral positions (478, 3) in mm for identity weights (M,)."""
         return self.base + self.modes @ identity
 
     def places(self, identity: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Places (478, 3) mm of a face with identity (M,) and blendshapes (52,)."""
+        """Return positions (478, 3) in mm for identity (M,) and blendshapes (52,)."""
         taken, _ = self._taken(weights)
         rest = self.neutral(identity)
         places = rest + self.shapes @ taken
@@ -118,7 +120,7 @@ class FacePoints:
         return places
 
     def __call__(self, identity: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Places and derivatives of a face.
+        """Return positions and their derivatives.
 
         Parameters
         ----------
@@ -128,11 +130,11 @@ class FacePoints:
         Returns
         -------
         tuple
-            Places (478, 3) mm, their derivatives by identity (478, 3, M) and by blendshapes (478, 3, 52).
+            Positions (478, 3) in mm, their derivatives by identity (478, 3, M) and by blendshapes (478, 3, 52).
         """
         taken, closing = self._taken(weights)
         by_identity, by_weights = self.modes.copy(), self.shapes.copy()
-        # Each pair's product has a slope along both of its weights.
+        # Product rule: each pair contributes to the derivatives by both of its weights.
         slope = np.zeros((len(self.pairs), BLENDSHAPE_DIM))
         rows = np.arange(len(self.pairs))
         slope[rows, self.pairs[:, 0]] = taken[self.pairs[:, 1]]
@@ -150,7 +152,7 @@ class FacePoints:
         return self.places(identity, weights), by_identity, by_weights
 
     def _taken(self, weights: np.ndarray) -> tuple[np.ndarray, bool]:
-        """Weights (52,) as the rig takes them: lips close no further than the jaw opened; and whether they would."""
+        """Return weights (52,) with mouthClose limited to jawOpen, and whether the limit was active."""
         closing = bool(weights[_CLOSE] > weights[_OPEN])
         taken = weights.copy()
         if closing:
@@ -160,7 +162,7 @@ class FacePoints:
     def _turn(
         self, side: int, identity: np.ndarray, weights: np.ndarray, by_identity: np.ndarray, by_weights: np.ndarray
     ) -> None:
-        """Set the derivatives of one iris, which turns about its eye's middle, in place."""
+        """Set the derivatives of one iris, which rotates about its eye's centre, in place."""
         iris = list(_IRISES[side])
         centre = self.centres[side] + self.centre_modes[side] @ identity
         away = (self.neutral(identity) - centre)[iris]
@@ -175,7 +177,7 @@ class FacePoints:
 
 
 def gaze(weights: np.ndarray, side: int) -> np.ndarray:
-    """Rotation (3, 3) of the right (0) or the left (1) eye at weights (52,)."""
+    """Return the rotation (3, 3) of the right (0) or the left (1) eye for blendshape weights (52,)."""
     out, inward, up, down = (weights[k] for k in _LOOKS[side])
     across = torch.tensor([_TOWARD[side] * GAZE_ACROSS * (out - inward)], dtype=torch.float64)
     return gaze_rotation(across, torch.tensor([GAZE_UP * (up - down)], dtype=torch.float64))[0].numpy()

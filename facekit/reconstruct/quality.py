@@ -1,4 +1,4 @@
-"""How good a reconstruction is, and what may be wrong with its photographs."""
+"""Quality measures of a reconstruction, and warnings about its photographs."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from facekit.reconstruct.points import FacePoints
 from facekit.reconstruct.response import seen_from
 from facekit.reconstruct.unknowns import Fitted
 
-#: Limits of warnings: yaw and pitch in degrees, iris distance in pixels, light and contrast, error in % of that
-#: distance, sharpness of a face that is scaled to 160 pixels between the irises.
+#: Thresholds of warnings: yaw and pitch in degrees, iris distance in pixels, brightness and contrast, error in % of the
+#: iris distance, sharpness of a face that is scaled to 160 pixels between the irises.
 _TURNED, _SMALL, _DARK, _FLAT, _OFF, _BLURRED = (38.0, 28.0), 45.0, 0.08, 0.025, 6.0, 12.0
 _SCALED = 100.0
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What to think of a reconstruction.
+    """Quality of a reconstruction.
 
     Parameters
     ----------
     reprojection:
-        A photograph each: mean distance of the fitted points from those that were seen, outline apart, in % of the
-        distance between the irises.
+        Per photograph: mean distance between fitted and detected landmarks without the outline, in % of the iris
+        distance.
     seen:
-        Share of the face that the photographs show, in [0, 1].
+        Fraction of the face that the photographs show, in [0, 1].
     uncertainty:
-        mm: the standard deviation of the shape at rest that the photographs leave open, a mean over the face's points.
+        Posterior standard deviation of the neutral shape in mm, averaged over the face.
     yaw, pitch:
-        A photograph each, degrees: the head's turn, positive where the subject's left side is seen, and its tilt,
-        positive where it is seen from above.
+        Per photograph, degrees: yaw, positive if the subject's left side is seen, and pitch, positive if the head is
+        seen from above.
     warnings:
-        Sentences.
+        Messages for the user.
     """
 
     reprojection: tuple[float, ...]
@@ -54,7 +54,7 @@ class Quality:
         pictures: list[np.ndarray],
         names: list[str],
     ) -> Quality:
-        """Look at a fit and at the photographs (H, W, 3) uint8 that it was made of."""
+        """Measure a fit on the photographs (H, W, 3) uint8 that it was made from."""
         inner = np.ones(len(points.base), dtype=bool)
         inner[list(OVAL)] = False
         warnings: list[str] = []
@@ -77,7 +77,7 @@ class Quality:
 
 
 def _eye_distance(fitted: Fitted, points: FacePoints, k: int) -> float:
-    """Between the eyeballs' middles in pixels, foreshortening apart."""
+    """Return the distance between the eyeball centres in pixels, without foreshortening."""
     apart = float(np.linalg.norm(points.centres[1] - points.centres[0]))
     return apart * float(fitted.focal[k]) / -float(fitted.translation[k][2])
 

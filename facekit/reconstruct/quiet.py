@@ -1,4 +1,4 @@
-"""Keeps what C++ libraries tell of themselves off the terminal; their errors come as exceptions or as no result."""
+"""Silence the messages of C++ libraries; their errors are raised as exceptions or show as missing results."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Send the process's standard error nowhere for the time of a block, and ask MediaPipe for silence."""
+    """Redirect the process's standard error to nowhere inside a ``with`` block, and silence MediaPipe."""
     for name, level in (("GLOG_minloglevel", "3"), ("TF_CPP_MIN_LOG_LEVEL", "3")):
         os.environ.setdefault(name, level)
     try:
         stream = os.dup(2)
-    except OSError:  # no terminal, nothing to keep clean
+    except OSError:  # no terminal to keep clean
         yield
         return
     with open(os.devnull, "wb") as nowhere:

@@ -1,4 +1,4 @@
-"""Reconstruction: a person out of photographs; makes their faces as a pipeline does."""
+"""Reconstruction: a person reconstructed from photographs, which makes faces as a pipeline does."""
 
 from __future__ import annotations
 
@@ -39,33 +39,33 @@ _FORMAT, _SUFFIX = 1, ".facekit"
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """A person out of K photographs; a :class:`facekit.source.FaceSource` that knows them alone.
+    """A person reconstructed from K photographs; a :class:`facekit.source.FaceSource` for this person alone.
 
-    Called, it makes their face: ``r(expression="smile", intensity=0.8)``. Whatever takes a pipeline takes it, too:
+    Call it to make the person's face: ``r(expression="smile", intensity=0.8)``. It works wherever a pipeline does:
     ``facekit.sweep_intensity(r, r.latents[0], "smile")``.
 
     Parameters
     ----------
     pipe:
-        The model, with this person.
+        The pipeline with this person.
     latents:
-        Codes of K faces, each with the blendshapes of its photograph.
+        Latents of K faces, each with the blendshapes of its photograph.
     cameras:
-        K cameras in the space of the head at rest: ``r.face.render(r.camera)`` stands where the photographer stood.
+        K cameras in the space of the neutral head: ``r.face.render(r.camera)`` repeats the photograph's view.
     sizes:
         (height, width) of each photograph.
     landmarks:
-        (K, 478, 2) float32 pixels, the landmarker's points.
+        (K, 478, 2) float32: landmarks in pixels.
     lights:
-        Of each photograph, around its camera; empty where the texture was made without them.
+        Lights of each photograph in its camera's frame; empty if the texture was made without them.
     seen:
-        (1, 1, S, S) float32 in [0, 1]: which texels of the atlas come out of photographs; None for none.
+        (1, 1, S, S) float32 in [0, 1]: texels of the atlas that come from photographs; None if there are none.
     identity:
-        (M,) float32, weights of the identity modes.
+        (M,) float32: identity mode weights.
     quality:
         See :class:`facekit.reconstruct.quality.Quality`.
     notes:
-        What was done to photographs and texture, in sentences.
+        Messages on how photographs and texture were processed.
     pictures:
         The photographs; empty after loading from a file without them.
     """
@@ -83,11 +83,11 @@ class Reconstruction:
     pictures: tuple[Picture, ...] = dataclasses.field(default=(), repr=False)
 
     def __len__(self) -> int:
-        """K, the number of photographs."""
+        """Return K, the number of photographs."""
         return len(self.latents)
 
     def __repr__(self) -> str:
-        """What it is made of and how good it is, in one line."""
+        """Summarise model, photographs and quality in one line."""
         count = "1 photograph" if len(self) == 1 else f"{len(self)} photographs"
         off = ", ".join(f"{error:.1f}" for error in self.quality.reprojection)
         return f"Reconstruction({count}, off by {off} % of the eyes' distance, {self.pipe.name!r})"
@@ -99,37 +99,37 @@ class Reconstruction:
 
     @functools.cached_property
     def faces(self) -> FaceOutput:
-        """The faces (B = K) as they are in the photographs."""
+        """Faces (B = K) with the expressions of the photographs."""
         return self.pipe(latents=self.latents)
 
     @property
     def face(self) -> FaceOutput:
-        """The face as it is in the first photograph (B = 1), the head upright in the model's own place."""
+        """Face (B = 1) with the expression of the first photograph, upright in the model's own coordinates."""
         return self.faces[0]
 
     @functools.cached_property
     def neutral(self) -> FaceOutput:
-        """The person at rest (B = 1)."""
+        """Neutral face (B = 1)."""
         return self.pipe(latents=self.latents[:1].at_rest())
 
     @property
     def camera(self) -> Camera:
-        """Of the first photograph."""
+        """Camera of the first photograph."""
         return self.cameras[0]
 
     @property
     def blendshapes(self) -> dict[str, float]:
-        """Weights of the first photograph by name, without those under 0.005."""
+        """Blendshape weights of the first photograph by name; weights under 0.005 are left out."""
         return self.blendshapes_of(0)
 
     def blendshapes_of(self, photograph: int) -> dict[str, float]:
-        """Weights of a photograph by name, without those under 0.005."""
+        """Return blendshape weights of a photograph by name; weights under 0.005 are left out."""
         row = self.latents.blendshapes[photograph].tolist()
         return {name: round(weight, 4) for name, weight in zip(BLENDSHAPES, row, strict=True) if weight > 5e-3}
 
     @property
     def action_units(self) -> dict[int, float]:
-        """FACS action units of the first photograph, intensities 0 to 5 by number."""
+        """FACS action units of the first photograph by number, intensities 0 to 5."""
         said = action_units(self.blendshapes)
         assert isinstance(said, dict)
         return said
@@ -153,7 +153,9 @@ class Reconstruction:
         blendshapes: Mapping[str, float] | torch.Tensor | None = None,
         hair: str | None = "auto",
     ) -> FaceOutput:
-        """Make the person's face with an expression, blendshapes or both; at rest without; see the pipeline's call."""
+        """Make the person's face with an expression, with blendshapes or with both; neutral by default. See the
+        pipeline's call.
+        """
         codes = self.latents[:1].at_rest() if latents is None else latents
         options: dict[str, Any] = {"detail": detail, "detail_strength": detail_strength, "blendshapes": blendshapes}
         return self.pipe(latents=codes, expression=expression, intensity=intensity, hair=hair, **options)
@@ -161,11 +163,11 @@ class Reconstruction:
     def decode(
         self, latents: FaceLatents, *, texture: bool = True, detail: bool | str = True, detail_strength: float = 1.0
     ) -> FaceMesh:
-        """Make meshes, with gradients to expression and blendshapes."""
+        """Make meshes, differentiable with respect to expression and blendshapes."""
         return self.pipe.decode(latents, texture=texture, detail=detail, detail_strength=detail_strength)
 
     def keyframes(self, latents: FaceLatents, *, detail: bool | str = True) -> Keyframes:
-        """Make the shapes of K codes, without textures."""
+        """Make the shapes of K codes without textures."""
         return self.pipe.keyframes(latents, detail=detail)
 
     def rig(
@@ -176,18 +178,18 @@ class Reconstruction:
         detail: bool | str = True,
         detail_strength: float = 1.0,
     ) -> FaceRig:
-        """Make the mesh at rest and morph targets."""
+        """Make the neutral mesh and morph targets."""
         return self.pipe.rig(latents, kind=kind, detail=detail, detail_strength=detail_strength)
 
     # -- showing and keeping ------------------------------------------------------------------------------------------
 
     def overlay(self, photograph: int = 0, height: int = 512) -> Image.Image:
-        """The photograph, with the mesh on it, the face rendered into it, and the difference, side by side.
+        """Return the photograph, the mesh on it, the face rendered into it and the difference, side by side.
 
         Raises
         ------
         InputError
-            For a photograph that is not there, or a reconstruction that was loaded without photographs.
+            If there is no such photograph, or if the file was saved without photographs.
         """
         from facekit.reconstruct.overlay import overlay
 
@@ -198,12 +200,12 @@ class Reconstruction:
         return overlay(self.pictures[k].pixels, self.faces[k].mesh, self.cameras[k], light, height)
 
     def save(self, path: str | Path, photographs: bool = False) -> Path:
-        """Write one small file, ``name.facekit``: shape, texture, expressions and cameras.
+        """Write one small file, ``name.facekit``, with shape, texture, expressions and cameras.
 
         Parameters
         ----------
         photographs:
-            Whether to keep the photographs in it, too.
+            Whether to store the photographs as well.
         """
         path = expanded(path)
         path = path if path.suffix else path.with_suffix(_SUFFIX)
@@ -221,7 +223,7 @@ class Reconstruction:
         cameras = {name: getattr(self.cameras, name).cpu().numpy() for name in _CAMERA}
         codes = {name: getattr(self.latents, name).cpu().numpy() for name in _CODES}
         arrays: dict[str, Any] = {
-            **self._more(),
+            **self._extra_arrays(),
             "told": np.frombuffer(json.dumps(told).encode(), np.uint8),
             "neutral": person.neutral.cpu().numpy(),
             "landmarks": self.landmarks.numpy(),
@@ -243,18 +245,18 @@ class Reconstruction:
             np.savez_compressed(file, **arrays)
         return path
 
-    def _more(self) -> dict[str, np.ndarray]:
-        """Arrays that a file has besides."""
+    def _extra_arrays(self) -> dict[str, np.ndarray]:
+        """Return arrays to store in addition; overridden by subclasses."""
         return {}
 
     @classmethod
     def load(cls, path: str | Path, device: str | None = None) -> Reconstruction:
-        """Read what :meth:`save` wrote.
+        """Read a file written by :meth:`save`.
 
         Raises
         ------
         FileError
-            For a file that is missing or none of these.
+            If the file is missing or in another format.
         """
         path = expanded(path)
         if not path.is_file():
@@ -283,7 +285,7 @@ class Reconstruction:
         pipe = pipe.with_person(Person(neutral, codes[:1].at_rest(), atlas, worn, colour))
         photographs = tuple(Picture(p, name) for p, name in zip(pictures, names, strict=False))
         made = cls(pipe, codes, cameras, sizes, found[0], lights, seen, found[1], quality, notes, photographs)
-        return _filmed(made, more) if more else made
+        return _with_motion(made, more) if more else made
 
 
 _CAMERA = ("position", "look_at", "fov", "up", "principal", "aspect")
@@ -291,14 +293,14 @@ _CODES = ("identity", "expression", "shape_noise", "texture_noise", "style", "bl
 
 
 def _picture(data: np.ndarray) -> torch.Tensor:
-    """An encoded picture as (1, C, H, W) float32."""
+    """Decode a picture to (1, C, H, W) float32."""
     from facekit.files.images import to_float
 
     return to_float(decode(data.tobytes()))
 
 
-def _filmed(still: Reconstruction, arrays: dict[str, np.ndarray]) -> Reconstruction:
-    """The reconstruction of a film: that of some frames, with the motion of all."""
+def _with_motion(still: Reconstruction, arrays: dict[str, np.ndarray]) -> Reconstruction:
+    """Return a video's reconstruction: that of its key frames, with the motion of all frames."""
     from facekit.reconstruct.clip.result import ClipReconstruction
 
     return ClipReconstruction.of_arrays(still, arrays)

@@ -1,4 +1,4 @@
-"""A photograph to try with: NASA's portrait of the astronaut Eileen Collins (1999), which is in the public domain."""
+"""Sample photograph: NASA's portrait of the astronaut Eileen Collins (1999), which is in the public domain."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the fit is given of each picture, what it looks for, and what it finds."""
+"""Input, unknowns and result of the fit."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ import numpy as np
 from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES
 from facekit.geometry.angles import rotation_of
 
-#: Unknowns of a head's pose: rotation, two shifts in mm, logarithm of pixels a mm.
+#: Number of pose parameters: rotation (3), two shifts in mm, logarithm of pixels per mm.
 POSE = 6
 
 
 @dataclass(frozen=True)
 class View:
-    """One picture as the fit takes it.
+    """Fit input for one picture.
 
     Parameters
     ----------
     points:
-        (478, 2) float64 pixels.
+        (478, 2) float64: landmarks in pixels.
     rotation:
-        (3, 3) float64, a start for the head's rotation.
+        (3, 3) float64: initial head rotation.
     size:
         (height, width).
     principal:
-        (2,) float64, where the view axis meets the picture, pixels.
+        (2,) float64: principal point in pixels.
     expected, certainty:
-        (52,) and (52, 52) float64: blendshapes that are expected before the points are looked at, and how surely; see
+        (52,) and (52, 52) float64: prior mean of the blendshapes and the inverse square root of their covariance; see
         :meth:`facekit.reconstruct.response.Response.certainty`.
     focal:
-        Logarithm of the focal length in pixels and its deviation; None where nothing is known of it.
+        Logarithm of the focal length in pixels and its standard deviation; None if unknown.
     camera:
-        Pictures of one number were taken through the same lens.
+        Pictures with the same number share a lens.
     spread:
-        (478,) float64 mm, deviations that come with the points; None for the response's own.
+        (478,) float64, mm: standard deviations of the landmarks; None for those of the error model.
     """
 
     points: np.ndarray
@@ -53,24 +53,24 @@ class View:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What the fit found of K pictures; lengths in mm, camera space +X right, +Y up, +Z toward the viewer.
+    """Result of the fit for K pictures; lengths in mm, camera space +X right, +Y up, +Z toward the viewer.
 
     Parameters
     ----------
     identity:
-        (M,) float64, weights of the identity modes.
+        (M,) float64: identity mode weights.
     covariance:
-        (M, M) float64, of the identity given the pictures.
+        (M, M) float64: posterior covariance of the identity.
     blendshapes:
         (K, 52) float64 in [0, 1].
     rotation, translation:
-        (K, 3, 3) and (K, 3): ``X @ rotation.T + translation`` takes the head to the camera.
+        (K, 3, 3) and (K, 3): ``X @ rotation.T + translation`` maps head to camera coordinates.
     focal:
         (K,) pixels.
     predicted:
-        (K, 478, 2) pixels: where the landmarker should see the points, its bias included.
+        (K, 478, 2) pixels: predicted landmarks, including the landmarker's bias.
     rounds:
-        Number of rounds.
+        Number of iterations.
     """
 
     identity: np.ndarray
@@ -83,14 +83,16 @@ class Fitted:
     rounds: int
 
     def picked(self, views: Sequence[int]) -> Fitted:
-        """Return what was found of some of the pictures."""
+        """Return the result for some of the pictures."""
         names = ("blendshapes", "rotation", "translation", "focal", "predicted")
         return dataclasses.replace(self, **{name: getattr(self, name)[list(views)] for name in names})
 
 
 @dataclass
 class State:
-    """The unknowns: identity (M,), log focal (C,), weights (K, 52), pose (K, 6), and turns (K, 3, 3) they add to."""
+    """Unknowns: identity (M,), log focal lengths (C,), blendshapes (K, 52), pose (K, 6), and base rotations (K, 3, 3)
+    that the pose increments.
+    """
 
     identity: np.ndarray
     focal: np.ndarray
@@ -117,8 +119,10 @@ class State:
 
 
 def vector_of(rotation: np.ndarray) -> np.ndarray:
-    """The vector (3,) whose :func:`rotation_of` is a rotation (3, 3), of at most half a turn."""
-    # By the unit quaternion, whose largest part is found first: safe at any angle.
+    """Return the rotation vector (3,), of at most half a turn, of a rotation matrix (3, 3); inverse of
+    :func:`rotation_of`.
+    """
+    # By the unit quaternion, largest component first: stable at any angle.
     trace = np.trace(rotation)
     values = np.array([1 + trace, *(1 + 2 * np.diag(rotation) - trace)])
     largest = int(values.argmax())
@@ -145,7 +149,7 @@ def _between(pairs: Sequence[tuple[str, float]]) -> np.ndarray:
     return row
 
 
-#: By how much both eyes' gaze differs, in parts of a whole look: across, and up.
+#: Difference in gaze between the eyes, as fractions of full gaze: horizontal and vertical.
 GAZE_DIFFERS_ACROSS = _between(
     (("eyeLookOutLeft", 1), ("eyeLookInLeft", -1), ("eyeLookInRight", -1), ("eyeLookOutRight", 1)),
 )

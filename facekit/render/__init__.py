@@ -1,4 +1,4 @@
-"""Pictures of meshes: cameras, lights, a rasterizer in plain torch and one deferred shader."""
+"""Rendering of meshes: cameras, lights, a rasterizer in plain torch and a deferred shader."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Backends that find the face which each sample sees: ours in plain torch, or PyTorch3D's. Shading is the same.
+"""Visibility backends, which find the face at each sample: ours in plain torch, or PyTorch3D's. Shading is the same.
 
-NVIDIA Warp was measured and left out: its kernel finds the same faces in a third of the time, but on a CPU that saves
-only about a tenth of a picture's, for a package of over 100 MB that compiles at first use and needs a matching driver.
+NVIDIA Warp was measured and left out: its kernel finds the same faces in a third of the time, but on a CPU that is only
+about a tenth of the rendering time, for a package of over 100 MB that compiles at first use and needs a matching
+driver.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from facekit.geometry.coverage import prepare
 from facekit.render.bridge import pytorch3d
 
 BACKENDS = ("auto", "torch", "pytorch3d")
-#: PyTorch3D on a CPU sets every face against every pixel: beyond this many pixels a side it takes many seconds.
+#: On a CPU, PyTorch3D tests every face against every pixel: beyond this side in pixels it takes many seconds.
 _PATIENCE = 128
 
 _log = logging.getLogger("facekit.render")
@@ -26,7 +27,7 @@ _told: set[str] = set()
 
 
 class Visibility(Protocol):
-    """The interface of :class:`facekit.geometry.coverage.Triangles`, which every backend has."""
+    """Interface of :class:`facekit.geometry.coverage.Triangles`, which every backend implements."""
 
     def nearest(
         self,
@@ -37,14 +38,14 @@ class Visibility(Protocol):
         slots: torch.Tensor | None = None,
         budget: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Faces and depths as :meth:`facekit.geometry.coverage.Triangles.nearest` returns them."""
+        """Return faces and depths as :meth:`facekit.geometry.coverage.Triangles.nearest` does."""
         ...
 
 
 def choose(backend: str, height: int, width: int, device: torch.device) -> str:
-    """ "torch" or "pytorch3d" for a picture of this size; tells once what "auto" took and what will be slow.
+    """Return "torch" or "pytorch3d" for a picture of this size; report once what "auto" chose and what will be slow.
 
-    "auto" takes torch: both give the same picture, PyTorch3D is hundreds of times slower on a CPU and not needed.
+    "auto" is torch: both give the same picture, PyTorch3D is hundreds of times slower on a CPU and not needed.
     """
     if backend not in BACKENDS:
         raise InputError(f"a backend out of {', '.join(BACKENDS)}", repr(backend), "choose one of them")
@@ -75,7 +76,7 @@ def visibility(
     cull: bool = False,
     backend: str = "torch",
 ) -> Visibility:
-    """Triangles ready to be sampled.
+    """Return triangles ready to be sampled.
 
     Parameters
     ----------
@@ -84,9 +85,9 @@ def visibility(
     faces:
         (F, 3) int64.
     near:
-        Surfaces nearer than this depth are not seen.
+        Depth of the near plane.
     cull:
-        Leave triangles out that are seen from behind.
+        Skip back-facing triangles.
     backend:
         "torch" or "pytorch3d", see :func:`choose`.
     """
@@ -99,7 +100,7 @@ def visibility(
 class _PyTorch3D:
     """PyTorch3D's rasterizer (Ravi et al., *Accelerating 3D deep learning with PyTorch3D*, 2020) behind our interface.
 
-    It knows regular grids of samples only: where even and odd rows are sheared, each gets a picture of its own.
+    It supports only regular sample grids: if even and odd rows are sheared, each is rasterized as a separate picture.
     """
 
     points: torch.Tensor
@@ -118,7 +119,7 @@ class _PyTorch3D:
         slots: torch.Tensor | None = None,
         budget: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """See :class:`Visibility`; the budget is PyTorch3D's own affair."""
+        """See :class:`Visibility`; ``budget`` is ignored."""
         fine = scale * grid
         ids, depth = self._picture(fine, shear / scale)
         if shear:
@@ -136,7 +137,9 @@ class _PyTorch3D:
         return found
 
     def _picture(self, fine: int, aside: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Faces and depths (B, H fine, W fine) at the centres of a grid that is moved right by so many pixels."""
+        """Return faces and depths (B, H fine, W fine) at the centres of a grid that is shifted right by ``aside``
+        pixels.
+        """
         meshes, rasterizer = pytorch3d("pytorch3d.structures"), pytorch3d("pytorch3d.renderer.mesh.rasterize_meshes")
         batch, (height, width) = len(self.points), (self.height * fine, self.width * fine)
         if not len(self.faces):
@@ -144,13 +147,13 @@ class _PyTorch3D:
             return self.faces.new_full(shape, -1), like.new_full(shape, float("inf"), dtype=torch.float32)
         x, y, w = self.points.unbind(-1)
         safe = torch.where(w.abs() < 1e-9, torch.full_like(w, 1e-9), w)
-        # Its screen has +X left and +Y up, and reaches from -1 to 1 along the shorter side.
+        # Its screen space has +X left and +Y up, and ranges from -1 to 1 along the shorter side.
         half = min(self.height, self.width) / 2
         x, y = (self.width / 2 + aside - x / safe) / half, (self.height / 2 - y / safe) / half
         screen = torch.stack((x, y, w), -1).to(torch.float32)
         sound, faces = torch.isfinite(screen).all(-1), self.faces.expand(batch, -1, -1)
         if not bool(sound.all()):
-            # Faces without a place would poison the clipping of all the others: shrink them to a point.
+            # Vertices that are not finite would break the clipping of all faces: shrink their faces to points.
             screen = torch.where(sound[..., None], screen, torch.ones_like(screen))
             faces = torch.where(sound[:, self.faces].all(-1, keepdim=True), faces, faces[..., :1])
         ids, depth, _, _ = rasterizer.rasterize_meshes(

@@ -1,7 +1,7 @@
-"""To PyTorch3D and back: meshes with their textures, and cameras. The one place that knows its conventions.
+"""Conversion of meshes with textures and of cameras to and from PyTorch3D. All of its conventions are handled here.
 
 Its camera space has +X left, +Y up and +Z into the scene, ours +X right, +Y up and +Z toward the viewer: half a turn
-about Y. Only the camera's rotation takes it; vertices, UVs and images are handed over as they are.
+about Y. Only the camera's rotation changes; vertices, UVs and images are passed unchanged.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def pytorch3d(module: str = "pytorch3d") -> ModuleType:
-    """A module of PyTorch3D, or the error that says how to get it: the package index has no wheels."""
+    """Import a module of PyTorch3D, or raise with instructions to install it: the package index has no wheels."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -36,10 +36,11 @@ def pytorch3d(module: str = "pytorch3d") -> ModuleType:
 
 
 def mesh_to(mesh: FaceMesh) -> Meshes:
-    """``Meshes`` with the same vertices, faces and UVs, and ``TexturesUV`` that is sampled as ours is.
+    """Convert to ``Meshes`` with the same vertices, faces and UVs, and ``TexturesUV`` with our sampling convention.
 
-    Texel edges lie at 0 and 1 (``align_corners=False``), and the border is repeated. Without a texture there are no
-    textures. Tensors are shared, gradients flow. Displacement, occlusion, parts and landmarks have no place there.
+    Texel edges lie at 0 and 1 (``align_corners=False``), and the border is repeated. A mesh without a texture gets no
+    ``TexturesUV``. Tensors are shared, and gradients are kept. Displacement, occlusion, parts and landmarks are
+    dropped.
     """
     batch, textures = len(mesh), None
     if mesh.texture is not None:
@@ -55,29 +56,29 @@ def mesh_to(mesh: FaceMesh) -> Meshes:
 
 
 def mesh_from(meshes: Meshes, like: FaceMesh | None = None) -> FaceMesh:
-    """A :class:`FaceMesh` of ``Meshes`` that share one topology, in mm.
+    """Convert ``Meshes`` with one topology to a :class:`FaceMesh` in mm.
 
     Parameters
     ----------
     meshes:
-        With ``TexturesUV`` or without textures.
+        Meshes with ``TexturesUV`` or without textures.
     like:
-        Where ao, parts and landmarks come from, and UVs if the meshes have none: a mesh of the same topology.
+        Mesh of the same topology to copy ao, parts and landmarks from, and UVs if the meshes have none.
 
     Raises
     ------
     InputError
-        For meshes of several topologies, and for textures that are not UV maps.
+        If the topologies differ, or textures are not UV maps.
     """
     faces = meshes.faces_list()
     same = all(f.shape == faces[0].shape and torch.equal(f, faces[0]) for f in faces)
     if not len(faces) or not same or len({len(v) for v in meshes.verts_list()}) != 1:
-        raise InputError("meshes that share one topology", f"{len(faces)} meshes that differ", "convert one by one")
+        raise InputError("meshes that share one topology", f"{len(faces)} different meshes", "convert one by one")
     verts, faces = meshes.verts_padded().to(torch.float32), faces[0].to(torch.int64)
     ao = parts = landmarks = None
     if like is not None:
         if not torch.equal(like.faces, faces):
-            raise InputError("a mesh of the same topology to be like", "other faces", "pass the mesh it came from")
+            raise InputError("a mesh with the same topology for like=", "other faces", "pass the mesh it came from")
         ao, parts, landmarks = like.ao, like.parts, like.landmarks
     textures = meshes.textures
     if textures is None:
@@ -90,16 +91,16 @@ def mesh_from(meshes: Meshes, like: FaceMesh | None = None) -> FaceMesh:
         raise InputError("one UV layout for all meshes", "several", "convert one by one")
     texture, uvs = textures.maps_padded().permute(0, 3, 1, 2), uvs[0]
     if textures.align_corners:
-        # Texel centres at 0 and 1 there: the same places in a map whose edges lie there.
+        # Its texel centres lie at 0 and 1: convert to our convention, in which texel edges do.
         size = uvs.new_tensor([texture.shape[3], texture.shape[2]])
         uvs = (uvs * (size - 1.0) + 0.5) / size
     return FaceMesh(verts, faces, uvs, corners[0].to(torch.int64), texture, ao, parts, landmarks)
 
 
 def camera_to(camera: Camera, height: int, width: int) -> PerspectiveCameras:
-    """``PerspectiveCameras`` in screen space that see what ours sees in a picture of this size."""
+    """Convert to ``PerspectiveCameras`` in screen space for pictures of this size."""
     turn = camera.position.new_tensor([-1.0, 1.0, -1.0])
-    # Its points are rows: X_view = X R + T.
+    # Its points are row vectors: X_view = X R + T.
     rotation = camera.rotation().transpose(1, 2) * turn
     shift = -(camera.position[:, None] @ rotation)[:, 0]
     intrinsics = camera.intrinsics((height, width))
@@ -115,20 +116,20 @@ def camera_to(camera: Camera, height: int, width: int) -> PerspectiveCameras:
 
 
 def camera_from(cameras: CamerasBase, height: int, width: int) -> dict[str, torch.Tensor]:
-    """Arguments of our camera that sees the same in a picture of this size.
+    """Return the arguments of our camera that is equivalent for pictures of this size.
 
-    Focal lengths and principal point are read off where the cameras' own projection puts four points, so that every
-    kind of theirs in every unit will do. ``look_at`` lies as far away as the origin does.
+    Focal lengths and principal point are measured by projecting four points with PyTorch3D's own camera, so that all of
+    its camera types and units are supported. ``look_at`` is as far from the camera as the origin.
 
     Raises
     ------
     InputError
-        For cameras without perspective or with skewed pixels.
+        If cameras are orthographic or have skewed pixels.
     """
     view = cameras.get_world_to_view_transform()
     matrix = view.get_matrix()
     rotation, shift = matrix[:, :3, :3], matrix[:, 3, :3]
-    # As far away as the origin: nearer, and the world's own coordinates would drown the differences.
+    # As far away as the origin: at less distance the differences would drown in rounding.
     reach = shift.norm(dim=1).clamp_min(1.0)
     probes = matrix.new_tensor([[0.0, 0.0, 1.0], [-0.5, 0.0, 1.0], [0.0, 0.5, 1.0], [-1.0, 0.0, 2.0]])
     world = view.inverse().transform_points(probes * reach[:, None, None])

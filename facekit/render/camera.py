@@ -1,4 +1,4 @@
-"""Cameras: where the picture is taken from."""
+"""Pinhole cameras."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from facekit.checks import as_slice, whole
 from facekit.errors import InputError
 from facekit.geometry.angles import direction
-from facekit.plainly import plainly
+from facekit.torch_defaults import with_torch_defaults
 
 if TYPE_CHECKING:
     from pytorch3d.renderer import PerspectiveCameras
@@ -21,20 +21,21 @@ if TYPE_CHECKING:
 
     from facekit.mesh import FaceMesh
 
-#: The head template's middle between crown and collar, mm: what the default cameras look at.
+#: Centre of the head template between crown and collar, mm: target of the default cameras.
 HEAD_CENTRE = (0.0, 8.0, 10.0)
-#: A portrait lens: about 90 mm on a full-frame camera in portrait orientation.
+#: Field of view in degrees of a portrait lens: about 90 mm on a full-frame camera in portrait orientation.
 PORTRAIT_FOV = 22.0
-#: From the head's centre, mm: shows some 310 mm there, crown to collar, so that the bust's edge stays out.
+#: Distance from the head's centre, mm: shows some 310 mm, crown to collar, so that the bust's edge is out of view.
 PORTRAIT_DISTANCE = 800.0
-#: The same for heads with hair, which needs room.
+#: The same for heads with hair, which needs more space.
 HAIR_CENTRE, HAIR_DISTANCE = (0.0, 14.0, 10.0), 880.0
 
-#: Nearer than this no surface of a head is seen, mm.
+#: Default near plane for heads, mm.
 NEAR = 1.0
-#: From the first to the last tenth of a head's vertices, along the diagonal, mm; of so many vertices at most.
+#: Extent of a head: distance from the first to the last decile of its vertices along the diagonal, mm; largest number
+#: of vertices sampled to measure it.
 _HEAD_SPAN, _SAMPLE = 200.0, 2048
-#: Pixels along a side of a picture, at most.
+#: Largest side of a picture in pixels.
 _LARGEST = 16384
 _TENSORS = ("position", "look_at", "fov", "up", "principal", "aspect")
 
@@ -42,7 +43,7 @@ Vector = Sequence[float] | torch.Tensor
 
 
 def _rows(name: str, value: Vector | float, width: int, device: torch.device | None) -> torch.Tensor:
-    """A camera's argument as (N, width) float32."""
+    """Convert a camera's argument to (N, width) float32."""
     rows = torch.as_tensor(value, dtype=torch.float32, device=device)
     fits = rows.ndim <= 1 if width == 1 else rows.ndim in (1, 2) and rows.shape[-1] == width
     if not fits or not bool(torch.isfinite(rows).all()):
@@ -56,32 +57,31 @@ class Camera:
     """N pinhole cameras.
 
     Camera space is right-handed: +X to the image right, +Y up, +Z toward the viewer; so depth, the distance along the
-    view axis, is -z. Lengths are in the unit of the mesh, millimetres for facekit's own. Arguments may be single values
-    or one per camera; they are stored as tensors for N cameras. Nothing here depends on a picture's size: resized
-    pictures need no other camera.
+    optical axis, is -z. Lengths are in the unit of the mesh, millimetres for facekit's own. Arguments may be single
+    values or one per camera; they are stored as tensors for N cameras. A camera does not depend on the size of the
+    picture: resized pictures have the same camera.
 
     Parameters
     ----------
     position, look_at:
         (3,) or (N, 3), in the space of the mesh.
     fov:
-        Vertical field of view in degrees, a float or (N,): the angle whose tangent is half the picture's height over
-        the focal length, wherever the principal point lies.
+        Vertical field of view in degrees, a float or (N,): twice the arctangent of half the picture's height over the
+        focal length, wherever the principal point lies.
     up:
         (3,) or (N, 3): the direction that is up in the picture.
     near:
-        Surfaces nearer than this are not seen; None for a small part of the mesh's size.
+        Near plane; None for a small fraction of the mesh's size.
     principal:
-        (2,) or (N, 2): where the view axis meets the picture, in parts of its width and height from the upper left
-        corner. A crop out of the middle moves it.
+        (2,) or (N, 2): principal point, as fractions of the picture's width and height from the upper left corner.
+        Off-centre crops move it.
     aspect:
         A float or (N,): the focal length along X over that along Y, in pixels; 1 for square pixels.
 
     Raises
     ------
     InputError
-        For shapes that do not fit together, numbers that are not finite or out of range, and a camera that looks
-        nowhere.
+        If shapes do not match, numbers are not finite or out of range, or position and target coincide.
     """
 
     position: torch.Tensor
@@ -92,7 +92,7 @@ class Camera:
     principal: torch.Tensor
     aspect: torch.Tensor
 
-    @plainly
+    @with_torch_defaults
     def __init__(
         self,
         position: Vector = (HEAD_CENTRE[0], HEAD_CENTRE[1], HEAD_CENTRE[2] + PORTRAIT_DISTANCE),
@@ -127,12 +127,12 @@ class Camera:
             object.__setattr__(self, name, value[:, 0] if given[name][1] == 1 else value)
         object.__setattr__(self, "near", None if near is None else float(near))
         if bool(((self.position - self.look_at).norm(dim=1) == 0).any()):
-            raise InputError("a camera that looks somewhere", "position equal to look_at", "move one of them")
+            raise InputError("a camera with position and look_at apart", "equal ones", "move one of them")
 
     # -- making -----------------------------------------------------------------------------------------------------
 
     @classmethod
-    @plainly
+    @with_torch_defaults
     def orbit(
         cls,
         azimuth: float | Sequence[float] | torch.Tensor,
@@ -141,7 +141,7 @@ class Camera:
         target: Vector = HEAD_CENTRE,
         fov: float = PORTRAIT_FOV,
     ) -> Camera:
-        """Cameras on a sphere around the target, upright.
+        """Return upright cameras on a sphere around the target.
 
         Parameters
         ----------
@@ -151,7 +151,7 @@ class Camera:
         elevation:
             Degrees above the horizon, -89 to 89.
         distance:
-            From the target, mm.
+            Distance from the target, mm.
         target:
             (3,), mm.
         """
@@ -167,25 +167,27 @@ class Camera:
 
     @classmethod
     def front(cls, **options) -> Camera:
-        """From straight ahead; options as of :meth:`orbit`."""
+        """Return a camera straight ahead; options as in :meth:`orbit`."""
         return cls.orbit(0.0, **options)
 
     @classmethod
     def three_quarter(cls, side: str = "left", azimuth: float = 38.0, elevation: float = 4.0, **options) -> Camera:
-        """From the side and a little above; ``side`` is the subject's side that is seen, "left" or "right"."""
+        """Return a camera from the side and a little above; ``side`` is the visible side of the subject, "left" or
+        "right".
+        """
         if side not in ("left", "right"):
             raise InputError('the subject\'s side, "left" or "right"', repr(side), "choose one of them")
         return cls.orbit(azimuth if side == "left" else -azimuth, elevation, **options)
 
     @classmethod
     def turntable(cls, count: int = 24, elevation: float = 4.0, start: float = 0.0, **options) -> Camera:
-        """``count`` cameras once around, first the front, then the subject's left side."""
+        """Return ``count`` cameras once around, beginning at the front and turning to the subject's left side."""
         if count < 1:
             raise InputError("at least one camera", f"{count}", "pass for instance count=24")
         return cls.orbit(start + torch.arange(count) * (360.0 / count), elevation, **options)
 
     @classmethod
-    @plainly
+    @with_torch_defaults
     def fit(
         cls,
         shape: FaceMesh | torch.Tensor,
@@ -194,26 +196,26 @@ class Camera:
         fov: float = PORTRAIT_FOV,
         margin: float = 1.08,
     ) -> Camera:
-        """Cameras around any mesh, far enough that its bounding sphere fills the picture's height.
+        """Return cameras around any mesh, at a distance at which its bounding sphere fills the picture's height.
 
         Parameters
         ----------
         shape:
-            A mesh, of which only the vertices count that its faces use, or vertices (V, 3) or (B, V, 3) float; one
-            framing for the whole batch.
+            A mesh (only vertices used by its faces count), or vertices (V, 3) or (B, V, 3) float; the whole batch is
+            framed alike.
         """
         verts = shape if isinstance(shape, torch.Tensor) else shape.verts[:, shape.used()]
         points = verts.detach().reshape(-1, 3).to("cpu", torch.float32)
         points = points[points.isfinite().all(1)]
         if not len(points):
-            raise InputError("a mesh with vertices", "none that is finite and used", "check where it comes from")
+            raise InputError("a mesh with vertices", "no finite vertex that faces use", "check where it comes from")
         low, high = points.amin(0), points.amax(0)
         centre = (low + high) / 2
         radius = float((points - centre).norm(dim=1).max()) * margin or 1.0
         return cls.orbit(azimuth, elevation, radius / math.sin(math.radians(fov / 2)), centre, fov)
 
     @classmethod
-    @plainly
+    @with_torch_defaults
     def from_opencv(
         cls,
         rotation: torch.Tensor,
@@ -222,9 +224,9 @@ class Camera:
         image_size: int | tuple[int, int],
         near: float | None = None,
     ) -> Camera:
-        """The cameras of OpenCV's R, t and K: ``x = K (R X + t)``, +X right, +Y down, +Z into the scene.
+        """Convert OpenCV's R, t and K: ``x = K (R X + t)``, +X right, +Y down, +Z into the scene.
 
-        ``look_at`` lies as far away as the origin does. Differentiable.
+        ``look_at`` is as far from the camera as the origin. Differentiable.
 
         Parameters
         ----------
@@ -233,52 +235,55 @@ class Camera:
         intrinsics:
             (3, 3) or (N, 3, 3), pixels; the first pixel's centre lies at 0.5.
         image_size:
-            Of the picture that the intrinsics are for: pixels, or (height, width).
+            Size of the picture that the intrinsics belong to: pixels, or (height, width).
 
         Raises
         ------
         InputError
-            For other shapes, a matrix that is no rotation, or intrinsics with skew.
+            If shapes do not match, a matrix is not a rotation, or the intrinsics have skew.
         """
         from facekit.render.opencv import camera_from
 
         return cls(**camera_from(rotation, translation, intrinsics, *size_of(image_size)), near=near)
 
     def to_opencv(self, image_size: int | tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """R (N, 3, 3), t (N, 3) and K (N, 3, 3) of :meth:`from_opencv` for pictures of this size. Differentiable."""
+        """Return R (N, 3, 3), t (N, 3) and K (N, 3, 3) of :meth:`from_opencv` for pictures of this size.
+        Differentiable.
+        """
         from facekit.render.opencv import camera_to
 
         return camera_to(self, *size_of(image_size))
 
     @classmethod
-    @plainly
+    @with_torch_defaults
     def from_pytorch3d(
         cls, cameras: CamerasBase, image_size: int | tuple[int, int], near: float | None = None
     ) -> Camera:
-        """The cameras that see the same as PyTorch3D's; see :func:`facekit.render.bridge.camera_from`."""
+        """Convert PyTorch3D's cameras; see :func:`facekit.render.bridge.camera_from`."""
         from facekit.render.bridge import camera_from
 
         return cls(**camera_from(cameras, *size_of(image_size)), near=near)
 
     def to_pytorch3d(self, image_size: int | tuple[int, int]) -> PerspectiveCameras:
-        """PyTorch3D's cameras that see the same; see :func:`facekit.render.bridge.camera_to`."""
+        """Convert to PyTorch3D's cameras; see :func:`facekit.render.bridge.camera_to`."""
         from facekit.render.bridge import camera_to
 
         return camera_to(self, *size_of(image_size))
 
     # -- changing ---------------------------------------------------------------------------------------------------
 
-    @plainly
+    @with_torch_defaults
     def with_head_pose(self, rotation: torch.Tensor, translation: torch.Tensor) -> Camera:
-        """Cameras that see a resting mesh as these see it posed: turned first, then moved. Differentiable.
+        """Return cameras that see the unposed mesh as these see it after a head pose (rotation, then translation).
+        Differentiable.
 
-        A photograph has one camera and a head in some pose; rendering the resting mesh through this camera gives the
-        same picture, and lights that stand around the camera stay where they are.
+        For a photograph of a posed head, rendering the unposed mesh with this camera gives the same picture, and lights
+        in the camera's frame stay in place.
 
         Parameters
         ----------
         rotation:
-            (3, 3) or (N, 3, 3), of the head.
+            (3, 3) or (N, 3, 3): rotation of the head.
         translation:
             (3,) or (N, 3), in the mesh's unit.
         """
@@ -288,18 +293,18 @@ class Camera:
         position, look_at = ((back @ (value - shift)[..., None])[..., 0] for value in (self.position, self.look_at))
         return dataclasses.replace(self, position=position, look_at=look_at, up=(back @ self.up[..., None])[..., 0])
 
-    @plainly
+    @with_torch_defaults
     def crop(self, top: float, left: float, size: tuple[int, int], image_size: int | tuple[int, int]) -> Camera:
-        """Cameras of a part of the picture, which shows the same there.
+        """Return cameras for a part of the picture.
 
         Parameters
         ----------
         top, left:
-            The part's upper left corner in pixels; it may lie outside.
+            Upper left corner of the part in pixels; it may lie outside of the picture.
         size:
-            The part's (height, width) in pixels.
+            (height, width) of the part in pixels.
         image_size:
-            Of the whole picture: pixels, or (height, width).
+            Size of the whole picture: pixels, or (height, width).
         """
         height, width = size_of(size)
         fx, fy, cx, cy = self.intrinsics(image_size).unbind(1)
@@ -308,44 +313,44 @@ class Camera:
         return dataclasses.replace(self, fov=fov, principal=principal)
 
     def scaled(self, factor: float) -> Camera:
-        """Cameras that see a mesh of ``factor`` times the size as these see the mesh."""
+        """Return cameras that see a mesh of ``factor`` times the size as these see the mesh."""
         near = None if self.near is None else self.near * factor
         return dataclasses.replace(self, position=self.position * factor, look_at=self.look_at * factor, near=near)
 
     # -- using ------------------------------------------------------------------------------------------------------
 
     def rotation(self) -> torch.Tensor:
-        """(N, 3, 3) float32: rows are the camera's right, up and backward axes in mesh space."""
+        """Return rotations (N, 3, 3) float32: rows are the camera's right, up and backward axes in mesh space."""
         back = torch.nn.functional.normalize(self.position - self.look_at, dim=1)
         right = torch.linalg.cross(self.up, back)
-        # Looking along the up vector: any other will do.
+        # If the view direction is parallel to the up vector, use another one.
         spare = torch.linalg.cross(back.new_tensor([[0.0, 0.0, -1.0]]).expand_as(back), back)
         right = torch.where(right.norm(dim=1, keepdim=True) < 1e-6, spare, right)
         right = torch.nn.functional.normalize(right, dim=1)
         return torch.stack((right, torch.linalg.cross(back, right), back), dim=1)
 
-    @plainly
+    @with_torch_defaults
     def view(self, verts: torch.Tensor) -> torch.Tensor:
-        """Mesh space to camera space: (B, V, 3) mm to (max(B, N), V, 3) mm, where one of B and N may be 1."""
+        """Transform from mesh to camera space: (B, V, 3) mm to (max(B, N), V, 3) mm; one of B and N may be 1."""
         rotation = self.rotation().to(verts)
         return (verts - self.position.to(verts)[:, None]) @ rotation.transpose(1, 2)
 
     def focal(self, height: int) -> torch.Tensor:
-        """(N,) float32: focal length along Y in pixels for a picture of this height."""
+        """Return the focal length along Y in pixels for a picture of this height, (N,) float32."""
         return 0.5 * height / torch.tan(torch.deg2rad(self.fov) / 2)
 
     def intrinsics(self, image_size: int | tuple[int, int]) -> torch.Tensor:
-        """(N, 4) float32, pixels: focal lengths along X and Y, principal point x and y from the upper left corner."""
+        """Return focal lengths along X and Y and the principal point x and y in pixels, (N, 4) float32."""
         height, width = size_of(image_size)
         focal = self.focal(height)
         return torch.stack((focal * self.aspect, focal, self.principal[:, 0] * width, self.principal[:, 1] * height), 1)
 
-    @plainly
+    @with_torch_defaults
     def project(self, verts: torch.Tensor, image_size: int | tuple[int, int]) -> torch.Tensor:
-        """Positions in the picture: (B, V, 3) to (max(B, N), V, 3), columns X and Y in pixels, and depth.
+        """Project to the picture: (B, V, 3) to (max(B, N), V, 3), columns X and Y in pixels, and depth.
 
-        The origin is the picture's upper left corner, pixel centres lie at +0.5. Behind the camera X and Y are
-        mirrored, as the formula has it: look at the depth.
+        The origin is the picture's upper left corner; pixel centres lie at +0.5. For points behind the camera (depth
+        below 0) X and Y are mirrored.
         """
         fx, fy, cx, cy = self.intrinsics(image_size).to(verts).unbind(1)
         view = self.view(verts)
@@ -355,11 +360,11 @@ class Camera:
         return torch.stack((cx[:, None] + x, cy[:, None] - y, depth), dim=-1)
 
     def near_plane(self, verts: torch.Tensor) -> float:
-        """The near plane for these vertices: the camera's own, or what suits their size."""
+        """Return the near plane for these vertices: the camera's own, or one that suits their size."""
         return scene_unit(verts) * NEAR if self.near is None else self.near
 
     def tensors(self) -> tuple[torch.Tensor, ...]:
-        """All that pictures have gradients to."""
+        """Return all tensors that pictures are differentiable with respect to."""
         return tuple(getattr(self, name) for name in _TENSORS)
 
     @property
@@ -367,7 +372,7 @@ class Camera:
         return self.position.device
 
     def to(self, device: str | torch.device) -> Camera:
-        """A copy on another device."""
+        """Return a copy on another device."""
         moved = {name: getattr(self, name).to(device) for name in _TENSORS}
         return dataclasses.replace(self, **moved)
 
@@ -381,12 +386,12 @@ class Camera:
 
 
 def rotation_matrices(rotation: torch.Tensor) -> torch.Tensor:
-    """Rotation matrices as (N, 3, 3) float32.
+    """Convert rotation matrices to (N, 3, 3) float32.
 
     Raises
     ------
     InputError
-        For another shape, or a matrix that scales, shears or mirrors.
+        If the shape is wrong, or a matrix scales, shears or mirrors.
     """
     turn = torch.as_tensor(rotation)
     if turn.ndim not in (2, 3) or turn.shape[-2:] != (3, 3):
@@ -396,16 +401,17 @@ def rotation_matrices(rotation: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
         proper = (turn @ turn.transpose(1, 2) - eye).abs().amax() < 1e-3 and torch.linalg.det(turn).amin() > 0
     if not bool(proper):
-        raise InputError("matrices that rotate and do no more", "others", "orthonormalise them, determinant 1")
+        raise InputError("rotation matrices", "other matrices", "orthonormalise them, determinant 1")
     return turn
 
 
 def scene_unit(verts: torch.Tensor) -> float:
-    """The length in which a mesh has about a head's size in millimetres: a power of two, so that it scales exactly.
+    """Return the unit of length in which the mesh has about a head's size in millimetres: a power of two, so that
+    scaling is exact.
 
-    Near plane, shadow bias and cavities are lengths in millimetres for a head; in this unit they suit any mesh. All
-    heads in millimetres have the unit 1. ``verts`` (B, V, 3): the first mesh of the batch decides, by where most of its
-    vertices are, so that one far away does not matter.
+    Near plane, shadow bias and cavity size are tuned for heads in millimetres; in this unit they suit any mesh. Heads
+    in millimetres have the unit 1. ``verts`` (B, V, 3): the size is that of the first mesh in the batch, measured
+    robustly against outliers.
     """
     points = verts[0].detach()
     points = points[:: max(1, len(points) // _SAMPLE)].float()
@@ -417,7 +423,7 @@ def scene_unit(verts: torch.Tensor) -> float:
 
 
 def size_of(image_size: int | tuple[int, int]) -> tuple[int, int]:
-    """Height and width of ``512`` or ``(height, width)``."""
+    """Return height and width for ``512`` or ``(height, width)``."""
     size = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
     remedy = "pass for instance 512, or (height, width)"
     if len(size) != 2:

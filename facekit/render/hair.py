@@ -9,7 +9,7 @@ import torch
 
 from facekit.geometry.coverage import prepare
 from facekit.geometry.lists import flat_indices, pick
-from facekit.hair import Hair
+from facekit.hair import HAIR_PARTS, Hair
 from facekit.render.camera import Camera
 from facekit.render.lights import Lights
 from facekit.render.rasterize import pixel_points
@@ -19,6 +19,8 @@ from facekit.render.strands import Strands
 _BIAS = 3.0
 #: Layers at most, and the light that still comes through where there are enough.
 _LAYERS, _ENOUGH = 7, 0.08
+#: Parts of this id or more lie on the head, and hide nothing of it.
+_FINE = HAIR_PARTS.index("brows")
 #: Samples of a pixel at edges, as in the head's picture.
 _SHEAR, _SPOTS = 0.125, ((0.375, 0.25), (0.875, 0.25), (0.125, 0.75), (0.625, 0.75), (0.5, 0.5))
 
@@ -27,7 +29,8 @@ _SHEAR, _SPOTS = 0.125, ((0.375, 0.25), (0.875, 0.25), (0.125, 0.75), (0.625, 0.
 class Layers:
     """Hair of one picture, premultiplied linear colours (3, H, W) and what shines through (H, W), front and behind.
 
-    ``depth`` (H, W) mm is where half of what is behind is hidden, inf elsewhere; ``normal`` (3, H, W) is there, too.
+    ``depth`` (H, W) mm is where half of what is behind is hidden, inf elsewhere; ``normal`` (3, H, W) and ``part``
+    (H, W) int64, an id into :data:`facekit.hair.HAIR_PARTS`, are those of the hair there.
     """
 
     front: torch.Tensor
@@ -36,6 +39,7 @@ class Layers:
     through_behind: torch.Tensor
     depth: torch.Tensor
     normal: torch.Tensor
+    part: torch.Tensor
 
     def over(self, linear: torch.Tensor, alpha: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Put it in front of and behind a head, linear colours (3, H, W) times alpha (1, H, W); return both anew."""
@@ -121,6 +125,7 @@ def hair_layers(
     head = head.index_select(0, owner)
     colour, left = step.new_zeros(3, 2 * len(sample)), step.new_ones(2 * len(sample))
     deep, normal = step.new_full((len(sample),), float("inf")), step.new_zeros(3, len(sample))
+    kind = torch.zeros(len(sample), dtype=torch.uint8, device=key.device)
     hit = torch.arange(len(sample), device=key.device)
     for layer in range(_LAYERS):
         if layer:
@@ -140,21 +145,24 @@ def hair_layers(
         after = after * ((after > _ENOUGH) | (count.index_select(0, hit) == layer + 1))
         colour.index_add_(1, side, (before - after) * rgb)
         left.index_copy_(0, side, after)
-        # Lashes hide nothing: what they lie on tells depth and part.
-        hides = (before >= 0.5) & (after < 0.5) & (side < len(sample)) & ~scene.lash.index_select(0, triangle)
+        # Brows and lashes hide nothing: what they lie on tells depth and part.
+        hides = (before >= 0.5) & (after < 0.5) & (side < len(sample)) & (scene.part.index_select(0, triangle) < _FINE)
         half = flat_indices(hides)
         at = hit.index_select(0, half)
-        deep[at], normal[:, at] = far[half], scene.normal(triangle[half], *pick(corner, half))
+        deep[at], kind[at] = far[half], scene.part[triangle[half]]
+        normal[:, at] = scene.normal(triangle[half], *pick(corner, half))
     share = torch.where(inner, 1.0, 0.25)
     rows = torch.cat((colour[:, : len(sample)], colour[:, len(sample) :], 1.0 - left.view(2, -1))) * share
     picture = step.new_zeros(8, pixels).index_add_(1, owner, rows).view(8, height, width)
     far, bent = step.new_full((pixels,), float("inf")), step.new_zeros(3, pixels)
+    part_of = torch.zeros(pixels, dtype=torch.int64, device=key.device)
     # Of a pixel with four samples one tells the depth, the last with the least trouble.
     kept = flat_indices(deep < torch.inf)
     far[owner[kept]], bent[:, owner[kept]] = deep[kept], normal[:, kept]
+    part_of[owner[kept]] = kind[kept].long()
     return Layers(
         picture[0:3], 1.0 - picture[6], picture[3:6], 1.0 - picture[7], far.view(height, width),
-        bent.view(3, height, width),
+        bent.view(3, height, width), part_of.view(height, width),
     )  # fmt: skip
 
 

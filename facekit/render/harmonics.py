@@ -1,13 +1,13 @@
-"""Light from all around, as second-order spherical harmonics: nine coefficients a colour.
+"""Environment light as second-order spherical harmonics: nine coefficients per colour channel.
 
-Diffuse surfaces see so little more of an environment that the error is about 1 % (Ramamoorthi and Hanrahan, *An
-efficient representation for irradiance environment maps*, SIGGRAPH 2001). With radiance L(w) = sum L_lm Y_lm(w), the
-irradiance on a surface with normal n is the convolution with the clamped cosine,
+For diffuse surfaces the error of this order is about 1 % (Ramamoorthi and Hanrahan, *An efficient representation for
+irradiance environment maps*, SIGGRAPH 2001). With radiance L(w) = sum L_lm Y_lm(w), the irradiance on a surface with
+normal n is the convolution with the clamped cosine,
 
     E(n) = sum A_l L_lm Y_lm(n),    A_0 = pi,  A_1 = 2 pi / 3,  A_2 = pi / 4,
 
-and what comes back is albedo times E / pi: light of radiance 1 from everywhere returns the albedo. The order is
-(0,0) (1,-1) (1,0) (1,1) (2,-2) (2,-1) (2,0) (2,1) (2,2) with real, normalised functions; -1 is y, 0 is z, 1 is x.
+and the reflected light is albedo times E / pi: uniform light of radiance 1 gives the albedo. The order is (0,0) (1,-1)
+(1,0) (1,1) (2,-2) (2,-1) (2,0) (2,1) (2,2) with real, normalised functions; -1 is y, 0 is z, 1 is x.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 
 from facekit.errors import InputError
 
-#: Normalisation of each function: 1, y, z, x, xy, yz, 3 z² - 1, xz, x² - y².
+#: Normalisation of each basis function: 1, y, z, x, xy, yz, 3 z² - 1, xz, x² - y².
 _NORMS = (
     math.sqrt(1 / (4 * math.pi)),
     *(math.sqrt(3 / (4 * math.pi)),) * 3,
@@ -27,21 +27,21 @@ _NORMS = (
     math.sqrt(15 / (4 * math.pi)),
     math.sqrt(15 / (16 * math.pi)),
 )
-#: A_l / pi for each function.
+#: A_l / pi for each basis function.
 _COSINE = (1.0, 2 / 3, 2 / 3, 2 / 3, 1 / 4, 1 / 4, 1 / 4, 1 / 4, 1 / 4)
 
 
 def basis(directions: torch.Tensor) -> torch.Tensor:
-    """Y_lm of unit vectors: rows of coordinates (3, P) to (9, P)."""
+    """Return Y_lm of unit vectors: rows of coordinates (3, P) to (9, P)."""
     x, y, z = directions
     rows = (torch.ones_like(x), y, z, x, x * y, y * z, 3.0 * z * z - 1.0, x * z, x * x - y * y)
     return torch.stack([row * norm for row, norm in zip(rows, _NORMS, strict=True)])
 
 
 def irradiance(sh: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
-    """Light that a white, unoccluded surface returns, E / pi: normals (3, P) to (3, P) linear RGB.
+    """Return the light reflected by a white, unoccluded surface, E / pi: normals (3, P) to (3, P) linear RGB.
 
-    Not below zero, where the series of a strong small light undershoots. Differentiable.
+    Clamped at zero, where the series of a strong small light undershoots. Differentiable.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def irradiance(sh: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
 
 
 def project(panorama: torch.Tensor) -> torch.Tensor:
-    """Coefficients (9, 3) of an environment map.
+    """Return the coefficients (9, 3) of an environment map.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def project(panorama: torch.Tensor) -> torch.Tensor:
     directions = torch.stack(
         (torch.sin(down) * torch.sin(around), torch.cos(down), torch.sin(down) * torch.cos(around))
     )
-    # The exact solid angles: small panoramas are common here.
+    # Exact solid angles, as small panoramas are common here.
     row = torch.arange(height + 1, dtype=torch.float64) * (math.pi / height)
     solid = (torch.cos(row[:-1]) - torch.cos(row[1:])) * (2 * math.pi / width)
     weighted = basis(directions.view(3, -1)) * solid.repeat_interleave(width)

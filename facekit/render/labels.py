@@ -34,9 +34,9 @@ _ABOUT = {
     "depth.png": "16 bit, tenths of a millimetre, 0 where nothing is",
     "normals.npy": "float32 (H, W, 3), camera space: +X right, +Y up, +Z to the viewer; 0 where nothing is",
     "normals.png": "8 bit, (n + 1) / 2",
-    "face_ids.npy": "int32, the triangle at the pixel's centre, -1 where nothing is, or hair",
-    "hair.png": "8 bit, how much of each pixel hair and lashes cover; where someone wears any",
-    "parts.png": f"8 bit, ids of parts, {NOTHING} where nothing is, or hair",
+    "face_ids.npy": "int32, the triangle at the pixel's centre; -1 where nothing is, -2 hair, -3 a beard",
+    "hair.png": "8 bit, how much of each pixel hair, beard, brows and lashes cover; where someone wears any",
+    "parts.png": f"8 bit, ids of parts, {NOTHING} where nothing is, or hair or a beard",
     "landmarks.json": "x and y in pixels from the upper left corner, pixel centres at +0.5; depth in mm",
     "landmarks478.json": "the same of MediaPipe's points; those around the face lie on the head, not on its outline",
 }

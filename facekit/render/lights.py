@@ -1,4 +1,4 @@
-"""Lights: what falls on the face. Presets are small studio set-ups."""
+"""Lights and presets of small studio setups."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ class Light:
     Parameters
     ----------
     azimuth, elevation:
-        Degrees, where it stands: as in :meth:`facekit.render.Camera.orbit`, positive azimuth to the image right (the
+        Direction in degrees, as in :meth:`facekit.render.Camera.orbit`, positive azimuth to the image right (the
         subject's left), 0 behind the camera.
     strength:
-        A surface that faces it returns albedo times strength.
+        Reflected light of a facing surface, as a factor on its albedo.
     colour:
         Linear RGB.
     gloss:
-        How strong its specular reflection is against a bare lamp's. Large boxes from behind need less: their grazing
-        shine is what makes skin look like plastic.
+        Factor on its specular reflection. Large boxes from behind need less: their grazing reflection makes skin look
+        like plastic.
     size:
-        Half its angle in degrees: how large its reflection in a wet eye is, and how soft its shadow.
+        Half its angular diameter in degrees: sets the size of its reflection in the eyes and the softness of its
+        shadow.
     """
 
     azimuth: float
@@ -43,7 +44,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Lights:
-    """A set-up of lights. The first light casts the shadow in high quality.
+    """Setup of lights. The first light casts the shadow in high quality.
 
     Parameters
     ----------
@@ -52,16 +53,16 @@ class Lights:
     sky, ground:
         Linear RGB of the light from straight above and straight below (a hemisphere, blended in between).
     frame:
-        "camera": the lights stand around the camera and move with it, as on a turntable; "world": around the subject.
+        "camera": the lights are fixed to the camera, as on a turntable; "world": fixed to the subject.
     background:
-        What :func:`facekit.render.render` puts behind unless told: "studio" or an sRGB triple.
+        Default background of :func:`facekit.render.render`: "studio" or an sRGB triple.
     unlit:
-        Show the albedo as it is.
+        Whether to show the albedo without shading.
     sh:
-        Light from everywhere besides: second-order spherical harmonics of the radiance, float32, linear RGB, in
+        Additional environment light: second-order spherical harmonics of the radiance, float32, linear RGB, in
         ``frame``; (9, 3) for all pictures, or (B, 9, 3), one set per picture. Order and scale are those of
-        :mod:`facekit.render.harmonics`, whose ``project`` makes them of an environment map. Pictures have gradients to
-        it.
+        :mod:`facekit.render.harmonics`, whose ``project`` computes them from an environment map. Pictures are
+        differentiable with respect to it.
     """
 
     lights: tuple[Light, ...] = ()
@@ -86,22 +87,22 @@ class Lights:
 
     @classmethod
     def preset(cls, name: str) -> Lights:
-        """One of :data:`PRESETS`."""
+        """Return one of :data:`PRESETS`."""
         if name not in PRESETS:
             raise InputError(f"lights out of {', '.join(PRESETS)}", repr(name), "choose one, or pass a Lights")
         return PRESETS[name]
 
     def irradiance(self, normal: torch.Tensor, rotation: torch.Tensor, frame: torch.Tensor) -> torch.Tensor | None:
-        """Light from everywhere that a white surface returns, (3, P) linear RGB; None without ``sh``.
+        """Return the environment light reflected by a white surface, (3, P) linear RGB; None without ``sh``.
 
         Parameters
         ----------
         normal:
-            (3, P) unit, camera space.
+            (3, P) unit normals, camera space.
         rotation:
-            (B, 3, 3), the cameras' rotations.
+            (B, 3, 3): the cameras' rotations.
         frame:
-            (P,) int64, the picture of each sample.
+            (P,) int64: the picture of each sample.
         """
         if self.sh is None:
             return None
@@ -114,13 +115,13 @@ class Lights:
         return irradiance(sh if sh.ndim == 2 else sh[0] if len(sh) == 1 else sh.index_select(0, frame), normal)
 
     def of_frames(self, frames: slice) -> Lights:
-        """The lights of some of the pictures; the same where all pictures have one set of harmonics."""
+        """Return the lights of some of the pictures."""
         if self.sh is None or self.sh.ndim == 2 or len(self.sh) == 1:
             return self
         return replace(self, sh=self.sh[frames])
 
     def directions(self, rotation: torch.Tensor) -> torch.Tensor:
-        """Unit vectors toward the lights in camera space, (N, L, 3), for cameras with ``rotation`` (N, 3, 3)."""
+        """Return unit vectors toward the lights in camera space, (N, L, 3), for cameras with ``rotation`` (N, 3, 3)."""
         angles = rotation.new_tensor([[light.azimuth, light.elevation] for light in self.lights]).reshape(-1, 2)
         vectors = direction(angles[:, 0], angles[:, 1])
         if self.frame == "world":
@@ -129,7 +130,7 @@ class Lights:
 
 
 PRESETS: dict[str, Lights] = {
-    # A large key from the upper left, a weak fill, two rims from behind: the classic portrait.
+    # Classic portrait: a large key from the upper left, a weak fill, two rims from behind.
     "studio": Lights(
         lights=(
             Light(-38.0, 34.0, 0.74, (1.0, 0.965, 0.92), 13.0),
@@ -141,7 +142,7 @@ PRESETS: dict[str, Lights] = {
         ground=(0.19, 0.175, 0.165),
         name="studio",
     ),
-    # A bright overcast day: the sky does most of the work.
+    # Bright overcast day: most of the light comes from the sky.
     "daylight": Lights(
         lights=(
             Light(-24.0, 52.0, 0.46, (1.0, 0.97, 0.92), 24.0),
@@ -151,7 +152,7 @@ PRESETS: dict[str, Lights] = {
         ground=(0.24, 0.235, 0.22),
         name="daylight",
     ),
-    # Dark, drawn by light from behind.
+    # Dark, with light from behind.
     "rim": Lights(
         lights=(
             Light(-30.0, 24.0, 0.16, (1.0, 0.95, 0.9), 12.0),
@@ -163,6 +164,6 @@ PRESETS: dict[str, Lights] = {
         background=(0.075, 0.08, 0.09),
         name="rim",
     ),
-    # The texture itself, for checks and for judging albedo.
+    # The texture itself, to check and judge albedo.
     "flat": Lights(background=(1.0, 1.0, 1.0), unlit=True, name="flat"),
 }

@@ -1,7 +1,7 @@
-"""To OpenCV's cameras and back: the one place that knows its conventions.
+"""Conversion of cameras to and from OpenCV. All of its conventions are handled here.
 
 Its camera space has +X right, +Y down and +Z into the scene, ours +X right, +Y up and +Z toward the viewer: half a turn
-about X. K is in pixels, with the first pixel's centre at 0.5; where a calibration counts it as 0, add 0.5 to cx and cy.
+about X. K is in pixels, with the first pixel's centre at 0.5; for calibrations that put it at 0, add 0.5 to cx and cy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TURN = (1.0, -1.0, -1.0)
 
 
 def camera_to(camera: Camera, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """R (N, 3, 3), t (N, 3) and K (N, 3, 3) with ``x = K (R X + t)`` for a picture of this size."""
+    """Return R (N, 3, 3), t (N, 3) and K (N, 3, 3) with ``x = K (R X + t)`` for a picture of this size."""
     rotation = camera.rotation() * camera.position.new_tensor(_TURN)[:, None]
     translation = -(rotation @ camera.position[..., None])[..., 0]
     fx, fy, cx, cy = camera.intrinsics((height, width)).unbind(1)
@@ -32,7 +32,7 @@ def camera_to(camera: Camera, height: int, width: int) -> tuple[torch.Tensor, to
 def camera_from(
     rotation: torch.Tensor, translation: torch.Tensor, intrinsics: torch.Tensor, height: int, width: int
 ) -> dict[str, torch.Tensor]:
-    """Arguments of our camera that sees the same; see :meth:`facekit.render.Camera.from_opencv`."""
+    """Return the arguments of our equivalent camera; see :meth:`facekit.render.Camera.from_opencv`."""
     turn = rotation_matrices(rotation)
     shift, matrix = (torch.as_tensor(t, dtype=torch.float32, device=turn.device) for t in (translation, intrinsics))
     if shift.ndim not in (1, 2) or shift.shape[-1] != 3:
@@ -45,7 +45,9 @@ def camera_from(
         rest = torch.stack((matrix[:, 0, 1], matrix[:, 1, 0], matrix[:, 2, 0], matrix[:, 2, 1], matrix[:, 2, 2] - 1))
         plain = bool((rest.abs() <= 1e-6 * fy.abs()).all()) and bool((fx > 0).all()) and bool((fy > 0).all())
     if not plain:
-        raise InputError("intrinsics with positive focal lengths and without skew", "others", "undistort the picture")
+        raise InputError(
+            "intrinsics with positive focal lengths and without skew", "other intrinsics", "undistort the picture"
+        )
     position = -(turn.transpose(1, 2) @ shift[..., None])[..., 0]
     right_up_back = turn * turn.new_tensor(_TURN)[:, None]
     distance = shift.norm(dim=1, keepdim=True).clamp_min(1e-6)

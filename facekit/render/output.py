@@ -1,4 +1,4 @@
-"""RenderOutput: what :func:`facekit.render.render` returns, and the backgrounds behind it."""
+"""RenderOutput, the result of :func:`facekit.render.render`, and backgrounds."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ class RenderOutput:
     rgb:
         (B, 3, H, W) float32 sRGB in [0, 1]: over the background, or straight (not multiplied by alpha) if transparent.
     alpha:
-        (B, 1, H, W) float32 in [0, 1]: how much of each pixel the mesh covers.
+        (B, 1, H, W) float32 in [0, 1]: coverage of each pixel by the mesh.
     depth:
-        (B, 1, H, W) float32, mm along the view axis at the pixel's centre; inf where nothing is.
+        (B, 1, H, W) float32: depth in mm along the optical axis at the pixel centre; inf for background.
     normals:
-        (B, 3, H, W) float32, camera space (+X right, +Y up, +Z to the viewer), unit, as they were shaded, with the
-        displacement's slopes; zero where nothing is.
+        (B, 3, H, W) float32: unit shading normals in camera space (+X right, +Y up, +Z to the viewer), including
+        displacement; zero for background.
     face_ids:
-        (B, H, W) int64, the face at the pixel's centre; -1 where nothing is.
+        (B, H, W) int64: index of the triangle at the pixel centre; -1 for background, -2 for hair, -3 for a beard.
     transparent:
-        Whether saved pictures carry alpha.
+        Whether saved pictures have an alpha channel.
     labels:
-        Where landmarks and parts are, for :meth:`save_all`.
+        Landmarks and parts, for :meth:`save_all`.
     hair:
-        (B, 1, H, W) float32 in [0, 1]: how much of each pixel hair or lashes cover; None where nobody wears any.
+        (B, 1, H, W) float32 in [0, 1]: coverage of each pixel by hair, beard, brows and lashes; None without any.
     """
 
     rgb: torch.Tensor
@@ -60,7 +60,7 @@ class RenderOutput:
 
     @classmethod
     def cat(cls, pictures: Sequence[RenderOutput]) -> RenderOutput:
-        """Join pictures of one size; where some have hair, the others have none of it."""
+        """Concatenate pictures of one size; missing hair coverage is filled with zeros."""
         first = pictures[0]
         columns = {name: torch.cat([getattr(p, name) for p in pictures]) for name in _COLUMNS}
         strands = None
@@ -71,7 +71,7 @@ class RenderOutput:
         return dataclasses.replace(first, **columns, hair=strands, labels=joined)
 
     def __repr__(self) -> str:
-        """Sizes in one line, without the tensors."""
+        """Summarise the sizes in one line."""
         return f"RenderOutput({len(self)} of {self.rgb.shape[3]} x {self.rgb.shape[2]} pixels)"
 
     def _repr_png_(self) -> bytes:
@@ -90,19 +90,19 @@ class RenderOutput:
         return dataclasses.replace(self, labels=labels, hair=strands, **columns)
 
     def to_uint8(self) -> torch.Tensor:
-        """(B, H, W, 3) uint8 on the CPU, or (B, H, W, 4) if transparent."""
+        """Return (B, H, W, 3) uint8 on the CPU, or (B, H, W, 4) if transparent."""
         picture = torch.cat((self.rgb, self.alpha), dim=1) if self.transparent else self.rgb
         picture = (picture.detach().clamp(0.0, 1.0) * 255.0 + 0.5).to(torch.uint8)
         return picture.permute(0, 2, 3, 1).contiguous().cpu()
 
     def to_pil(self, index: int = 0) -> Image:
-        """One picture as a PIL image, RGB or RGBA."""
+        """Return one picture as a PIL image, RGB or RGBA."""
         from PIL import Image
 
         return Image.fromarray(self[index].to_uint8()[0].numpy())
 
     def save(self, path: str | Path) -> Path:
-        """Write the one picture of this batch (B must be 1) as .png, .jpg or .webp."""
+        """Write the picture (B must be 1) as .png, .jpg or .webp."""
         from facekit.files.images import save_image
 
         if len(self) != 1:
@@ -120,7 +120,7 @@ class RenderOutput:
 
 
 def background_of(background: Background, height: int, width: int, like: torch.Tensor) -> torch.Tensor | None:
-    """sRGB behind the mesh, (3, H, W) float32; None for transparent."""
+    """Return the background, (3, H, W) float32 sRGB; None for transparent."""
     if isinstance(background, str):
         if background == "transparent":
             return None
@@ -134,13 +134,13 @@ def background_of(background: Background, height: int, width: int, like: torch.T
 
 
 def _studio(height: int, width: int, like: torch.Tensor) -> torch.Tensor:
-    """A lit paper roll: brightest behind the head, falling off to the corners and toward the floor."""
+    """Return a lit paper backdrop: brightest behind the head, darker toward the corners and the floor."""
     y = (torch.arange(height, device=like.device) + 0.5) / height
     x = (torch.arange(width, device=like.device) + 0.5) / width
     across = torch.exp(-1.35 * ((x - 0.5) * (width / height) / 0.80).square())
     down = torch.exp(-1.35 * ((y - 0.40) / 0.86).square())
     edge, middle = (like.new_tensor(c)[:, None, None] for c in ((0.46, 0.475, 0.50), (0.80, 0.81, 0.825)))
-    # Half a step of ordered noise (Jimenez 2014) hides the bands that so smooth a ramp gets in 8 bits.
+    # Ordered noise of half a step (Jimenez 2014) hides the banding of smooth ramps in 8 bits.
     ramp = 0.06711056 * torch.arange(width, device=like.device)
     noise = torch.frac(52.9829189 * torch.frac(ramp + 0.00583715 * torch.arange(height, device=like.device)[:, None]))
     glow = across * down[:, None]
@@ -148,9 +148,10 @@ def _studio(height: int, width: int, like: torch.Tensor) -> torch.Tensor:
 
 
 def resolve(linear: torch.Tensor, alpha: torch.Tensor, behind: torch.Tensor | None) -> torch.Tensor:
-    """Linear colours multiplied by alpha, (B, 3, H, W), to sRGB over a background, or to straight sRGB without one.
+    """Composite linear colours multiplied by alpha, (B, 3, H, W), over a sRGB background, or unmultiply them without
+    one.
 
-    Mixing happens in linear light; only covered pixels are touched, for encoding costs more than all else here.
+    Colours are blended in linear light. Only covered pixels are processed, as sRGB encoding dominates the cost.
     """
     batch, _, height, width = linear.shape
     coverage = alpha.reshape(-1)

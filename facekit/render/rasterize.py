@@ -1,15 +1,15 @@
-"""Visibility: which face each pixel sees, and how far away. The one step that backends differ in."""
+"""Visibility: the face and depth at each pixel. The only step that depends on the backend."""
 
 from __future__ import annotations
 
 import torch
 
-from facekit.plainly import plainly
 from facekit.render.backends import choose, visibility
 from facekit.render.camera import Camera, size_of
+from facekit.torch_defaults import with_torch_defaults
 
 
-@plainly
+@with_torch_defaults
 def rasterize(
     verts: torch.Tensor,
     faces: torch.Tensor,
@@ -20,9 +20,9 @@ def rasterize(
     cull: bool = False,
     budget: int | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The nearest face at every pixel centre.
+    """Return the nearest face at every pixel centre.
 
-    Nothing here is differentiable; :mod:`facekit.render.shading` recomputes positions from the faces, with gradients.
+    Not differentiable; :mod:`facekit.render.shading` recomputes positions from the faces, with gradients.
 
     Parameters
     ----------
@@ -33,18 +33,19 @@ def rasterize(
     camera:
         N cameras; one of B and N may be 1.
     image_size:
-        Pixels, or (height, width).
+        Size in pixels, or (height, width).
     backend:
         "torch", "pytorch3d" or "auto", see :func:`facekit.render.backends.choose`.
     cull:
-        Leave out faces seen from behind: faster, but open meshes get holes.
+        Skip back-facing triangles: faster, but open meshes get holes.
     budget:
-        Bytes for intermediate lists; more work is done in pieces. None for what suits the device.
+        Memory for intermediate lists in bytes; more work is done in chunks. None for the device's default.
 
     Returns
     -------
     tuple
-        face_ids (B, H, W) int64, -1 where nothing is, and depth (B, H, W) float32, mm along the view axis, inf there.
+        face_ids (B, H, W) int64, -1 for background, and depth (B, H, W) float32, mm along the optical axis, inf for
+        background.
     """
     height, width = size_of(image_size)
     points = pixel_points(verts, camera, height, width)
@@ -55,7 +56,7 @@ def rasterize(
 
 
 def pixel_points(verts: torch.Tensor, camera: Camera, height: int, width: int) -> torch.Tensor:
-    """Homogeneous pixel points (X w, Y w, w), (B, V, 3) float64, w the depth in mm."""
+    """Return homogeneous pixel points (X w, Y w, w), (B, V, 3) float64, where w is the depth in mm."""
     with torch.no_grad():
         x, y, z = camera.view(verts.detach().to(torch.float64)).unbind(-1)
         fx, fy, cx, cy = camera.intrinsics((height, width)).to(x)[..., None].unbind(1)

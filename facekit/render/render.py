@@ -1,4 +1,4 @@
-"""render(): a mesh, a camera, some lights, a picture."""
+"""render(): make pictures of a mesh with a camera and lights."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from facekit.errors import InputError
 from facekit.geometry.lists import flat_indices
 from facekit.geometry.normals import vertex_normals
 from facekit.geometry.uv import MipTexture, halve
-from facekit.hair import Hair
+from facekit.hair import HIDDEN, Hair
 from facekit.mesh import FaceMesh
-from facekit.plainly import plainly
 from facekit.render.backends import Visibility, choose, visibility
 from facekit.render.camera import HAIR_CENTRE, HAIR_DISTANCE, Camera, scene_unit, size_of
 from facekit.render.hair import hair_layers, window
@@ -29,21 +28,22 @@ from facekit.render.relief import relief_of
 from facekit.render.shading import material_table, shade
 from facekit.render.shadows import key_shadow
 from facekit.render.surface import Facets, Surface, surface
+from facekit.torch_defaults import with_torch_defaults
 
-#: What heads wear: the same for all, or one each.
+#: Hair of the heads: the same for all, or one per head.
 Hairs = Hair | Sequence[Hair | None] | None
 
-#: From the outer corner of one eye to that of the other, mm.
+#: Distance between the outer corners of the eyes, mm.
 _EYE_CORNERS = 90.0
-#: Bytes per pixel of the result.
+#: Memory in bytes per pixel of the result.
 _BYTES_A_PIXEL = 40
-#: Samples are shaded in pieces: on a CPU so few that their lists stay in its caches.
+#: Number of samples shaded at once: on a CPU so few that their lists fit into its caches.
 _PIECE_CPU, _PIECE_CUDA = 1 << 16, 1 << 22
-#: Where the four samples of a pixel lie with the shear of 1/8, see :meth:`Triangles.nearest`; and its centre.
+#: Positions of the four samples of a pixel with a shear of 1/8, see :meth:`Triangles.nearest`; and the centre.
 _SHEAR, _SPOTS = 0.125, ((0.375, 0.25), (0.875, 0.25), (0.125, 0.75), (0.625, 0.75), (0.5, 0.5))
 
 
-@plainly
+@with_torch_defaults
 def render(
     mesh: FaceMesh,
     camera: Camera | None = None,
@@ -54,36 +54,35 @@ def render(
     backend: str = "auto",
     hair: Hairs = None,
 ) -> RenderOutput:
-    """Pictures of meshes.
+    """Render meshes.
 
-    Differentiable with respect to the mesh's vertices, texture, colours and displacement, to the camera and to
-    ``lights.sh``, inside of the silhouette: visibility itself is not, see :func:`facekit.render.silhouette`. A mesh in
-    any unit looks alike.
+    Differentiable with respect to the mesh's vertices, texture, colours and displacement, the camera and ``lights.sh``
+    inside of the silhouette. Visibility itself is not differentiable, see :func:`facekit.render.silhouette`. The result
+    does not depend on the mesh's unit.
 
     Parameters
     ----------
     mesh:
-        B meshes. Without a texture they have their vertex colours, without those they are clay; without parts they are
-        all skin, without ao unoccluded. A displacement bends the normals that are shaded, texel by texel; silhouettes
-        and shadows stay those of the triangles.
+        B meshes. Without a texture, vertex colours are used, and without these, clay; without parts all is skin,
+        without ao nothing is occluded. A displacement map bends the shading normals per texel; silhouettes and shadows
+        are those of the triangles.
     camera:
         N cameras, B and N equal or one of them 1; by default :func:`default_camera`.
     image_size:
-        Pixels, or (height, width).
+        Size in pixels, or (height, width).
     lights:
         "studio", "daylight", "rim", "flat" (the albedo alone), or your own :class:`Lights`.
     quality:
         "standard": four samples per pixel at edges, one inside. "high": four times as many of both, and a soft shadow
         of the key light.
     background:
-        "studio", "transparent", an sRGB triple in [0, 1], or None for what the lights come with.
+        "studio", "transparent", an sRGB triple in [0, 1], or None for the default of the lights.
     backend:
-        Who finds what is seen: "torch", "pytorch3d" (its CPU code is very slow) or "auto", which is torch. The picture
-        is the same. Hair is torch's affair in both.
+        Visibility backend: "torch", "pytorch3d" (very slow on a CPU) or "auto", which is torch. The picture is the
+        same. Hair is always rasterized by torch.
     hair:
-        What the heads wear: one :class:`facekit.hair.Hair` or None for all, or one of these for each of B meshes. Their
-        cards are blended in the order of depth; pixels that are more hair than anything else have its depth and
-        normal, and face id -1.
+        Hair of the heads: one :class:`facekit.hair.Hair` or None for all, or one of these for each of B meshes. Hair
+        cards are blended in depth order; pixels that are mostly hair have its depth and normal, and face id -1.
     """
     forks.guard()
     forks.check(mesh.verts.device)
@@ -122,7 +121,7 @@ def render(
 
 
 def hair_of(hair: Hairs, count: int) -> tuple[Hair | None, ...]:
-    """One for each of ``count`` meshes."""
+    """Return the hair of each of ``count`` meshes."""
     worn = (hair,) * count if hair is None or isinstance(hair, Hair) else tuple(hair)
     if len(worn) != count:
         raise InputError(f"hair for {count} meshes", f"{len(worn)}", "give one Hair or None for each")
@@ -130,7 +129,7 @@ def hair_of(hair: Hairs, count: int) -> tuple[Hair | None, ...]:
 
 
 def _alike(worn: tuple[Hair | None, ...]) -> bool:
-    """Whether all wear the same, or nothing: then they are one scene."""
+    """Return True if all have the same hair, or none: then they are rendered as one scene."""
     first = worn[0]
     if first is None or any(h is None for h in worn):
         return not any(worn)
@@ -138,12 +137,12 @@ def _alike(worn: tuple[Hair | None, ...]) -> bool:
 
 
 def frame_count(mesh: FaceMesh, camera: Camera) -> int:
-    """Number of pictures that a mesh and a camera make.
+    """Return the number of pictures for a mesh and a camera.
 
     Raises
     ------
     InputError
-        When neither number is 1 and they differ.
+        If neither number is 1 and they differ.
     """
     count = max(len(mesh), len(camera))
     if len(mesh) not in (1, count) or len(camera) not in (1, count):
@@ -162,17 +161,17 @@ def _all_frames(
     backend: str,
     worn: tuple[Hair | None, ...],
 ) -> list[torch.Tensor]:
-    """The columns of :class:`RenderOutput`, as many frames at a time as fit into memory."""
+    """Return the columns of :class:`RenderOutput`, rendering as many frames at a time as fit into memory."""
     scene, heights = None, mesh.displacement
     shared = relief_of(heights) if heights is not None and heights.stride(0) == 0 else None
     each = frame_bytes(mesh, *size, 4 if high else 1)
-    # On a CPU the result is no part of what is to stay small.
+    # On a CPU the result does not count toward the limit, which only keeps lists small.
     result = count * size[0] * size[1] * _BYTES_A_PIXEL if mesh.verts.is_cuda else 0
     step = frames_at_once(count, each, result, free_memory(mesh.verts.device))
     columns = None
     for start in range(0, count, step):
         some = slice(start, min(start + step, count))
-        # Mip pyramids and normals of one mesh serve all cameras; those of many are made as they are needed.
+        # Mip pyramids and normals of a single mesh are shared by all cameras; those of many are made per chunk.
         if scene is None or len(mesh) > 1:
             single = len(mesh) == 1
             scene = _Scene.of(mesh if single else mesh[some], shared, backend, worn if single else worn[some])
@@ -183,12 +182,12 @@ def _all_frames(
     return [torch.cat(column) for column in columns] if torch.is_grad_enabled() else columns
 
 
-@plainly
+@with_torch_defaults
 def default_camera(mesh: FaceMesh, hair: tuple[Hair | None, ...] = ()) -> Camera:
-    """The camera for a mesh that comes without one.
+    """Return the default camera for a mesh.
 
-    A face with landmarks gets :meth:`Camera.front`, in metres or centimetres, too, if that is what its vertices are in;
-    any other mesh :meth:`Camera.fit`. Hair on the head makes room for itself, the same for every style.
+    A face with landmarks gets :meth:`Camera.front`, scaled to the unit of its vertices; any other mesh
+    :meth:`Camera.fit`. With hair the view is wider, the same for every style.
     """
     if mesh.landmarks is None or len(mesh.landmarks) != 68:
         return Camera.fit(mesh)
@@ -198,7 +197,7 @@ def default_camera(mesh: FaceMesh, hair: tuple[Hair | None, ...] = ()) -> Camera
     if not (math.isfinite(wide) and wide > 0):
         return Camera.front()
     unit = 10.0 ** round(math.log10(wide / _EYE_CORNERS))
-    roomy = any(h is not None and not bool(h.cards.lash.all()) for h in hair)
+    roomy = any(h is not None and bool(h.cards.on_scalp.any()) for h in hair)
     front = Camera.front(distance=HAIR_DISTANCE, target=HAIR_CENTRE) if roomy else Camera.front()
     return front if unit == 1.0 else front.scaled(unit)
 
@@ -209,8 +208,9 @@ def _in_unit(mesh: FaceMesh, unit: float) -> FaceMesh:
 
 
 def _gathered(columns: list | None, parts: tuple[torch.Tensor, ...], some: slice, count: int) -> list:
-    """Results so far and those of some more frames: in their final place, so that none is ever there twice. With
-    gradients, which do not like that, lists to be joined at the end."""
+    """Write some frames' results into the final tensors, so that nothing is stored twice. With gradients, which forbid
+    writing in place, collect lists to be concatenated at the end.
+    """
     if torch.is_grad_enabled():
         return [[*before, part] for before, part in zip(columns or [[]] * len(parts), parts, strict=True)]
     if some == slice(0, count):
@@ -224,7 +224,7 @@ def _gathered(columns: list | None, parts: tuple[torch.Tensor, ...], some: slice
 
 @dataclass(frozen=True)
 class _Scene:
-    """Data shared by frames that are rendered together, or that show one mesh."""
+    """Data shared by frames that are rendered together, or that show the same mesh."""
 
     mesh: FaceMesh
     normals: torch.Tensor
@@ -237,7 +237,7 @@ class _Scene:
 
     @classmethod
     def of(cls, mesh: FaceMesh, relief: MipTexture | None, backend: str, worn: tuple[Hair | None, ...]) -> _Scene:
-        """With the topology transposed, as :class:`facekit.render.surface.Facets` reads it."""
+        """Build the scene with transposed topology, as :class:`facekit.render.surface.Facets` reads it."""
         texture = None if mesh.texture is None else MipTexture.build(mesh.texture)
         if relief is None and mesh.displacement is not None:
             relief = relief_of(mesh.displacement)
@@ -248,27 +248,27 @@ class _Scene:
         return cls(mesh, vertex_normals(mesh.verts, mesh.faces), texture, relief, values, backend, topology, hair)
 
     def casters(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Vertices (B, n, 3) and faces of what throws shadows: the head, and its hair as if it were whole."""
+        """Return vertices (B, n, 3) and faces of the shadow casters: the head, and its hair as if it were opaque."""
         verts, faces = self.mesh.verts, self.mesh.faces
         if not self.hair:
             return verts, faces
         cards, count = self.hair[0].cards, max(len(verts), len(self.hair))
         hair = torch.stack([h.verts for h in self.hair]).expand(count, -1, -1)
-        strands = cards.faces[~cards.lash[cards.faces[:, 0]]]
+        strands = cards.faces[cards.on_scalp[cards.faces[:, 0]]]
         return torch.cat((verts.expand(count, -1, -1), hair), dim=1), torch.cat((faces, strands + verts.shape[1]))
 
     @property
     def scalp(self) -> torch.Tensor | None:
-        """The tone under hair, (3,) sRGB."""
+        """Return the skin tone under hair, (3,) sRGB."""
         return self.hair[0].cap_colour if self.hair else None
 
 
 @dataclass(frozen=True)
 class _Frames:
-    """Some frames as the camera sees them: points and normals (3, b * V), rotation (b, 3, 3).
+    """Frames as seen by the camera: points and normals (3, b * V), rotation (b, 3, 3).
 
-    ``step`` (b, 2) is how far apart the rays of neighbouring pixels are, across and down, ``pixel`` (b,) their mean;
-    ``centre`` (b, 2) the principal point in pixels.
+    ``step`` (b, 2) is the distance between the rays of neighbouring pixels at depth 1, horizontal and vertical,
+    ``pixel`` (b,) their mean; ``centre`` (b, 2) the principal point in pixels.
     """
 
     points: torch.Tensor
@@ -283,7 +283,7 @@ class _Frames:
 def _pictures(
     scene: _Scene, cameras: Camera, lights: Lights, height: int, width: int, high: bool, behind: torch.Tensor | None
 ) -> tuple[torch.Tensor, ...]:
-    """The columns of :class:`RenderOutput` for some frames."""
+    """Return the columns of :class:`RenderOutput` for some frames."""
     mesh = scene.mesh
     verts, normals = mesh.verts, scene.normals
     batch = max(len(cameras), len(verts))
@@ -321,13 +321,16 @@ def _pictures(
 
 
 def _with_hair(scene: _Scene, cameras: Camera, lights: Lights, picture: tuple, buffers: tuple) -> list[torch.Tensor]:
-    """Put hair over linear colours, alpha and depth of some frames, twice as fine in high quality, and over what tells
-    of pixels: colours, alpha, coverage by hair, depth, normals and ids, all in pixels."""
+    """Blend hair over linear colours, alpha and depth of some frames (at twice the resolution in high quality), and
+    over the per-pixel buffers: return colours, alpha, coverage by hair, depth, normals and ids, all at pixel
+    resolution.
+    """
     linear, alpha, fine = (t.clone() for t in picture)
     cover = torch.zeros_like(alpha)
     depth, normal, ids = buffers
     shrunk = fine.shape[2] > depth.shape[2]
     far, bent = torch.full_like(fine, torch.inf), linear.new_zeros(linear.shape)
+    kind = torch.zeros_like(fine, dtype=torch.int64)
     for k in range(len(linear)):
         camera = cameras if len(cameras) == 1 else cameras[k]
         hair = scene.hair[k if len(scene.hair) > 1 else 0]
@@ -341,31 +344,33 @@ def _with_hair(scene: _Scene, cameras: Camera, lights: Lights, picture: tuple, b
         layers = hair_layers(hair, part, near, size, fine[some][0], alpha[some][0])
         linear[some], alpha[some] = layers.over(linear[some], alpha[some])
         cover[some], far[some], bent[some] = 1.0 - layers.through, layers.depth, layers.normal
+        kind[some] = layers.part
     if shrunk:
         linear, alpha, cover = halve(linear), halve(alpha), halve(cover)
-        far, bent = far[:, :, ::2, ::2], bent[:, :, ::2, ::2]
+        far, bent, kind = (t[:, :, ::2, ::2] for t in (far, bent, kind))
     hides = (far < torch.inf) & (cover > 0.5)
     normal = torch.where(hides, bent, normal)
-    ids = torch.where(hides[:, 0], -1, ids)
+    ids = torch.where(hides[:, 0], HIDDEN - kind[:, 0], ids)
     return [linear, alpha, cover, torch.where(hides, far, depth), normal, ids]
 
 
 def _frame(place: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """The frame (P,) int64 of flat indices into ``ids`` (b, H, W)."""
+    """Return the frame (P,) int64 of flat indices into ``ids`` (b, H, W)."""
     return torch.zeros_like(place) if len(ids) == 1 else place // ids[0].numel()
 
 
 def _rays(
     frames: _Frames, place: torch.Tensor, ids: torch.Tensor, scale: int, spot: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Frames (P,) and directions (2, P) of flat indices into ``ids`` (b, H, W), and the angle of a pixel (b,).
+    """Return frames (P,) and ray directions (2, P) of flat indices into ``ids`` (b, H, W), and the angle of a pixel
+    (b,).
 
-    ``spot`` tells where in the pixel: 0 to 3 for the four samples, 4 for the centre, which is the default.
+    ``spot`` is the position in the pixel: 0 to 3 for the four samples, 4 (the default) for the centre.
     """
     batch, height, width = ids.shape
     frame = _frame(place, ids)
     rest = (place if batch == 1 else place - frame * (height * width)).to(torch.float64)
-    # Exact in float64, where dividing takes a tenth of the time that it takes integers.
+    # Float64 is exact here, and dividing takes a tenth of the time of integers.
     row = (rest / width).floor_()
     x, y = (rest - row * width).to(torch.float32), row.to(torch.float32)
     if spot is None:
@@ -390,7 +395,7 @@ def _facets(
 
 
 def _buffers(scene: _Scene, frames: _Frames, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Depth and normals at pixel centres."""
+    """Return depth and normals at pixel centres."""
     place = flat_indices(ids >= 0)
     facets, index = _facets(scene, frames, place, ids.view(-1).index_select(0, place), ids)
     frame, ray, pixel = _rays(frames, place, ids, 1)
@@ -405,12 +410,12 @@ def _fill(ids: torch.Tensor, place: torch.Tensor, distance: torch.Tensor, normal
 
 
 def _scattered(values: torch.Tensor, place: torch.Tensor, total: int) -> list[torch.Tensor]:
-    """Rows (C, P) at flat indices: C rows (total,), zero elsewhere."""
+    """Scatter rows (C, P) to flat indices: C rows (total,), zero elsewhere."""
     return [values.new_zeros(total).scatter_(0, place, row) for row in values]
 
 
 def _pictured(rows: list[torch.Tensor], ids: torch.Tensor) -> torch.Tensor:
-    """C rows (b * H * W,) as (b, C, H, W)."""
+    """Reshape C rows (b * H * W,) to (b, C, H, W)."""
     return torch.stack([row.view(ids.shape) for row in rows], dim=1)
 
 
@@ -424,7 +429,9 @@ def _passes(
     scale: int,
     shadow: Callable[[Surface], torch.Tensor] | None,
 ) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-    """One sample inside, four at edges: linear colour times alpha, alpha; depth and normals at covered pixels."""
+    """Shade one sample inside, four at edges: return linear colour times alpha, alpha; depth and normals of covered
+    pixels.
+    """
     batch, height, width = ids.shape
     flat = ids.view(-1)
     covered = flat >= 0
@@ -459,13 +466,14 @@ def _passes(
 
 
 def edges(depth: torch.Tensor, pixel: torch.Tensor) -> torch.Tensor:
-    """Pixels (b, H, W) that need more than one sample: along silhouettes and where depth jumps.
+    """Return the pixels (b, H, W) that need more than one sample: along silhouettes and depth discontinuities.
 
-    1 / depth is linear over a flat face on screen, however steep: its second difference shows jumps and creases only.
+    1 / depth is linear in screen space over a flat face, however steep: its second difference is large only at jumps
+    and creases.
     """
     inverse = 1.0 / depth
     padded = torch.nn.functional.pad(inverse[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     across = (padded[:, 1:-1, :-2] + padded[:, 1:-1, 2:]).sub_(inverse, alpha=2.0).abs_()
     down = (padded[:, :-2, 1:-1] + padded[:, 2:, 1:-1]).sub_(inverse, alpha=2.0).abs_()
-    # A jump of dz changes 1 / z by dz / z²; 0.7 pixels' width counts as one.
+    # A jump of dz changes 1 / z by dz / z²; the threshold is 0.7 pixel widths.
     return torch.maximum(across, down) > inverse * (0.7 * pixel[:, None, None])

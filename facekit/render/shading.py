@@ -1,4 +1,4 @@
-"""The deferred shader: from surfaces to colours, with gradients to vertices and texture."""
+"""Deferred shader: from surface samples to colours, differentiable with respect to vertices and texture."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from facekit.mesh import FaceMesh
 from facekit.render.lights import Lights
 from facekit.render.surface import Surface
 
-#: How each part takes light: roughness (GGX), reflectance at normal incidence, how far red light wraps around the
-#: terminator (the visible effect of scattering under skin; Penner, *Pre-integrated skin shading*, 2011), wet coat.
+#: Material of each part: roughness (GGX), reflectance at normal incidence, wrap of red light around the terminator (the
+#: visible effect of subsurface scattering; Penner, *Pre-integrated skin shading*, 2011), wet coat.
 MATERIALS: dict[str, tuple[float, float, float, float]] = {
     "skin": (0.50, 0.025, 1.0, 0.0),
     "lips": (0.36, 0.030, 0.9, 0.0),
@@ -29,35 +29,35 @@ MATERIALS: dict[str, tuple[float, float, float, float]] = {
     "back_of_head": (0.54, 0.023, 1.0, 0.0),
     "neck": (0.54, 0.023, 1.0, 0.0),
 }
-#: What a mesh without texture is made of: fired clay, sRGB.
+#: Albedo of meshes without texture: fired clay, sRGB.
 CLAY = (0.80, 0.765, 0.735)
 CLAY_MATERIAL = (0.55, 0.035, 0.35, 0.0)
-#: How far each colour wraps, and the width of the soft terminator, from the diffusion of red, green and blue in skin.
+#: Wrap per colour channel, and width of the soft terminator, from the diffusion of red, green and blue in skin.
 WRAP = (0.23, 0.16, 0.13)
-# Occlusion below which wet surfaces mirror no lamp; from twice as much on they do wholly.
+# Occlusion below which wet surfaces reflect no lamp; from twice as much on they do fully.
 _DRY = 0.12
-#: Where the film's shoulder begins.
+#: Start of the tone curve's shoulder.
 TONE_START = 0.62
 
 
-# Skin that shines less: around the brows, whose hairs scatter light, and far from the middle of the face, where there
-# are no glands. Reach and fade, in distances between the eyes' outer corners.
+# Areas of dull skin: around the brows, whose hairs scatter light, and far from the centre of the face, where there are
+# few glands. Start and end of the fade, in distances between the outer corners of the eyes.
 _BROW, _FAR = (0.06, 0.10), (0.70, 1.30)
-# What is left of the reflectance there, and how much rougher it is.
+# Factors on the reflectance there, and increase in roughness.
 _DULL_BROW, _DULL_FAR, ROUGHER = 0.35, 0.40, 0.12
 _DULLED = ("skin", "lids", "back_of_head", "neck")
 
 
-#: Rows of :func:`material_table` before the colours.
+#: Number of rows of :func:`material_table` before the colours.
 _MATERIAL = 5
 
 
 def material_table(mesh: FaceMesh, cards: HairCards | None = None) -> torch.Tensor:
-    """Per-vertex values that samples interpolate, (5, V) float32, and up to four rows more; (5, B * V) where occlusion
-    follows the poses of B meshes.
+    """Return per-vertex values that samples interpolate, (5, V) float32, and up to four rows more; (5, B * V) if
+    occlusion depends on the poses of B meshes.
 
-    Occlusion, roughness, reflectance, scattering, wet coat; the vertex colours, sRGB, of a mesh without a texture; and
-    how far hair covers the skin, of one that wears some.
+    Occlusion, roughness, reflectance, scattering, wet coat; vertex colours, sRGB, for a mesh without a texture; and the
+    coverage of skin by hair, for a head with hair.
     """
     count, like = mesh.verts.shape[1], mesh.verts
     plain = mesh.texture is None and mesh.vertex_colors is None
@@ -74,6 +74,8 @@ def material_table(mesh: FaceMesh, cards: HairCards | None = None) -> torch.Tens
     table = rows.t()
     if cards is not None:
         shade = shade * cards.shade.to(like)
+        # Skin under hair does not glint.
+        table = torch.cat((table[:1], table[1:2] * (1 - cards.cap.to(like)), table[2:]), dim=0)
     if mesh.texture is None and mesh.vertex_colors is not None:
         table = torch.cat((table, mesh.vertex_colors.to(like).t()), dim=0)
     if cards is not None:
@@ -83,7 +85,7 @@ def material_table(mesh: FaceMesh, cards: HairCards | None = None) -> torch.Tens
 
 @torch.no_grad()
 def sheen(mesh: FaceMesh) -> torch.Tensor:
-    """Share of its part's reflectance that each vertex has, (V,) in (0, 1]: 1 but for dull skin; of the first mesh."""
+    """Return the factor (V,) in (0, 1] on each vertex's reflectance: 1 except on dull skin; for the first mesh."""
     verts, parts = mesh.verts[0], mesh.parts
     if parts is None or mesh.landmarks is None or len(mesh.landmarks) != 68:
         return verts.new_ones(len(verts))
@@ -100,7 +102,7 @@ def sheen(mesh: FaceMesh) -> torch.Tensor:
 
 
 def albedo(found: Surface, texture: MipTexture | None) -> torch.Tensor:
-    """(3, P) sRGB: the texture's, else the vertex colours', else clay."""
+    """Return the albedo (3, P) sRGB: from the texture, else the vertex colours, else clay."""
     if texture is not None:
         return texture.sample(found.uv, found.span + texture.detail, found.frame)
     if len(found.values) > _MATERIAL + 2:
@@ -116,20 +118,20 @@ def shade(
     shadow: torch.Tensor | None = None,
     scalp: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Colours of the samples.
+    """Return the colours of samples.
 
     Parameters
     ----------
     found:
-        What :func:`surface` returned.
+        Samples from :func:`surface`.
     texture:
         sRGB albedo, or None for vertex colours and clay.
     rotation:
-        (B, 3, 3) float32, the cameras' rotations.
+        (B, 3, 3) float32: the cameras' rotations.
     shadow:
-        (P,) float32 in [0, 1]: how much of the first light arrives; None for all of it.
+        (P,) float32 in [0, 1]: visibility of the first light; None for no shadow.
     scalp:
-        (3,) float32 sRGB, the tone under hair, which the last of the values brings; None without hair.
+        (3,) float32 sRGB: skin tone under hair, blended by the last row of the values; None without hair.
 
     Returns
     -------
@@ -152,14 +154,14 @@ def shade(
     around = lights.irradiance(normal, rotation, found.frame)
     if around is not None:
         ambient = ambient + around
-    # Light that was reflected before it arrives has the skin's own colour (Jimenez et al., *Practical realtime
-    # strategies for accurate indirect occlusion*, 2016): crevices turn red, not grey.
+    # Interreflected light has the skin's own colour (Jimenez et al., *Practical realtime strategies for accurate
+    # indirect occlusion*, 2016): crevices turn red, not grey.
     diffuse = ambient * torch.addcmul(occlusion, base, 0.55 * (1.0 - occlusion) * occlusion)
     facing = dot(normal, view).clamp(1e-3, 1.0)
     openness = occlusion.square()
     fresnel = (1.0 - facing).square().square() * (1.0 - facing)
     gleam = ambient * ((reflectance + (0.35 - 0.3 * roughness) * fresnel) * openness)
-    # A crevice sees only light that comes along its axis (Chan, *Material advances in Call of Duty WWII*, 2018).
+    # A crevice only receives light along its axis (Chan, *Material advances in Call of Duty WWII*, 2018).
     aperture = 2.0 * openness + 0.25 * occlusion - 1.0
     local = (aperture, roughness.square(), reflectance, scatter, facing)
     directions = lights.directions(rotation)
@@ -172,7 +174,7 @@ def shade(
         lit = flat_indices(cosine > -WRAP[0])
         whole = lit.numel() > 0.6 * cosine.numel()
         if not whole:
-            # A light from behind reaches few samples: pick those.
+            # A light from behind reaches few samples: select these.
             parts = pick(parts, lit)
         rows, shine = direct(*parts)
         for c, tint in enumerate(light.colour):
@@ -185,10 +187,10 @@ def shade(
                 gleam[c] = gleam[c].index_add(0, lit, shine, alpha=amount * light.gloss)
     wet = flat_indices(coat > 0.01)
     if wet.numel() and lights.lights:
-        # Wet eyes mirror the key light's box, one highlight each, as portraits have it.
+        # Wet eyes reflect the key light's softbox, one highlight each, as in portraits.
         key = lights.lights[0]
         toward = directions[0, 0, :, None] if single else directions[:, 0].t()[:, found.frame[wet]]
-        # A lid's shadow leaves the lamp's image whole, up to where the lid would hide it.
+        # The lid's shadow does not dim the lamp's reflection, unless the lid hides it.
         bare = ((occlusion - _DRY) / _DRY).clamp(0.0, 1.0)
         n, v, f, amount = (t.index_select(-1, wet) for t in (normal, view, facing, coat * bare))
         spark = key.strength * amount * _reflection(n, v, toward, f, key.size)
@@ -206,9 +208,11 @@ def direct(
     facing: torch.Tensor,
     shadow: torch.Tensor | None = None,
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Return what one light adds: diffuse red, green and blue (P,), to be multiplied by the albedo, and specular (P,).
+    """Return one light's contribution: diffuse red, green and blue (P,), to be multiplied by the albedo, and specular
+    (P,).
 
-    ``cosine`` is that of normal and light, ``between`` that of viewer and light, ``alpha`` the squared roughness.
+    ``cosine`` is the cosine between normal and light, ``between`` that between viewer and light, ``alpha`` the squared
+    roughness.
     """
     lit = cosine.clamp_min(0.0)
     reach = (lit + aperture).clamp(0.0, 1.0)
@@ -217,14 +221,14 @@ def direct(
     for width in WRAP:
         wrap = scatter * width
         wrapped = ((cosine + wrap) / (1.0 + wrap)).clamp_min(0.0)
-        # Squaring in part keeps the energy that wrapping adds in check, and the terminator soft.
+        # Squaring part of it limits the energy that wrapping adds, and keeps the terminator soft.
         wrapped = torch.addcmul(wrapped, wrapped * (wrapped - 1.0), wrap, value=2.0)
-        # A cast shadow's edge, too, lets red through before green and blue: shadow to the power of 1 - 0.6 wrap.
+        # The edge of a cast shadow transmits red before green and blue, too: shadow to the power of 1 - 0.6 wrap.
         rows.append(wrapped * (reach if stops is None else reach * torch.exp2(stops * (1.0 - 0.6 * wrap))))
     if shadow is not None:
         reach = reach * shadow
-    # GGX times cosine and pi (strengths are per albedo): Walter et al. 2007, visibility and Fresnel of Karis 2013. The
-    # half vector h is never built: |l + v|² = 2 + 2 l . v.
+    # GGX times cosine and pi (strengths are relative to albedo): Walter et al. 2007, visibility and Fresnel of Karis
+    # 2013. The half vector h is never computed: |l + v|² = 2 + 2 l . v.
     scale = torch.rsqrt(2.0 + 2.0 * between.clamp_min(-0.999))
     h = ((lit + facing) * scale).clamp_max(1.0)
     seen = (1.0 + between) * scale
@@ -238,7 +242,7 @@ def direct(
 
 
 def _reflection(normal, view, toward, facing, size: float) -> torch.Tensor:
-    """The mirror image of a round softbox in a wet surface, (P,)."""
+    """Return the reflection of a round softbox in a wet surface, (P,)."""
     mirrored = 2.0 * facing * normal - view
     angle = torch.deg2rad(mirrored.new_tensor([0.55 * size, 0.8 * size])).cos()
     t = ((dot(mirrored, toward) - angle[1]) / (angle[0] - angle[1])).clamp(0.0, 1.0)
@@ -246,7 +250,7 @@ def _reflection(normal, view, toward, facing, size: float) -> torch.Tensor:
 
 
 def tone(linear: torch.Tensor, start: float = TONE_START) -> torch.Tensor:
-    """A film's shoulder: the identity up to ``start``, then bending smoothly toward 1. Albedo stays what it is."""
+    """Apply a filmic tone curve: the identity up to ``start``, then a smooth shoulder toward 1. Albedo is preserved."""
     room = 1.0 - start
     bend = torch.exp2((linear - start).clamp_min(0.0) * (-1.0 / (room * math.log(2.0))))
     return torch.add(linear.clamp(0.0, start), bend, alpha=-room) + room

@@ -1,4 +1,4 @@
-"""Soft shadows of the key light, for pictures in high quality."""
+"""Soft shadows of the key light, for high-quality pictures."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from facekit.render.rasterize import pixel_points
 from facekit.render.shading import WRAP
 from facekit.render.surface import Surface
 
-#: Shadow maps have this many texels a side.
+#: Side of shadow maps in texels.
 _SIZE = 768
-#: The light stands so far away, in radii of the mesh: far enough that its rays are almost parallel.
+#: Distance of the light in radii of the mesh: so far that its rays are almost parallel.
 _FAR = 12.0
 _TAPS = 10
-#: The penumbra is as wide as a blocker this far away throws it, mm: a nose's or a chin's distance to the skin behind.
+#: Distance, mm, of the blocker that sets the width of the penumbra: that of a nose or chin from the skin behind.
 _BLOCKER = 14.0
 
 
 @dataclass(frozen=True)
 class _ShadowMap:
-    """Depth maps of b frames in one row of numbers, and the way there from each camera's space.
+    """Depth maps of b frames in one flat tensor, and the transforms from the cameras' spaces.
 
-    ``depth`` (b * size²,), ``toward`` (b, 3) unit vectors to the light in camera space, ``turn`` (b, 3, 3) and
+    ``depth`` (b * size²,), ``toward`` (b, 3) unit vectors toward the light in camera space, ``turn`` (b, 3, 3) and
     ``shift`` (b, 3) from camera to light space, ``texel`` (b,) mm, ``focal`` in texels, ``spread`` the tangent of the
     light's half angle, ``pixels`` the picture's focal length in pixels.
     """
@@ -49,10 +49,10 @@ class _ShadowMap:
 def key_shadow(
     verts: torch.Tensor, faces: torch.Tensor, lights: Lights, cameras: Camera, height: int
 ) -> Callable[[Surface], torch.Tensor]:
-    """A function of :class:`Surface` that tells how much of the first light arrives, (P,) float32 in [0, 1].
+    """Return a function from :class:`Surface` to the visibility of the first light, (P,) float32 in [0, 1].
 
     Shadow mapping (Williams 1978) with percentage-closer filtering (Reeves et al. 1987) over a spiral disc that is
-    turned from sample to sample; the picture's own samples average the noise away.
+    rotated per sample; the samples of a pixel average out the noise.
     """
     with torch.no_grad():
         rotation = cameras.rotation()
@@ -83,20 +83,21 @@ def key_shadow(
 
 
 def _filtered(found: Surface, shadow: _ShadowMap) -> torch.Tensor:
-    """The share of taps around each sample's place in the map that see the light."""
+    """Return the fraction of taps around each sample's position in the map that see the light."""
     normal, single = found.smooth.detach(), shadow.turn.shape[0] == 1
     toward = shadow.toward[0, :, None] if single else shadow.toward.t().index_select(1, found.frame)
     cosine = dot(normal, toward)
-    # What is turned away from the light, even with wrapping, gets nothing of it with or without a shadow.
+    # Surfaces facing away from the light, beyond the wrap, receive none in any case.
     lit = flat_indices(cosine > -WRAP[0])
     cosine, distance, *normal, across, down = pick((cosine, found.depth.detach(), *normal, *found.ray), lit)
     frame = lit.new_zeros(1) if single else found.frame.index_select(0, lit)
     turn, texel = shadow.turn[frame].permute(1, 2, 0), shadow.texel[frame]
-    # Interleaved gradient noise (Jimenez 2014) of the pixel turns the disc: it stays in place, so sweeps do not boil.
+    # The disc is rotated by interleaved gradient noise (Jimenez 2014) of the pixel: it is fixed in the picture, so
+    # sweeps do not flicker.
     pixel = [(ray * shadow.pixels + 8192.5).floor_() for ray in (across, down)]
     angle = 6.2831853 * torch.frac(52.9829189 * torch.frac(0.06711056 * pixel[0] + 0.00583715 * pixel[1]))
     cos, sin = torch.cos(angle), torch.sin(angle)
-    # Starting a little off the surface keeps it from shadowing itself; more so where the light grazes it.
+    # An offset from the surface avoids self-shadowing; it grows at grazing light.
     off = 1.5 * texel + 1.2 * (1.0 - cosine.clamp(0.0, 1.0))
     start = [torch.addcmul(p * distance, n, off) for p, n in zip((across, down, -1.0), normal, strict=True)]
     x, y, z = (dot(turn[k], start) + shadow.shift[frame, k] for k in range(3))
@@ -115,6 +116,6 @@ def _filtered(found: Surface, shadow: _ShadowMap) -> torch.Tensor:
         u = (cos * dx).sub_(sin, alpha=dy).add_(column).to(torch.int32).clamp_(0, _SIZE - 1)
         v = (sin * dx).add_(cos, alpha=dy).add_(row).to(torch.int32).clamp_(0, _SIZE - 1)
         nearest = shadow.depth.index_select(0, v.mul_(_SIZE).add_(u).add_(base))
-        # Written as numbers: several times as fast as adding bools.
+        # Accumulate as floats: several times as fast as adding bools.
         total += torch.ge(nearest.add_(slope, alpha=0.8 * radius * reach), limit, out=sees)
     return torch.ones_like(found.depth).scatter_(0, lit, total.mul_(1.0 / _TAPS))

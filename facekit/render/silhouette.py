@@ -1,9 +1,9 @@
-"""Silhouettes with useful gradients, for fitting cameras and shapes to masks.
+"""Soft silhouettes with useful gradients, for fitting cameras and shapes to masks.
 
-Coverage itself is a step, without a gradient. Here each pixel gets the logistic function of its signed distance to the
-outline, as Liu et al. have it for every triangle (*Soft Rasterizer*, ICCV 2019); but only the outline's edges count,
-which are found without gradients: deferred, as the shader is. Each pixel then recomputes how far it is from the one
-edge nearest to it, with gradients to that edge's two vertices and to the camera.
+Coverage itself is a step function, without a gradient. Here each pixel has the logistic function of its signed distance
+to the outline, as Liu et al. use for every triangle (*Soft Rasterizer*, ICCV 2019); but only edges on the outline are
+used, which are found without gradients, as in the deferred shader. Each pixel then recomputes its distance to the
+nearest edge, differentiable with respect to that edge's two vertices and the camera.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ import torch.nn.functional as F
 from facekit.errors import InputError
 from facekit.geometry.lists import expand, flat_indices, unique_pairs
 from facekit.mesh import FaceMesh
-from facekit.plainly import plainly
 from facekit.render.backends import choose, visibility
 from facekit.render.camera import Camera, size_of
 from facekit.render.rasterize import pixel_points
 from facekit.render.render import default_camera, frame_count
+from facekit.torch_defaults import with_torch_defaults
 
-#: Beyond so many sigmas a pixel is simply in or out: the logistic function is within 1/3000 of that.
+#: Range in sigmas: beyond it a pixel is fully inside or outside, as the logistic function is within 1/3000 of that.
 _REACH = 8.0
-#: Edges are judged in pieces of at most this many pixels: parts of one may be hidden.
+#: Edges are split into segments of at most this many pixels, as parts of an edge may be hidden.
 _PIECE = 2.0
-#: Pixels are set against pieces in blocks of so many pairs.
+#: Number of pairs of pixels and segments compared at once.
 _PAIRS = 1 << 24
 
 
-@plainly
+@with_torch_defaults
 def silhouette(
     mesh: FaceMesh,
     camera: Camera | None = None,
@@ -39,7 +39,7 @@ def silhouette(
     sigma: float = 1.0,
     backend: str = "auto",
 ) -> torch.Tensor:
-    """Soft coverage: the degree to which each pixel is inside of the outline.
+    """Return soft coverage: the degree to which each pixel is inside of the outline.
 
     Differentiable with respect to ``mesh.verts`` and the camera.
 
@@ -50,22 +50,23 @@ def silhouette(
     camera:
         N cameras, B and N equal or one of them 1; by default :func:`facekit.render.render.default_camera`.
     image_size:
-        Pixels, or (height, width).
+        Size in pixels, or (height, width).
     sigma:
-        Softness in pixels: one sigma inside of the outline the value is 0.73. 0.3 looks like an antialiased mask;
-        gradients reach some 5 sigmas, so begin a fit with several pixels and end with one.
+        Softness in pixels: one sigma inside of the outline the value is 0.73. With 0.3 it looks like an antialiased
+        mask. Gradients reach some 5 sigmas, so begin a fit with several pixels and end with one.
     backend:
-        Who finds what is covered, see :func:`facekit.render.render`.
+        Visibility backend, see :func:`facekit.render.render`.
 
     Returns
     -------
     torch.Tensor
-        (max(B, N), 1, H, W) float32 in [0, 1]. The picture's border is no outline; nor is where the near plane cuts.
+        (max(B, N), 1, H, W) float32 in [0, 1]. The picture's border is not an outline, nor is the cut of the near
+        plane.
     """
     view = (default_camera(mesh) if camera is None else camera).to(mesh.verts.device)
     height, width = size_of(image_size)
     if not 0.0 < sigma < float("inf"):
-        raise InputError("a softness of more than 0 pixels", f"sigma {sigma}", "pass for instance 1.0")
+        raise InputError("a sigma of more than 0 pixels", f"sigma {sigma}", "pass for instance 1.0")
     count = frame_count(mesh, view)
     backend = choose(backend, height, width, mesh.verts.device)
     edges = _Edges.of(mesh.faces)
@@ -78,7 +79,7 @@ def silhouette(
 
 @dataclass(frozen=True)
 class _Edges:
-    """The edges of a topology: ends (E, 2), and which of them (3 F,) the faces' sides are; faces (F, 3)."""
+    """Edges of a topology: ends (E, 2), and the index of each face's sides among them (3 F,); faces (F, 3)."""
 
     faces: torch.Tensor
     ends: torch.Tensor
@@ -90,7 +91,9 @@ class _Edges:
         return cls(faces, *unique_pairs(pairs, int(faces.max()) + 1 if faces.numel() else 1))
 
     def folds(self, points: torch.Tensor) -> torch.Tensor:
-        """Edges (P,) between a front and a back, or at a border, as homogeneous pixel points (V, 3) are seen."""
+        """Return the edges (P,) between a front and a back face, or at a border, for homogeneous pixel points (V,
+        3).
+        """
         a, b, c = points[self.faces].unbind(1)
         front = torch.sign((a * torch.linalg.cross(b, c)).sum(1)).repeat(3)
         total = front.new_zeros(len(self.ends)).index_add_(0, self.sides, front)
@@ -99,10 +102,10 @@ class _Edges:
 
 
 def _picture(verts, edges: _Edges, camera: Camera, height: int, width: int, sigma: float, backend: str) -> torch.Tensor:
-    """(H, W) of one mesh (V, 3)."""
+    """Return the soft silhouette (H, W) of one mesh (V, 3)."""
     margin, near = math.ceil(_REACH * sigma) + 2, camera.near_plane(verts[None])
     with torch.no_grad():
-        # A frame around the picture, for outlines just outside of it.
+        # Pad the picture, for outlines just outside of it.
         points = pixel_points(verts[None], camera, height, width)
         points[..., :2] += margin * points[..., 2:]
         size = height + 2 * margin, width + 2 * margin
@@ -122,7 +125,7 @@ def _picture(verts, edges: _Edges, camera: Camera, height: int, width: int, sigm
         return hard + 0.0 * ends.sum()
     a, b = ends[owner[nearest]].unbind(1)
     away = spots - torch.lerp(a, b, along[:, None])
-    # The nearest point is where the distance does not change along the edge: only the edge's own motion counts.
+    # At the nearest point the distance does not change along the edge, so that only the edge's motion matters.
     direction = F.normalize(away.detach(), dim=1)
     signed = (away * direction).sum(1) * (2.0 * hard.reshape(-1)[soft] - 1.0)
     return hard.reshape(-1).index_put((soft,), torch.sigmoid(signed / sigma)).view(height, width)
@@ -131,7 +134,7 @@ def _picture(verts, edges: _Edges, camera: Camera, height: int, width: int, sigm
 def _projected(
     verts: torch.Tensor, ends: torch.Tensor, camera: Camera, near: float, height: int, width: int
 ) -> torch.Tensor:
-    """Edges in pixels, (E, 2, 2), cut off at the near plane; what lies behind it is far off the picture."""
+    """Project edges to pixels, (E, 2, 2), clipped at the near plane; those behind it are moved far off the picture."""
     place = camera.view(verts[None])[0][ends]
     a, b = place.unbind(1)
     depth = -place[..., 2]
@@ -148,10 +151,10 @@ def _projected(
 
 
 def _outline(ends: torch.Tensor, inside: torch.Tensor, margin: int) -> tuple[torch.Tensor, ...]:
-    """Pieces with the mesh on one side and nothing on the other: edge (P,), and where on it they begin and end.
+    """Return segments with the mesh on one side only: edge (P,), and their begin and end along the edge.
 
-    ``inside`` is the mask at twice the size. Folds of a fine mesh run in zigzag: which side is which tells the mask's
-    own slope, not an edge's direction.
+    ``inside`` is the mask at twice the size. Folds of a fine mesh zigzag, so the sides are taken from the mask's
+    gradient, not from the edge's direction.
     """
     high, wide = inside.shape
     size = ends.new_tensor([wide, high]) / 2
@@ -169,14 +172,14 @@ def _outline(ends: torch.Tensor, inside: torch.Tensor, margin: int) -> tuple[tor
     column, row = column.clamp_max(wide - 2), row.clamp_max(high - 2)
     slope = (sums[row, column + 1] - sums[row, column - 1], sums[row + 1, column] - sums[row - 1, column])
     aside = F.normalize(torch.stack(slope, 1), dim=1)
-    # A pixel of the finer mask to either side: as far as its centre can be from that, it is on the same side.
+    # Step one pixel of the finer mask to either side: its centre is at most that far away, so it is on the same side.
     left, right = (_looked_up(inside, middle + side * aside) for side in (1, -1))
     some = flat_indices(left + right == 1)
     return owner[some], begin[some], end[some]
 
 
 def _looked_up(inside: torch.Tensor, spots: torch.Tensor) -> torch.Tensor:
-    """1 inside of the mesh, 0 outside, and 3 beyond the picture: (P,) int64."""
+    """Look points up in the mask: 1 inside of the mesh, 0 outside, and 3 beyond the picture: (P,) int64."""
     high, wide = inside.shape
     x, y = spots.floor().to(torch.int64).unbind(1)
     there = (x >= 0) & (x < wide) & (y >= 0) & (y < high)
@@ -185,7 +188,7 @@ def _looked_up(inside: torch.Tensor, spots: torch.Tensor) -> torch.Tensor:
 
 
 def _near_the_border(inside: torch.Tensor, reach: int) -> torch.Tensor:
-    """Pixels (H, W) that have both inside and outside within reach."""
+    """Return the pixels (H, W) with both inside and outside within reach."""
     mask = inside[None, None].to(torch.float32)
     grown = [-F.max_pool2d(-m, (1, 2 * reach + 1), 1, (0, reach)) for m in (mask, 1.0 - mask)]
     low, high = (-F.max_pool2d(-m, (2 * reach + 1, 1), 1, (reach, 0)) for m in grown)
@@ -195,12 +198,12 @@ def _near_the_border(inside: torch.Tensor, reach: int) -> torch.Tensor:
 def _nearest(
     spots: torch.Tensor, ends: torch.Tensor, begin: torch.Tensor, end: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """For each place (S, 2): the piece nearest to it (S,), and where on that piece's edge."""
+    """Return for each position (S, 2) the nearest segment (S,), and the position along its edge."""
     a, b = ends.unbind(1)
     middle = torch.lerp(a, b, ((begin + end) / 2)[:, None])
     few, found = min(4, len(middle)), []
     for part in spots.split(max(1, _PAIRS // max(len(middle), 1))) if few else ():
-        # The few with the nearest middles, then exactly.
+        # Preselect the segments with the nearest midpoints, then compare exactly.
         piece = torch.cdist(part, middle).topk(few, dim=1, largest=False).indices
         start, span = a[piece], b[piece] - a[piece]
         t = ((part[:, None] - start) * span).sum(-1) / span.square().sum(-1).clamp_min(1e-12)

@@ -23,16 +23,31 @@ _LOBES = ((-0.10, 60.0, 0.16), (0.14, 14.0, 0.18))
 #: How far the strands' grey makes a highlight brighter, how far light wraps, and the part of diffuse light that has no
 #: direction along the strand.
 _STREAK, _WRAPPED, _ROUND = 1.6, 0.35, 0.45
+#: How much of these highlights each of :data:`facekit.hair.HAIR_PARTS` has.
+_GLOSS = (1.0, 0.35, 0.25, 0.1)
 #: The strands' colours are looked up by so many steps of their grey: to decode each from sRGB takes longer.
 _GREYS = 1024
 
 
 @dataclass(frozen=True)
 class Strands:
-    """One head's hair as the camera sees it, a column a triangle: planes (9, F), as those of
-    :class:`facekit.render.surface.Facets`; fans of values (3 * 7, F), diffuse and specular light and the cosine to the
-    viewer; fans of normals (9, F); charts (6, F); the level of the strands' picture for a depth of 1 mm (F,); lashes
-    (F,) bool; and ``paint`` (4, 2 * _GREYS), linear colour and gain of the highlight by grey, of hair and of lashes."""
+    """One head's hair as the camera sees it, a column per triangle.
+
+    Parameters
+    ----------
+    planes:
+        (9, F), as those of :class:`facekit.render.surface.Facets`.
+    values:
+        (3 * 7, F), fans of diffuse and specular light and of the cosine to the viewer.
+    normals, charts:
+        (9, F) and (6, F), fans of normals and of UVs.
+    level:
+        (F,), level of the strands' picture for a depth of 1 mm.
+    lash, part:
+        (F,) bool and (F,) uint8, ids into :data:`facekit.hair.HAIR_PARTS`.
+    paint:
+        (4, 2 * _GREYS), linear colour and gain of the highlight by grey, of hair and of lashes.
+    """
 
     hair: Hair
     planes: torch.Tensor
@@ -41,6 +56,7 @@ class Strands:
     charts: torch.Tensor
     level: torch.Tensor
     lash: torch.Tensor
+    part: torch.Tensor
     paint: torch.Tensor
     unlit: bool
 
@@ -55,7 +71,8 @@ class Strands:
         cosine = dot(normals, view)
         facing = torch.where(cosine < -0.3, -1.0, 1.0)
         along = (cards.along @ rotation[0].t()).t()
-        soft, shine = strand_light(normals * facing, view, along, cards.openness, cards.lash, lights, rotation)
+        gloss = normals.new_tensor(_GLOSS)[cards.part.long()]
+        soft, shine = strand_light(normals * facing, view, along, cards.openness, gloss, lights, rotation)
         values = torch.cat((soft, shine, cosine[None]))
         a, b, c = _fan(points, cards.faces)
         planes = torch.stack((*cross(c, b), *cross(a, c), *cross(b, a)))
@@ -66,8 +83,8 @@ class Strands:
         dense = flat / dot(around, around).sqrt().clamp_min(1e-9)
         level = 0.5 * torch.log2(dense.clamp_min(1e-12)) + math.log2(pixel)
         fans, bent = (torch.cat(_fan(table, cards.faces)) for table in (values, normals))
-        lash = cards.lash.index_select(0, cards.faces[:, 0])
-        return cls(hair, planes, fans, bent, torch.cat(chart), level, lash, _paint(hair), lights.unlit)
+        lash, part = (t.index_select(0, cards.faces[:, 0]) for t in (cards.lash, cards.part))
+        return cls(hair, planes, fans, bent, torch.cat(chart), level, lash, part, _paint(hair), lights.unlit)
 
     def shaded(
         self, ids: torch.Tensor, depth: torch.Tensor, ray: torch.Tensor
@@ -118,7 +135,7 @@ def strand_light(
     view: torch.Tensor,
     along: torch.Tensor,
     openness: torch.Tensor,
-    lash: torch.Tensor,
+    gloss: torch.Tensor,
     lights: Lights,
     rotation: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -131,18 +148,18 @@ def strand_light(
         (3, N) unit, camera space: of the card, toward the viewer, and where strands run.
     openness:
         (N,), light from around that reaches them.
-    lash:
-        (N,) bool: lashes hardly glint.
+    gloss:
+        (N,) in [0, 1]: short hairs glint less than long ones, lashes hardly.
     """
     along = along - normal * dot(along, normal)
     along = along * torch.rsqrt(dot(along, along).clamp_min(1e-8))
     up = rotation[0, :, 1, None]
     sky, ground = (normal.new_tensor(c)[:, None] for c in (lights.sky, lights.ground))
     soft = 0.5 * (sky + ground) + 0.5 * (sky - ground) * dot(normal, up)
-    around = lights.irradiance(normal, rotation, torch.zeros_like(lash, dtype=torch.int64))
+    around = lights.irradiance(normal, rotation, torch.zeros_like(gloss, dtype=torch.int64))
     soft = (soft if around is None else soft + around) * openness
     shine = torch.zeros_like(soft)
-    dull = openness.square() * (0.35 + 0.65 * openness) * (1.0 - 0.9 * lash.to(openness))
+    dull = openness.square() * (0.35 + 0.65 * openness) * gloss
     for light, toward in zip(lights.lights, lights.directions(rotation)[0], strict=True):
         toward = toward[:, None]
         lit = ((dot(normal, toward) + _WRAPPED) / (1.0 + _WRAPPED)).clamp_min(0.0)

@@ -1,7 +1,7 @@
 """Samples on the mesh: from face ids to positions, normals, UVs and materials, with gradients to the vertices.
 
-Every sample recomputes the point at which its ray meets its face, so that any backend that finds face ids gets the same
-picture. All lists are rows of coordinates, (3, P) and the like, which is what plain torch is fast with.
+Every sample recomputes the intersection of its ray with its face, so that all visibility backends give the same
+picture. Lists are rows of coordinates, such as (3, P), for which plain torch is fast.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from facekit.geometry.normals import cross, dot
 from facekit.geometry.uv import MipTexture
 from facekit.render.relief import tilted, uv_gradients
 
-#: How much a hollow of 1 mm adds to what occludes it.
+#: Additional occlusion per mm of depth of a hollow.
 _CAVITY = 1.5
 
 
 @dataclass(frozen=True)
 class Facets:
-    """The n faces that are seen, as samples need them, a column each: far fewer than there are samples.
+    """The n visible faces, preprocessed for samples, one per column: far fewer than samples.
 
     Parameters
     ----------
@@ -29,11 +29,11 @@ class Facets:
         (12, n) float32: for corners a, b, c the normals of Möller and Trumbore (*Fast, minimum storage ray-triangle
         intersection*, 1997), (c - a) x (b - a), a x (c - a) and (b - a) x a; and the z of a, b - a and c - a.
     normals:
-        (9, n): the vertex normals at a, and what b and c differ from it.
+        (9, n): the vertex normal at a, and the differences of b and c from it.
     charts:
-        (7, n): the UV at a, and what b and c differ from it; twice the signed area there.
+        (7, n): the UV at a, and the differences of b and c from it; twice the signed area in UV.
     values:
-        (3 C, n): likewise all that else is interpolated.
+        (3 C, n): the same for all other interpolated values.
     gradients:
         (6, n): the surface gradients of u and of v, 1/mm; None without a relief.
     """
@@ -57,22 +57,22 @@ class Facets:
         relief: bool = False,
         batch: int = 1,
     ) -> tuple[Facets, torch.Tensor]:
-        """The facets that samples see, and which of them each sample sees, (P,) int64.
+        """Return the facets of the samples, and the facet of each sample, (P,) int64.
 
         Parameters
         ----------
         points, normals:
             (3, B * V) float32, camera space.
         values:
-            (C, V) float32, interpolated along; (C, B * V) where frames differ in them.
+            (C, V) float32: other values to interpolate; (C, B * V) if frames differ in them.
         faces, faces_uvs:
             (3, F) int64: transposed.
         uvs:
             (2, T) float32: transposed.
         ids:
-            (P,) int64, frame * F + face of each sample.
+            (P,) int64: frame * F + face of each sample.
         relief:
-            Whether the UV's gradients will be needed.
+            Whether the gradients of UV are needed.
         batch:
             B, the number of frames.
         """
@@ -100,24 +100,24 @@ class Facets:
 
 @dataclass(frozen=True)
 class Surface:
-    """Points of the mesh that P samples see, in camera space; rows of coordinates.
+    """Surface points of P samples in camera space, as rows of coordinates.
 
     Parameters
     ----------
     frame:
         (P,) int64.
     ray, depth:
-        (2, P) and (P,) float32: the place is depth times (x, y, -1), mm.
+        (2, P) and (P,) float32: the position is depth times (x, y, -1), mm.
     normal:
-        (3, P) unit, turned to the viewer, with the relief's slopes.
+        (3, P) unit normals, facing the viewer, with the relief's slopes.
     smooth:
-        (3, P) likewise without the relief: the same tensor where there is none.
+        (3, P) unit normals without the relief: the same tensor if there is none.
     view:
-        (3, P) unit, toward the viewer.
+        (3, P) unit vectors toward the viewer.
     uv, span:
-        (2, P), and (P,) log2 of the UV length that a pixel covers.
+        (2, P), and (P,): log2 of the UV length of a pixel.
     values:
-        (C, P) what else was interpolated.
+        (C, P): other interpolated values.
     """
 
     frame: torch.Tensor
@@ -139,7 +139,7 @@ def surface(
     pixel: torch.Tensor,
     relief: MipTexture | None = None,
 ) -> Surface:
-    """Intersect rays with the faces they are known to hit and interpolate there.
+    """Intersect rays with the faces they are known to hit, and interpolate.
 
     Parameters
     ----------
@@ -150,15 +150,16 @@ def surface(
     pixel:
         (B,) float32: the ray's change from one pixel to the next, 1 / focal length.
     relief:
-        What :func:`facekit.render.relief.relief_of` made of a displacement; facets need their gradients then.
+        Result of :func:`facekit.render.relief.relief_of`; requires facets with gradients.
     """
     u, v, inverse, depth = _hit(facets, index, ray)
     smooth, view, turn = _facing(facets, index, ray, u, v)
     chart = facets.charts.index_select(1, index)
     with torch.no_grad():
         # UV area per pixel: from w_i = d . n_i / det(a, b, c) the map from screen to UV has the Jacobian determinant
-        # |along x across| depth² pixel² / |det|. A slanted pixel is longer one way; the share of its cosine leans the
-        # level a little toward that way, between the blur of the long side and the noise of the short one.
+        # |along x across| depth² pixel² / |det|. A slanted pixel is longer in one direction; a fraction of its cosine
+        # shifts the level toward that length, a compromise between the blur of the long side and the noise of the short
+        # one.
         step = depth * (pixel if pixel.shape[0] == 1 else pixel.index_select(0, frame))
         area = (chart[6] * inverse * step * step).abs() + 1e-20
         span = 0.5 * torch.log2(area) - 0.15 * torch.log2(dot(smooth, view).clamp_min(0.05))
@@ -173,42 +174,43 @@ def surface(
 
 
 def _fan(table: torch.Tensor, corners: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(C, V) values at each face's first corner, and what the other two differ from it, (C, n) each."""
+    """Return values (C, V) at each face's first corner, and the differences of the other two from it, (C, n) each."""
     a, b, c = (table.index_select(1, corner) for corner in corners)
     return a, b - a, c - a
 
 
 def _mix(fan: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """(3 C, P) fans, interpolated: (C, P)."""
+    """Interpolate (3 C, P) values of :func:`_fan`: (C, P)."""
     a, b, c = fan.view(3, len(fan) // 3, fan.shape[1])
     return torch.addcmul(torch.addcmul(a, b, u), c, v)
 
 
 def barycentric(plane: torch.Tensor, ray: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Barycentric u and v and 1 / determinant, all (P,), where rays (2, P), X and Y at depth 1, meet their faces.
+    """Return barycentric u and v and 1 / determinant, all (P,), at the hits of rays (2, P), X and Y at depth 1.
 
     Rows 0 to 8 of ``plane`` (9 or more, P) are those of :class:`Facets`.
     """
     x, y = ray
     # Along d = (x, y, -1).
     det, u, v = (torch.addcmul(torch.addcmul(-plane[k + 2], plane[k], x), plane[k + 1], y) for k in (0, 3, 6))
-    # 1 / det, but zero for a face that is seen exactly edge-on.
+    # 1 / det, but zero for a face that is exactly edge-on.
     inverse = det / torch.addcmul(det.new_tensor(1e-24), det, det)
-    # A sample may lie a rounding error outside its face, or far outside for faces seen edge-on.
+    # A sample may lie slightly outside its face by rounding, or far outside for edge-on faces.
     v = (v * inverse).clamp(0.0, 1.0)
     return torch.minimum((u * inverse).clamp_min(0.0), 1.0 - v), v, inverse
 
 
 def _hit(facets: Facets, index: torch.Tensor, ray: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Barycentric u and v, 1 / determinant and depth of rays on their facets, all (P,)."""
+    """Return barycentric u and v, 1 / determinant and depth of rays on their facets, all (P,)."""
     plane = facets.planes.index_select(1, index)
     u, v, inverse = barycentric(plane, ray)
     return u, v, inverse, -_mix(plane[9:], u, v)[0]
 
 
 def _facing(facets: Facets, index: torch.Tensor, ray: torch.Tensor, u, v) -> tuple[torch.Tensor, ...]:
-    """Unit normals, bent to be seen, for interpolated ones lean away at silhouettes, and open meshes show their backs;
-    unit vectors to the viewer; and -1 where the back is seen, else 1."""
+    """Return unit normals, bent toward the viewer (interpolated ones face away at silhouettes, and open meshes show
+    their backs); unit vectors toward the viewer; and -1 for back faces, else 1.
+    """
     dx, dy = ray
     view = torch.stack((-dx, -dy, torch.ones_like(dx))) * torch.rsqrt(dx * dx + dy * dy + 1.0)
     normal = _mix(facets.normals.index_select(1, index), u, v)

@@ -1,4 +1,6 @@
-"""``python -m facekit.train --pack PATH``: the embedded default, from the training pack to the committed files."""
+"""``python -m facekit.train --pack PATH``: train the embedded default, from the training pack to the committed
+files.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from pathlib import Path
 
 from facekit.errors import FacekitError, optional_import
 
-#: In this order: each module has a ``run`` that takes the :class:`facekit.train.context.Context`.
+#: Stages in order: each module has a ``run`` that takes the :class:`facekit.train.context.Context`.
 STAGES = {
     "template": "facekit.train.head.stage",
     "micro": "facekit.train.skin.stage",
@@ -28,15 +30,15 @@ STAGES = {
     "hair": "facekit.train.hair.stage",
     "card": "facekit.train.card",
 }
-#: Made only when they are named: what takes a change of recipes into what is there; what experiments compare with; what
-#: needs the extra ``photo``; what that leaves.
+#: Stages that only run if named: adapt an existing model to changed recipes; train controls for experiments; need the
+#: extra ``photo``, or depend on such a stage.
 NAMED = ("adapt", "words", "relief", "controls", "photos", "encoder", "landmarks")
 _PACK_FILES = ("ict_light.npz", "ict_vertex_indices.json", "skins_uv", "brows_uv", "skin_mask_uv.png")
 _MANIFEST = "weights_manifest.json"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the stages that were asked for; returns the exit code."""
+    """Run the requested stages; return the exit code."""
     a = parse(arguments)
     try:
         if a.data is not None:
@@ -53,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m facekit.train", description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--data",
@@ -83,12 +85,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def run_on_data(a: argparse.Namespace) -> None:
-    """Train on scans of the user's, as the command line says.
+    """Train on the user's scans, as given on the command line.
 
     Raises
     ------
     InputError
-        For a data set, or a stage, that there is not.
+        If the data set or a stage is unknown.
     """
     from facekit.checks import one_of
     from facekit.train.scans import stage
@@ -111,14 +113,14 @@ def run(
     width_scale: float = 1.0,
     stages: list[str] | None = None,
 ) -> None:
-    """Run stages one after the other; each goes on from its last checkpoint, and its assets are recorded at its end.
+    """Run stages one after the other; each resumes from its last checkpoint and records its assets at the end.
 
     Parameters
     ----------
     pack, work, out, manifest, steps_scale, width_scale:
         See :class:`facekit.train.context.Context`; by default the assets are the package's own.
     stages:
-        Names out of :data:`STAGES`; by default all but :data:`NAMED`.
+        Names from :data:`STAGES`; by default all except :data:`NAMED`.
     """
     from facekit.train.context import Context
     from facekit.train.export import write_manifest

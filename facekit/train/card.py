@@ -1,4 +1,4 @@
-"""The card stage: writes the model card, with every figure measured."""
+"""The card stage: write the model card with measured figures."""
 
 from __future__ import annotations
 
@@ -23,48 +23,48 @@ Written by `python -m facekit.train --stages card`; every figure below was measu
 
 A generator of textured, animatable 3D heads: {vertices:,} vertices, {triangles:,} triangles, one 1024² atlas. From an
 identity code (20 numbers), noise and an expression code (20 weights, intensity 0 to 1.5) it computes vertices in
-millimetres and skin. The networks are 3DFaceCAM's (Rai et al., WACV 2023) with smaller widths: a shape model of
-{shape_parameters:,} and a conditional ProGAN of {texture_parameters:,} parameters for the 512² face tile. Around the
-tile explicit, identity-seeded layers add the structure of skin, blotches, moles, pores, stubble and hair strands;
-eyes, teeth and mouth are painted. Of the traits of a code, age and masculinity are the head's, too: the code is turned
-so that its direction of masculinity is the one along which measures of heads differ as those of men and women do in
-anthropometry, and likewise that of age (`facekit.train.shape.traits`): `FaceLatents.with_traits(age=60)`.
+millimetres and a skin texture. The networks are 3DFaceCAM's (Rai et al., WACV 2023) with smaller widths: a shape model
+of {shape_parameters:,} and a conditional ProGAN of {texture_parameters:,} parameters for the 512² face tile. Around the
+tile explicit, identity-seeded layers add the structure of skin, blotches, moles, pores, stubble and hair strands; eyes,
+teeth and mouth are painted. Age and masculinity affect skin and head shape alike: the code is rotated so that its
+directions of masculinity and age are those along which head measures differ by sex and age in anthropometry
+(`facekit.train.shape.traits`): `FaceLatents.with_traits(age=60)`.
 
 ## Intended use
 
-Making faces of nobody: figures, teaching, synthetic data, prototypes, art, and as the built-in stand-in for research
-weights. Not for identifying, ranking or judging people, nor for imitating a real person.
+Fictional faces for illustrations, teaching, synthetic data, prototypes and art, and as the built-in substitute for
+research weights. Not for identifying, ranking or judging people, nor for imitating a real person.
 
 ## Sources and licences
 
 - ICT Face Model Light (USC ICT, MIT): mean head, 100 identity modes, 57 expression shapes.
 - MakeHuman system skins and eyebrows (CC0 1.0): 14 skins, 12 brow shapes.
-- MakeHuman system hair (CC0 1.0): seven styles as cards, made grey, smoothed and cut to 16 bits; the curls and the
-  lashes are drawn by us.
+- MakeHuman system hair (CC0 1.0): seven styles as cards, converted to grey, smoothed and quantised to 16 bits; curls,
+  lashes, brows and beards are our own.
 - Everything else (recipes of the 20 expressions, skin tones, folds, flush, freckles, moles, hair strokes, iris, teeth)
   was modelled by us. The texture network learned from samples of that model ("the teacher"), not from photographs.
 
 ## Measured
 
-On people and codes that no training run drew.
+On people and codes that were not used in training.
 
 | what | figure |
 | --- | --- |
 | autoencoder on held-out faces and expressions, mean vertex error | {reconstruction_mm:.2f} mm |
 | the same on the face alone (faces differ from the mean by {variation_mm:.1f} mm) | {reconstruction_face_mm:.2f} mm |
-| generated neutral face against the shape its codes stand for | {identity_mm:.2f} mm |
+| generated neutral face against the shape of its codes | {identity_mm:.2f} mm |
 | "neutral" at intensity 1.5 against the zero code, largest vertex | {neutral_drift_mm:.3f} mm |
 | lids at eye_closed, intensity 1 (open: {lid_gap_open_mm:.1f} mm) | {lid_gap_mm:.2f} mm |
 | texture against the teacher, mean ΔE (CIE76) | {delta_e:.2f} |
 | the same between two people | {delta_e_between_people:.1f} |
-| what the expression changes in the skin, share of its energy that the network explains | {expression_explained:.0%} |
+| change of the skin with the expression, fraction of its energy explained by the network | {expression_explained:.0%} |
 | largest mean step between neighbours of a 16-step smile sweep | {sweep_step_delta_e:.2f} ΔE |
 | energy at ¼ to ½ cycle per pixel against the training skins, network alone (teacher: {teacher:.2f}) | {network:.2f} |
 | energy of the composed texture, median over median, by octave from 1/32 to ½ cycle per texel | {by_octave} |
 
-Size is the mean movement of face vertices at intensity 1, error the distance from the teacher's pose; monotone is the
-share of people whose face never steps back as intensity rises from 0 to 1.5; flips are triangles (of {triangles:,})
-turned by over 90 degrees, mean per person.
+Size is the mean displacement of face vertices at intensity 1, error the distance from the teacher's pose; monotone is
+the fraction of people whose displacement never decreases with intensity from 0 to 1.5; flips are triangles (of
+{triangles:,}) turned by over 90 degrees, mean per person.
 
 | expression | size mm | error mm | monotone | flips at 1 | flips at 1.5 |
 | --- | ---: | ---: | ---: | ---: | ---: |
@@ -76,50 +76,50 @@ turned by over 90 degrees, mean per person.
 
 ## Limits and bias
 
-- 14 skins and one linear head model cannot stand for humankind. Skin tone is spread evenly over the whole range by
-  construction, not by any population; features follow the ICT scans, whose subjects are not documented in detail.
-- Age and masculinity of head and skin go together by a prior from averages of anthropometry, not from labelled scans:
-  years are the model's own scale, and what reads as a man or a woman is a matter of degree here as elsewhere.
+- 14 skins and one linear head model cannot represent all people. Skin tone is uniform over the whole range by
+  construction and follows no population; features follow the ICT scans, whose subjects are not documented in detail.
+- Age and masculinity of head and skin are linked by a prior from average anthropometry, not from labelled scans: years
+  are on the model's own scale, and masculinity is a matter of degree.
 - Eight hair styles, one length each, chosen by rule from the code; two of them hide an eye. Hair is pushed out of the
-  skin, but does not hang or swing. No beards but stubble; no glasses, no scars, no make-up.
-- Expressions are mixes of blendshapes; how people differ in making them is modelled, not observed. Teeth and tongue are
-  simple. Strong mixes can push lips into each other, most on people far from the mean, with thin lips.
-- Of photographs and videos: a network that learned from 31,000 renders alone (31,560 pictures of 7,890 strangers, some
-  6,400 steps) finds points, identity and blendshapes where MediaPipe found a face; docs/from-a-photograph.md and
-  docs/from-a-video.md say how far off. In videos it looks at every frame, beside the encoder. That (action-unit tokens,
-  graph attention and transformer in AUFART's manner, Kim and Lee, ICT Express 2025; the linear path, the layers across
-  frames and the uncertainties are ours) saw no photograph, only simulated landmarks and landmarks of our renders; alone
-  it tells brows at some 0.6 of the truth, the jaw at 0.7.
-- The teacher flushes, blanches and folds the skin with the expression by rule, and the texture network has learned most
-  of it (the table above); its tile is smooth: what is finer comes from the explicit layers, which mix fourteen skins
-  and four ways in which brows grow.
-- Furrows have two layouts at most, mixed by the person. Where the nasolabial fold is squeezed most at intensity 1 it
-  deepens no further up to 1.5: what is added there the mesh has.
+  skin, but is not simulated. Three beards, one length each; no glasses, no scars, no make-up.
+- Expressions are combinations of blendshapes; individual differences are modelled, not observed. Teeth and tongue are
+  simple. Strong combinations can push lips into each other, above all on people far from the mean, with thin lips.
+- Photographs and videos: a network trained on renders alone (31,560 pictures of 7,890 people, some 6,400 steps)
+  predicts landmarks, identity and blendshapes where MediaPipe detects a face; for its accuracy see
+  docs/from-a-photograph.md and docs/from-a-video.md. In videos it processes every frame, beside the encoder
+  (action-unit tokens, graph attention and transformer after AUFART, Kim and Lee, ICT Express 2025; the linear path, the
+  layers across frames and the uncertainties are ours), which was trained on simulated landmarks and landmarks of our
+  renders, not on photographs; alone it predicts brows at some 0.6 of the truth, the jaw at 0.7.
+- The teacher changes colour and folds of the skin with the expression by rule, and the texture network has learned most
+  of it (the table above); its tile is smooth: finer structure comes from the explicit layers, which mix fourteen skins
+  and four growth patterns of brows.
+- Furrows have two layouts at most, mixed per person. Where the nasolabial fold is most compressed at intensity 1 it
+  deepens no further up to 1.5, except in the mesh.
 """
 
 
-#: Sections that are measured anew after a run of the stage of that name alone.
+#: Sections that are updated after a run of the stage of that name alone.
 SECTIONS = ("rig", "detail")
 _DETAIL = """## Detail
 
 A module of {parameters:,} numbers ({megabytes:.1f} MB) displaces the surface along its normal: {static} static maps of
 {size}² texels on the face, {compressed} for compressed and {stretched} for stretched skin, mixed by regressors of the
-identity code. The form is SD-DeTail's (HiFace, Chai et al., ICCV 2023), whose code and sizes are not public; ours are
-the sizes, the training and the composition by the strain *across* furrows in place of the mean tension of edges.
-**Modelled, not scanned**: it learned relief that was derived from the training pack's skins (dark is deep) and furrows
-laid along anatomical lines, whose depth follows the strain of the mesh, with depths from measurements of skin and
-widths about half as wide again. Pores are not learned: a procedural layer adds them at the texture's resolution,
-seeded by the person.
+identity code. The form is SD-DeTail's (HiFace, Chai et al., ICCV 2023), whose code and sizes are not public; sizes,
+training and the composition by the strain *across* furrows in place of the mean tension of edges are ours. **Modelled,
+not scanned**: it was trained on relief derived from the training pack's skins (dark is deep) and on furrows along
+anatomical lines, whose depth follows the strain of the mesh, with depths from measurements of skin and widths about
+half as wide again. Pores are not learned: a procedural layer adds them at the texture's resolution, seeded by the
+person.
 
-Measured on {people} people with random expressions that no training run drew; distance is the mean along the normal to
-the teacher's surface.
+Measured on {people} people with random expressions that were not used in training; distance is the mean along the
+normal to the teacher's surface.
 
 | composition | energy explained | … of the expression's | distance, smooth → displaced | nearer | faces made worse |
 | --- | ---: | ---: | ---: | ---: | ---: |
 {ways}
 
-The shipped one is *{shipped}*. Monotone is the share of {swept} people whose dynamic relief (root mean square) never
-steps back by over a hundredth as intensity rises from 0 to 1.5 by tenths; depth is that of the deepest furrow.
+The shipped one is *{shipped}*. Monotone is the fraction of {swept} people whose dynamic relief (root mean square) never
+decreases by over a hundredth as intensity increases from 0 to 1.5 in steps of 0.1; depth is that of the deepest furrow.
 
 | expression | monotone | depth at 1 mm | depth at 1.5 mm |
 | --- | ---: | ---: | ---: |
@@ -127,7 +127,7 @@ steps back by over a hundredth as intensity rises from 0 to 1.5 by tenths; depth
 
 
 def run(context: Context) -> None:
-    """Measure what the run made and write ``MODEL_CARD.md`` beside its weights."""
+    """Measure the run's model and write ``MODEL_CARD.md`` beside its weights."""
     pipe = load_pipeline(context)
     autoencoder, shape, texture = measure(context, pipe)
     values = {
@@ -152,13 +152,13 @@ def run(context: Context) -> None:
 
 
 def write_section(context: Context, name: str) -> None:
-    """Put one of :data:`SECTIONS` into the card that is there, after a run that trained nothing else."""
+    """Replace one of :data:`SECTIONS` in the existing card, after a run that trained nothing else."""
     path = context.out / "MODEL_CARD.md"
     text = path.read_text(encoding="utf-8")
     start, end = _marks(name)
     first, last = text.find(start), text.find(end)
     if first < 0 or last < 0:
-        raise FacekitError(f"the marks of the section {name} in {path}", "none", "run the stage card")
+        raise FacekitError(f"the markers of the section {name} in {path}", "none", "run the stage card")
     section = _marked(name, context, load_pipeline(context))
     with atomic_write(path) as temporary:
         temporary.write_text(text[:first] + section + text[last + len(end) :], encoding="utf-8")
@@ -175,7 +175,7 @@ def _marked(name: str, context: Context, pipe: FacePipeline) -> str:
 
 
 def detail_section(context: Context, pipe: FacePipeline) -> str:
-    """The card's section on detail, measured; the work folder holds both ways of composition."""
+    """Return the card's section on detail, with measured figures; the work folder contains both composition modes."""
     report, model = measure_detail(context, pipe), pipe.detail_layer.model
     c = model.config
     return _DETAIL.format(

@@ -1,4 +1,4 @@
-"""The settings of one training run, shared by all of its stages."""
+"""Settings of a training run, shared by all stages."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _LEAST_WIDTH = 4
 
 @dataclass(frozen=True)
 class Context:
-    """Folders of a run, and its share of the full training.
+    """Folders of a run, and its fraction of the full training.
 
     Parameters
     ----------
     pack:
         Folder of the training pack.
     work:
-        Checkpoints and what one stage leaves for another.
+        Folder of checkpoints and intermediate results.
     out:
-        Where the assets go.
+        Folder of the assets.
     manifest:
-        File that gets their record.
+        Manifest file for their record.
     steps_scale:
-        Share of the full number of steps, of samples, and of people who are measured.
+        Fraction of the full numbers of steps, samples and measured people.
     width_scale:
-        Share of the full width of all networks.
+        Fraction of the full width of all networks.
     """
 
     pack: Path
@@ -46,26 +46,26 @@ class Context:
     width_scale: float = 1.0
 
     def scaled(self, full: int, least: int = 1) -> int:
-        """The number of steps, samples or people that this run has where the full training has ``full``."""
+        """Scale a number of steps, samples or people from the full training to this run."""
         return max(least, round(full * self.steps_scale))
 
     def widths(self, *full: int) -> tuple[int, ...]:
-        """Layer widths that this run has where the full training has ``full``."""
+        """Scale layer widths from the full training to this run."""
         return tuple(max(_LEAST_WIDTH, round(width * self.width_scale)) for width in full)
 
     @property
     def shape_basis(self) -> Path:
-        """File of the linear shape data, which the head stage writes."""
+        """File of the linear shape data, written by the head stage."""
         return self.work / "shape_basis.npz"
 
     @cached_property
     def template(self) -> Template:
-        """The head of this run, read once from what the head stage wrote."""
+        """Head of this run, read once from the output of the head stage."""
         return Template.load(self.out / "template.npz")
 
     @cached_property
     def skin_layers(self) -> SkinLayers:
-        """The skin teacher's layers, drawn once: they take ten seconds."""
+        """Layers of the skin teacher, computed once in ten seconds."""
         from facekit.train.skin.layers import draw_layers
 
         return draw_layers(self.pack)
@@ -79,7 +79,7 @@ class Context:
 
     @property
     def texture_config(self) -> TextureConfig:
-        """Sizes of the texture network; the tile has 512² texels whatever the widths."""
+        """Sizes of the texture network; the tile always has 512² texels."""
         return TextureConfig(channels=self.widths(*_TEXTURE_CHANNELS), constant_neutral=True)
 
     @property

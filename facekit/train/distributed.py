@@ -1,7 +1,7 @@
-"""Several processes that train together, started by ``torchrun``; nothing of it is felt by a process that is alone.
+"""Distributed training, started by ``torchrun``; without effect in a single process.
 
-Every process holds the whole model and draws every step's samples from the same generator, then takes its part of them;
-gradients are averaged before each step. So N processes with a batch of B do what one does.
+Every process has the whole model and draws every step's samples from the same generator, then takes its part of them;
+gradients are averaged before each step. So N processes with a batch of B are equivalent to one.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from torch import nn
 
 from facekit.errors import InputError
 
-#: What training computes in: "mixed" is half precision where that is safe (Micikevicius et al., ICLR 2018).
+#: Training precision: "mixed" uses half precision where it is safe (Micikevicius et al., ICLR 2018).
 PRECISIONS = ("full", "mixed")
 
 
 @dataclass(frozen=True)
 class World:
-    """The processes of a run.
+    """Processes of a run.
 
     Parameters
     ----------
     rank, size:
-        Number of this process, and of how many.
+        Rank of this process, and number of processes.
     device:
-        Where this process computes.
+        Device of this process.
     precision:
-        Out of :data:`PRECISIONS`.
+        One of :data:`PRECISIONS`.
     """
 
     rank: int = 0
@@ -41,25 +41,25 @@ class World:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files."""
+        """True for the process that writes files."""
         return self.rank == 0
 
     def part(self, batch: int) -> slice:
-        """This process's share of a batch that all draw alike.
+        """Return this process's slice of a batch that all processes draw alike.
 
         Raises
         ------
         InputError
-            For a batch that does not divide evenly: its mean would be another.
+            If the batch does not divide evenly, which would change its mean.
         """
         if batch % self.size:
             raise InputError(
-                f"a batch that {self.size} processes can share", f"{batch}", "start another number of them"
+                f"a batch that {self.size} processes can divide evenly", f"{batch}", "start another number of processes"
             )
         return slice(self.rank * batch // self.size, (self.rank + 1) * batch // self.size)
 
     def average(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Average gradients over all processes; those that have none have none in any process."""
+        """Average gradients over all processes; a parameter without gradient has none in any process."""
         if self.size == 1:
             return
         grads = [p.grad for p in parameters if p.grad is not None]
@@ -69,7 +69,7 @@ class World:
             grad.copy_(mean.view_as(grad))
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is up in any process."""
+        """Return True if the flag is set in any process."""
         if self.size == 1:
             return flag
         told = torch.tensor(float(flag), device=self.device)
@@ -77,32 +77,32 @@ class World:
         return bool(told)
 
     def wait(self) -> None:
-        """Wait until all processes are here."""
+        """Wait for all processes."""
         if self.size > 1:
             torch.distributed.barrier()
 
     def autocast(self) -> torch.autocast:
-        """Half precision in this block, where the run is mixed: bfloat16 on a CPU, float16 on CUDA."""
+        """Context of half precision if the run is mixed: bfloat16 on a CPU, float16 on CUDA."""
         kind = torch.bfloat16 if self.device.type == "cpu" else torch.float16
         return torch.autocast(self.device.type, kind, enabled=self.precision == "mixed")
 
     def scaler(self) -> torch.amp.GradScaler:
-        """A scaler of losses, which does something with float16 only."""
+        """Gradient scaler, active with float16 only."""
         return torch.amp.GradScaler(self.device.type, enabled=self.precision == "mixed" and self.device.type == "cuda")
 
 
-#: A process that is alone, on the CPU.
+#: Single process on the CPU.
 ALONE = World()
 
 
 @contextlib.contextmanager
 def joined(precision: str | None = None) -> Iterator[World]:
-    """Join the processes that ``torchrun`` started, if it did: NCCL on CUDA, Gloo on CPUs.
+    """Join the processes started by ``torchrun``, if any: NCCL on CUDA, Gloo on CPUs.
 
     Parameters
     ----------
     precision:
-        Out of :data:`PRECISIONS`; None for mixed on CUDA and full on a CPU.
+        One of :data:`PRECISIONS`; None for mixed on CUDA and full on a CPU.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     rank, local = (int(os.environ.get(name, "0")) for name in ("RANK", "LOCAL_RANK"))
@@ -122,7 +122,7 @@ def joined(precision: str | None = None) -> Iterator[World]:
 def descend(
     world: World, loss: torch.Tensor, optimiser: torch.optim.Optimizer, module: nn.Module, scaler: torch.amp.GradScaler
 ) -> None:
-    """Take one step of the optimiser down a loss that is the mean over this process's part."""
+    """Take one optimiser step on a loss that is the mean over this process's part."""
     optimiser.zero_grad(set_to_none=True)
     scaler.scale(loss).backward()
     world.average(module.parameters())

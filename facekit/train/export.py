@@ -1,4 +1,4 @@
-"""Writes trained networks: half-precision safetensors and the manifest's record."""
+"""Export of trained networks: half-precision safetensors and the manifest's record."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def write_weights(module: nn.Module, path: Path) -> None:
     tensors = {name: value.detach().half().contiguous() for name, value in module.state_dict().items()}
     with atomic_write(path) as temporary:
         save_file(tensors, temporary)
-        temporary.chmod(0o644)  # safetensors writes files that only their owner can read
+        temporary.chmod(0o644)  # safetensors creates files readable by their owner only
 
 
 @torch.no_grad()
 def round_rows(module: nn.Module, steps: int = 127) -> None:
-    """Round each row of a network's matrices to so many steps of a power of two, to either side.
+    """Quantise each row of a network's matrices to this many steps, a power of two, on either side of zero.
 
-    The file in half precision is as large as before, but a package, which is compressed, has half of it.
+    The half-precision file keeps its size, but compresses to half of it in a package.
     """
     for value in module.parameters():
         if value.ndim > 1:
@@ -60,17 +60,18 @@ def round_rows(module: nn.Module, steps: int = 127) -> None:
 
 @torch.no_grad()
 def silence_neutral(weight: torch.Tensor, column: int, axis: int) -> None:
-    """Zero the weights that the code's "neutral" entry meets, so that neutral at any intensity is the zero code.
+    """Zero the weights of the code's "neutral" entry, so that neutral at any intensity equals the zero code.
 
-    Training asks for the same face at both; this removes what is left between them.
+    Training makes both faces nearly equal; this removes the remaining difference.
     """
     weight.select(axis, column).zero_()
 
 
 def write_manifest(manifest: Path, assets: Path, shape: ShapeConfig, texture: TextureConfig) -> None:
-    """Put sizes and hashes of the files in ``assets`` into the manifest's record of the default; other records stay.
+    """Write sizes and hashes of the files in ``assets`` to the manifest's record of the default; other records are
+    kept.
 
-    Files that are not trained yet are left out.
+    Files that are not trained yet are omitted.
     """
     data = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {"version": 1, "models": {}}
     files = {}
@@ -93,9 +94,9 @@ def write_manifest(manifest: Path, assets: Path, shape: ShapeConfig, texture: Te
     }
     with atomic_write(manifest) as temporary:
         temporary.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-    models.cache_clear()  # what was read before is no longer so
+    models.cache_clear()  # cached records are out of date
 
 
 def parameters(module: nn.Module) -> int:
-    """Count the numbers that training decided."""
+    """Count the trained parameters."""
     return sum(int(torch.numel(p)) for p in module.parameters())

@@ -1,4 +1,4 @@
-"""The model card's figures: facekit.evaluate on samples of the teachers that no training run drew."""
+"""Figures of the model card: facekit.evaluate on teacher samples that were not used in training."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from facekit.train.texture.data import TextureCodes, TextureSamples, held_out
 
 #: Numbers of people in the full training's figures; a shorter run measures fewer.
 PEOPLE, TEXTURES, SWEEPS, DETAIL_PEOPLE, WRINKLED_PEOPLE = 32, 24, 4, 96, 12
-#: Expressions whose wrinkles have to deepen with intensity.
+#: Expressions whose wrinkles must deepen with intensity.
 WRINKLED = ("brow_raiser", "brow_lower", "smile", "grin", "anger", "chin_raiser")
 LEAST = 2
 _BATCH, _TEXTURE_BATCH = 8, 4
@@ -44,7 +44,7 @@ _PEOPLE_SEED, _SWEEP_SEED, _DETAIL_SEED, _WRINKLE_SEED, _AUTOENCODER_SEED = 50_0
 
 @dataclass(frozen=True)
 class ShapeReport:
-    """Figures of generated shapes, mm; ``expressions`` by name."""
+    """Figures of generated shapes in mm; ``expressions`` by name."""
 
     neutral_drift_mm: float
     identity_mm: float
@@ -56,7 +56,8 @@ class ShapeReport:
 @dataclass(frozen=True)
 class TextureReport:
     """Figures of generated textures: ``fine_energy`` of the network's and the teacher's tiles, ``octaves`` of composed
-    ones."""
+    ones.
+    """
 
     fidelity: TextureFigures
     sweep_step_delta_e: float
@@ -66,7 +67,7 @@ class TextureReport:
 
 @dataclass(frozen=True)
 class DetailReport:
-    """Figures of the detail module: by way of composition all of the displacement and the expression's part of it."""
+    """Figures of the detail module by composition mode: all of the displacement, and the expression's part of it."""
 
     whole: dict[str, DisplacementFigures]
     dynamic: dict[str, DisplacementFigures]
@@ -75,7 +76,7 @@ class DetailReport:
 
 @torch.no_grad()
 def measure(context: Context, pipe: FacePipeline) -> tuple[AutoencoderFigures, ShapeReport, TextureReport]:
-    """Measure everything but detail; also written to ``evaluation.json`` in the work folder."""
+    """Measure everything except detail; also written to ``evaluation.json`` in the work folder."""
     basis = ShapeBasis.load(context.shape_basis, pipe.template.parts)
     samples = TextureSamples(context.skin_layers, pipe.texture.config.sizes[-1])
     autoencoder = measure_autoencoder(context, basis)
@@ -88,7 +89,7 @@ def measure(context: Context, pipe: FacePipeline) -> tuple[AutoencoderFigures, S
 
 
 def measure_autoencoder(context: Context, basis: ShapeBasis) -> AutoencoderFigures:
-    """Encode and decode faces that were held out."""
+    """Measure the reconstruction of held-out faces."""
     model, encoder = load_autoencoder(context, basis)
     count = context.scaled(2 * PEOPLE, LEAST)
     sample = ShapeTeacher(basis).sample(count, torch.Generator().manual_seed(_AUTOENCODER_SEED))
@@ -124,7 +125,7 @@ def measure_shape(pipe: FacePipeline, teacher: ShapeTeacher, count: int) -> Shap
 
 
 def measure_texture(pipe: FacePipeline, samples: TextureSamples, context: Context) -> TextureReport:
-    """Compare generated tiles with the teacher's, and go through sweeps of a smile."""
+    """Compare generated tiles with the teacher's, and measure sweeps of a smile."""
     codes = held_out(context.scaled(TEXTURES, LEAST))
     rest = TextureCodes(codes.noise, codes.identity, torch.zeros_like(codes.expression))
     made, made_rest = generate_tiles(pipe, codes), generate_tiles(pipe, rest)
@@ -145,7 +146,7 @@ def measure_texture(pipe: FacePipeline, samples: TextureSamples, context: Contex
 
 @torch.no_grad()
 def measure_detail(context: Context, pipe: FacePipeline) -> DetailReport:
-    """Compare both ways of composition with the teacher, and sweep the shipped one over intensity."""
+    """Compare both composition modes with the teacher, and sweep the shipped one over intensity."""
     template = pipe.template
     models = {name: unpack_detail(load_arrays(path))[0] for name, path in packed_files(context.work).items()}
     strains = {
@@ -180,7 +181,7 @@ def measure_detail(context: Context, pipe: FacePipeline) -> DetailReport:
 
 
 def _dynamic_sweep(pipe: FacePipeline, expression: str, number: int) -> torch.Tensor:
-    """Dynamic displacement (16, 1, H, W) mm of one person over :data:`INTENSITIES`."""
+    """Return dynamic displacement (16, 1, H, W) in mm of one person over :data:`INTENSITIES`."""
     person = FaceLatents.sample(_WRINKLE_SEED + number)
     sweep = FaceLatents.cat([person.with_expression(expression, k) for k in INTENSITIES])
     displacement, _ = pipe.displace(sweep, pipe.decode_shape(pipe.to_model_codes(sweep)), "dynamic")
@@ -188,19 +189,19 @@ def _dynamic_sweep(pipe: FacePipeline, expression: str, number: int) -> torch.Te
 
 
 def face_vertices(parts: torch.Tensor) -> torch.Tensor:
-    """Vertices (V,) bool of skin, lips and lids, out of part ids (V,)."""
+    """Return the mask (V,) bool of skin, lips and lids from part ids (V,)."""
     return parts <= PARTS.index("lids")
 
 
 def generate_tiles(pipe: FacePipeline, codes: TextureCodes) -> torch.Tensor:
-    """The network's tiles (N, 3, S, S), sRGB in [0, 1], of these codes, a few at a time."""
+    """Return the network's tiles (N, 3, S, S), sRGB in [0, 1], for these codes, made in chunks."""
     fields = (codes.noise, codes.identity, codes.expression)
     batches = zip(*(field.split(_TEXTURE_BATCH) for field in fields), strict=True)
     return torch.cat([pipe.texture(*batch) for batch in batches]).clamp(0, 1)
 
 
 def compose_tiles(pipe: FacePipeline, tiles: torch.Tensor, codes: TextureCodes) -> torch.Tensor:
-    """The face's part (N, 3, 768, 768) of the atlas that is composed of these tiles."""
+    """Return the face part (N, 3, 768, 768) of the atlas composed from these tiles."""
     batches = zip(*(t.split(_TEXTURE_BATCH) for t in (tiles, codes.identity, codes.noise)), strict=True)
     composer = cast(DefaultComposer, pipe.composer)
     atlas = torch.cat([composer(*batch) for batch in batches])

@@ -1,4 +1,4 @@
-"""Common parts of the training loops: checkpoints, resume, an exponential moving average, learning rates."""
+"""Shared parts of training loops: checkpoints, resumption, exponential moving average, learning rates."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from facekit.train.distributed import ALONE, World
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
-#: Time between two saves.
+#: Seconds between two checkpoints.
 SAVE_EVERY_SECONDS = 180.0
 
 
 class Checkpoint:
-    """Saves named state every few minutes, at an interrupt and at the end; restores it when the run starts again.
+    """Save named state every few minutes, on interrupts and at the end; restore it when the run is started again.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Checkpoint:
     parts:
         Objects with ``state_dict`` and ``load_state_dict``.
     world:
-        The processes that train together: all restore, the first one saves, and an interrupt of one stops all.
+        Processes of the run: all restore, the first one saves, and an interrupt of one stops all.
     """
 
     def __init__(self, path: Path, parts: dict[str, Any], world: World = ALONE) -> None:
@@ -44,7 +44,7 @@ class Checkpoint:
         self.last = time.monotonic()
 
     def restore(self) -> int:
-        """Load the newest state, if there is one; returns the step to go on from."""
+        """Load the newest state, if any; return the step to resume from."""
         if not self.path.is_file():
             return 0
         state = torch.load(self.path, weights_only=True, map_location="cpu")
@@ -53,16 +53,16 @@ class Checkpoint:
         return int(state["step"])
 
     def save(self, step: int) -> None:
-        """Write the state now; ``step`` is the next one to do."""
+        """Save the state now; ``step`` is the next one to do."""
         with atomic_write(self.path) as temporary:
             torch.save({"step": step, **{name: part.state_dict() for name, part in self.parts.items()}}, temporary)
         self.last = time.monotonic()
 
     def steps(self, total: int, description: str) -> Iterator[int]:
-        """Count from where the last run ended to ``total``, with a progress bar, saving now and then.
+        """Yield the steps from where the last run ended to ``total``, with a progress bar and periodic checkpoints.
 
-        An interrupt (Ctrl-C) waits until the step is done and its state is saved: state from the middle of a step
-        would make the resumed run another one.
+        An interrupt (Ctrl-C) takes effect after the step is done and its state is saved: otherwise the resumed run
+        would differ.
         """
         start = self.restore()
         with _held_interrupt() as interrupted:
@@ -80,7 +80,7 @@ class Checkpoint:
 
 @contextlib.contextmanager
 def _held_interrupt() -> Iterator[threading.Event]:
-    """Hold back the first interrupt and tell of it through an event; a second one interrupts at once."""
+    """Turn the first interrupt into an event; a second one interrupts at once."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event  # only the main thread may handle signals
@@ -98,7 +98,7 @@ def _held_interrupt() -> Iterator[threading.Event]:
 
 
 def step_generator(seed: int, step: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Seeded generator for one step: a resumed run draws what an uninterrupted one would."""
+    """Return a seeded generator for one step, so that a resumed run equals an uninterrupted one."""
     return torch.Generator(device).manual_seed(seed * 1_000_003 + step)
 
 
@@ -114,13 +114,13 @@ class Average(nn.Module, Generic[_Module]):
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Move a little toward the module's present weights."""
+        """Update the average with the module's current weights."""
         for mean, present in zip(self.module.parameters(), module.parameters(), strict=True):
             mean.lerp_(present, 1 - self.decay)
 
 
 def descend(loss: torch.Tensor, model: nn.Module, optimiser: torch.optim.Optimizer, average: Average[Any]) -> None:
-    """Take one step of the optimiser, with gradients no longer than 1, and of the average."""
+    """Take one optimiser step, with gradients clipped to norm 1, and update the average."""
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -129,7 +129,7 @@ def descend(loss: torch.Tensor, model: nn.Module, optimiser: torch.optim.Optimiz
 
 
 def cosine(step: int, total: int, peak: float, warmup: int = 200, floor: float = 0.02) -> float:
-    """Learning rate with a linear warm-up and a cosine decay to ``floor`` of the peak."""
+    """Return the learning rate with linear warm-up and cosine decay to ``floor`` of the peak."""
     if step < warmup:
         return peak * (step + 1) / warmup
     t = (step - warmup) / max(1, total - warmup)
@@ -137,6 +137,6 @@ def cosine(step: int, total: int, peak: float, warmup: int = 200, floor: float =
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of all groups."""
+    """Set the learning rate of all parameter groups."""
     for group in optimiser.param_groups:
         group["lr"] = rate

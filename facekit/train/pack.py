@@ -1,4 +1,4 @@
-"""The training pack: a folder that is read for training and never committed."""
+"""The training pack: a folder of training data that is never committed."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ ORIGIN = (
     "(USC ICT, MIT), skins_uv/ and brows_uv/ from MakeHuman's system skins and eyebrows (CC0)"
 )
 MM_PER_CM = 10.0
-#: The pack's parts in the order of its vertices; what follows them are helper shells, which are left out.
+#: Parts of the pack in vertex order; the helper shells that follow are dropped.
 PACK_PARTS = ("face", "back", "mouth_socket", "eye_socket", "gums", "teeth", "eyes")
 FACE, BACK, MOUTH_SOCKET, EYE_SOCKET, GUMS, TEETH, EYEBALLS = range(len(PACK_PARTS))
 
 
 @dataclass(frozen=True)
 class HeadLayout:
-    """Facts that hang on how the pack's mesh is numbered and how fine it is.
+    """Properties that depend on the numbering and resolution of the pack's mesh.
 
-    The defaults are those of ICT Face Model Light; a pack with another head brings its own in ``layout.json``.
+    The defaults are those of ICT Face Model Light; a pack with another head has its own in ``layout.json``.
 
     Parameters
     ----------
     part_ends:
         One past the last vertex of each of :data:`PACK_PARTS`.
     refined_quads:
-        Number of the skin's quads that are split into four.
+        Number of skin quads that are split into four.
     lid_rings:
         Rings of vertices from the rim at the eye socket that count as lids, on the pack's mesh.
     lid_margin_ring:
-        The front edge of the lids, where the eye landmarks lie, in rings of the refined mesh from that rim.
+        Ring of the refined mesh, counted from that rim, of the lids' front edge with the eye landmarks.
     lip_contour_ring:
-        The ring of the refined mesh at which closed lips touch, counted from the rim at the mouth socket.
+        Ring of the refined mesh, counted from the rim at the mouth socket, at which closed lips touch.
     """
 
     part_ends: tuple[int, ...] = (9409, 11248, 13294, 14062, 17039, 21451, 24591)
@@ -48,7 +48,7 @@ class HeadLayout:
 
     @classmethod
     def load(cls, folder: Path) -> HeadLayout:
-        """Read ``layout.json`` of a pack; without that file the defaults hold."""
+        """Read ``layout.json`` of a pack; defaults without that file."""
         path = folder / "layout.json"
         if not path.is_file():
             return cls()
@@ -56,22 +56,22 @@ class HeadLayout:
         return cls(**{**fields, "part_ends": tuple(fields["part_ends"])})
 
     def span(self, part: int) -> slice:
-        """Vertices of one part."""
+        """Return the vertices of a part."""
         return slice(self.part_ends[part - 1] if part else 0, self.part_ends[part])
 
 
 @dataclass(frozen=True)
 class HeadPack:
-    """The pack's head in millimetres, helper shells left out (vertices keep the pack's numbering).
+    """The pack's head in millimetres without helper shells; vertices keep the pack's numbering.
 
     Parameters
     ----------
     verts:
-        (N, 3) float64 mm, the mean head.
+        (N, 3) float64 mm: the mean head.
     uvs:
         (T, 2) float64.
     quads, quads_uv:
-        (Q, 4) int64; a triangle repeats its last corner.
+        (Q, 4) int64; triangles repeat their last corner.
     identity_modes:
         (M, N, 3) float32 mm; weights are N(0, 1).
     expression_shapes:
@@ -79,11 +79,11 @@ class HeadPack:
     expression_names:
         Names of the shapes.
     part_of_quad:
-        (Q,) int64, indices into :data:`PACK_PARTS`; a quad belongs to the part of its highest vertex.
+        (Q,) int64: indices into :data:`PACK_PARTS`; a quad belongs to the part of its highest vertex index.
     landmarks:
         (68,) int64, vertices in iBUG order.
     layout:
-        Facts on this mesh.
+        Properties of this mesh.
     """
 
     verts: np.ndarray
@@ -99,7 +99,7 @@ class HeadPack:
 
 
 def require(folder: Path, *names: str) -> Path:
-    """Return the folder once it is sure to hold ``names``; else raise a FacekitError that says what is missing."""
+    """Return the folder if it contains ``names``; else raise a FacekitError that lists the missing ones."""
     folder = Path(folder)
     if not folder.is_dir():
         raise FacekitError(f"a training-pack folder with {', '.join(names)}", f"no folder at {folder}", ORIGIN)

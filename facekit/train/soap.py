@@ -1,8 +1,8 @@
-"""SOAP: Adam in the slowly turning eigenbasis of Shampoo (Vyas et al., ICLR 2025, algorithm 3).
+"""SOAP: Adam in the slowly rotating eigenbasis of Shampoo (Vyas et al., ICLR 2025, algorithm 3).
 
-The codes act on a texture through directions that no single weight stands for; rotating the gradient into the
-eigenvectors of its own second moments lets Adam scale those directions one by one. On the texture network it needs
-about a third of Adam's steps.
+The codes act on a texture through directions that are not aligned with single weights; rotating the gradient into the
+eigenvectors of its second moments lets Adam scale these directions individually. On the texture network it needs about
+a third of Adam's steps.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 class Soap(torch.optim.Optimizer):
     """Drop-in optimiser for convolutions and linear layers.
 
-    A weight (O, I, H, W) is seen as (O, I, H * W), with one rotation for each axis of at most ``limit`` entries;
+    A weight (O, I, H, W) is treated as (O, I, H * W), with one rotation for each axis of at most ``limit`` entries;
     vectors (biases) get plain Adam.
 
     Parameters
@@ -23,9 +23,9 @@ class Soap(torch.optim.Optimizer):
     lr:
         Step size.
     betas:
-        Decay of the mean gradient and of all second moments.
+        Decay rates of the mean gradient and of all second moments.
     every:
-        Steps between two updates of the rotations, one power iteration with a QR each.
+        Number of steps between updates of the rotations, each one power iteration with QR.
     limit:
         Longest axis that is rotated.
     """
@@ -42,7 +42,7 @@ class Soap(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self) -> None:
-        """One update of every parameter that has a gradient; a parameter's first gradient only sets its basis."""
+        """Update every parameter that has a gradient; a parameter's first gradient only initialises its basis."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
@@ -76,7 +76,7 @@ class Soap(torch.optim.Optimizer):
 
     @staticmethod
     def _turn(state: dict) -> None:
-        """Bring each basis nearer to the eigenvectors, sorted, and the second moments with it."""
+        """Move each basis toward the sorted eigenvectors, and transform the second moments."""
         for axis, (moment, basis) in enumerate(zip(state["moments"], state["basis"], strict=True)):
             if moment is None:
                 continue
@@ -86,13 +86,15 @@ class Soap(torch.optim.Optimizer):
 
 
 def _outer(gradient: torch.Tensor, axis: int) -> torch.Tensor:
-    """(n, n) second moments of the gradient along one axis."""
+    """Return the second moments (n, n) of the gradient along one axis."""
     rows = gradient.movedim(axis, 0).flatten(1)
     return rows @ rows.T
 
 
 def _eigenvectors(moment: torch.Tensor) -> torch.Tensor:
-    """Orthonormal, largest eigenvalue first. One gradient's moments are nearly singular: hence double and a ridge."""
+    """Return orthonormal eigenvectors, largest eigenvalue first. One gradient's moments are nearly singular: use double
+    precision and a ridge.
+    """
     moment = moment.double()
     ridge = 1e-6 * moment.diagonal().mean() + 1e-30
     vectors = torch.linalg.eigh(moment + torch.diag(ridge.expand(len(moment))))[1]

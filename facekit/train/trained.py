@@ -1,4 +1,4 @@
-"""Loads models from the folder that a training run writes, whatever the package itself holds."""
+"""Load models from a training run's folder, independent of the package's own model."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ _Network = TypeVar("_Network", bound=nn.Module)
 
 
 def load_shape(context: Context) -> ShapeModel:
-    """Build the shape network of this run, on the CPU: what stages before the texture's need of a person."""
+    """Load this run's shape network on the CPU, for stages before the texture's."""
     return _network(ShapeModel, context.shape_config, context.out / ROLES["shape"])
 
 
 def load_generators(context: Context) -> FacePipeline:
-    """Build a pipeline from the networks and pictures of this run, on the CPU; rig and detail are not this run's."""
+    """Create a pipeline from this run's networks and pictures on the CPU; rig and detail are not this run's."""
     out = context.out
     files = {role: out / ROLES[role] for role in ("base", "parts", "iris", "complexion", "micro")}
     shape = load_shape(context)
     texture = _network(TextureModel, context.texture_config, out / ROLES["texture"])
-    # As FacePipeline has it, so that figures are the same.
+    # As in FacePipeline, so that figures are the same.
     texture = texture.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     composer = DefaultComposer.load(files, context.template)
     return FacePipeline(context.template, shape, texture, composer, "default")
 
 
 def load_pipeline(context: Context) -> FacePipeline:
-    """Build the whole pipeline from the files of this run, its rig and detail module included, on the CPU."""
+    """Create the whole pipeline from this run's files, including rig and detail module, on the CPU."""
     pipe = load_generators(context)
     pipe.blendshapes = Blendshapes(unpack(load_arrays(context.out / ROLES["blendshapes"])), context.template)
     pipe.detail_layer = home_layer(pipe, unpack_detail(load_arrays(context.out / ROLES["detail"]))[0])
@@ -52,7 +52,7 @@ def load_pipeline(context: Context) -> FacePipeline:
 
 
 def _network(network: Callable[[_Config], _Network], config: _Config, path: Path) -> _Network:
-    with torch.device("meta"):  # without memory of its own: it takes the file's tensors
+    with torch.device("meta"):  # on the meta device: it takes the file's tensors
         module = network(config)
     load_into(module, load_tensors(path), path.name)
     return module

@@ -1,4 +1,4 @@
-"""Pictures of many faces: contact sheets, animations, progress bars; and the viewer, a face that one can move."""
+"""Pictures of many faces: contact sheets, animations, charts; and the interactive viewer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Viewer"]
 
 
 def __getattr__(name: str) -> object:
-    if name == "Viewer":  # when it is first asked for: it needs the notebook extra
+    if name == "Viewer":  # on first use: it needs the notebook extra
         from facekit.viz.viewer.widget import Viewer
 
         return Viewer

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".gif", ".webp", ".png", ".mp4")
 
-# Bayer's 8 × 8 threshold matrix, -0.5 to 0.5. Dithering by a fixed pattern stands still from frame to frame, where
-# error diffusion crawls over the skin like ants.
+# Bayer's 8 × 8 threshold matrix, -0.5 to 0.5. A fixed dither pattern is stable from frame to frame, where error
+# diffusion would flicker.
 _BAYER = np.array([[0]])
 for _ in range(3):
     _BAYER = np.block([[4 * _BAYER, 4 * _BAYER + 2], [4 * _BAYER + 3, 4 * _BAYER + 1]])
 _BAYER = (_BAYER + 0.5) / 64 - 0.5
-# In 8-bit steps: about the distance between neighbouring colours of a palette that only has to hold skin.
+# Amplitude in 8-bit steps: about the distance between neighbouring colours of a palette of skin tones.
 _DITHER = 7.0
 
 
@@ -49,11 +49,11 @@ def save_animation(
     frames:
         (N, 3, H, W) floats in [0, 1], or N arrays (H, W, 3) uint8 or PIL pictures, all of one size.
     fps:
-        Pictures a second, up to 50 (what browsers show of a GIF).
+        Frames per second, at most 50 (the limit of browsers for GIF).
     loop:
-        Whether it repeats for ever; an .mp4 leaves that to the player.
+        Whether to repeat; ignored for .mp4.
     boomerang:
-        Whether it runs back to its start, so that a sweep loops without a jump.
+        Whether to append the frames in reverse, so that a sweep loops without a jump.
     quality:
         1 to 100, for .webp and .mp4.
     """
@@ -66,10 +66,10 @@ def save_animation(
     if not 0 < fps <= 50:
         raise InputError("fps above 0 and up to 50", f"{fps}", "pass for instance fps=12")
     pictures = as_pictures(frames)
-    # The ends of a boomerang are shown once each: the last frame and the first would stand still otherwise.
+    # Both ends of a boomerang are shown once, or they would seem to pause.
     order = [*range(len(pictures)), *range(len(pictures) - 2, 0, -1)] if boomerang else [*range(len(pictures))]
     if path.suffix.lower() == ".mp4":
-        # An odd side grows by a pixel.
+        # An odd side is padded by a pixel.
         size = (pictures[0].width + pictures[0].width % 2, pictures[0].height + pictures[0].height % 2)
         even = (np.asarray(pictures[k].resize(size, Image.Resampling.BICUBIC)) for k in order)
         return write_mp4(even, path, fps, quality=quality)
@@ -77,14 +77,14 @@ def save_animation(
     if loop:
         timing["loop"] = 0
     elif path.suffix.lower() != ".gif":
-        timing["loop"] = 1  # a GIF without the loop block plays once; the others want the count
+        timing["loop"] = 1  # a GIF without the loop block plays once; the other formats need the count
     buffer = io.BytesIO()
     if path.suffix.lower() == ".gif":
         pictures = _shared_palette(pictures)
         timing |= {"format": "GIF", "optimize": False, "disposal": 1}
     elif path.suffix.lower() == ".webp":
-        # Every frame whole: of parts WebP leaves blocks of the frame before standing where colours change little, which
-        # one sees in soft shadows. That takes 2 % more.
+        # Store whole frames: with partial frames WebP leaves blocks of the previous frame in areas of little change,
+        # which is visible in soft shadows. This takes 2 % more space.
         timing |= {"format": "WEBP", "quality": quality, "method": 3, "kmin": 0, "kmax": 1}
     else:
         timing |= {"format": "PNG", "compress_level": 3, "default_image": False}
@@ -98,7 +98,7 @@ def save_animation(
 def turntable(
     face: FaceOutput | FaceMesh, frames: int = 24, image_size: int = 512, camera: Camera | None = None, **options: Any
 ) -> torch.Tensor:
-    """Pictures from once around one face, (frames, 3, H, W) float32 sRGB in [0, 1] on the CPU.
+    """Render a face from all around, (frames, 3, H, W) float32 sRGB in [0, 1] on the CPU.
 
     Parameters
     ----------
@@ -107,9 +107,9 @@ def turntable(
     frames:
         Number of views; the first is from the front.
     camera:
-        Several cameras of your own instead; ``frames`` is not used then.
+        Cameras to use instead; ``frames`` is then ignored.
     options:
-        For :func:`facekit.render.render`.
+        Options of :func:`facekit.render.render`.
     """
     from facekit.render import Camera, render
 
@@ -124,7 +124,7 @@ def turntable(
 
 
 def _shared_palette(pictures: list[Image.Image]) -> list[Image.Image]:
-    """The pictures in 256 colours chosen over all of them: one palette does not flicker."""
+    """Quantise the pictures to one palette of 256 colours: a shared palette does not flicker."""
     chosen = [
         pictures[k] for k in np.unique(np.linspace(0, len(pictures) - 1, min(len(pictures), 8)).round().astype(int))
     ]

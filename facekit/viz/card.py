@@ -1,4 +1,4 @@
-"""What a face looks like as the last line of a notebook's cell: a thumbnail and a line."""
+"""Notebook display of faces: a thumbnail and a line of text."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from facekit.face import FaceOutput
 
 _SIZE = 224
-# Of a batch the first faces: a card is for recognizing, not for looking.
+# Largest number of faces of a batch in the thumbnail.
 _MOST = 6
 
 
 def thumbnail(face: FaceOutput) -> np.ndarray:
-    """The first faces of a batch side by side, (224, 224 · n, 3) uint8, n at most 6."""
+    """Return the first faces of a batch side by side, (224, 224 · n, 3) uint8, n at most 6."""
     import numpy as np
 
     pictures = render_faces(face[: min(len(face), _MOST)], image_size=_SIZE)
@@ -28,12 +28,12 @@ def thumbnail(face: FaceOutput) -> np.ndarray:
 
 
 def face_png(face: FaceOutput) -> bytes:
-    """The thumbnail as a PNG."""
+    """Return the thumbnail as PNG."""
     return encode_png(thumbnail(face))
 
 
 def face_html(face: FaceOutput) -> str:
-    """The thumbnail, and the line that :func:`repr` gives."""
+    """Return the thumbnail and the line of :func:`repr` as HTML."""
     picture, line = thumbnail(face), html.escape(repr(face))
     data = base64.b64encode(encode(picture, ".jpg", 85)).decode()
     size = f'width="{picture.shape[1]}" height="{picture.shape[0]}"'

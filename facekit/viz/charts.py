@@ -1,7 +1,7 @@
-"""Charts of sweeps and heat maps in 3D: plotly to turn and read off, matplotlib for papers.
+"""Charts of sweeps and 3D heat maps: plotly for interactive use, matplotlib for papers.
 
-The plotly charts are plain figures, without a kernel behind them; they need the extra ``notebook``. Each chart over
-intensity has a twin in matplotlib, whose figures save as vector graphics: ``figure.savefig("displacement.pdf")``.
+The plotly charts work without a kernel; they need the extra ``notebook``. Each chart over intensity has a matplotlib
+version, which can be saved as vector graphics: ``figure.savefig("displacement.pdf")``.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from facekit.face import FaceOutput
     from facekit.mesh import FaceMesh
 
-#: Okabe and Ito's colours, which colour-blind people can tell apart.
+#: Okabe and Ito's palette, suitable for colour-blind readers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
-# Textures are compared at no more than this many texels a side: more changes the mean by nothing that is seen.
+# Largest side in texels of compared textures: a higher resolution hardly changes the mean.
 _TEXELS = 512
-# A mesh of 25,000 vertices with two decimals, 0.01 mm, is some 2 MB of text: well under what Colab shows.
+# Decimals of coordinates: with 0.01 mm a mesh of 25,000 vertices takes some 2 MB of text, well under Colab's limit.
 _DECIMALS = 2
 
 
@@ -43,11 +43,11 @@ class Curves:
     intensity:
         N numbers.
     lines:
-        Names to N values each, of the whole face; None where there is none.
+        N values per name, for the whole face; None for missing values.
     regions:
-        Names to N values each.
+        N values per region.
     unit:
-        Of all values.
+        Unit of all values.
     """
 
     intensity: list[float]
@@ -57,9 +57,9 @@ class Curves:
 
 
 def displacement_curves(sweep: FaceOutput) -> Curves:
-    """Movement of the face's points from the sweep's first step: mean, 95th percentile and maximum, mm.
+    """Return the displacement of the face's points from the sweep's first step: mean, 95th percentile and maximum, mm.
 
-    Of the regions of :func:`facekit.metrics.geometry.landmark_regions` it is the 95th percentile.
+    For the regions of :func:`facekit.metrics.geometry.landmark_regions` it is the 95th percentile.
     """
     intensity = _intensity(sweep)
     moved = vertex_displacement(sweep.mesh[0], sweep.mesh).cpu()
@@ -70,7 +70,9 @@ def displacement_curves(sweep: FaceOutput) -> Curves:
 
 
 def texture_curves(sweep: FaceOutput) -> Curves:
-    """Mean colour difference (CIE76) of the albedo from the sweep's first step and from the step before."""
+    """Return the mean colour difference (CIE76) of the albedo from the sweep's first step and from the previous
+    step.
+    """
     intensity = _intensity(sweep)
     if sweep.texture is None:
         raise InputError("faces with a texture", "none", "use a face of FacePipeline")
@@ -85,22 +87,22 @@ def texture_curves(sweep: FaceOutput) -> Curves:
 
 
 def displacement_chart(sweep: FaceOutput) -> PlotlyFigure:
-    """Vertex displacement over intensity, for the face and its regions; see :func:`displacement_curves`."""
+    """Chart vertex displacement over intensity, for the face and its regions; see :func:`displacement_curves`."""
     return _chart(displacement_curves(sweep), "Displacement from the first step")
 
 
 def texture_chart(sweep: FaceOutput) -> PlotlyFigure:
-    """Colour difference of the texture over intensity; see :func:`texture_curves`."""
+    """Chart the colour difference of the texture over intensity; see :func:`texture_curves`."""
     return _chart(texture_curves(sweep), "Colour difference of the texture")
 
 
 def displacement_plot(sweep: FaceOutput) -> Figure:
-    """The twin of :func:`displacement_chart` in matplotlib."""
+    """Draw :func:`displacement_chart` with matplotlib."""
     return _plot(displacement_curves(sweep))
 
 
 def texture_plot(sweep: FaceOutput) -> Figure:
-    """The twin of :func:`texture_chart` in matplotlib."""
+    """Draw :func:`texture_chart` with matplotlib."""
     return _plot(texture_curves(sweep))
 
 
@@ -113,7 +115,7 @@ def mesh_heat(
     low: float | None = None,
     high: float | None = None,
 ) -> PlotlyFigure:
-    """Any value a vertex as colour on the mesh, to turn and to read off.
+    """Show per-vertex values as colours on an interactive 3D mesh.
 
     Parameters
     ----------
@@ -122,11 +124,11 @@ def mesh_heat(
     values:
         (V,) or (1, V): displacement, tension, …
     label:
-        What the colours mean, with its unit.
+        Name of the values, with unit.
     signed:
-        Whether 0 is the middle of the scale: red above it, blue below.
+        Whether to centre the scale at 0, with red above and blue below.
     low, high:
-        The scale's ends, by default those of :func:`facekit.viz.heat.heat_scale`.
+        Ends of the scale, by default those of :func:`facekit.viz.heat.heat_scale`.
     """
     go = _plotly()
     if len(mesh) != 1 or values.numel() != mesh.verts.shape[1]:
@@ -157,7 +159,7 @@ def mesh_heat(
         lightposition={"x": -300, "y": 600, "z": 1000},
     )
     hidden = {"visible": False}
-    # plotly turns around +Z by default; a face stands upright along +Y and looks along +Z.
+    # plotly's camera turns around +Z by default; a face has +Y up and looks along +Z.
     up, centre, eye = ({"x": 0, "y": 1, "z": 0}, {"x": 0, "y": 0.12, "z": 0}, {"x": 0.1, "y": 0.17, "z": 1.3})
     camera = {"up": up, "center": centre, "eye": eye}
     scene = {"xaxis": hidden, "yaxis": hidden, "zaxis": hidden, "aspectmode": "data", "camera": camera}
@@ -171,7 +173,7 @@ def _chart(curves: Curves, title: str) -> PlotlyFigure:
         style = {"color": COLOURS[k], "width": 3}
         figure.add_scatter(x=curves.intensity, y=values, name=name, mode="lines+markers", line=style)
     for k, (name, values) in enumerate(curves.regions.items()):
-        # A click in the legend shows them: ten curves at once are hard to read.
+        # Regions are hidden until clicked in the legend: ten curves at once are hard to read.
         style = {"color": COLOURS[k], "width": 1.5, "dash": "dot"}
         extra = {"legendgroup": "regions", "legendgrouptitle": {"text": "95th percentile of"}, "visible": "legendonly"}
         if name in ("mouth", "cheeks", "forehead"):

@@ -1,4 +1,4 @@
-"""Letters on sheets: DejaVu Sans, which matplotlib brings, and a font of the system for what it lacks (Korean)."""
+"""Fonts of sheets: DejaVu Sans, which ships with matplotlib, and a system font for other letters (Korean)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import ImageFont
 
-#: Families with Hangul, in the order in which they are looked for: Linux, Colab, Windows, macOS.
+#: Font families with Hangul, in the order of preference: Linux, Colab, Windows, macOS.
 FAMILIES = (
     "Noto Sans CJK KR",
     "Noto Sans KR",
@@ -24,12 +24,12 @@ FAMILIES = (
 
 
 def font(size: int, bold: bool = False, *texts: str | None) -> ImageFont.FreeTypeFont:
-    """The font in which texts are set: the same on every machine, as long as DejaVu Sans has their letters.
+    """Return the font for texts: the same on every machine if DejaVu Sans has their letters.
 
     Parameters
     ----------
     texts:
-        What is to be set. Where the system has no font for it either, a warning says which to install.
+        Texts to draw. If no system font has their letters either, a warning names one to install.
     """
     own = _own(bold)
     letters = "".join(text for text in texts if text)
@@ -37,12 +37,14 @@ def font(size: int, bold: bool = False, *texts: str | None) -> ImageFont.FreeTyp
         found = next((path for path in _others() if not lacks(path, letters)), None)
         if found is not None:
             return ImageFont.truetype(found, size)
-        warnings.warn("no font here has these letters: install for instance Noto Sans CJK or NanumGothic", stacklevel=3)
+        warnings.warn(
+            "no installed font has these letters: install for instance Noto Sans CJK or NanumGothic", stacklevel=3
+        )
     return ImageFont.truetype(own, size)
 
 
 def lacks(path: str, text: str) -> str:
-    """The letters of a text that a font file does not have."""
+    """Return the letters of a text that a font file lacks."""
     known = _letters(path)
     return "".join(letter for letter in dict.fromkeys(text) if ord(letter) not in known and not letter.isspace())
 

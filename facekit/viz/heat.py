@@ -1,4 +1,4 @@
-"""Heat maps on faces: one number per vertex or texel, as colour on the mesh, with a bar that says what it means."""
+"""Heat maps on faces: values per vertex or texel as colours on the mesh, with a colour bar."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ if TYPE_CHECKING:
     from facekit.mesh import FaceMesh
     from facekit.render import Camera, Lights
 
-#: matplotlib's colour maps: from nothing to much, and from less than nothing to more.
+#: matplotlib's sequential and diverging colour maps.
 MAGNITUDE, SIGNED = "YlOrRd", "RdBu_r"
 
 _MAP_SIZE = 512
-# Box widths that carry values from the charts' borders outward, so that no filter mixes them with what is not painted.
+# Box widths of the filters that extend values beyond the charts' borders, so that sampling does not mix them with
+# unpainted texels.
 _SPREAD = (3, 5, 9)
 
 
 def heat_scale(values: torch.Tensor, signed: bool = False) -> tuple[float, float]:
-    """A colour scale's ends: 0, or below it as far as above, and the 99.5th percentile of what is not 0; else 1."""
+    """Return the ends of a colour scale: 0 (or symmetric about it) and the 99.5th percentile of non-zero values, else
+    1.
+    """
     flat = values.detach().abs().reshape(-1).float()
     flat = flat[flat > 1e-6]
     rank = max(1, round(0.995 * flat.numel()))
@@ -36,7 +39,7 @@ def heat_scale(values: torch.Tensor, signed: bool = False) -> tuple[float, float
 
 
 def heat_colours(values: torch.Tensor, low: float, high: float, signed: bool = False) -> torch.Tensor:
-    """Values of any shape as sRGB in [0, 1], with a last dimension of 3; beyond ``low`` and ``high`` they are held."""
+    """Map values of any shape to sRGB in [0, 1], with a last dimension of 3; clamped to ``low`` and ``high``."""
     import matplotlib
 
     if not high > low:
@@ -47,7 +50,7 @@ def heat_colours(values: torch.Tensor, low: float, high: float, signed: bool = F
 
 
 def heat_mesh(mesh: FaceMesh, values: torch.Tensor, low: float, high: float, signed: bool = False) -> FaceMesh:
-    """The mesh painted with values instead of its skin, without displacement.
+    """Return the mesh coloured by values instead of its texture, without displacement.
 
     Parameters
     ----------
@@ -78,18 +81,18 @@ def render_heat(
     image_size: int | tuple[int, int] = 512,
     background: Any = (1.0, 1.0, 1.0),
 ) -> torch.Tensor:
-    """Pictures (B, 3, H, W) float32 on the CPU of a heat map on the mesh.
+    """Render a heat map on the mesh, (B, 3, H, W) float32 on the CPU.
 
     Parameters
     ----------
     values:
         (B, V) per vertex, or (B, 1, H, W) per texel.
     low, high:
-        The scale's ends, by default of :func:`heat_scale`.
+        Ends of the scale, by default those of :func:`heat_scale`.
     signed:
-        White is 0, red above it, blue below; otherwise from pale to dark red.
+        Whether to use a diverging scale: white is 0, red above, blue below; otherwise from pale to dark red.
     camera:
-        None is :func:`facekit.viz.sheets.close_up`.
+        Camera; None for :func:`facekit.viz.sheets.close_up`.
     """
     from facekit.render import render
 
@@ -107,14 +110,14 @@ def render_heat(
 def colour_bar(
     width: int, low: float, high: float, label: str, signed: bool = False, theme: str = "dark"
 ) -> Image.Image:
-    """A strip that says which colour is which value.
+    """Draw a colour bar with values.
 
     Parameters
     ----------
     width:
-        Of the picture in pixels; text follows it.
+        Width of the picture in pixels; the text is scaled with it.
     label:
-        What is shown, with its unit.
+        Name of the values, with unit.
     """
     colours = THEMES[theme]
     size = max(10, min(16, width // 75))
@@ -134,7 +137,7 @@ def colour_bar(
 
 
 def _spread(maps: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-    """Maps (B, 1, H, W) with values carried a few texels beyond ``inside`` (1, 1, H, W) bool."""
+    """Extend maps (B, 1, H, W) a few texels beyond ``inside`` (1, 1, H, W) bool."""
     known = inside.float()
     maps = maps * known
     for width in _SPREAD:
@@ -146,7 +149,7 @@ def _spread(maps: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
 
 
 def _lights() -> Lights:
-    """Soft and without shine: the form is seen, and the colours stay those of the bar."""
+    """Return soft lights without highlights: they show the form and keep the bar's colours."""
     from facekit.render.lights import Light, Lights
 
     key = Light(-30.0, 38.0, 0.42, size=25.0, gloss=0.0)

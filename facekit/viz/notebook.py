@@ -1,9 +1,9 @@
-"""Functions that the notebooks call: a report of the setup, pictures and tables, optional parts, downloads.
+"""Functions for the notebooks: setup report, display of pictures and tables, optional packages, downloads.
 
-Everything shown stays in the notebook without a kernel. Works in Colab, Jupyter and VS Code.
+All output stays in the notebook without a kernel. Works in Colab, Jupyter and VS Code.
 
-Nothing heavy is imported with this module: where numpy was replaced under a running kernel its import may fail in any
-way, and :func:`setup_report` is to say so before that.
+Importing this module imports nothing heavy: if numpy was replaced under a running kernel, its import may fail in any
+way, and :func:`setup_report` must be able to report that first.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
 
 _MOVING = {".gif": "image/gif", ".webp": "image/webp", ".mp4": "video/mp4"}
 _DPI = 110
-# Packages that come with the notebook extra, and what they are for.
+# Packages of the notebook extra, and their purpose.
 _PARTS = (("anywidget", "the viewer"), ("plotly", "the interactive charts"))
 
 
 def setup_report() -> None:
-    """Print the versions and the device that the notebook runs on.
+    """Print the versions and the device of the running notebook.
 
     Raises
     ------
     FacekitError
-        When a package was replaced after it was imported: the kernel has to be restarted before anything else.
+        If a package was replaced after it was imported: restart the kernel first.
     """
     for name in ("numpy", "torch"):
         imported, installed = sys.modules[name].__version__ if name in sys.modules else None, metadata.version(name)
@@ -70,14 +70,14 @@ def setup_report() -> None:
 
 
 def install(package: str) -> None:
-    """Install an optional package of :func:`facekit.doctor.diagnose`'s list into this kernel's environment.
+    """Install an optional package from :func:`facekit.doctor.diagnose`'s list into this kernel's environment.
 
     Raises
     ------
     InputError
-        For a package that facekit has no use for.
+        If facekit does not use this package.
     FacekitError
-        When pip ends with an error, with its last line; nothing of facekit needs the package.
+        If pip fails, with its last line of output.
     """
     from facekit.doctor import OPTIONAL, package_line
 
@@ -87,7 +87,7 @@ def install(package: str) -> None:
     if util.find_spec(known[package]) is not None:
         print(f"{package} {metadata.version(package)} is installed")
         return
-    # The line begins with this Python's name and holds for a shell; here it is this very Python.
+    # The command line is for a shell and begins with this Python's name; run it with this very Python.
     command = [sys.executable, *shlex.split(package_line(package))[1:]]
     print(" ".join(["python", *command[1:]]))
     done = subprocess.run(command, capture_output=True, text=True)
@@ -101,7 +101,7 @@ def show(
     image: Image.Image | torch.Tensor | RenderOutput | FaceOutput | Figure | Table | str | Path,
     width: int | None = None,
 ) -> None:
-    """Show a picture or a table under the cell; it stays in the notebook without a kernel.
+    """Show a picture or a table below the cell; it stays in the notebook without a kernel.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def show(
         A PIL picture, a tensor (3, H, W) or (B, 3, H, W) in [0, 1], rendered pictures or faces (all of the batch side
         by side), a matplotlib figure, a table, or a picture's file; animations play.
     width:
-        On the page, in pixels; by default its own, within the page's width.
+        Width on the page in pixels; by default its own, at most the page's width.
     """
     import torch
     from matplotlib.figure import Figure
@@ -149,9 +149,9 @@ def show(
 
 
 def offer_download(path: str | Path) -> None:
-    """Offer a file: through the browser in Colab, as a link elsewhere. A folder is zipped first.
+    """Offer a file for download: through the browser in Colab, as a link elsewhere. A folder is zipped first.
 
-    Jupyter follows links that begin at the notebook's folder; of a file outside it only the place is told.
+    Jupyter only follows links below the notebook's folder; for a file outside of it the path is printed.
     """
     path = expanded(path)
     if path.is_dir():
@@ -167,7 +167,7 @@ def offer_download(path: str | Path) -> None:
     place, here = path.resolve(), Path.cwd()
     if place.is_relative_to(here):
         inside = place.relative_to(here).as_posix()
-        # Without "download" JupyterLab opens the file in an editor, which knows no zip.
+        # Without "download" JupyterLab opens the file in an editor, which cannot read a zip.
         link = f'<a href="{quote(inside)}" download="{html.escape(place.name)}">{html.escape(inside)}</a>'
         display = _display()
         display.display(display.HTML(link))
@@ -178,7 +178,7 @@ def _display() -> Any:
 
 
 def _show_html(data: bytes, kind: str, width: int | None) -> None:
-    # IPython's own Image takes no WebP in the versions that Colab has.
+    # IPython's own Image does not support WebP in Colab's versions.
     size = "max-width:100%" if width is None else f"width:{width}px"
     source = f"data:{kind};base64,{base64.b64encode(data).decode()}"
     display = _display()

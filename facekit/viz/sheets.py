@@ -25,7 +25,7 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a sheet, 8-bit sRGB."""
+    """Colours of a sheet as 8-bit sRGB."""
 
     page: Colour
     text: Colour
@@ -40,12 +40,12 @@ THEMES = {
     "light": Theme((248, 248, 246), (32, 33, 36), (112, 114, 120), (222, 222, 220), (52, 110, 170), (196, 120, 40)),
 }
 
-# Faces rendered at once: more is not faster on a CPU and costs memory.
+# Number of faces rendered at once: more is not faster on a CPU and costs memory.
 _RENDER_CHUNK = 4
 
 
 def close_up(hair: bool = False) -> Camera:
-    """From the front, crown to collar: on a small picture the expression is what counts. Hair gets its room."""
+    """Return a frontal camera from crown to collar: on a small picture the expression matters. Wider for hair."""
     from facekit.render import Camera
 
     if hair:
@@ -54,14 +54,14 @@ def close_up(hair: bool = False) -> Camera:
 
 
 def render_faces(face: FaceOutput, camera: Camera | None = None, image_size: int = 512, **options: Any) -> torch.Tensor:
-    """Pictures of all faces of a batch on the CPU, (B, 3, H, W) float32 sRGB, rendered a few at a time.
+    """Render all faces of a batch in chunks, (B, 3, H, W) float32 sRGB on the CPU.
 
     Parameters
     ----------
     camera:
-        None is :func:`close_up`.
+        Camera; None for :func:`close_up`.
     image_size, options:
-        For :func:`facekit.render.render`.
+        Options of :func:`facekit.render.render`.
     """
     camera = close_up(any(face.hair)) if camera is None else camera
     parts = [
@@ -72,7 +72,7 @@ def render_faces(face: FaceOutput, camera: Camera | None = None, image_size: int
 
 
 def as_pictures(images: torch.Tensor | Sequence[np.ndarray | Image.Image]) -> list[Image.Image]:
-    """RGB pictures of one size from (N, 3, H, W) floats, (H, W, 3) uint8 arrays or PIL pictures."""
+    """Convert (N, 3, H, W) floats, (H, W, 3) uint8 arrays or PIL pictures to RGB pictures of one size."""
     if isinstance(images, torch.Tensor):
         images = [to_uint8(image) for image in images]
     pictures = [p if isinstance(p, Image.Image) else Image.fromarray(np.ascontiguousarray(p)) for p in images]
@@ -92,31 +92,31 @@ def contact_sheet(
     theme: str = "dark",
     levels: Sequence[float] | None = None,
 ) -> Image.Image:
-    """Lay pictures out in rows, each with a label under it.
+    """Arrange pictures in rows, each with a label below.
 
     Parameters
     ----------
     images:
         (N, 3, H, W) floats in [0, 1], or N arrays (H, W, 3) uint8 or PIL pictures, all of one size.
     labels:
-        N texts; one too long for its cell is shortened with an ellipsis.
+        N texts; those too long for their cell are shortened with an ellipsis.
     columns:
-        Pictures in a row; fewer pictures make a narrower page.
+        Pictures per row; fewer pictures make a narrower page.
     title, subtitle:
         Lines at the top left.
     cell_size:
-        Width of one picture on the page in pixels; text and gaps follow it.
+        Width of one picture on the page in pixels; text and gaps scale with it.
     theme:
         ``"dark"`` or ``"light"``.
     levels:
-        N intensities from 0 to 1.5, drawn as a thin bar under each picture; beyond 1 it changes its colour.
+        N intensities from 0 to 1.5, drawn as a thin bar below each picture, in another colour beyond 1.
     """
     pictures = as_pictures(images)
     if theme not in THEMES:
         raise InputError(f"a theme out of {', '.join(THEMES)}", repr(theme), "choose one of these")
     for name, values in (("labels", labels), ("levels", levels)):
         if values is not None and len(values) != len(pictures):
-            raise InputError(f"{len(pictures)} {name}, one a picture", f"{len(values)}", "give each picture one")
+            raise InputError(f"{len(pictures)} {name}, one per picture", f"{len(values)}", "give each picture one")
     if columns < 1 or cell_size < 16:
         raise InputError("1 or more columns of 16 or more pixels", f"{columns} of {cell_size}", "use larger values")
     colours = THEMES[theme]
@@ -174,16 +174,16 @@ def intensity_strip(
     camera: Camera | None = None,
     **options: Any,
 ) -> Image.Image:
-    """A sweep of one expression's intensity, as :func:`facekit.sweep_intensity` returns it.
+    """Draw a sweep of an expression's intensity from :func:`facekit.sweep_intensity`.
 
     Parameters
     ----------
     face:
         FaceOutput with ``metadata["intensity"]``, one number per face.
     pictures:
-        (B, 3, H, W) in [0, 1], if they are rendered already.
+        (B, 3, H, W) in [0, 1]: rendered pictures, if available.
     options:
-        For :func:`facekit.render.render`.
+        Options of :func:`facekit.render.render`.
     """
     values = [float(v) for v in _per_face(face, "intensity", "sweep_intensity")]
     if pictures is None:
@@ -214,7 +214,7 @@ def expression_sheet(
     camera: Camera | None = None,
     **options: Any,
 ) -> Image.Image:
-    """One person in many expressions, as :func:`facekit.sweep_expressions` returns it; arguments as above."""
+    """Draw one person with many expressions from :func:`facekit.sweep_expressions`; arguments as above."""
     names = [_readable(str(name)) for name in _per_face(face, "expression", "sweep_expressions")]
     if pictures is None:
         pictures = render_faces(face, camera, **options)
@@ -227,19 +227,19 @@ def _per_face(face: FaceOutput, key: str, maker: str) -> list[Any]:
     values = face.metadata.get(key)
     if not isinstance(values, list) or len(values) != len(face):
         got = "none" if values is None else f"{values!r}"
-        raise InputError(f"metadata[{key!r}] with one value a face", got, f"make the batch with {maker}")
+        raise InputError(f"metadata[{key!r}] with one value per face", got, f"make the batch with {maker}")
     return values
 
 
 def _rounded(width: int, height: int, radius: int) -> Image.Image:
-    """A mask with rounded corners, drawn four times as large for smooth edges."""
+    """Return a mask with rounded corners, drawn at four times the size for smooth edges."""
     mask = Image.new("L", (width * 4, height * 4), 0)
     ImageDraw.Draw(mask).rounded_rectangle((0, 0, width * 4 - 1, height * 4 - 1), radius * 4, fill=255)
     return mask.resize((width, height), Image.Resampling.BOX)
 
 
 def _level(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], value: float, colours: Theme) -> None:
-    """A bar over ``box`` (x, y, width, height) filled up to value / 1.5, with another colour beyond 1."""
+    """Draw a bar over ``box`` (x, y, width, height) filled up to value / 1.5, in another colour beyond 1."""
     x, y, width, height = box
     draw.rectangle((x, y, x + width - 1, y + height - 1), fill=colours.track)
     for start, stop, colour in ((0.0, min(value, 1.0), colours.accent), (1.0, value, colours.beyond)):

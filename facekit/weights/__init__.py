@@ -1,6 +1,6 @@
-"""Weights: the manifest, the cache, and whether the files of a model are here and whole.
+"""Model files: the manifest, the cache, and checks for completeness.
 
-Who brings them in is :mod:`facekit.convert`; who reads them is :mod:`facekit.files.readers`. Nothing here needs torch.
+:mod:`facekit.convert` downloads them; :mod:`facekit.files.readers` reads them. Nothing here needs torch.
 """
 
 from __future__ import annotations

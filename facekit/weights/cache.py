@@ -1,12 +1,11 @@
-"""The cache: where fetched models lie, one lock a model, room on the disk.
+"""The cache: folders of fetched models, one lock per model, disk space.
 
 ::
 
-    <cache>/3dfacecam/               the converted model; without its record.json it does not exist
+    <cache>/3dfacecam/               the converted model; it does not count without its record.json
     <cache>/downloads/3dfacecam/     upstream's files and their .part, until they are converted
-    <cache>/importing/3dfacecam/     what is being converted
-    <cache>/remembered.json          hashes of what was downloaded or imported first
-    <cache>/locks/                   one file a model
+    <cache>/importing/3dfacecam/     conversion in progress <cache>/remembered.json          hashes of files at their
+    first download or import <cache>/locks/                   one file per model
 """
 
 from __future__ import annotations
@@ -23,12 +22,14 @@ from pathlib import Path
 
 from facekit.errors import FileError, optional_import
 
-#: Names whose lock this thread of execution holds, so that a step may ask for it again.
+#: Names whose locks this context holds, so that nested calls may lock them again.
 _held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())
 
 
 def cache_folder() -> Path:
-    """The folder of fetched models: ``FACEKIT_CACHE``, else facekit's in the platform's cache folder; may not exist."""
+    """Return the folder of fetched models: ``FACEKIT_CACHE``, else facekit's folder in the platform's cache; may not
+    exist.
+    """
     chosen = os.environ.get("FACEKIT_CACHE")
     if chosen:
         return Path(os.path.abspath(os.path.expanduser(chosen)))
@@ -38,24 +39,24 @@ def cache_folder() -> Path:
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "facekit"
     base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else home / ".cache") / "facekit"  # XDG: ignore a relative one
+    return (Path(base) if os.path.isabs(base) else home / ".cache") / "facekit"  # XDG: ignore a relative path
 
 
 def downloads_folder(name: str) -> Path:
-    """Folder that upstream's files of a model are downloaded to."""
+    """Return the folder for downloads of a model's upstream files."""
     return cache_folder() / "downloads" / name
 
 
 @contextlib.contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Hold a model's lock, alone on this machine; says so in one line when it has to wait.
+    """Hold a model's exclusive lock on this machine; prints a line if it has to wait.
 
-    The operating system lets go of it when a process dies. It may be asked for again inside the block.
+    The operating system releases it when the process dies. The lock is reentrant.
 
     Raises
     ------
     FileError
-        When the cache cannot be written or its file system knows no locks.
+        If the cache cannot be written or its file system does not support locks.
     """
     if name in _held.get():
         yield
@@ -70,10 +71,10 @@ def locked(name: str) -> Iterator[None]:
             try:
                 lock.acquire(timeout=0)
             except filelock.Timeout:
-                say(f"waiting for another process that works on {name} ({path})")
+                say(f"waiting for another process that uses {name} ({path})")
                 lock.acquire()
     except NotImplementedError as error:
-        raise FileError("a cache folder that knows file locks", f"{path.parent} ({error})", _ELSEWHERE) from error
+        raise FileError("a cache folder that supports file locks", f"{path.parent} ({error})", _ELSEWHERE) from error
     token = _held.set(_held.get() | {name})
     try:
         yield
@@ -87,7 +88,7 @@ _ELSEWHERE = "set FACEKIT_CACHE to a local folder that is writable and has room"
 
 @contextlib.contextmanager
 def disk(path: Path) -> Iterator[None]:
-    """Turn what the file system refuses into a FileError that says whether the disk is full."""
+    """Turn errors of the file system into a FileError that says whether the disk is full."""
     try:
         yield
     except OSError as error:
@@ -103,11 +104,11 @@ def require_room(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size:
         got = f"a full disk: {free / 1e6:.0f} MB free"
-        raise FileError(f"{size / 1e6:.0f} MB of room in {folder}", got, f"free some, or {_ELSEWHERE}")
+        raise FileError(f"{size / 1e6:.0f} MB of free space in {folder}", got, f"free some, or {_ELSEWHERE}")
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
+    """Return the sha256 of a file in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -116,5 +117,5 @@ def sha256_of(path: Path) -> str:
 
 
 def say(text: str) -> None:
-    """One line for the user, on the error stream: the output stream belongs to results."""
+    """Print one line for the user to standard error: standard output is for results."""
     print(f"facekit: {text}", file=sys.stderr, flush=True)

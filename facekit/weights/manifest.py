@@ -1,6 +1,6 @@
-"""The manifest: one record per model, the sole source of names, files, sizes, hashes, licences and origins.
+"""The manifest: one record per model with names, files, sizes, hashes, licences and origins; their only source.
 
-``weights_manifest.json`` stands at the top of the repository; the build copies it into the package. Its form is
+``weights_manifest.json`` is at the top of the repository; the build copies it into the package. Its schema is
 ``manifest.schema.json``, which the tests check.
 """
 
@@ -19,15 +19,15 @@ from facekit.checks import one_of
 from facekit.errors import FileError
 
 _MANIFEST = "weights_manifest.json"
-#: The record of a model that lies in a folder of its own, see :mod:`facekit.hub`.
+#: Name of a record in a model's own folder, see :mod:`facekit.hub`.
 FOLDER_RECORD = "facekit.json"
 
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One file of a model: its name, size in bytes and sha256.
+    """File of a model: name, size in bytes and sha256.
 
-    Both are None where the file is made on the user's machine: its ``record.json`` then tells them.
+    Size and sha256 are None if the file is made on the user's machine: they are then in its ``record.json``.
     """
 
     name: str
@@ -37,7 +37,7 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class Mirror:
-    """One place to download from: either the id of a Google Drive file, or an address."""
+    """Place to download from: the id of a Google Drive file, or an address."""
 
     drive: str | None = None
     url: str | None = None
@@ -55,7 +55,7 @@ class Mirror:
 
 @dataclass(frozen=True)
 class Source:
-    """One upstream file to download: its name, size and sha256 where they are known, its mirrors in order."""
+    """Upstream file to download: name, size and sha256 if known, and mirrors in order of preference."""
 
     name: str
     size: int | None
@@ -70,23 +70,23 @@ class ModelRecord:
     Parameters
     ----------
     name:
-        What ``FacePipeline.from_pretrained`` takes.
+        Name for ``FacePipeline.from_pretrained``.
     summary, licence, origin:
-        One line each, for people.
+        One line each.
     embedded:
-        Whether the files come with the package.
+        Whether the files ship with the package.
     config:
         Sizes of the networks and kind of composer: ``{"shape": {...}, "texture": {...}, "composer": "default"}``.
     files:
-        By role: template, shape, texture, …
+        Files by role: template, shape, texture, …
     notice:
-        What whoever fetches it has to know, in one line; empty for the embedded default.
+        Notice for users who fetch it, in one line; empty for the embedded default.
     by_hand:
-        What to do where the download fails, a line a step.
+        Manual steps if the download fails, one per line.
     sources:
-        By role: the upstream files that ``files`` are converted from.
+        Upstream files, by role, that ``files`` are converted from.
     folder:
-        Where its files lie, of a model that is a folder of its own.
+        Folder of its files, for a model in its own folder.
     """
 
     name: str
@@ -104,18 +104,18 @@ class ModelRecord:
 
 @dataclass(frozen=True)
 class ToolRecord:
-    """Somebody else's model that facekit uses as it is.
+    """Third-party model that facekit uses unchanged.
 
     Parameters
     ----------
     name, summary, licence, origin:
-        As of :class:`ModelRecord`.
+        As in :class:`ModelRecord`.
     package:
-        The distribution that carries the file.
+        The distribution that contains the file.
     file:
-        Its name, size and sha256.
+        Name, size and sha256 of the file.
     url:
-        Where its makers publish it.
+        Address of the original publication.
     """
 
     name: str
@@ -137,7 +137,7 @@ def _manifest_path() -> Path:
 
 @functools.cache
 def models() -> dict[str, ModelRecord]:
-    """All records of the manifest, by name."""
+    """Return all model records of the manifest by name."""
     path = _manifest_path()
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -147,19 +147,19 @@ def models() -> dict[str, ModelRecord]:
 
 
 def tool(name: str) -> ToolRecord:
-    """The record of one tool.
+    """Return the record of a tool.
 
     Raises
     ------
     InputError
-        For an unknown name.
+        If the name is unknown.
     """
     return tools()[one_of(name, tools(), "a tool")]
 
 
 @functools.cache
 def tools() -> dict[str, ToolRecord]:
-    """All tools of the manifest, by name."""
+    """Return all tools of the manifest by name."""
     path = _manifest_path()
     try:
         entries = json.loads(path.read_text(encoding="utf-8")).get("tools", {})
@@ -183,17 +183,17 @@ def _record(name: str, entry: dict[str, Any]) -> ModelRecord:
 
 
 def known(name: str) -> bool:
-    """Tell whether there is a model of this name, or in this folder."""
+    """Return True if there is a model with this name, or in this folder."""
     return name in models() or (Path(name) / FOLDER_RECORD).is_file()
 
 
 def record(name: str) -> ModelRecord:
-    """The record of one model, by its name, or by its folder.
+    """Return the record of a model, by its name or its folder.
 
     Raises
     ------
     InputError
-        For an unknown name; the message lists the known ones.
+        If the name is unknown; the message lists the known ones.
     """
     named = models()
     if name not in named and (Path(name) / FOLDER_RECORD).is_file():
@@ -209,5 +209,5 @@ def _folder_record(folder: Path) -> ModelRecord:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise FileError("a readable record of a model", f"{path} ({error!r})", "save the model again") from error
     if any(Path(file.name).name != file.name or not file.sha256 for file in entry.files.values()):
-        raise FileError("files of the folder with their sha256", f"others in {path}", "save the model again")
+        raise FileError("files that match their sha256", f"other files in {path}", "save the model again")
     return dataclasses.replace(entry, folder=folder)

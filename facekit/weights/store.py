@@ -1,8 +1,8 @@
-"""The files of models, and their check before anything loads them.
+"""Files of models, and their verification before loading.
 
-The files of an embedded model come with the package and their hashes stand in the manifest. Those of a fetched one are
-made on the user's machine: its folder in the cache holds ``record.json`` with their sizes and hashes, written when they
-were converted. A folder without it does not exist as far as facekit is concerned.
+The files of an embedded model ship with the package, with hashes in the manifest. Those of a fetched model are made on
+the user's machine: its folder in the cache contains ``record.json`` with their sizes and hashes, written on conversion.
+A folder without it does not count as a model.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ from facekit.files.atomic import atomic_write
 from facekit.weights.cache import cache_folder, sha256_of
 from facekit.weights.manifest import ModelRecord, WeightFile, record
 
-#: Beside record.json: size and time of the files whose hash was found right, so that loading need not hash them again.
+#: File beside record.json with size and time of verified files, so that loading does not hash them again.
 _STAMPS = "verified.json"
 
 
 def assets_folder() -> Path:
-    """The folder of the embedded default."""
+    """Return the folder of the embedded default."""
     return Path(str(resources.files("facekit") / "assets"))
 
 
 def model_folder(name: str) -> Path:
-    """The folder of a model's files: the package's for an embedded one, else in the cache, where it may not exist."""
+    """Return the folder of a model's files: in the package for an embedded one, else in the cache, where it may not
+    exist.
+    """
     entry = record(name)
     if entry.folder is not None:
         return entry.folder
@@ -35,27 +37,27 @@ def model_folder(name: str) -> Path:
 
 
 def ready(name: str) -> bool:
-    """Tell whether a model is here: embedded, or fetched or imported."""
+    """Return True if a model is available: embedded, fetched or imported."""
     return _complete(record(name)) or (model_folder(name) / "record.json").is_file()
 
 
 def _complete(entry: ModelRecord) -> bool:
-    """Tell whether a record itself knows its files' hashes: an embedded model's, or a folder's."""
+    """Return True if a record contains its files' hashes, as for an embedded model or a model folder."""
     return entry.embedded or entry.folder is not None
 
 
 def path(name: str, role: str | None = None) -> Path:
-    """Path of a model's folder, or of its file of this role; says nothing on whether it is right."""
+    """Return the path of a model's folder, or of its file with this role, without checking it."""
     return model_folder(name) if role is None else model_folder(name) / files(name)[role].name
 
 
 def files(name: str) -> dict[str, WeightFile]:
-    """A model's files by role, with sizes and hashes: from the manifest, or from record.json of a fetched one.
+    """Return a model's files by role, with sizes and hashes: from the manifest, or from record.json for a fetched one.
 
     Raises
     ------
     WeightsError
-        When a model that is not embedded is not here, or its record.json is damaged.
+        If a model is neither embedded nor fetched, or its record.json is damaged.
     """
     entry = record(name)
     if _complete(entry):
@@ -74,28 +76,28 @@ def files(name: str) -> dict[str, WeightFile]:
         found = {role: WeightFile(e["name"], int(e["size"]), str(e["sha256"])) for role, e in entries.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"the record of {name!r}", f"{file} ({error!r})", _again(name)) from error
-    # Converted files have their hash in their names, so that a second import never touches those of the first.
+    # Names of converted files contain their hash, so that a second import never touches those of the first.
     if found.keys() != entry.files.keys() or any(Path(f.name).name != f.name for f in found.values()):
         raise WeightsError(f"a record of {', '.join(entry.files)}", f"another in {file}", _again(name))
     return found
 
 
 def verify(name: str) -> None:
-    """Hash every file of a model and compare it with its record.
+    """Hash every file of a model and compare with its record.
 
     Raises
     ------
     WeightsError
-        When the model is not here, or a file is missing, truncated or altered.
+        If the model is not available, or a file is missing, truncated or modified.
     """
     for role in files(name):
         _verified(name, role, trust_stamps=False)
 
 
 def verified(name: str, role: str) -> Path:
-    """The path of one file after its size and sha256 were compared with its record.
+    """Return the path of a file after comparing its size and sha256 with its record.
 
-    A fetched file, which may be large, is hashed again only when its size or time has changed since the last time.
+    A fetched file, which may be large, is hashed again only if its size or time has changed.
     """
     return _verified(name, role, trust_stamps=not _complete(record(name)))
 
@@ -134,7 +136,7 @@ def _stamps(name: str) -> dict[str, dict[str, object]]:
 
 def _stamp(name: str, role: str, stamp: dict[str, object]) -> None:
     with contextlib.suppress(OSError), atomic_write(model_folder(name) / _STAMPS) as temporary:
-        # A cache that cannot be written costs time at the next load, no more.
+        # An unwritable cache only costs time at the next load.
         temporary.write_text(json.dumps({**_stamps(name), role: stamp}, indent=2) + "\n", encoding="utf-8")
 
 

@@ -116,7 +116,7 @@ def test_pages(result):
 
 def test_a_single_face_has_no_neighbours(default_pipeline):
     alone = compare.grid(default_pipeline, {"one": {}}, {"face": {}}, image_size=32)
-    with pytest.raises(InputError, match="neighbours of one topology"):
+    with pytest.raises(InputError, match="neighbours with the same topology"):
         alone.differences()
 
 

@@ -22,7 +22,7 @@ def test_people_are_divided_not_scans():
     assert len(train) == 4 and len(test) == 2 and not set(train.subjects) & set(test.subjects)
     torch.testing.assert_close(test.verts[0], made().verts[int(test.subjects[0])])
     assert made().split(2, seed=3)[1].subjects == test.subjects
-    with pytest.raises(InputError, match="two of them have to stay"):
+    with pytest.raises(InputError, match="two of them must remain"):
         made().split(5)
 
 

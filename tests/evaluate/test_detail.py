@@ -85,7 +85,7 @@ def test_sets_are_checked(tmp_path):
     with pytest.raises(FileError, match="make the set again"):
         reliefs.load(tmp_path)
     faces = FaceSet("x", ("a",), ("neutral",), torch.zeros(1, 1, 4, 3), torch.tensor([[0, 1, 2]]))
-    with pytest.raises(InputError, match="one map a scan"):
+    with pytest.raises(InputError, match="one map per scan"):
         ReliefSet(faces, torch.zeros(1, 20), torch.zeros(1, 2, 8, 8), torch.ones(8, 8))
 
 

@@ -114,7 +114,7 @@ def test_sets_grow_and_are_not_mixed(whole, tmp_path):
     make(tmp_path, count=3)
     assert make(tmp_path).complete
     assert digest_of(tmp_path) == digest_of(whole)
-    with pytest.raises(InputError, match="only grow"):
+    with pytest.raises(InputError, match="only be extended"):
         make(tmp_path, count=3)
     with pytest.raises(InputError, match="seed 3 in place of 2"):
         make(tmp_path, seed=3)

@@ -103,5 +103,5 @@ def test_a_foreign_file_is_refused(tmp_path, content):
 def test_a_missing_material_file_is_named(tiny_mesh, tmp_path):
     path = facekit.save(tiny_mesh, tmp_path / "face.obj")
     (tmp_path / "face.mtl").unlink()
-    with pytest.warns(UserWarning, match="the material file face.mtl is not there"):
+    with pytest.warns(UserWarning, match="the material file face.mtl is missing"):
         assert facekit.load(path).texture is None

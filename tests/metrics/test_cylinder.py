@@ -37,7 +37,7 @@ def test_the_gap_between_tubes_is_the_distance():
     assert errors.completeness_percent == 100 and errors.normal_rad < 1e-6
     half = cylinder_errors(tube(80.0, top=0.0), tube(80.0), SIZE)
     assert half.completeness_percent == pytest.approx(50) and half.chamfer_mm < 1e-6
-    with pytest.raises(InputError, match="in the place of the scan"):
+    with pytest.raises(InputError, match="overlaps the scan"):
         cylinder_errors(tube(80.0, 160, 10), tube(80.0, -10, -160), SIZE)
 
 

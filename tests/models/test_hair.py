@@ -25,9 +25,11 @@ def lashes(face):
 def test_styles_have_names_and_none_is_none(default_pipeline):
     assert default_pipeline.hair_styles[0] == "bald" and len(default_pipeline.hair_styles) >= 6
     bare = default_pipeline(seed=15, hair=None)
-    assert bare.hair == () and default_pipeline(seed=15, hair="bald").hair[0].cards.lash.all()
+    assert bare.hair == () and not default_pipeline(seed=15, hair="bald").hair[0].cards.on_scalp.any()
     with pytest.raises(InputError, match="short02"):
         default_pipeline(seed=15, hair="mohawk")
+    with pytest.raises(InputError, match="goatee"):
+        default_pipeline(seed=15, hair="auto+mutton")
 
 
 def test_the_head_is_the_same_with_hair(default_pipeline, face):
@@ -56,7 +58,7 @@ def test_hair_stays_out_of_the_skin(default_pipeline):
     for seed, expression in ((3, "brow_raiser"), (19, "grin")):
         worn = default_pipeline(seed=seed, expression=expression, hair="short04")
         hair, verts = worn.hair[0], worn.verts[0]
-        points = hair.verts[~hair.cards.lash]
+        points = hair.verts[hair.cards.on_scalp]
         normals = vertex_normals(worn.verts, worn.mesh.faces)[0]
         skin = (worn.mesh.parts == 0) | (worn.mesh.parts == 6)
         distance, near = torch.cdist(points, verts[skin]).min(1)

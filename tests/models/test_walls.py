@@ -16,7 +16,7 @@ def wall(default_pipeline) -> MouthWall:
 
 
 def behind(wall: MouthWall, verts: torch.Tensor) -> float:
-    """How far the foremost of the wall lies behind the nearest skin vertex, mm, seen from the front."""
+    """Return the least distance of the wall behind the skin, mm, seen from the front."""
     own, skin = verts[0, wall.wall], verts[0, wall.used[wall.skin]]
     nearest = torch.cdist(own[:, :2], skin[:, :2]).argmin(dim=1)
     return float((skin[nearest, 2] - own[:, 2]).min())

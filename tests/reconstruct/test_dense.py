@@ -8,8 +8,8 @@ import torch
 
 from facekit.conventions import BLENDSHAPES
 from facekit.models.config import DenseConfig
-from facekit.models.dense_landmarks import CROP, CROP_MM, UNIT, DenseLandmarks, DenseTold
-from facekit.reconstruct.dense import Frame, Looker, cropped, standardised, swapped
+from facekit.models.dense_landmarks import CROP, CROP_MM, UNIT, DenseLandmarks, DenseOutput
+from facekit.reconstruct.dense import Frame, LandmarkRefiner, cropped, standardised, swapped
 from facekit.reconstruct.encoded import Normaliser
 from facekit.reconstruct.landmarker import FaceLandmarks
 
@@ -66,7 +66,7 @@ class Still(torch.nn.Module):
         shapes = torch.zeros(count, 52)
         shapes[0, BLENDSHAPES.index("eyeBlinkLeft")] = 0.8  # in the crop; nothing in the mirrored one
         identity = torch.ones(count, self.modes)
-        return DenseTold(points, points, torch.zeros(count, 478), identity, 0 * identity, shapes, 0 * shapes)
+        return DenseOutput(points, points, torch.zeros(count, 478), identity, 0 * identity, shapes, 0 * shapes)
 
 
 def test_what_is_said_in_the_crop_is_done_in_the_picture(photo_model):
@@ -74,9 +74,9 @@ def test_what_is_said_in_the_crop_is_done_in_the_picture(photo_model):
     inner = Normaliser(photo_model.points).inner.numpy()
     base -= base[inner].mean(axis=0)
     network = Still(base, photo_model.points.modes.shape[-1])
-    looker = Looker(photo_model.points, photo_model.mirror, network)  # pyright: ignore[reportArgumentType]
+    refiner = LandmarkRefiner(photo_model.points, photo_model.mirror, network)  # pyright: ignore[reportArgumentType]
     points = points_of(photo_model, turn=0.5)
-    again = looker(np.zeros((*SIZE, 3), np.uint8), FaceLandmarks(points, {}, np.eye(4)))
+    again = refiner(np.zeros((*SIZE, 3), np.uint8), FaceLandmarks(points, {}, np.eye(4)))
     # Each of both looks goes 4 mm further down the turned head; the landmarker's points have their share.
     expected = 0.7 * 2 * 4.0 * 2.0 * np.array([-np.sin(0.5), np.cos(0.5)])
     moved = (again.points - points)[inner].mean(axis=0)

@@ -7,7 +7,7 @@ import pytest
 
 from facekit.errors import FacekitError, InputError, WeightsError
 from facekit.reconstruct import landmarker as module
-from facekit.reconstruct.find import all_faces, find, steady
+from facekit.reconstruct.find import all_faces, average_close_ups, find
 from facekit.reconstruct.landmarker import Landmarker, import_model
 from facekit.reconstruct.observe import Picture
 from facekit.render import Camera
@@ -75,18 +75,18 @@ def test_a_picture_on_its_side_is_turned(portrait, landmarker, photo_model):
 
 def test_looks_agree_to_a_pixel_and_mirror_is_its_own_inverse(portrait, landmarker, photo_model):
     face = all_faces(portrait, landmarker)[0]
-    again = steady(portrait, face, landmarker, photo_model.mirror)
+    again = average_close_ups(portrait, face, landmarker, photo_model.mirror)
     assert np.abs(again.points - face.points).mean() < 1.5
     assert (photo_model.mirror[photo_model.mirror] == np.arange(478)).all()
     large = np.kron(portrait, np.ones((5, 5, 1), np.uint8))
-    five = steady(large, all_faces(large, landmarker)[0], landmarker, photo_model.mirror)
+    five = average_close_ups(large, all_faces(large, landmarker)[0], landmarker, photo_model.mirror)
     assert np.abs(five.points / 5 - again.points).mean() < 0.6
 
 
 @pytest.mark.parametrize(("shade", "word"), [(0, "almost black"), (128, "none"), (255, "none")])
 def test_no_face_is_told_with_what_to_try(landmarker, shade, word):
     blank = Picture(np.full((200, 300, 3), shade, np.uint8), "blank.jpg")
-    with pytest.raises(InputError, match=f"{word}.*blank.jpg.*crop it around the face"):
+    with pytest.raises(InputError, match=f"{word}.*blank.jpg.*crop the photograph around it"):
         find(blank, landmarker)
 
 

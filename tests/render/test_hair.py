@@ -9,7 +9,7 @@ import torch
 
 import facekit
 from facekit.errors import InputError
-from facekit.hair import Hair, HairCards
+from facekit.hair import HAIR_PARTS, HIDDEN, Hair, HairCards
 from facekit.mesh import FaceMesh
 from facekit.render import Camera
 from facekit.render.hair import _in_order
@@ -20,7 +20,7 @@ def sheet(z: float, half: float = 40.0) -> tuple[torch.Tensor, torch.Tensor, tor
     return verts, torch.tensor([[0, 1, 2], [0, 2, 3]]), torch.tensor([[0.0, 0.0], [1, 0], [1, 1], [0, 1]])
 
 
-def cards(levels: list[tuple[float, float]], head: int) -> Hair:
+def cards(levels: list[tuple[float, float]], head: int, part: str = "hair") -> Hair:
     """Sheets at depths (z, half width) with a coverage of one half."""
     verts, faces, uvs = zip(*(sheet(z, half) for z, half in levels), strict=True)
     index = torch.cat([f + 4 * k for k, f in enumerate(faces)])
@@ -28,7 +28,8 @@ def cards(levels: list[tuple[float, float]], head: int) -> Hair:
     made = HairCards(
         "test+test", points, index, torch.cat(uvs), index, torch.full((2, 16, 16), 0.5),
         torch.tensor([0.0, 1.0, 0.0]).expand(len(points), 3), torch.ones(len(points)),
-        torch.zeros(len(points), dtype=torch.bool), 1.0, torch.zeros(head), torch.ones(head),
+        torch.full((len(points),), HAIR_PARTS.index(part), dtype=torch.uint8), 1.0, torch.zeros(head),
+        torch.zeros(head), torch.ones(head),
     )  # fmt: skip
     return Hair(made, points, torch.tensor([0.2, 0.1, 0.05]))
 
@@ -68,7 +69,15 @@ def test_what_the_head_hides_is_hidden(plane):
 def test_buffers_tell_of_hair_where_it_hides(plane):
     thin, thick = drawn(plane, cards([(20.0, 40.0)], 4)), drawn(plane, cards([(20.0, 40.0), (21.0, 40.0)], 4))
     assert int(thin.face_ids[0, 32, 32]) >= 0 and abs(float(thin.depth[0, 0, 32, 32]) - 500) < 1e-2
-    assert int(thick.face_ids[0, 32, 32]) == -1 and abs(float(thick.depth[0, 0, 32, 32]) - 480) < 1.1
+    assert int(thick.face_ids[0, 32, 32]) == HIDDEN and abs(float(thick.depth[0, 0, 32, 32]) - 480) < 1.1
+
+
+def test_a_beard_says_so_and_brows_hide_nothing(plane):
+    levels = [(10.0, 40.0), (20.0, 40.0)]
+    beard, brows = (drawn(plane, cards(levels, 4, part)) for part in ("beard", "brows"))
+    assert int(beard.face_ids[0, 32, 32]) == HIDDEN - 1 and float(beard.depth[0, 0, 32, 32]) < 491
+    assert int(brows.face_ids[0, 32, 32]) >= 0 and abs(float(brows.depth[0, 0, 32, 32]) - 500) < 1e-2
+    assert float((beard.hair - brows.hair).abs().max()) < 1e-6
 
 
 def test_fragments_come_in_order():

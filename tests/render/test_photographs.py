@@ -82,8 +82,8 @@ def test_gradients_pass_opencv():
 @pytest.mark.parametrize(
     ("rotation", "intrinsics", "message"),
     [
-        (2 * torch.eye(3), torch.eye(3), "rotate and do no more"),
-        (torch.diag(torch.tensor([1.0, 1.0, -1.0])), torch.eye(3), "rotate and do no more"),
+        (2 * torch.eye(3), torch.eye(3), "rotation matrices"),
+        (torch.diag(torch.tensor([1.0, 1.0, -1.0])), torch.eye(3), "rotation matrices"),
         (torch.eye(4), torch.eye(3), r"\(3, 3\)"),
         (torch.eye(3), torch.tensor([[800.0, 5.0, 70.0], [0.0, 800.0, 40.0], [0.0, 0.0, 1.0]]), "skew"),
         (torch.eye(3), torch.tensor([[800.0, 0.0, 70.0], [0.0, -800.0, 40.0], [0.0, 0.0, 1.0]]), "positive focal"),

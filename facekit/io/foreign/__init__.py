@@ -1,5 +1,5 @@
-"""Meshes that other tools wrote.
+"""Meshes written by other tools.
 
-trimesh reads them. What comes before it mends the input, so that trimesh understands it and nothing is lost silently
-(one module a format); what comes after it turns the scene into one mesh (:mod:`facekit.io.foreign.join`).
+They are read by trimesh. Before it, one module per format repairs the input, so that trimesh understands it and nothing
+is lost silently; after it, :mod:`facekit.io.foreign.join` turns the scene into one mesh.
 """

@@ -1,4 +1,4 @@
-"""Several pictures, colours and ways to repeat as the one texture with UVs in [0, 1] that a FaceMesh has."""
+"""Pack several pictures, colours and wrap modes into the single texture of a FaceMesh, with UVs in [0, 1]."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ import numpy as np
 import torch
 
 from facekit.color import linear_to_srgb, srgb_to_linear
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.foreign.parts import Material, Part
-from facekit.io.foreign.told import Told
 
-#: Beyond [0, 1] by this much a UV is taken for one at the edge.
+#: UVs outside of [0, 1] by at most this much count as at the edge.
 _EDGE = 2e-3
-#: Pixels around each picture that repeat its edge, so that smaller mip levels do not mix neighbours.
+#: Width in pixels of the repeated border around each picture, so that mip levels do not mix neighbours.
 _BORDER = 8
 _MOST_PIXELS, _MOST_REPEATS = 1 << 26, 16
-#: Side of the plain patch for a part that has a colour only.
+#: Side in pixels of the patch for a part with a plain colour.
 _PATCH = 8
 
 Chart = tuple[np.ndarray, np.ndarray]
 
 
-def lay_out(parts: list[Part], told: Told) -> tuple[np.ndarray | None, list[Chart]]:
-    """Give all parts one texture.
+def lay_out(parts: list[Part], notes: ImportNotes) -> tuple[np.ndarray | None, list[Chart]]:
+    """Pack the pictures of all parts into one texture.
 
     Returns
     -------
     tuple
-        (H, W, 3) uint8 sRGB, or None where no part has a picture; and for each part its UVs (T, 2) float64 and their
+        (H, W, 3) uint8 sRGB, or None if no part has a picture; and for each part its UVs (T, 2) float64 and their
         indices (F, 3).
     """
     pictured = [part.material.picture is not None and part.uvs is not None for part in parts]
@@ -38,14 +38,14 @@ def lay_out(parts: list[Part], told: Told) -> tuple[np.ndarray | None, list[Char
         has and part.colours is not None and part.colours.min(initial=1.0) < 0.99
         for part, has in _pairs(parts, pictured)
     ):
-        told.note("vertex colours under a texture were left out")
+        notes.add("vertex colours under a texture were left out")
     pictures: list[np.ndarray] = []
     charts: list[Chart] = []
     places: list[int] = []
     known: dict[tuple[int, int, int], int] = {}
     for part, has in _pairs(parts, pictured):
         if has:
-            uvs, faces, repeats = _unfolded(part, told)
+            uvs, faces, repeats = _unfolded(part, notes)
             key = (id(part.material), *repeats)
             make = _tinted
         else:
@@ -59,7 +59,7 @@ def lay_out(parts: list[Part], told: Told) -> tuple[np.ndarray | None, list[Char
         places.append(known[key])
     if len(pictures) == 1:
         return pictures[0], charts
-    texture, boxes = _packed(pictures, told)
+    texture, boxes = _packed(pictures, notes)
     height, width = texture.shape[:2]
     moved = []
     for (uvs, faces), place in zip(charts, places, strict=True):
@@ -80,8 +80,8 @@ def _as_they_are(part: Part) -> Chart:
     return part.uvs, part.faces
 
 
-def _unfolded(part: Part, told: Told) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
-    """UVs within [0, 1] of a picture that is repeated so many times along u and v."""
+def _unfolded(part: Part, notes: ImportNotes) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+    """Return UVs within [0, 1] of a picture that is repeated along u and v, and the numbers of repetitions."""
     material = part.material
     assert part.uvs is not None
     plain = material.scale == (1.0, 1.0) and material.offset == (0.0, 0.0)
@@ -97,10 +97,10 @@ def _unfolded(part: Part, told: Told) -> tuple[np.ndarray, np.ndarray, tuple[int
         corners = corners - np.floor(corners.min(axis=1, keepdims=True) + _EDGE / period)
         count = math.ceil(float(corners.max()) - _EDGE / period)
         if count > _MOST_REPEATS:
-            told.note(f"the texture of {material.name!r} repeats more often than can be laid out: partly left out")
+            notes.add(f"the texture of {material.name!r} repeats too often and was cropped")
             corners, count = np.minimum(corners, _MOST_REPEATS), _MOST_REPEATS
         count = max(count, 1)
-        if faces is part.faces:  # each corner has a UV of its own now
+        if faces is part.faces:  # each corner now has its own UV
             uvs, faces = uvs[faces].reshape(-1, 2), np.arange(faces.size).reshape(-1, 3)
         uvs[:, axis] = corners.reshape(-1) / count
         repeats[axis] = count * period
@@ -108,7 +108,7 @@ def _unfolded(part: Part, told: Told) -> tuple[np.ndarray, np.ndarray, tuple[int
 
 
 def _repeated(picture: np.ndarray, material: Material, repeats: tuple[int, int]) -> np.ndarray:
-    """The picture side by side; a mirrored one every other time turned over. Rows run down, V up."""
+    """Tile the picture; if mirrored, every other copy is flipped. Rows run down, V up."""
     rows, columns = repeats[1], repeats[0]
     if rows == columns == 1:
         return picture
@@ -122,7 +122,7 @@ def _repeated(picture: np.ndarray, material: Material, repeats: tuple[int, int])
 
 
 def _tinted(part: Part) -> np.ndarray:
-    """The picture times the material's colour, which is linear."""
+    """Multiply the picture by the material's colour, which is linear."""
     picture = part.material.picture
     assert picture is not None
     picture = picture[..., :3]
@@ -135,13 +135,13 @@ def _tinted(part: Part) -> np.ndarray:
 
 
 def _patch(part: Part) -> np.ndarray:
-    """A few pixels of the colour that a part without a picture has on the whole."""
+    """Return a small patch in the average colour of a part without a picture."""
     colour = shown_colours(part).mean(axis=0)
     return np.full((_PATCH, _PATCH, 3), np.rint(colour * 255.0).astype(np.uint8))
 
 
 def shown_colours(part: Part) -> np.ndarray:
-    """Colours of the vertices times the material's, (N, 3) sRGB in [0, 1]; white where neither says anything."""
+    """Return vertex colours times the material's colour, (N, 3) sRGB in [0, 1]; white if there are none."""
     own = np.ones((len(part.verts), 3)) if part.colours is None else part.colours
     if part.material.colour == (1.0, 1.0, 1.0):
         return own
@@ -149,12 +149,12 @@ def shown_colours(part: Part) -> np.ndarray:
     return linear_to_srgb(linear.clamp(0, 1)).numpy().clip(0.0, 1.0)
 
 
-def _packed(pictures: list[np.ndarray], told: Told) -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
-    """All pictures in one, in rows by height; and x, y, width and height of each."""
+def _packed(pictures: list[np.ndarray], notes: ImportNotes) -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
+    """Pack all pictures into one, in rows sorted by height; return also x, y, width and height of each."""
     pixels = sum((p.shape[0] + 2 * _BORDER) * (p.shape[1] + 2 * _BORDER) for p in pictures)
     step = math.ceil(math.sqrt(pixels / _MOST_PIXELS))
     if step > 1:
-        told.note(f"its textures were scaled down by {step} to fit into one")
+        notes.add(f"its textures were scaled down by {step} to fit into one")
         pictures = [p[::step, ::step] for p in pictures]
     frame = 2 * _BORDER
     widest = max(p.shape[1] + frame for p in pictures)

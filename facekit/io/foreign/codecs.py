@@ -1,4 +1,4 @@
-"""Compressed glTF: Draco and meshopt, where the packages are that unpack them."""
+"""Decompress glTF with Draco and meshopt, if the packages are installed."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from facekit.io.glb_read import Accessors
 
 _DRACO = "KHR_draco_mesh_compression"
 _MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
-#: Bytes that a compressed piece may unfold to.
+#: Largest size in bytes of decompressed data.
 _MOST_BYTES = 1 << 28
 
 
 def decode_primitive(numbers: Accessors, primitive: dict[str, Any]) -> None:
-    """Unpack a primitive that Draco packed: its accessors get their values.
+    """Decompress a Draco primitive and set its accessors' values.
 
     Raises
     ------
     MissingDependencyError
-        Without DracoPy.
+        If DracoPy is not installed.
     FileError
-        For data that DracoPy does not understand.
+        If DracoPy cannot read the data.
     """
     packed = primitive.get("extensions", {}).get(_DRACO)
     if packed is None:
@@ -34,7 +34,7 @@ def decode_primitive(numbers: Accessors, primitive: dict[str, Any]) -> None:
         found = draco.decode(data)
         values = {entry["unique_id"]: np.asarray(entry["data"]) for entry in found.attributes}
         faces = np.asarray(found.faces, dtype=np.int64).reshape(-1)
-    except Exception as error:  # a Cython module that raises what it likes
+    except Exception as error:  # a Cython module that raises arbitrary exceptions
         raise FileError("a mesh that Draco compressed", f"damaged data ({error})", "export the file again") from error
     for name, ident in packed["attributes"].items():
         if name in primitive["attributes"]:
@@ -44,14 +44,14 @@ def decode_primitive(numbers: Accessors, primitive: dict[str, Any]) -> None:
 
 
 def decode_views(numbers: Accessors) -> None:
-    """Unpack the buffer views that meshopt packed: each gets a buffer of its own.
+    """Decompress meshopt buffer views, each into its own buffer.
 
     Raises
     ------
     MissingDependencyError
-        Without meshoptimizer.
+        If meshoptimizer is not installed.
     FileError
-        For data that it does not understand.
+        If it cannot read the data.
     """
     buffers, views = list(numbers.buffers), numbers.gltf.get("bufferViews", [])
     for view in views:
@@ -78,12 +78,12 @@ def _unpacked(meshopt: Any, packed: dict[str, Any], data: bytes) -> bytes:
         decoder = meshopt.decode_index_buffer if mode == "TRIANGLES" else meshopt.decode_index_sequence
         indices = np.asarray(decoder(count, 4, data))  # with 2 it fills half of an array of 4
         return indices.astype(f"<u{stride}").tobytes()
-    except Exception as error:  # a binding that raises what it likes
+    except Exception as error:  # a binding that raises arbitrary exceptions
         raise FileError("a mesh that meshopt compressed", f"damaged data ({error})", "export the file again") from error
 
 
 def _filtered(meshopt: Any, packed: dict[str, Any], values: np.ndarray, count: int, stride: int) -> bytes:
-    """Undo the filter that made numbers easier to pack."""
+    """Undo the compression filter."""
     name = packed.get("filter", "NONE")
     if name == "NONE":
         return values.tobytes()

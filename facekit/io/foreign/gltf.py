@@ -1,8 +1,7 @@
-"""glTF of any writer: taken apart, and put together again as plain triangles for trimesh.
+"""Read any glTF: split into parts, and rebuilt as plain triangles for trimesh.
 
-trimesh reads the nodes and places the meshes. What it would not hand on (morph targets, skins, textures' transforms and
-wrap modes, colours beside textures) travels as custom attributes, which it does, or in
-:class:`facekit.io.foreign.primitives.Primitive`.
+trimesh reads the node hierarchy. What it would drop (morph targets, skins, texture transforms and wrap modes, colours
+beside textures) is passed through it as custom attributes, or in :class:`facekit.io.foreign.primitives.Primitive`.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ import numpy as np
 from facekit.errors import FileError
 from facekit.io.foreign.codecs import decode_primitive, decode_views
 from facekit.io.foreign.materials import material_of
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.foreign.parts import Material, Part, cut_off
 from facekit.io.foreign.pictures import uri_bytes
 from facekit.io.foreign.primitives import Primitive, part_of, plain_glb
 from facekit.io.foreign.scene import open_scene
 from facekit.io.foreign.text import decoded
-from facekit.io.foreign.told import Told
 from facekit.io.glb_read import Accessors, chunks, document
 
 _MODES = {0: "points", 1: "lines", 2: "lines", 3: "lines", 4: "triangles", 5: "strip", 6: "fan"}
-#: Extensions that are read, or that a still face does not miss.
+#: Extensions that are supported, or irrelevant for a static face.
 _KNOWN = {
     "KHR_draco_mesh_compression",
     "EXT_meshopt_compression",
@@ -39,15 +38,15 @@ _KNOWN = {
 _MOST_BYTES = 1 << 30
 
 
-def read_parts(path: Path, data: bytes, told: Told) -> list[Part]:
-    """Read the triangles of all nodes of the scene.
+def read_parts(path: Path, data: bytes, notes: ImportNotes) -> list[Part]:
+    """Read the triangles of all nodes in the scene.
 
     Raises
     ------
     FileError
-        For a file that is no glTF, is cut off, or whose numbers are not there.
+        If the file is not glTF, is truncated, or lacks data.
     MissingDependencyError
-        For a compressed file without the package that unpacks it.
+        If the file is compressed and the package to decompress it is not installed.
     """
     kind = "GLB" if path.suffix.lower() == ".glb" else "glTF"
     try:
@@ -55,7 +54,7 @@ def read_parts(path: Path, data: bytes, told: Told) -> list[Part]:
     except FileError as error:
         raise FileError(f"a whole {kind} file", error.got, error.remedy) from error
     try:
-        return _read(path, gltf, binary, told)
+        return _read(path, gltf, binary, notes)
     except FileError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -63,7 +62,7 @@ def read_parts(path: Path, data: bytes, told: Told) -> list[Part]:
         raise FileError(f"a whole {kind} file", got, "check the file, or export it again") from error
 
 
-def _read(path: Path, gltf: dict[str, Any], binary: memoryview | None, told: Told) -> list[Part]:
+def _read(path: Path, gltf: dict[str, Any], binary: memoryview | None, notes: ImportNotes) -> list[Part]:
     version = str(gltf.get("asset", {}).get("version", "2.0"))
     if not version.startswith("2"):
         raise FileError("a glTF of version 2", f"version {version}", "convert it with a tool such as gltf-pipeline")
@@ -71,10 +70,10 @@ def _read(path: Path, gltf: dict[str, Any], binary: memoryview | None, told: Tol
     decode_views(numbers)
     for name in gltf.get("extensionsRequired", []):
         if name not in _KNOWN and "materials" not in name:
-            told.note(f"the extension {name} is not known")
+            notes.add(f"the extension {name} is not known")
     if not gltf.get("meshes"):
         raise FileError("a glTF file with triangles", "one without meshes", "export the mesh with its faces")
-    reader = _Reader(path, numbers, told)
+    reader = _Reader(path, numbers, notes)
     primitives = reader.primitives()
     if not primitives:
         raise FileError("a glTF file with triangles", "none in its scene", "export the mesh with its faces")
@@ -83,25 +82,25 @@ def _read(path: Path, gltf: dict[str, Any], binary: memoryview | None, told: Tol
     for k, primitive in enumerate(primitives):
         node = f"part {k}"
         if node not in scene.graph.nodes_geometry:
-            continue  # of a node that the scene does not show
+            continue  # nodes outside of the scene
         transform, name = scene.graph[node]
         parts.append(part_of(scene.geometry[name], np.asarray(transform), primitive, scene.graph))
     return parts
 
 
 def _buffers(path: Path, gltf: dict[str, Any], binary: memoryview | None) -> list[bytes | memoryview]:
-    """The bytes of each buffer: of the file itself, written out in the JSON, or beside it."""
+    """Return the bytes of each buffer: embedded, inline in the JSON, or in separate files."""
     found: list[bytes | memoryview] = []
     for k, entry in enumerate(gltf.get("buffers", [])):
         uri, size = entry.get("uri"), entry.get("byteLength", 0)
         if uri is None and k == 0 and binary is not None:
             data: bytes | memoryview | None = binary
         elif uri is None:
-            # A compressed file says what its data would unfold to, and has no such data.
+            # A compressed buffer declares its decompressed size and has no data.
             found.append(b"")
             continue
         else:
-            data = uri_bytes(path, uri, Told(path), "the buffer")
+            data = uri_bytes(path, uri, ImportNotes(path), "the buffer")
             if data is None:
                 raise FileError(f"the buffer {uri[:80]} beside {path.name}", "none", "copy it there too")
         if not isinstance(size, int) or len(data) < size:
@@ -111,10 +110,10 @@ def _buffers(path: Path, gltf: dict[str, Any], binary: memoryview | None) -> lis
 
 
 class _Reader:
-    """Goes through meshes and materials."""
+    """Reader of meshes and materials."""
 
-    def __init__(self, path: Path, numbers: Accessors, told: Told) -> None:
-        self.path, self.numbers, self.gltf, self.told = path, numbers, numbers.gltf, told
+    def __init__(self, path: Path, numbers: Accessors, notes: ImportNotes) -> None:
+        self.path, self.numbers, self.gltf, self.notes = path, numbers, numbers.gltf, notes
         self._materials: dict[int | None, tuple[Material, int, np.ndarray]] = {}
         self.nodes: list[dict[str, Any]] = self.gltf.get("nodes") or [
             {"mesh": k} for k in range(len(self.gltf.get("meshes", [])))
@@ -126,29 +125,29 @@ class _Reader:
         for k, node in enumerate(self.nodes):
             for child in node.get("children", []):
                 if parents.setdefault(child, k) != k or not 0 <= child < len(self.nodes):
-                    raise ValueError(f"node {child} in two places, or in none")
+                    raise ValueError(f"node {child} missing or used twice")
         roots = [k for k in range(len(self.nodes)) if k not in parents]
         scenes = self.gltf.get("scenes")
         if scenes and self.gltf.get("nodes"):
             chosen = scenes[self.gltf.get("scene", 0)].get("nodes", [])
             if set(chosen) - set(range(len(self.nodes))):
-                raise ValueError("a scene with nodes that are not there")
+                raise ValueError("a scene with missing nodes")
             roots = list(dict.fromkeys(chosen))
         return roots
 
     def primitives(self) -> list[Primitive]:
-        """Every primitive of triangles, once for each node that has its mesh."""
+        """Return every triangle primitive, once for each node with its mesh."""
         found = []
         for k, node in enumerate(self.nodes):
             if "mesh" not in node:
                 continue
             if "EXT_mesh_gpu_instancing" in node.get("extensions", {}):
-                self.told.note("copies of instanced meshes were left out")
+                self.notes.add("copies of instanced meshes were left out")
             mesh = self.gltf["meshes"][node["mesh"]]
             for primitive in mesh["primitives"]:
                 mode = _MODES[primitive.get("mode", 4)]
                 if mode in ("points", "lines"):
-                    self.told.note(f"{mode} were left out")
+                    self.notes.add(f"{mode} were left out")
                     continue
                 made = self._primitive(k, node, mesh, primitive, mode)
                 if len(made.faces):
@@ -187,7 +186,7 @@ class _Reader:
             attributes |= {"_JOINTS": self._columns(given["JOINTS_0"], 4)}
             attributes |= {"_WEIGHTS": self._columns(given["WEIGHTS_0"], 4)}
             if attributes["_JOINTS"].max(initial=0) >= len(joints[0]):
-                raise ValueError("a vertex that hangs on a joint that is not there")
+                raise ValueError("a vertex with a missing joint")
         if any(len(values) != count for values in attributes.values()):
             raise ValueError("attributes of unequal length")
         names = self._names(mesh, primitive, len(targets))
@@ -198,11 +197,11 @@ class _Reader:
     def _columns(self, index: int, columns: int) -> np.ndarray:
         values = self.numbers.read(index)
         if values.ndim != 2 or values.shape[1] != columns:
-            raise ValueError(f"an attribute that is no row of {columns}")
+            raise ValueError(f"an attribute without {columns} columns")
         return values
 
     def _colours(self, index: int) -> np.ndarray:
-        """(N, 3) linear; whole numbers that were not called normalised are meant to be."""
+        """Return linear colours (N, 3); integers are treated as normalised even if not declared so."""
         values = self.numbers.read(index)
         if values.ndim != 2 or values.shape[1] not in (3, 4):
             raise ValueError("colours of neither three nor four numbers")
@@ -211,13 +210,13 @@ class _Reader:
         return np.nan_to_num(values[:, :3])
 
     def _names(self, mesh: dict[str, Any], primitive: dict[str, Any], count: int) -> tuple[str, ...]:
-        """Names of the morph targets, which exporters write in one of two places."""
+        """Return the names of the morph targets, which exporters write in one of two places."""
         for owner in (mesh, primitive):
             extras = owner.get("extras")
             names = extras.get("targetNames") if isinstance(extras, dict) else None
             if names:
                 if len(names) != count:
-                    self.told.note(f"{len(names)} names for {count} morph targets")
+                    self.notes.add(f"{len(names)} names for {count} morph targets")
                 names = [str(name) for name in names[:count]]
                 names += [f"target_{k}" for k in range(len(names), count)]
                 return tuple(name if name not in names[:k] else f"{name}_{k}" for k, name in enumerate(names))
@@ -235,12 +234,12 @@ class _Reader:
 
     def _material(self, index: int | None) -> tuple[Material, int, np.ndarray]:
         if index not in self._materials:
-            self._materials[index] = material_of(self.path, self.numbers, index, self.told)
+            self._materials[index] = material_of(self.path, self.numbers, index, self.notes)
         return self._materials[index]
 
 
 def _triangles(order: np.ndarray, mode: str) -> np.ndarray:
-    """(F, 3) from a list, a strip or a fan; what is over at the end of a list is no triangle."""
+    """Return triangles (F, 3) from a list, a strip or a fan; a remainder at the end of a list is dropped."""
     if mode == "triangles":
         return order[: len(order) // 3 * 3].reshape(-1, 3)
     if len(order) < 3:
@@ -248,6 +247,6 @@ def _triangles(order: np.ndarray, mode: str) -> np.ndarray:
     if mode == "fan":
         return np.column_stack([np.full(len(order) - 2, order[0]), order[1:-1], order[2:]])
     faces = np.column_stack([order[:-2], order[1:-1], order[2:]])
-    faces[1::2] = faces[1::2, [1, 0, 2]]  # every other one turns
-    apart = (faces != faces[:, [1, 2, 0]]).all(axis=1)  # those between two strips in one have no area
+    faces[1::2] = faces[1::2, [1, 0, 2]]  # every other triangle of a strip is flipped
+    apart = (faces != faces[:, [1, 2, 0]]).all(axis=1)  # degenerate triangles join strips
     return faces[apart]

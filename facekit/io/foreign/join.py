@@ -1,4 +1,4 @@
-"""Parts of a scene as the one mesh, with its morph targets, that facekit knows."""
+"""Join the parts of a scene into one mesh with morph targets."""
 
 from __future__ import annotations
 
@@ -8,55 +8,55 @@ import torch
 from facekit.errors import FileError
 from facekit.files.images import to_float
 from facekit.io.foreign.atlas import lay_out, shown_colours
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.foreign.parts import PLAIN, Mended, Part
-from facekit.io.foreign.told import Told
 from facekit.mesh import FaceMesh
 from facekit.source import FaceRig
 
-#: Cosine above which the normals of two vertices at one place are those of one smooth surface.
+#: Cosine of the angle between normals above which coincident vertices belong to one smooth surface.
 _SMOOTH = 0.5
-#: Differences of displacements (mm) and colours that are those of rounding.
+#: Tolerances of displacements (mm) and colours, for rounding errors.
 _SAME_MM, _SAME_COLOUR = 1e-3, 2e-2
-#: No UV is farther out than this.
+#: Largest plausible UV.
 _FAR = 1e6
-#: Nor any vertex, mm: squares of lengths stay finite in float32.
+#: Largest plausible coordinate, mm: squares of lengths stay finite in float32.
 _FARTHEST = 1e15
-#: Bytes of displacements, beyond which a file is not what it says.
+#: Largest plausible size in bytes of displacements.
 _MOST_BYTES = 1 << 30
 
 
-def join(parts: list[Part], told: Told, mended: Mended | None = None, weld: bool = False) -> FaceRig:
-    """Make one rig of all parts; what its weights wear is :meth:`facekit.source.FaceRig.worn`.
+def join(parts: list[Part], notes: ImportNotes, mended: Mended | None = None, weld: bool = False) -> FaceRig:
+    """Join all parts into one rig; :meth:`facekit.source.FaceRig.worn` applies its weights.
 
     Parameters
     ----------
     mended:
-        Where its ``verts`` are given, the parts' ``numbers`` lead there and to its ``uvs``.
+        If its ``verts`` are given, the parts' ``numbers`` are indices into these and its ``uvs``.
     weld:
-        Whether vertices of a part that lie at one place become one, so that the surface is smooth across UV seams.
+        Whether to merge coincident vertices of a part, so that the surface is smooth across UV seams.
 
     Raises
     ------
     FileError
-        For parts without faces, and numbers that are not finite.
+        If there are no faces, or numbers are not finite.
     """
-    parts = [_seen(part, told) for part in parts]
+    parts = [_seen(part, notes) for part in parts]
     parts = [part for part in parts if len(part.faces)]
     if not parts:
         raise FileError("a mesh with faces", "none", "export triangles, not points or lines")
     for part in parts:
         if part.uvs is not None and not (np.abs(part.uvs) < _FAR).all():
-            told.note("UVs without a place were put at the texture's edge")
+            notes.add("invalid UVs were moved to the texture's edge")
             part.uvs = np.nan_to_num(part.uvs, posinf=0.0, neginf=0.0).clip(-_FAR, _FAR)
         if not (np.abs(part.verts) < _FARTHEST).all():
             raise FileError("positions that are finite", "NaN or infinity", "export the file again")
         if part.faces.min() < 0 or part.faces.max() >= len(part.verts):
             got = f"faces with vertices {part.faces.min()} to {part.faces.max()} of {len(part.verts)}"
-            raise FileError("faces whose vertices are there", got, "export the file again")
+            raise FileError("faces with existing vertices", got, "export the file again")
     verts = uvs = colours = None
     if mended is not None:
         verts, uvs, colours = mended.verts, mended.uvs, mended.colours
-    texture, charts = lay_out(parts, told)
+    texture, charts = lay_out(parts, notes)
     tinted = texture is None and (
         colours is not None or any(part.colours is not None or part.material.colour != PLAIN.colour for part in parts)
     )
@@ -84,14 +84,14 @@ def join(parts: list[Part], told: Told, mended: Mended | None = None, weld: bool
 
 
 def _pairs(part: Part) -> np.ndarray:
-    """The numbers (N, 2) of a part's vertices and UVs in the file."""
+    """Return the indices (N, 2) in the file of a part's vertices and UVs."""
     if part.numbers is None:
-        raise FileError("a mesh that can be put back in order", "one without its numbers", "report this file")
+        raise FileError("a mesh with recoverable vertex order", "one without its indices", "report this file")
     return part.numbers
 
 
-def _seen(part: Part, told: Told) -> Part:
-    """Leave out the faces that a transparent material does not show."""
+def _seen(part: Part, notes: ImportNotes) -> Part:
+    """Remove faces that a transparent material hides."""
     material = part.material
     if material.cutoff is None:
         return part
@@ -99,7 +99,7 @@ def _seen(part: Part, told: Told) -> Part:
     if material.picture is not None and material.picture.shape[2] == 4 and part.uvs is not None:
         corners = np.nan_to_num((part.uvs * material.scale + material.offset)[part.faces])
         middle = corners.mean(axis=1, keepdims=True)
-        # A little inside: a corner on the picture's edge is on its other edge, too.
+        # Sample a little inside of each face: a corner on the picture's border wraps to the opposite one.
         spots = np.concatenate([corners + 0.01 * (middle - corners), middle], axis=1)
         height, width = material.picture.shape[:2]
         column = np.floor(spots[..., 0] % 1.0 * width).astype(int).clip(0, width - 1)
@@ -107,7 +107,7 @@ def _seen(part: Part, told: Told) -> Part:
         alpha = alpha * material.picture[row, column, 3] / 255.0
     if alpha.min(initial=1.0) > 0.99:
         return part
-    told.note(f"the transparency of {material.name!r} was left out: it is solid, or not there where it is clear")
+    notes.add(f"the transparency of {material.name!r} is not supported: its faces are opaque or removed")
     part.faces = part.faces[alpha.max(axis=1) >= material.cutoff]
     return part
 
@@ -115,7 +115,9 @@ def _seen(part: Part, told: Told) -> Part:
 def _numbered(
     parts: list[Part], shown: list[np.ndarray] | None, weld: bool
 ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """The vertex of each part's entries, all vertices in the order of the file, and the entry that each is made of."""
+    """Return the vertex of each part's entries, all vertices in the file's order, and the entry that each comes
+    from.
+    """
     numbers, firsts, count, entries = [], [], 0, 0
     for k, part in enumerate(parts):
         first = _welded(part, None if shown is None else shown[k]) if weld else np.arange(len(part.verts))
@@ -128,7 +130,7 @@ def _numbered(
 
 
 def _welded(part: Part, colours: np.ndarray | None) -> np.ndarray:
-    """(N,) the first vertex at the place of each, where both belong to one smooth surface and move alike."""
+    """Return (N,) the first coincident vertex of each, if both belong to one smooth surface and move alike."""
     places = np.ascontiguousarray(part.verts.astype(np.float32) + np.float32(0.0))  # no negative zeros
     keys = places.view(np.dtype((np.void, 12))).reshape(-1)
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)
@@ -144,7 +146,7 @@ def _welded(part: Part, colours: np.ndarray | None) -> np.ndarray:
 
 
 def _coloured(parts: list[Part], numbers: list[np.ndarray], colours: np.ndarray | None, count: int) -> np.ndarray:
-    """Colours of the file's vertices, times those of the materials of the faces that they belong to."""
+    """Return the colours of the file's vertices, times the material colours of their faces."""
     table = np.ones((count, 3)) if colours is None else colours.copy()
     for part, number in zip(parts, numbers, strict=True):
         part.colours = table[number] if colours is None else colours[number]
@@ -153,18 +155,18 @@ def _coloured(parts: list[Part], numbers: list[np.ndarray], colours: np.ndarray 
 
 
 def _morphs(parts: list[Part], first: np.ndarray | None, total: int) -> tuple[tuple[str, ...], np.ndarray, list[float]]:
-    """Names, displacements (K, V, 3) float32 and weights of all parts' targets; equal names are one."""
+    """Return names, displacements (K, V, 3) float32 and weights of all parts' morph targets, merged by name."""
     weights: dict[str, float] = {}
     columns: dict[str, list[np.ndarray | None]] = {}
     for k, part in enumerate(parts):
         for name, delta in part.targets.items():
             weight, key, n = part.weights.get(name, 0.0), name, 1
-            while weights.setdefault(key, weight) != weight:  # worn differently by two parts: two targets
+            while weights.setdefault(key, weight) != weight:  # different weights in two parts: two targets
                 n += 1
                 key = f"{name}_{n}"
             columns.setdefault(key, [None] * len(parts))[k] = delta
     if len(columns) * total * 12 > _MOST_BYTES:
-        raise FileError("morph targets that fit into memory", f"{len(columns)} of {total} vertices", "export fewer")
+        raise FileError("morph targets that fit in memory", f"{len(columns)} of {total} vertices", "export fewer")
     deltas = np.zeros((len(columns), total, 3), dtype=np.float32)
     for out, column in zip(deltas, columns.values(), strict=True):
         rows = [np.zeros_like(p.verts) if d is None else d for p, d in zip(parts, column, strict=True)]

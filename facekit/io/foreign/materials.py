@@ -1,4 +1,4 @@
-"""Materials of glTF: colour, picture, transparency, and how the picture lies on the surface."""
+"""glTF materials: colour, picture, transparency, and texture transform."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from typing import Any
 
 import numpy as np
 
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.foreign.parts import PLAIN, Material
 from facekit.io.foreign.pictures import pixels, uri_bytes
-from facekit.io.foreign.told import Told
 from facekit.io.glb_read import Accessors
 
 _WRAP = {33071: "clamp", 33648: "mirror", 10497: "repeat"}
-#: In this order: what a texture has beside or instead of its plain picture.
+#: Extensions that provide a texture's picture, in order of preference.
 _PICTURES = ("EXT_texture_webp", "EXT_texture_avif", "KHR_texture_basisu", "MSFT_texture_dds")
 _UNREADABLE = ("KHR_texture_basisu", "MSFT_texture_dds")
-#: Alpha below which nothing of a blended material is seen.
+#: Alpha below which a blended material is invisible.
 _CLEAR = 0.05
 
 
-def material_of(path: Path, numbers: Accessors, index: int | None, told: Told) -> tuple[Material, int, np.ndarray]:
+def material_of(
+    path: Path, numbers: Accessors, index: int | None, notes: ImportNotes
+) -> tuple[Material, int, np.ndarray]:
     """Read a material.
 
     Returns
     -------
     tuple
-        The material, the set of UVs that its picture lies in, and the transform (3, 3) of these in glTF's convention.
+        The material, the index of its UV set, and the UV transform (3, 3) in glTF's convention.
     """
     if index is None:
         return PLAIN, 0, np.eye(3)
@@ -41,7 +43,7 @@ def material_of(path: Path, numbers: Accessors, index: int | None, told: Told) -
     red, green, blue, alpha = (min(max(float(value), 0.0), 1.0) for value in factor)
     picture, wrap, uv_set, transform = None, ("repeat", "repeat"), 0, np.eye(3)
     if slot is not None:
-        picture, wrap = _picture(path, numbers, slot["index"], told)
+        picture, wrap = _picture(path, numbers, slot["index"], notes)
         uv_set, transform = _placement(slot)
     mode = entry.get("alphaMode", "OPAQUE")
     cutoff = {"MASK": float(entry.get("alphaCutoff", 0.5)), "BLEND": _CLEAR}.get(mode)
@@ -50,7 +52,7 @@ def material_of(path: Path, numbers: Accessors, index: int | None, told: Told) -
 
 
 def _placement(slot: dict[str, Any]) -> tuple[int, np.ndarray]:
-    """The set of UVs, and KHR_texture_transform: offset times rotation times scale."""
+    """Return the UV set, and KHR_texture_transform: offset times rotation times scale."""
     moved = slot.get("extensions", {}).get("KHR_texture_transform", {})
     (x, y), (sx, sy) = moved.get("offset", [0, 0]), moved.get("scale", [1, 1])
     turn = float(moved.get("rotation", 0.0))
@@ -59,8 +61,10 @@ def _placement(slot: dict[str, Any]) -> tuple[int, np.ndarray]:
     return int(moved.get("texCoord", slot.get("texCoord", 0))), transform
 
 
-def _picture(path: Path, numbers: Accessors, index: int, told: Told) -> tuple[np.ndarray | None, tuple[str, str]]:
-    """Pixels and wrap modes of a texture."""
+def _picture(
+    path: Path, numbers: Accessors, index: int, notes: ImportNotes
+) -> tuple[np.ndarray | None, tuple[str, str]]:
+    """Return the pixels and wrap modes of a texture."""
     gltf = numbers.gltf
     texture = gltf["textures"][index]
     sampler = gltf["samplers"][texture["sampler"]] if "sampler" in texture else {}
@@ -69,7 +73,7 @@ def _picture(path: Path, numbers: Accessors, index: int, told: Told) -> tuple[np
     for name in _PICTURES:
         if name in texture.get("extensions", {}):
             if not sources and name in _UNREADABLE:
-                told.note(f"a texture of the kind {name} was left out")
+                notes.add(f"a texture of the kind {name} was left out")
             elif name not in _UNREADABLE:
                 sources.append(texture["extensions"][name]["source"])
     for source in sources:
@@ -78,8 +82,8 @@ def _picture(path: Path, numbers: Accessors, index: int, told: Told) -> tuple[np
         if "bufferView" in image:
             data: bytes | None = numbers.bytes_of(image["bufferView"])
         else:
-            data = uri_bytes(path, image["uri"], told, "the texture")
-        found = None if data is None else pixels(data, told, name)
+            data = uri_bytes(path, image["uri"], notes, "the texture")
+        found = None if data is None else pixels(data, notes, name)
         if found is not None:
             return found, wrap
     return None, wrap

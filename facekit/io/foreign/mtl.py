@@ -1,4 +1,4 @@
-"""Materials of OBJ files: their colours and pictures, with the options before a picture's name."""
+"""OBJ materials: colours and pictures, with the options before a picture's name."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.foreign.parts import Material
 from facekit.io.foreign.pictures import find, pixels
 from facekit.io.foreign.text import decoded, points_for_commas
-from facekit.io.foreign.told import Told
 
-#: How many words may follow each option: at least, at most. What is no number ends those that vary.
+#: Least and largest number of arguments per option. Variable arguments end at the first word that is not a number.
 _OPTIONS = {
     "-s": (1, 3),
     "-o": (1, 3),
@@ -29,33 +29,33 @@ _OPTIONS = {
 }
 
 
-def read_materials(path: Path, libraries: list[str], told: Told) -> dict[str, Material]:
-    """Read the materials by name of the libraries that an OBJ names; what is not there is told.
+def read_materials(path: Path, libraries: list[str], notes: ImportNotes) -> dict[str, Material]:
+    """Read the materials, by name, of an OBJ's libraries; missing files are noted.
 
     Parameters
     ----------
     path:
-        The OBJ; names are looked for beside it.
+        Path of the OBJ, relative to which names are resolved.
     libraries:
-        The rests of its lines ``mtllib``.
+        Arguments of its lines ``mtllib``.
     """
     found: dict[str, Material] = {}
     for line in libraries:
-        quiet = Told(path)
+        quiet = ImportNotes(path)
         whole = find(line, path.parent, quiet, "the material file")
-        # A line may name several, but a name with spaces is the likelier case.
+        # A line may name several files, but a file name with spaces is more likely.
         names = [line] if whole is not None or len(line.split()) < 2 else line.split()
         for name in names:
-            library = find(name, path.parent, told, "the material file")
+            library = find(name, path.parent, notes, "the material file")
             if library is not None:
-                found |= _parse(library, told)
+                found |= _parse(library, notes)
     return found
 
 
-def _parse(library: Path, told: Told) -> dict[str, Material]:
+def _parse(library: Path, notes: ImportNotes) -> dict[str, Material]:
     text, latin = decoded(library.read_bytes())
     if latin:
-        told.note(f"{library.name} is no UTF-8 and was read as Latin-1")
+        notes.add(f"{library.name} is not UTF-8 and was read as Latin-1")
     found: dict[str, Material] = {}
     name = None
     for line in text.split("\n"):
@@ -65,12 +65,12 @@ def _parse(library: Path, told: Told) -> dict[str, Material]:
             name = rest
             found[name] = Material(name)
         elif name is not None and rest:
-            found[name] = dataclasses.replace(found[name], **_statement(keyword, rest, library, told))
-    # A colour beside a picture is its writer's default more often than a tint, and Blender leaves it out as well.
+            found[name] = dataclasses.replace(found[name], **_statement(keyword, rest, library, notes))
+    # A colour beside a picture is more often an exporter's default than a tint; Blender ignores it, too.
     return {key: m if m.picture is None else dataclasses.replace(m, colour=(1.0, 1.0, 1.0)) for key, m in found.items()}
 
 
-def _statement(keyword: str, rest: str, library: Path, told: Told) -> dict[str, Any]:
+def _statement(keyword: str, rest: str, library: Path, notes: ImportNotes) -> dict[str, Any]:
     if keyword == "kd":
         colour = _floats(rest.split())[:3]
         return {"colour": tuple(_linear(value) for value in colour)} if len(colour) == 3 else {}
@@ -78,16 +78,16 @@ def _statement(keyword: str, rest: str, library: Path, told: Told) -> dict[str, 
         value = _floats(rest.split()[-1:])[0]
         clear = value < 0.999 if keyword == "d" else value > 0.001
         if clear:
-            told.note("transparency was left out")
+            notes.add("transparency was left out")
     if keyword != "map_kd":
         return {}
     name, fields = _without_options(rest)
-    picture = find(name, library.parent, told, "the texture") if name else None
-    return {**fields, "picture": None if picture is None else pixels(picture.read_bytes(), told, picture.name)}
+    picture = find(name, library.parent, notes, "the texture") if name else None
+    return {**fields, "picture": None if picture is None else pixels(picture.read_bytes(), notes, picture.name)}
 
 
 def _without_options(rest: str) -> tuple[str, dict[str, Any]]:
-    """The picture's name, with its spaces, and what the options before it say."""
+    """Return the picture's name, which may contain spaces, and the options before it."""
     fields: dict[str, Any] = {}
     while rest.startswith("-"):
         option, _, after = rest.partition(" ")
@@ -114,7 +114,7 @@ def _without_options(rest: str) -> tuple[str, dict[str, Any]]:
 
 
 def _floats(words: list[str]) -> list[float]:
-    """The numbers that the words begin with."""
+    """Return the leading numbers of a list of words."""
     numbers = []
     for word in points_for_commas(words):
         try:
@@ -125,6 +125,6 @@ def _floats(words: list[str]) -> list[float]:
 
 
 def _linear(value: float) -> float:
-    """From sRGB, as OBJ's colours are meant."""
+    """Convert from sRGB, the usual meaning of OBJ colours."""
     value = min(max(value, 0.0), 1.0)
     return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4

@@ -1,9 +1,9 @@
-"""OBJ of any writer: its lines made plain for trimesh, which is particular about them.
+"""Read any OBJ: normalise its lines for trimesh, which is strict.
 
-Tabs, indents, line ends of all systems, continued lines, comments after numbers, decimal commas, indices from the end,
-corners with and without UVs side by side, polygons, colours on some vertices: all come out as lines ``v``, ``vt``,
-``usemtl`` and ``f a/b/c`` of triangles. Each corner carries the numbers of its vertex and its UV as its normal, of
-which facekit has no other use: trimesh sorts vertices anew, and this gives the file's order back.
+Tabs, indents, all kinds of line ends, continued lines, comments after numbers, decimal commas, negative indices,
+corners with and without UVs, polygons, partial vertex colours: all are rewritten as lines ``v``, ``vt``, ``usemtl`` and
+``f a/b/c`` of triangles. Each corner carries the indices of its vertex and its UV as its normal, which facekit does not
+use otherwise: trimesh reorders vertices, and this recovers the file's order.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ import numpy as np
 
 from facekit.errors import FileError
 from facekit.io.foreign.mtl import read_materials
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.foreign.parts import PLAIN, Mended, cut_off, triangles_of
 from facekit.io.foreign.text import decoded, points_for_commas
-from facekit.io.foreign.told import Told
 
 _COUNT = re.compile(r"#\s*(vertices|faces)\s*:\s*(\d+)\s*$", re.IGNORECASE)  # MeshLab's header
 _OWN_COUNT = re.compile(r"# counts: (\d+) vertices (\d+) uvs (\d+) triangles$")
 _NOT_SHOWN = {"l": "lines", "p": "points", "curv": "curves", "curv2": "curves", "surf": "surfaces"}
-#: The share of vertices without a face at the end of a file from which it looks cut off.
+#: Fraction of unused vertices at the end of a file from which it looks truncated.
 _LONG_TAIL = 0.02
 
 
-def mend(path: Path, data: bytes, told: Told, textured: bool = True) -> Mended:
+def mend(path: Path, data: bytes, notes: ImportNotes, textured: bool = True) -> Mended:
     """Rewrite an OBJ for trimesh.
 
     Parameters
     ----------
     textured:
-        Whether to read the materials that the file names.
+        Whether to read the file's materials.
 
     Raises
     ------
     FileError
-        For a file that is no OBJ, is cut off, or names vertices that are not there.
+        If the file is not an OBJ, is truncated, or refers to missing vertices.
     """
     text, latin = decoded(data)
-    lines = _Lines(told)
+    lines = _Lines(notes)
     lines.read(text)
     if not lines.positions or not lines.polygons:
         raise FileError("an OBJ file with lines v and f", f"{path}", "check that it is an OBJ with faces, and whole")
@@ -52,11 +52,11 @@ def mend(path: Path, data: bytes, told: Told, textured: bool = True) -> Mended:
     first = np.concatenate([[0], np.cumsum(widths)[:-1]])
     flat = np.array([corner for polygon in lines.polygons for corner in polygon], dtype=np.int64)
     corners = flat[first[cut[:, :1]] + cut[:, 1:]]  # (F, 3, 2)
-    corners[..., 1] = np.where(corners[..., 1] < 0, len(uvs), corners[..., 1])  # no UV: one that is added
+    corners[..., 1] = np.where(corners[..., 1] < 0, len(uvs), corners[..., 1])  # without UV: an added one
     groups = np.array(lines.groups)[cut[:, 0]]
     if latin and lines.libraries:
-        told.note("its text is no UTF-8 and was read as Latin-1")
-    found = read_materials(path, lines.libraries, told) if textured else {}
+        notes.add("its text is not UTF-8 and was read as Latin-1")
+    found = read_materials(path, lines.libraries, notes) if textured else {}
     materials = {str(k): found.get(name, PLAIN) for k, name in enumerate(lines.names)}
     plain = _plain_text(verts, uvs, corners, groups)
     mtl = "".join(f"newmtl {name}\nKd 1 1 1\n" for name in materials).encode()
@@ -65,13 +65,13 @@ def mend(path: Path, data: bytes, told: Told, textured: bool = True) -> Mended:
 
 
 class _Lines:
-    """The statements of the file that matter here."""
+    """Statements of the file that matter here."""
 
-    def __init__(self, told: Told) -> None:
-        self.told = told
+    def __init__(self, notes: ImportNotes) -> None:
+        self.notes = notes
         self.positions: list[list[str]] = []
         self.coordinates: list[list[str]] = []
-        #: Corners (vertex, uv) from 0, uv -1 where there is none.
+        #: Corners (vertex, uv), counted from 0; uv is -1 if there is none.
         self.polygons: list[list[tuple[int, int]]] = []
         self.groups: list[int] = []
         self.names: dict[str, int] = {}
@@ -81,7 +81,7 @@ class _Lines:
         self._last = ""
 
     def read(self, text: str) -> None:
-        """Go through all lines."""
+        """Parse all lines."""
         narrow = 0
         for number, line in enumerate(re.sub(r"\\[ \t]*\n", " ", text).split("\n"), 1):
             line = line.strip()
@@ -94,22 +94,22 @@ class _Lines:
                     self.positions.append(_numbers(rest))
                 elif keyword == "vt":
                     self.coordinates.append(_numbers(rest))
-                elif keyword in ("f", "fo"):  # fo: as of 1992, and still written
+                elif keyword in ("f", "fo"):  # fo: obsolete since 1992, and still written
                     narrow += not self._face(rest)
                 elif keyword == "usemtl":
                     self._group = self.names.setdefault(rest.strip(), len(self.names))
                 elif keyword == "mtllib" and rest.strip():
                     self.libraries.append(rest.strip())
                 elif keyword in _NOT_SHOWN:
-                    self.told.note(f"{_NOT_SHOWN[keyword]} were left out")
+                    self.notes.add(f"{_NOT_SHOWN[keyword]} were left out")
             except ValueError as error:
                 raise FileError(
-                    "a whole OBJ file", f"line {number}: {line[:60]!r} ({error})", "mend the line"
+                    "a whole OBJ file", f"line {number}: {line[:60]!r} ({error})", "correct the line"
                 ) from error
             if keyword in ("v", "vt", "f"):
                 self._last = line
         if narrow:
-            self.told.note(f"{narrow} face{'s' * (narrow > 1)} of fewer than three corners left out")
+            self.notes.add(f"{narrow} face{'s' * (narrow > 1)} of fewer than three corners left out")
 
     def _comment(self, line: str) -> None:
         if found := _COUNT.match(line):
@@ -132,7 +132,7 @@ class _Lines:
         return True
 
     def vertices(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Positions (V, 3), and colours (V, 3) sRGB where any vertex has one: the others are white."""
+        """Return positions (V, 3), and colours (V, 3) sRGB if any vertex has one: the others are white."""
         verts = _array([row[:3] for row in self.positions], 3)
         coloured = [k for k, row in enumerate(self.positions) if len(row) >= 6]
         if not coloured:
@@ -143,11 +143,11 @@ class _Lines:
         return verts, colours
 
     def uvs(self) -> np.ndarray:
-        """(T, 2); a UV of one number has 0 as its second."""
+        """Return UVs (T, 2); the second number defaults to 0."""
         return _array([(row[:2] + ["0"])[:2] for row in self.coordinates], 2)
 
     def check(self, verts: int, uvs: int, whole_line: bool) -> None:
-        """Refuse indices that lead nowhere, and a file whose end is missing as far as that can be seen."""
+        """Reject indices out of range, and files that are recognisably truncated."""
         for name, column, limit in (("vertex", 0, verts), ("UV", 1, uvs)):
             used = np.array([corner[column] for polygon in self.polygons for corner in polygon])
             if column and not limit:
@@ -165,10 +165,10 @@ class _Lines:
         if not whole_line and (tail or self._short()):
             raise cut_off("OBJ", f"an end within the line {self._last[:60]!r}")
         if tail > _LONG_TAIL * verts and tail > 2:
-            self.told.note(f"no face uses the last {tail} of {verts} vertices: it may be cut off")
+            self.notes.add(f"no face uses the last {tail} of {verts} vertices: it may be cut off")
 
     def _short(self) -> bool:
-        """Whether the last line is one of a face whose last corner has fewer numbers than the first one."""
+        """Return True if the last line is a face whose last corner has fewer numbers than the first."""
         words = self._last.split()
         return words[0] == "f" and words[-1].count("/") < words[1].count("/")
 
@@ -191,9 +191,7 @@ def _array(rows: list[list[str]], columns: int) -> np.ndarray:
     try:
         values = np.array(rows, dtype=np.float64)
     except ValueError as error:
-        raise FileError(
-            "a whole OBJ file", f"lines that are no {columns} numbers ({error})", "export it again"
-        ) from error
+        raise FileError("a whole OBJ file", f"lines without {columns} numbers ({error})", "export it again") from error
     if values.shape != (len(rows), columns) or not np.isfinite(values).all():
         raise FileError("a whole OBJ file", "numbers that are missing or not finite", "export it again")
     return values

@@ -1,4 +1,4 @@
-"""What every format is turned into before it becomes one mesh: parts with their materials."""
+"""Intermediate representation of all formats: parts with their materials."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from facekit.errors import FileError
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """How a part looks, as far as a face has it.
+    """Material of a part, as far as facekit supports it.
 
     Parameters
     ----------
     name:
-        For notes.
+        Name for notes.
     picture:
         (H, W, 3 or 4) uint8 sRGB, or None.
     colour:
         (3,) linear factor on the picture or on the colours of the vertices.
     opacity:
-        In [0, 1], a factor on the picture's alpha.
+        Factor in [0, 1] on the picture's alpha.
     cutoff:
-        Alpha below which nothing is drawn: None draws all, as for opaque materials.
+        Alpha below which nothing is drawn; None for opaque materials.
     wrap:
-        What the picture does beyond its edges, along u and v: "repeat", "mirror" or "clamp".
+        Wrap mode of the picture along u and v: "repeat", "mirror" or "clamp".
     scale, offset:
-        Of the UVs, in facekit's convention.
+        Transform of the UVs, in facekit's convention.
     """
 
     name: str = "material"
@@ -43,13 +43,13 @@ class Material:
     offset: tuple[float, float] = (0.0, 0.0)
 
 
-#: What a part without a material looks like.
+#: Material of parts without one.
 PLAIN = Material("none")
 
 
 @dataclass
 class Part:
-    """A piece with one material, in millimetres and at its place.
+    """Piece with one material, in millimetres and world coordinates.
 
     Parameters
     ----------
@@ -62,13 +62,13 @@ class Part:
     colours:
         (N, 3) float64 sRGB in [0, 1], or None.
     normals:
-        (N, 3), or None: vertices at one place are one where their normals agree.
+        (N, 3), or None: coincident vertices are merged if their normals agree.
     targets:
-        Displacements (N, 3) by the names of morph targets.
+        Displacements (N, 3) by name of the morph target.
     weights:
-        Of the targets.
+        Weights of the morph targets.
     numbers:
-        (N, 2) int64: which of the file's vertices and UVs each one is; None for a vertex of its own.
+        (N, 2) int64: indices of the file's vertices and UVs; None if each is its own.
     """
 
     verts: np.ndarray
@@ -84,23 +84,23 @@ class Part:
 
 @dataclass(frozen=True)
 class Mended:
-    """An input that trimesh understands.
+    """Input that trimesh understands.
 
     Parameters
     ----------
     data, kind:
-        The bytes of a file and trimesh's name of its format.
+        Bytes of a file, and trimesh's name of its format.
     files:
-        What it names, by name.
+        Files that it refers to, by name.
     materials:
-        By the names that they have in ``data``.
+        Materials by their names in ``data``.
     weld:
-        Whether vertices at one place are one: a format that cannot say it.
+        Whether to merge coincident vertices, for formats without indices.
     verts, uvs, colours:
-        All vertices and UVs of the file in its order, (V, 3) and (T, 2), where trimesh may leave some out; colours of
-        the vertices.
+        All vertices (V, 3) and UVs (T, 2) of the file in its order, some of which trimesh may drop; colours of the
+        vertices.
     scale:
-        Millimetres in a unit.
+        Millimetres per unit.
     """
 
     data: bytes
@@ -115,24 +115,24 @@ class Mended:
 
 
 def cut_off(what: str, got: Any) -> FileError:
-    """Return the error for a file of which the end is missing."""
+    """Return the error for a truncated file."""
     return FileError(f"a whole {what} file", f"{got}", "the file is cut off or damaged: export or copy it again")
 
 
 def triangles_of(polygons: list[list[int]], verts: np.ndarray) -> np.ndarray:
-    """Cut polygons into triangles.
+    """Triangulate polygons.
 
     Parameters
     ----------
     polygons:
-        Vertices of each, three or more, in [0, V).
+        Vertices of each polygon, three or more, in [0, V).
     verts:
         (V, 3).
 
     Returns
     -------
     numpy.ndarray
-        (F, 4) int64: the polygon of each triangle, and the places of its three corners in that polygon.
+        (F, 4) int64: polygon of each triangle, and positions of its three corners in that polygon.
     """
     sizes = np.fromiter((len(polygon) for polygon in polygons), np.int64, len(polygons))
     parts = []
@@ -141,7 +141,7 @@ def triangles_of(polygons: list[list[int]], verts: np.ndarray) -> np.ndarray:
     four = np.flatnonzero(sizes == 4)
     if len(four):
         a, b, c, d = verts[np.array([polygons[k] for k in four])].transpose(1, 0, 2)
-        # The diagonal a c where both its triangles face one way, else b d: it lies inside of an arrow, too.
+        # Use diagonal a c if both of its triangles face the same way, else b d: it lies inside concave quads, too.
         fine = (np.cross(b - a, c - a) * np.cross(c - a, d - a)).sum(1) >= 0
         cuts = np.where(fine[:, None, None], [[0, 1, 2], [0, 2, 3]], [[1, 2, 3], [1, 3, 0]])
         parts.append(np.column_stack([np.repeat(four, 2), cuts.reshape(-1, 3)]))
@@ -152,16 +152,16 @@ def triangles_of(polygons: list[list[int]], verts: np.ndarray) -> np.ndarray:
     return cut[np.argsort(cut[:, 0], kind="stable")]
 
 
-#: Corners above which a polygon is fanned: cutting ears takes time with their cube.
+#: Number of corners above which a polygon is fanned: ear clipping takes cubic time.
 _MOST_CORNERS = 200
 
 
 def _ears(corners: np.ndarray) -> np.ndarray:
-    """Triangles of one polygon (N, 3): convex ones as a fan, others ear by ear (Meisters 1975)."""
+    """Triangulate one polygon (N, 3): convex ones as a fan, others by ear clipping (Meisters 1975)."""
     count = len(corners)
     fan = np.array([(0, k, k + 1) for k in range(1, count - 1)])
     rolled = np.roll(corners, -1, axis=0)
-    normal = np.cross(corners, rolled).sum(0)  # Newell: twice the area's vector
+    normal = np.cross(corners, rolled).sum(0)  # Newell: twice the area vector
     turns = np.cross(rolled - corners, np.roll(corners, -2, axis=0) - rolled) @ normal
     if count > _MOST_CORNERS or (turns >= 0).all() or not normal.any():
         return fan
@@ -181,7 +181,7 @@ def _ears(corners: np.ndarray) -> np.ndarray:
             if side(a, b, c) > 0 and not inside.any():
                 break
         else:
-            return fan  # crosses itself: no cut is right
+            return fan  # self-intersecting: no triangulation is right
         cut.append((i, j, l))
         left.pop(k)
     return np.array([*cut, tuple(left)])

@@ -1,4 +1,4 @@
-"""STL, OFF and 3MF: shapes without pictures."""
+"""STL, OFF and 3MF: meshes without pictures."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from pathlib import Path
 import numpy as np
 
 from facekit.errors import FileError, optional_import
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.foreign.parts import Mended, cut_off, triangles_of
 from facekit.io.foreign.text import decoded, points_for_commas
-from facekit.io.foreign.told import Told
 
 _STL_HEAD, _STL_TRIANGLE = 84, 50
 _OFF_HEAD = re.compile(r"^(ST)?(C)?(N)?(4)?(n)?OFF\b", re.IGNORECASE)
-#: Bytes that a 3MF may unfold to.
+#: Largest size in bytes of an unzipped 3MF.
 _MOST_BYTES = 1 << 28
 
 
-def mend_stl(path: Path, data: bytes, told: Told) -> Mended:
-    """Look an STL through, ASCII or binary, and mend the text of the first.
+def mend_stl(path: Path, data: bytes, notes: ImportNotes) -> Mended:
+    """Check an STL, ASCII or binary, and normalise the text of the former.
 
     Raises
     ------
     FileError
-        For a file that is neither, or is cut off.
+        If the file is neither, or is truncated.
     """
     if data[:3] == b"\xef\xbb\xbf" or data[:20].lstrip()[:5].lower() == b"solid" and b"facet" in data[:2000].lower():
         text = decoded(data)[0].lower()
@@ -49,7 +49,7 @@ def mend_stl(path: Path, data: bytes, told: Told) -> Mended:
 
 
 def _stl_line(line: str) -> str:
-    """A line for trimesh, which is particular about numbers; normals follow from the corners."""
+    """Normalise a line for trimesh, which is strict about numbers; normals are recomputed."""
     words = line.split()
     if words[:1] == ["facet"]:
         return "facet normal 0 0 0"
@@ -59,20 +59,20 @@ def _stl_line(line: str) -> str:
     return " ".join(words)
 
 
-def mend_off(path: Path, data: bytes, told: Told) -> Mended:
-    """Rewrite an OFF of any kind (colours, normals, polygons, comments) as plain triangles.
+def mend_off(path: Path, data: bytes, notes: ImportNotes) -> Mended:
+    """Rewrite any OFF (colours, normals, polygons, comments) as plain triangles.
 
     Raises
     ------
     FileError
-        For a file that is no OFF, is cut off or binary.
+        If the file is not an OFF, is truncated or binary.
     """
     text = decoded(data)[0]
     lines = [line.split("#", 1)[0].split() for line in text.split("\n")]
     lines = [words for words in lines if words]
     head = _OFF_HEAD.match(lines[0][0]) if lines else None
     if head is None or (len(lines[0]) > 1 and lines[0][1].lower() == "binary"):
-        raise FileError("an ASCII OFF file", f"{path}, which does not begin like one", "check the file's format")
+        raise FileError("an ASCII OFF file", f"{path}, which has another header", "check the file's format")
     first = lines[0][1:] or (lines[1] if len(lines) > 1 else [])
     rows = lines[1 if lines[0][1:] else 2 :]
     try:
@@ -86,7 +86,7 @@ def mend_off(path: Path, data: bytes, told: Told) -> Mended:
         if any(len(polygon) != n for polygon, n in zip(polygons, sizes, strict=True)):
             raise cut_off("OFF", "a face with fewer corners than it says")
         if any(not 0 <= corner < count for polygon in polygons for corner in polygon):
-            raise ValueError("a face with a vertex that is not there")
+            raise ValueError("a face with a missing vertex")
         colours = _off_colours(head, numbers)
     except (LookupError, ValueError) as error:
         raise FileError("a whole OFF file", f"{error}", "check the file, or export it again") from error
@@ -99,7 +99,7 @@ def mend_off(path: Path, data: bytes, told: Told) -> Mended:
 
 
 def _off_colours(head: re.Match[str], numbers: list[list[float]]) -> np.ndarray | None:
-    """Colours (V, 3) in [0, 1] behind positions, and behind normals where there are such."""
+    """Return colours (V, 3) in [0, 1] after the positions, and after normals if there are any."""
     if not head[2] or not numbers:
         return None
     start = 3 + (1 if head[4] else 0) + (3 if head[3] else 0)
@@ -109,15 +109,15 @@ def _off_colours(head: re.Match[str], numbers: list[list[float]]) -> np.ndarray 
     return np.clip(values / (255.0 if values.max() > 1.0 else 1.0), 0.0, 1.0)
 
 
-def mend_3mf(path: Path, data: bytes, told: Told) -> Mended:
-    """Look a 3MF through.
+def mend_3mf(path: Path, data: bytes, notes: ImportNotes) -> Mended:
+    """Check a 3MF.
 
     Raises
     ------
     FileError
-        For a file that is no whole zip, or unfolds beyond all measure.
+        If the file is not a complete zip, or is too large when unzipped.
     MissingDependencyError
-        Without lxml and networkx, with which trimesh reads it.
+        If lxml and networkx, which trimesh needs for it, are not installed.
     """
     optional_import("lxml", "files", "reading 3MF files")
     optional_import("networkx", "files", "reading 3MF files")
@@ -125,7 +125,7 @@ def mend_3mf(path: Path, data: bytes, told: Told) -> Mended:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             models = [entry for entry in archive.infolist() if entry.filename.lower().endswith(".model")]
             if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
-                raise FileError("a 3MF file", f"one that unfolds to more than {_MOST_BYTES >> 20} MB", "split it")
+                raise FileError("a 3MF file", f"one that unpacks to more than {_MOST_BYTES >> 20} MB", "split it")
             if archive.testzip() is not None or not models:
                 raise cut_off("3MF", f"damaged data in {archive.testzip()}" if models else "no model inside")
             for entry in models:
@@ -133,7 +133,7 @@ def mend_3mf(path: Path, data: bytes, told: Told) -> Mended:
                 if not text.rstrip().endswith(b">"):
                     raise cut_off("3MF", f"an end within {entry.filename}")
                 if any(word in text for word in (b"colorgroup", b"basematerials", b"texture2dgroup")):
-                    told.note("its colours were left out")
+                    notes.add("its colours were left out")
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise FileError("a whole 3MF file", f"{error}", "check the file, or export it again") from error
     return Mended(data, "3mf")

@@ -1,4 +1,4 @@
-"""PLY of any writer: header and line ends made plain for trimesh, and looked through for a missing end."""
+"""Read any PLY: normalise header and line ends for trimesh, and check for truncation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from facekit.errors import FileError
+from facekit.io.foreign.notes import ImportNotes
 from facekit.io.foreign.parts import Material, Mended, cut_off
 from facekit.io.foreign.pictures import find, pixels
 from facekit.io.foreign.text import decoded
-from facekit.io.foreign.told import Told
 
 _TYPES = {
     **dict.fromkeys(("char", "int8"), "i1"),
@@ -24,7 +24,7 @@ _TYPES = {
     **dict.fromkeys(("float", "float32"), "f4"),
     **dict.fromkeys(("double", "float64"), "f8"),
 }
-#: Names that trimesh does not know, and those that it does.
+#: Property names that trimesh does not know, and their equivalents.
 _NAMES = {
     "diffuse_red": "red",
     "diffuse_green": "green",
@@ -47,13 +47,13 @@ class _Element:
     properties: list[tuple[str, str, str | None]] = field(default_factory=list)
 
 
-def mend(path: Path, data: bytes, told: Told) -> Mended:
+def mend(path: Path, data: bytes, notes: ImportNotes) -> Mended:
     """Rewrite a PLY for trimesh.
 
     Raises
     ------
     FileError
-        For a file that is no PLY, is cut off, or has no faces.
+        If the file is not a PLY, is truncated, or has no faces.
     """
     data = data.removeprefix(b"\xef\xbb\xbf")
     end = _HEADER.search(data)
@@ -74,10 +74,10 @@ def mend(path: Path, data: bytes, told: Told) -> Mended:
         body = _binary(body, elements, "<" if "little" in encoding else ">")
     texture = None
     for name in textures[:1]:
-        picture = find(name, path.parent, told, "the texture")
-        texture = None if picture is None else pixels(picture.read_bytes(), told, picture.name)
+        picture = find(name, path.parent, notes, "the texture")
+        texture = None if picture is None else pixels(picture.read_bytes(), notes, picture.name)
     if len(textures) > 1:
-        told.note(f"textures after the first one ({', '.join(textures[1:])}) were left out")
+        notes.add(f"textures after the first one ({', '.join(textures[1:])}) were left out")
     head = [f"ply\nformat {encoding} 1.0\n"]
     for element in elements:
         head.append(f"element {element.name} {element.count}\n")
@@ -89,7 +89,7 @@ def mend(path: Path, data: bytes, told: Told) -> Mended:
 
 
 def _parse(lines: list[str]) -> tuple[str, list[_Element], list[str]]:
-    """Encoding, elements and names of textures; extra elements that no face needs stay."""
+    """Return encoding, elements and texture names; extra elements are kept."""
     encoding, elements, textures = "", [], []
     try:
         for line in lines[1:]:
@@ -110,12 +110,12 @@ def _parse(lines: list[str]) -> tuple[str, list[_Element], list[str]]:
     except (LookupError, ValueError) as error:
         raise FileError("a PLY file", f"a header with the line {line!r}", "export it again") from error
     if any(element.count < 0 for element in elements):
-        raise FileError("a PLY file", "an element that is there less than no times", "export it again")
+        raise FileError("a PLY file", "a negative number of elements", "export it again")
     return encoding, elements, textures
 
 
 def _ascii(body: bytes, elements: list[_Element]) -> bytes:
-    """The body line by line; each has the numbers that its element wants."""
+    """Normalise the body line by line; each line has the numbers of its element."""
     lines = [line for line in decoded(body)[0].split("\n") if line.strip()]
     if len(lines) < sum(element.count for element in elements):
         raise cut_off("PLY", f"{len(lines)} lines where its header says {sum(e.count for e in elements)}")
@@ -132,7 +132,7 @@ def _ascii(body: bytes, elements: list[_Element]) -> bytes:
 
 
 def _length(words: list[str], element: _Element) -> int:
-    """Numbers that a line with lists needs."""
+    """Return the number of values in a line with lists."""
     place = 0
     for _, _, length in element.properties:
         if length and place < len(words):
@@ -145,7 +145,7 @@ def _length(words: list[str], element: _Element) -> int:
 
 
 def _binary(body: bytes, elements: list[_Element], order: str) -> bytes:
-    """The body; faces of unequal size, which trimesh does not read, as triangles."""
+    """Return the body; faces with different numbers of corners, which trimesh does not read, are triangulated."""
     place = 0
     parts = []
     for element in elements:
@@ -162,7 +162,9 @@ def _binary(body: bytes, elements: list[_Element], order: str) -> bytes:
 
 
 def _lists(body: bytes, place: int, element: _Element, order: str) -> tuple[bytes, int]:
-    """The bytes of an element with lists and their number in the file: as they are where they are all alike."""
+    """Return the bytes of an element with lists and its size in the file: unchanged if all lists have the same
+    length.
+    """
     if not element.count:
         return b"", 0
     row, known = [], np.frombuffer(body, dtype=np.uint8)
@@ -190,7 +192,7 @@ def _lists(body: bytes, place: int, element: _Element, order: str) -> tuple[byte
 
 
 def _unequal(body: bytes, place: int, element: _Element, order: str) -> tuple[bytes, int]:
-    """Read row by row; polygons come out as fans of triangles, and other lists are left out."""
+    """Read row by row; polygons are fanned, and other lists are dropped."""
     start = place
     fans: list[np.ndarray] = []
     kinds = [
@@ -213,7 +215,7 @@ def _unequal(body: bytes, place: int, element: _Element, order: str) -> tuple[by
             place += count * value.itemsize
     triangles = np.concatenate(fans) if fans else np.zeros((0, 3), np.int32)
     index = next((name for name, _, length in element.properties if length and name in _INDEX), "vertex_indices")
-    if element.name != "face":  # of no use to a face
+    if element.name != "face":  # not needed for a face
         element.count, element.properties = 0, [(index, "int", "uchar")]
         return b"", place - start
     element.count, element.properties = len(triangles), [(index, "int", "uchar")]

@@ -1,4 +1,4 @@
-"""Primitives of a glTF on their way through trimesh: as plain triangles there, at their places back."""
+"""glTF primitives on their way through trimesh: plain triangles before, transformed parts after."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from facekit.io.glb_builder import GlbBuilder
 
 @dataclass(frozen=True, eq=False)
 class Primitive:
-    """A piece of a mesh at one node, ready for trimesh."""
+    """Piece of a mesh at one node, ready for trimesh."""
 
     node: int
     attributes: dict[str, np.ndarray]
@@ -25,12 +25,12 @@ class Primitive:
     material: Material
     names: tuple[str, ...] = ()
     weights: dict[str, float] = field(default_factory=dict)
-    #: Node numbers and inverse bind matrices (J, 4, 4).
+    #: Joint nodes and inverse bind matrices (J, 4, 4).
     joints: tuple[list[int], np.ndarray] | None = None
 
 
 def plain_glb(gltf: dict[str, Any], roots: list[int], primitives: list[Primitive]) -> bytes:
-    """A GLB of the same nodes, with one mesh a primitive at a child of its node."""
+    """Return a GLB with the same nodes and one mesh per primitive, at a child of its node."""
     builder = GlbBuilder()
     nodes: list[dict[str, Any]] = []
     for k, node in enumerate(gltf.get("nodes") or [{} for _ in range(len(gltf.get("meshes", [])))]):
@@ -50,7 +50,7 @@ def plain_glb(gltf: dict[str, Any], roots: list[int], primitives: list[Primitive
 
 
 def part_of(shape: Any, transform: np.ndarray, primitive: Primitive, graph: Any) -> Part:
-    """Move a primitive to its place: morph targets first, then joints or nodes, as glTF orders it."""
+    """Transform a primitive: morph targets first, then joints or nodes, as glTF specifies."""
     found = {name: np.asarray(values, dtype=np.float64) for name, values in shape.vertex_attributes.items()}
     verts, faces = np.asarray(shape.vertices, dtype=np.float64), np.asarray(shape.faces, dtype=np.int64)
     turns = transform[:3, :3]
@@ -81,7 +81,7 @@ def part_of(shape: Any, transform: np.ndarray, primitive: Primitive, graph: Any)
 
 
 def _blended(found: dict[str, np.ndarray], joints: tuple[list[int], np.ndarray], graph: Any) -> np.ndarray:
-    """The matrix (N, 4, 4) of each vertex: its joints' as the file has them placed."""
+    """Return the skinning matrix (N, 4, 4) of each vertex."""
     nodes, binds = joints
     if any(f"node {joint}" not in graph.nodes for joint in nodes):
         raise ValueError("a joint that is not in the scene")

@@ -1,4 +1,4 @@
-"""trimesh reads a mended input; its scene as parts at their places."""
+"""Read a repaired input with trimesh, and return its scene as transformed parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trimesh.resolvers import Resolver
 from facekit.errors import FileError
 from facekit.io.foreign.parts import PLAIN, Mended, Part
 
-#: 3MF says its unit, and trimesh hands it on.
+#: Units of 3MF in mm, as reported by trimesh.
 _UNITS = {
     "micron": 1e-3,
     "millimeter": 1.0,
@@ -28,7 +28,7 @@ _UNITS = {
 
 
 class _Files(Resolver):
-    """Hands trimesh the files that were mended, and no others."""
+    """Give trimesh access to the repaired files and no others."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self.files = dict(files)
@@ -43,16 +43,16 @@ class _Files(Resolver):
         return self
 
     def write(self, name: str, data: Any) -> None:
-        raise FileError("to read", f"a wish to write {name}", "report this")
+        raise FileError("to read", f"an attempt to write {name}", "report this")
 
 
 def open_scene(data: bytes, kind: str, files: Mapping[str, bytes] | None = None) -> trimesh.Scene:
-    """Read a file of one of trimesh's kinds.
+    """Read a file in one of trimesh's formats.
 
     Raises
     ------
     FileError
-        For whatever trimesh cannot read: it raises all kinds of errors for damaged files.
+        If trimesh cannot read it: for damaged files it raises arbitrary exceptions.
     """
     try:
         source = io.BytesIO(data)
@@ -62,7 +62,9 @@ def open_scene(data: bytes, kind: str, files: Mapping[str, bytes] | None = None)
             raise TypeError(f"{type(found).__name__} where a scene is wanted")
         return found
     except MemoryError as error:
-        raise FileError(f"a whole {kind.upper()} file", "sizes beyond all memory", "export it again") from error
+        raise FileError(
+            f"a whole {kind.upper()} file", "sizes beyond the available memory", "export it again"
+        ) from error
     except Exception as error:
         got = f"{type(error).__name__}: {error}"
         raise FileError(f"a whole {kind.upper()} file", got, "check the file, or export it again") from error
@@ -70,7 +72,7 @@ def open_scene(data: bytes, kind: str, files: Mapping[str, bytes] | None = None)
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what trimesh logs, tracebacks included, from standard error: facekit says itself what is wrong."""
+    """Suppress trimesh's log, including tracebacks: facekit reports errors itself."""
     logger = logging.getLogger("trimesh")
     before = logger.disabled
     logger.disabled = True
@@ -81,7 +83,7 @@ def _quiet() -> Iterator[None]:
 
 
 def read_parts(mended: Mended) -> list[Part]:
-    """Every geometry of the scene, once for each node that shows it."""
+    """Return every geometry of the scene, once for each node that shows it."""
     scene = open_scene(mended.data, mended.kind, mended.files)
     parts = []
     for node in sorted(scene.graph.nodes_geometry):
@@ -98,7 +100,7 @@ def _part(shape: trimesh.Trimesh, transform: np.ndarray, mended: Mended) -> Part
     verts, faces = placed(verts, transform) * scale, turned(faces, transform)
     uvs = colours = None
     material = PLAIN
-    visual: Any = shape.visual  # of one class or the other, as its kind says
+    visual: Any = shape.visual  # one of two classes, depending on its kind
     if visual.kind == "texture":
         uv, own = getattr(visual, "uv", None), getattr(visual, "material", None)
         uvs = None if uv is None or len(uv) != len(verts) else np.array(uv, dtype=np.float64)
@@ -106,16 +108,16 @@ def _part(shape: trimesh.Trimesh, transform: np.ndarray, mended: Mended) -> Part
     elif visual.kind in ("vertex", "face"):
         colours = np.asarray(visual.vertex_colors)[:, :3] / 255.0
     numbers = None
-    if mended.verts is not None:  # see facekit.io.foreign.obj: the normals hold the numbers
+    if mended.verts is not None:  # see facekit.io.foreign.obj: the normals hold the indices
         numbers = np.rint(np.asarray(shape.vertex_normals)[:, :2]).astype(np.int64) - 1
     return Part(verts, faces, uvs, colours, material=material, numbers=numbers)
 
 
 def placed(points: np.ndarray, transform: np.ndarray) -> np.ndarray:
-    """Points (N, 3) after a transform (4, 4)."""
+    """Apply a transform (4, 4) to points (N, 3)."""
     return points @ transform[:3, :3].T + transform[:3, 3]
 
 
 def turned(faces: np.ndarray, transform: np.ndarray) -> np.ndarray:
-    """Faces (F, 3), the other way round where a transform mirrors them."""
+    """Flip faces (F, 3) if a transform mirrors them."""
     return faces[:, ::-1].copy() if np.linalg.det(transform[:3, :3]) < 0 else faces

@@ -1,4 +1,4 @@
-"""Text as other tools and systems write it: byte order marks, old encodings, all kinds of line ends, decimal commas."""
+"""Text of other tools and systems: byte order marks, old encodings, all line ends, decimal commas."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM
 
 
 def decoded(data: bytes) -> tuple[str, bool]:
-    """Return the text with line feeds alone at its line ends, and whether it had to be read as Latin-1.
+    """Return the text with line feeds as line ends, and whether it was decoded as Latin-1.
 
     Raises
     ------
     FileError
-        For data with zero bytes, which are no text.
+        If the data contains zero bytes, and so is not text.
     """
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
@@ -32,10 +32,10 @@ def decoded(data: bytes) -> tuple[str, bool]:
 
 
 def _plain(text: str) -> str:
-    # 0x1A is the end of file of DOS.
+    # 0x1A marks the end of a file in DOS.
     return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\x1a")
 
 
 def points_for_commas(words: list[str]) -> list[str]:
-    """Return numbers with decimal points, where some have the commas of many countries."""
+    """Convert decimal commas to points."""
     return [word.replace(",", ".") for word in words]

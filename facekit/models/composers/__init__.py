@@ -1,8 +1,8 @@
-"""Composers: from the texture network's face tile to the whole atlas. One signature, one class a model family.
+"""Composers: complete the texture network's face tile to the whole atlas. One signature, one class per model family.
 
 * :mod:`~facekit.models.composers.default`: the embedded model's atlas with eyes, teeth, scalp and the micro layer;
-* :mod:`~facekit.models.composers.published`: 3DFaceCAM's tile on upstream's mesh, skin carried on over its border;
-* :mod:`~facekit.models.composers.eyes`, ``skin``, ``micro``: what they are made of.
+* :mod:`~facekit.models.composers.published`: 3DFaceCAM's tile on upstream's mesh, with skin extended beyond its border;
+* :mod:`~facekit.models.composers.eyes`, ``skin``, ``micro``: their components.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["COMPOSERS", "Composer", "DefaultComposer", "PublishedComposer", "com
 
 
 class Composer(Protocol):
-    """A module that completes the tile."""
+    """Interface of composers."""
 
     @property
     def size(self) -> int:
@@ -27,7 +27,7 @@ class Composer(Protocol):
         ...
 
     def with_mode(self, mode: str) -> Composer:
-        """Return the same composer in another of its modes."""
+        """Return the composer in another of its modes."""
         ...
 
     def to(self, device: torch.device) -> Composer:
@@ -35,15 +35,15 @@ class Composer(Protocol):
         ...
 
     def __call__(self, tile: torch.Tensor, identity: torch.Tensor, texture_noise: torch.Tensor) -> torch.Tensor:
-        """Return atlases (B, 3, size, size) sRGB of tiles (B, 3, S, S) sRGB in [0, 1] and codes (B, 20), (B, 128).
+        """Return atlases (B, 3, size, size) sRGB from tiles (B, 3, S, S) sRGB in [0, 1] and codes (B, 20), (B, 128).
 
-        Differentiable with respect to all three; an expression has a part in it through the tile alone, so that
-        nothing else flickers in a sweep.
+        Differentiable with respect to all three; expressions enter through the tile alone, so that nothing else
+        flickers in a sweep.
         """
         ...
 
 
-#: By the name that a model's record has in ``config.composer``.
+#: Composer classes by the name in a model's record, ``config.composer``.
 COMPOSERS: dict[str, type[DefaultComposer] | type[PublishedComposer]] = {
     "default": DefaultComposer,
     "published": PublishedComposer,
@@ -51,14 +51,14 @@ COMPOSERS: dict[str, type[DefaultComposer] | type[PublishedComposer]] = {
 
 
 def composer_class(kind: str, mode: str) -> type[DefaultComposer] | type[PublishedComposer]:
-    """Return the class of a kind of composer, if it has this mode.
+    """Return the class of a composer that has this mode.
 
     Raises
     ------
     WeightsError
-        For a kind that is no key of :data:`COMPOSERS`.
+        If the kind is not a key of :data:`COMPOSERS`.
     InputError
-        For a mode that is none of its ``MODES``.
+        If the mode is not one of its ``MODES``.
     """
     if kind not in COMPOSERS:
         raise WeightsError(f"a composer out of {', '.join(COMPOSERS)}", repr(kind), "update facekit")

@@ -1,7 +1,7 @@
-"""The complexion: what lies between the tone that the texture network draws and the grain of the micro layer.
+"""Complexion: skin structure between the scale of the texture network and that of the micro layer.
 
-Structure of real skin, 2 to 16 mm wide, from the training skins, mixed for each person anew; blotches of pigment and
-blood; moles. It depends on the identity and on the texture noise, not on the expression: nothing flickers in a sweep.
+Structure of real skin, 2 to 16 mm wide, from the training skins, mixed anew for each person; blotches of pigment and
+blood; moles. It depends on identity and texture noise, not on expression, so that nothing flickers in a sweep.
 """
 
 from __future__ import annotations
@@ -14,22 +14,25 @@ from torch import Tensor, nn
 
 from facekit.errors import WeightsError
 
-#: Entries of the texture noise: which skins and which of their halves, blotches, moles. The teacher's own come first.
+#: Entries of the texture noise that choose skins, their mirroring, blotches, moles. The teacher's own entries come
+#: first.
 _SKINS, _SIDES, _BLOTCHES, _MOLES = slice(24, 38), slice(38, 52), slice(52, 84), slice(84, 124)
-#: How strongly identity and noise choose among the skins; more makes faces of fewer skins.
+#: Weights of identity, noise, age and sex in the choice of skins; larger ones mix fewer skins.
 _CHOICE, _CHANCE, _OLD, _MALE = 1.6, 1.6, 2.5, 1.5
-#: Density of blotches where they are one deviation strong: of melanin and of blood.
+#: Optical density of blotches at one standard deviation: of melanin and of blood.
 _PIGMENT, _BLOOD = 0.046, 0.050
-#: Side of the blotches' maps, and from how many waves across the tile to how many.
+#: Side of the blotch maps, and their frequency band in waves per tile.
 _FIELD, _WAVES = 64, (1.5, 9.0)
 _ARRAYS = ("structure", "tint", "rows", "old", "male", "fade", "lips", "melanin", "blood", "moles", "mole_corners")
-# Density of blood and of melanin by which women's lips stand out more than men's, from end to end: facial contrast is
-# what tells them apart at a glance (Russell, *A sex difference in facial contrast*, Perception 2009).
+# Optical density of blood and of melanin by which women's lips contrast more than men's, over the full range: facial
+# contrast is a cue to sex (Russell, *A sex difference in facial contrast*, Perception 2009).
 _LIPS = (0.34, 0.10)
 
 
 def without_blotches(texture_noise: Tensor) -> Tensor:
-    """Codes (B, 128) of people whose blotches and moles are to come from elsewhere, a photograph for instance."""
+    """Return codes (B, 128) without blotches and moles, for people whose texture already has them, for instance from a
+    photograph.
+    """
     plain = texture_noise.clone()
     plain[:, _BLOTCHES] = 0.0
     plain[:, _MOLES] = 0.0
@@ -37,7 +40,9 @@ def without_blotches(texture_noise: Tensor) -> Tensor:
 
 
 def blotch_fields(count: int, size: int = _FIELD) -> Tensor:
-    """Band-passed noise (count, size, size), zero mean and unit deviation, always the same; coarse is strong."""
+    """Return fixed band-passed noise (count, size, size), zero mean, unit standard deviation; low frequencies
+    dominate.
+    """
     noise = torch.randn(count, size, size, generator=torch.Generator().manual_seed(64))
     waves = size * torch.hypot(torch.fft.fftfreq(size)[:, None], torch.fft.rfftfreq(size))
     band = torch.sigmoid(4 * (waves - _WAVES[0])) * torch.sigmoid(_WAVES[1] - waves) / waves.clamp_min(1.0)
@@ -46,18 +51,18 @@ def blotch_fields(count: int, size: int = _FIELD) -> Tensor:
 
 
 class Complexion(nn.Module):
-    """Tile (B, 3, S, S) and codes in, the tile with its person's skin out; S is that of the arrays.
+    """Add a person's skin structure to tiles (B, 3, S, S); S is the size of the arrays.
 
-    Everything is added in optical density, where pigments add up.
+    All layers are added in optical density, in which pigments are additive.
 
     Parameters
     ----------
     arrays:
-        The content of ``complexion.npz``: ``structure`` (K, S, S) int8, 127 is a density of ``structure_scale``;
-        ``tint`` (3,), its density in red, green and blue; ``rows`` (K, 20), unit vectors of the identity space that
-        each skin belongs to; ``old``, ``male`` (K,) in [0, 1]; ``fade`` (64, 64) in [0, 1], 0 at the chart's border
-        and on lips; ``lips`` (S / 2, S / 2) uint8, where these are; ``melanin``, ``blood`` (3,), densities of
-        pigments; ``moles`` (M, P, P) uint8 and ``mole_corners`` (M, 2), their rows and columns.
+        The content of ``complexion.npz``: ``structure`` (K, S, S) int8, where 127 is a density of ``structure_scale``;
+        ``tint`` (3,), its density in red, green and blue; ``rows`` (K, 20), unit vectors of the skins in the identity
+        space; ``old``, ``male`` (K,) in [0, 1]; ``fade`` (64, 64) in [0, 1], 0 at the chart's border and on lips;
+        ``lips`` (S / 2, S / 2) uint8, their mask; ``melanin``, ``blood`` (3,), densities of the pigments; ``moles`` (M,
+        P, P) uint8 and ``mole_corners`` (M, 2), their rows and columns.
     """
 
     structure: Tensor
@@ -75,7 +80,7 @@ class Complexion(nn.Module):
         super().__init__()
         missing = {*_ARRAYS, "structure_scale"} - set(arrays)
         if missing:
-            raise WeightsError("the complexion's arrays", f"none called {', '.join(sorted(missing))}", "update facekit")
+            raise WeightsError("the complexion's arrays", f"none named {', '.join(sorted(missing))}", "update facekit")
         kept = {name: arrays[name].float() for name in _ARRAYS if name not in ("fade", "mole_corners")}
         self.size = arrays["structure"].shape[-1]
         kept["structure"] = kept["structure"].flatten(1) * (float(arrays["structure_scale"]) / 127)
@@ -87,7 +92,7 @@ class Complexion(nn.Module):
             self.register_buffer(name, value.contiguous(), persistent=False)
 
     def forward(self, tile: Tensor, identity: Tensor, texture_noise: Tensor, traits: Mapping[str, Tensor]) -> Tensor:
-        """The tile (B, 3, S, S), sRGB in [0, 1]; differentiable with respect to tile and codes.
+        """Return the tile (B, 3, S, S), sRGB in [0, 1]; differentiable with respect to tile and codes.
 
         Parameters
         ----------
@@ -96,7 +101,7 @@ class Complexion(nn.Module):
         identity, texture_noise:
             (B, 20), (B, 128).
         traits:
-            What :meth:`facekit.models.composers.micro.MicroLayer.projections` says of the identity.
+            Traits of the identity, from :meth:`facekit.models.composers.micro.MicroLayer.projections`.
         """
         batch, size = len(tile), self.size
         age, male, dark = (torch.special.ndtr(traits[name]) for name in ("age", "masculinity", "melanin"))
@@ -111,7 +116,7 @@ class Complexion(nn.Module):
         return ((tile + 0.055) * torch.exp(density / -2.4) - 0.055).clamp(0, 1)
 
     def _structure(self, identity: Tensor, texture_noise: Tensor, age: Tensor, male: Tensor) -> Tensor:
-        """Density (B, S * S) of folds, pores and mottling: a few skins', each partly mirrored."""
+        """Return the density (B, S * S) of folds, pores and mottling: a mix of a few skins, each partly mirrored."""
         chance, turned = (texture_noise[:, part][:, : len(self.rows)] for part in (_SKINS, _SIDES))
         wish = _CHOICE * identity @ self.rows.T + _CHANCE * chance
         wish = wish + _OLD * (2 * age - 1)[:, None] * (2 * self.old - 1)
@@ -119,7 +124,7 @@ class Complexion(nn.Module):
         weights = torch.softmax(wish, -1)
         sides = torch.sigmoid(2 * turned)
         both = torch.stack((weights * sides, weights * (1 - sides)))
-        # Averaging details loses contrast; dividing by the weights' norm gives it back.
+        # Averaging details reduces contrast; dividing by the norm of the weights restores it.
         loud = (0.54 + 0.2 * age + 0.5 * age**3) / both.square().sum(dim=(0, 2)).sqrt().clamp_min(0.25)
         plain, mirrored = (both * loud[:, None]) @ self.structure
         return plain + mirrored.view(-1, self.size, self.size).flip(-1).flatten(1)
@@ -127,7 +132,7 @@ class Complexion(nn.Module):
     def _blotches(
         self, texture_noise: Tensor, traits: Mapping[str, Tensor], age: Tensor, dark: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Maps of melanin and of blood (B, 64, 64): more in old, mottled and pale skin."""
+        """Return maps of melanin and of blood (B, 64, 64): more in old, mottled and pale skin."""
         amount = (0.6 + 0.4 * torch.special.ndtr(traits["mottling"]) + 0.5 * age) * (1 - 0.4 * dark)
         mix = texture_noise[:, _BLOTCHES]
         half = mix.shape[1] // 2
@@ -136,7 +141,7 @@ class Complexion(nn.Module):
             for strength, m, f in zip((_PIGMENT, _BLOOD), mix.split(half, 1), self.fields.split(half), strict=True)
         ]
         melanin, blood = (m.view(-1, _FIELD, _FIELD) for m in maps)
-        # Skin without blood turns yellow, and hardly gets there.
+        # Lack of blood makes skin yellow; reduce it.
         return melanin, torch.where(blood < 0, 0.5 * blood, blood)
 
     def _with_moles(self, density: Tensor, texture_noise: Tensor, dark: Tensor) -> Tensor:

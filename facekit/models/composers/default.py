@@ -1,8 +1,8 @@
 """DefaultComposer: from the network's face tile to the whole atlas of the embedded default.
 
-The tile covers face, ears and neck; the teacher paints its outer border in one tone per face, and the back of the head
-is painted in that tone here, so that no border shows. Eyes, teeth and mouth come from a static picture; the iris is
-tinted by the identity.
+The tile covers face, ears and neck. The teacher paints its outer border in one tone per face, and the back of the head
+is painted in the same tone here, so that no border is visible. Eyes, teeth and mouth come from a static picture; the
+iris is tinted by the identity.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from facekit.models.composers.complexion import Complexion
 from facekit.models.composers.micro import SCALP_COVER, MicroLayer
 from facekit.template import Template
 
-# Iris colours, sRGB, from dark brown to blue-grey: anchor points on a path that the identity walks along.
+# Iris colours, sRGB, from dark brown to blue-grey: control points of a path that the identity interpolates.
 _IRIS_PATH = (
     (0.17, 0.09, 0.05),
     (0.26, 0.15, 0.08),
@@ -31,35 +31,36 @@ _IRIS_PATH = (
     (0.31, 0.35, 0.34),
     (0.29, 0.37, 0.45),
 )
-# Mean grey of the fibres that the static picture has in the iris, a little under it for a livelier eye.
+# Mean grey of the iris fibres in the static picture, chosen a little lower for livelier eyes.
 IRIS_GREY = 0.60
-# Rows of the tile, in units of its height, that the teacher keeps in the border tone: scalp top and neck bottom.
+# Rows of the tile, as fractions of its height, that the teacher paints in the border tone: top of the scalp and bottom
+# of the neck.
 _BORDER_ROWS = ((0.025, 0.045), (0.955, 0.975))
-# Within this share of the tile's side from its edge that tone is laid over what the network drew, whose convolutions
-# see zeros past the edge.
+# Width of the border, as a fraction of the tile's side, in which this tone replaces the network's output, whose
+# convolutions see zero padding there.
 _BORDER_WIDTH = 0.035
-# Where hair begins behind the ear and at the nape, mm: heights y at two depths z, and the width of the fade.
+# Hairline behind the ear and at the nape, mm: heights y at two depths z, and the width of the fade.
 _HAIRLINE = ((-10.0, 2.0), (-80.0, -42.0))
 _HAIR_FADE = 16.0
 
 
 class DefaultComposer(nn.Module):
-    """Tile, identity and noise to atlas.
+    """Compose the atlas from tile, identity and noise.
 
     Parameters
     ----------
     base:
         (H, W, 3) uint8 sRGB: static colours of eyes, teeth and mouth.
     parts:
-        (H, W) uint8: part id per texel, 255 where no triangle lies.
+        (H, W) uint8: part id per texel, 255 outside of triangles.
     iris:
-        (H, W) uint8: where the identity's iris colour goes, 255 is wholly.
+        (H, W) uint8: weight of the identity's iris colour, 255 is 1.
     complexion:
-        The layer of structure, blotches and moles.
+        Layer of structure, blotches and moles.
     micro:
-        The layer of finest detail.
+        Layer of the finest detail.
     template:
-        Says where the tile lies in the atlas, and where on the back of the head hair grows.
+        Template with the tile's rectangle in the atlas, and the hairline on the back of the head.
     """
 
     base: torch.Tensor
@@ -67,7 +68,7 @@ class DefaultComposer(nn.Module):
     outside: torch.Tensor
     scalp: torch.Tensor
     iris_path: torch.Tensor
-    #: It has one way to compose.
+    #: Modes of this composer.
     MODES = ("blend",)
 
     def __init__(
@@ -110,21 +111,21 @@ class DefaultComposer(nn.Module):
         return self.base.shape[-1]
 
     def with_mode(self, mode: str) -> DefaultComposer:
-        """Return the composer itself: it has one mode."""
+        """Return the composer itself, which has only one mode."""
         if mode not in self.MODES:
             raise InputError(f"compose out of {', '.join(self.MODES)}", repr(mode), "choose one of these")
         return self
 
     def forward(self, tile: torch.Tensor, identity: torch.Tensor, texture_noise: torch.Tensor) -> torch.Tensor:
-        """The atlas (B, 3, H, W), sRGB in [0, 1].
+        """Return the atlas (B, 3, H, W), sRGB in [0, 1].
 
         Parameters
         ----------
         tile:
-            (B, 3, S, S) sRGB in [0, 1], the generator's picture.
+            (B, 3, S, S) sRGB in [0, 1]: the generator's output.
         identity, texture_noise:
-            (B, 20), (B, 128): they choose iris colour, complexion and micro detail; the expression has no part in
-            them, so nothing flickers through a sweep.
+            (B, 20), (B, 128): codes of iris colour, complexion and micro detail; these do not depend on the expression,
+            so that nothing flickers in a sweep.
         """
         if tile.ndim != 4 or tile.shape[1] != 3:
             raise InputError("a tile (B, 3, S, S)", f"{tuple(tile.shape)}", "pass the generator's output")
@@ -133,7 +134,7 @@ class DefaultComposer(nn.Module):
         tile = torch.lerp(tile, tone, _border(tile.shape[-1], tile.device))
         tile = self.complexion(tile, identity, texture_noise, self.micro.projections(identity))
         atlas[:, :, self.rows, self.columns] = self.micro(tile, identity, texture_noise)
-        # Only the charts that change are touched: the whole atlas would cost three times as much.
+        # Update only the charts that change: the whole atlas would cost three times as much.
         box = (..., *self.back_box)
         hair = SCALP_COVER * self.micro.hair_strength(identity)[:, None, None, None] * self.scalp[box]
         back = torch.lerp(tone, self.micro.hair_colour(identity)[:, :, None, None], hair)
@@ -144,7 +145,7 @@ class DefaultComposer(nn.Module):
         return atlas.clamp_(0, 1)
 
     def scalp_cover(self) -> torch.Tensor:
-        """How densely hair is painted on the scalp of those who have it, (1, H, W) in [0, 1]."""
+        """Return the density (1, H, W) in [0, 1] of painted scalp hair for those who have it."""
         cover = self.scalp.clone()
         tile = cover[:, self.rows, self.columns]
         cover[:, self.rows, self.columns] = self.micro.layers[-1].view(1, *tile.shape[1:])
@@ -152,16 +153,16 @@ class DefaultComposer(nn.Module):
 
     @staticmethod
     def border_tone(tile: torch.Tensor) -> torch.Tensor:
-        """The skin tone (B, 3) in which the tile ends at scalp and neck."""
+        """Return the skin tone (B, 3) at the tile's border on scalp and neck."""
         size = tile.shape[-1]
         strips = [tile[:, :, round(a * size) : round(b * size), size // 4 : -size // 4] for a, b in _BORDER_ROWS]
         return torch.stack([s.mean(dim=(2, 3)) for s in strips]).mean(dim=0)
 
     def iris_colour(self, identity: torch.Tensor) -> torch.Tensor:
-        """Iris colour (B, 3) sRGB: brown to blue along one path, light eyes only with light skin."""
+        """Return the iris colour (B, 3) sRGB: brown to blue along one path, light eyes only with light skin."""
         traits = self.micro.projections(identity)
         lightness = 1 - torch.special.ndtr(traits["melanin"])
-        # Hair colour leads the eyes' colour loosely; "hue" is otherwise a small shift of the skin.
+        # Hair colour is loosely correlated with eye colour; "hue" is otherwise a small shift of the skin.
         lean = torch.special.ndtr(0.8 * traits["hue"] + 0.6 * traits["hair_colour"])
         position = lean * (1.3 * lightness).clamp(0.12, 1)
         position = position * (len(_IRIS_PATH) - 1)
@@ -171,7 +172,7 @@ class DefaultComposer(nn.Module):
 
 
 def _border(size: int, device: torch.device) -> torch.Tensor:
-    """(size, size): 1 at the edge of a picture, falling to 0 at ``_BORDER_WIDTH`` of its side."""
+    """Return a mask (size, size): 1 at the edge of a picture, falling to 0 at ``_BORDER_WIDTH`` of its side."""
     place = (torch.arange(size, device=device) + 0.5) / size
     inside = torch.minimum(place, 1 - place)
     inside = torch.minimum(inside[:, None], inside[None, :])
@@ -179,14 +180,14 @@ def _border(size: int, device: torch.device) -> torch.Tensor:
 
 
 def _scalp(template: Template, size: tuple[int, int]) -> torch.Tensor:
-    """Density of hair on the back of the head: (1, H, W) in [0, 1]."""
+    """Return the density of hair on the back of the head: (1, H, W) in [0, 1]."""
     x, y, z = template.verts.unbind(-1)
     (z0, y0), (z1, y1) = _HAIRLINE
     line = y0 + (y1 - y0) * ((z0 - z) / (z0 - z1)).clamp(0, 1)
     density = step(y - line, 0.0, _HAIR_FADE)[None, :, None]
     face_ids, weights = rasterize_uv(template.uvs, template.faces_uvs, size)
     baked = bake(density, template.faces, face_ids, weights)[0]
-    # Past the chart's edge the mask goes on, so that no filter mixes in bald texels.
+    # Extend the mask beyond the chart's edge, so that filtering does not mix in bald texels.
     known = (face_ids >= 0).float()[None]
     blurred = [box_blurred(t, 9) for t in (baked * known, known)]
     return torch.where(known > 0, baked, blurred[0] / blurred[1].clamp_min(1e-6))

@@ -1,4 +1,4 @@
-"""EyeInpainter: takes stains and mosaic from around the eyes of a generated face."""
+"""EyeInpainter: removes stains and pixelation around the eyes of generated faces."""
 
 from __future__ import annotations
 
@@ -14,46 +14,48 @@ from facekit.geometry.charts import eye_openings, landmark_uvs, signed_distance,
 from facekit.models.composers.skin import chroma_distance, fill, skin_likeness
 from facekit.template import Template
 
-# Distances from the rim of the eye's opening, in pixels of the tile.
-# Stains are mended up to here, and mended wholly up to the first number.
+# Distances from the rim of the eye opening, in tile pixels: stains are removed fully up to the first, and fade out up
+# to the second.
 _STAIN = (18.0, 30.0)
-# Where a mosaic is, lids are painted up to here, and blocks are blurred up to there.
+# If there is pixelation: distances up to which the lids are repainted, and up to which blocks are blurred.
 _MOSAIC, _BLOCKS_REACH = (24.0, 36.0), (46.0, 62.0)
-# Skin to mend with is taken from here outward; the window ends there.
+# Distances between which skin is sampled for the repair; the window ends there.
 _SOURCE = (12.0, 26.0)
 _MARGIN = 64
-# Blocks are looked for this far inside the window.
+# Margin inside the window for the detection of blocks.
 _INNER = 20
-# Brightness against the face's tone from which on, and from which on wholly, skin here is lit; the tone's own say.
+# Brightness relative to the face's tone at which skin starts to count as lit, and fully does; weight of the tone
+# itself.
 _LIT, _TONE = (0.72, 0.95), 0.3
-# Darkest the lids may be against the skin around: at the rim, where lashes are, and away from it; lashes' width.
+# Least brightness of the lids relative to the surrounding skin: at the rim, with lashes, and away from it; width of the
+# lashes.
 _RIM, _LID, _LASHES = 0.70, 0.93, 2.4
-# How gently darkness is lifted (the curve's rounding).
+# Softness of the curve that lifts dark values.
 _ROUND = 0.05
-# Distance in chroma from the skin's from which on, and from which on wholly, a hue is a stain's.
+# Chroma difference from the skin at which a hue starts to count as a stain, and fully does.
 _HUE = (0.012, 0.06)
-# Width of the blur that takes blocks away, in fours of pixels, applied twice.
+# Width of the blur that removes blocks, in units of four pixels, applied twice.
 _BLUR = 5
-# Pitches of a mosaic in pixels; steps of brightness that are none; windows in which lines stand out; strength (variance
-# against the mean step) at which they are weak; the measure from which on, and from which on wholly, one is believed.
+# Pixelation: range of block sizes in pixels; ignored brightness steps; window in which lines stand out; strength
+# (variance relative to the mean step) of weak lines; blockiness at which pixelation starts to be assumed, and fully is.
 _PITCHES, _FAINT, _LINE, _WEAK, _BLOCKS = (5, 31), 2e-3, 7, 0.02, (0.22, 0.45)
 
 
 class EyeInpainter(nn.Module):
-    """Mends the eye region of tiles.
+    """Repair the eye region of tiles.
 
-    Stains (all that is darker than lids are against the skin around them) are lifted; the opening, of which the mesh
-    shows nothing but the rim, is filled; a mosaic, such as FaceScape's subjects 360 to 847 carry, gives way to skin
-    with the detail of the base texture's lids.
+    Stains (darker, relative to the surrounding skin, than lids are) are brightened; the eye opening, of which the mesh
+    shows only the rim, is filled; pixelation, as on FaceScape's subjects 360 to 847, is replaced by skin with the
+    detail of the base texture's lids.
 
     Parameters
     ----------
     base:
-        (1, 3, S, S) sRGB: the base texture's own face, in the tile's place.
+        (1, 3, S, S) sRGB: the base texture at the tile's position.
     template:
-        Says where the eyes are.
+        Template with the eye openings.
     tile_pixels:
-        From UVs (N, 2) to the tile's pixels (N, 2).
+        Function from UVs (N, 2) to tile pixels (N, 2).
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class EyeInpainter(nn.Module):
             rows, columns = (slice(max(int(low[k]), 0), min(int(high[k]), size)) for k in (1, 0))
             self.windows.append((rows, columns))
             distance = signed_distance(outline, rows, columns)
-            # Brows are hair, no stain: from two thirds of the way to them on, nothing is mended.
+            # Brows are not stains: the repair ends two thirds of the way to them.
             y = torch.arange(rows.start, rows.stop) + 0.5
             room = outline[:, 1].amin() - brow[:, 1].amax()
             below = step(y, float(brow[:, 1].amax() + 0.15 * room), float(brow[:, 1].amax() + 0.45 * room))[:, None]
@@ -92,7 +94,7 @@ class EyeInpainter(nn.Module):
             self.register_buffer(f"lids_{side}", lids, persistent=False)
 
     def forward(self, tile: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:
-        """The tile (B, 3, S, S) with mended eyes; ``tone`` (B, 3, 1, 1) is its skin's."""
+        """Return the tile (B, 3, S, S) with repaired eyes; ``tone`` (B, 3, 1, 1) is its skin's."""
         tile = tile.clone()
         for side, window in enumerate(self.windows):
             crop = tile[(..., *window)].clone()
@@ -106,39 +108,39 @@ class EyeInpainter(nn.Module):
         return tile
 
     def skin(self, crop: torch.Tensor, tone: torch.Tensor, side: int) -> torch.Tensor:
-        """The skin around the eye carried on over it (B, 3, h, w)."""
+        """Extend the surrounding skin over the eye: (B, 3, h, w)."""
         lit = step(luminance(crop) / luminance(tone).clamp_min(0.02), *_LIT)
         known = getattr(self, f"source_{side}") * lit * skin_likeness(crop, tone)
         coarse = [F.avg_pool2d(t, 4, ceil_mode=True, count_include_pad=False) for t in (crop * known, known)]
         filled = fill(coarse[0] / coarse[1].clamp_min(1e-4), coarse[1], tone)
-        # A stain may reach past where it is mended: the tone of the whole face has a say in what skin is here.
+        # A stain may extend beyond the repaired area, so the tone of the whole face is mixed in.
         filled = torch.lerp(filled, tone, _TONE)
         return F.interpolate(filled, size=crop.shape[2:], mode="bilinear", align_corners=False)
 
     def lifted(self, crop: torch.Tensor, skin: torch.Tensor, side: int) -> torch.Tensor:
-        """The crop with its stains lifted toward the skin."""
+        """Return the crop with its stains brightened toward the skin."""
         light = luminance(skin).clamp_min(0.02)
         above = luminance(crop) / light - getattr(self, f"floor_{side}")
         lift = 0.5 * ((above.square() + _ROUND**2).sqrt() - above)
         amount = getattr(self, f"stain_{side}")
         mended = crop + amount * lift * skin
-        # The stain's own hue gives way, too: redness of the rims, and what shows where it was lifted.
+        # Remove the stain's hue, too: redness of the rims, and residual colour of brightened areas.
         plain = skin * (luminance(mended) / light)
         return torch.lerp(mended, plain, amount * step(chroma_distance(mended, skin) + 0.3 * lift, *_HUE))
 
     @staticmethod
     def mosaic(crop: torch.Tensor) -> torch.Tensor:
-        """The belief (B, 1, 1, 1) in [0, 1] that the eye is pixelated."""
+        """Return the probability (B, 1, 1, 1) that the eye is pixelated."""
         inner = crop[..., _INNER:-_INNER, _INNER:-_INNER]
         return step(blockiness(luminance(inner)), *_BLOCKS)
 
 
 def blockiness(light: torch.Tensor) -> torch.Tensor:
-    """Share of a picture's change that lies on a grid of lines, whatever its pitch and place: (B, 1, 1, 1) up to 1.
+    """Return the fraction (B, 1, 1, 1) of a picture's gradient that lies on a regular grid of any pitch and offset.
 
-    The mean steps between columns, and those between rows, are laid over themselves, moved by each pitch in turn: on a
-    grid both agree at one pitch. What is wider than a line is taken out before. Skin and lids give up to 0.13,
-    pixelated ones 0.5 to 0.9, if blurred by a pixel or two, too.
+    The autocorrelation of the mean steps between columns, and of those between rows, is computed at every pitch: on a
+    grid both peak at the same one. Structures wider than a line are removed first. Skin and lids give up to 0.13,
+    pixelated ones 0.5 to 0.9, even if blurred by a pixel or two.
 
     light: (B, 1, h, w), brightness.
     """
@@ -156,7 +158,7 @@ def blockiness(light: torch.Tensor) -> torch.Tensor:
 
 
 def blurred(picture: torch.Tensor) -> torch.Tensor:
-    """(B, C, h, w) blurred by more than a block."""
+    """Blur (B, C, h, w) by more than a block."""
     size = picture.shape[2:]
     picture = F.avg_pool2d(picture, 4, ceil_mode=True, count_include_pad=False)
     for _ in range(2):

@@ -1,8 +1,8 @@
-"""The micro layer: what is finer than the texture network draws, added after it at the atlas's resolution.
+"""Micro layer: detail finer than the texture network's output, added at the atlas's resolution.
 
-Pores and skin grain, fine freckles, stubble, close-cropped scalp hair, and crisp strands where the network
-drew a brow. It depends on the identity and the texture noise, on the expression only through where the
-network's brow is: nothing flickers in a sweep.
+Pores and skin grain, fine freckles, stubble, close-cropped scalp hair, and crisp strands in the network's brows. It
+depends on identity and texture noise, and on expression only through the position of the brows in the tile: nothing
+flickers in a sweep.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HAIR_SRGB = ((28, 22, 20), (54, 37, 27), (92, 62, 42), (152, 114, 76), (124, 62,
 """Black, dark brown, brown, blond, red, grey."""
 
 TILE, ATLAS = 512, 768
-# Entries of the texture noise that choose how brows grow, and how surely.
+# Entries of the texture noise that choose the growth pattern of brows, and the sharpness of the choice.
 _BROWS, _GROWTH = slice(124, 128), 5.0
 PATTERN = 384
 PORE_DEPTH = 1.0
@@ -31,9 +31,9 @@ SCALP_COVER = 0.62
 
 
 def hair_weights(p: dict[str, Tensor]) -> Tensor:
-    """Mix (B, 6) of ``HAIR_SRGB`` from projections `p` (name -> (B,), standard normal); rows sum to 1.
+    """Return mixing weights (B, 6) of ``HAIR_SRGB`` from traits `p` (name -> (B,), standard normal); rows sum to 1.
 
-    Dark skin comes with dark hair; at the fair end the code decides between brown, blond and red.
+    Dark skin comes with dark hair; with light skin the code chooses between brown, blond and red.
     """
     fair = 1 - torch.sigmoid(9 * (torch.special.ndtr(p["melanin"]) - 0.32))
     age, shade = torch.special.ndtr(p["age"]), p["hair_colour"]
@@ -44,20 +44,20 @@ def hair_weights(p: dict[str, Tensor]) -> Tensor:
 
 
 def stubble_strength(p: dict[str, Tensor]) -> Tensor:
-    """Beard shadow (B,) in [0, 1]: nearly 0 for the feminine two thirds."""
+    """Return the beard shadow (B,) in [0, 1]: nearly 0 for the feminine two thirds."""
     return torch.sigmoid(3.2 * p["stubble"] + 9 * (torch.special.ndtr(p["masculinity"]) - 0.72))
 
 
 def freckle_density(p: dict[str, Tensor]) -> Tensor:
-    """Freckles (B,) from 0 (none) to about 1.4 (pale and full of them)."""
+    """Return the freckle density (B,) from 0 (none) to about 1.4 (pale and very freckled)."""
     return torch.special.ndtr(p["freckles"]) * (1.4 - 1.2 * torch.special.ndtr(p["melanin"]))
 
 
 def grain_patterns(count: int, size: int = PATTERN) -> Tensor:
-    """Tileable skin grain (count, size, size), zero mean and unit deviation, always the same.
+    """Return fixed tileable skin grain (count, size, size), zero mean and unit standard deviation.
 
-    Every pattern is band-passed noise of its own scale; half of them are sharpened into pores (dark pits on
-    calm skin).
+    Every pattern is band-passed noise at its own scale; half of them are sharpened into pores (dark pits on smooth
+    skin).
     """
     noise = torch.randn(count, size, size, generator=torch.Generator().manual_seed(768))
     radius = torch.hypot(torch.fft.fftfreq(size)[:, None], torch.fft.rfftfreq(size))
@@ -75,15 +75,14 @@ def grain_patterns(count: int, size: int = PATTERN) -> Tensor:
 
 
 class MicroLayer(nn.Module):
-    """Tile (B, 3, 512, 512) and codes in, atlas face part (B, 3, 768, 768) out.
+    """Add micro detail to tiles (B, 3, 512, 512), upsampled to the atlas's face part (B, 3, 768, 768).
 
     Parameters
     ----------
     arrays:
         The content of ``micro.npz``: ``directions`` (20, 20); ``amplitude`` (96, 96); ``layers`` (5, 768, 768) uint8,
-        three steps of fine freckles, stubble and scalp hair; ``strands`` (L, rows, 768) uint8 around 128, a layer a
-        way in which brows grow;
-        ``strand_zone`` (rows, 768) uint8; ``strand_top``, the first atlas row of both.
+        three levels of fine freckles, stubble and scalp hair; ``strands`` (L, rows, 768) uint8 around 128, a layer per
+        growth pattern of brows; ``strand_zone`` (rows, 768) uint8; ``strand_top``, the first atlas row of both.
     """
 
     axes: Tensor
@@ -98,7 +97,7 @@ class MicroLayer(nn.Module):
         missing = {"directions", "amplitude", "layers", "strands", "strand_zone", "strand_top"} - set(arrays)
         if missing:
             raise WeightsError(
-                "the micro layer's arrays", f"none called {', '.join(sorted(missing))}", "reinstall facekit"
+                "the micro layer's arrays", f"none named {', '.join(sorted(missing))}", "reinstall facekit"
             )
         layers, strands = arrays["layers"].float() / 255, (arrays["strands"].float() - 128) / 48
         zone, self.top = arrays["strand_zone"].float() / 255, int(arrays["strand_top"])
@@ -116,23 +115,25 @@ class MicroLayer(nn.Module):
             self.register_buffer(name, value.contiguous(), persistent=False)
 
     def projections(self, identity: Tensor) -> dict[str, Tensor]:
-        """Identity code (B, 20) -> one standard normal number (B,) for each name in :data:`facekit.traits.TRAITS`."""
+        """Project identity codes (B, 20) to one standard normal value (B,) per name in
+        :data:`facekit.traits.TRAITS`.
+        """
         return dict(zip(TRAITS, (identity @ self.axes.T).unbind(-1), strict=True))
 
     def hair_strength(self, identity: Tensor) -> Tensor:
-        """Close-cropped scalp hair (B,) in [0, 1], 0 (shaved) for half of the identities.
+        """Return the density (B,) in [0, 1] of close-cropped scalp hair, 0 (shaved) for half of the identities.
 
-        Times ``SCALP_COVER`` it is the weight with which ``hair_colour`` replaces the skin on the cranium.
+        Multiplied by ``SCALP_COVER`` it is the weight of ``hair_colour`` over the skin on the cranium.
         """
         return step(self.projections(identity)["hair_strength"], 0.0, 1.1)
 
     def hair_colour(self, identity: Tensor) -> Tensor:
-        """Colour of scalp hair, brows and beard (B, 3), sRGB in [0, 1]."""
+        """Return the colour (B, 3) of scalp hair, brows and beard, sRGB in [0, 1]."""
         density = hair_weights(self.projections(identity)) @ self.hair_density
         return 1.055 * torch.exp(-density / 2.4) - 0.055
 
     def _strand_gate(self, tile: Tensor) -> Tensor:
-        """Darkness of each texel of the strand rows against the forehead: (B, rows, 768) in [0, 0.5]."""
+        """Return the darkness (B, rows, 768) in [0, 0.5] of the strand rows' texels relative to the forehead."""
         rows = self.strands.shape[1] // ATLAS
         low, high = self.top * TILE // ATLAS, (self.top + rows) * TILE // ATLAS
         light = tile[:, :, low:high].mean(1, keepdim=True)
@@ -141,12 +142,12 @@ class MicroLayer(nn.Module):
         return F.interpolate(dark, size=(rows, ATLAS), mode="bilinear", align_corners=False)[:, 0]
 
     def _strands(self, texture_noise: Tensor) -> Tensor:
-        """Hairs (B, rows * 768) of the way in which each one's brows grow."""
+        """Return the strands (B, rows * 768) of each person's brow growth pattern."""
         weights = torch.softmax(_GROWTH * texture_noise[:, _BROWS], -1)
         return (weights / weights.norm(dim=1, keepdim=True)) @ self.strands
 
     def _grain(self, identity: Tensor, texture_noise: Tensor) -> Tensor:
-        """Skin grain (B, 2, PATTERN, 2, PATTERN), to be multiplied by the amplitude: old skin has more of it."""
+        """Return skin grain (B, 2, PATTERN, 2, PATTERN), to be multiplied by the amplitude: stronger on old skin."""
         mix = texture_noise[:, 16:24]
         mix = mix / mix.norm(dim=1, keepdim=True).clamp_min(1e-3)
         repeats = ATLAS // PATTERN
@@ -155,12 +156,13 @@ class MicroLayer(nn.Module):
         return grain * self.amplitude.view(1, repeats, PATTERN, repeats, PATTERN)
 
     def relief(self, identity: Tensor, texture_noise: Tensor) -> Tensor:
-        """Displacement (B, 1, 768, 768) mm that goes with the grain: where it is dark lies a pore (as in *mesoscopic
-        augmentation*, Beeler et al., SIGGRAPH 2010: dark is deep)."""
+        """Return the displacement (B, 1, 768, 768) in mm of the grain: dark texels are pores (as in *mesoscopic
+        augmentation*, Beeler et al., SIGGRAPH 2010: dark is deep).
+        """
         return (PORE_DEPTH * self._grain(identity, texture_noise)).view(-1, 1, ATLAS, ATLAS)
 
     def forward(self, tile: Tensor, identity: Tensor, texture_noise: Tensor) -> Tensor:
-        """Finish a face tile.
+        """Add micro detail to a face tile.
 
         tile: (B, 3, 512, 512) float32 sRGB in [0, 1]. identity: (B, 20). texture_noise: (B, 128). Returns
         (B, 3, 768, 768) float32 sRGB in [0, 1]. Differentiable with respect to all three.
@@ -177,12 +179,12 @@ class MicroLayer(nn.Module):
         cover = (hairs @ self.layers[3:]).view(batch, ATLAS, ATLAS)
         gain *= 1 - cover
         hair = self.hair_colour(identity)
-        # `antialias` only selects the separable resampler: same filter when enlarging, several times faster.
-        # Bilinear, because bicubic alone would cost the whole time budget and the grain hides the difference.
+        # `antialias` only selects the separable resampler: the same filter for upsampling, several times faster.
+        # Bilinear, because bicubic alone would take the whole time budget and the grain hides the difference.
         out = F.interpolate(tile, size=(ATLAS, ATLAS), mode="bilinear", align_corners=False, antialias=True)
         return out.mul_(gain[:, None]).addcmul_(hair[:, :, None, None], cover[:, None]).clamp_(0, 1)
 
 
 def _density(srgb: Tensor) -> Tensor:
-    """Optical density with which ``1.055 exp(-D / 2.4) - 0.055`` gives the colour back."""
+    """Return the optical density D for which ``1.055 exp(-D / 2.4) - 0.055`` is the colour."""
     return -2.4 * torch.log((srgb + 0.055) / 1.055)

@@ -19,42 +19,43 @@ from facekit.models.composers.eyes import EyeInpainter
 from facekit.models.composers.skin import fill, skin_likeness
 from facekit.template import Template
 
-#: Side of the atlas and of the tile, and where upstream pastes the tile (resized to this rectangle), in pixels.
+#: Side of the atlas and of the tile, and rectangle into which upstream pastes the resized tile, in pixels.
 ATLAS, TILE = 1024, 512
 ROWS, COLUMNS = (51, 667), (204, 820)
 
-# The blend is computed on grids this much coarser than tile and atlas: only tones are, detail stays with the tile.
+# Downsampling factor of the grids on which the blend is computed: it only needs tones; detail comes from the tile.
 _COARSE = 4
 _GRID = 128
-# Toward its edge the tile fades out within this many of its pixels.
+# Width of the fade at the tile's edge, in tile pixels.
 _BORDER = 56.0
-# The face, where the tile is always shown: the outline of jaw and forehead drawn in by this share, and its soft edge.
+# The face, where the tile is always shown: outline of jaw and forehead shrunk by this factor, and width of its soft
+# edge.
 _FACE_SHARE, _FACE_EDGE = 0.93, 40.0
-# Brightness against the tone from which on skin is lit, the weight of skin in shadow, and how far the tone itself takes
-# over away from the face.
+# Brightness relative to the tone at which skin starts to count as lit, and fully does; weight of skin in shadow;
+# largest weight of the tone itself away from the face.
 _LIT, _SHADOW, _FAR = (0.76, 0.98), 0.08, 0.85
-# Grain of the painted skin, relative to its brightness: at most this, else the tile's own.
+# Upper bound of the grain of painted skin, relative to its brightness.
 _GRAIN = 0.03
 
 
 class PublishedComposer(nn.Module):
-    """The generator's tile is only the face; this makes an atlas of it.
+    """Complete the published generator's tile, which covers only the face, to an atlas.
 
-    Mode "blend" (the default) ends what users of the published code see: the tile's hard border, one subject's red
-    cap and the dark stains around the eyes. The tile's skin is carried on over the border by a membrane, so that
-    neither a step nor a change of tone is left: hair, cap and background fade into it, grain like the tile's own covers
-    it, and :class:`facekit.models.composers.eyes.EyeInpainter` mends the eyes. Every weight is a smooth function of the
-    tile: a sweep does not flicker. Mode "upstream" is the published paste.
+    Mode "blend" (the default) removes the artifacts of the published code: the tile's hard border, one subject's red
+    cap and the dark stains around the eyes. The tile's skin is extended beyond the border as a membrane, without a step
+    or change of tone; hair, cap and background fade into it, grain like the tile's own covers it, and
+    :class:`facekit.models.composers.eyes.EyeInpainter` repairs the eyes. Every weight is a smooth function of the tile,
+    so that sweeps do not flicker. Mode "upstream" pastes the tile as the published code does.
 
     Parameters
     ----------
     base:
-        (512, 512, 3) uint8 RGB, upstream's base texture.
+        (512, 512, 3) uint8 RGB: upstream's base texture.
     template:
-        Upstream's mesh, whose UVs and landmarks say where face and eyes lie.
+        Upstream's mesh, with UVs and landmarks of face and eyes.
     offset_px:
-        (dx, dy), whole pixels of the atlas by which "blend" moves the tile right and down. On the published base
-        texture, tile and mesh agree to a pixel (``benchmarks/compose.py`` measures it), hence (0, 0).
+        (dx, dy): whole atlas pixels by which "blend" moves the tile right and down. On the published base texture, tile
+        and mesh agree to a pixel (``benchmarks/compose.py`` measures it), hence (0, 0).
     mode:
         "blend" or "upstream".
     """
@@ -108,7 +109,7 @@ class PublishedComposer(nn.Module):
         return ATLAS
 
     def with_mode(self, mode: str) -> PublishedComposer:
-        """Return the same composer in another mode; its buffers are shared."""
+        """Return the composer in another mode; its buffers are shared."""
         other = copy.copy(self)
         other.mode = self._checked(mode)
         return other
@@ -116,29 +117,29 @@ class PublishedComposer(nn.Module):
     def forward(
         self, tile: torch.Tensor, identity: torch.Tensor | None = None, texture_noise: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """The atlas (B, 3, 1024, 1024), sRGB in [0, 1].
+        """Return the atlas (B, 3, 1024, 1024), sRGB in [0, 1].
 
         Parameters
         ----------
         tile:
-            (B, 3, 512, 512) sRGB in [0, 1], the generator's picture after clamping.
+            (B, 3, 512, 512) sRGB in [0, 1]: the generator's output after clamping.
         identity, texture_noise:
-            Not used: all that this model knows of a skin is in its tile.
+            Not used: this model's skin is fully determined by its tile.
         """
         if tile.ndim != 4 or tile.shape[1:] != (3, TILE, TILE):
             raise InputError(f"a tile (B, 3, {TILE}, {TILE})", f"{tuple(tile.shape)}", "pass the generator's output")
         return self.paste(tile) if self.mode == "upstream" else self.blend(tile)
 
     def paste(self, tile: torch.Tensor) -> torch.Tensor:
-        """Put the tile onto the base texture as the published code does."""
+        """Paste the tile onto the base texture as the published code does."""
         atlas = self.base.expand(len(tile), -1, -1, -1).clone()
         atlas[:, :, slice(*ROWS), slice(*COLUMNS)] = resized(tile, ROWS[1] - ROWS[0])
         return atlas
 
     def blend(self, tile: torch.Tensor) -> torch.Tensor:
-        """Carry the tile's skin on over its border, and mend the eyes."""
+        """Extend the tile's skin beyond its border, and repair the eyes."""
         side = ROWS[1] - ROWS[0]
-        # In this layout, which is a picture file's own, pictures are resized twice as fast.
+        # Resizing is twice as fast in this memory layout.
         tile = tile.contiguous(memory_format=torch.channels_last)
         coarse = F.avg_pool2d(tile, _COARSE)
         tone = self.tone(coarse)
@@ -159,15 +160,15 @@ class PublishedComposer(nn.Module):
         return mode
 
     def tone(self, coarse: torch.Tensor) -> torch.Tensor:
-        """The skin tone (B, 3, 1, 1) of cheeks, forehead and chin; what is unlike it (hair, a shadow) counts less."""
+        """Return the skin tone (B, 3, 1, 1) of cheeks, forehead and chin; outliers (hair, shadows) have less weight."""
         tone = _mean(coarse, self.patches.expand(len(coarse), -1, -1, -1))
         for _ in range(2):
             tone = _mean(coarse, self.patches * (skin_likeness(coarse, tone) + 1e-3))
         return tone
 
     def surround(self, coarse: torch.Tensor, like: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:
-        """The tile's skin carried on over the whole atlas (B, 3, 128, 128)."""
-        # Lit skin leads; shadows count where there is nothing else, lest the whole head take their tone.
+        """Extend the tile's skin over the whole atlas: (B, 3, 128, 128)."""
+        # Lit skin dominates; shadows count only where there is nothing else, or the whole head would take their tone.
         lit = step(luminance(coarse) / luminance(tone).clamp_min(0.02), *_LIT)
         known = like * self.edge * (_SHADOW + (1 - _SHADOW) * lit)
         known, colour = (
@@ -179,7 +180,7 @@ class PublishedComposer(nn.Module):
         return torch.lerp(fill(colour, known * inside, tone), tone, away)
 
     def roughness(self, tile: torch.Tensor) -> torch.Tensor:
-        """Grain of the tile's skin (B, 1, 1, 1), relative to its brightness, at most ``_GRAIN``."""
+        """Return the grain (B, 1, 1, 1) of the tile's skin relative to its brightness, at most ``_GRAIN``."""
         light = luminance(tile)
         fine = F.avg_pool2d((light - F.avg_pool2d(light, 3, 1, 1)).square(), _COARSE)
         weight = self.patches / self.patches.sum()
@@ -189,12 +190,12 @@ class PublishedComposer(nn.Module):
 
 
 def resized(picture: torch.Tensor, side: int) -> torch.Tensor:
-    """(B, C, h, w) to (B, C, side, side), bilinear between texel centres, as upstream resizes."""
+    """Resize (B, C, h, w) to (B, C, side, side), bilinear between texel centres, as upstream does."""
     return F.interpolate(picture, size=(side, side), mode="bilinear", align_corners=False)
 
 
 def _softened(like: torch.Tensor) -> torch.Tensor:
-    """Likeness drawn in, so that no dark fringe is left, and blurred, so that no edge shows."""
+    """Erode the likeness, so that no dark fringe is left, and blur it, so that no edge shows."""
     drawn_in = -F.max_pool2d(-like, 5, 1, 2)
     for _ in range(2):
         drawn_in = F.avg_pool2d(drawn_in, 7, 1, 3, count_include_pad=False)
@@ -206,13 +207,13 @@ def _mean(picture: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def _centres() -> torch.Tensor:
-    """Centres (h, w, 2) of the coarse grid's cells, x and y in pixels of the tile."""
+    """Return the centres (h, w, 2) of the coarse grid's cells, x and y in tile pixels."""
     place = (torch.arange(TILE // _COARSE) + 0.5) * _COARSE
     return torch.stack(torch.meshgrid(place, place, indexing="ij"), dim=-1).flip(-1)
 
 
 def _face(landmarks: torch.Tensor) -> torch.Tensor:
-    """Mask of the face on the coarse grid: jaw and, mirrored over the brows, the forehead."""
+    """Return the face mask on the coarse grid: jaw and, mirrored at the brows, forehead."""
     centre = landmarks[LANDMARK_GROUPS["nose_bridge"]].mean(0)
     brow, chin = landmarks[LANDMARK_GROUPS["brows"], 1].mean(), landmarks[CHIN, 1]
     crown = brow - 0.42 * (chin - brow)
@@ -226,13 +227,13 @@ def _face(landmarks: torch.Tensor) -> torch.Tensor:
 
 
 def _edge() -> torch.Tensor:
-    """1 inside the tile, falling to 0 at its border, on the coarse grid."""
+    """Return the border mask on the coarse grid: 1 inside the tile, falling to 0 at its border."""
     place = _centres()
     return step(torch.minimum(place, TILE - place).amin(-1), _COARSE, _BORDER)
 
 
 def _patches(landmarks: torch.Tensor) -> torch.Tensor:
-    """Weights of cheeks, forehead and chin, on the coarse grid."""
+    """Return the weights of cheeks, forehead and chin on the coarse grid."""
     height = landmarks[CHIN, 1] - landmarks[NOSE_ROOT, 1]
     up = torch.tensor([0.0, 1.0]) * height
     spots = (
@@ -245,7 +246,7 @@ def _patches(landmarks: torch.Tensor) -> torch.Tensor:
 
 
 def _tile_grid(rows: slice, columns: slice) -> torch.Tensor:
-    """Position in the tile of each cell of the atlas's coarse grid: (1, 128, 128, 2) as grid_sample wants it."""
+    """Return tile coordinates of the cells of the atlas's coarse grid for grid_sample: (1, 128, 128, 2)."""
     place = (torch.arange(_GRID) + 0.5) * (ATLAS / _GRID)
     x, y = (2 * (place - span.start) / (span.stop - span.start) - 1 for span in (columns, rows))
     y, x = torch.meshgrid(y, x, indexing="ij")
@@ -253,7 +254,7 @@ def _tile_grid(rows: slice, columns: slice) -> torch.Tensor:
 
 
 def _grain() -> torch.Tensor:
-    """Noise (1, 1, 1024, 1024) of unit deviation, about two texels wide: always the same."""
+    """Return fixed noise (1, 1, 1024, 1024) with unit standard deviation, about two texels wide."""
     noise = torch.randn(1, 1, ATLAS, ATLAS, generator=torch.Generator().manual_seed(0))
     noise = F.avg_pool2d(noise, 3, 1, 1)
     return (noise - F.avg_pool2d(noise, 7, 1, 3)) / noise.std()

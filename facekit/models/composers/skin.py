@@ -1,4 +1,4 @@
-"""Skin in pictures: its brightness and hue, what could be skin of a tone, and skin carried on over what is none."""
+"""Skin in pictures: chroma, likeness to a skin tone, and filling of other areas with skin."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import torch.nn.functional as F
 from facekit.color import luminance
 from facekit.geometry.charts import step
 
-# What differs from the skin tone by this much in brightness (a ratio) or chroma is no skin: hair, cap, background.
+# Differences from the skin tone in brightness (a ratio) and chroma beyond which a pixel is not skin: hair, cap,
+# background.
 _DARK, _BRIGHT, _CHROMA = (0.58, 0.86), (1.9, 1.45), (0.08, 0.035)
 
 
 def chroma_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Distance between the shares of red, green and blue: (B, 1, h, w)."""
+    """Return the chroma distance (B, 1, h, w): between the fractions of red, green and blue."""
     a, b = (t / t.sum(1, keepdim=True).clamp_min(0.06) for t in (a, b))
     return ((a - b).square().sum(1, keepdim=True) + 1e-9).sqrt()
 
 
 def skin_likeness(picture: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:
-    """Likeness of each pixel to skin of this tone: (B, 1, H, W) in [0, 1].
+    """Return the likeness (B, 1, H, W) in [0, 1] of each pixel to skin of this tone.
 
     ``picture`` (B, 3, H, W) and ``tone`` (B, 3, 1, 1), sRGB. Shadows of skin count, hair and coloured caps do not.
     """
@@ -28,19 +29,19 @@ def skin_likeness(picture: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:
 
 
 def fill(colour: torch.Tensor, weight: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:
-    """Carry colours on to where they are not known, by pulling them through a pyramid and pushing them back.
+    """Fill unknown colours by pull-push interpolation.
 
-    (Gortler et al., *The Lumigraph*, SIGGRAPH 1996, section 3.4.) The result passes through known colours and is as
-    smooth as a membrane elsewhere.
+    Gortler et al., *The Lumigraph*, SIGGRAPH 1996, section 3.4. The result interpolates known colours and is as smooth
+    as a membrane elsewhere.
 
     Parameters
     ----------
     colour:
-        (B, 3, h, w); without meaning where the weight is 0.
+        (B, 3, h, w); ignored where the weight is 0.
     weight:
-        (B, 1, h, w) in [0, 1], how well each is known.
+        (B, 1, h, w) in [0, 1]: confidence.
     tone:
-        (B, 3, 1, 1), what is taken where nothing at all is known.
+        (B, 3, 1, 1): colour to use if nothing is known.
     """
     height, width = colour.shape[2:]
     if max(height, width) <= 2:

@@ -1,7 +1,7 @@
-"""From a film of a person to the person and their motion.
+"""Reconstruct a person and their motion from a video.
 
-* :mod:`~facekit.reconstruct.clip.film`: any film that OpenCV reads, a frame at a time;
-* :mod:`~facekit.reconstruct.clip.track`, ``views``: one face followed through it, and the frames to know it by;
-* :mod:`~facekit.reconstruct.clip.follow`, ``steady``: pose, expression, gaze of each frame, steadied;
-* :mod:`~facekit.reconstruct.clip.api`, ``result``, ``overlay``: the call and what comes out.
+* :mod:`~facekit.reconstruct.clip.film`: read any video that OpenCV can decode, frame by frame;
+* :mod:`~facekit.reconstruct.clip.track`, ``views``: track one face, and choose key frames for its identity;
+* :mod:`~facekit.reconstruct.clip.follow`, ``steady``: fit pose, expression and gaze per frame, smooth them over time;
+* :mod:`~facekit.reconstruct.clip.api`, ``result``, ``overlay``: the entry point and its results.
 """

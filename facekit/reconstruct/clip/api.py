@@ -1,4 +1,4 @@
-"""reconstruct_clip(): a film of one person in, their head and their motion out."""
+"""reconstruct_clip(): turn a video of one person into their head and their motion."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from facekit.motion import Motion
 from facekit.motion.head import angles
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
-from facekit.reconstruct.api import TONGUE, assembled, cameras_at, looked_and_fitted, view_of
+from facekit.reconstruct.api import TONGUE, assembled, cameras_at, refine_and_fit, view_of
 from facekit.reconstruct.clip.film import Film
-from facekit.reconstruct.clip.follow import Followed, follow, habit_of
+from facekit.reconstruct.clip.follow import Followed, follow, personal_bias_of
 from facekit.reconstruct.clip.result import ClipReconstruction
 from facekit.reconstruct.clip.track import Track, Tracker
 from facekit.reconstruct.clip.views import Pool, for_skin
-from facekit.reconstruct.dense import Looker, looker_of
+from facekit.reconstruct.dense import LandmarkRefiner, load_refiner
 from facekit.reconstruct.encoded import WINDOW, Reader
-from facekit.reconstruct.find import steady
+from facekit.reconstruct.find import average_close_ups
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.observe import Picture
 from facekit.reconstruct.response import Response, certainty
 from facekit.reconstruct.unknowns import View
 
-#: How sure the focal length is in single frames, in its logarithm: it was found.
+#: Standard deviation of the log focal length in single frames, where it is already known from the key frames.
 _FOCAL = 1e-3
-#: A container's rate is believed where its frames' times differ from it by less.
+#: Relative tolerance between the container's frame rate and the frames' timestamps; beyond it the container's rate is
+#: rejected.
 _SAME_RATE = 0.02
-#: By how much the encoder is trusted less on videos than on renders: a factor on its deviations.
+#: Factor on the encoder's standard deviations on videos, relative to renders.
 DOUBT = 1.3
 _Row = tuple[float, tuple[FaceLandmarks, FaceLandmarks] | None]
 
@@ -50,41 +51,41 @@ def reconstruct_clip(
     hair: str | None = "auto",
     model: str | Path | FacePipeline = "default",
 ) -> ClipReconstruction:
-    """Reconstruct a person and their motion from a film; see :func:`facekit.reconstruct` for the arguments.
+    """Reconstruct a person and their motion from a video; see :func:`facekit.reconstruct` for the arguments.
 
-    The film is read once. Who it shows is found from up to eight good frames that differ, then held, and so is the
-    focal length; expression, gaze and pose are fitted in every frame and steadied over time.
+    The video is read once. Identity and focal length are fitted to up to eight good, different frames and then fixed;
+    expression, gaze and pose are fitted in every frame and smoothed over time.
 
     Raises
     ------
     FacekitError
-        For a film that cannot be read or shows no face, and without the extra; tells what to do.
+        If the video cannot be read or shows no face, or if the extra is not installed.
     """
     film = Film.open(path)
     pipe = model if isinstance(model, FacePipeline) else FacePipeline.from_pretrained(model)
     photo = PhotoModel.of(pipe)
-    looker, response = looker_of(photo)
+    refiner, response = load_refiner(photo)
     notes: list[str] = []
     with contextlib.closing(Track()) as track, Landmarker() as finder:
-        pool, count = _tracked(film, track, finder, looker, photo.mirror, face)
+        pool, count = _tracked(film, track, finder, refiner, photo.mirror, face)
         if not len(pool):
             raise InputError(
-                "a face in the film",
+                "a face in the video",
                 f"none in {len(track)} frames of {film.path.name}",
-                "take one that is sharp and lit, and larger than 60 pixels; turn the film upright",
+                "use a video with a sharp, well-lit face of more than 60 pixels; turn the video upright",
             )
         if count > 1 and face is None:
             notes.append(f"{film.path.name} shows {count} faces: the largest, most central one was followed; see face=")
         keys = pool.chosen()
-        faces = [steady(key.frame.pixels, key.face, finder, photo.mirror) for key in keys]
+        faces = [average_close_ups(key.frame.pixels, key.face, finder, photo.mirror) for key in keys]
         pictures = [Picture(key.frame.pixels, f"{film.path.name} at {key.frame.time:.2f} s") for key in keys]
         reader = Reader(photo.points)
-        fitted, faces = looked_and_fitted(photo, pictures, faces)
+        fitted, faces = refine_and_fit(photo, pictures, faces)
         times, focal = np.array(track.times), (float(np.log(fitted.focal[0])), _FOCAL)
         frames = progress(_views(track, calm, film.size, response, reader, focal), len(track), "expressions")
-        followed = follow(photo, response, fitted, frames, times, habit_of(response, fitted, faces), calm)
+        followed = follow(photo, response, fitted, frames, times, personal_bias_of(response, fitted, faces), calm)
     if not followed.found.any():
-        raise InputError("a face that can be followed", f"none in {film.path.name}", "take a sharper, larger one")
+        raise InputError("a face that can be tracked", f"none in {film.path.name}", "take a sharper, larger one")
     picked = for_skin([float(np.degrees(np.arctan2(turn[0, 2], turn[2, 2]))) for turn in fitted.rotation])
     still = assembled(
         fitted.picked(picked),
@@ -108,30 +109,32 @@ def reconstruct_clip(
 
 
 def motion_of(followed: Followed, times: np.ndarray, fps: float) -> Motion:
-    """The motion of a face that was followed: its weights, and the head's angles against the camera's axis."""
+    """Return the motion of a tracked face: blendshape weights, and the head's angles relative to the optical axis."""
     weights = torch.from_numpy(followed.blendshapes).float()
     turned = torch.zeros(len(weights), 2, 3)
     most = (GAZE_ACROSS, GAZE_UP)
     for name, axis, way in GAZE_SHAPES:
         turned[:, 1 if name.endswith("Left") else 0, axis] += way * most[axis] * weights[:, BLENDSHAPES.index(name)]
     head = angles(torch.from_numpy(followed.rotation).float())
-    if len(times) > 1:  # where frames are dropped or their rate varies, the container's rate is none that fits
+    if len(times) > 1:  # with dropped frames or a variable rate the container's frame rate is wrong
         mean = float((len(times) - 1) / (times[-1] - times[0]))
         fps = fps if abs(fps / mean - 1) < _SAME_RATE else mean
     return Motion(weights, fps, head, turned, torch.from_numpy(times))
 
 
 def _tracked(
-    film: Film, track: Track, finder: Landmarker, looker: Looker, mirror: np.ndarray, face: int | None
+    film: Film, track: Track, finder: Landmarker, refiner: LandmarkRefiner, mirror: np.ndarray, face: int | None
 ) -> tuple[Pool, int]:
-    """Follow the face through the film; the frames to know it by, and how many faces there were at first."""
+    """Track the face through the video; return the key frame candidates and the number of faces in the first frame with
+    any.
+    """
     pool = Pool()
     with Tracker(finder, mirror, face) as tracker:
         for seen in progress(tracker.follow(film), film.count, "frames"):
             if seen.face is None:
                 track.add(seen.frame.time, None)
             else:
-                track.add(seen.frame.time, seen.face, looker.glance(seen.frame.pixels, seen.face))
+                track.add(seen.frame.time, seen.face, refiner.refine_once(seen.frame.pixels, seen.face))
                 pool.offer(seen.frame, seen.face)
     return pool, tracker.faces
 
@@ -144,7 +147,9 @@ def _views(
     reader: Reader,
     focal: tuple[float, float],
 ) -> Iterator[View | None]:
-    """What the fit takes of every frame: what the network read, and the encoder, which looks at neighbours as well."""
+    """Yield the fit's input for every frame, from the landmark network and from the encoder, which also sees the
+    neighbours.
+    """
     sure = certainty(reader.missed, DOUBT, (TONGUE,))
     for past, now, ahead in _blocks(zip(track.times, track.faces(calm), strict=True)):
         there = [(time, pair[0]) for time, pair in (*past, *now, *ahead) if pair is not None]
@@ -162,7 +167,7 @@ def _views(
 
 
 def _joined(view: View, shapes: np.ndarray, sure: np.ndarray) -> View:
-    """Join what a view expects of blendshapes with another expectation (52,) of this certainty (52, 52)."""
+    """Combine a view's blendshape prior with another mean (52,) and its inverse square root covariance (52, 52)."""
     precision = view.certainty.T @ view.certainty + sure.T @ sure
     both = view.certainty.T @ view.certainty @ view.expected + sure.T @ sure @ shapes
     root = np.linalg.cholesky(precision)
@@ -170,7 +175,7 @@ def _joined(view: View, shapes: np.ndarray, sure: np.ndarray) -> View:
 
 
 def _blocks(rows: Iterable[_Row]) -> Iterator[tuple[list[_Row], list[_Row], list[_Row]]]:
-    """Half a window at a time, with a quarter of one before and after it."""
+    """Yield half a window at a time, with a quarter of a window before and after it."""
     half, quarter = WINDOW // 2, WINDOW // 4
     past: list[_Row] = []
     buffer: list[_Row] = []

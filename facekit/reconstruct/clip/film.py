@@ -1,4 +1,4 @@
-"""Films: the frames of a video file, one at a time, each with the time at which it is shown."""
+"""Videos: the frames of a file, one at a time, with their timestamps."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from facekit.errors import FileError, optional_import
 from facekit.files.atomic import expanded
 from facekit.reconstruct.quiet import quiet
 
-#: Frames are scaled down to this longer side, pixels: faces are fitted to a tenth of a pixel anyway.
+#: Frames are scaled down to this longer side, pixels: landmarks are fitted to a tenth of a pixel in any case.
 LONGEST = 1920
-#: Rates that are believed; others are a container's way of saying that it does not know.
+#: Plausible frame rates; containers give others if they do not know. The default is used instead.
 _RATES, _USUAL = (1.0, 480.0), 30.0
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame of a film.
+    """Frame of a video.
 
     Parameters
     ----------
     number:
-        From 0.
+        Index from 0.
     time:
-        Seconds at which it is shown, from the film's beginning.
+        Timestamp in seconds from the beginning of the video.
     pixels:
         (H, W, 3) uint8 sRGB, upright.
     """
@@ -41,18 +41,18 @@ class Frame:
 
 @dataclass(frozen=True)
 class Film:
-    """A video file that can be read; iterate over it for its frames, as often as wanted.
+    """Readable video file; iterate over it for its frames, as often as needed.
 
     Parameters
     ----------
     path:
-        The file.
+        Path of the file.
     fps:
-        Frames a second, as its container tells; frames have times of their own.
+        Frames per second according to the container; frames have their own timestamps.
     size:
-        (height, width) of a frame as it is read: upright, scaled down where it is larger than :data:`LONGEST`.
+        (height, width) of the frames as read: upright, scaled down to :data:`LONGEST`.
     count:
-        How many frames its container tells of; an estimate, None for unknown.
+        Number of frames according to the container, an estimate; None if unknown.
     """
 
     path: Path
@@ -62,12 +62,12 @@ class Film:
 
     @classmethod
     def open(cls, path: str | Path) -> Film:
-        """Look at a file's first frame.
+        """Open a file and read its first frame.
 
         Raises
         ------
         FileError
-            For a file that is missing or no film, and one without a frame that can be read.
+            If the file is missing, is not a video, or has no readable frame.
         """
         path = expanded(path)
         if not path.is_file():
@@ -78,9 +78,9 @@ class Film:
             if first is None:
                 what = "an empty file" if not path.stat().st_size else "no frame that can be read"
                 raise FileError(
-                    "a film that OpenCV reads (MP4, MOV, WebM, AVI, …)",
+                    "a video that OpenCV reads (MP4, MOV, WebM, AVI, …)",
                     f"{what} in {path.name}",
-                    "convert it: ffmpeg -i FILM -c:v libx264 -pix_fmt yuv420p film.mp4",
+                    "convert it: ffmpeg -i VIDEO -c:v libx264 -pix_fmt yuv420p video.mp4",
                 )
             fps, count = (float(capture.get(what)) for what in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
         finally:
@@ -90,14 +90,14 @@ class Film:
         return cls(path, fps, (first.shape[0], first.shape[1]), round(count) if known else None)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Frames in their order, none kept; what cannot be read ends the film."""
+        """Yield the frames in order; the first unreadable frame ends the video."""
         cv2, capture = _capture(self.path)
         try:
             last = -math.inf
             number = 0
             while (pixels := _read(cv2, capture, self.path)) is not None:
                 told = float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
-                # Containers without times tell 0 for all frames, and damaged ones go back.
+                # Containers without timestamps give 0 for all frames, and damaged ones go backwards.
                 time = told if math.isfinite(told) and told > last else max(last, -1 / self.fps) + 1 / self.fps
                 if pixels.shape[:2] != self.size:  # some streams change their size midway
                     pixels = cv2.resize(pixels, self.size[::-1], interpolation=cv2.INTER_AREA)
@@ -111,17 +111,17 @@ def _capture(path: Path) -> tuple[Any, Any]:
     cv2 = optional_import("cv2", "photo", "reading films")
     with quiet():
         capture = cv2.VideoCapture(str(path))
-        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # a telephone held upright tells so in the file
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # telephones store the orientation in the file
     return cv2, capture
 
 
 def _read(cv2: Any, capture: Any, path: Path) -> np.ndarray | None:
-    """The next frame as RGB, or None for none."""
+    """Return the next frame as RGB, or None at the end."""
     try:
         with quiet():
             found, pixels = capture.read()
     except cv2.error as error:
-        raise FileError("a whole film", f"{path.name} ({error})", "convert it with ffmpeg") from error
+        raise FileError("a whole video", f"{path.name} ({error})", "convert it with ffmpeg") from error
     if not found or pixels is None or not pixels.size:
         return None
     if pixels.dtype != np.uint8:

@@ -1,4 +1,4 @@
-"""Following: expression, gaze and pose of each frame of a person who is known, then all frames steadied together."""
+"""Fit expression, gaze and pose of a known person in each frame, then smooth all frames together."""
 
 from __future__ import annotations
 
@@ -8,37 +8,36 @@ from dataclasses import dataclass
 import numpy as np
 
 from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES, GAZE_SHAPES
-from facekit.reconstruct.clip.steady import steadied
+from facekit.reconstruct.clip.steady import smoothed
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import OVAL, POINTS, FaceLandmarks
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.response import Response, upright
 from facekit.reconstruct.unknowns import Fitted, View, rotation_of, vector_of
 
-#: The least noise of what is steadied: blendshapes, radians, mm, logarithm of the size.
+#: Lower bounds of the noise estimates: blendshapes, radians, mm, logarithm of the scale.
 _LEAST = {"shapes": 0.012, "turn": 0.002, "shift": 0.1, "scale": 0.0008}
-#: A frame that is off by more, in % of the distance between the eyes, counts as not seen.
+#: A frame with a larger error, in % of the distance between the eyes, counts as not detected.
 _OFF = 12.0
 _GAZE = [BLENDSHAPES.index(name) for name, _, _ in GAZE_SHAPES]
 
 
 @dataclass(frozen=True)
 class Followed:
-    """T frames of a face; arrays float64.
+    """Fit of T frames of a face; arrays float64.
 
     Parameters
     ----------
     blendshapes:
         (T, 52) in [0, 1].
     rotation, translation:
-        (T, 3, 3) and (T, 3) mm: the head to the camera (+X right, +Y up, +Z toward the viewer).
+        (T, 3, 3) and (T, 3) mm: map head to camera coordinates (+X right, +Y up, +Z toward the viewer).
     focal:
-        Pixels, of all frames.
+        Focal length in pixels, the same for all frames.
     found:
-        (T,) bool: whether the face was seen.
+        (T,) bool: whether the face was detected.
     off:
-        (T,): mean distance of the fitted points from those that were seen, in % of the distance between the irises; NaN
-        where there were none.
+        (T,): mean distance between fitted and detected landmarks in % of the iris distance; NaN without detection.
     """
 
     blendshapes: np.ndarray
@@ -49,10 +48,10 @@ class Followed:
     off: np.ndarray
 
 
-def habit_of(response: Response, fitted: Fitted, faces: list[FaceLandmarks]) -> np.ndarray:
-    """What the looks do with a person's points in all pictures alike, (478, 2) mm, upright.
+def personal_bias_of(response: Response, fitted: Fitted, faces: list[FaceLandmarks]) -> np.ndarray:
+    """Return the bias of a person's landmarks that is the same in all pictures, (478, 2) mm, upright.
 
-    The mean of what a fit leaves, shrunk by how much of it is known to stay.
+    The mean residual of a fit, shrunk by the fraction of its variance that is constant.
     """
     left = []
     for k, face in enumerate(faces):
@@ -68,31 +67,31 @@ def follow(
     fitted: Fitted,
     views: Iterable[View | None],
     times: np.ndarray,
-    habit: np.ndarray,
+    personal_bias: np.ndarray,
     calm: float,
 ) -> Followed:
-    """Fit frame after frame, then steady them.
+    """Fit frame after frame, then smooth them.
 
     Parameters
     ----------
     response:
-        How the points of the views err.
+        Error model of the landmarks.
     fitted:
-        Of the frames by which the person is known: their identity and focal length are held.
+        Fit of the key frames; its identity and focal length stay fixed.
     views:
-        A frame each, None where there is no face.
+        One per frame; None without a face.
     times:
         (T,) seconds, ascending.
-    habit:
-        See :func:`habit_of`.
+    personal_bias:
+        See :func:`personal_bias_of`.
     calm:
-        A factor on the noise that is taken out; 0 for none.
+        Factor on the noise level that is smoothed away; 0 for none.
     """
     shapes, turns, shifts, scales, off = [], [], [], [], []
     last: Fitted | None = None
     for view in views:
         last = None if view is None else fit(
-            photo.points, response, [view], known=fitted.identity, start=last, habit=habit
+            photo.points, response, [view], known=fitted.identity, start=last, personal_bias=personal_bias
         )  # fmt: skip
         error = float("nan") if last is None or view is None else _off(photo, last, view)
         off.append(error)
@@ -112,7 +111,7 @@ def follow(
     first = turns[int(np.flatnonzero(found)[0])]
     vectors = np.stack([vector_of(turn @ first.T) for turn in turns])
     kinds = {"shapes": np.stack(shapes), "turn": vectors, "shift": np.stack(shifts), "scale": np.array(scales)[:, None]}
-    calmed = {kind: steadied(rows, times, found, _LEAST[kind], calm) for kind, rows in kinds.items()}
+    calmed = {kind: smoothed(rows, times, found, _LEAST[kind], calm) for kind, rows in kinds.items()}
     focal = float(fitted.focal[0])
     far = -focal / np.exp(calmed["scale"])
     return Followed(

@@ -1,4 +1,4 @@
-"""The film with the fit on it: each frame, the mesh on it, and the face rendered into it."""
+"""Visualise the fit of a video: each frame, the mesh on it, and the face rendered into it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from facekit.render import Camera, render
 if TYPE_CHECKING:
     from facekit.reconstruct.clip.result import ClipReconstruction
 
-#: How strongly the mesh lies on the film; around the path of the head, in sizes of it; frames at a time.
+#: Opacity of the mesh on the video; margin around the head's path in head sizes; number of frames rendered at once.
 _CLAY, _MARGIN, _CHUNK = 0.8, 0.22, 8
 
 
@@ -37,22 +37,22 @@ def write_overlay(clip: ClipReconstruction, path: str | Path, film: str | Path |
         raise InputError("a name that ends in .mp4", f"{path.name!r}", "rename it")
     source = clip.film if film is None else film
     if source is None:
-        raise FileError("the film", "a reconstruction that was loaded without", "pass film=")
+        raise FileError("the video", "a reconstruction that was loaded without", "pass film=")
     frames = progress(_pictures(clip, Film.open(source), height), len(clip.motion), "overlay")
     return write_mp4(_even(frames, clip), path, clip.motion.fps)
 
 
 def _pictures(clip: ClipReconstruction, film: Film, height: int) -> Iterator[np.ndarray]:
-    """A row of pictures (height, 3 * height, 3) uint8 for every frame of the motion."""
+    """Yield a row of pictures (height, 3 * height, 3) uint8 for every frame of the motion."""
     still = dataclasses.replace(clip.motion, head=torch.zeros(len(clip.motion), 3))
     faces = clip.pipe.animate(clip.latents[:1].at_rest(), still, _CHUNK, detail=False)
     meshes = (some[k].mesh for some in faces for k in range(len(some)))
     top, left, side = _square(clip)
-    # The camera is the pictures' own: what the head hides of its trunk turns with it.
+    # The lights are fixed to the camera, which moves around the head: shadows of the head on the trunk move with it.
     light = clip.lights[0] if clip.lights else "studio"
     for k, (frame, mesh) in enumerate(zip(film, meshes, strict=False)):
         if frame.pixels.shape[:2] != clip.film_size:
-            raise FileError("the film of this reconstruction", f"another one, {film.path.name}", "pass its own")
+            raise FileError("the video of this reconstruction", f"another one, {film.path.name}", "pass its own")
         photo = cropped(frame.pixels, top, left, side, height)
         row = [photo, photo, photo]
         if bool(clip.found[k]):
@@ -66,7 +66,7 @@ def _pictures(clip: ClipReconstruction, film: Film, height: int) -> Iterator[np.
 
 
 def _even(frames: Iterator[np.ndarray], clip: ClipReconstruction) -> Iterator[np.ndarray]:
-    """Frames at an even rate, as a file has them: each is shown until the next one's time."""
+    """Resample frames to a constant rate, as files need: each is shown until the next one's timestamp."""
     times = (clip.motion.times - clip.motion.times[0]).tolist()
     shown = 0
     for k, picture in enumerate(frames):
@@ -78,7 +78,7 @@ def _even(frames: Iterator[np.ndarray], clip: ClipReconstruction) -> Iterator[np
 
 
 def _square(clip: ClipReconstruction) -> tuple[int, int, int]:
-    """Top, left and side of a square that holds the head in nearly all frames, pixels."""
+    """Return top, left and side, in pixels, of a square that contains the head in nearly all frames."""
     mesh = clip.neutral.mesh
     assert mesh.landmarks is not None
     verts = mesh.verts[0]

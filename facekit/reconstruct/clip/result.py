@@ -1,4 +1,4 @@
-"""ClipReconstruction: a person out of a film, and how they moved."""
+"""ClipReconstruction: a person reconstructed from a video, and their motion."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from facekit.reconstruct.clip.follow import Followed
 from facekit.reconstruct.result import Reconstruction
 from facekit.render import Camera
 
-#: Files that hold the motion alone, and those that hold the face that makes it.
+#: Suffixes of files that hold the motion alone, and of those that hold the moving face.
 MOTIONS, MOVING = (".csv", ".json", ".npz"), (".glb", ".mp4", ".webp")
 _CAMERA = ("position", "look_at", "fov", "up")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipReconstruction(Reconstruction):
-    """A person out of a film, with their motion; besides what a reconstruction from photographs has.
+    """A person reconstructed from a video, with their motion, in addition to what photographs give.
 
-    Its "photographs" are the frames that gave the skin. ``pipe.animate(latents, r.motion)`` lets another make the
-    motion; ``r.motion.scaled(mouth=1.2)`` makes parts of it stronger.
+    Its "photographs" are the frames that the texture was made from. ``pipe.animate(latents, r.motion)`` transfers the
+    motion to another face; ``r.motion.scaled(mouth=1.2)`` exaggerates parts of it.
 
     Parameters
     ----------
     motion:
-        Of all T frames, with their times: weights, gaze, and the head's angles against the camera's axis.
+        Motion of all T frames, with timestamps: weights, gaze, and the head's angles relative to the optical axis.
     frame_cameras:
-        T cameras in the space of the head at rest: where the camera stood, seen from the head.
+        T cameras in the space of the neutral head.
     found:
-        (T,) bool: in which frames the face was seen; in others the motion is bridged.
+        (T,) bool: frames in which the face was detected; in others the motion is interpolated.
     off:
-        (T,) float32: mean distance of the fitted points from those seen, in % of the distance between the irises; NaN
-        where none were.
+        (T,) float32: mean distance between fitted and detected landmarks in % of the iris distance; NaN without
+        detection.
     film_size:
-        (height, width) of the frames as they were read.
+        (height, width) of the frames as read.
     film:
-        The file; None after loading.
+        Path of the video; None after loading.
     """
 
     motion: Motion = dataclasses.field(repr=False)
@@ -65,14 +65,14 @@ class ClipReconstruction(Reconstruction):
         film: Path,
         notes: list[str],
     ) -> ClipReconstruction:
-        """Put the person and the motion together."""
+        """Combine the person and the motion."""
         told = {field.name: getattr(still, field.name) for field in dataclasses.fields(Reconstruction)}
         told["notes"] = (*notes, *still.notes)
         found, off = torch.from_numpy(followed.found), torch.from_numpy(followed.off).float()
         return cls(**told, motion=motion, frame_cameras=cameras, found=found, off=off, film_size=size, film=film)
 
     def __repr__(self) -> str:
-        """What it is made of and how good it is, in one line."""
+        """Summarise model, frames and quality in one line."""
         off = float(self.off[self.found].mean())
         seen = f"{int(self.found.sum())} of {len(self.motion)} frames"
         return f"ClipReconstruction({seen}, {self.motion.duration:.1f} s, off by {off:.1f} % of the eyes' distance)"
@@ -85,15 +85,15 @@ class ClipReconstruction(Reconstruction):
         return dict(zip(ACTION_UNITS, said.unbind(dim=1), strict=True))
 
     def save(self, path: str | Path, photographs: bool = False, **options: Any) -> Path:
-        """Write the face that moves, the motion, or all of it.
+        """Write the moving face, the motion, or everything.
 
-        The suffix decides: .glb is an animation of morph targets, .mp4 and .webp are pictures of the face that makes
-        the motion; .csv, .json and .npz hold the motion alone; .facekit, or none, everything but the film.
+        The suffix decides: .glb is an animation of morph targets, .mp4 and .webp are rendered videos of the face; .csv,
+        .json and .npz hold the motion alone; .facekit, or none, everything but the video.
 
         Parameters
         ----------
         photographs:
-            For .facekit: whether to keep the frames that gave the skin.
+            For .facekit: whether to store the frames that the texture was made from.
         options:
             See :meth:`facekit.Motion.save`.
         """
@@ -105,25 +105,25 @@ class ClipReconstruction(Reconstruction):
         return super().save(path, photographs)
 
     def overlay_film(self, path: str | Path, film: str | Path | None = None, height: int = 480) -> Path:
-        """Write an .mp4: the film, the mesh on it, and the face rendered into it, side by side.
+        """Write an .mp4 with the video, the mesh on it, and the face rendered into it, side by side.
 
         Parameters
         ----------
         film:
-            The file, where this was loaded or the film has moved.
+            Path of the video, if the reconstruction was loaded or the video has moved.
         height:
-            Of the picture, pixels, even.
+            Height of the video in pixels, even.
 
         Raises
         ------
         FileError
-            For a film that is no longer there.
+            If the video is missing.
         """
         from facekit.reconstruct.clip.overlay import write_overlay
 
         return write_overlay(self, path, film, height)
 
-    def _more(self) -> dict[str, np.ndarray]:
+    def _extra_arrays(self) -> dict[str, np.ndarray]:
         motion = self.motion
         arrays = {name: getattr(motion, name) for name in ("blendshapes", "head", "gaze", "times")}
         arrays |= {f"camera.{name}": getattr(self.frame_cameras, name) for name in _CAMERA}
@@ -133,7 +133,7 @@ class ClipReconstruction(Reconstruction):
 
     @classmethod
     def of_arrays(cls, still: Reconstruction, arrays: dict[str, np.ndarray]) -> ClipReconstruction:
-        """Put together what a file holds."""
+        """Build the reconstruction from the arrays of a file."""
         given = {name: torch.from_numpy(value) for name, value in arrays.items()}
         motion = Motion(given["blendshapes"], float(given["rate"][0]), given["head"], given.get("gaze"), given["times"])
         placed: dict[str, Any] = {name: given[f"camera.{name}"] for name in _CAMERA}

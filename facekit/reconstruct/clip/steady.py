@@ -1,22 +1,25 @@
-"""Steadying: tracks without tremble, in which onsets, blinks and glances stay as sharp as they were.
+"""Temporal smoothing: remove tremble from tracks, and keep onsets, blinks and saccades sharp.
 
-A track's estimate is the curve that is near to what was seen and bends rarely: least squares with a penalty on second
-differences whose weight falls where the curve does bend (Cauchy's, by iteratively reweighted least squares; with
-absolute values it would be trend filtering: Kim et al., SIAM Review 2009). It looks forward as far as back, and so
-has no lag. Frames in which nothing was seen are bridged.
+The estimate is near to the measurements and rarely bends: penalised least squares on second differences, with a penalty
+that decreases where the curve does bend (Cauchy's, by iteratively reweighted least squares; with absolute values it
+would be trend filtering: Kim et al., SIAM Review 2009). It uses future as well as past frames, and so has no lag.
+Frames without detection are interpolated.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-#: A bend is usual up to this share of the noise; iterations, the first of them with absolute values.
+#: Scale of second differences that count as bends, as a fraction of the noise; iterations, the first of them with
+#: absolute values.
 _BEND, _ROUNDS, _CONVEX = 0.12, 12, 6
 _MAD = 1.4826
 
 
 def noise_of(values: np.ndarray, found: np.ndarray, least: float) -> np.ndarray:
-    """Deviations (N,) of the noise in tracks (T, N), from their second differences, robustly; at least ``least``."""
+    """Estimate the standard deviations (N,) of the noise in tracks (T, N) robustly from second differences; at least
+    ``least``.
+    """
     there = found[2:] & found[1:-1] & found[:-2]
     bends = np.diff(values, 2, axis=0)[there]
     if len(bends) < 3:
@@ -24,23 +27,23 @@ def noise_of(values: np.ndarray, found: np.ndarray, least: float) -> np.ndarray:
     return np.maximum(_MAD * np.median(np.abs(bends), axis=0) / np.sqrt(6), least)
 
 
-def steadied(
+def smoothed(
     values: np.ndarray, times: np.ndarray, found: np.ndarray, least: float, strength: float = 1.0
 ) -> np.ndarray:
-    """Steady tracks.
+    """Smooth tracks.
 
     Parameters
     ----------
     values:
-        (T, N) float64; what stands in frames that are not found does not count.
+        (T, N) float64; values in frames without detection are ignored.
     times:
         (T,) seconds, ascending.
     found:
-        (T,) bool, at least one of them.
+        (T,) bool: frames with detection, at least one.
     least:
-        The noise's least deviation, in the values' unit.
+        Lower bound of the noise's standard deviation, in the values' unit.
     strength:
-        A factor on the noise: above 1 is calmer, 0 changes nothing but what was not found.
+        Factor on the noise level: above 1 smooths more, 0 only interpolates missing frames.
     """
     count = len(values)
     first, last = np.flatnonzero(found)[[0, -1]]
@@ -48,7 +51,7 @@ def steadied(
         return np.repeat(values[first : first + 1], count, axis=0) if first == last else _bridged(values, times, found)
     noise = noise_of(values, found, least) * max(strength, 1e-3)
     steps = np.diff(times) / np.median(np.diff(times))
-    # Second divided differences, in units of one usual step: a, b, c on three neighbours.
+    # Divided second differences in units of the usual time step: coefficients a, b, c on three neighbours.
     before, after = steps[:-1], steps[1:]
     a, c = 2 / (before * (before + after)), 2 / (after * (before + after))
     shares = np.stack((a, -(a + c), c))
@@ -65,18 +68,18 @@ def steadied(
         relative = bends / usual
         ease = np.maximum(relative, 1.0) if number < _CONVEX else 1 + relative**2
         penalty = 1 / (usual**2 * ease)
-    # Before the first and after the last frame with a face it holds still.
+    # Before the first and after the last detection the track is constant.
     track[:first], track[last + 1 :] = track[first], track[last]
     return track
 
 
 def _bridged(values: np.ndarray, times: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Values with straight lines over what was not found."""
+    """Interpolate missing frames linearly."""
     return np.stack([np.interp(times, times[found], column[found]) for column in values.T], axis=1)
 
 
 def _solved(sure: np.ndarray, wanted: np.ndarray, shares: np.ndarray, penalty: np.ndarray) -> np.ndarray:
-    """Minimum of ``sure |x - wanted|² + penalty |second differences|²``: N systems of five diagonals, at once."""
+    """Minimise ``sure |x - wanted|² + penalty |second differences|²``: N pentadiagonal systems at once."""
     count = len(wanted)
     a, b, c = (share[:, None] for share in shares)
     diagonal, first, second = sure.copy(), np.zeros_like(sure), np.zeros_like(sure)
@@ -86,7 +89,7 @@ def _solved(sure: np.ndarray, wanted: np.ndarray, shares: np.ndarray, penalty: n
     first[:-2] += penalty * a * b
     first[1:-1] += penalty * b * c
     second[:-2] += penalty * a * c
-    # LDL' without pivots, a row after the other.
+    # LDL' factorisation without pivoting, row by row.
     pivot, below, beyond, right = diagonal, first, second, sure * wanted
     for k in range(count):
         if k > 0:

@@ -1,10 +1,11 @@
-"""Following one face through a film: where it is in each frame.
+"""Track one face through a video.
 
-The landmarker sees a window around the face, scaled to one size, so that a face that is small in the film is as good as
-a large one, and neighbours are left out; and it sees the window mirrored as well, as two looks are better than one.
-While the face stays near the window's middle the window stands still, and so does what the landmarker does with it;
-where it leaves, another one is opened. MediaPipe's own film mode is not used: its filter lags by up to a frame, and
-what it calms, all frames together calm better afterwards (:mod:`facekit.reconstruct.clip.steady`).
+The landmarker sees a window around the face, scaled to a fixed size, so that a face that is small in the video is
+tracked as well as a large one, and other people are left out; it sees the window mirrored, too, as the average of two
+detections is better than one. While the face stays near the window's centre the window does not move, and so the
+landmarker's bias does not change either; when the face leaves it, a new window is placed. MediaPipe's own video mode is
+not used: its filter lags by up to a frame, and smoothing all frames together afterwards
+(:mod:`facekit.reconstruct.clip.steady`) works better.
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ import numpy as np
 from facekit.conventions import BLENDSHAPES
 from facekit.errors import InputError, optional_import
 from facekit.reconstruct.clip.film import Film, Frame
-from facekit.reconstruct.clip.steady import steadied
+from facekit.reconstruct.clip.steady import smoothed
 from facekit.reconstruct.dense import Reading
 from facekit.reconstruct.find import all_faces, overlap
 from facekit.reconstruct.landmarker import LEFT_IRIS, POINTS, RIGHT_IRIS, FaceLandmarks, Landmarker
 
-#: A window's side in sizes of the face, and in pixels; the face may stray so far from its middle, in face sizes, and
-#: grow or shrink by such a factor.
+#: A window's side in face sizes, and in pixels; the face's largest distance from its centre in face sizes, and largest
+#: change of scale, before the window is placed anew.
 _AROUND, _SIDE, _STRAY, _GROWTH = 2.2, 448, 0.3, 1.3
-#: A face that a window shows overlaps with the last frame's by this, or it is another.
+#: Least intersection over union with the face in the last frame; below it, it is another face.
 _SAME = 0.25
-#: Faces that a window may show.
+#: Largest number of faces detected in a window.
 _NEIGHBOURS = 3
-#: Lost, it is looked for in the whole frame: within so many face sizes, and more with every second; after so many
-#: seconds anywhere. In every so many-th frame small faces are looked for, too.
+#: A lost face is searched for in the whole frame: within this many face sizes, and this many more per second; anywhere
+#: after this many seconds. Every so many frames the search includes small faces.
 _NEAR, _SPEED, _ANYWHERE, _TILES_EVERY = 1.2, 4.0, 1.5, 10
-#: Numbers of one frame: the landmarker's points, points that were looked at again, scores, blendshapes that were read,
-#: how surely, the points' deviations, rotation.
+#: Columns of a frame's row: the landmarker's points, refined points, scores, predicted blendshapes, their standard
+#: deviations, the points' standard deviations, rotation.
 _FOUND = slice(0, 2 * POINTS)
 _POINTS = slice(_FOUND.stop, _FOUND.stop + 2 * POINTS)
 _SCORES = slice(_POINTS.stop, _POINTS.stop + len(BLENDSHAPES))
@@ -44,21 +45,20 @@ _SHAPES = slice(_SCORES.stop, _SCORES.stop + len(BLENDSHAPES))
 _UNSURE = slice(_SHAPES.stop, _SHAPES.stop + len(BLENDSHAPES))
 _SPREAD = slice(_UNSURE.stop, _UNSURE.stop + POINTS)
 _NUMBERS = _SPREAD.stop + 9
-#: Frames that are steadied at once, and what they overlap with others; the least noise, of points in distances between
-#: the irises, and of scores.
+#: Frames smoothed at once, and their overlap; lower bounds of the noise of points, in iris distances, and of scores.
 _PART, _OVERLAP, _LEAST, _LEAST_SCORE = 600, 90, 1e-4, 4e-3
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A frame's face as it was followed: ``face`` is None where there is none."""
+    """Result of tracking in one frame; ``face`` is None without detection."""
 
     frame: Frame
     face: FaceLandmarks | None
 
 
 class Track:
-    """What the landmarker saw, frame by frame, in a temporary file: hours need no more memory than seconds."""
+    """Detections of all frames, stored in a temporary file: long videos need no more memory than short ones."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(prefix="facekit-track-")  # noqa: SIM115  # lives as long as the track
@@ -69,7 +69,7 @@ class Track:
         return len(self.times)
 
     def add(self, time: float, face: FaceLandmarks | None, again: FaceLandmarks | None = None) -> None:
-        """Append a frame: the landmarker's face, and the same face looked at again."""
+        """Append a frame: the landmarker's face, and the refined face."""
         row = np.zeros(_NUMBERS, np.float32)
         if face is not None:
             assert again is not None and again.reading is not None and again.spread is not None
@@ -82,12 +82,12 @@ class Track:
         self.found.append(face is not None)
 
     def faces(self, calm: float = 1.0) -> Iterator[tuple[FaceLandmarks, FaceLandmarks] | None]:
-        """The faces in their order, as the landmarker has them and looked at again, all steadied.
+        """Yield the faces in order, as pairs of the landmarker's and the refined one, both smoothed.
 
         Parameters
         ----------
         calm:
-            A factor on the noise that is taken out.
+            Factor on the noise level that is smoothed away.
         """
         times, found = np.array(self.times), np.array(self.found)
         for start in range(0, len(self), _PART):
@@ -99,33 +99,33 @@ class Track:
                 places = (_FOUND, _POINTS)
                 kinds = [(part, _LEAST * float(distance)) for part in places]
                 for part, least in (*kinds, (_SCORES, _LEAST_SCORE), (_SHAPES, _LEAST_SCORE)):
-                    rows[:, part] = steadied(rows[:, part], times[low:high], there, least, calm)
+                    rows[:, part] = smoothed(rows[:, part], times[low:high], there, least, calm)
             for k in range(start, min(start + _PART, len(self))):
                 yield _face(rows[k - low]) if found[k] else None
 
     def _rows(self, low: int, high: int) -> np.ndarray:
-        """Numbers (frames, N) float64 of some frames."""
+        """Return some frames' rows (frames, N) float64."""
         self._file.flush()
         self._file.seek(4 * _NUMBERS * low)
         data = self._file.read(4 * _NUMBERS * (high - low))
         return np.frombuffer(data, np.float32).reshape(high - low, _NUMBERS).astype(np.float64)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Delete the temporary file."""
         self._file.close()
 
 
 class Tracker:
-    """Follows one face; use it in a ``with``.
+    """Track one face; use it as a context manager.
 
     Parameters
     ----------
     finder:
-        A landmarker for single pictures and several faces.
+        Landmarker for single pictures with several faces.
     mirror:
-        (478,) int64, each point's counterpart on the other side.
+        (478,) int64: index of each landmark's mirror image.
     face:
-        Which of several faces in the first frame that shows any; 0 is the largest and most central.
+        Index of the face in the first frame with any; 0 is the largest and most central.
     """
 
     def __init__(self, finder: Landmarker, mirror: np.ndarray, face: int | None = None) -> None:
@@ -134,11 +134,11 @@ class Tracker:
         self._looker = Landmarker(_NEIGHBOURS)
         self._last: FaceLandmarks | None = None
         self._lost, self._since = 0, 0.0
-        #: How many faces the first frame with any shows.
+        #: Number of faces in the first frame with any.
         self.faces = 0
 
     def __call__(self, frame: Frame) -> FaceLandmarks | None:
-        """Return where the face is in the next frame, None for nowhere."""
+        """Return the face in the next frame, None without detection."""
         face = None
         if self._window is not None and self._last is not None and self._lost == 0:
             face = self._window(frame, self._last)
@@ -154,19 +154,19 @@ class Tracker:
         return face
 
     def follow(self, film: Film) -> Iterator[Seen]:
-        """Go through a film."""
+        """Track the face through a video."""
         for frame in film:
             yield Seen(frame, self(frame))
 
     def _opened(self, frame: Frame, face: FaceLandmarks) -> FaceLandmarks | None:
-        """The face in a new window around it."""
+        """Return the face detected in a new window around it."""
         self._window = _Window(face, self.mirror, self._looker)
         return self._window(frame, face)
 
     def _searched(self, frame: Frame) -> FaceLandmarks | None:
-        """The face in the whole frame."""
+        """Search for the face in the whole frame."""
         first = self._last is None
-        # With a number that is asked for, small faces count as well.
+        # If an index was given, small faces count as well.
         tiles = (first and self.number is not None) or self._lost % _TILES_EVERY == 0
         faces = all_faces(frame.pixels, self.finder, tiles=tiles, every=first and bool(self.number))
         if not faces:
@@ -176,7 +176,7 @@ class Tracker:
             number = self.number or 0
             if number >= len(faces):
                 told = f"the first frame with any, at {frame.time:.2f} s, shows {len(faces)}"
-                raise InputError(f"a film with a face {number}", told, "count from 0, or cut the film")
+                raise InputError(f"a video with a face {number}", told, "count from 0, or cut the video")
             return faces[number]
         gone = frame.time - self._since
         allowed = np.inf if gone > _ANYWHERE else _NEAR + _SPEED * gone
@@ -193,7 +193,7 @@ class Tracker:
 
 
 class _Window:
-    """A square part of the frames, seen as it is and mirrored."""
+    """Square window of the frames, detected in as it is and mirrored."""
 
     def __init__(self, face: FaceLandmarks, mirror: np.ndarray, landmarker: Landmarker) -> None:
         self.mirror, self.landmarker = mirror, landmarker
@@ -201,7 +201,7 @@ class _Window:
         self.scale = _SIDE / (_AROUND * self.size)
 
     def strayed(self, face: FaceLandmarks) -> bool:
-        """Whether the face needs another window."""
+        """Return True if the face needs a new window."""
         away = float(np.abs(_middle(face) - self.middle).max()) / self.size
         grown = _size(face) / self.size
         return away > _STRAY or not 1 / _GROWTH < grown < _GROWTH
@@ -209,11 +209,11 @@ class _Window:
     def __call__(self, frame: Frame, expected: FaceLandmarks) -> FaceLandmarks | None:
         cv2: Any = optional_import("cv2", "photo", "reading films")
         corner = self.middle - _SIDE / 2 / self.scale
-        # Places from pixel edges, as everywhere here; OpenCV's count from the first pixel's centre.
+        # Coordinates are measured from pixel edges here; OpenCV measures from the centre of the first pixel.
         shift = -self.scale * corner + 0.5 * self.scale - 0.5
         matrix = np.array([[self.scale, 0, shift[0]], [0, self.scale, shift[1]]])
         pixels = frame.pixels
-        if self.scale < 0.5:  # warping alone would skip pixels
+        if self.scale < 0.5:  # warping alone would alias
             factor = 2 ** int(np.log2(1 / self.scale))
             pixels = cv2.resize(pixels, None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
             size = np.array([frame.pixels.shape[1] / pixels.shape[1], frame.pixels.shape[0] / pixels.shape[0]])
@@ -230,18 +230,18 @@ class _Window:
             best = max(back, key=lambda one: overlap(one, expected), default=None)
             if best is not None and overlap(best, expected) > _SAME:
                 looks.append((mirrored, best))
-        if not looks or looks[0][0]:  # scores and the head's rotation are those of the look that is not mirrored
+        if not looks or looks[0][0]:  # scores and rotation are taken from the unmirrored detection
             return None
         return FaceLandmarks(np.mean([one.points for _, one in looks], axis=0), looks[0][1].scores, looks[0][1].matrix)
 
 
 def _face(row: np.ndarray) -> tuple[FaceLandmarks, FaceLandmarks]:
-    """A frame's numbers as a face, as it was found and as it was looked at again."""
+    """Rebuild a frame's faces from its row: the landmarker's and the refined one."""
     matrix = np.eye(4)
     matrix[:3, :3] = row[_SPREAD.stop :].reshape(3, 3)
     told = dict(zip(BLENDSHAPES, row[_SCORES].clip(0, 1).tolist(), strict=True))
     found = FaceLandmarks(row[_FOUND].reshape(POINTS, 2), told, matrix)
-    nobody = np.zeros(0)  # who it is was read from other frames
+    nobody = np.zeros(0)  # identity was predicted from other frames
     reading = Reading(nobody, nobody, row[_SHAPES].clip(0, 1), row[_UNSURE])
     again = replace(found, points=row[_POINTS].reshape(POINTS, 2), spread=row[_SPREAD], reading=reading)
     return found, again
@@ -258,7 +258,7 @@ def _size(face: FaceLandmarks) -> float:
 
 
 def _apart(face: FaceLandmarks, last: FaceLandmarks | None) -> float:
-    """How far a face is from where it was, in face sizes; another size counts as a distance."""
+    """Return the distance between two faces in face sizes; a difference in scale counts as distance."""
     if last is None:
         return 0.0
     away = float(np.linalg.norm(_middle(face) - _middle(last))) / _size(last)

@@ -1,4 +1,4 @@
-"""Which frames of a film tell best whom it shows: sharp, large, open-eyed ones from various sides."""
+"""Choose key frames: sharp, large, with open eyes, from different sides."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from facekit.errors import optional_import
 from facekit.reconstruct.clip.film import Frame
 from facekit.reconstruct.landmarker import FaceLandmarks
 
-#: A frame is compared with others of the same side: steps of yaw and pitch, degrees; and of the jaw's opening.
+#: Bins in which frames compete: steps of yaw and pitch, degrees, and of jaw opening.
 _STEP, _OPEN = 12.0, 0.25
-#: How many frames the person is found from, and how many of them give skin; the turn from which a side counts.
+#: Number of key frames for the identity, and of those for the texture; yaw, degrees, from which a frame counts as a
+#: side view.
 IDENTITY, SKIN, _SIDE = 8, 3, 14.0
-#: Frames whose quality is below this share of the best one's are left out.
+#: Frames with less than this fraction of the best frame's quality are left out.
 _LEAST = 0.25
-#: The face's width in pixels from which more tells no more; the scaled width at which sharpness is measured.
+#: Face width, pixels, beyond which quality does not increase; face width to which frames are scaled to measure
+#: sharpness.
 _WIDE, _SCALED = 320.0, 160
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A frame that may be chosen; yaw and pitch in degrees as the landmarker has them, quality without a unit."""
+    """Candidate for a key frame; yaw and pitch in degrees as the landmarker measures them, quality without unit."""
 
     frame: Frame
     face: FaceLandmarks
@@ -32,13 +34,13 @@ class Candidate:
 
 
 class Pool:
-    """The best frame of each kind so far: at most some dozens are kept, however long the film."""
+    """The best frame of each bin so far: a few dozen at most, however long the video."""
 
     def __init__(self) -> None:
         self._best: dict[tuple[int, int, bool], Candidate] = {}
 
     def offer(self, frame: Frame, face: FaceLandmarks) -> None:
-        """Look at a frame, and keep it if it is the best of its kind."""
+        """Consider a frame, and keep it if it is the best of its bin."""
         turn = face.matrix[:3, :3] / np.linalg.norm(face.matrix[:3, :3], axis=0)
         yaw, pitch = np.degrees(np.arctan2(turn[0, 2], turn[2, 2])), np.degrees(np.arcsin(np.clip(turn[1, 2], -1, 1)))
         rest = float(np.exp(-_effort(face.scores)))
@@ -47,13 +49,13 @@ class Pool:
         kind = (round(yaw / _STEP), round(pitch / _STEP), face.scores.get("jawOpen", 0.0) > _OPEN)
         known, most = self._best.get(kind), rest * wide * facing
         if known is not None and most <= known.quality:
-            return  # sharpness, which costs more, could not help
+            return  # sharpness, which is slower to measure, could not help
         quality = most * _sharpness(frame.pixels, face)
         if known is None or quality > known.quality:
             self._best[kind] = Candidate(frame, face, float(yaw), float(pitch), quality)
 
     def chosen(self) -> list[Candidate]:
-        """Up to :data:`IDENTITY` frames: the best one, then good ones that lie far from the chosen."""
+        """Return up to :data:`IDENTITY` frames: the best one, then good ones far from those already chosen."""
         left = sorted(self._best.values(), key=lambda one: -one.quality)
         left = [one for one in left if one.quality > _LEAST * left[0].quality]
         picked = left[:1]
@@ -69,7 +71,9 @@ class Pool:
 
 
 def for_skin(yaws: list[float]) -> list[int]:
-    """Which of the chosen frames, by their yaw in degrees, give skin: the best one, and one from each side."""
+    """Return indices of the key frames, given their yaw in degrees, for the texture: the best one, and one from each
+    side.
+    """
     picked = [0]
     for side in (1, -1):
         turned = [k for k in range(len(yaws)) if k not in picked and side * (yaws[k] - yaws[0]) > _SIDE]
@@ -79,19 +83,19 @@ def for_skin(yaws: list[float]) -> list[int]:
 
 
 def _apart(a: Candidate, b: Candidate) -> float:
-    """How different the views of two candidates are, at least a little."""
+    """Return the difference between the views of two candidates, with a lower bound."""
     return 0.15 + min(float(np.hypot(a.yaw - b.yaw, a.pitch - b.pitch)) / 30, 1.0)
 
 
 def _effort(scores: dict[str, float]) -> float:
-    """How far from rest a face is; shut eyes most of all."""
+    """Return the distance of an expression from neutral; closed eyes count most."""
     lids = scores.get("eyeBlinkLeft", 0.0) + scores.get("eyeBlinkRight", 0.0)
     rest = sum(score for name, score in scores.items() if not name.startswith(("eyeLook", "eyeBlink", "browInner")))
     return 1.5 * lids + 0.35 * rest
 
 
 def _sharpness(pixels: np.ndarray, face: FaceLandmarks) -> float:
-    """In (0, 1): edges of the face at one size, whatever the film's."""
+    """Return the sharpness in (0, 1) of the face, scaled to a fixed size."""
     cv2 = optional_import("cv2", "photo", "reading films")
     left, top, right, bottom = (round(v) for v in face.box)
     part = pixels[max(0, top) : max(1, bottom), max(0, left) : max(1, right)]

@@ -1,8 +1,8 @@
-"""Texture from photographs: light and albedo apart, what is seen projected into the atlas, the rest completed.
+"""Texture from photographs: separate light and albedo, project visible skin into the atlas, complete the rest.
 
-* :mod:`~facekit.reconstruct.texture.grid`, ``views``: the texels of the face tile, and how each picture sees them;
-* :mod:`~facekit.reconstruct.texture.lighting`, ``delight``: the renderer's shading turned round; light and albedo of
-  pictures, with the texture network as prior;
-* :mod:`~facekit.reconstruct.texture.mask`, ``poisson``, ``complete``: what is skin, and how the rest is filled;
-* :mod:`~facekit.reconstruct.texture.compose`: all of it, one call.
+* :mod:`~facekit.reconstruct.texture.grid`, ``views``: the face tile's texels, and their visibility in each picture;
+* :mod:`~facekit.reconstruct.texture.lighting`, ``delight``: the inverse of the renderer's shading; estimate light and
+  albedo with the texture network as prior;
+* :mod:`~facekit.reconstruct.texture.mask`, ``poisson``, ``complete``: segment skin, fill the rest;
+* :mod:`~facekit.reconstruct.texture.compose`: all steps in one call.
 """

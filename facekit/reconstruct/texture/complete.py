@@ -1,4 +1,4 @@
-"""From what pictures show to the whole tile: fused, mirrored, and carried on by the network's skin without a seam."""
+"""Complete the face tile: fuse the pictures, mirror visible skin, and blend in the network's skin without seams."""
 
 from __future__ import annotations
 
@@ -11,37 +11,38 @@ from facekit.geometry.charts import step
 from facekit.reconstruct.texture.grid import TileGrid
 from facekit.reconstruct.texture.poisson import solve
 
-#: Ratios are of linear albedo this much above 0.
+#: Offset added to linear albedo before ratios are taken.
 FLOOR = 0.01
-#: How sharply the best of several pictures is preferred.
+#: Exponent that favours the best of several pictures.
 _PREFER = 4
-#: Weights from which on a texel's detail is taken, and the pin of its colour where it is wholly seen, in texels^-2.
+#: Weight from which a texel's detail is used; weight of the colour constraint of fully visible texels, in texels^-2.
 _TAKEN, _PIN = 0.08, 0.02
-#: A mirrored texel counts this much; the pin to the middle where nothing is known, which edges reach some 30 mm into.
+#: Relative weight of mirrored texels; weight of the constraint to the mean colour where nothing is visible (edges reach
+#: some 30 mm into such areas).
 _MIRRORED, _LOOSE = 0.85, 1.5e-4
-#: Width of the border at which the tile goes over into one tone, as a share of its side.
+#: Width of the border in which the tile fades to one tone, as a fraction of its side.
 _BORDER = 0.06
 
 
 @dataclass(frozen=True)
 class Fused:
-    """Several pictures' albedo as one: (3, P) linear, and how well each texel is known, (P,) in [0, 1]."""
+    """Fused albedo of several pictures, (3, P) linear, and the confidence of each texel, (P,) in [0, 1]."""
 
     albedo: torch.Tensor
     weight: torch.Tensor
 
 
 def fuse(albedos: list[torch.Tensor], weights: list[torch.Tensor], spans: list[torch.Tensor]) -> Fused:
-    """Mix pictures at each texel, mostly the one that sees it straightest and sharpest.
+    """Blend pictures per texel, favouring the most frontal and sharpest.
 
     Parameters
     ----------
     albedos:
-        (3, P) linear each.
+        (3, P) linear albedo per picture.
     weights:
-        (P,) in [0, 1] each.
+        (P,) in [0, 1] per picture.
     spans:
-        (P,) pixels a texel each: beyond one there is nothing to gain.
+        (P,) pixels per texel, per picture; values above one give no further advantage.
     """
     if len(albedos) == 1:
         return Fused(albedos[0], weights[0])
@@ -52,14 +53,14 @@ def fuse(albedos: list[torch.Tensor], weights: list[torch.Tensor], spans: list[t
 
 
 def complete(grid: TileGrid, fused: Fused, drawn: torch.Tensor, mirror: bool = True) -> torch.Tensor:
-    """Carry a partly known albedo on over the whole tile, in the gradient domain.
+    """Extend a partly known albedo to the whole tile in the gradient domain.
 
     Parameters
     ----------
     drawn:
-        (3, S, S) linear: the network's tile, of which unseen places have the detail.
+        (3, S, S) linear: the network's tile, which gives the detail of invisible areas.
     mirror:
-        Whether the face's other half may serve where one is not seen.
+        Whether to use the mirror image of visible skin where its other side is not visible.
 
     Returns
     -------
@@ -73,7 +74,7 @@ def complete(grid: TileGrid, fused: Fused, drawn: torch.Tensor, mirror: bool = T
     target, pin = ratio, weight
     if mirror:
         other, known = ratio.flip(-1), weight.flip(-1) * _MIRRORED
-        # Mirrored texels step back wherever the half itself is seen, and a little around it.
+        # Reduce the weight of mirrored texels where the half itself is visible, and a little around it.
         room = 1 - F.max_pool2d((weight > _TAKEN).float()[None], 9, 1, 4)[0]
         known = known * room
         across_m, down_m = _gradients(other, known)
@@ -88,7 +89,7 @@ def complete(grid: TileGrid, fused: Fused, drawn: torch.Tensor, mirror: bool = T
 
 
 def membrane(grid: TileGrid, fused: Fused) -> torch.Tensor:
-    """Carry a partly known albedo on with no other source than itself: the membrane over what is not seen."""
+    """Extend a partly known albedo to the whole tile without other sources: a membrane over the invisible areas."""
     log = grid.spread((fused.albedo.clamp(0, 1.5) + FLOOR).log())
     weight = grid.spread(fused.weight[None])
     across, down = _gradients(log, weight)
@@ -97,20 +98,20 @@ def membrane(grid: TileGrid, fused: Fused) -> torch.Tensor:
 
 
 def _middle(picture: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """The median (C, 1, 1) of what is known well; 0 where nothing is."""
+    """Return the median (C, 1, 1) of confident texels; 0 if there are none."""
     known = picture[:, weight[0] > 0.5]
     return (known.median(1).values if known.shape[1] else picture.new_zeros(len(picture)))[:, None, None]
 
 
 def _gradients(picture: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Differences between neighbours that are both known well, 0 elsewhere."""
+    """Return differences between neighbours that are both confident, 0 elsewhere."""
     sure = step(weight, 0.5 * _TAKEN, 2 * _TAKEN)
     across = torch.minimum(sure[..., 1:], sure[..., :-1]) * picture.diff(dim=2)
     return across, torch.minimum(sure[:, 1:], sure[:, :-1]) * picture.diff(dim=1)
 
 
 def _edge(size: int) -> torch.Tensor:
-    """(size, size): 1 at the tile's edge, falling to 0."""
+    """Return (size, size) weights: 1 at the tile's edge, falling to 0 inside."""
     place = (torch.arange(size) + 0.5) / size
     inside = torch.minimum(place, 1 - place)
     return step(torch.minimum(inside[:, None], inside[None, :]), _BORDER, 0.0)

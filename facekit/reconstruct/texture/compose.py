@@ -1,4 +1,4 @@
-"""compose_texture: from pictures of a head whose shape and pose are known to its whole atlas."""
+"""compose_texture(): make the whole atlas from pictures of a head with known shape and pose."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from facekit.errors import InputError
 from facekit.latents import FaceLatents
 from facekit.models.composers import DefaultComposer
 from facekit.models.composers.complexion import without_blotches
-from facekit.plainly import plainly
 from facekit.reconstruct import TEXTURES
 from facekit.reconstruct.texture import eyes, mask
 from facekit.reconstruct.texture.complete import FLOOR, Fused, complete, fuse, membrane
@@ -26,32 +25,32 @@ from facekit.reconstruct.texture.grid import TileGrid
 from facekit.reconstruct.texture.segment import bare_skin, network
 from facekit.reconstruct.texture.views import View
 from facekit.render import Camera, Lights
+from facekit.torch_defaults import with_torch_defaults
 
 if TYPE_CHECKING:
     from facekit.pipeline import FacePipeline
 
-#: "gan" is the network's own texture, "photo" the pictures' texels and nothing else, "blend" both.
-#: Below this share of the face seen, and below this light on it, there is a warning.
+#: "gan" is the network's own texture, "photo" uses the pictures' texels alone, "blend" both.
 _LITTLE, _DARK = 0.25, 0.15
 
 
 @dataclass(frozen=True)
 class TextureResult:
-    """What pictures tell about a head's colours.
+    """Texture from pictures.
 
     Parameters
     ----------
     albedo:
-        (1, 3, S, S) float32 sRGB, the whole atlas, as :attr:`facekit.FaceOutput.texture` has it.
+        (1, 3, S, S) float32 sRGB: the whole atlas, as in :attr:`facekit.FaceOutput.texture`.
     codes:
-        Codes of the texture network, whose atlas comes nearest; B = 1, of which ``identity``, ``style`` and
-        ``texture_noise`` count.
+        Latents (B = 1) with the closest texture of the network; only ``identity``, ``style`` and ``texture_noise``
+        matter.
     lights:
-        Of each picture, around its camera.
+        Lights of each picture in its camera's frame.
     seen:
-        (1, 1, S, S) float32 in [0, 1]: which texels come out of pictures.
+        (1, 1, S, S) float32 in [0, 1]: texels that come from pictures.
     notes:
-        Warnings, in sentences.
+        Warnings for the user.
     """
 
     albedo: torch.Tensor
@@ -63,20 +62,20 @@ class TextureResult:
 
 @dataclass(frozen=True)
 class PictureStudy:
-    """Pictures understood: light, codes and skin of each; :meth:`texture` makes an atlas of it, in any mode.
+    """Light, codes and skin masks of pictures; :meth:`texture` makes an atlas from them in any mode.
 
     Parameters
     ----------
     pipe:
         The model.
     views:
-        How each picture sees the head.
+        The head in each picture.
     found:
-        Codes and lights.
+        Estimated codes and lights.
     grid:
-        The coarse tile.
+        Texels of the coarse tile.
     skins:
-        (P,) in [0, 1] a picture, over the grid's texels: what is skin.
+        (P,) in [0, 1] per picture, over the grid's texels: skin mask.
     """
 
     pipe: FacePipeline
@@ -86,7 +85,7 @@ class PictureStudy:
     skins: list[torch.Tensor]
 
     @classmethod
-    @plainly
+    @with_torch_defaults
     def of(
         cls,
         pictures: Sequence[torch.Tensor],
@@ -94,15 +93,15 @@ class PictureStudy:
         cameras: Camera | Sequence[Camera],
         pipe: FacePipeline,
     ) -> PictureStudy:
-        """Find light, codes and skin; see :func:`compose_texture` for the arguments."""
+        """Estimate light, codes and skin masks; see :func:`compose_texture` for the arguments."""
         count = len(pictures)
         if not count or len(verts) != count or len(cameras) != count:
             got = f"{count} pictures, {len(verts)} shapes, {len(cameras)} cameras"
-            raise InputError("one or more pictures, a shape and a camera for each", got, "match their numbers")
+            raise InputError("one or more pictures, with a shape and a camera for each", got, "match their numbers")
         if verts.shape[1:] != pipe.template.verts.shape:
             got = f"{tuple(verts.shape)}"
             raise InputError(f"vertices (K, {len(pipe.template.verts)}, 3)", got, "pose this model's head")
-        # Gradients are to light and codes alone; a caller's inference mode would forbid them.
+        # Gradients are needed for light and codes; a caller's inference mode would forbid them.
         with torch.inference_mode(False):
             views = [_view(*one, pipe) for one in zip(pictures, verts, (cameras[k] for k in range(count)), strict=True)]
             grid = TileGrid.of(pipe.template, COARSE)
@@ -118,7 +117,7 @@ class PictureStudy:
                     skins.append(mask.in_one_piece(grid, region * mask.shrunk(grid, skin * seen.bare)))
         return cls(pipe, views, found, grid, skins)
 
-    @plainly
+    @with_torch_defaults
     @torch.no_grad()
     def texture(self, mode: str = "blend", size: int = 1024) -> TextureResult:
         """Make the atlas; see :func:`compose_texture`."""
@@ -187,27 +186,27 @@ def compose_texture(
     mode: str = "blend",
     size: int = 1024,
 ) -> TextureResult:
-    """Make the atlas of a person out of pictures.
+    """Make a person's atlas from pictures.
 
     Parameters
     ----------
     pictures:
-        K pictures (H, W, 3) float32, sRGB in [0, 1], of any sizes.
+        K pictures (H, W, 3) float32, sRGB in [0, 1], of any size.
     verts:
-        (K, V, 3) float32 mm, the head posed as in each.
+        (K, V, 3) float32 mm: the head posed as in each picture.
     cameras:
-        One a picture.
+        One per picture.
     neutral:
-        (V, 3) float32 mm, the person at rest; for what may need it later, textures do not.
+        (V, 3) float32 mm: the neutral head. Not used at present.
     mode:
-        Out of :data:`facekit.reconstruct.TEXTURES`.
+        One of :data:`facekit.reconstruct.TEXTURES`.
     size:
         Texels along a side of the atlas.
 
     Raises
     ------
     InputError
-        For numbers or shapes that do not fit together, another mode, and a head that lies outside of its picture.
+        If numbers or shapes do not match, the mode is unknown, or a head lies outside of its picture.
     """
     one_of(mode, TEXTURES, "a texture mode")
     return PictureStudy.of(pictures, verts, cameras, pipe).texture(mode, size)
@@ -223,7 +222,7 @@ def _view(picture: torch.Tensor, verts: torch.Tensor, camera: Camera, pipe: Face
 
 
 def _coarse_tile(pipe: FacePipeline, grid: TileGrid, found: Delit) -> torch.Tensor:
-    """The network's linear albedo (3, P) at the grid's texels."""
+    """Return the network's linear albedo (3, P) at the grid's texels."""
     rest = torch.zeros(1, EXPRESSION_DIM)
     tile = pipe.texture.coarse(found.texture_noise, found.identity, rest, grid.size)[0]
     return srgb_to_linear(grid.gather(tile).clamp(0, 1))
@@ -232,7 +231,7 @@ def _coarse_tile(pipe: FacePipeline, grid: TileGrid, found: Delit) -> torch.Tens
 def _back_toned(
     pipe: FacePipeline, atlas: torch.Tensor, drawn: torch.Tensor, tile: tuple[slice, slice]
 ) -> torch.Tensor:
-    """Bring the back of the head, which lies outside of the tile, to the tone in which the tile now ends."""
+    """Match the back of the head, which lies outside of the tile, to the tone at the tile's edge."""
     grid = TileGrid.of(pipe.template, atlas.shape[-1], (0.0, 0.0, 1.0, 1.0))
     back = F.max_pool2d(grid.spread(grid.skin.float()[None])[None], 9, 1, 4)
     back[..., tile[0], tile[1]] = 0.0
@@ -242,5 +241,5 @@ def _back_toned(
 
 
 def _edges(tile: torch.Tensor) -> torch.Tensor:
-    """The mean (3,) of a tile's outermost texels."""
+    """Return the mean colour (3,) of a tile's outermost texels."""
     return torch.cat((tile[:, 0], tile[:, -1], tile[:, :, 0], tile[:, :, -1]), 1).mean(1)

@@ -1,12 +1,13 @@
-"""Light and albedo apart: what lit the pictures, and which codes of the texture network the skin has.
+"""Separate light and albedo: estimate the lights of the pictures and the texture network's codes of the skin.
 
-The codes, and for each picture second-order harmonics and a key light, are found by maximum a posteriori: pictures are
-predicted at the texels of a coarse tile, by the renderer's own equation (:mod:`~facekit.reconstruct.texture.lighting`),
-with weights that let go of what the prediction cannot explain (hair, glasses, shadows).
+The codes, and second-order harmonics and a key light per picture, are estimated by maximum a posteriori: pictures are
+predicted at the texels of a coarse tile with the renderer's own shading equation
+(:mod:`~facekit.reconstruct.texture.lighting`), with robust weights for what the prediction cannot explain (hair,
+glasses, shadows).
 
-A darker skin in more light looks the same. What settles it is no prior of tone, which would pull people to the middle:
-codes are free along the network's direction of melanin. It is settled by the whites of the eyes, whose albedo hardly
-differs between people, and by how pictures are taken: exposed for the light, nearly white.
+Darker skin in brighter light looks the same. A prior on tone would pull people to the mean, so codes are free along the
+network's melanin direction. Two other cues settle the ambiguity: the whites of the eyes, whose albedo hardly differs
+between people, and exposure, as photographs are exposed for the light, nearly white.
 """
 
 from __future__ import annotations
@@ -31,47 +32,48 @@ from facekit.traits import TRAITS
 if TYPE_CHECKING:
     from facekit.pipeline import FacePipeline
 
-#: Texels along a side of the coarse tile.
+#: Texels per side of the coarse tile.
 COARSE = 128
-#: Skins that are tried first, from fair to dark, in deviations.
+#: Initial skin tones, from light to dark, in standard deviations.
 _TONES = (-1.8, -1.2, -0.6, 0.0, 0.6, 1.2, 1.8)
-#: Steps of Adam, and their lengths for codes and for lights.
+#: Number of Adam steps, and their learning rates for codes and for lights.
 _STEPS, _CODE_RATE, _LIGHT_RATE = 60, 0.10, 0.04
-#: Logarithm of pictures is taken of values this much above 0.
+#: Offset added to pictures before the logarithm.
 _FLOOR = 0.02
-#: Least deviation of the logarithm of a picture from its prediction; as how many independent numbers its texels count.
+#: Lower bound of the standard deviation of log picture against log prediction; effective number of independent texels.
 _NOISE, _COUNT = 0.06, 80.0
-#: Where a residual, a mean over red, green and blue, is no noise any more.
+#: Scale of the robust loss: residuals beyond it, a mean over red, green and blue, are outliers.
 _ODD = 0.30
-#: Logarithm of what a white face returns: its mean and deviation over pictures; deviations of the light's colour, of
-#: its first and of its second order against the mean.
+#: Logarithm of the light reflected by a white face: mean and standard deviation over pictures; standard deviations of
+#: the light's colour, of its first and of its second order relative to the mean.
 _LEVEL, _LEVEL_SPREAD, _TINT, _FIRST, _SECOND = -0.10, 0.35, 0.12, 0.7, 0.25
-#: Further from that mean no picture is.
+#: Hard bound on the deviation from that mean.
 _LEVEL_MOST = 0.8
-#: Deviations of whites of eyes against ours in logarithms, in brightness, likewise where shaded, and in colour.
+#: Standard deviations of log albedo of the whites of eyes relative to ours: in brightness, in brightness where shaded,
+#: and in colour.
 _WHITE, _WHITE_SHADE, _WHITE_TINT = 0.10, 0.22, 0.05
-#: Whites of eyes in portraits return more than ours, and less red of it: halfway between ours and enamel.
+#: Whites of eyes in portraits are brighter than ours, and less red: factors halfway between ours and enamel.
 _WHITER = (1.18, 1.22, 1.25)
-#: Dark glasses: from here on it is no white that is seen.
+#: A larger residual means that the white is covered, for instance by dark glasses.
 _WHITE_ODD = 1.0
-#: Pixels that show the white of an eye, from which on it is believed.
+#: Least number of pixels that show the white of an eye.
 _WHITE_PIXELS = 12
 
 
 @dataclass(frozen=True)
 class Delit:
-    """What :func:`delight` found.
+    """Result of :func:`delight`.
 
     Parameters
     ----------
     identity, texture_noise:
-        (1, 20) and (1, 128) float32, codes of the texture network.
+        (1, 20) and (1, 128) float32: codes of the texture network.
     lights:
-        One a picture, in its camera's frame.
+        One per picture, in its camera's frame.
     misfit:
-        (P,) a picture: the residual's size, mean over colours, at the texels of the coarse tile.
+        (P,) per picture: absolute residual, averaged over channels, at the texels of the coarse tile.
     whites:
-        Whether whites of eyes were seen; without them tone is a guess.
+        Whether whites of eyes are visible; without them the tone is a guess.
     """
 
     identity: torch.Tensor
@@ -83,8 +85,9 @@ class Delit:
 
 @dataclass(frozen=True)
 class _Shot:
-    """One picture at the texels that it shows: their places in the tile, logarithm of colour, weight, geometry; and the
-    white of the eyes, its logarithm, our albedo of it and its geometry, or None."""
+    """One picture at its visible texels: their indices in the tile, log colour, weight, geometry; and the white of the
+    eyes as log colour, our albedo of it and its geometry, or None.
+    """
 
     texels: torch.Tensor
     target: torch.Tensor
@@ -96,14 +99,14 @@ class _Shot:
 def delight(
     pipe: FacePipeline, views: list[View], grid: TileGrid, steps: int = _STEPS, masks: list[torch.Tensor] | None = None
 ) -> Delit:
-    """Find codes and lights.
+    """Estimate codes and lights.
 
     Parameters
     ----------
     grid:
-        Of :data:`COARSE` texels a side.
+        Tile with :data:`COARSE` texels per side.
     masks:
-        (P,) in [0, 1] a picture, over the grid's texels: what is known to be skin. By default all of it may be.
+        (P,) in [0, 1] per picture, over the grid's texels: skin mask. By default all texels may be skin.
     """
     shots = [_shot(pipe, view, grid, None if masks is None else masks[k]) for k, view in enumerate(views)]
     draw = _drawer(pipe, grid)
@@ -111,8 +114,8 @@ def delight(
         identity, lights = _start(pipe, shots, draw)
     noise = torch.zeros(1, TEXTURE_NOISE_DIM)
     free = _melanin(pipe)
-    # Lights are held for the mean skin of the start: codes then change tone and light together, which pictures hardly
-    # tell apart, and the two can move along that valley.
+    # Lights are initialised for the mean skin of the start: then codes change tone and light together, along the valley
+    # of the cost that pictures hardly constrain.
     with torch.no_grad():
         first = _mean(shots, draw(noise, identity))
     codes = [identity, noise]
@@ -147,7 +150,7 @@ def delight(
 
 
 def _drawer(pipe: FacePipeline, grid: TileGrid) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """The linear albedo (3, P) of codes at the grid's texels."""
+    """Return a function from codes to the linear albedo (3, P) at the grid's texels."""
 
     def draw(noise: torch.Tensor, identity: torch.Tensor) -> torch.Tensor:
         rest = torch.zeros(1, EXPRESSION_DIM)
@@ -166,13 +169,12 @@ def _shot(pipe: FacePipeline, view: View, grid: TileGrid, mask: torch.Tensor | N
 
 
 def white_of_eyes(pipe: FacePipeline, view: View) -> tuple[torch.Tensor, torch.Tensor, Geometry] | None:
-    """Find the whites of eyes in a picture.
+    """Measure the whites of the eyes in a picture.
 
     Returns
     -------
     tuple or None
-        Logarithm of their colour (3, 1), our linear albedo of them (3, 1) and the mean geometry; None where too little
-        of them is seen.
+        Log colour (3, 1), our linear albedo (3, 1) and the mean geometry; None if too little is visible.
     """
     eyes, composer = view.pixels(pipe.template, PARTS.index("eyes")), pipe.composer
     eyes = eyes[(eyes.bare > 0.5).nonzero()[:, 0]]
@@ -183,7 +185,7 @@ def white_of_eyes(pipe: FacePipeline, view: View) -> tuple[torch.Tensor, torch.T
     if len(white) < _WHITE_PIXELS:
         return None
     colour, geometry, ours = eyes.colour[:, white], eyes.geometry[white], srgb_to_linear(drawn[:, white])
-    # Lids and lashes that the fit missed are darker, mirrored lamps brighter.
+    # Lids and lashes that the fit missed are darker, specular highlights brighter.
     light = colour.mean(0) / (ours.mean(0) * geometry.material[0]).clamp_min(0.02)
     low, high = (float(light.quantile(q)) for q in (0.6, 0.93))
     kept = ((light >= low) & (light <= high)).nonzero()[:, 0]
@@ -194,13 +196,13 @@ def white_of_eyes(pipe: FacePipeline, view: View) -> tuple[torch.Tensor, torch.T
 
 
 def _mean(shots: list[_Shot], albedo: torch.Tensor) -> torch.Tensor:
-    """Mean albedo (3,) of the skin that is seen."""
+    """Return the mean albedo (3,) of visible skin."""
     total = sum((albedo[:, shot.texels] @ shot.weight for shot in shots), albedo.new_zeros(3))
     return total / sum(float(shot.weight.sum()) for shot in shots)
 
 
 def drawn_eyes(composer: DefaultComposer, uv: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Look eyes up in the static picture at (P, 2): sRGB (3, P) with a grey iris, and how much it is iris, (P,)."""
+    """Sample the composer's static eye texture at (P, 2): sRGB (3, P) with a grey iris, and the iris mask (P,)."""
     place = torch.stack((2 * uv[:, 0] - 1, 1 - 2 * uv[:, 1]), -1)[None, None]
     wide = F.max_pool2d(composer.iris[None], 5, 1, 2)[0]
     found = F.grid_sample(torch.cat((composer.base, wide))[None], place, align_corners=False)[0, :, 0]
@@ -212,31 +214,31 @@ def _residual(shot: _Shot, light: KeyLight, albedo: torch.Tensor) -> torch.Tenso
 
 
 def _cost(shot: _Shot, light: KeyLight, albedo: torch.Tensor) -> torch.Tensor:
-    """How unlikely a picture is: its residuals, as far as they are no outliers, and those of whites of eyes."""
+    """Return the negative log likelihood of a picture: robust residuals of skin, and of the whites of the eyes."""
     square = _residual(shot, light, albedo).square().mean(0)
-    # Geman and McClure's function: what is far off costs the same, however far.
+    # Geman and McClure's function: outliers have a bounded cost.
     lost = (shot.weight * square / (1 + square / _ODD**2)).sum() / shot.weight.sum().clamp_min(1.0)
-    # How noisy a picture is, it tells itself: what no light and skin explain in photographs must not decide between
-    # a darker skin and less light.
+    # The noise level is estimated from the picture itself: what no light and skin explain must not decide between
+    # darker skin and less light.
     cost = 0.5 * _COUNT * (1 + lost / _NOISE**2).log()
     if shot.white is not None:
         target, ours, geometry = shot.white
         off = (light.predict(ours, geometry) + _FLOOR).log() - target
         level, tint = off.mean(), off - off.mean()
-        # Brows and lids that cast a shadow make whites darker; nothing makes them lighter.
+        # Shadows of brows and lids make whites darker; nothing makes them lighter.
         low = 0.5 * (level / torch.where(level > 0, _WHITE_SHADE, _WHITE)) ** 2
         cost = cost + low / (1 + (level / _WHITE_ODD) ** 2) + 0.5 * (tint / _WHITE_TINT).square().sum()
     return cost
 
 
 def _light_cost(light: KeyLight) -> torch.Tensor:
-    """How unlikely a light is: its level, its colour, how much it comes from one side."""
+    """Return the negative log prior of a light: its level, its colour, and how directional it is."""
     mean = light.sh[0].clamp_min(1e-3)
     level = light.level()
     tint = level.log() - level.log().mean()
     lamp = light.colour.log() - light.colour.log().mean()
     mean_level = level.log().mean() - _LEVEL
-    # Nobody exposes a face by more than two stops too much or too little.
+    # Nobody over- or underexposes a face by more than two stops.
     beyond = (mean_level.abs() - _LEVEL_MOST).clamp_min(0)
     cost = 0.5 * (mean_level / _LEVEL_SPREAD) ** 2 + 100.0 * beyond.square()
     cost = cost + 0.5 * (tint / _TINT).square().sum()
@@ -248,7 +250,9 @@ def _light_cost(light: KeyLight) -> torch.Tensor:
 
 
 def _code_cost(identity: torch.Tensor, noise: torch.Tensor, free: torch.Tensor | None) -> torch.Tensor:
-    """Half the squared codes; along ``free``, a direction (20,) of the identity, only what no one has costs."""
+    """Return half the squared norm of the codes; along ``free``, a direction (20,) of the identity, only extreme values
+    count.
+    """
     if free is None:
         return 0.5 * (identity.square().sum() + noise.square().sum())
     along = (identity @ free)[:, None]
@@ -257,7 +261,7 @@ def _code_cost(identity: torch.Tensor, noise: torch.Tensor, free: torch.Tensor |
 
 
 def _melanin(pipe: FacePipeline) -> torch.Tensor | None:
-    """The direction (20,) of the identity along which skin darkens, where the model tells it."""
+    """Return the direction (20,) of the identity that darkens skin, if the model has one."""
     micro = getattr(pipe.composer, "micro", None)
     return None if micro is None else micro.axes[TRAITS.index("melanin")]
 
@@ -265,7 +269,7 @@ def _melanin(pipe: FacePipeline) -> torch.Tensor | None:
 def _start(
     pipe: FacePipeline, shots: list[_Shot], draw: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 ) -> tuple[torch.Tensor, list[KeyLight]]:
-    """Try some skins from fair to dark, each with the harmonics that suit it best, and take the likeliest."""
+    """Try initial skins from light to dark, each with its best harmonics, and return the likeliest."""
     noise, free, tones = torch.zeros(1, TEXTURE_NOISE_DIM), _melanin(pipe), _TONES
     if free is None:
         free, tones = torch.zeros(IDENTITY_DIM), (0.0,)
@@ -282,15 +286,15 @@ def _start(
 
 
 def _harmonics(shot: _Shot, albedo: torch.Tensor) -> KeyLight:
-    """Fit harmonics to a picture by reweighted least squares, with a weak lamp above to start from."""
+    """Fit harmonics to a picture by reweighted least squares, with a weak initial lamp from above."""
     colour = untone((shot.target.exp() - _FLOOR).clamp(0.0, 1.0))
     cosines = colour.new_tensor((1.0, 2 / 3, 2 / 3, 2 / 3, 0.25, 0.25, 0.25, 0.25, 0.25))
     shapes = basis(shot.geometry.normal) * cosines[:, None]
     lamp, tint = colour.new_tensor([-0.3, 0.5, 0.8]), colour.new_full((3,), 0.05)
     weight, sh = shot.weight, torch.zeros(9, 3)
-    # Gleam grows with the harmonics, too: on dark skin it is half of the picture.
+    # Specular reflection grows with the harmonics, too: on dark skin it is half of the picture.
     occlusion, gleam = shot.geometry.material[0], gleaming(shot.geometry)
-    # Ridge: what pulls each coefficient to light of one brightness from everywhere.
+    # Ridge penalty, which pulls the coefficients to uniform light.
     ridge = colour.new_tensor((0.0, *(0.02,) * 3, *(0.15,) * 5))
     for _ in range(4):
         for c in range(3):

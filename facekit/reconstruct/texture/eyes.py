@@ -1,4 +1,6 @@
-"""Eyes and teeth: the iris takes its colour from the pictures, sclera and teeth stay the atlas's own, teeth toned."""
+"""Eyes and teeth: the iris colour comes from the pictures; sclera and teeth keep the atlas's texture, teeth with a
+colour correction.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +21,18 @@ from facekit.reconstruct.texture.views import View
 if TYPE_CHECKING:
     from facekit.pipeline import FacePipeline
 
-#: As many pixels of iris, and of teeth, say as much as what is assumed without any.
+#: Prior strength of iris colour and teeth tone, as a number of pixels.
 _IRIS_PRIOR, _TEETH_PRIOR = 40.0, 120.0
-#: Darkest and brightest an iris is, sRGB.
+#: Range of iris brightness, sRGB.
 _IRIS_RANGE = (0.10, 0.60)
-#: How far teeth may be toned, as factors of linear light.
+#: Range of the teeth's colour correction, as factors of linear light.
 _TEETH_RANGE = (0.55, 1.05)
-#: The pupil is darker than this in the static picture.
+#: Brightness below which the static eye texture shows the pupil.
 _PUPIL = 0.25
 
 
 def iris_colour(pipe: FacePipeline, views: list[View], lights: list[KeyLight], identity: torch.Tensor) -> torch.Tensor:
-    """Return the iris's colour, (3,) sRGB: what the pictures show, toward the model's own where they show little."""
+    """Return the iris colour (3,) sRGB from the pictures, blended with the model's own where they show little."""
     composer = pipe.composer
     assert isinstance(composer, DefaultComposer)
     found = []
@@ -44,13 +46,13 @@ def iris_colour(pipe: FacePipeline, views: list[View], lights: list[KeyLight], i
     tints = torch.cat(found, 1)
     if tints.shape[1] < 8:
         return own
-    # Mirrored lamps are brighter, lashes darker: the middle is the iris.
+    # Specular highlights are brighter, lashes darker: the median is the iris.
     seen = tints.median(1).values.clamp(*_IRIS_RANGE)
     return torch.lerp(own, seen, tints.shape[1] / (tints.shape[1] + _IRIS_PRIOR))
 
 
 def with_iris(composer: DefaultComposer, atlas: torch.Tensor, colour: torch.Tensor) -> torch.Tensor:
-    """Tint the iris of an atlas (1, 3, S, S) sRGB."""
+    """Return an atlas (1, 3, S, S) sRGB with the iris in this colour."""
     size = atlas.shape[-2:]
     base, iris = (
         F.interpolate(t[None], size=size, mode="bilinear", antialias=True) for t in (composer.base, composer.iris)
@@ -60,7 +62,7 @@ def with_iris(composer: DefaultComposer, atlas: torch.Tensor, colour: torch.Tens
 
 
 def teeth_tone(pipe: FacePipeline, views: list[View], lights: list[KeyLight]) -> torch.Tensor:
-    """Return the factor (3,) of linear light that brings the atlas's teeth to those of the pictures."""
+    """Return the factors (3,) of linear light that match the atlas's teeth to those in the pictures."""
     composer, found = pipe.composer, []
     assert isinstance(composer, DefaultComposer)
     for view, light in zip(views, lights, strict=True):
@@ -73,14 +75,14 @@ def teeth_tone(pipe: FacePipeline, views: list[View], lights: list[KeyLight]) ->
     ratios = torch.cat(found, 1)
     if ratios.shape[1] < 24:
         return torch.ones(3)
-    # Lips hide parts that the fit takes for teeth: those are darker.
+    # Lips cover some of what the fit takes for teeth: those pixels are darker.
     seen = ratios.quantile(0.7, dim=1)
     seen = seen.mean().clamp(*_TEETH_RANGE) * (seen / seen.mean().clamp_min(0.05)).clamp(0.9, 1.06)
     return torch.lerp(torch.ones(3), seen, ratios.shape[1] / (ratios.shape[1] + _TEETH_PRIOR))
 
 
 def with_teeth(pipe: FacePipeline, atlas: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:
-    """Tone the teeth of an atlas (1, 3, S, S) sRGB."""
+    """Return an atlas (1, 3, S, S) sRGB with the teeth multiplied by these factors."""
     grid = TileGrid.of(pipe.template, atlas.shape[-1], (0.0, 0.0, 1.0, 1.0))
     teeth = grid.spread((grid.parts == PARTS.index("teeth")).float()[None])
     toned = linear_to_srgb((srgb_to_linear(atlas) * tone[:, None, None]).clamp(0, 1))

@@ -1,4 +1,4 @@
-"""The texels of the face tile: which vertices each lies between, what part it is, and its mirror image."""
+"""Texels of the face tile: their triangles, parts and mirror images."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from facekit.geometry.lists import flat_indices, weighted_sum
 from facekit.geometry.uv import rasterize_uv
 from facekit.template import Template
 
-#: What of the tile is skin that a picture may show; its rest is the inside of lips and lids.
+#: Parts that pictures may show as skin; the rest of the tile is the inside of lips and lids.
 SKIN_PARTS = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "neck", "back_of_head"))
 
 
 @dataclass(frozen=True)
 class TileGrid:
-    """The texels of an S x S tile that lie on triangles, flat, in rows of coordinates.
+    """Texels of an S x S tile that lie on triangles, as flat lists of P.
 
     Parameters
     ----------
     size:
-        S, texels along a side.
+        S, texels per side.
     inside:
-        (P,) int64, their places in the tile, row by row from the top.
+        (P,) int64: flat indices in the tile, row by row from the top.
     corners:
-        (3, P) int64, the vertices of the triangle that each lies on.
+        (3, P) int64: vertices of each texel's triangle.
     weights:
-        (3, P) float32, barycentric.
+        (3, P) float32: barycentric coordinates.
     parts:
-        (P,) uint8, the part of the nearest of the three vertices, ids into :data:`facekit.conventions.PARTS`.
+        (P,) uint8: part of the nearest of the three vertices, an index into :data:`facekit.conventions.PARTS`.
     """
 
     size: int
@@ -41,9 +41,9 @@ class TileGrid:
 
     @classmethod
     def of(cls, template: Template, size: int, rect: tuple[float, float, float, float] | None = None) -> TileGrid:
-        """Find the texels of a template's face tile, or of another part (u0, v0, u1, v1) of its atlas.
+        """Rasterise a template's face tile, or another part (u0, v0, u1, v1) of its atlas.
 
-        Tiles are symmetric in the default's atlas: the mirror image of column i is column S - 1 - i.
+        Tiles of the default atlas are symmetric: the mirror image of column i is column S - 1 - i.
         """
         u0, v0, u1, v1 = template.tile_rect if rect is None else rect
         low, span = template.uvs.new_tensor([u0, v0]), template.uvs.new_tensor([u1 - u0, v1 - v0])
@@ -59,17 +59,17 @@ class TileGrid:
         return weighted_sum(values.t().contiguous(), self.corners, self.weights)
 
     def spread(self, values: torch.Tensor, fill: float = 0.0) -> torch.Tensor:
-        """Put rows (C, P) into a picture (C, S, S), ``fill`` where no triangle lies."""
+        """Scatter values (C, P) into a picture (C, S, S), with ``fill`` outside of triangles."""
         empty = values.new_full((len(values), self.size * self.size), fill)
         return empty.index_copy(1, self.inside, values).view(-1, self.size, self.size)
 
     def gather(self, picture: torch.Tensor) -> torch.Tensor:
-        """Take the texels out of a picture (C, S, S): (C, P)."""
+        """Gather the texels' values (C, P) from a picture (C, S, S)."""
         return picture.flatten(1).index_select(1, self.inside)
 
     @property
     def skin(self) -> torch.Tensor:
-        """(P,) bool, where a picture may show skin."""
+        """(P,) bool: texels that may show skin."""
         table = torch.zeros(256, dtype=torch.bool, device=self.parts.device)
         table[list(SKIN_PARTS)] = True
         return table[self.parts.long()]

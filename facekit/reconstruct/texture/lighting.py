@@ -1,7 +1,7 @@
-"""The renderer's shading as two maps, from albedo to picture and back, with gradients to the lights.
+"""The renderer's shading and its inverse: from albedo to picture and back, differentiable with respect to the lights.
 
-:mod:`facekit.render.shading` turns a linear albedo b into ``tone(a b + c b² + g)``: a is the light that arrives, c what
-crevices reflect again, g the gleam. Given lights and geometry that is a quadratic equation in b.
+:mod:`facekit.render.shading` maps a linear albedo b to ``tone(a b + c b² + g)``: a is the incoming light, c the
+interreflection in crevices, g the specular term. Given lights and geometry this is a quadratic equation in b.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from facekit.render.harmonics import irradiance
 from facekit.render.lights import Light, Lights
 from facekit.render.shading import TONE_START, direct, tone
 
-#: The brightest value that a film's shoulder is taken from: beyond it nothing can be told.
+#: Largest value that the inverse tone curve accepts: brighter ones are clipped.
 _BRIGHTEST = 0.985
 
 
 def untone(toned: torch.Tensor) -> torch.Tensor:
-    """Take the film's shoulder of :func:`facekit.render.shading.tone` from linear values in [0, 1]."""
+    """Invert the shoulder of :func:`facekit.render.shading.tone` for linear values in [0, 1]."""
     room = 1.0 - TONE_START
     bent = TONE_START - room * torch.log1p(-(toned.clamp(TONE_START, _BRIGHTEST) - TONE_START) / room)
     return torch.where(toned > TONE_START, bent, toned)
@@ -28,12 +28,12 @@ def untone(toned: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Geometry:
-    """What shading needs to know of P points of the surface, in camera space.
+    """Surface properties of P points for shading, in camera space.
 
     Parameters
     ----------
     normal, view:
-        (3, P) float32 unit; ``view`` toward the camera.
+        (3, P) float32 unit vectors; ``view`` points toward the camera.
     material:
         (4, P): occlusion, roughness, reflectance, scattering, the first rows of
         :func:`facekit.render.shading.material_table`.
@@ -48,23 +48,23 @@ class Geometry:
 
     @classmethod
     def cat(cls, parts: list[Geometry]) -> Geometry:
-        """Join the points of several pictures."""
+        """Concatenate the points of several pictures."""
         rows = zip(*((p.normal, p.view, p.material) for p in parts), strict=True)
         return cls(*(torch.cat(row, 1) for row in rows))
 
 
 @dataclass(frozen=True)
 class KeyLight:
-    """Light from everywhere and one lamp, in camera space.
+    """Ambient light as harmonics, and one lamp, in camera space.
 
     Parameters
     ----------
     sh:
         (9, 3) float32 linear RGB, see :mod:`facekit.render.harmonics`.
     key:
-        (3,) float32: toward the lamp, of any length.
+        (3,) float32: direction toward the lamp, of any length.
     colour:
-        (3,) float32: what a white surface that faces it returns, linear RGB.
+        (3,) float32: linear RGB that a white surface facing the lamp reflects.
     """
 
     sh: torch.Tensor
@@ -88,26 +88,26 @@ class KeyLight:
         return arrives + torch.stack(rows) * colour, again, gleam + shine * colour
 
     def predict(self, albedo: torch.Tensor, at: Geometry) -> torch.Tensor:
-        """Return the picture, (3, P) linear and toned, of linear albedo (3, P)."""
+        """Return the tone-mapped picture (3, P), linear, of linear albedo (3, P)."""
         a, c, g = self.terms(at)
         return tone(a * albedo + c * albedo.square() + g)
 
     def invert(self, untoned: torch.Tensor, at: Geometry) -> torch.Tensor:
-        """Return the linear albedo (3, P) of a picture (3, P) that :func:`untone` made linear."""
+        """Return the linear albedo (3, P) of a picture (3, P) after :func:`untone`."""
         a, c, g = self.terms(at)
         rest = (untoned - g).clamp_min(1e-4)
-        # The root that stays finite where nothing is reflected twice.
+        # The root that stays finite without interreflection.
         return 2 * rest / (a + (a.square() + 4 * c * rest).sqrt()).clamp_min(1e-3)
 
     def level(self) -> torch.Tensor:
-        """Return what white faces that look ahead and to both sides get, in the mean, (3,)."""
+        """Return the mean light (3,) reflected by white faces that look ahead and to both sides."""
         ahead = self.sh.new_tensor([[0.0, 0.0, 1.0], [0.7, 0.0, 0.714], [-0.7, 0.0, 0.714]]).T
         cosine = torch.nn.functional.normalize(self.key, dim=0) @ ahead
         lamp = self.colour[:, None] * cosine.clamp_min(0)
         return (irradiance(self.sh, ahead) + lamp).mean(1).clamp_min(1e-3)
 
     def lights(self) -> Lights:
-        """Return them as the renderer has them."""
+        """Return the renderer's lights."""
         x, y, z = torch.nn.functional.normalize(self.key.detach().double(), dim=0).tolist()
         azimuth = torch.rad2deg(torch.atan2(torch.tensor(x), torch.tensor(z)))
         elevation = torch.rad2deg(torch.asin(torch.tensor(y).clamp(-1, 1)))
@@ -120,7 +120,7 @@ class KeyLight:
 
 
 def gleaming(at: Geometry) -> torch.Tensor:
-    """Return the share of light from everywhere that points (P,) mirror, whatever their colour."""
+    """Return the fraction of ambient light that points (P,) reflect specularly."""
     occlusion, roughness, reflectance, _ = at.material
     fresnel = (1.0 - dot(at.normal, at.view).clamp(1e-3, 1.0)) ** 5
     return (reflectance + (0.35 - 0.3 * roughness) * fresnel) * occlusion.square()

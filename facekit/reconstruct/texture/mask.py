@@ -1,8 +1,8 @@
-"""What is skin, and whose: hair, glasses, hats, hands and background kept out.
+"""Skin mask: exclude hair, glasses, hats, hands and background.
 
-Two rules. Where people have hair or clothes mostly, on the scalp, behind the ears, far down the neck, nothing is taken
-from pictures. Elsewhere a texel counts as far as its albedo is one that the found skin may have: how far skins differ
-at a place (brows, lips and beards do, cheeks do not) is read off the texture network itself.
+Two rules. Where people usually have hair or clothes, on the scalp, behind the ears, far down the neck, nothing is taken
+from pictures. Elsewhere a texel counts if its albedo is plausible for the estimated skin; how far skins differ at each
+texel (brows, lips and beards do, cheeks do not) is measured on samples of the texture network.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from facekit.reconstruct.texture.grid import TileGrid
 if TYPE_CHECKING:
     from facekit.pipeline import FacePipeline
 
-#: Distances from the nose's tip, mm, from which on less, and from which on nothing is taken.
+#: Distances from the nose tip, mm, at which the weight starts to fall, and at which it is 0.
 _REACH = (88.0, 112.0)
-#: Likewise below the chin, and behind the ears' front.
+#: The same below the chin, and behind the front of the ears.
 _NECK, _EARS = (6.0, 30.0), (4.0, 22.0)
-#: People that tell how far skins differ.
+#: Number of sampled people to measure the variation of skin.
 _PEOPLE = 24
-#: Deviation of the logarithm of albedo that light which is not quite known makes: darker, brighter, and in colour.
+#: Standard deviations of log albedo from errors in the light: darker, brighter, and in colour.
 _BRIGHTNESS, _GLEAM, _COLOUR = 0.20, 0.11, 0.09
-#: Deviations from which on, and from which on wholly, a texel is no skin.
+#: Deviations at which a texel starts to be rejected, and is fully rejected.
 _ODD = (1.5, 2.6)
-#: Rows and columns of the tile where nose and cheeks lie, as shares of its side.
+#: Rows and columns of the tile with nose and cheeks, as fractions of its side.
 _MIDDLE = ((0.34, 0.5), (0.28, 0.72))
-#: Likewise of eyes, nose and mouth.
+#: The same for eyes, nose and mouth.
 _FEATURES = ((0.20, 0.66), (0.27, 0.73))
-#: What the coarse mask is shrunk and softened by, in coarse texels.
+#: Erosion and blur of the coarse mask, in coarse texels.
 _SHRINK, _SOFT = 3, 3
 
 
 def region(pipe: FacePipeline, grid: TileGrid) -> torch.Tensor:
-    """Return where people have neither hair nor clothes, mostly: (P,) in [0, 1] over the grid's texels."""
+    """Return weights (P,) in [0, 1] over the grid's texels: 0 where people usually have hair or clothes."""
     template = pipe.template
     verts, marks = template.verts, template.verts[template.landmarks]
     away = (verts - marks[NOSE_TIP]).norm(dim=1)
@@ -50,15 +50,15 @@ def region(pipe: FacePipeline, grid: TileGrid) -> torch.Tensor:
     micro = getattr(pipe.composer, "micro", None)
     if micro is None:
         return found
-    side = int(micro.layers.shape[1] ** 0.5)  # of the map of close-cropped hair, the last one
+    side = int(micro.layers.shape[1] ** 0.5)  # of the map of close-cropped hair, the last layer
     scalp = F.interpolate(micro.layers[4].view(1, 1, side, side), size=(grid.size, grid.size), mode="area")[0]
     return found * step(grid.gather(scalp)[0], 0.45, 0.1)
 
 
 def spread_of_skins(pipe: FacePipeline, grid: TileGrid) -> torch.Tensor:
-    """Return how far the logarithm of albedo differs between people at the grid's texels: (2, P), brightness, colour.
+    """Return the standard deviation (2, P) of log albedo between people at the grid's texels, in brightness and colour.
 
-    Against each one's own tone, and against the texels around: features do not lie at the same place in everyone.
+    Relative to each person's mean tone, and to neighbouring texels, as features are not at the same place in everyone.
     """
     people = FaceLatents.sample(0, _PEOPLE)
     with torch.no_grad():
@@ -75,18 +75,18 @@ def spread_of_skins(pipe: FacePipeline, grid: TileGrid) -> torch.Tensor:
 def skin_mask(
     grid: TileGrid, photo: torch.Tensor, drawn: torch.Tensor, seen: torch.Tensor, spread: torch.Tensor
 ) -> torch.Tensor:
-    """Tell skin from what lies in front of it.
+    """Separate skin from occluders.
 
     Parameters
     ----------
     grid:
         The coarse tile.
     photo, drawn:
-        (3, P) linear albedo: the picture's, and the network's.
+        (3, P) linear albedo: from the picture, and from the network.
     seen:
-        (P,) in [0, 1], how well each texel is seen.
+        (P,) in [0, 1]: visibility of each texel.
     spread:
-        (2, P), of :func:`spread_of_skins`.
+        (2, P), from :func:`spread_of_skins`.
 
     Returns
     -------
@@ -99,10 +99,10 @@ def skin_mask(
     if bool(known.any()):
         grey = grey - grey[known].median()
     tint = (off - off.mean(0)).square().sum(0).sqrt()
-    # Mirrored lamps that the found light does not explain are brighter than skin, and baked in they look like paint.
+    # Specular highlights that the estimated light does not explain are brighter than skin, and would look like paint.
     room = torch.where(grey > 0, _GLEAM, _BRIGHTNESS) + spread[0]
     odd = torch.stack((grey / room, tint / (_COLOUR + spread[1])))
-    # What is finer than a mole is no occluder.
+    # Details finer than a mole are not occluders.
     calm = [_averaged(grid, row, seen) for row in odd]
     score = torch.maximum(calm[0].abs(), calm[1].abs())
     skin = grid.spread(step(score, *_ODD[::-1])[None], 1.0)
@@ -111,9 +111,9 @@ def skin_mask(
 
 
 def shrunk(grid: TileGrid, weight: torch.Tensor) -> torch.Tensor:
-    """Return weights (P,) that end some 5 mm before what lies in front, or half of that around eyes, nose and mouth.
+    """Erode weights (P,) by some 5 mm, or half of that around eyes, nose and mouth.
 
-    Half a strand in a texel is enough to carry the hair's colour on over the forehead.
+    Half a strand of hair in a texel is enough to spread its colour over the forehead.
     """
     picture = -grid.spread(weight[None], 1.0)[None]
     near, far = (-F.max_pool2d(picture, width, 1, width // 2)[0] for width in (3, 7))
@@ -123,9 +123,10 @@ def shrunk(grid: TileGrid, weight: torch.Tensor) -> torch.Tensor:
 
 
 def in_one_piece(grid: TileGrid, weight: torch.Tensor) -> torch.Tensor:
-    """Return weights (P,) without what is cut off from the middle of the face, as skin is behind strands of a fringe.
+    """Keep the connected region of weights (P,) around the middle of the face; skin between strands of a fringe is
+    removed.
 
-    Spreads from the nose and the cheeks over neighbours that count for half or more, in 128 steps of a texel.
+    Flood fill from nose and cheeks over texels of weight 0.5 or more, in 128 steps of one texel.
     """
     open_ = (grid.spread(weight[None])[None] > 0.5).float()
     place = (torch.arange(grid.size) + 0.5) / grid.size
@@ -136,13 +137,13 @@ def in_one_piece(grid: TileGrid, weight: torch.Tensor) -> torch.Tensor:
         if bool((grown == reached).all()):
             break
         reached = grown
-    # Texels that count for less than half lie at the edge of those that were reached.
+    # Texels of lower weight belong to the border of the region.
     near = F.max_pool2d(reached, 7, 1, 3)[0]
     return weight * grid.gather(near)[0]
 
 
 def _averaged(grid: TileGrid, row: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """The mean of a row (P,) over 3 x 3 texels, by weight."""
+    """Return the weighted 3 x 3 mean of a row (P,)."""
     rows = grid.spread(torch.stack((row * weight, weight)))
     total, count = F.avg_pool2d(rows[None], 3, 1, 1)[0]
     return grid.gather((total / count.clamp_min(1e-4))[None])[0]

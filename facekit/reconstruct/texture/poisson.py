@@ -1,8 +1,8 @@
-"""Pictures from gradients: the screened Poisson equation by multigrid.
+"""Screened Poisson equation by multigrid: pictures from gradients.
 
-Finds d that minimises ``sum w (d - t)² + sum |grad d - g|²`` (Pérez, Gangnet and Blake, *Poisson image editing*,
-SIGGRAPH 2003; with the data term of Bhat et al., *GradientShop*, 2010): away from pinned places d keeps the gradients
-that it is given, and no seam shows where the sources of those meet.
+Minimises ``sum w (d - t)² + sum |grad d - g|²`` over d (Pérez, Gangnet and Blake, *Poisson image editing*, SIGGRAPH
+2003; with the data term of Bhat et al., *GradientShop*, 2010): away from constrained pixels d keeps the given
+gradients, and no seam shows where their sources meet.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-#: Sweeps of damped Jacobi before and after each coarser grid, and its damping.
+#: Number of damped Jacobi sweeps before and after each coarser grid, and the damping.
 _SWEEPS, _DAMPING = 3, 0.8
-#: No grid is coarser than this; sweeps there; what sides are multiples of.
+#: Side of the coarsest grid; number of sweeps there; sides are padded to multiples of the last number.
 _COARSEST, _LAST_SWEEPS, _EVEN = 6, 60, 32
 
 
 def solve(
     target: torch.Tensor, weight: torch.Tensor, across: torch.Tensor, down: torch.Tensor, cycles: int = 1
 ) -> torch.Tensor:
-    """Solve for pictures, with no flow over the border.
+    """Solve with no flow across the border.
 
     Parameters
     ----------
     target:
-        (C, H, W) float32, t.
+        (C, H, W) float32: t.
     weight:
-        (1, H, W) float32, 0 or more, w, above 0 somewhere.
+        (1, H, W) float32: w, non-negative, positive somewhere.
     across, down:
-        (C, H, W - 1) and (C, H - 1, W) float32, g: what neighbours of a row and of a column are to differ by.
+        (C, H, W - 1) and (C, H - 1, W) float32: g, differences between neighbours along rows and along columns.
     cycles:
-        V-cycles on each grid, from the coarsest to the finest (full multigrid).
+        Number of V-cycles on each grid, from the coarsest to the finest (full multigrid).
 
     Returns
     -------
@@ -38,7 +38,7 @@ def solve(
         (C, H, W) float32.
     """
     height, width = target.shape[1:]
-    # Sides that halve evenly: the picture's edge is carried on, which it does not feel.
+    # Pad to sides that halve evenly; zero gradients in the padding leave the solution unchanged.
     wide, tall = -width % _EVEN, -height % _EVEN
     across = F.pad(F.pad(across[None], (0, 0, 0, tall), mode="replicate"), (0, wide))[0]
     down = F.pad(F.pad(down[None], (0, wide, 0, 0), mode="replicate"), (0, 0, 0, tall))[0]
@@ -48,7 +48,7 @@ def solve(
 
 
 def _nested(right: torch.Tensor, weight: torch.Tensor, stiffness: float, cycles: int) -> torch.Tensor:
-    """Solve on a coarser grid first, and start from there."""
+    """Solve on a coarser grid first for an initial value."""
     if min(right.shape[2:]) <= _COARSEST:
         start = right.sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True).clamp_min(1e-12)
         return _smoothed(start.expand_as(right), right, weight, stiffness, _LAST_SWEEPS)
@@ -69,7 +69,7 @@ def _divergence(across: torch.Tensor, down: torch.Tensor) -> torch.Tensor:
 
 
 def _neighbours(d: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sum of the up to four neighbours, and their number."""
+    """Return the sum of the up to four neighbours, and their number."""
     wide, ones = F.pad(d, (1, 1, 1, 1)), F.pad(torch.ones_like(d[:1, :1]), (1, 1, 1, 1))
     total, count = (t[..., 1:-1, :-2] + t[..., 1:-1, 2:] + t[..., :-2, 1:-1] + t[..., 2:, 1:-1] for t in (wide, ones))
     return total, count
@@ -85,7 +85,7 @@ def _smoothed(
 
 
 def _cycle(d: torch.Tensor, right: torch.Tensor, weight: torch.Tensor, stiffness: float) -> torch.Tensor:
-    """One V-cycle for (w - stiffness * Laplace) d = right, (1, C, H, W)."""
+    """Run one V-cycle for (w - stiffness * Laplace) d = right, (1, C, H, W)."""
     if min(d.shape[2:]) <= _COARSEST:
         return _smoothed(d, right, weight, stiffness, _LAST_SWEEPS)
     d = _smoothed(d, right, weight, stiffness, _SWEEPS)

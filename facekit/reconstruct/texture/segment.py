@@ -1,4 +1,4 @@
-"""Bare skin in a picture, by the network of :mod:`facekit.models.skin_mask`: what it is shown, and what it says."""
+"""Bare-skin segmentation with :mod:`facekit.models.skin_mask`: the network's input, and its output per pixel."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from facekit.render.rasterize import rasterize
 from facekit.render.shading import tone
 from facekit.template import Template
 
-#: The square's side against that of the landmarks' box, and how far its middle lies above that of the box.
+#: Side of the input square relative to the landmarks' box, and upward shift of its centre, as a fraction.
 _WIDE, _RAISED = 1.9, 0.12
 
 
 def window(view: View, template: Template) -> tuple[int, int, int]:
-    """Return left, top and side, in the view's pixels, of the square around the face that the network sees."""
+    """Return left, top and side, in the view's pixels, of the network's input square."""
     marks = view.project(view.rows[template.landmarks, :3].T)[0]
     low, high = marks.amin(1), marks.amax(1)
     side = max(16, round(_WIDE * float((high - low).max())))
@@ -31,7 +31,7 @@ def window(view: View, template: Template) -> tuple[int, int, int]:
 
 
 def guide(view: View, template: Template) -> torch.Tensor:
-    """Return what the network sees of a picture: (9, S, S) float32."""
+    """Return the network's input for a picture: (9, S, S) float32."""
     left, top, side = window(view, template)
     step = side / MASK_SIZE
     height, width = view.size
@@ -61,7 +61,7 @@ def guide(view: View, template: Template) -> torch.Tensor:
 
 @torch.no_grad()
 def bare_skin(network: SkinMask, view: View, template: Template) -> torch.Tensor:
-    """Return the probability of bare skin at the view's pixels, (1, h, w); 0 outside of the square."""
+    """Return the probability of bare skin per pixel of the view, (1, h, w); 0 outside of the square."""
     said = network(guide(view, template)[None])[0].sigmoid()
     left, top, side = window(view, template)
     height, width = view.size
@@ -73,7 +73,7 @@ def bare_skin(network: SkinMask, view: View, template: Template) -> torch.Tensor
 
 @functools.cache
 def network() -> SkinMask:
-    """Load the network that comes with the package, once."""
+    """Load the network that ships with the package, once."""
     with torch.inference_mode(False), torch.device("meta"):
         module = SkinMask()
     path = weights.verified("default", "skin_mask")

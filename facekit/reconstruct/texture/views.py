@@ -1,4 +1,4 @@
-"""How a picture sees the face: cut to the head, in linear light, with what is visible in it and how well."""
+"""Views: a picture cropped to the head, in linear light, with visibility and confidence per pixel."""
 
 from __future__ import annotations
 
@@ -20,50 +20,50 @@ from facekit.render.rasterize import rasterize
 from facekit.render.shading import material_table
 from facekit.template import Template
 
-#: Pixels along the longer side of the cut picture: at least, so that small parts are told apart, and at most, which is
-#: finer than the atlas has texels.
+#: Least longer side of the cropped picture in pixels, so that small parts are resolved, and largest, which is finer
+#: than the atlas.
 _SMALLEST, _LARGEST = 640, 1280
-#: Beyond the head's outline, as a share of its size.
+#: Margin around the head's outline, as a fraction of its size.
 _MARGIN = 0.08
-#: Cosines of the angle at which skin is seen, from none to all of its weight.
+#: Cosines of the viewing angle at which skin has no weight, and full weight.
 _GRAZING = (0.18, 0.55)
-#: What lies this far behind what the pixel shows, mm, is hidden; times the slant.
+#: Depth tolerance, mm, of the visibility test, scaled by the slant.
 _BEHIND = 1.5
-#: Width of the band along outlines that is not trusted, as a share of the head's height in the picture.
+#: Width of the band along outlines that is ignored, as a fraction of the head's height in the picture.
 _RIM = 0.012
-#: Linear values from which on, and from which on wholly, a pixel is burnt out.
+#: Linear values at which a pixel starts to count as overexposed, and fully does.
 _BURNT = (0.90, 0.97)
 
 
-#: Probability of bare skin from which on, and from which on wholly, a pixel counts.
+#: Probabilities of bare skin at which a pixel starts to count, and fully does.
 _BARE = (0.5, 0.85)
 
 
 @dataclass(frozen=True)
 class View:
-    """A picture of the head, cut out, and the head in it.
+    """Cropped picture of the head, with the posed mesh.
 
     Parameters
     ----------
     picture:
-        (3, h, w) float32, linear light without the film's shoulder, see :func:`untone`.
+        (3, h, w) float32: linear light without the tone curve, see :func:`untone`.
     sound:
-        (1, h, w) in [0, 1], 0 where it is burnt out.
+        (1, h, w) in [0, 1]: 0 where the picture is overexposed.
     clear:
-        (1, h, w) in [0, 1], 0 along the head's outline.
+        (1, h, w) in [0, 1]: 0 along the head's outline.
     ids, depth:
-        (h, w): the nearest face, -1 where none is, and its depth in mm, inf there.
+        (h, w): index of the nearest triangle, -1 for none, and its depth in mm, inf for none.
     camera:
-        That of the cut picture.
+        Camera of the cropped picture.
     verts:
-        (V, 3) mm, posed.
+        (V, 3) mm: posed vertices.
     rows:
-        (V, 10): position, normal and material (occlusion, roughness, reflectance, scattering) of each vertex, the first
-        two in camera space.
+        (V, 10): position and normal in camera space, and material (occlusion, roughness, reflectance, scattering), per
+        vertex.
     scene:
-        (3,) linear, the middle of the whole picture's colours.
+        (3,) linear: median colour of the whole picture.
     bare:
-        (1, h, w) in [0, 1], where nothing lies in front of the skin, as far as it is known.
+        (1, h, w) in [0, 1]: probability that the skin is not occluded.
     """
 
     picture: torch.Tensor
@@ -79,21 +79,21 @@ class View:
 
     @classmethod
     def of(cls, picture: torch.Tensor, verts: torch.Tensor, camera: Camera, template: Template) -> View:
-        """Cut the head out of a picture.
+        """Crop a picture to the head.
 
         Parameters
         ----------
         picture:
             (H, W, 3) float32, sRGB in [0, 1].
         verts:
-            (V, 3) float32, mm, posed as in the picture.
+            (V, 3) float32, mm: vertices posed as in the picture.
         camera:
-            One camera, of the whole picture.
+            Camera of the whole picture.
 
         Raises
         ------
         InputError
-            Where the head lies outside of the picture, or is smaller than sixteen pixels.
+            If the head lies outside of the picture or is smaller than sixteen pixels.
         """
         image = picture.permute(2, 0, 1).to(torch.float32)
         height, width = image.shape[1:]
@@ -110,7 +110,7 @@ class View:
         linear, scene = srgb_to_linear(image[:, top:bottom, left:right]), srgb_to_linear(_sparse(image))
         longest = max(linear.shape[1:])
         scale = min(1.0, _LARGEST / longest) * max(1.0, _SMALLEST / longest)
-        if scale != 1:  # in linear light, which is what averages
+        if scale != 1:  # averages are taken in linear light
             to = [max(16, round(side * scale)) for side in linear.shape[1:]]
             way = "area" if scale < 1 else "bicubic"
             linear = F.interpolate(linear[None], size=to, mode=way)[0].clamp(0, 1)
@@ -118,14 +118,14 @@ class View:
         ids, depth = (t[0] for t in rasterize(verts[None], template.faces, near, size))
         rim = max(1, round(_RIM * float((high - low)[1]) * size[0] / (bottom - top)))
         clear = step(_around(ids >= 0, rim), 0.7, 1.0)
-        # Eyes and teeth shine into the skin next to them: pixels are wider than the rims of lids.
+        # Eyes and teeth bleed into the skin next to them: pixels are wider than the rims of lids.
         whole = template.parts.new_zeros(256, dtype=torch.bool)
         whole[list(SKIN_PARTS)] = True
         other = (~whole[template.parts[template.faces].long()]).any(1)
         clear = clear * step(_around(other[ids.clamp_min(0)] & (ids >= 0), max(1, rim // 3)), 0.12, 0.0)
         mesh = template.mesh(verts[None])
         parts = (near.view(verts[None])[0], mesh.normals()[0] @ near.rotation()[0].T, _materials(template, verts))
-        # Around what is burnt out, too: noise alone decides there.
+        # Pixels next to overexposed ones are excluded, too: noise alone decides there.
         bright = F.avg_pool2d(linear.amax(0)[None, None], 5, 1, 2, count_include_pad=False)[0]
         sound = step(bright, *_BURNT[::-1])
         middle = untone(scene).median(1).values
@@ -139,7 +139,7 @@ class View:
         return self.picture.shape[1], self.picture.shape[2]
 
     def project(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Points (3, P) in camera space to places in pixels, (2, P), and depth (P,)."""
+        """Project points (3, P) in camera space to pixel coordinates (2, P) and depth (P,)."""
         fx, fy, cx, cy = self.camera.intrinsics(self.size)[0].tolist()
         depth = -positions[2]
         safe = depth.clamp_min(1.0)
@@ -170,9 +170,9 @@ class View:
         return F.interpolate(rows[None], size=size, mode="area")[0]
 
     def pixels(self, template: Template, part: int) -> Pixels:
-        """Find the pixels that show a part other than skin, eyes for instance, and where in the atlas it is.
+        """Find the pixels that show a part other than skin, for instance eyes, and their texture coordinates.
 
-        Pixels at the rim of the part, which show something else, too, are left out.
+        Mixed pixels at the border of the part are left out.
         """
         of_part = (template.parts[template.faces] == part).all(1)
         shown = (self.ids >= 0) & of_part[self.ids.clamp_min(0)]
@@ -185,7 +185,7 @@ class View:
         x, y = (index % width + 0.5 - cx) / fx, (cy - index // width - 0.5) / fy
         ray = torch.stack((x, y, -torch.ones_like(x)), -1)
         a, b, c = corners[..., :3].unbind(1)
-        # Möller and Trumbore's intersection; the ray starts at the camera, the origin.
+        # Möller-Trumbore intersection; the ray starts at the camera, the origin.
         cross = torch.linalg.cross(ray, c - a)
         area = (cross * (b - a)).sum(1)
         area = torch.where(area.abs() < 1e-9, torch.full_like(area, 1e-9), area)
@@ -193,7 +193,7 @@ class View:
         shares = torch.stack((1 - u - v, u, v), -1).clamp(0, 1)
         charts = template.uvs[template.faces_uvs[self.ids.view(-1)[index]]]
         mixed = (corners * shares[..., None]).sum(1).T
-        # Eyes and teeth are no skin; what lies in front of them covers skin around them, too.
+        # Eyes and teeth are not skin for the mask; use the probability of the skin around them.
         rim = max(2, round(0.012 * height))
         open_ = F.max_pool2d(self.bare[None], 2 * rim + 1, 1, rim)[0, 0].view(-1)[index]
         colour = self.picture.flatten(1)[:, index]
@@ -202,20 +202,20 @@ class View:
 
 @dataclass(frozen=True)
 class Texels:
-    """What a picture shows at the P texels of a tile.
+    """Samples of a picture at the P texels of a tile.
 
     Parameters
     ----------
     colour:
-        (3, P) float32, linear, without the film's shoulder.
+        (3, P) float32: linear light without the tone curve.
     weight:
-        (P,) in [0, 1]: how well each is seen.
+        (P,) in [0, 1]: visibility.
     bare:
-        (P,) in [0, 1]: of that, how surely nothing lies in front.
+        (P,) in [0, 1]: probability that the texel is not occluded.
     span:
-        (P,) pixels of the picture that a texel's side covers.
+        (P,) picture pixels per texel side.
     geometry:
-        What light needs to know.
+        Geometry for shading.
     """
 
     colour: torch.Tensor
@@ -227,8 +227,9 @@ class Texels:
 
 @dataclass(frozen=True)
 class Pixels:
-    """Pixels that show one part: colour (3, P) linear, place in the atlas (P, 2), geometry; and how surely nothing lies
-    in front of them, (P,) in [0, 1]."""
+    """Pixels that show one part: colour (3, P) linear, texture coordinates (P, 2), geometry, and probability (P,) in
+    [0, 1] that they are not occluded.
+    """
 
     colour: torch.Tensor
     uv: torch.Tensor
@@ -240,30 +241,30 @@ class Pixels:
 
 
 def _around(mask: torch.Tensor, reach: int) -> torch.Tensor:
-    """Share (1, h, w) of a mask (h, w) bool that is set within so many pixels."""
+    """Return the fraction (1, h, w) of a mask (h, w) bool that is set within ``reach`` pixels."""
     return F.avg_pool2d(mask.float()[None, None], 2 * reach + 1, 1, reach, count_include_pad=False)[0]
 
 
 def _sparse(image: torch.Tensor) -> torch.Tensor:
-    """Some 40,000 pixels (3, N) out of a picture."""
+    """Subsample a picture to about 40,000 pixels (3, N)."""
     flat = image.flatten(1)
     return flat[:, :: max(1, flat.shape[1] // 40000)]
 
 
 def _materials(template: Template, verts: torch.Tensor) -> torch.Tensor:
-    # With a texture, whichever, the mesh is skin; without, clay. Lamps beside the camera light eyes under lids, too:
-    # what lids keep from them is left to the tolerance for shaded whites.
+    # With any texture the mesh is shaded as skin; without, as clay. Lamps beside the camera light eyes under lids, too:
+    # the tolerance for shaded whites covers occlusion by the lids.
     textured = template.mesh(verts[None], verts.new_zeros(1, 3, 2, 2))
     return material_table(dataclasses.replace(textured, openings=None))[:4].T
 
 
 def _geometry(rows: torch.Tensor) -> Geometry:
-    """Of rows (10, P) as :attr:`View.rows` has them."""
+    """Build geometry from rows (10, P) as in :attr:`View.rows`."""
     return Geometry(F.normalize(rows[3:6], dim=0), F.normalize(-rows[:3], dim=0), rows[6:])
 
 
 def _pixels_per_texel(grid: TileGrid, place: torch.Tensor) -> torch.Tensor:
-    """Square root of the pixels' area that each texel has, (P,)."""
+    """Return the square root of the pixel area per texel, (P,)."""
     picture = grid.spread(place)
     across = F.pad(picture.diff(dim=2), (0, 1))
     down = F.pad(picture.diff(dim=1), (0, 0, 0, 1))
@@ -276,13 +277,13 @@ def _grid_of(view: View, place: torch.Tensor) -> torch.Tensor:
 
 
 def _sampled(rows: torch.Tensor, view: View, place: torch.Tensor) -> torch.Tensor:
-    """Rows (C, h, w) at places (2, P) in pixels of the view, whatever their own resolution: (C, P)."""
+    """Sample rows (C, h, w) of any resolution at pixel coordinates (2, P) of the view: (C, P)."""
     found = F.grid_sample(rows[None], _grid_of(view, place), mode="bicubic", padding_mode="border", align_corners=False)
     return found[0, :, 0].clamp_min(0)
 
 
 def _nearest(depth: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-    """Depth (P,) of the pixels at places (2, P)."""
+    """Return the depth (P,) of the pixels at coordinates (2, P)."""
     height, width = depth.shape
     x, y = place[0].long().clamp(0, width - 1), place[1].long().clamp(0, height - 1)
     return depth.view(-1)[y * width + x]

@@ -1,4 +1,4 @@
-"""Samples that the detail module learns from: identity, strain, and the displacement that belongs to both."""
+"""Training samples of the detail module: identity, strain, and the corresponding displacement."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from facekit.train.detail.teacher import DetailTeacher, skin_mask
 from facekit.train.loop import step_generator
 from facekit.train.shape.data import random_expressions
 
-#: Parts of the head that take detail.
+#: Parts of the head with detail.
 DETAIL_PARTS = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "neck"))
 _BATCH = 8
 
@@ -35,11 +35,11 @@ class DetailSamples:
     identity:
         (N, 20) float32.
     strain:
-        (N, 128, 128) float16, the strain over its reference on the tile, as :class:`DetailLayer` measures it.
+        (N, 128, 128) float16: normalised strain on the tile, as measured by :class:`DetailLayer`.
     target:
-        (N, S, S) float16, displacement on the tile, mm.
+        (N, S, S) float16: displacement on the tile, mm.
     weight:
-        (S, S) float32, weight of each texel: its area on the face, mean 1; 0 where no detail lies.
+        (S, S) float32: weight of each texel, its area on the face, with mean 1; 0 where there is no detail.
     """
 
     identity: torch.Tensor
@@ -51,13 +51,13 @@ class DetailSamples:
         return len(self.identity)
 
     def batch(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Identity (B, 20), strain and displacement (B, 1, S, S) of some samples, float32."""
+        """Return identity (B, 20), strain and displacement (B, 1, S, S) of some samples, float32."""
         target = self.target[index].float()[:, None]
         return self.identity[index], enlarged(self.strain[index], target.shape[-1]), target
 
 
 def home_layer(pipe: FacePipeline, model: DetailModel) -> DetailLayer:
-    """Build a layer of the module on the topology that it is trained on."""
+    """Create a layer of the module for the topology that it is trained on."""
     tile_uvs, trust = tile_uvs_of(pipe.template, pipe.template.tile_rect, DETAIL_PARTS)
     composer = cast(DefaultComposer, pipe.composer)
     return DetailLayer(model, composer.micro, pipe.template, tile_uvs, trust, composer.size)
@@ -72,9 +72,9 @@ def draw_samples(
     seed: int,
     weight: torch.Tensor,
 ) -> dict[str, DetailSamples]:
-    """Draw random people with random expressions, a third of them at rest, as the teacher displaces them.
+    """Sample random people with random expressions, a third of them neutral, with the teacher's displacement.
 
-    ``strains`` names ways to measure strain; the samples come once for each, with the same people.
+    ``strains`` are named measures of strain; samples of the same people are returned for each.
     """
     identities, targets = [], []
     measured: dict[str, list[torch.Tensor]] = {name: [] for name in strains}
@@ -95,7 +95,7 @@ def draw_samples(
 
 
 def texel_weight(pack: Path, metric: torch.Tensor) -> torch.Tensor:
-    """(S, S) float32 of :class:`DetailSamples`, from the tile's metric (S, S, 3)."""
+    """Return the weight (S, S) float32 of :class:`DetailSamples` from the tile's metric (S, S, 3)."""
     e, f, g = metric.unbind(-1)
     area = (e * g - f * f).clamp_min(0).sqrt() * torch.from_numpy(skin_mask(pack, len(metric))).float()
     return area / area.mean()

@@ -1,4 +1,4 @@
-"""The detail module from real scans, for holders of FaceScape's licence.
+"""Train the detail module on real scans, for holders of FaceScape's licence.
 
 Run it as ``python -m facekit.train.detail.facescape FOLDER``.
 
@@ -8,7 +8,7 @@ in the topology of the published 3DFaceCAM weights and a displacement map in its
     <folder>/<person>/models_reg/<k>_<expression>.obj        k: 1 to 20
     <folder>/<person>/dpmap/<k>_<expression>.png             16 bits, 32768 is 0, 32768 more is the scale
 
-The published weights name the identity code of each of these people, so what is learned belongs to them:
+The published weights include the identity code of each of these people, so that the result matches their identities:
 ``FacePipeline.from_pretrained("3dfacecam", detail="detail.npz")``.
 """
 
@@ -37,7 +37,7 @@ from facekit.train.detail.data import DetailSamples
 from facekit.train.detail.stage import explained, train_detail, write_detail
 
 _TILE = (0.0, 0.0, 1.0, 1.0)  # FaceScape's maps cover the whole of its UV
-_HELD_OUT = 20  # of so many people one is kept back for measuring
+_HELD_OUT = 20  # one in this many people is held out
 
 
 def facescape_samples(
@@ -53,11 +53,11 @@ def facescape_samples(
     Parameters
     ----------
     identities:
-        (847, 20) float32, the published codes, person 1 first.
+        (847, 20) float32: the published codes, person 1 first.
     measure:
-        Measures strain on this template.
+        Function that measures strain on this template.
     weight:
-        (S, S) as :class:`DetailSamples` has it; its side is that of the maps.
+        (S, S) as in :class:`DetailSamples`; its side is that of the maps.
     """
     rows, strains, targets = [], [], []
     for person in progress(people, desc="scans"):
@@ -75,9 +75,9 @@ def facescape_samples(
 def transfer_field(
     field: torch.Tensor, tile_uvs: torch.Tensor, trust: torch.Tensor, template: Template, side: int
 ) -> torch.Tensor:
-    """Transfer a map of furrows (3, side, side), see :class:`DetailModel`, from the tile to the template's own UV.
+    """Transfer a map of furrows (3, side, side), see :class:`DetailModel`, from the tile to the template's UV layout.
 
-    ``tile_uvs`` (T, 2) is the place of each of the template's UVs on the tile, ``trust`` (T,) the trust in it.
+    ``tile_uvs`` (T, 2) are the tile coordinates of the template's UVs, ``trust`` (T,) their weights.
     """
     ids, weights = rasterize_uv(template.uvs, template.faces_uvs, side)
     known = torch.cat((tile_uvs, trust[:, None]), dim=1)[None]
@@ -85,7 +85,7 @@ def transfer_field(
     grid = torch.stack((2 * x - 1, 1 - 2 * y), dim=-1)
     cos, sin, strain = F.grid_sample(field[None], grid[None], padding_mode="border", align_corners=False)[0]
     angle, trusted = torch.atan2(sin, cos) / 2, torch.hypot(cos, sin)
-    # A direction there is the direction here that leads to it: solve with the Jacobian of here to there (v runs up).
+    # Directions transform by the inverse Jacobian of the map from here to there (v runs up).
     (xv, xu), (yv, yu) = (torch.gradient(t, dim=(0, 1)) for t in (x, y))
     xv, yv = -xv, -yv
     u, v = yv * angle.cos() - xv * angle.sin(), xu * angle.sin() - yu * angle.cos()
@@ -118,7 +118,7 @@ def train(folder: Path, model: str, out: Path, work: Path, config: DetailConfig,
 
 
 def chart_weight(template: Template, trust: torch.Tensor, size: int) -> torch.Tensor:
-    """(size, size) float32, mean 1: the share of detail in each texel of the template's UV."""
+    """Return the weight (size, size) float32, mean 1, of each texel in the template's UV layout."""
     ids, weights = rasterize_uv(template.uvs, template.faces_uvs, size)
     sure = bake(trust[None, :, None], template.faces_uvs, ids, weights)[0, 0]
     return sure / sure.mean().clamp_min(1e-6)
@@ -134,7 +134,7 @@ def _verts(path: Path, template: Template) -> torch.Tensor:
 
 
 def main() -> int:
-    """Read arguments and train; returns the exit code."""
+    """Parse arguments and train; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m facekit.train.detail.facescape", description=(__doc__ or "").splitlines()[0]
     )

@@ -1,12 +1,12 @@
-"""Expression furrows: where they run, how deep and wide they are, and the strain that makes them.
+"""Expression furrows: position, depth, width, and the strain that forms them.
 
 The lines are those that the texture teacher paints (:mod:`facekit.train.skin.folds`), with a second layout of those in
-which people differ most. Depths and widths follow what is measured on skin: forehead 1.3 to 1.7 mm deep and 4.5 to 5 mm
-wide, nasolabial fold 4 mm wide (of its depth the mesh has the larger part). This is modelled, not scanned.
+which people differ most. Depths and widths follow measurements of skin: forehead 1.3 to 1.7 mm deep and 4.5 to 5 mm
+wide, nasolabial fold 4 mm wide (most of its depth is part of the mesh). They are modelled, not scanned.
 
-A furrow's cross-section is ``d (l / w - 1) exp(-l / w)``, l the distance from its line, so that a bulge of a seventh of
-the depth stands beside it, and w is half the width at the skin's level. The line's cusp is rounded off, which with the
-size of a texel makes furrows about half as wide again as w says.
+The cross-section is ``d (l / w - 1) exp(-l / w)``, with l the distance from the line, so that there is a bulge of a
+seventh of the depth beside it, and w is half the width at the skin's level. The cusp at the line is rounded, which
+together with the size of a texel makes furrows about half as wide again as w.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Lines = list[list[tuple[float, float]]]
 
 
 class Kind(NamedTuple):
-    """Measures of one family of furrows.
+    """Parameters of one family of furrows.
 
-    depth: mm at the reference strain, in middle age. width: mm, w of the profile. strain: the reference, what the
-    family's own expression brings at intensity 1 on the template. rest: share of the depth that stays in old faces at
-    rest. vary: how much people differ in it. mean: how far the mean strain of all directions counts in place of the
-    strain across, for folds that a lip rolling over them would squeeze into a pit.
+    depth: mm at the reference strain, in middle age. width: mm, w of the profile. strain: the reference, caused by the
+    family's own expression at intensity 1 on the template. rest: fraction of the depth in old neutral faces. vary:
+    variation between people. mean: weight of the mean strain of all directions in place of the strain across, for folds
+    that a rolling lip would otherwise compress into a pit.
     """
 
     depth: float
@@ -56,20 +56,20 @@ KINDS: dict[str, Kind] = {
     "marionette": Kind(0.50, 2.3, 0.10, 0.50, 0.45),
     "mentolabial": Kind(0.80, 2.4, 0.08, 0.35, 0.35, mean=0.8),
     "pucker": Kind(0.40, 1.0, 0.12, 0.25, 0.45),
-    # The mentalis muscle's cobbles. The mesh has little of its pull: skin closes in from the sides by a few percent.
+    # Cobbles of the mentalis muscle. The mesh hardly shows its pull: skin contracts from the sides by a few percent.
     "chin": Kind(0.40, 1.2, 0.032, 0.08, 0.40),
 }
 
-#: Lines that only the displacement has, in the tile's coordinates like those of ``FOLDS``. The nasolabial fold is not
-#: among them: a smile squeezes the skin most where it is painted (strain 0.14 to 0.33 along the line at intensity 1),
-#: and ten millimetres further out only at the lower end, which makes a sickle of it.
+#: Lines of the displacement only, in tile coordinates like those of ``FOLDS``. The nasolabial fold is not among them: a
+#: smile compresses the skin most where the fold is painted (strain 0.14 to 0.33 along the line at intensity 1), and ten
+#: millimetres further out only at the lower end, which would make a sickle.
 _OWN: dict[str, Lines] = {
     "cheek": [
         [(0.290, 0.425), (0.270, 0.465), (0.264, 0.512), (0.272, 0.555)],
         [(0.250, 0.442), (0.236, 0.482), (0.238, 0.526)],
     ],
 }
-#: Second layouts, for people whose lines run elsewhere.
+#: Second layouts, for people with lines elsewhere.
 _OTHER: dict[str, Lines] = {
     "forehead": [
         [(0.330, 0.145), (0.410, 0.128), (0.500, 0.138)],
@@ -82,24 +82,24 @@ _OTHER: dict[str, Lines] = {
         [(0.296, 0.302), (0.276, 0.313), (0.256, 0.326)],
     ],
 }
-_ROUND = 0.5  # the bottom's radius over w
-_REACH = 6.0  # mm: further from its line no furrow is drawn, and no face asks for its direction
+_ROUND = 0.5  # radius of the bottom relative to w
+_REACH = 6.0  # mm: range of a furrow around its line
 
 
 @dataclass(frozen=True)
 class Furrow:
-    """One family on the tile.
+    """One family of furrows on the tile.
 
     Parameters
     ----------
     profiles:
-        (L, S, S) float32, one per line: -1 at its bottom, above 0 on the bulges.
+        (L, S, S) float32, one per line: -1 at its bottom, positive on the bulges.
     layout:
-        (L,) int, the layout that each line belongs to.
+        (L,) int: layout of each line.
     along:
-        (S, S, 2) float32, the nearest line's unit direction in UV; 0 beyond its reach.
+        (S, S, 2) float32: unit direction of the nearest line in UV; 0 beyond its range.
     near:
-        (S, S) float32 in [0, 1], 1 on the lines, 0 beyond their reach.
+        (S, S) float32 in [0, 1]: 1 on the lines, 0 beyond their range.
     """
 
     profiles: np.ndarray
@@ -109,7 +109,7 @@ class Furrow:
 
 
 def furrows(template: Template, size: int) -> dict[str, Furrow]:
-    """All families on a tile of ``size``²; distances are millimetres on the template."""
+    """Return all families on a tile of ``size``²; distances are in millimetres on the template."""
     metric = tile_metric(template, size)
     found = {}
     for name, kind in KINDS.items():
@@ -129,7 +129,7 @@ def furrows(template: Template, size: int) -> dict[str, Furrow]:
 
 
 def tile_metric(template: Template, size: int) -> np.ndarray:
-    """First fundamental form of the template in tile coordinates, (S, S, 3) float32: E, F, G in mm²."""
+    """Return the first fundamental form of the template in tile coordinates, (S, S, 3) float32: E, F, G in mm²."""
     u0, v0, u1, v1 = template.tile_rect
     uvs = (template.uvs - template.uvs.new_tensor([u0, v0])) / template.uvs.new_tensor([u1 - u0, v1 - v0])
     ids, weights = rasterize_uv(uvs, template.faces_uvs, size)
@@ -145,7 +145,7 @@ def tile_metric(template: Template, size: int) -> np.ndarray:
 
 
 def face_directions(template: Template, along: np.ndarray) -> torch.Tensor:
-    """Directions of a tile (S, S, 2) read at the middle of each face of the atlas, (F, 2) float32; 0 off the tile."""
+    """Sample a tile of directions (S, S, 2) at the centre of each face in the atlas, (F, 2) float32; 0 off the tile."""
     u0, v0, u1, v1 = template.tile_rect
     middle = template.uvs[template.faces_uvs].mean(dim=1)
     x, y = (middle[:, 0] - u0) / (u1 - u0), 1 - (middle[:, 1] - v0) / (v1 - v0)
@@ -157,11 +157,11 @@ def face_directions(template: Template, along: np.ndarray) -> torch.Tensor:
 
 
 def furrow_field(found: dict[str, Furrow], side: int) -> np.ndarray:
-    """Directions and reference strains of furrows, (3, side, side) float32: see :class:`DetailModel`."""
+    """Return directions and reference strains of furrows, (3, side, side) float32: see :class:`DetailModel`."""
     weights = np.stack([f.near * KINDS[name].depth for name, f in found.items()])
     angle = np.stack([2 * np.arctan2(f.along[..., 1], f.along[..., 0]) for f in found.values()])
     near = np.stack([f.near for f in found.values()])
-    # Where two families meet, the deeper one's direction counts, and the less they agree, the less it is trusted.
+    # Where two families meet, the deeper one's direction dominates, with less confidence the more they disagree.
     share = weights**4 / np.maximum((weights**4).sum(0), 1e-12)
     strain = np.array([KINDS[name].strain for name in found])[:, None, None]
     base = 0.12 * (1 - near.max(0)) + near.max(0) * (share * strain).sum(0)
@@ -182,7 +182,7 @@ def _chin(size: int) -> Furrow:
 
 
 def _wavering(path: np.ndarray, seed: int) -> np.ndarray:
-    """Path (N, 2) made to wander by up to half a millimetre, short lines by less, as if no ruler had drawn it."""
+    """Perturb a path (N, 2) by up to half a millimetre, short lines by less, so that lines look natural."""
     noise = np.random.default_rng(seed).standard_normal((len(path), 2))
     wander = ndimage.gaussian_filter1d(noise, len(path) / 9, axis=0, mode="reflect")
     length = np.linalg.norm(np.diff(path, axis=0), axis=1).sum()
@@ -190,7 +190,7 @@ def _wavering(path: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _both_sides(name: str, line: list[tuple[float, float]]) -> list[np.ndarray]:
-    """Line of the left half with its mirror image, joined where it ends in the middle."""
+    """Return a line of the left half and its mirror image, joined if it ends in the middle."""
     if abs(line[-1][0] - 0.5) < 1e-6:
         return [smooth_path(line + [(1 - x, y) for x, y in line[-2::-1]], 160)]
     path = smooth_path(line, 120)
@@ -200,7 +200,7 @@ def _both_sides(name: str, line: list[tuple[float, float]]) -> list[np.ndarray]:
 
 
 def _draw(path: np.ndarray, width: float, metric: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Profile (S, S), distance in mm (S, S; large off its reach) and UV direction (S, S, 2) of one line."""
+    """Return profile (S, S), distance in mm (S, S; large beyond its range) and UV direction (S, S, 2) of one line."""
     size, straight, path = len(metric), path, _wavering(path, seed)
     reach = np.array([0.07, 0.05])
     low = np.clip((path.min(0) - reach) * size, 0, size - 1).astype(int)
@@ -213,10 +213,10 @@ def _draw(path: np.ndarray, width: float, metric: np.ndarray, seed: int) -> tupl
     square = e * offset[..., 0] ** 2 + 2 * f * offset[..., 0] * offset[..., 1] + g * offset[..., 1] ** 2
     nearest = square.argmin(-1)
     distance = np.sqrt(np.take_along_axis(square, nearest[..., None], -1)[..., 0].clip(0))
-    # Deepest in the middle, running out at the ends, with shallower stretches; past an end the distance takes over.
+    # Deepest in the middle, fading out at the ends, with shallower stretches; beyond an end the distance grows.
     uneven = ndimage.gaussian_filter1d(np.random.default_rng(seed + 99).standard_normal(len(path)), 10)
     strength = np.sin(np.linspace(0.04, np.pi - 0.04, len(path))) ** 0.7 * (0.8 + 0.2 * np.tanh(uneven / uneven.std()))
-    # The cusp at the line is no shape for skin: round it.
+    # Round the cusp at the line, which would not look like skin.
     t = np.sqrt((distance / width) ** 2 + _ROUND**2) - _ROUND
     shape = strength[nearest] * (t - 1) * np.exp(-t) * np.clip(3 - 0.6 * t, 0, 1)
     tangent = np.gradient(straight, axis=0) * [1, -1]  # the tile's y runs down, v up

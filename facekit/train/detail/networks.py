@@ -1,7 +1,7 @@
-"""The losses of the module's training, and its start by least squares.
+"""Losses of the detail module, and its initialisation by least squares.
 
-The loss compares composed displacement with the target's, in height and in slope (what one sees is the slope), with a
-Charbonnier penalty, so that a few deep furrows do not drown the rest.
+The loss compares composed displacement with the target in height and in slope (the visible quantity), with a
+Charbonnier penalty, so that a few deep furrows do not dominate.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from facekit.models.detail import DetailModel
 from facekit.train.detail.data import DetailSamples
 from facekit.train.loop import step_generator
 
-_RIDGE = 4.0  # samples' worth of belief that a map is zero where hardly anyone is ever strained
-_SLOPE = 1.5  # weight of the slope, mm per texel, beside the height, mm
-_SOFT = 0.01  # mm: errors under it count by their square
-_START_ROWS = 700  # samples that the start is computed from
+_RIDGE = 4.0  # strength of the prior that a map is zero where skin is hardly ever strained, in samples
+_SLOPE = 1.5  # weight of the slope, mm per texel, relative to the height, mm
+_SOFT = 0.01  # mm: errors below it are penalised quadratically
+_START_ROWS = 700  # number of samples for the initialisation
 _CHUNK = 50
 
 
 def detail_loss(made: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Charbonnier penalty of heights and slopes, weighted by texel (S, S)."""
+    """Return the Charbonnier penalty of heights and slopes, weighted by texel (S, S)."""
     error = made - target
     height = (charbonnier(error) * weight).mean()
     down = (charbonnier(error[..., 1:, :] - error[..., :-1, :]) * weight[1:]).mean()
@@ -29,15 +29,15 @@ def detail_loss(made: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) 
 
 
 def charbonnier(error: torch.Tensor) -> torch.Tensor:
-    """Smooth absolute value."""
+    """Return a smooth absolute value."""
     return (error.square() + _SOFT**2).sqrt() - _SOFT
 
 
 @torch.no_grad()
 def start_maps(model: DetailModel, samples: DetailSamples) -> None:
-    """Set the means by a least-squares fit at each texel, the bases by principal components of what they leave.
+    """Initialise the means by least squares per texel, and the bases by principal components of the residuals.
 
-    Regressors start as linear maps to the components' coefficients would: the descent finds them within a few steps.
+    Regressors are initialised as linear maps; training finds the coefficients within a few steps.
     """
     generator = step_generator(30, 0)
     index = torch.randperm(len(samples), generator=generator)[:_START_ROWS]
@@ -64,10 +64,10 @@ def start_maps(model: DetailModel, samples: DetailSamples) -> None:
     for k, basis in enumerate(model.basis):
         part = rest * shares[k].float() * root
         values, vectors = torch.linalg.eigh(part @ part.t())
-        count = min(len(basis), len(part))  # of fewer samples than maps the rest stay zero
+        count = min(len(basis), len(part))  # with fewer samples than maps the rest stay zero
         values, vectors = values.flip(0)[:count].clamp_min(1e-9).sqrt(), vectors.flip(1)[:, :count]
         axes = vectors.t() @ (rest * shares[k].float()) / values[:, None]
-        # So scaled, coefficients are about one in size.
+        # This scales the coefficients to about one.
         scale = values / len(part) ** 0.5 / shares[k].float().mean().clamp_min(0.02)
         basis[:count] = axes * scale[:, None]
     model.get_parameter("regress_static.fc1.0.weight").mul_(0.3)
@@ -75,6 +75,6 @@ def start_maps(model: DetailModel, samples: DetailSamples) -> None:
 
 
 def _shares(model: DetailModel, strain: torch.Tensor) -> torch.Tensor:
-    """Weights of the three maps in each texel, (3, B, S * S)."""
+    """Return the weights of the three maps per texel, (3, B, S * S)."""
     compress, stretch = model.weights(strain.flatten(1))
     return torch.stack((torch.ones_like(compress), compress, stretch))

@@ -1,8 +1,8 @@
 """The relief stage: held-out people with the teacher's displacement, for ``facekit evaluate detail``.
 
-Two splits. ``codes``: people of the shape network, with codes that no training run drew. ``modes``: people drawn from
-the identity modes, in expressions of the blendshapes: meshes and strains that the detail module never learned from.
-Beside them lies a module for HiFace's scalar tension, trained as the shipped one is, on the same samples.
+Two splits. ``codes``: people of the shape network, with codes that were not used in training. ``modes``: people sampled
+from the identity modes, with blendshape expressions: meshes and strains that the detail module was not trained on. In
+addition, a module with HiFace's scalar tension, trained like the shipped one on the same samples.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from facekit.train.detail.furrows import tile_metric
 from facekit.train.detail.stage import packed_files, train_compositions
 from facekit.train.detail.teacher import DetailTeacher
 
-#: Of the set; those with furrows.
+#: Expressions of the set, those with furrows.
 EXPRESSIONS = ("neutral", "smile", "anger", "chin_raiser", "grin", "brow_raiser", "brow_lower")
 PEOPLE, LEAST = 24, 2
 _CODES_SEED, _MODES_SEED = 90_000, 95_000
@@ -34,7 +34,7 @@ _SCALAR = "scalar"
 
 
 def run(context: Context) -> None:
-    """Write the set to ``relief`` in the work folder; the default that is installed is what it is about."""
+    """Write the set for the installed default to ``relief`` in the work folder."""
     pipe = FacePipeline.from_pretrained(device="cpu")
     config, folder = pipe.detail_layer.model.config, context.work / "relief"
     scalar = packed_files(context.work)[_SCALAR]
@@ -54,7 +54,7 @@ def run(context: Context) -> None:
 
 @torch.no_grad()
 def code_people(pipe: FacePipeline, people: FaceLatents) -> FaceSet:
-    """Make the network's faces of these codes in all of :data:`EXPRESSIONS`."""
+    """Make the network's faces for these codes in all of :data:`EXPRESSIONS`."""
     template = pipe.template
     worn = [pipe.decode_shape(people.with_expression(name)) for name in EXPRESSIONS]
     subjects = tuple(f"codes-{k}" for k in range(len(people)))
@@ -63,7 +63,7 @@ def code_people(pipe: FacePipeline, people: FaceLatents) -> FaceSet:
 
 @torch.no_grad()
 def with_relief(faces: FaceSet, identity: torch.Tensor, teacher: DetailTeacher, weight: torch.Tensor) -> ReliefSet:
-    """Give each face the displacement that the teacher says, of people with codes (P, 20)."""
+    """Add the teacher's displacement to faces of people with codes (P, 20)."""
     maps = []
     for code, verts in zip(progress(identity, len(identity), "relief"), faces.verts, strict=True):
         maps.append(teacher(code.expand(len(verts), -1), verts[:1].expand_as(verts), verts)[:, 0].half())

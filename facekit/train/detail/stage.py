@@ -1,6 +1,6 @@
-"""The detail stage: samples, both ways of composition, and the shipped file.
+"""The detail stage: samples, both composition modes, and the shipped file.
 
-Means and bases start by least squares; everything together is then trained by gradient descent.
+Means and bases are initialised by least squares; then everything is trained by gradient descent.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ _SEED = 31
 def run(context: Context) -> None:
     """Train on the teacher's displacement, and write ``detail.npz``.
 
-    Both compositions are trained alike, for comparison, and kept in ``work``; the configuration says which is shipped.
+    Both composition modes are trained alike, for comparison, and kept in ``work``; the configuration selects the
+    shipped one.
     """
     config = context.detail_config
     train_compositions(context, load_generators(context), config, COMPOSITIONS)
@@ -45,7 +46,7 @@ def run(context: Context) -> None:
 
 
 def train_compositions(context: Context, pipe: FacePipeline, config: DetailConfig, names: Sequence[str]) -> None:
-    """Train one module for each of these compositions, alike and on the same samples; see :func:`packed_files`."""
+    """Train one module per composition mode on the same samples; see :func:`packed_files`."""
     template = pipe.template
     teacher = DetailTeacher(context.skin_layers, template, config.size)
     weight = texel_weight(context.pack, torch.from_numpy(tile_metric(template, config.size)))
@@ -69,14 +70,14 @@ def train_compositions(context: Context, pipe: FacePipeline, config: DetailConfi
 def train_detail(
     config: DetailConfig, samples: DetailSamples, furrows: torch.Tensor, path: Path, steps: int = STEPS
 ) -> DetailModel:
-    """Train a module; goes on from the checkpoint at ``path`` where there is one.
+    """Train a module, resuming from the checkpoint at ``path`` if there is one.
 
-    ``furrows`` (3, field, field) is the map of directions and reference strains that the samples were measured with.
+    ``furrows`` (3, field, field) is the map of directions and reference strains that the samples were made with.
     """
     model = DetailModel(config)
     model.furrows.copy_(furrows)
     average = Average(model, 0.995)
-    # Bases are far from unit scale: a rate of their own, in mm.
+    # Bases are far from unit scale and have their own learning rate, in mm.
     maps = [*model.mean, *model.basis]
     heads = [*model.regress_static.parameters(), *model.regress_dynamic.parameters()]
     optimiser = torch.optim.Adam([{"params": maps}, {"params": heads}, {"params": [model.response]}], betas=(0.9, 0.99))
@@ -101,7 +102,7 @@ def train_detail(
 
 @torch.no_grad()
 def explained(model: DetailModel, samples: DetailSamples) -> DisplacementFigures:
-    """Measure how well a module meets the displacement of ``samples``."""
+    """Measure how well a module reproduces the displacement of ``samples``."""
     tally = DisplacementTally(samples.weight)
     for some in torch.arange(len(samples)).split(20):
         identity, strain, target = samples.batch(some)
@@ -110,7 +111,7 @@ def explained(model: DetailModel, samples: DetailSamples) -> DisplacementFigures
 
 
 def packed_files(work: Path) -> dict[str, Path]:
-    """Files in which :func:`run` keeps the modules of both ways of composition."""
+    """Return the files in which :func:`run` stores the modules of both composition modes."""
     return {name: work / f"detail_{name}.npz" for name in COMPOSITIONS}
 
 

@@ -1,6 +1,6 @@
-"""The detail teacher: identity codes and two meshes in, a displacement map of the face tile out.
+"""The detail teacher: from identity codes and two meshes to a displacement map of the face tile.
 
-Modelled, not scanned. Two things are added up, all in millimetres along the smooth normal:
+Modelled, not scanned. The sum, in millimetres along the smooth normal, of:
 
 * skin: fine structure of the training pack's albedos, taken as relief (dark is deep: Beeler et al., *High-quality
   single-shot capture of facial geometry*, SIGGRAPH 2010), mixed as the texture teacher mixes the skins, so that relief
@@ -9,7 +9,7 @@ Modelled, not scanned. Two things are added up, all in millimetres along the smo
   in old faces. How deep, in which layout and how evenly left and right is the person's;
 * dimples of the chin, which follow the mean strain.
 
-Where skin is stretched, what it has at rest is smoothed.
+Where skin is stretched, the relief of the neutral face is flattened.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from facekit.train.skin.teacher import TextureTeacher, unit_rows
 
 _STRAINS = 128  # side of the strain maps
 _SMOOTHING = 4
-# The skins' relief in mm for one of optical density, and what it may reach.
+# Relief of the skins in mm per unit of optical density, and its limit.
 _SKIN_RELIEF, _SKIN_LIMIT = 0.9, 0.22
 _LIP_RELIEF = 0.05
-_FLATTEN, _FLATTEN_AT = 0.7, 0.25  # share of the rest relief that stretching takes away, and the strain at which
+_FLATTEN, _FLATTEN_AT = 0.7, 0.25  # fraction removed by stretching, and strain at which it is
 
 
 class DetailTeacher(nn.Module):
-    """T(identity, rest mesh, posed mesh) -> displacement (B, 1, S, S) mm on the tile."""
+    """T(identity, neutral mesh, posed mesh) -> displacement (B, 1, S, S) mm on the tile."""
 
     skin: Tensor
     lips: Tensor
@@ -48,7 +48,7 @@ class DetailTeacher(nn.Module):
     def __init__(self, layers: SkinLayers, template: Template, size: int = 384) -> None:
         super().__init__()
         self.size = size
-        self.texture = TextureTeacher(layers, 64)  # for what an identity code means: age, melanin, the mix of skins
+        self.texture = TextureTeacher(layers, 64)  # for the meaning of identity codes: age, melanin, the mix of skins
         chart, mask = load_chart(layers.pack, size), skin_mask(layers.pack, size)
         self.graph = StrainGraph.of(template.faces, len(template.verts))
         self.families = furrows(template, size)
@@ -77,7 +77,9 @@ class DetailTeacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, identity: Tensor, rest: Tensor, posed: Tensor) -> Tensor:
-        """Displacement (B, 1, S, S) float32 mm of people (B, 20) with vertices (B, V, 3) at rest and posed."""
+        """Return displacement (B, 1, S, S) float32 in mm for people (B, 20) with neutral and posed vertices (B, V,
+        3).
+        """
         traits = self.texture.attributes(identity)
         shape = (len(identity), self.size, self.size)
         tension = self._tile(self.graph.tension(rest, posed))
@@ -93,7 +95,7 @@ class DetailTeacher(nn.Module):
         return total[:, None]
 
     def _gains(self, name: str, kind: Kind, identity: Tensor) -> Tensor:
-        """Strength of each line of a family, (B, L): shared by the family, and a little each its own."""
+        """Return the strength of each line of a family, (B, L): common to the family, with a small individual part."""
         drawn = identity @ getattr(self, f"rows_{name}").T
         layout = torch.from_numpy(self.families[name].layout)
         share = torch.sigmoid(2.5 * drawn[:, :1] * torch.where(layout == 0, 1.0, -1.0))
@@ -101,17 +103,17 @@ class DetailTeacher(nn.Module):
         return share * torch.exp(kind.vary * (0.7 * drawn[:, 1:2] + 0.6 * drawn[:, 3:]).clamp(-1.6, 1))
 
     def _tile(self, values: Tensor) -> Tensor:
-        """Strain at vertices (B, V), smoothed, as maps (B, S, S)."""
+        """Return strain at vertices (B, V), smoothed, as maps (B, S, S)."""
         values = self.graph.smooth(values, _SMOOTHING)
         coarse = bake(values[..., None], self.faces, self.ids, self.weights)
         return F.interpolate(coarse, size=(self.size, self.size), mode="bilinear", align_corners=False)[:, 0]
 
 
 def depth(kind: Kind, strain: Tensor, traits: dict[str, Tensor], flat: Tensor) -> Tensor:
-    """Depth of furrows (B, S, S), mm: what age leaves at rest, and what the strain adds.
+    """Return the depth of furrows (B, S, S) in mm: from age in neutral faces, and from strain.
 
-    The answer to strain starts a little above 0, is proportional up to the reference and saturates. Old skin folds
-    deeper, dark skin less.
+    The response to strain starts a little above 0, is linear up to the reference and saturates. Old skin folds deeper,
+    dark skin less.
     """
     age, melanin = (traits[name].view(-1, 1, 1) for name in ("age", "melanin"))
     x = (strain / kind.strain - 0.12).clamp_min(0)
@@ -121,7 +123,7 @@ def depth(kind: Kind, strain: Tensor, traits: dict[str, Tensor], flat: Tensor) -
 
 
 def skin_relief(density: np.ndarray, size: int) -> np.ndarray:
-    """Relief (S, S) mm of a cleaned skin's detail (3, 512, 512), optical density: darker lies deeper."""
+    """Return relief (S, S) in mm from a cleaned skin's detail (3, 512, 512), optical density: darker is deeper."""
     grey = density.mean(0)
     band = ndimage.gaussian_filter(grey, 0.9) - ndimage.gaussian_filter(grey, 7.0)
     relief = -_SKIN_LIMIT * np.tanh(_SKIN_RELIEF * band / _SKIN_LIMIT)
@@ -129,7 +131,9 @@ def skin_relief(density: np.ndarray, size: int) -> np.ndarray:
 
 
 def skin_mask(pack: Path, size: int) -> np.ndarray:
-    """Mask of detail, (S, S) in [0, 1]: on the chart, off its border, its openings and the lips' inside."""
+    """Return the mask of detail, (S, S) in [0, 1]: inside the chart, excluding its border, openings and the inside of
+    the lips.
+    """
     chart = load_chart(pack, size)
     grown = ndimage.gaussian_filter(ndimage.grey_dilation(chart.openings, 5), 1.0 * size / 384)
     inner = zones(size, chart.openings)["mouth"]

@@ -1,9 +1,8 @@
-"""Clips to train the encoder on: people, motions and cameras whose landmarks are simulated, and landmarks of renders.
+"""Clips to train the encoder on: simulated landmarks of people, motions and cameras, and landmarks of renders.
 
 A simulated clip costs a thousandth of a rendered one: the rig's points are projected, and the landmarker's measured
-response (:mod:`facekit.reconstruct.response`) puts them where it would report them: its bias by pose, expression and
-person, and errors that hang together from point to point and from frame to frame. Its scores are simulated likewise.
-Nothing here comes from a photograph.
+error model (:mod:`facekit.reconstruct.response`) is applied: bias by pose, expression and person, and errors correlated
+between points and frames. Scores are simulated in the same way. No photographs are used.
 """
 
 from __future__ import annotations
@@ -27,19 +26,20 @@ from facekit.train.photos.frames import Frames
 from facekit.train.photos.photographs import FOV, HEIGHT, PITCH, ROLL, SIZE, YAW, drawn_blendshapes
 from facekit.train.photos.response import identity_of
 
-#: People in ten that are kept out to watch the training; stills of one person lie so many seconds apart.
+#: One in this many people is held out for validation; time in seconds between stills of a person.
 _HELD, _STILLS = 10, 10.0
-#: Share of clips that are motions (the rest are stills), their frame's length, seconds; how much of an error stays
-#: from frame to frame, and what a steadied landmarker leaves of it besides.
+#: Fraction of clips that are motions (the rest are stills), frame duration in seconds; correlation of errors between
+#: successive frames.
 _MOVING, _FRAME, _STAYS = 0.5, 1 / 30, 0.9
 _CUT, _BLINK = 2.5, 0.5
 
 
 @dataclass(frozen=True)
 class Clips:
-    """B clips of K frames, as :class:`facekit.models.encoder.Encoder` takes them, and what is true of them.
+    """B clips of K frames in the format of :class:`facekit.models.encoder.Encoder`, with ground truth.
 
-    ``shapes`` (B, K, 52) and ``identity`` (B, M) are true; ``moving`` (B,) bool tells motions from stills.
+    ``shapes`` (B, K, 52) and ``identity`` (B, M) are the ground truth; ``moving`` (B,) bool distinguishes motions from
+    stills.
     """
 
     offsets: torch.Tensor
@@ -53,7 +53,7 @@ class Clips:
 
     @classmethod
     def cat(cls, parts: list[Clips]) -> Clips:
-        """Join clips of one length."""
+        """Concatenate clips of one length."""
         return cls(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in dataclasses.fields(cls)})
 
     @property
@@ -63,12 +63,12 @@ class Clips:
 
 
 class Renders:
-    """Landmarks of real renders, prepared once.
+    """Landmarks detected in renders, prepared once.
 
     Parameters
     ----------
     frames:
-        As the photos stage left them; person by person.
+        Frames written by the photos stage, person by person.
     """
 
     def __init__(self, frames: Frames, points: FacePoints, normaliser: Normaliser) -> None:
@@ -79,7 +79,7 @@ class Renders:
         self.people = [torch.nonzero(frames.person == person)[:, 0] for person in frames.person.unique()]
 
     def clips(self, people: list[torch.Tensor], count: int, generator: torch.Generator | None) -> Clips:
-        """A clip of ``count`` frames of each person; drawn, or the first ones without a generator."""
+        """Return a clip of ``count`` frames per person, random or, without a generator, the first ones."""
         rows = []
         for own in people:
             order = own if generator is None else own[torch.randperm(len(own), generator=generator)]
@@ -96,7 +96,7 @@ class Renders:
         )
 
     def split(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """People to train on and people that are held out."""
+        """Return the training and the held-out people."""
         return (
             [p for k, p in enumerate(self.people) if k % _HELD],
             [p for k, p in enumerate(self.people) if not k % _HELD],
@@ -104,20 +104,20 @@ class Renders:
 
 
 def load_frames(folder: Path) -> Frames:
-    """All of the photos stage's frames in a folder."""
+    """Load all frames of the photos stage in a folder."""
     files = sorted(folder.glob("frames_*.npz"), key=lambda path: int(path.stem.split("_")[1]))
     return Frames.cat([Frames.load(path) for path in files])
 
 
 class Simulator:
-    """Draws clips.
+    """Simulator of clips.
 
     Parameters
     ----------
     table:
-        (20, 52) float32, expressions as mixes of blendshapes.
+        (20, 52) float32: expressions as combinations of blendshapes.
     frames:
-        Renders, on which the scores' own response is measured.
+        Renders to fit the error model of the scores.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class Simulator:
         self._measure_scores(frames)
 
     def _measure_scores(self, frames: Frames) -> None:
-        """Scores as a linear function of true weights, and the covariance of what is left."""
+        """Fit scores as a linear function of true weights, and the covariance of the residuals."""
         rows = torch.cat((torch.ones(len(frames), 1), frames.blendshapes), dim=1).double()
         gram = rows.T @ rows + torch.eye(rows.shape[1])
         self.to_scores = torch.linalg.solve(gram, rows.T @ frames.scores.double()).float()
@@ -148,14 +148,14 @@ class Simulator:
         self.score_noise = (vectors * values.clamp_min(0).sqrt()).float()
 
     def clips(self, count: int, length: int, generator: torch.Generator) -> Clips:
-        """Draw ``count`` clips of ``length`` frames."""
+        """Sample ``count`` clips of ``length`` frames."""
         g, size = generator, count * length
         identity = torch.randn(count, self.points["modes"].shape[-1], generator=g).clamp(-_CUT, _CUT)
         moving = torch.rand(count, generator=g) < _MOVING if length > 1 else torch.zeros(count, dtype=torch.bool)
         shapes = self._motions(count, length, moving, g)
         yaw, pitch, roll, shift = self._poses(count, length, moving, g)
         fov = torch.empty(count).uniform_(*FOV, generator=g).repeat_interleave(length)
-        # The same person before the same camera is as large in all frames of a motion, nearly.
+        # In a motion, the size of the face is nearly constant.
         height = torch.empty(count, length).uniform_(*HEIGHT, generator=g)
         height = torch.where(moving[:, None], height[:, :1], height).flatten()
         places = self._places(identity.repeat_interleave(length, 0), shapes.flatten(0, 1))
@@ -179,7 +179,7 @@ class Simulator:
         )
 
     def _motions(self, count: int, length: int, moving: torch.Tensor, g: torch.Generator) -> torch.Tensor:
-        """Weights (count, length, 52): stills, or smooth ways between some, with blinks."""
+        """Sample weights (count, length, 52): stills, or smooth motion between some of them, with blinks."""
         stills = drawn_blendshapes(self.table, count * length, g).unflatten(0, (count, length))
         if length == 1:
             return stills
@@ -196,7 +196,7 @@ class Simulator:
         return torch.where(moving[:, None, None], ways, stills)
 
     def _poses(self, count: int, length: int, moving: torch.Tensor, g: torch.Generator) -> tuple[torch.Tensor, ...]:
-        """Yaw, pitch and roll (N,) radians, and shifts (N, 2) mm; of motions they change slowly."""
+        """Sample yaw, pitch and roll (N,) in radians, and shifts (N, 2) in mm; slowly varying for motions."""
 
         def drawn(spread: tuple[float, ...]) -> torch.Tensor:
             return torch.randn(count, length, len(spread), generator=g) * torch.tensor(spread)
@@ -211,7 +211,7 @@ class Simulator:
         return yaw, pitch, roll, found[:, 3:]
 
     def _places(self, identity: torch.Tensor, shapes: torch.Tensor) -> torch.Tensor:
-        """The rig's points (N, 478, 3) mm."""
+        """Return the rig's points (N, 478, 3) in mm."""
         p = self.points
         rest = p["base"] + torch.einsum("pcm,nm->npc", p["modes"], identity)
         product = shapes[:, self.pairs[:, 0]] * shapes[:, self.pairs[:, 1]]
@@ -238,12 +238,12 @@ class Simulator:
         moving: torch.Tensor,
         g: torch.Generator,
     ) -> torch.Tensor:
-        """Where the landmarker reports points, (N, 478, 2) pixels of a picture of :data:`SIZE`."""
+        """Simulate the landmarker's points, (N, 478, 2) pixels of a picture of :data:`SIZE`."""
         yaw, pitch, roll, shift = pose
         count, length = shapes.shape[:2]
         zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
         far = height / 2 / torch.tan(torch.deg2rad(fov) / 2)
-        # A camera that stands around to the subject's left sees a head that turned to its right.
+        # A camera to the subject's left sees a head that turned to its right.
         cy, sy, cp, sp = yaw.cos(), yaw.sin(), pitch.cos(), pitch.sin()
         about_y = torch.stack((cy, zero, -sy, zero, one, zero, sy, zero, cy), dim=1).unflatten(1, (3, 3))
         about_x = torch.stack((one, zero, zero, zero, cp, -sp, zero, sp, cp), dim=1).unflatten(1, (3, 3))
@@ -270,7 +270,9 @@ class Simulator:
         return SIZE / 2 + flat * flat.new_tensor([1.0, -1.0])
 
     def _noise(self, count: int, length: int, moving: torch.Tensor, g: torch.Generator) -> torch.Tensor:
-        """Errors (N, 478, 2) in deviations: a part is a person's own, the rest goes from frame to frame."""
+        """Sample errors (N, 478, 2) in standard deviations: partly constant per person, partly correlated over
+        frames.
+        """
 
         def drawn(frames: int) -> torch.Tensor:
             shared = torch.randn(count, frames, self.factor.shape[1], generator=g) @ self.factor.T

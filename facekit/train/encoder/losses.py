@@ -1,4 +1,4 @@
-"""What the encoder is trained for: vertices, blendshapes, action units, their speed, and honest uncertainties."""
+"""Losses of the encoder: vertices, blendshapes, action units, their velocity, and calibrated uncertainties."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from facekit.motion.units import ACTION_UNITS
 from facekit.reconstruct.points import FacePoints
 from facekit.train.encoder.data import Clips
 
-#: From this share of its largest intensity a unit's region counts five times (AUFART's weight).
+#: Fraction of its largest intensity above which a unit's region has five times the weight (as in AUFART).
 _ACTIVE, _FIVE = 0.5, 5.0
-#: A point belongs to a unit that moves it by this share of what it moves its most.
+#: A point belongs to a unit that moves it by at least this fraction of the unit's largest displacement.
 _REGION = 0.15
 
 
 class Losses:
-    """The losses, with what they need of the rig.
+    """Losses, with precomputed data of the rig.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Losses:
         self.to_units = to_units[:, [list(ACTION_UNITS).index(unit) for unit in units]]
 
     def __call__(self, told: Encoded, clips: Clips, units: bool = True, speed: bool = True) -> dict[str, torch.Tensor]:
-        """Every term, weighted; their sum is the loss."""
+        """Return every term, weighted; their sum is the loss."""
         off = told.shapes - clips.shapes
         who = told.identity - clips.identity
         terms = {
@@ -62,7 +62,7 @@ class Losses:
 
 
 def _gram(fields: torch.Tensor) -> torch.Tensor:
-    """(K, K): the mean squared length, mm², of what weights make of fields (P, 3, K)."""
+    """Return (K, K): the quadratic form of the mean squared displacement, mm², of fields (P, 3, K) by their weights."""
     return torch.einsum("pci,pcj->ij", fields, fields) / len(fields)
 
 
@@ -71,5 +71,5 @@ def _squared(off: torch.Tensor, gram: torch.Tensor) -> torch.Tensor:
 
 
 def _likelihood(off: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
-    """Twice the negative log likelihood of errors whose variance has this logarithm."""
+    """Return twice the negative log likelihood of errors with this log variance."""
     return off.square() * (-spread).exp() + spread

@@ -1,6 +1,6 @@
 """The encoder stage: the linear path in closed form, then the transformer; one file, ``encoder.safetensors``.
 
-Needs the frames that the photos stage left in the work folder. A quarter of an hour of one core.
+Needs the frames of the photos stage in the work folder. Takes a quarter of an hour on one core.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from facekit.train.encoder.losses import Losses
 from facekit.train.loop import Average, Checkpoint, cosine, descend, set_rate, step_generator
 
 _FILE = "encoder.safetensors"
-#: Steps, frames a step, the share of them that are renders, and the highest rate.
+#: Steps, frames per step, fraction of them that are renders, and peak learning rate.
 _STEPS, _FRAMES, _RENDERED, _RATE = 2000, 96, 0.4, 1e-3
-#: Lengths of clips, drawn evenly.
+#: Lengths of clips, drawn with equal probability.
 _LENGTHS = (1, 1, 2, 3, 4, 6, 8, 12)
-#: The least deviation of a blendshape.
+#: Least standard deviation of a blendshape.
 _LEAST_SHAPE = 0.03
-#: Frames from which the linear path is solved, how much a render counts in it, its ridge.
+#: Number of simulated frames to solve the linear path, weight of a render in it, ridge, frames per chunk.
 _LINEAR, _WEIGHT, _RIDGE, _AT_ONCE = 24000, 3.0, 30.0, 1500
 
 
 @dataclass(frozen=True)
 class Material:
-    """What the training draws from."""
+    """Training data and its sources."""
 
     simulator: Simulator
     renders: Renders
@@ -43,7 +43,7 @@ class Material:
 
     @classmethod
     def of(cls, folder: Path, config: EncoderConfig, biased: bool = True) -> Material:
-        """Read frames from a folder; the rest is the default's that is installed."""
+        """Read frames from a folder; the rest comes from the installed default."""
         pipe = FacePipeline.from_pretrained(device="cpu")
         photo = PhotoModel.of(pipe)
         frames = load_frames(folder)
@@ -55,7 +55,7 @@ class Material:
 
 
 def run(context: Context) -> None:
-    """Train on the default that is installed, and write ``encoder.safetensors``."""
+    """Train on the installed default, and write ``encoder.safetensors``."""
     config = replace(EncoderConfig(), width=context.widths(EncoderConfig().width)[0])
     material = Material.of(context.work, config)
     model = trained(config, material, context.work, context.scaled(_STEPS), linear=context.scaled(_LINEAR, 100))
@@ -65,7 +65,7 @@ def run(context: Context) -> None:
 
 @torch.no_grad()
 def missed(model: Encoder, material: Material) -> torch.Tensor:
-    """The covariance (52, 52) of what blendshapes are off by, in renders of people who are held out."""
+    """Return the covariance (52, 52) of blendshape errors on renders of held-out people."""
     off = []
     for person in material.renders.split()[1]:
         clips = material.renders.clips([person], len(person), None)
@@ -86,25 +86,25 @@ def trained(
     linear: int = _LINEAR,
     name: str = "encoder",
 ) -> Encoder:
-    """Train, going on from the checkpoint in ``folder``; returns the moving average.
+    """Train, resuming from the checkpoint in ``folder``; return the moving average.
 
     Parameters
     ----------
     units:
-        Whether action units count.
+        Whether the loss includes action units.
     rendered:
-        The share of renders.
+        Fraction of renders.
     total:
-        Of how many steps these are the first, for the rates; None for all.
+        Total number of steps for the learning rate schedule; None for ``steps``.
     linear:
-        Simulated frames from which the linear path is solved.
+        Number of simulated frames to solve the linear path.
     """
     torch.manual_seed(0)
     model = Encoder(config)
     model.regions.copy_(material.losses.regions)
     people, held = material.renders.split()
     solve_linear(model, material, people, linear, rendered > 0)
-    model.linear.requires_grad_(False)  # two thousand numbers go in: steps that suit the rest would ruin it
+    model.linear.requires_grad_(False)  # thousands of inputs: the learning rate of the other parameters would ruin it
     average = Average(model, 0.997)
     optimiser = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad], weight_decay=0.02, betas=(0.9, 0.98)
@@ -124,7 +124,7 @@ def trained(
 
 
 def drawn_clips(material: Material, people: list[torch.Tensor], rendered: float, g: torch.Generator) -> Clips:
-    """Clips of one drawn length, some of them of renders."""
+    """Return clips of one random length, some of them of renders."""
     length = _LENGTHS[int(torch.randint(len(_LENGTHS), (), generator=g))]
     count = max(1, _FRAMES // length)
     some = 0
@@ -170,7 +170,7 @@ def solve_linear(model: Encoder, material: Material, people: list[torch.Tensor],
 def _log(
     path: Path, step: int, seconds: float, terms: dict, model: Encoder, material: Material, held: list[torch.Tensor]
 ) -> None:
-    """How people do that are held out, in mm: expression and person, of one frame and of five."""
+    """Log errors on held-out people in mm: expression and identity, from one frame and from five."""
     figures = []
     for length in (1, 5):
         clips = material.renders.clips(held, length, None)

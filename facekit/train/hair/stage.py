@@ -16,6 +16,7 @@ from facekit.progress import progress
 from facekit.template import Template
 from facekit.train.context import Context
 from facekit.train.hair.curls import curl_cards
+from facekit.train.hair.facial import facial_arrays
 from facekit.train.hair.lashes import SETS, lash_cards
 from facekit.train.hair.light import card_points, closed, covered, openness, relaxed, smoothed
 from facekit.train.hair.pictures import along_cards, frayed, grey_strands, hairline, strand_direction
@@ -78,7 +79,7 @@ def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
         raw = lash_cards(template, name)
         out |= {f"{name}/{part}": value for part, value in _quantised(raw).items()}
         out[f"{name}/strands"] = _byte(raw["strands"])
-    return out
+    return out | facial_arrays(folder.parent, template)
 
 
 def _style(raw: dict[str, np.ndarray], template: Template, name: str) -> dict[str, np.ndarray]:

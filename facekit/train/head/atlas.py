@@ -1,5 +1,6 @@
-"""Paints what never changes in the atlas: part ids, eyes, teeth, gums, tongue and sockets. Skin is the
-pipeline's."""
+"""Paint the static parts of the atlas: part ids, eyes, teeth, gums, tongue and sockets. Skin is made by the
+pipeline.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ EYE_RIM, EYE_DEEP = np.array([0.80, 0.55, 0.50]), np.array([0.36, 0.15, 0.14])
 
 
 def cover_texels(uvs: np.ndarray, faces_uvs: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find the face under each texel centre of a ``size``² picture (row 0 is v = 1), and the place in it.
+    """Find the face under each texel centre of a ``size``² picture (row 0 is v = 1), and the barycentric position in
+    it.
 
     Returns face ``(size, size)`` int32, -1 for none, and barycentric weights ``(size, size, 3)`` float64. On shared
     edges the last of the largest faces counts, where :func:`facekit.geometry.uv.rasterize_uv` takes the first: with
@@ -74,14 +76,13 @@ def cover_texels(uvs: np.ndarray, faces_uvs: np.ndarray, size: int) -> tuple[np.
 
 
 def spread(values: np.ndarray, known: np.ndarray, reach: float = np.inf) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest known texel's value for texels within ``reach`` of one; returns values and what is known
-    now."""
+    """Fill texels within ``reach`` with the nearest known value; return values and the new mask."""
     distance, (row, col) = ndimage.distance_transform_edt(~known, return_indices=True)  # pyright: ignore[reportGeneralTypeIssues]
     return values[row, col], distance <= reach
 
 
 def _noise(rng: np.random.Generator, size: int, scale: float) -> np.ndarray:
-    """Smooth noise ``(size, size)`` of unit deviation; ``scale`` texels is its correlation length."""
+    """Return smooth noise ``(size, size)`` with unit standard deviation and correlation length ``scale`` texels."""
     field = ndimage.gaussian_filter(rng.standard_normal((size, size)), scale, mode="wrap")
     return field / field.std()
 
@@ -98,7 +99,7 @@ def _window(name: str) -> tuple[slice, slice, int]:
 
 
 def paint_eye(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The eye chart: colours ``(H, W, 3)`` and iris mask ``(H, W)``, 0..1, over the window of the chart."""
+    """Return the eye chart: colours ``(H, W, 3)`` and iris mask ``(H, W)``, 0..1, in the window of the chart."""
     rows, cols, _ = _window("eyes")
     u0, v0, u1, v1 = ATLAS["eyes"]
     u = (np.arange(cols.start, cols.stop) + 0.5) / SIZE
@@ -110,7 +111,7 @@ def paint_eye(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     colour = _mix(SCLERA, SCLERA_EDGE, smoothstep(angle, 34, 58))
     veins = np.zeros_like(angle)
     for _ in range(70):
-        # A vein runs from the rim toward the iris, wandering and fading.
+        # A vein runs from the rim toward the iris, meandering and fading.
         direction, start, stop = rng.uniform(-np.pi, np.pi), 60.0, rng.uniform(27, 48)
         path = np.linspace(start, stop, 160)
         wander = direction + np.cumsum(rng.normal(0, 0.010, 160)) + 0.03 * np.sin(path * rng.uniform(0.2, 0.6))
@@ -121,14 +122,14 @@ def paint_eye(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     veins = ndimage.gaussian_filter(veins, 0.7) * 1.6
     colour = _mix(colour, VEIN, np.clip(0.30 * veins, 0, 0.35))
 
-    # Fibres: noise over (turn, radius), much longer along the radius than across it.
+    # Fibres: noise over (angle, radius), much longer along the radius than across it.
     n_turn, n_rad = 512, 32
-    edges: Any = ("nearest", "wrap")  # scipy's own types forget that each axis may have its own
+    edges: Any = ("nearest", "wrap")  # scipy's type stubs do not allow a mode per axis
     field = ndimage.gaussian_filter(rng.standard_normal((n_rad, n_turn)), (5.0, 1.0), mode=edges)
     coarse = ndimage.gaussian_filter(rng.standard_normal((n_rad, n_turn)), (6.0, 5.0), mode=edges)
     field = field / field.std() + 0.7 * coarse / coarse.std()
     r = np.clip((angle - PUPIL_DEG) / (IRIS_DEG - PUPIL_DEG), 0, 1)
-    # One column more on the right closes the ring: interpolation must not break at turn = pi.
+    # One more column on the right closes the ring for interpolation at angle = pi.
     fibre = ndimage.map_coordinates(
         np.c_[field, field[:, :1]], [r * (n_rad - 1), (turn + np.pi) / (2 * np.pi) * n_turn], order=1
     )
@@ -144,7 +145,7 @@ def paint_eye(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def paint_tooth_cells(rng: np.random.Generator) -> np.ndarray:
-    """The teeth chart ``(H, W, 3)``: each of 8 x 4 cells is one crown seen from its biting edge."""
+    """Return the teeth chart ``(H, W, 3)``: each of 8 x 4 cells is one crown seen from its biting edge."""
     rows, cols, _ = _window("teeth")
     u0, v0, u1, v1 = ATLAS["teeth"]
     u = ((np.arange(cols.start, cols.stop) + 0.5) / SIZE - u0) / (u1 - u0) * 8
@@ -159,7 +160,7 @@ def paint_tooth_cells(rng: np.random.Generator) -> np.ndarray:
 
 
 def tongue_uvs(template: HeadTemplate) -> np.ndarray:
-    """Mask ``(T,)`` of the tongue's UV points: the gum chart's island that is narrow and reaches highest."""
+    """Return the mask ``(T,)`` of the tongue's UVs: the narrow, highest island of the gum chart."""
     faces = np.flatnonzero((template.parts[template.faces] == MOUTH).all(1))
     table = template.faces_uvs[faces]
     island = components(table, len(template.uvs))
@@ -175,33 +176,31 @@ def tongue_uvs(template: HeadTemplate) -> np.ndarray:
 
 
 def _smooth_borders(parts: np.ndarray, used: np.ndarray, sigma: float = 2.5) -> np.ndarray:
-    """Part ids ``(S, S)`` of the skin's charts with the zigzag of their mesh borders smoothed away."""
+    """Smooth the jagged borders between part ids ``(S, S)`` of the skin's charts."""
     soft = [ndimage.gaussian_filter((parts == k).astype(np.float32), sigma) for k in range(8)]
     skin = used & np.isin(parts, (0, 1, 2, 6, 7))
     return np.where(skin, np.argmax(soft, axis=0), parts).astype(np.uint8)
 
 
 def paint_atlas(template: HeadTemplate) -> dict[str, np.ndarray]:
-    """The three pictures as arrays: parts ``(S, S)`` uint8, base ``(S, S, 3)`` uint8, iris ``(S, S)``
-    uint8."""
+    """Return the three pictures: parts ``(S, S)`` uint8, base ``(S, S, 3)`` uint8, iris ``(S, S)`` uint8."""
     rng = np.random.default_rng(SEED)
     owner, weight = cover_texels(template.uvs, template.faces_uvs, SIZE)
     used = owner >= 0
     corners = template.faces[owner[used]]
-    # The part with the largest barycentric share, so that borders cut across faces instead of along their
-    # teeth.
+    # Part with the largest barycentric weight, so that borders cut across faces.
     share = np.stack([(weight[used] * (template.parts[corners] == k)).sum(1) for k in range(8)], -1)
     parts = np.full((SIZE, SIZE), UNUSED, np.uint8)
     parts[used] = share.argmax(1)
     parts = _smooth_borders(parts, used)
     u = np.tile((np.arange(SIZE) + 0.5) / SIZE, (SIZE, 1))
     v = 1 - u.T
-    # The lips' border is a smooth curve, finer than the mesh.
+    # The border of the lips is a smooth curve, finer than the mesh.
     points = np.stack([u[used], v[used]], -1)
     outline = uvs_of(template.landmarks[48:60], template.faces, template.faces_uvs, template.uvs)
     lips, near = inside_lips(points, outline), np.isin(parts[used], (SKIN, LIPS))
     parts[used] = np.where(near, np.where(lips, LIPS, SKIN), parts[used])
-    # The strips by which the sockets' charts join the lids and lips belong to the sockets.
+    # The strips that join the sockets' charts to lids and lips belong to the sockets.
     parts[used & (u > 0.75) & (v < 0.75)] = MOUTH
     position = np.zeros((SIZE, SIZE, 3))
     position[used] = (template.verts[corners] * weight[used][..., None]).sum(1)
@@ -224,7 +223,7 @@ def paint_atlas(template: HeadTemplate) -> dict[str, np.ndarray]:
     base[rows, cols] = np.where(inside, paint_tooth_cells(rng), base[rows, cols])
     base, _ = spread(base, used)
 
-    # The eye disk is painted beyond its mesh as well: its mip levels must not see the gaps between charts.
+    # The eye is painted beyond its mesh, so that mip levels do not sample the gaps between charts.
     rows, cols, _ = _window("eyes")
     eye, mask = paint_eye(rng)
     base[rows, cols] = eye
@@ -237,7 +236,7 @@ def paint_atlas(template: HeadTemplate) -> dict[str, np.ndarray]:
 
 
 def to_bytes(values: np.ndarray) -> np.ndarray:
-    """0..1 to 0..255, rounded."""
+    """Convert 0..1 to 0..255, rounded."""
     return np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
 
 

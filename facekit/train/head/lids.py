@@ -1,13 +1,12 @@
-"""Lids that close and lips that rest closed, whoever the face belongs to.
+"""Lid and lip closure for every identity.
 
-The pack's eyeBlink is one displacement for all, so at weight 1 wide eyes stay open a slit and narrow ones
-overlap. The missing way is linear in the posed vertices: a sparse matrix C per side reads where the two lid
-rims would end and says how the upper lid has to move for them to meet. With ``id`` an identity's
-displacement, the blink of that identity is ``weight * (shape + C @ id)``; the mean's share is already in
-the shape.
+The pack's eyeBlink is one displacement for everybody, so that at weight 1 wide eyes stay open a slit and narrow ones
+overlap. The correction is linear in the posed vertices: a sparse matrix C per side computes where the two lid rims
+would end, and how the upper lid must move for them to meet. With ``id`` an identity's displacement, the blink of that
+identity is ``weight * (shape + C @ id)``; the mean's correction is already part of the shape.
 
-The lips of the pack's neutral part a little, more or less by identity; :func:`lip_seal` is linear in the
-same way.
+The lips of the pack's neutral face are parted a little, depending on identity; :func:`lip_seal` is linear in the same
+way.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from facekit.train.head.topology import adjacency
 REACH_MM = 8.0
 OVERLAP_MM = 0.25
 LIP_REACH_MM = 9.0
-# Share of the contour's gap that is closed; a little over 1 presses the lips together.
+# Fraction of the lips' gap to close; a little over 1 presses the lips together.
 LIP_CLOSING = 1.08
 
 
@@ -33,7 +32,7 @@ def blink_corrective(
     lid_region: np.ndarray,
     eye_x: float,
 ) -> tuple[sp.csr_matrix, np.ndarray]:
-    """Matrix C ``(V, V)`` (acts on y and z alike, see :func:`apply`) and constant ``(V, 3)`` mm for one eye.
+    """Return matrix C ``(V, V)`` (acts on y and z alike, see :func:`apply`) and constant ``(V, 3)`` mm for one eye.
 
     verts (V, 3): mean head; shape (V, 3): its eyeBlink; rim (V,) bool: the lids' front edges, both eyes;
     lid_region (V,) bool: what may move with the lid; eye_x: the eye's x, mm, whose sign picks the side.
@@ -53,7 +52,7 @@ def blink_corrective(
     lower = np.r_[rim_index[(verts[rim_index, 1] <= line) & ~is_corner], inner, outer]
     upper, lower = (part[np.argsort(closed[part, 0])] for part in (upper, lower))
 
-    # gap[i] = (lower rim at the same x) - (upper rim point i), as a matrix over posed vertices.
+    # gap[i] = (lower rim at the same x) - (upper rim point i), as a matrix on posed vertices.
     x = closed[upper, 0]
     right = np.clip(np.searchsorted(closed[lower, 0], x), 1, len(lower) - 1)
     t = np.clip((x - closed[lower[right - 1], 0]) / (closed[lower[right], 0] - closed[lower[right - 1], 0]), 0, 1)
@@ -65,8 +64,7 @@ def blink_corrective(
         ),
         shape=(len(upper), n),
     )
-    # Every vertex near the upper rim takes the gap of the rim points beside it, fading with distance on the
-    # open lid.
+    # Every vertex near the upper rim takes the gap of the nearest rim points, fading with distance on the open lid.
     distance, _ = KDTree(verts[upper]).query(verts)
     to_lower, _ = KDTree(verts[lower[~np.isin(lower, (inner, outer))]]).query(verts)
     moves = np.flatnonzero((distance < REACH_MM) & lid_region & (distance < to_lower))
@@ -90,8 +88,7 @@ def blink_corrective(
 
 
 def lip_seal(verts: np.ndarray, margin: np.ndarray, region: np.ndarray) -> sp.csr_matrix:
-    """Matrix S ``(V, V)``: ``y + S @ y`` are the heights with the lips closed, for the mean or any identity
-    mode.
+    """Return matrix S ``(V, V)``: ``y + S @ y`` are the heights with closed lips, for the mean or any identity mode.
 
     verts (V, 3): mean head; margin (V,) bool: the lips' inner contour; region (V,) bool: what may move
     along. Upper and lower lip meet halfway; both fade to nothing at the mouth's corners, where they join.
@@ -101,8 +98,7 @@ def lip_seal(verts: np.ndarray, margin: np.ndarray, region: np.ndarray) -> sp.cs
     left, right = index[verts[index, 0].argmin()], index[verts[index, 0].argmax()]
     along = (verts[index, 0] - verts[left, 0]) / (verts[right, 0] - verts[left, 0])
     line = verts[left, 1] + along * (verts[right, 1] - verts[left, 1])
-    # The contour's two halves: split by height against the mouth line, which runs through both corners and
-    # the middle.
+    # Split the contour by height relative to the mouth line through both corners and the middle.
     middle = verts[index[np.abs(verts[index, 0]) < 2.0], 1].mean() - 0.5 * (verts[left, 1] + verts[right, 1])
     line = line + middle * (1 - (2 * along - 1) ** 2)
     corner = (index == left) | (index == right)
@@ -134,14 +130,14 @@ def lip_seal(verts: np.ndarray, margin: np.ndarray, region: np.ndarray) -> sp.cs
 
 
 def apply(matrix: sp.csr_matrix, displacement: np.ndarray) -> np.ndarray:
-    """``(V, 3)``: the corrective of a displacement or of posed vertices; x is left alone."""
+    """Return the corrective ``(V, 3)`` of a displacement or of posed vertices; x is unchanged."""
     out = np.asarray(matrix @ displacement)
     out[:, 0] = 0.0
     return out
 
 
 def smooth_along(field: np.ndarray, faces: np.ndarray, moves: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """Light blur of a displacement field ``(V, 3)`` on the moving vertices, the rim itself kept."""
+    """Smooth a displacement field ``(V, 3)`` lightly on the moving vertices, except the rim itself."""
     links = adjacency(faces, len(field))
     degree = np.maximum(np.asarray(links.sum(1)).ravel(), 1)[:, None]
     inner = np.setdiff1d(moves, keep)

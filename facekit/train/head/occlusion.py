@@ -1,5 +1,4 @@
-"""Ambient occlusion per vertex, cast by rays over several poses so that opened lips and lids are not
-black."""
+"""Ambient occlusion per vertex by ray casting over several poses, so that opened lips and lids are not black."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from facekit.geometry.normals import vertex_normals
 from facekit.train.arrays import smoothstep
 from facekit.train.head.topology import adjacency
 
-# Weight of each pose in the blend, by what a vertex belongs to: (neutral, mouth open, grin).
+# Weight of each pose in the blend, by part: (neutral, mouth open, grin).
 POSES = (
     {},
     {"jawOpen": 0.8, "mouthUpperUp_L": 0.4, "mouthUpperUp_R": 0.4, "eyeWide_L": 0.6, "eyeWide_R": 0.6},
@@ -31,17 +30,17 @@ POSES = (
 )
 SKIN_WEIGHTS = (1.0, 0.0, 0.0)
 INSIDE_WEIGHTS = (0.1, 0.3, 0.6)
-# Exponent of the cast value by part id (skin, lips, lids, eyes, teeth, mouth, back of head, neck): light
-# bounces between wet surfaces.
+# Exponent on the cast value by part id (skin, lips, lids, eyes, teeth, mouth, back of head, neck), for interreflection
+# between wet surfaces.
 BOUNCE = (1.0, 0.7, 0.7, 0.5, 0.5, 0.5, 1.0, 1.0)
-# Teeth, gums and tongue are cast without the lips and cheeks before them, then darkened with depth (z, mm).
+# Teeth, gums and tongue are cast without the lips and cheeks in front, then darkened with depth (z, mm).
 TEETH, MOUTH = 4, 5
 DEPTH_FROM_MM, DEPTH_TO_MM, DEPTH_FLOOR, DEPTH_TOP = 30.0, 95.0, 0.06, 0.95
 RAYS = 96
 
 
 def cast(verts: np.ndarray, faces: np.ndarray, rays: int = RAYS) -> np.ndarray:
-    """Cosine-weighted share ``(V,)`` of free sky over each vertex's hemisphere, 0..1."""
+    """Return the cosine-weighted fraction ``(V,)`` of unoccluded sky over each vertex's hemisphere, 0..1."""
     trimesh = optional_import("trimesh", "train", "casting rays")
     mesh = trimesh.Trimesh(verts, faces, process=False)
     normals = vertex_normals(torch.from_numpy(verts)[None], torch.from_numpy(faces))[0].numpy()
@@ -63,8 +62,7 @@ def ambient_occlusion(
     names: list[str],
     parts: np.ndarray,
 ) -> np.ndarray:
-    """AO ``(V,)`` in 0..1: skin by the neutral pose, lips, lids and the mouth mostly by poses that open
-    them."""
+    """Return AO ``(V,)`` in 0..1: skin from the neutral pose, lips, lids and mouth mostly from poses that open them."""
     cast_in = []
     for pose in POSES:
         shift = sum((w * shapes[names.index(k)] for k, w in pose.items()), np.zeros_like(verts))
@@ -79,8 +77,7 @@ def ambient_occlusion(
     ao = (weights.T * cast_in).sum(0)
     open_most = cast_in.max(0)
     ao = ao + inside * 0.6 * (open_most - ao)
-    # Light inside the mouth and between the lids bounces: lift the cast value where it is low, more for what
-    # is wet.
+    # Interreflection in the mouth and between the lids: raise low cast values, more on wet surfaces.
     ao = ao ** (1 - inside * (1 - np.array(BOUNCE)[parts]))
     opened = verts + sum(w * shapes[names.index(k)] for k, w in POSES[1].items())
     ao = np.where(np.isin(parts, (TEETH, MOUTH)), mouth_occlusion(verts, opened, faces, parts, ao), ao)
@@ -96,9 +93,9 @@ def mouth_occlusion(
     parts: np.ndarray,
     ao: np.ndarray,
 ) -> np.ndarray:
-    """AO ``(V,)`` of teeth, gums, tongue and mouth socket; other vertices, eye sockets too, keep ``ao``.
+    """Return AO ``(V,)`` of teeth, gums, tongue and mouth socket; other vertices, including eye sockets, keep ``ao``.
 
-    Cast with the mouth ``opened`` ``(V, 3)``: with the rows of teeth closed the tongue would be black.
+    Cast with the mouth ``opened`` ``(V, 3)``: with closed teeth the tongue would be black.
     """
     in_mouth = np.isin(parts, (TEETH, MOUTH)) & (verts[:, 1] < 10)
     alone = cast(opened, faces[in_mouth[faces].all(1)])

@@ -1,8 +1,7 @@
-"""The parts that are not skin: eyeballs of our own, crowns cut from the pack's teeth, visible gums and
-tongue.
+"""Parts other than skin: our own eyeballs, crowns cut from the pack's teeth, visible gums and tongue.
 
-Each comes as a :class:`Patch`: its mean shape, and a sparse operator that carries any displacement field of
-the pack's vertices to it.
+Each is a :class:`Patch`: its mean shape, and a sparse operator that maps any displacement field of the pack's vertices
+to it.
 """
 
 from __future__ import annotations
@@ -17,33 +16,34 @@ from facekit.geometry.angles import GOLDEN_ANGLE
 from facekit.train.head.topology import adjacency, compact, components, face_normals, grow
 from facekit.train.pack import EYEBALLS, GUMS, TEETH, HeadPack
 
-# Angles of the eyeball's rings from the optical axis, degrees: two at the pupil, two at the limbus, so that
-# iris and sclera meet on a mesh edge. The last lies behind the lids at every gaze.
+# Angles of the eyeball's rings from the optical axis, degrees: two at the pupil, two at the limbus, so that iris and
+# sclera meet on a mesh edge. The last is behind the lids at every gaze.
 EYE_RINGS = (3.5, 7.0, 11.0, 15.0, 18.5, 21.5, 23.5, 26.0, 30.0, 36.0, 44.0, 53.0, 64.0, 78.0, 92.0)
 EYE_SEGMENTS = 28
 PUPIL_DEG, IRIS_DEG, LIMBUS_DEG = 7.0, 21.5, 23.5
-# Radius over the eye's own sphere radius at these angles: the cornea rises gently, half as
-# high as in the pack's sclera: lids that close along straight lines would be pierced.
+# Radius relative to the eye's sphere at these angles: the cornea bulges half as high as in the pack's sclera, as lids
+# that close along straight lines would be pierced otherwise.
 BULGE_DEG = (0.0, 8.0, 16.0, 24.0, 32.0, 45.0, 60.0, 92.0)
 BULGE_MM = (0.95, 0.85, 0.62, 0.34, 0.17, 0.06, 0.0, -0.05)
-# The optical axis points outward by the eye's natural angle between its optical and its visual axis; without
-# it a face that looks at the viewer seems to squint.
+# The optical axis points outward by the eye's natural angle between optical and visual axis; without it, faces that
+# look at the viewer seem to squint.
 OUTWARD_DEG = 4.0
-# The UV disk is equidistant up to DISK_DEG; the hidden rest is squeezed into its border ring.
+# The UV disk is equidistant up to DISK_DEG; the hidden rest is compressed into its border ring.
 DISK_DEG, DISK_SHARE = 62.0, 0.94
 GAZE_DEG = {"Up": 20.0, "Down": 25.0, "In": 25.0, "Out": 25.0}
 PUPIL_DILATE_DEG = 3.5
-# Teeth and gums stand back this far: in some identities of the pack they pierce the lips.
+# Teeth and gums are set back this far: with some identities of the pack they pierce the lips.
 SETBACK_MM = 1.8
-# Tooth shifts along y in mm, over the tooth's distance from the middle.
+# Tooth shifts along y in mm, by the tooth's distance from the middle.
 UPPER_SHIFT = ((4.0, 11.0, 16.0, 19.0, 22.0), (-1.3, -1.2, -0.1, -0.4, 0.0))
 LOWER_SHIFT = ((4.0, 9.0, 14.0, 18.0, 21.0), (0.4, 0.4, -0.3, 0.0, 0.0))
 
 
 @dataclass
 class Patch:
-    """Piece of the template. verts ``(V, 3)`` mm, faces and faces_uvs ``(F, 3)``, uvs ``(T, 2)`` in the
-    atlas, parts ``(V,)``, carry: ``(V, N)`` from the pack's vertices."""
+    """Piece of the template. verts ``(V, 3)`` mm, faces and faces_uvs ``(F, 3)``, uvs ``(T, 2)`` in the atlas, parts
+    ``(V,)``, carry: ``(V, N)`` from the pack's vertices.
+    """
 
     verts: np.ndarray
     faces: np.ndarray
@@ -54,8 +54,7 @@ class Patch:
 
 
 def triangles_of(quads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Corner numbers ``(F, 3)`` and owning quads ``(F,)`` of a quad list in which triangles repeat a
-    corner."""
+    """Return corner numbers ``(F, 3)`` and owning quads ``(F,)`` of a quad list in which triangles repeat a corner."""
     corners = np.concatenate([np.tile([0, 1, 2], (len(quads), 1)), np.tile([0, 2, 3], (len(quads), 1))])
     owner = np.concatenate([np.arange(len(quads))] * 2)
     tri = quads[owner[:, None], corners]
@@ -64,7 +63,7 @@ def triangles_of(quads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def disk_uv(angle_deg: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
-    """Point ``(n, 2)`` of the unit square for a direction: the eye's equidistant disk, x to the right."""
+    """Return the point ``(n, 2)`` of the unit square for a direction: the eye's equidistant disk, x to the right."""
     inner = angle_deg / DISK_DEG * DISK_SHARE
     outer = DISK_SHARE + (1 - DISK_SHARE) * (angle_deg - DISK_DEG) / (EYE_RINGS[-1] - DISK_DEG)
     radius = 0.5 * np.where(angle_deg <= DISK_DEG, inner, outer)
@@ -72,14 +71,14 @@ def disk_uv(angle_deg: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
 
 
 def _eye_directions() -> tuple[np.ndarray, np.ndarray]:
-    """Angle from the axis (degrees) and azimuth (radians) of each eyeball vertex, pole first."""
+    """Return the angle from the axis (degrees) and azimuth (radians) of each eyeball vertex, pole first."""
     turn = 2 * np.pi * np.arange(EYE_SEGMENTS) / EYE_SEGMENTS
     angle = np.concatenate([[0.0], np.repeat(EYE_RINGS, EYE_SEGMENTS)])
     return angle, np.concatenate([[0.0], np.tile(turn, len(EYE_RINGS))])
 
 
 def _eye_point(angle_deg: np.ndarray, azimuth: np.ndarray, radius: float, side: str) -> np.ndarray:
-    """Offset ``(n, 3)`` mm from the eye's centre, optical axis along +Z but for OUTWARD_DEG."""
+    """Return offsets ``(n, 3)`` in mm from the eye's centre, with the optical axis along +Z except for OUTWARD_DEG."""
     length = radius + np.interp(angle_deg, BULGE_DEG, BULGE_MM)
     theta = np.radians(angle_deg)
     direction = np.stack([np.sin(theta) * np.cos(azimuth), np.sin(theta) * np.sin(azimuth), np.cos(theta)], axis=-1)
@@ -89,7 +88,7 @@ def _eye_point(angle_deg: np.ndarray, azimuth: np.ndarray, radius: float, side: 
 
 
 def eye_faces() -> np.ndarray:
-    """Triangles ``(F, 3)`` of one eyeball patch, outward."""
+    """Return triangles ``(F, 3)`` of one eyeball patch, facing outward."""
     k = np.arange(EYE_SEGMENTS)
     nxt = (k + 1) % EYE_SEGMENTS
     faces = [np.stack([np.zeros_like(k), 1 + k, 1 + nxt], axis=-1)]
@@ -100,7 +99,7 @@ def eye_faces() -> np.ndarray:
 
 
 def eye_sphere(head: HeadPack, side: str) -> tuple[np.ndarray, float, np.ndarray]:
-    """Centre (3,), radius and vertex numbers of the pack's sclera; ``side`` "L" is the subject's left, +X."""
+    """Return centre (3,), radius and vertex numbers of the pack's sclera; ``side`` "L" is the subject's left, +X."""
     eyes = head.layout.span(EYEBALLS)
     label = components(head.quads[head.part_of_quad == EYEBALLS], eyes.stop)[eyes]
     shells = []
@@ -110,7 +109,7 @@ def eye_sphere(head: HeadPack, side: str) -> tuple[np.ndarray, float, np.ndarray
         on_side = points[:, 0].mean() > 0 if side == "L" else points[:, 0].mean() < 0
         if on_side:
             shells.append(index)
-    # The sclera is the outer of the two shells: the one that reaches further forward.
+    # The sclera is the outer of the two shells, which extends further forward.
     best = max(shells, key=lambda index: head.verts[index, 2].max())
     points = head.verts[best]
     rear = points[points[:, 2] < points[:, 2].max() - 9.0]
@@ -121,7 +120,7 @@ def eye_sphere(head: HeadPack, side: str) -> tuple[np.ndarray, float, np.ndarray
 
 
 def build_eye(head: HeadPack, side: str, part: int) -> Patch:
-    """One eyeball patch; displacements are those of the least-squares affine map of the pack's sclera."""
+    """Return one eyeball patch; displacements are the least-squares affine map of the pack's sclera."""
     centre, radius, sclera = eye_sphere(head, side)
     angle, azimuth = _eye_directions()
     verts = centre + _eye_point(angle, azimuth, radius, side)
@@ -137,10 +136,10 @@ def build_eye(head: HeadPack, side: str, part: int) -> Patch:
 
 
 def eye_expression(name: str, side: str, verts: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray | None:
-    """Displacement ``(V, 3)`` mm of one eyeball in the shapes that turn it or widen its pupil; None for the
+    """Return the displacement ``(V, 3)`` in mm of one eyeball for the shapes that turn it or widen its pupil; None for
     others.
 
-    The pack moves only the lids when the gaze turns; here the ball turns with them.
+    In the pack only the lids move with the gaze; here the eyeball rotates with them.
     """
     if not name.endswith("_" + side):
         return None
@@ -163,9 +162,9 @@ def eye_expression(name: str, side: str, verts: np.ndarray, centre: np.ndarray, 
 
 
 def visible_faces(poses: list[np.ndarray], faces: np.ndarray, ask: np.ndarray, rays: int = 48) -> np.ndarray:
-    """Mask over ``ask`` (numbers into ``faces``) of the faces that can be seen from the front in any pose.
+    """Return the mask over ``ask`` (numbers into ``faces``) of faces visible from the front in any pose.
 
-    From each face's centre, rays go out over a cone of 72° about +Z; a face with one free ray is visible.
+    Rays are cast from each face's centre over a cone of 72° about +Z; a face with one unoccluded ray is visible.
     """
     trimesh = optional_import("trimesh", "train", "casting rays")
     z = 1 - (np.arange(rays) + 0.5) / rays * (1 - np.cos(np.radians(72.0)))
@@ -188,8 +187,9 @@ def visible_faces(poses: list[np.ndarray], faces: np.ndarray, ask: np.ndarray, r
 
 
 def build_gums(head: HeadPack, seen_verts: np.ndarray, uv_table: np.ndarray, part: int) -> Patch:
-    """Gums and tongue where they can be seen, one ring more; ``seen_verts`` ``(N,)`` bool, ``uv_table``
-    ``(T, 2)`` in the atlas."""
+    """Return the visible part of gums and tongue plus one ring; ``seen_verts`` ``(N,)`` bool, ``uv_table`` ``(T, 2)``
+    in the atlas.
+    """
     quads, quads_uv = head.quads[head.part_of_quad == GUMS], head.quads_uv[head.part_of_quad == GUMS]
     keep_verts = grow(seen_verts, adjacency(quads, len(head.verts)), 1)
     keep = keep_verts[quads].all(1)
@@ -204,8 +204,9 @@ def build_gums(head: HeadPack, seen_verts: np.ndarray, uv_table: np.ndarray, par
 def _closest_carry(
     points: np.ndarray, verts: np.ndarray, faces: np.ndarray, index: np.ndarray, n: int
 ) -> sp.csr_matrix:
-    """Rows of barycentric weights at the closest points of a mesh whose vertices are ``index`` of the
-    pack's n."""
+    """Return rows of barycentric weights at the closest points of a mesh whose vertices are ``index`` of the pack's
+    n.
+    """
     trimesh = optional_import("trimesh", "train", "closest points")
     mesh = trimesh.Trimesh(verts, faces, process=False)
     nearest, _, face = trimesh.proximity.closest_point_naive(mesh, points)
@@ -219,10 +220,10 @@ def _closest_carry(
 
 
 def build_teeth(head: HeadPack, seen_verts: np.ndarray, part: int, target: int) -> list[Patch]:
-    """Crowns only, one patch per tooth, simplified to about ``target`` vertices in all; UVs in the tooth's
-    unit square.
+    """Return the crowns, one patch per tooth, simplified to about ``target`` vertices in all; UVs in the tooth's unit
+    square.
 
-    The square holds an equidistant picture of the crown: biting edge in the middle, gum line on the rim.
+    The square is an equidistant projection of the crown: biting edge in the middle, gum line on the rim.
     """
     simplifier = optional_import("fast_simplification", "train", "simplifying teeth")
     n = len(head.verts)
@@ -266,15 +267,15 @@ def build_teeth(head: HeadPack, seen_verts: np.ndarray, part: int, target: int) 
 
 
 def _row_shift(tooth: np.ndarray) -> float:
-    """Distance to move one tooth up, mm. The pack's upper incisors hide behind the lip while the canines
-    show beside it like fangs: incisors come down a little, canines go up, the rest stays."""
+    """Return the upward shift of one tooth in mm. In the pack, the upper incisors hide behind the lip while the canines
+    show beside it like fangs: incisors are moved down a little, canines up.
+    """
     x, y = np.abs(tooth[:, 0].mean()), tooth[:, 1].mean()
     return float(np.interp(x, *UPPER_SHIFT)) if y > -31.0 else float(np.interp(x, *LOWER_SHIFT))
 
 
 def _tooth_uv(points: np.ndarray, tooth: np.ndarray) -> np.ndarray:
-    """Picture of a crown ``(V, 3)`` in the unit square, seen from its biting edge, by angle from the
-    tooth's axis."""
+    """Project a crown ``(V, 3)`` to the unit square, seen from its biting edge, by the angle from the tooth's axis."""
     lower = tooth[:, 1].mean() < -31.0
     out = 1.0 if lower else -1.0
     low, high = points[:, 1].min(), points[:, 1].max()

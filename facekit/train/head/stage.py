@@ -1,8 +1,7 @@
-"""The head stage: builds the template and the linear shape data from the training pack.
+"""The head stage: build the template and the linear shape data from the training pack.
 
-One Catmull-Clark operator refines the skin where it is curved, eyeballs are our own, teeth and gums are cut
-to what can be seen; everything lands in one mesh with one UV atlas. Deterministic; run by ``make train-
-default``.
+A Catmull-Clark operator refines curved areas of the skin, eyeballs are our own, teeth and gums are cut to the visible
+parts; everything is joined to one mesh with one UV atlas. Deterministic; run by ``make train-default``.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ EYE_SOCKET_ABOVE_MM = 15.0
 
 @dataclass(frozen=True)
 class HeadTemplate:
-    """The template and its shape data; fields as they are stored (see :func:`write_assets`)."""
+    """The template and its shape data; fields as stored (see :func:`write_assets`)."""
 
     verts: np.ndarray
     faces: np.ndarray
@@ -67,7 +66,7 @@ def run(context: Context) -> None:
 
 
 def join(patches: list[Patch]) -> Patch:
-    """Patches put one after the other."""
+    """Concatenate patches."""
     v0 = np.cumsum([0] + [len(p.verts) for p in patches])
     t0 = np.cumsum([0] + [len(p.uvs) for p in patches])
     return Patch(
@@ -81,7 +80,7 @@ def join(patches: list[Patch]) -> Patch:
 
 
 def tooth_cells(patches: list[Patch]) -> None:
-    """Move each tooth's unit square into its cell of the teeth chart: 8 by 4, upper rows on top."""
+    """Move each tooth's unit square to its cell of the teeth chart: 8 by 4, upper rows on top."""
     order = sorted(
         range(len(patches)),
         key=lambda i: (patches[i].verts[:, 1].mean() < -33.5, patches[i].verts[:, 0].mean()),
@@ -153,7 +152,7 @@ def build_template(pack: Path) -> HeadTemplate:
             float(eye.verts[:, 0].mean()),
         )
         shapes[k] += extra
-        # The pack's pupil shapes carry specks of noise elsewhere.
+        # The pack's pupil shapes have noise elsewhere.
         shapes[names.index(f"PupilDilate_{side}")][whole.parts != EYES] = 0.0
     ao = ambient_occlusion(whole.verts, whole.faces, shapes, head.expression_names, whole.parts)
     return HeadTemplate(
@@ -174,9 +173,9 @@ def build_template(pack: Path) -> HeadTemplate:
 def write_assets(pack: Path, assets: Path, basis: Path) -> HeadTemplate:
     """Build from ``pack``: write template.npz and the atlas to ``assets``, the shape basis to ``basis``.
 
-    The basis also holds along which identity modes heads look masculine, and old (``trait_axes``), and the blink
-    correctives as ``blink_L_row``, ``blink_L_col``, ``blink_L_data`` and the
-    same for R (see :mod:`facekit.train.head.lids`).
+    The basis also contains the directions of masculinity and age in the identity modes (``trait_axes``), and the blink
+    correctives as ``blink_L_row``, ``blink_L_col``, ``blink_L_data`` and the same for R (see
+    :mod:`facekit.train.head.lids`).
     """
     template = build_template(pack)
     assets, basis = Path(assets), Path(basis)

@@ -1,4 +1,4 @@
-"""The template's skin: refined where it curves, cut back in the sockets, laid out in the atlas, labelled."""
+"""The template's skin: refined where curved, cut back in the sockets, laid out in the atlas, labelled."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from facekit.train.pack import EYE_SOCKET, FACE, MOUTH_SOCKET, HeadPack
 PART_NAMES = ("skin", "lips", "lids", "eyes", "teeth", "mouth", "back_of_head", "neck")
 SKIN, LIPS, LIDS, EYES, TEETH, MOUTH, BACK, NECK = range(8)
 
-# The atlas, u0, v0, u1, v1 (origin bottom-left). Other modules rely on it.
+# The atlas, u0, v0, u1, v1 (origin bottom-left). Other modules depend on it.
 TILE_RECT = (0.0, 0.25, 0.75, 1.0)
 ATLAS = {
     "back": (0.755, 0.755, 0.995, 0.995),
@@ -37,7 +37,7 @@ ATLAS = {
 }
 EYE_SOCKET_RINGS = 3
 MOUTH_SOCKET_RINGS = 4
-# The poses in which teeth, gums and tongue show most: what none of them shows is left out.
+# Poses in which teeth, gums and tongue are most visible: what none of them shows is removed.
 OPEN_POSES = (
     {
         "jawOpen": 1.3,
@@ -72,24 +72,23 @@ REFINE_POSES: tuple[dict[str, float], ...] = (
 
 
 def posed(head: HeadPack, weights: dict[str, float]) -> np.ndarray:
-    """The pack's mean head ``(N, 3)`` mm under a mix of its expression shapes."""
+    """Return the pack's mean head ``(N, 3)`` in mm with a combination of its expression shapes."""
     return head.verts + sum(w * head.expression_shapes[head.expression_names.index(k)] for k, w in weights.items())
 
 
 def into_rect(uv: np.ndarray, rect: tuple[float, float, float, float]) -> np.ndarray:
-    """Carry unit-square coordinates ``(n, 2)`` into an atlas rectangle."""
+    """Map unit-square coordinates ``(n, 2)`` to an atlas rectangle."""
     return np.array(rect[:2]) + uv * (np.array(rect[2:]) - np.array(rect[:2]))
 
 
 def fitted(uv: np.ndarray, margin: float = 0.01) -> np.ndarray:
-    """Coordinates scaled alike in both directions and centred, so that their box fills the unit square."""
+    """Scale coordinates uniformly and centre them to fill the unit square."""
     low, high = uv.min(0), uv.max(0)
     return 0.5 + (uv - (low + high) / 2) / (high - low).max() * (1 - 2 * margin)
 
 
 def atlas_uvs(head: HeadPack, quads_uv: np.ndarray, part_of_quad: np.ndarray) -> np.ndarray:
-    """All pack UVs ``(T, 2)`` moved to where their skin chart lies in the atlas (other rows stay as they
-    are)."""
+    """Return all pack UVs ``(T, 2)``, with skin charts moved to their place in the atlas (other rows unchanged)."""
     uvs = head.uvs.copy()
     island = components(quads_uv, len(uvs))
     eye_islands = []
@@ -117,8 +116,9 @@ def atlas_uvs(head: HeadPack, quads_uv: np.ndarray, part_of_quad: np.ndarray) ->
 
 
 def refinement_score(head: HeadPack, quads: np.ndarray, subdivision: CatmullClark) -> np.ndarray:
-    """Gain of each skin quad ``(Q,)`` by splitting: the smooth surface's distance from the flat
-    quad, mm, over the poses that bend it most, plus a little for long sides; made equal left and right."""
+    """Return the benefit of splitting each skin quad ``(Q,)``: the distance in mm of the smooth surface from the flat
+    quad over the poses that bend it most, plus a little for long sides; symmetric between left and right.
+    """
     n, n_edges = len(head.verts), len(subdivision.edges)
     score = np.zeros(len(quads))
     for pose in REFINE_POSES:
@@ -139,7 +139,7 @@ def refinement_score(head: HeadPack, quads: np.ndarray, subdivision: CatmullClar
 
 
 def label_skin(head: HeadPack, quads: np.ndarray, quads_uv: np.ndarray, smooth: np.ndarray) -> np.ndarray:
-    """Part id ``(N,)`` of every skin and socket vertex of the pack."""
+    """Return the part id ``(N,)`` of every skin and socket vertex of the pack."""
     n = len(head.verts)
     links = adjacency(quads, n)
 
@@ -155,7 +155,7 @@ def label_skin(head: HeadPack, quads: np.ndarray, quads_uv: np.ndarray, smooth: 
     uv_of_vertex[quads[in_tile]] = head.uvs[quads_uv[in_tile]]
     back = within(PACK_BACK)
     parts[back] = BACK
-    # Neck: below a plane that falls from under the ears to the throat.
+    # Neck: below a plane that descends from under the ears to the throat.
     jaw_line = -48.0 - 0.36 * smooth[:, 2].clip(-60, 90)
     neck = smooth[:, 1] < jaw_line
     parts[neck & (face | back)] = NECK
@@ -170,8 +170,9 @@ def label_skin(head: HeadPack, quads: np.ndarray, quads_uv: np.ndarray, smooth: 
 
 
 def lip_outline(points: np.ndarray) -> np.ndarray:
-    """Closed smooth curve ``(n, 2)`` through the 12 outer lip landmarks' UVs, with a kink at each mouth
-    corner."""
+    """Return a closed smooth curve ``(n, 2)`` through the 12 outer lip landmarks' UVs, with kinks at the mouth
+    corners.
+    """
     upper = PchipInterpolator(points[:7, 0], points[:7, 1])
     lower = PchipInterpolator(points[[0, 11, 10, 9, 8, 7, 6], 0], points[[0, 11, 10, 9, 8, 7, 6], 1])
     x = np.linspace(points[0, 0], points[6, 0], 80)
@@ -179,18 +180,18 @@ def lip_outline(points: np.ndarray) -> np.ndarray:
 
 
 def inside_lips(points: np.ndarray, outer_landmarks: np.ndarray) -> np.ndarray:
-    """Mask over UV points ``(n, 2)`` of those within the lip outline through the 12 outer landmarks ``(12, 2)``."""
+    """Return the mask of UV points ``(n, 2)`` within the lip outline through the 12 outer landmarks ``(12, 2)``."""
     return Path2D(lip_outline(outer_landmarks)).contains_points(points)
 
 
 def uvs_of(verts: np.ndarray, faces: np.ndarray, faces_uvs: np.ndarray, uvs: np.ndarray) -> np.ndarray:
-    """The UV ``(n, 2)`` of each of some vertices, at the first face corner that has it."""
+    """Return one UV ``(n, 2)`` of each vertex, that of its first face corner."""
     corner = [np.flatnonzero(faces.ravel() == v)[0] for v in verts]
     return uvs[faces_uvs.ravel()[corner]]
 
 
 def build_skin(head: HeadPack) -> tuple[Patch, np.ndarray]:
-    """The skin with its sockets, and the new number ``(N,)`` of each pack vertex it keeps (-1 elsewhere)."""
+    """Return the skin with its sockets, and the new number ``(N,)`` of each pack vertex it keeps (-1 for others)."""
     n = len(head.verts)
     all_quads = head.part_of_quad <= EYE_SOCKET
     quads, quads_uv, kind = head.quads[all_quads], head.quads_uv[all_quads], head.part_of_quad[all_quads]
@@ -205,7 +206,7 @@ def build_skin(head: HeadPack) -> tuple[Patch, np.ndarray]:
     chosen = close_selection(chosen, subdivision.edge_of_quad)
     mesh = refine(quads, quads_uv, uvs, subdivision, chosen, positions)
 
-    # Sockets: only the rings that can show.
+    # Sockets: only the visible rings.
     links = adjacency(quads, n)
     reach = np.zeros(n, bool)
     reach[: head.layout.part_ends[PACK_BACK]] = True
@@ -216,7 +217,7 @@ def build_skin(head: HeadPack) -> tuple[Patch, np.ndarray]:
     used, faces = compact(mesh.faces[keep])
     used_uv, faces_uvs = compact(mesh.faces_uvs[keep])
 
-    # New points take the part of their corners: the smallest id, so borders fall on coarse edges.
+    # New points take the smallest part id of their corners, so that borders fall on coarse edges.
     part_of_row = np.full(len(positions), 255, np.uint8)
     part_of_row[:n] = parts
     part_of_row[n : n + len(subdivision.edges)] = parts[subdivision.edges].min(1)
@@ -237,7 +238,9 @@ def build_skin(head: HeadPack) -> tuple[Patch, np.ndarray]:
 
 
 def seen_when_open(head: HeadPack, kind: int) -> np.ndarray:
-    """Vertices ``(N,)`` bool of one kind of part that show from the front in one of the open poses."""
+    """Return the mask ``(N,)`` bool of vertices of one part that are visible from the front in one of the open
+    poses.
+    """
     corner, owner = head_parts.triangles_of(head.quads)
     faces = head.quads[owner[:, None], corner]
     ask = np.flatnonzero(head.part_of_quad[owner] == kind)

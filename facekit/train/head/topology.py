@@ -1,8 +1,7 @@
-"""Topology tools for building the template: one Catmull-Clark step as a matrix, applied only where wanted.
+"""Topology tools to build the template: a Catmull-Clark step as a matrix, applied to a selection of quads.
 
-Everything here is linear in the vertex positions, so the same sparse operator carries the mean head, its
-identity modes and its expression shapes to the new topology, and no crack can open between refined and
-coarse regions.
+Everything is linear in the vertex positions, so that the same sparse operator maps the mean head, its identity modes
+and its expression shapes to the new topology, without cracks between refined and coarse regions.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 @dataclass(frozen=True)
 class CatmullClark:
-    """One Catmull-Clark step over a pure quad mesh.
+    """One Catmull-Clark step on a pure quad mesh.
 
     positions: sparse ``(N + E + Q, N)``, rows = smoothed old vertices, edge points, face points.
     edges: ``(E, 2)`` sorted vertex pairs; edge_of_quad: ``(Q, 4)``, side k runs from corner k to corner k +
@@ -31,7 +30,7 @@ class CatmullClark:
 
 @dataclass(frozen=True)
 class RefinedMesh:
-    """Triangles over the rows of a :class:`CatmullClark`, with UV indices that follow the same splits.
+    """Triangles on the rows of a :class:`CatmullClark`, with UV indices that follow the same splits.
 
     faces: ``(F, 3)`` into the subdivision's rows; faces_uvs: ``(F, 3)`` into ``uvs``; quad_of_face: ``(F,)``.
     """
@@ -43,17 +42,16 @@ class RefinedMesh:
 
 
 def _rows(index: np.ndarray, weight: np.ndarray, n_cols: int) -> sp.csr_matrix:
-    """Sparse matrix whose row i holds ``weight[i]`` at columns ``index[i]`` (both ``(rows, k)``)."""
+    """Return a sparse matrix whose row i has ``weight[i]`` at columns ``index[i]`` (both ``(rows, k)``)."""
     n, k = index.shape
     row = np.repeat(np.arange(n), k)
     return sp.csr_matrix((weight.ravel(), (row, index.ravel())), shape=(n, n_cols))
 
 
 def catmull_clark(quads: np.ndarray, n_verts: int) -> CatmullClark:
-    """The Catmull-Clark operator of ``quads`` ``(Q, 4)`` over ``n_verts`` vertices, with the usual boundary
-    rules.
+    """Return the Catmull-Clark operator of ``quads`` ``(Q, 4)`` on ``n_verts`` vertices, with the usual boundary rules.
 
-    Vertices no quad uses get an empty row.
+    Vertices without quads have an empty row.
     """
     n_quads = len(quads)
     sides = np.stack([quads, np.roll(quads, -1, axis=1)], axis=-1)
@@ -89,8 +87,7 @@ def catmull_clark(quads: np.ndarray, n_verts: int) -> CatmullClark:
 
 
 def close_selection(selected: np.ndarray, edge_of_quad: np.ndarray, min_split: int = 3) -> np.ndarray:
-    """Grow a quad selection ``(Q,)`` until no coarse quad has ``min_split`` or more of its four sides
-    split."""
+    """Grow a quad selection ``(Q,)`` until no coarse quad has ``min_split`` or more split sides."""
     selected = selected.copy()
     while True:
         split = np.zeros(edge_of_quad.max() + 1, bool)
@@ -103,10 +100,9 @@ def close_selection(selected: np.ndarray, edge_of_quad: np.ndarray, min_split: i
 
 @lru_cache(maxsize=64)
 def _triangulations(kinds: tuple[bool, ...]) -> tuple[tuple[tuple[int, int, int], ...], ...]:
-    """All triangulations of a polygon; ``kinds[i]`` is true where corner i is the midpoint of a straight
-    side.
+    """Return all triangulations of a polygon; ``kinds[i]`` is true if corner i is the midpoint of a straight side.
 
-    Triangles that are flat in UV (a corner, the midpoint, the next corner) are left out.
+    Triangles that are degenerate in UV (a corner, the midpoint, the next corner) are excluded.
     """
     n = len(kinds)
 
@@ -127,8 +123,9 @@ def _triangulations(kinds: tuple[bool, ...]) -> tuple[tuple[tuple[int, int, int]
 
 
 def _best_triangulation(kinds: tuple[bool, ...], points: np.ndarray) -> tuple[tuple[int, int, int], ...]:
-    """The triangulation of least total side length; near ties go by distance from the plane x = 0, so that
-    the left and right half of a face choose mirrored diagonals. ``points``: ``(n, 3)`` mm."""
+    """Return the triangulation of least total side length; near ties are decided by the distance from the plane x = 0,
+    so that both halves of a face have mirrored diagonals. ``points``: ``(n, 3)`` mm.
+    """
     dist = np.linalg.norm(points[:, None] - points[None], axis=-1)
     cost = dist + 1e-3 * np.abs(points[:, 0])[:, None] + 1e-3 * np.abs(points[:, 0])[None]
     options = _triangulations(kinds)
@@ -144,8 +141,7 @@ def refine(
     selected: np.ndarray,
     points: np.ndarray,
 ) -> RefinedMesh:
-    """Triangulate, splitting each selected quad into four and joining its coarse neighbours without
-    T-junctions.
+    """Triangulate, splitting each selected quad into four and joining its coarse neighbours without T-junctions.
 
     quads, quads_uv: ``(Q, 4)``; uvs: ``(T, 2)``; selected: ``(Q,)`` bool; points: ``(rows, 3)`` mm, the
     positions ``subdivision`` gives on the mean head (they decide the diagonals). New UVs are exact
@@ -195,20 +191,20 @@ def refine(
 
 
 def compact(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``(used, renumbered)``: the sorted values occurring in ``index`` and ``index`` in that numbering."""
+    """Return ``(used, renumbered)``: the sorted values in ``index``, and ``index`` in that numbering."""
     used, inverse = np.unique(index, return_inverse=True)
     return used, inverse.reshape(index.shape)
 
 
 def components(faces: np.ndarray, n: int) -> np.ndarray:
-    """Label ``(n,)`` of the connected component each index belongs to; ``faces`` ``(F, k)``."""
+    """Return the label ``(n,)`` of each index's connected component; ``faces`` ``(F, k)``."""
     a = faces.ravel()
     b = np.roll(faces, -1, axis=1).ravel()
     return connected_components(sp.coo_matrix((np.ones(len(a)), (a, b)), shape=(n, n)), directed=False)[1]
 
 
 def adjacency(faces: np.ndarray, n: int) -> sp.csr_matrix:
-    """Symmetric 0/1 vertex adjacency ``(n, n)`` of a mesh."""
+    """Return the symmetric 0/1 vertex adjacency ``(n, n)`` of a mesh."""
     a = np.concatenate([faces[:, k] for k in range(faces.shape[1])])
     b = np.concatenate([np.roll(faces, -1, axis=1)[:, k] for k in range(faces.shape[1])])
     matrix = sp.coo_matrix((np.ones(len(a)), (a, b)), shape=(n, n)).tocsr()
@@ -228,6 +224,6 @@ def grow(seed: np.ndarray, links: sp.csr_matrix, rings: int, barrier: np.ndarray
 
 
 def face_normals(verts: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Unnormalised face normals (length = twice the area), ``(F, 3)``."""
+    """Return unnormalised face normals (length = twice the area), ``(F, 3)``."""
     a, b, c = verts[faces[:, 0]], verts[faces[:, 1]], verts[faces[:, 2]]
     return np.cross(b - a, c - a)

@@ -1,4 +1,4 @@
-"""Other cameras, other lights, other rooms: cut-out heads (B, 4, S, S) become pictures, all on one device."""
+"""Augmentation on one device: cut-out heads (B, 4, S, S) become pictures with other cameras, lights and backgrounds."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import math
 import torch
 import torch.nn.functional as F
 
-#: Shares of pictures: a crowd behind, something in front, a light that falls off, grey, small, blurred, sharpened,
+#: Fractions of pictures: faces in the background, an occluder, a light gradient, grey, small, blurred, sharpened,
 #: noisy, compressed.
 _CROWD, _FRONT, _SHADE, _GREY, _SMALL, _BLUR, _SHARP, _NOISE, _JPEG = 0.15, 0.25, 0.4, 0.15, 0.2, 0.3, 0.25, 0.6, 0.4
-#: Pixels to either side that a blur reaches.
+#: Radius of blur kernels, pixels.
 _REACH = 4
-#: The standard's table for brightness (ITU-T T.81, annex K), to which JPEG's quality is a factor.
+#: Luminance quantisation table of the standard (ITU-T T.81, annex K), which JPEG's quality scales.
 _TABLE = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56,
     14, 17, 22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
@@ -23,7 +23,7 @@ _TO_YCC = ((0.299, 0.587, 0.114), (-0.1687, -0.3313, 0.5), (0.5, -0.4187, -0.081
 
 
 class Draw:
-    """Random numbers on a device, by one generator."""
+    """Random numbers on a device from one generator."""
 
     def __init__(self, generator: torch.Generator, count: int) -> None:
         self.generator, self.device, self.count = generator, generator.device, count
@@ -35,11 +35,11 @@ class Draw:
         return low + (high - low) * torch.rand(*shape, generator=self.generator, device=self.device)
 
     def one(self, low: float, high: float) -> torch.Tensor:
-        """A number for each picture, (B, 1, 1, 1)."""
+        """Return a number for each picture, (B, 1, 1, 1)."""
         return self.uniform(low, high, self.count, 1, 1, 1)
 
     def some(self, share: float) -> torch.Tensor:
-        """Which of the pictures, (B, 1, 1, 1) of 0 and 1."""
+        """Return a random selection of the pictures, (B, 1, 1, 1) of 0 and 1."""
         return (self.one(0, 1) < share).float()
 
     def order(self) -> torch.Tensor:
@@ -47,16 +47,14 @@ class Draw:
 
 
 def changed(heads: torch.Tensor, behind: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Finish pictures.
+    """Augment pictures.
 
     Parameters
     ----------
     heads:
-        (B, 4, S, S) float32 in [0, 1], colours that are multiplied with their cover already, and the cover.
+        (B, 4, S, S) float32 in [0, 1]: premultiplied colours, and alpha.
     behind:
-        (B, 3, S, S) float32 in [0, 1].
-
-    Returns
+        (B, 3, S, S) float32 in [0, 1]. Returns
     -------
     torch.Tensor
         (B, 3, S, S) float32 in [0, 1].
@@ -86,13 +84,13 @@ def changed(heads: torch.Tensor, behind: torch.Tensor, generator: torch.Generato
 
 
 def _recoloured(picture: torch.Tensor, draw: Draw, spread: float) -> torch.Tensor:
-    """Mix the colours a little, each picture's in its own way."""
+    """Apply a small random colour matrix to each picture."""
     mix = torch.eye(3, device=draw.device) + spread * draw.normal(draw.count, 3, 3)
     return torch.einsum("bij,bjhw->bihw", mix, picture).clamp(0, 1)
 
 
 def _covered(picture: torch.Tensor, draw: Draw) -> torch.Tensor:
-    """Put one to three patches in front: turned rectangles and ellipses of a colour, or of another picture."""
+    """Add one to three occluders: rotated rectangles and ellipses of a colour, or from another picture."""
     height, width = picture.shape[2:]
     y, x = (torch.linspace(-1, 1, side, device=draw.device) for side in (height, width))
     y, x = y.view(1, 1, -1, 1), x.view(1, 1, 1, -1)
@@ -110,7 +108,7 @@ def _covered(picture: torch.Tensor, draw: Draw) -> torch.Tensor:
 
 
 def _shade(picture: torch.Tensor, draw: Draw) -> torch.Tensor:
-    """A light that falls off across the picture, or a shadow's edge: factors (B, 1, S, S)."""
+    """Return a light gradient, or the edge of a shadow: factors (B, 1, S, S)."""
     field = 0.35 * draw.normal(draw.count, 1, 3, 3)
     field = F.interpolate(field, picture.shape[2:], mode="bicubic", align_corners=False)
     field = torch.where(draw.some(0.3) > 0, 0.7 * torch.tanh(draw.one(3, 12) * field), field)
@@ -118,7 +116,7 @@ def _shade(picture: torch.Tensor, draw: Draw) -> torch.Tensor:
 
 
 def _small(picture: torch.Tensor, draw: Draw) -> torch.Tensor:
-    """Some pictures as if they had been small: one size a batch."""
+    """Downsample and upsample some pictures, with one size per batch."""
     size = picture.shape[2:]
     share = float(draw.uniform(0.25, 0.8, 1))
     least = tuple(max(8, int(side * share)) for side in size)
@@ -127,7 +125,7 @@ def _small(picture: torch.Tensor, draw: Draw) -> torch.Tensor:
 
 
 def _blurred(picture: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Blur each picture by its own deviation (B, 1, 1, 1), pixels."""
+    """Blur each picture by its own standard deviation (B, 1, 1, 1), pixels."""
     steps = torch.arange(-_REACH, _REACH + 1, device=picture.device, dtype=picture.dtype)
     kernel = torch.exp(-0.5 * (steps / sigma[..., 0]) ** 2)
     kernel = (kernel / kernel.sum(dim=2, keepdim=True)).unbind(dim=2)
@@ -141,9 +139,9 @@ def _blurred(picture: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
 
 
 def compressed(picture: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
-    """Pictures (B, 3, S, S) as JPEG leaves them at so many times (B, 1, 1, 1) its table's steps; S a multiple of 8.
+    """Simulate JPEG on pictures (B, 3, S, S) with (B, 1, 1, 1) times the table's steps; S a multiple of 8.
 
-    Colours are kept as finely as brightness, which the format does not: what it does to them is a blur.
+    Chroma is quantised as finely as luminance, unlike in the format, whose chroma subsampling amounts to a blur.
     """
     turn = picture.new_tensor(_TO_YCC)
     basis, table = _cosines(picture.device), picture.new_tensor(_TABLE).view(8, 8) / 255
@@ -156,7 +154,7 @@ def compressed(picture: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
 
 @functools.cache
 def _cosines(device: torch.device) -> torch.Tensor:
-    """The orthonormal cosine transform of eight places."""
+    """Return the orthonormal discrete cosine transform of size eight."""
     rows = torch.arange(8, device=device, dtype=torch.float32)
     basis = torch.cos(math.pi * (rows[None] + 0.5) * rows[:, None] / 8) / 2
     basis[0] /= math.sqrt(2)

@@ -1,4 +1,4 @@
-"""Samples for the network that looks again: cut-out heads, where their points are, and whom and what they show."""
+"""Samples for the landmark refinement network: cut-out heads with landmarks, identity and blendshapes."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from facekit.train.landmarks.studio import SIZE, Studio, room
 from facekit.train.photos.anchors import Anchors
 from facekit.train.photos.frames import Frames, found_in, frame_row
 
-#: What a crop is off on purpose, standard deviations: radians, logarithm of the size, pixels.
+#: Standard deviations of the crop's misplacement: radians, logarithm of the size, pixels.
 _TURN, _ZOOM, _SHIFT = 0.09, 0.06, 5.0
 _MIRRORED = 0.5
-#: Backgrounds that serve all samples; their seed.
+#: Number of backgrounds shared by all samples, and their seed.
 ROOMS, _ROOM_SEED = 600, 9
-#: Identity weights beyond this are cut; every so many-th vertex of the face tells them.
+#: Identity weights are clipped at this; stride of the face vertices that they are solved from.
 _FAR, _EVERY = 4.0, 5
 
 
 def make_shard(
     studio: Studio, anchors: Anchors, photo: PhotoModel, path: Path, start: int, count: int, shots: int, views: int
 ) -> None:
-    """Take pictures of ``count`` strangers: ``path`` with what is known, and the pixels beside it in .npy."""
+    """Render ``count`` people: labels are written to ``path``, pixels to .npy beside it."""
     pixels, rows = [], []
     solve = identity_solver(photo, studio.pipe.template.parts)
     for number in range(start, start + count):
@@ -55,7 +55,7 @@ def make_shard(
 
 
 def identity_solver(photo: PhotoModel, parts: torch.Tensor) -> Any:
-    """Return what tells weights (M,) of displacements (V, 3) of a head at rest, by its skin, lips and lids."""
+    """Return a solver for identity weights (M,) from neutral displacements (V, 3), on skin, lips and lids."""
     use = torch.nonzero(parts <= 2)[::_EVERY, 0]
     modes = photo.modes.deltas[:, use].flatten(1).double()
     gram = modes @ modes.T
@@ -67,7 +67,7 @@ def identity_solver(photo: PhotoModel, parts: torch.Tensor) -> Any:
 def make_frames(
     studio: Studio, anchors: Anchors, landmarker: Landmarker, path: Path, start: int, people: int, shots: int
 ) -> None:
-    """Take several pictures of each of ``people`` strangers whom blendshapes move: a frame each, and its pixels."""
+    """Render several pictures of each of ``people`` people with blendshape expressions: frames and their pixels."""
     pixels, rows = [], []
     for number in progress(range(start, start + people), desc="frames"):
         for shot in studio.pictures(number, shots):
@@ -87,16 +87,16 @@ def _save_pixels(path: Path, pixels: list[np.ndarray]) -> None:
 
 @dataclass(frozen=True)
 class Batch:
-    """What the network is given of B crops, and what it should say.
+    """Network input for B crops, with targets.
 
     Parameters
     ----------
     crops:
         (B, 3, S, S) float32, standardised.
     points:
-        (B, 478, 2) float32, in the network's unit from the crop's middle, y down.
+        (B, 478, 2) float32, in the network's unit from the crop's centre, y down.
     identity, shapes:
-        (B, M) and (B, 52) float32; NaN where nobody knows.
+        (B, M) and (B, 52) float32; NaN if unknown.
     """
 
     crops: torch.Tensor
@@ -106,16 +106,16 @@ class Batch:
 
 
 class Samples:
-    """All pictures of some shards, on the device on which they are learned.
+    """All pictures of some shards, on the training device.
 
     Parameters
     ----------
     photo:
-        The heads, and the points on them.
+        Head model, and landmarks on it.
     capacity:
-        How many pictures there will be, at most.
+        Largest number of pictures.
     rooms:
-        How many backgrounds they share.
+        Number of backgrounds.
     """
 
     def __init__(self, photo: PhotoModel, capacity: int, device: torch.device, rooms: int = ROOMS) -> None:
@@ -147,7 +147,9 @@ class Samples:
         self.count = some.stop
 
     def batch(self, index: torch.Tensor, generator: torch.Generator | None) -> Batch:
-        """Crops of some pictures, changed at random, or as they are, in the first room, where there is no generator."""
+        """Return crops of some pictures, augmented, or unchanged in front of the first background without a
+        generator.
+        """
         count, index = len(index), index.to(self.device)
         draw = None if generator is None else Draw(generator, count)
         turn, zoom, shift = (torch.zeros(count, n, device=self.device) for n in (1, 1, 2))
@@ -183,7 +185,7 @@ class Samples:
 def _matrices(
     frames: torch.Tensor, turn: torch.Tensor, zoom: torch.Tensor, shift: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """As :meth:`facekit.reconstruct.dense.Frame.matrix`, for many: (B, 2, 2) and (B, 2)."""
+    """Return :meth:`facekit.reconstruct.dense.Frame.matrix` for many frames: (B, 2, 2) and (B, 2)."""
     middle, scale, (x, y) = frames[:, :2], frames[:, 2:3], frames[:, 3:].unbind(dim=1)
     upright = torch.stack((-y, x, -x, -y), dim=1).unflatten(1, (2, 2))
     cos, sin = turn.cos(), turn.sin()
@@ -194,7 +196,7 @@ def _matrices(
 
 
 def _warped(pixels: torch.Tensor, linear: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
-    """Crops (B, 4, S, S) float32 in [0, 1] of pictures (B, H, H, 4) uint8."""
+    """Return crops (B, 4, S, S) float32 in [0, 1] from pictures (B, H, H, 4) uint8."""
     along = torch.arange(CROP, device=pixels.device) + 0.5
     grid = torch.stack(torch.meshgrid(along, along, indexing="xy"), dim=-1)
     inverse = torch.linalg.inv(linear)

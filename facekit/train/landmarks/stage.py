@@ -1,8 +1,8 @@
-"""The landmarks stage: the network that looks at faces again, and how surely it knows; two files.
+"""The landmarks stage: train the landmark refinement network, and measure its error model; two files.
 
-``dense.safetensors`` is the network, ``looked.npz`` the response of its points, measured as the landmarker's is on
-people whom it has not seen. Needs the head stage's shape basis and the extra ``photo``. Pictures lie in the work
-folder, part by part; processes take them while the network already learns from those that are there.
+``dense.safetensors`` is the network, ``looked.npz`` the error model of its landmarks, measured like the landmarker's on
+people outside of the training set. Needs the head stage's shape basis and the extra ``photo``. Pictures are stored in
+the work folder in parts; worker processes render them while the network already trains on finished ones.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from facekit import weights
 from facekit.files.readers import load_arrays
 from facekit.models.config import DenseConfig
-from facekit.models.dense_landmarks import SHAPE_UNIT, UNIT, DenseLandmarks, DenseTold
+from facekit.models.dense_landmarks import SHAPE_UNIT, UNIT, DenseLandmarks, DenseOutput
 from facekit.pipeline import FacePipeline
-from facekit.reconstruct.dense import Looker
+from facekit.reconstruct.dense import LandmarkRefiner
 from facekit.reconstruct.landmarker import OVAL, FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.response import Response
@@ -38,22 +38,22 @@ from facekit.train.photos.anchors import Anchors
 from facekit.train.photos.frames import Frames
 from facekit.train.photos.stage import write_arrays
 
-#: Strangers, those of one file, expressions of each, and pictures of an expression; skins a process.
+#: Number of people, people per file, expressions per person, pictures per expression; skins per process.
 PEOPLE, PART, SHOTS, VIEWS, SKINS = 8000, 10, 2, 2, 24
-#: Strangers of the response, those of one file, and pictures of each.
+#: Number of people for the error model, people per file, and pictures per person.
 _RESPONSE, _RESPONSE_PART, _RESPONSE_SHOTS = 240, 20, 4
-#: Numbers of strangers from which on they are those of the response.
+#: First number of the people for the error model.
 _OTHERS = 1_000_000
-#: Steps, pictures a step, and the highest rate: hours of many cores, or ten minutes where there is a graphics card.
+#: Steps, batch size, and peak learning rate: hours on many cores, or ten minutes on a GPU.
 STEPS, _BATCH, RATE = 6500, 224, 2e-3
-#: Files to watch by, which are not learned from; files that are waited for before learning begins.
+#: Number of files for validation; number of files to wait for before training begins.
 WATCHED, _ENOUGH = 10, 14
-#: What points count that were found first, identity, and blendshapes, against points.
+#: Loss weights of first landmarks, identity, and blendshapes, relative to landmarks.
 _FIRST, _IDENTITY, _SHAPES = 0.3, 0.5, 0.5
 
 
 def run(context: Context) -> None:
-    """Take pictures, train, and measure the response."""
+    """Render pictures, train, and measure the error model."""
     torch.manual_seed(0)
     folder = context.work / "landmarks"
     folder.mkdir(exist_ok=True)
@@ -67,11 +67,13 @@ def run(context: Context) -> None:
         model = trained(model, samples, coming, folder, steps).cpu()
     export.round_rows(model)
     export.write_weights(model, context.out / "dense.safetensors")
-    measure(context, Looker(photo.points, photo.mirror, model), pipe, photo, anchors)
+    measure(context, LandmarkRefiner(photo.points, photo.mirror, model), pipe, photo, anchors)
 
 
-def measure(context: Context, looker: Looker, pipe: FacePipeline, photo: PhotoModel, anchors: Anchors) -> None:
-    """Write the response of a network's points on strangers."""
+def measure(
+    context: Context, refiner: LandmarkRefiner, pipe: FacePipeline, photo: PhotoModel, anchors: Anchors
+) -> None:
+    """Write the error model of a network's landmarks on held-out people."""
     folder = context.work / "landmarks"
     studio = Studio(pipe, context.shape_basis, context.scaled(SKINS, 1))
     people, files = context.scaled(_RESPONSE, 8), []
@@ -81,19 +83,19 @@ def measure(context: Context, looker: Looker, pipe: FacePipeline, photo: PhotoMo
             files.append(folder / f"frames_{start}_{count}.npz")
             if not files[-1].is_file():
                 make_frames(studio, anchors, landmarker, files[-1], _OTHERS + start, count, _RESPONSE_SHOTS)
-    seen, told = looked(files, looker)
+    seen, told = refined(files, refiner)
     write_arrays(context.out / "looked.npz", rounded(response.measured(seen, photo.points, told)).pack())
 
 
 def default_anchors() -> Anchors:
-    """Where the landmarker's points lie on the default that is installed."""
+    """Return the landmarks' positions on the installed default."""
     arrays = load_arrays(weights.verified("default", "landmarks"))
     return Anchors(arrays["corners"].long(), arrays["shares"].float(), arrays["mirror"].long())
 
 
 @contextmanager
 def shards(basis: Path, stem: Path, people: int, skins: int) -> Iterator[list[Future]]:
-    """Take pictures in processes of their own; yields files that come, in order, those that are there at once."""
+    """Render pictures in worker processes; yield finished files in order, beginning with existing ones."""
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(mp_context=spawn, initializer=_opened, initargs=(basis, skins))
     coming: list[Future] = []
@@ -126,7 +128,7 @@ def _taken(path: Path, start: int) -> Path:
 
 
 def new_network(photo: PhotoModel, device: torch.device, config: DenseConfig | None = None) -> DenseLandmarks:
-    """A network that at first finds the mean head's points."""
+    """Create a network that initially predicts the mean head's landmarks."""
     model = DenseLandmarks(config or DenseConfig())
     base = torch.from_numpy(photo.points.base[:, :2] * (1, -1)).float()
     inner = torch.ones(len(base), dtype=torch.bool)
@@ -144,12 +146,12 @@ def trained(
     steps: int,
     total: int | None = None,
 ) -> DenseLandmarks:
-    """Train, going on from the checkpoint in ``folder``; returns the moving average.
+    """Train, resuming from the checkpoint in ``folder``; return the moving average.
 
     Parameters
     ----------
     total:
-        Of how many steps these are the first, for the rates; None for all.
+        Total number of steps for the learning rate schedule; None for ``steps``.
     """
     waiting = list(coming)
     for future in waiting[: WATCHED + _ENOUGH]:
@@ -178,18 +180,18 @@ def trained(
 
 
 def learned(model: DenseLandmarks, batch: Batch) -> torch.Tensor:
-    """What a batch costs."""
+    """Return the loss of a batch."""
     mixed = batch.crops.is_cuda
     with torch.autocast(batch.crops.device.type, torch.bfloat16, enabled=mixed):
         told = model(batch.crops)
     return loss(told, batch)
 
 
-def loss(told: DenseTold, batch: Batch) -> torch.Tensor:
-    """Twice the negative logarithm of the likelihood, as Wood et al. (2022), equation 1, without constants.
+def loss(told: DenseOutput, batch: Batch) -> torch.Tensor:
+    """Return twice the negative log likelihood, as in Wood et al. (2022), equation 1, without constants.
 
-    Each number's own scale is taken out of the slope of the means (Seitzer et al., ICLR 2022, beta = 0.5): else what is
-    hard at first stays so.
+    The gradient of the means is rescaled by the predicted variance (Seitzer et al., ICLR 2022, beta = 0.5): otherwise
+    outputs that are hard at first are not learned.
     """
     points = (_terms((told.points - batch.points).square().sum(dim=-1), told.spread, 2)).mean()
     first = F.smooth_l1_loss(told.first, batch.points)
@@ -206,7 +208,9 @@ def _terms(squares: torch.Tensor, spread: torch.Tensor, axes: int) -> torch.Tens
 
 @torch.no_grad()
 def watch(model: DenseLandmarks, samples: Samples, index: torch.Tensor) -> list[float]:
-    """Errors on held-out pictures: points found first and in the end, mm; shares of identity and blendshapes missed."""
+    """Return errors on held-out pictures: first and final landmarks, mm; unexplained fractions of identity and
+    blendshapes.
+    """
     inner = torch.ones(samples.true.shape[1], dtype=torch.bool, device=samples.device)
     inner[list(OVAL)] = False
     figures = []
@@ -222,18 +226,18 @@ def watch(model: DenseLandmarks, samples: Samples, index: torch.Tensor) -> list[
 
 
 def rounded(found: Response) -> Response:
-    """Round a response to steps that matter, so that its file is small: 1/64 mm, and 1/128 of a deviation."""
+    """Quantise an error model so that its file is small: 1/64 mm, and 1/128 of a standard deviation."""
     weights, factor = (np.round(array * steps) / steps for array, steps in ((found.weights, 64), (found.factor, 128)))
     return dataclasses.replace(found, weights=weights, factor=factor)
 
 
-def looked(files: list[Path], looker: Looker) -> tuple[Frames, np.ndarray]:
-    """Frames as they are when the network has looked at them, and the deviations (N, 478) mm that it told."""
+def refined(files: list[Path], refiner: LandmarkRefiner) -> tuple[Frames, np.ndarray]:
+    """Return frames with refined landmarks, and their predicted standard deviations (N, 478) in mm."""
     corrected, spreads = [], []
     for path in files:
         frames, pixels = Frames.load(path), np.load(path.with_suffix(".npy"), mmap_mode="r")
         faces = [
-            looker(np.asarray(picture), FaceLandmarks(points.double().numpy(), {}, np.eye(4)))
+            refiner(np.asarray(picture), FaceLandmarks(points.double().numpy(), {}, np.eye(4)))
             for picture, points in zip(pixels, frames.points, strict=True)
         ]
         points = torch.from_numpy(np.stack([face.points for face in faces])).float()

@@ -1,7 +1,7 @@
-"""A studio for training: strangers' heads with hair, in many lights, with what gets in front of faces, cut out, small.
+"""Render training pictures: cut-out heads of random people with hair, in many lights, with occluders.
 
-Shapes are drawn from all of the pack's identity modes; half of the faces are moved by the pack's own muscles, which the
-blendshapes do not know. Nothing comes from a photograph.
+Shapes are sampled from all of the pack's identity modes; some faces are moved by the pack's own muscles, which the
+blendshapes do not span. No photographs are used.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from facekit.evaluate.photographs import marked, room_background, room_lights
 from facekit.hair import Hair
 from facekit.latents import FaceLatents
 from facekit.models.composers import DefaultComposer
+from facekit.models.hair import Outfit
 from facekit.models.hair_choice import choose_hair
 from facekit.motion.mapping import tables
 from facekit.person import Person
@@ -34,26 +35,26 @@ from facekit.train.photos.photographs import (
 )
 from facekit.train.shape.data import ShapeBasis, ShapeTeacher, random_expressions, soft_cap
 
-#: Pixels a side; seeds of what is drawn, and of skins.
+#: Side of the pictures in pixels; base of the random seeds.
 SIZE, SEED = 288, 400_000
-#: Degrees, and mm of the picture's height at the head.
+#: Ranges of pose in degrees, of field of view in degrees, and of the picture's height in mm at the head.
 _YAW, _PITCH, _ROLL, _FOV, _HEIGHT = 55.0, 25.0, 9.0, (14.0, 45.0), (285.0, 325.0)
-#: Of a hundred: faces that muscles move, heads with hair, pictures with something in front of the face, of each kind.
+#: Fractions of faces moved by muscles, of heads with hair, and of pictures with each kind of occluder.
 _MUSCLES, _HAIR, _COVERED = 0.4, 0.7, (0.05, 0.16, 0.05, 0.08, 0.05)
 _MARKS = 1.0
 
 
 class Studio:
-    """Takes pictures of strangers.
+    """Renders pictures of random people.
 
     Parameters
     ----------
     pipe:
-        The default; its textures are their skin, its wardrobe their hair.
+        The default pipeline, for skin textures and hair.
     basis:
-        File that the head stage left: identity modes and muscles.
+        File of the head stage: identity modes and muscles.
     skins:
-        How many different skins there are.
+        Number of different skins.
     """
 
     def __init__(self, pipe: FacePipeline, basis: Path, skins: int) -> None:
@@ -69,15 +70,14 @@ class Studio:
 
     @torch.no_grad()
     def heads(self, number: int, shots: int, muscles: bool = True, views: int = 1) -> Iterator[Photograph]:
-        """Take pictures of one stranger, cut out: of ``shots`` expressions, from ``views`` sides each.
+        """Render cut-out pictures of one person: ``shots`` expressions, from ``views`` sides each.
 
-        Their pixels are (S, S, 4) uint8: sRGB colours that are multiplied with what head and things in front of it
-        cover of the pixel, and that cover.
+        Their pixels are (S, S, 4) uint8: premultiplied sRGB, and the alpha of head and occluders.
 
         Parameters
         ----------
         muscles:
-            Whether the pack's muscles may move the face; else blendshapes always do.
+            Whether faces may be moved by the pack's muscles; otherwise by blendshapes only.
         """
         rng = np.random.default_rng((SEED, number))
         generator = torch.Generator().manual_seed(SEED + number)
@@ -104,7 +104,7 @@ class Studio:
                 yield Photograph(pixels, number, pose, camera, known, verts, neutral)
 
     def pictures(self, number: int, shots: int) -> Iterator[Photograph]:
-        """Take whole pictures (S, S, 3) uint8 of one stranger, whom blendshapes move."""
+        """Render whole pictures (S, S, 3) uint8 of one person with blendshape expressions."""
         rng = np.random.default_rng((SEED, number, 2))
         for shot in self.heads(number, shots, muscles=False):
             cover = shot.pixels[..., 3:].astype(np.float32) / 255
@@ -112,7 +112,7 @@ class Studio:
             yield dataclasses.replace(shot, pixels=picture.clip(0, 255).round().astype(np.uint8))
 
     def _skin(self, number: int) -> tuple[FaceLatents, torch.Tensor]:
-        """Codes and an atlas (1, 3, H, W) uint8, with what the texture network cannot draw."""
+        """Return codes and an atlas (1, 3, H, W) uint8, with features that the texture network cannot generate."""
         if number not in self.kept:
             codes = FaceLatents.sample(SEED + number, intensity=0.0)
             atlas = self.pipe.skin(codes)
@@ -121,7 +121,7 @@ class Studio:
         return self.kept[number]
 
     def _style(self, codes: FaceLatents, rng: np.random.Generator) -> str | None:
-        """What is worn: what suits the skin's owner, or anything."""
+        """Return the hair style: that of the skin's identity, or a random one."""
         composer, wardrobe = self.pipe.composer, self.pipe.wardrobe
         if wardrobe is None or not isinstance(composer, DefaultComposer) or rng.random() > _HAIR:
             return None
@@ -132,12 +132,12 @@ class Studio:
     def _worn(self, style: str, codes: FaceLatents, neutral: torch.Tensor, verts: torch.Tensor) -> Hair:
         wardrobe, composer = self.pipe.wardrobe, self.pipe.composer
         assert wardrobe is not None and isinstance(composer, DefaultComposer)
-        cards = wardrobe.cards(style, wardrobe.lashes[0])
+        cards = wardrobe.cards(Outfit(style, wardrobe.lashes[0]))
         place = wardrobe.wear(cards, neutral[None], verts[None])[0]
         return Hair(cards, place, composer.micro.hair_colour(codes.identity)[0])
 
     def _by_muscles(self, neutral: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """The face (V, 3) as the pack's muscles move it."""
+        """Return the face (V, 3) moved by random muscles of the pack."""
         mixed = 0.7 * random_expressions(1, generator) + 0.6 * random_expressions(1, generator)
         strength = 0.6 + 0.8 * torch.rand(1, len(self.span.names), generator=generator)
         muscles = soft_cap((mixed @ self.teacher.recipes) * strength, self.teacher.caps)
@@ -149,7 +149,7 @@ class Studio:
     def _covered(
         self, colour: torch.Tensor, alpha: torch.Tensor, camera: Camera, verts: torch.Tensor, rng: np.random.Generator
     ) -> np.ndarray:
-        """Perhaps put something in front of the head; (S, S, 4) uint8."""
+        """Add a random occluder to the head; (S, S, 4) uint8."""
         picture, cover = (colour * alpha).clamp(0, 1).permute(1, 2, 0).numpy(), alpha[0].clamp(0, 1).numpy()
         place = camera.project(verts[None], SIZE)[0, :, :2]
         marks, crown = place[self.pipe.template.landmarks].numpy(), place[int(verts[:, 1].argmax())].numpy()
@@ -162,14 +162,14 @@ class Studio:
 
 
 def room(rng: np.random.Generator) -> np.ndarray:
-    """Draw what is behind a head, (S, S, 3) uint8."""
+    """Draw a background, (S, S, 3) uint8."""
     inside = rng.random() < 0.5
     behind = linear_to_srgb(room_background(SIZE, rng)) if inside else drawn_background(rng, SIZE)
     return (behind.permute(1, 2, 0).numpy() * 255).clip(0, 255).round().astype(np.uint8)
 
 
 def _drawn(rng: np.random.Generator, fov: float) -> Pose:
-    """A pose for a lens: a third of them nearly frontal."""
+    """Sample a pose for a lens: a third of them nearly frontal."""
     turned = rng.uniform(-_YAW, _YAW) if rng.random() < 0.67 else rng.normal(0, 12)
     return Pose(
         float(turned),

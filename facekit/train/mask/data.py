@@ -1,4 +1,6 @@
-"""Samples for the skin mask: synthetic photographs with hair, glasses, hats, hands and scarves, and what is bare."""
+"""Samples for the skin mask: synthetic photographs with hair, glasses, hats, hands and scarves, and the mask of bare
+skin.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,14 @@ from facekit.reconstruct.texture.views import View
 from facekit.render.rasterize import rasterize
 from facekit.train.mask.hair import HairStyle, draw_hair
 
-#: People of training have seeds from here on; benchmarks have others.
+#: First seed of the people for training; benchmarks use others.
 FIRST_SEED = 200_000
 _SIZE = 288
 STYLES = ("afro01", "bob01", "bob02", "braid01", "long01", "ponytail01", "short01", "short02", "short03", "short04")
 
 
 def sample(pipe: FacePipeline, styles: list[HairStyle], number: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Make one sample: what the network sees (9, S, S), and the bare skin (1, S, S) in [0, 1]."""
+    """Make one sample: the network's input (9, S, S), and the mask of bare skin (1, S, S) in [0, 1]."""
     rng = np.random.default_rng((number, 77))
     taken = photograph(pipe, FIRST_SEED + number, size=_SIZE)
     depth = rasterize(taken.verts[None], pipe.template.faces, taken.camera, _SIZE)[1][0]
@@ -54,10 +56,10 @@ def sample(pipe: FacePipeline, styles: list[HairStyle], number: int) -> tuple[to
 
 
 def bare(pipe: FacePipeline, taken: Photograph, view: View) -> torch.Tensor:
-    """Return where a photograph truly shows bare skin, (1, S, S), in the window of a view of it."""
+    """Return the ground-truth mask of bare skin, (1, S, S), in the window of a view."""
     template = pipe.template
     left, top, side = window(view, template)
-    # The view's camera is that of a cut; the window's place in the whole picture is found through it.
+    # The view's camera is that of a crop; use it to find the window in the whole picture.
     camera = view.camera.crop(top, left, (side, side), view.size)
     ids = rasterize(taken.verts[None], template.faces, camera, MASK_SIZE)[0][0]
     table = torch.zeros(256, dtype=torch.bool)
@@ -83,7 +85,7 @@ def _occluded(pipe: FacePipeline, taken: Photograph, kind: str, rng: np.random.G
 
 
 def make_samples(pipe: FacePipeline, pack: Path, path: Path, count: int, start: int = 0) -> None:
-    """Make samples with the pack's hair, where it has any, and keep them in 8 bits."""
+    """Make samples with the pack's hair, if any, and store them in 8 bits."""
     there = (pack / "hair" / "hair.npz").is_file()
     styles = [HairStyle.load(pack / "hair", name, pipe.template) for name in STYLES] if there else []
     seen = np.zeros((count, CHANNELS, MASK_SIZE, MASK_SIZE), np.int8)

@@ -1,4 +1,4 @@
-"""The pack's hair, put on people's heads and drawn into their pictures as strands, to learn from."""
+"""The pack's hair, fitted to heads and drawn into their pictures as strands, for training."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from facekit.geometry.normals import vertex_normals
 from facekit.render import Camera
 from facekit.template import Template
 
-#: Points a square millimetre of the cards, and the coverage from which on there is hair.
+#: Number of points sampled on the cards, and coverage above which there is hair.
 _POINTS, _SOLID = 300_000, 0.35
-#: Nearest vertices of the scalp that hair moves with, and how far it stays out, mm.
+#: Number of nearest scalp vertices that hair follows, and its distance from the skin in mm.
 _NEAREST, _AWAY = 8, 2.0
 _MELANIN = (
     (0.09, 0.07, 0.06),
@@ -29,7 +29,9 @@ _MELANIN = (
 
 @dataclass(frozen=True)
 class HairStyle:
-    """Points on hair cards: (N, 3) mm on the mean head, their grey (N,), and the shares of what they move with."""
+    """Points on hair cards: (N, 3) mm on the mean head, grey level (N,), and weights of the vertices that they
+    follow.
+    """
 
     points: torch.Tensor
     grey: torch.Tensor
@@ -91,7 +93,9 @@ def draw_hair(
     rng: np.random.Generator,
     level: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw a style into a picture (H, W, 3) whose head has this depth (H, W); also where, (H, W) in [0, 1]."""
+    """Draw a style into a picture (H, W, 3) of a head with this depth (H, W); return also its coverage (H, W) in [0,
+    1].
+    """
     height, width = depth.shape
     fine = 2
     place = camera.project(style.worn(verts, template)[None], (height, width))[0]
@@ -114,6 +118,6 @@ def draw_hair(
     small = torch.nn.functional.avg_pool2d(both[None], fine)[0]
     cover = small[3]
     drawn_over = picture * (1 - cover[..., None]) + small[:3].permute(1, 2, 0)
-    # Skin that glints between strands is no skin to take: the cover is closed.
+    # Skin between strands should not count as bare: close the mask.
     wide = torch.nn.functional.max_pool2d(cover[None, None], 7, 1, 3)
     return drawn_over, torch.maximum(cover, -torch.nn.functional.max_pool2d(-wide, 7, 1, 3)[0, 0])

@@ -1,4 +1,4 @@
-"""The mask stage: the network that tells bare skin from what lies in front of it, learned from drawn photographs."""
+"""The mask stage: train the bare-skin network on synthetic photographs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from facekit.train.context import Context
 from facekit.train.loop import Average, Checkpoint, cosine, set_rate, step_generator
 from facekit.train.mask.data import make_samples
 
-#: Pictures, and pictures a file; steps, pictures a step and the highest rate: two hours of one core, or five minutes of
-#: four with a graphics card.
+#: Number of pictures, and per file; steps, batch size and peak learning rate: two hours on one core, or five minutes on
+#: four with a GPU.
 _SAMPLES, _SHARD, _STEPS, _BATCH, _RATE = 450, 50, 2500, 24, 4e-3
 _FILE = "skin_mask.safetensors"
 
 
 def run(context: Context) -> None:
-    """Draw samples with the default that is installed, train on them, and write ``skin_mask.safetensors``."""
+    """Make samples with the installed default, train on them, and write ``skin_mask.safetensors``."""
     torch.manual_seed(0)
     folder = context.work / "mask"
     folder.mkdir(exist_ok=True)
@@ -40,9 +40,9 @@ def run(context: Context) -> None:
 
 
 def train_mask(model: SkinMask, files: list[Path], folder: Path, steps: int = _STEPS, seed: int = 6) -> SkinMask:
-    """Train on the samples of some files and return the moving average; goes on from the checkpoint in ``folder``.
+    """Train on the samples of some files and return the moving average; resumes from the checkpoint in ``folder``.
 
-    It learns where the model lies.
+    Training runs on the model's device.
     """
     device = next(model.parameters()).device
     loaded = [np.load(path, allow_pickle=False) for path in files]
@@ -56,7 +56,7 @@ def train_mask(model: SkinMask, files: list[Path], folder: Path, steps: int = _S
         index = torch.randint(len(seen), (_BATCH,), generator=generator, device=device)
         x, y = varied(seen[index].float() / 127, skin[index].float() / 255, generator)
         said = model(x)
-        # Rims of glasses and strands count by their length, not by their area: what is near an edge weighs more.
+        # Rims of glasses and strands matter by their length, not by their area: weigh pixels near edges more.
         edge = F.max_pool2d(y, 5, 1, 2) + F.max_pool2d(-y, 5, 1, 2)
         loss = (F.binary_cross_entropy_with_logits(said, y, reduction="none") * (1 + 2 * edge)).mean()
         optimiser.zero_grad(set_to_none=True)
@@ -70,11 +70,11 @@ def train_mask(model: SkinMask, files: list[Path], folder: Path, steps: int = _S
 
 
 def varied(x: torch.Tensor, y: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mirror some pictures, and change their colours: (B, 9, S, S) and (B, 1, S, S), as the network sees them."""
+    """Mirror some pictures, and change their colours: (B, 9, S, S) and (B, 1, S, S), in the network's format."""
     count = len(x)
     flip = torch.rand(count, generator=generator, device=x.device)[:, None, None, None] < 0.5
     turned = x.flip(-1)
-    turned[:, [3, 6]] *= -1  # normals' x and the tile's u
+    turned[:, [3, 6]] *= -1  # x of normals, and u of the tile
     x, y = torch.where(flip, turned, x), torch.where(flip, y.flip(-1), y)
     colour = (x[:, :3] + 1) / 2
     gain = torch.exp(0.12 * torch.randn(count, 3, 1, 1, generator=generator, device=x.device))

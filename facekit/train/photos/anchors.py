@@ -1,4 +1,4 @@
-"""Where the landmarker's points lie on the template: measured on renders of many people, seen from the front."""
+"""Positions of the landmarker's points on the template, measured on frontal renders of many people."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from facekit.render import rasterize
 from facekit.template import Template
 from facekit.train.photos.photographs import Photograph, Photographer
 
-#: Views within this of the front tell where points lie, degrees.
+#: Largest angle in degrees from frontal of the views used.
 FRONTAL = 20.0
-#: Parts on which points lie; views of a person; from how many mm on a place counts less; neighbours that are looked at.
+#: Parts with landmarks; views per person; distance in mm beyond which a position is down-weighted; number of neighbours
+#: searched.
 _SKIN, _EYES = tuple(PARTS.index(name) for name in ("skin", "lips", "lids")), PARTS.index("eyes")
 _VIEWS, _ROBUST, _ROUNDS, _NEIGHBOURS = 4, 1.0, 10, 24
 
 
 @dataclass(frozen=True)
 class Anchors:
-    """The 478 points on a template.
+    """The 478 landmarks on a template.
 
     Parameters
     ----------
     corners:
-        (478, 3) int64, vertices of the triangle in which each lies.
+        (478, 3) int64: vertices of each landmark's triangle.
     shares:
-        (478, 3) float32, barycentric.
+        (478, 3) float32: barycentric weights.
     mirror:
-        (478,) int64, each point's counterpart on the other side.
+        (478,) int64: index of each landmark's mirror image.
     """
 
     corners: torch.Tensor
@@ -42,12 +43,12 @@ class Anchors:
     mirror: torch.Tensor
 
     def __call__(self, fields: torch.Tensor) -> torch.Tensor:
-        """Values (..., 478, 3) at the points of what is told at vertices (..., V, 3)."""
+        """Interpolate per-vertex values (..., V, 3) at the landmarks: (..., 478, 3)."""
         return (fields[..., self.corners, :] * self.shares[:, :, None]).sum(dim=-2)
 
 
 def measured(pipe: FacePipeline, people: torch.Tensor, landmarker: Landmarker, seed: int) -> Anchors:
-    """Find the points on people (N, V, 3) mm at rest."""
+    """Measure the landmarks on neutral people (N, V, 3) in mm."""
     photographer, seen, apart = Photographer(pipe, seed), [], np.zeros((POINTS, POINTS))
     for number, neutral in enumerate(people):
         for picture in photographer.pictures(number, neutral, torch.zeros(_VIEWS, len(BLENDSHAPES)), yaw=FRONTAL):
@@ -63,13 +64,17 @@ def measured(pipe: FacePipeline, people: torch.Tensor, landmarker: Landmarker, s
 
 
 def _apart(points: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
-    """Distances (478, 478) of points (478, 2) from those of the mirrored picture, mirrored back, in face sizes."""
+    """Return distances (478, 478) of points (478, 2) from those of the mirrored picture, mirrored back, in face
+    sizes.
+    """
     first, second = ((p - p.mean(axis=0)) / p.std() for p in (points, mirrored * (-1, 1)))
     return np.linalg.norm(first[:, None] - second[None], axis=2)
 
 
 def located(picture: Photograph, template: Template, points: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """Places (N, 3) on the template of points (N, 2) in a picture, and which of them met face or eyes, (N,) bool."""
+    """Return positions (N, 3) on the template of points (N, 2) in a picture, and which of them hit face or eyes, (N,)
+    bool.
+    """
     size = picture.pixels.shape[0]
     ids, _ = rasterize(picture.verts[None], template.faces, picture.camera, size)
     column, row = (torch.from_numpy(points[:, k]).floor().long().clamp(0, size - 1) for k in (0, 1))
@@ -79,7 +84,7 @@ def located(picture: Photograph, template: Template, points: np.ndarray) -> tupl
     focal = float(picture.camera.focal(size)[0])
     x, y = (torch.from_numpy(points[:, k]).double() - size / 2 for k in (0, 1))
     ray = torch.stack((x / focal, -y / focal, -torch.ones_like(x)), dim=1)
-    # The ray is a mix of the corners: its shares are the barycentric ones, up to scale.
+    # The ray is a combination of the corners whose weights are the barycentric ones, up to scale.
     shares = torch.linalg.lstsq(triangle.transpose(1, 2), ray[..., None]).solution[..., 0].clamp_min(0)
     shares = (shares / shares.sum(dim=1, keepdim=True).clamp_min(1e-9)).float()
     return (template.verts[corners] * shares[..., None]).sum(dim=1), (face >= 0) & torch.isin(
@@ -88,7 +93,7 @@ def located(picture: Photograph, template: Template, points: np.ndarray) -> tupl
 
 
 def _robust_mean(places: torch.Tensor, hit: torch.Tensor) -> torch.Tensor:
-    """Means (478, 3) of places (B, 478, 3) where they hit, far ones counting less."""
+    """Return robust means (478, 3) of positions (B, 478, 3) with hits; outliers are down-weighted."""
     known = hit[..., None].float()
     mean = (places * known).sum(dim=0) / known.sum(dim=0).clamp_min(1)
     for _ in range(_ROUNDS):
@@ -98,7 +103,7 @@ def _robust_mean(places: torch.Tensor, hit: torch.Tensor) -> torch.Tensor:
 
 
 def settled(points: torch.Tensor, template: Template) -> tuple[torch.Tensor, torch.Tensor]:
-    """Put points (478, 3) mm onto the nearest triangles of what they belong to: each lip, the skin, or an eye."""
+    """Project points (478, 3) in mm to the nearest triangles of their part: each lip, the skin, or an eye."""
     part = template.parts[template.faces]
     upper, lower = (torch.isin(template.faces, lip).all(dim=1) for lip in _lips(template))
     skin = torch.isin(part, part.new_tensor(_SKIN)).all(dim=1)
@@ -115,7 +120,7 @@ def settled(points: torch.Tensor, template: Template) -> tuple[torch.Tensor, tor
 
 
 def _lips(template: Template) -> tuple[torch.Tensor, torch.Tensor]:
-    """Vertices (n,) of the upper and of the lower lip."""
+    """Return the vertices (n,) of the upper and of the lower lip."""
     contact = LipContact(template)
     first, second = (torch.as_tensor(getattr(contact, f"lip_{k}")) for k in (0, 1))
     above = template.verts[first, 1].mean() > template.verts[second, 1].mean()
@@ -123,7 +128,9 @@ def _lips(template: Template) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def nearest(points: torch.Tensor, template: Template, allowed: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Corners (N, 3) and shares (N, 3) of the nearest places to points (N, 3) on the allowed triangles (F,) bool."""
+    """Return corners (N, 3) and weights (N, 3) of the closest points to points (N, 3) on the allowed triangles (F,)
+    bool.
+    """
     faces = template.faces[allowed]
     triangles = template.verts[faces]
     near = torch.cdist(points, triangles.mean(dim=1)).topk(min(_NEIGHBOURS, len(faces)), largest=False).indices

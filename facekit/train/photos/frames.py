@@ -1,4 +1,4 @@
-"""Frames: what the landmarker sees in synthetic photographs, beside what is there."""
+"""Frames: detected landmarks in synthetic photographs, with ground truth."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ import torch
 
 from facekit.conventions import BLENDSHAPES
 from facekit.files.atomic import atomic_write
-from facekit.reconstruct.find import steady
+from facekit.reconstruct.find import average_close_ups
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.train.photos.anchors import Anchors
 from facekit.train.photos.photographs import Photograph
 
-#: A find further off than this, mm of the median point, is another face than the one in the picture.
+#: Median distance in mm beyond which a detection is another face.
 _LOST = 12.0
 
 
 @dataclass(frozen=True)
 class Frames:
-    """N photographs as numbers.
+    """N photographs as arrays.
 
     Parameters
     ----------
     person:
         (N,) int64.
     points:
-        (N, 478, 2) float32, pixels, as the landmarker has them.
+        (N, 478, 2) float32: detected landmarks in pixels.
     scores:
-        (N, 52) float32, by :data:`facekit.conventions.BLENDSHAPES`.
+        (N, 52) float32: scores in the order of :data:`facekit.conventions.BLENDSHAPES`.
     matrices:
-        (N, 3, 3) float32, the landmarker's head rotations.
+        (N, 3, 3) float32: the landmarker's head rotations.
     posed, neutral:
-        (N, 478, 3) float32 mm, the points' true places on the head, posed and at rest.
+        (N, 478, 3) float32 mm: true landmarks on the head, posed and neutral.
     blendshapes:
-        (N, 52) float32, the true ones.
+        (N, 52) float32: true blendshapes.
     rotation, translation, focal:
         (N, 3, 3), (N, 3), (N,) float32: head to camera (+X right, +Y up, +Z to the viewer), mm, and pixels.
     size:
-        () int64, side of the pictures.
+        () int64: side of the pictures.
     """
 
     person: torch.Tensor
@@ -66,37 +66,37 @@ class Frames:
         return dataclasses.replace(self, **picked)
 
     def projected(self, places: torch.Tensor) -> torch.Tensor:
-        """Pixels (N, P, 2) of places (N, P, 3) mm on the heads."""
+        """Project positions (N, P, 3) in mm on the heads to pixels (N, P, 2)."""
         view = places @ self.rotation.transpose(1, 2) + self.translation[:, None]
         flat = view[..., :2] / -view[..., 2:] * self.focal[:, None, None]
         return self.size / 2 + flat * flat.new_tensor([1.0, -1.0])
 
     @property
     def pixels_a_mm(self) -> torch.Tensor:
-        """(N,): pixels that a millimetre takes at the depth of the head's origin."""
+        """Return pixels per millimetre (N,) at the depth of the head's origin."""
         return self.focal / -self.translation[:, 2]
 
     def save(self, path: Path) -> None:
-        """Write them as npz."""
+        """Write an npz file."""
         arrays: dict[str, Any] = {name: getattr(self, name).numpy() for name in self.__dataclass_fields__}
         with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
 
     @classmethod
     def cat(cls, parts: list[Frames]) -> Frames:
-        """Join frames of one size."""
+        """Concatenate frames of one size."""
         names = [name for name in cls.__dataclass_fields__ if name != "size"]
         return cls(size=parts[0].size, **{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
     @classmethod
     def load(cls, path: Path) -> Frames:
-        """Read what :meth:`save` wrote."""
+        """Read a file written by :meth:`save`."""
         with np.load(path, allow_pickle=False) as data:
             return cls(**{name: torch.from_numpy(data[name]) for name in cls.__dataclass_fields__})
 
 
 def observed(pictures: Iterable[Photograph], anchors: Anchors, landmarker: Landmarker) -> Frames:
-    """Look for the face in each picture as a reconstruction does; those in which it is not found are left out."""
+    """Detect the face in each picture as in reconstruction; pictures without detection are dropped."""
     rows: list[dict[str, torch.Tensor]] = []
     size = torch.tensor(0)
     for picture in pictures:
@@ -111,13 +111,13 @@ def observed(pictures: Iterable[Photograph], anchors: Anchors, landmarker: Landm
 def found_in(
     picture: Photograph, places: torch.Tensor, landmarker: Landmarker, anchors: Anchors
 ) -> FaceLandmarks | None:
-    """The face that is found where points (478, 3) mm of the head are, looked at as a reconstruction does."""
+    """Return the detected face at the head's points (478, 3) in mm, as in reconstruction."""
     size = picture.pixels.shape[0]
     true = picture.camera.project(places[None], size)[0, :, :2]
     for face in landmarker(picture.pixels):
         away = (torch.from_numpy(face.points).float() - true).norm(dim=1).median()
         if float(away) * picture.pose.height < _LOST * size:
-            return steady(picture.pixels, face, landmarker, anchors.mirror.numpy())
+            return average_close_ups(picture.pixels, face, landmarker, anchors.mirror.numpy())
     return None
 
 

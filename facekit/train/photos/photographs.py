@@ -1,6 +1,6 @@
-"""Synthetic photographs: people whom the pack's identity modes make, in random light, pose, lens and expression.
+"""Synthetic photographs: people from the pack's identity modes with random light, pose, lens and expression.
 
-What is known of each: vertices, blendshapes, camera. Backgrounds are drawn; nothing here comes from a photograph.
+Vertices, blendshapes and camera are known. Backgrounds are drawn; no photographs are used.
 """
 
 from __future__ import annotations
@@ -21,29 +21,30 @@ from facekit.pipeline import FacePipeline
 from facekit.render import Camera, Light, Lights, render
 from facekit.train.shape.data import random_expressions
 
-#: Pixels a side of what the landmarker's response is measured on.
+#: Side in pixels of the pictures that the landmarker's response is measured on.
 SIZE = 448
-#: Ranges of what is drawn: degrees; and mm of the picture's height at the head.
+#: Ranges of pose in degrees, of field of view in degrees, and of the picture's height in mm at the head.
 YAW, PITCH, ROLL, FOV, HEIGHT = 45.0, 20.0, 8.0, (14.0, 45.0), (260.0, 420.0)
-#: People's own modes are cut here.
+#: Identity weights are clipped at this.
 _CUT = 2.5
-#: How many of a hundred pictures show closed eyes, a glance aside, and a tenth of the mouth's shapes on one side only.
+#: Fractions of pictures with closed eyes, and with averted gaze.
 _BLINKS, _GLANCES = 0.14, 0.6
 _LOOKS = tuple(k for k, name in enumerate(BLENDSHAPES) if name.startswith("eyeLook"))
 
 
 @dataclass(frozen=True)
 class Pose:
-    """How a picture is taken.
+    """Viewpoint of a picture.
 
     Parameters
     ----------
     yaw, pitch, roll:
-        Degrees: the camera's place around the head, positive yaw shows the subject's left side; roll tilts the camera.
+        Degrees: the camera's direction from the head, where positive yaw shows the subject's left side; roll of the
+        camera.
     fov, height:
-        Vertical field of view, degrees; mm of the picture's height at the head.
+        Vertical field of view in degrees; height of the picture in mm at the head.
     shift:
-        The head's centre against the picture's, mm along X and Y.
+        Offset of the head's centre from the picture's, mm along X and Y.
     """
 
     yaw: float
@@ -55,7 +56,7 @@ class Pose:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, fov: float, yaw: float = YAW) -> Pose:
-        """Draw a pose for a lens; one in five is almost frontal."""
+        """Sample a pose for a lens; one in five is almost frontal."""
         turned = rng.uniform(-yaw, yaw) if rng.random() < 0.8 else rng.normal(0, 8)
         return cls(
             float(turned),
@@ -67,7 +68,7 @@ class Pose:
         )
 
     def camera(self) -> Camera:
-        """Return the camera that takes it."""
+        """Return the camera."""
         distance = self.height / 2 / math.tan(math.radians(self.fov / 2))
         x, y = self.shift
         around = Camera.orbit(self.yaw, self.pitch, distance, (x, 8.0 + y, 10.0), self.fov)
@@ -79,7 +80,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Photograph:
-    """A synthetic photograph and what is true of it.
+    """Synthetic photograph with ground truth.
 
     Parameters
     ----------
@@ -88,11 +89,11 @@ class Photograph:
     person:
         Number of the person.
     pose, camera:
-        How it was taken.
+        Viewpoint and camera.
     blendshapes:
-        (52,) float32, or None where the expression is none of these.
+        (52,) float32, or None if the expression is not made of blendshapes.
     verts, neutral:
-        (V, 3) float32 mm, as posed, and at rest.
+        (V, 3) float32 mm: posed and neutral.
     """
 
     pixels: np.ndarray
@@ -105,18 +106,18 @@ class Photograph:
 
 
 def drawn_people(modes: torch.Tensor, mean: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    """Draw faces at rest (count, V, 3) mm of identity modes (M, V, 3) around a mean (V, 3)."""
+    """Sample neutral faces (count, V, 3) in mm from identity modes (M, V, 3) around a mean (V, 3)."""
     weights = torch.randn(count, len(modes), generator=generator).clamp(-_CUT, _CUT)
     return mean + torch.einsum("bm,mvc->bvc", weights, modes)
 
 
 def drawn_blendshapes(table: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    """Draw weights (count, 52) in [0, 1]: mixes of expressions, with muscles of their own strength, and a gaze.
+    """Sample weights (count, 52) in [0, 1]: combinations of expressions with random variation per muscle, and a gaze.
 
     Parameters
     ----------
     table:
-        (20, 52) float32: the expressions as mixes of blendshapes.
+        (20, 52) float32: expressions as combinations of blendshapes.
     """
     mixed = 0.7 * random_expressions(count, generator) + 0.5 * random_expressions(count, generator)
     weights = (mixed @ table.view(EXPRESSION_DIM, -1)) * (
@@ -138,7 +139,7 @@ def drawn_blendshapes(table: torch.Tensor, count: int, generator: torch.Generato
 
 
 def drawn_lights(rng: np.random.Generator) -> Lights:
-    """Draw a key light of some colour, and light from everywhere."""
+    """Sample a coloured key light and environment light."""
     red, green, blue = ((1 + rng.normal(0, 0.12, 3)).clip(0.6, 1.4)).tolist()
     ambient = rng.uniform(0.1, 0.6)
     sky, ground = (
@@ -161,16 +162,16 @@ def drawn_background(rng: np.random.Generator, size: int) -> torch.Tensor:
 
 
 class Photographer:
-    """Takes pictures of people.
+    """Renders pictures of people.
 
     Parameters
     ----------
     pipe:
-        The model in whose topology they are; its textures are their skin.
+        Model with the topology of the people, which also provides skin textures.
     seed:
-        Of everything that is drawn; texture seeds start at ``100_000 + 1000 * seed``.
+        Seed of all random choices; texture seeds start at ``100_000 + 1000 * seed``.
     size:
-        Pixels a side.
+        Side in pixels.
     """
 
     def __init__(self, pipe: FacePipeline, seed: int, size: int = SIZE) -> None:
@@ -181,7 +182,7 @@ class Photographer:
     def pictures(
         self, number: int, neutral: torch.Tensor, blendshapes: torch.Tensor, yaw: float = YAW
     ) -> Iterator[Photograph]:
-        """Take a picture of a person (V, 3) for each row of blendshapes (K, 52), all through one lens."""
+        """Render a person (V, 3) for each row of blendshapes (K, 52), all with one lens."""
         codes = FaceLatents.sample(100_000 + 1000 * self.seed + number, intensity=0.0)
         person = self.pipe.with_person(Person(neutral, codes, self.pipe.skin(codes)))
         fov = float(self.rng.uniform(*FOV))
@@ -193,7 +194,7 @@ class Photographer:
     def take(
         self, number: int, person: FacePipeline, codes: FaceLatents, verts: torch.Tensor, pose: Pose
     ) -> Photograph:
-        """Take a picture of the person's vertices (V, 3) in a drawn light."""
+        """Render the person's vertices (V, 3) in random light."""
         camera = pose.camera()
         assert person.person is not None
         mesh = person.mesh(codes, verts[None], person.person.atlas)

@@ -1,4 +1,4 @@
-"""Measures the landmarker's response on frames: ridge regression, then the covariance of what is left."""
+"""Fit the landmarker's error model to frames: ridge regression, then the covariance of the residuals."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ from facekit.reconstruct.response import (
 )
 from facekit.train.photos.frames import Frames
 
-#: Ridge, in frames, of each kind of feature; and of the scores.
+#: Ridge of each kind of feature, in frames; and of the scores.
 _RIDGE = ((POSE, 0.5), (SHAPES, 4.0), (PEOPLE, 40.0), (TURNED_PEOPLE, 25.0), (TURNED_SHAPES, 8.0))
 _SCORES_RIDGE = 2.0
-#: Components of the rest's correlation; the least share that is each point's own; the least deviations.
+#: Rank of the residual correlation; least variance fraction that is each point's own; least standard deviations of
+#: points (mm) and of blendshapes.
 _COMPONENTS, _OWN, _LEAST, _LEAST_SHAPE = 100, 0.1, 0.25, 0.04
-#: Errors at silhouettes are cut here, mm; and in deviations that were told.
+#: Errors at silhouettes are clipped at this, mm; and in predicted standard deviations.
 _FAR, _WRONG = 15.0, 4.0
 _FOLDS = 8
 
 
 def measured(frames: Frames, points: FacePoints, told: np.ndarray | None = None) -> Response:
-    """The response that frames show.
+    """Fit the error model to frames.
 
     Parameters
     ----------
     told:
-        (N, 478) mm, deviations that come with the points; the response then has factors on them as its ``sigma``.
+        (N, 478) mm: predicted standard deviations of the points; ``sigma`` of the result is then a factor on these.
     """
     offsets, facing = offsets_of(frames, points)
     identity = identity_of(frames, points)
@@ -60,7 +61,9 @@ def measured(frames: Frames, points: FacePoints, told: np.ndarray | None = None)
 
 
 def offsets_of(frames: Frames, points: FacePoints) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets (N, 478, 2) mm, upright, and the cosines (N, 478) between the points' normals and the camera."""
+    """Return offsets (N, 478, 2) in mm, upright, and the cosines (N, 478) between the points' normals and the
+    camera.
+    """
     away = (frames.points - frames.projected(frames.posed)) / frames.pixels_a_mm[:, None, None]
     away = (away * away.new_tensor([1.0, -1.0])).double().numpy()
     rotations, shifts = frames.rotation.double().numpy(), frames.translation.double().numpy()
@@ -72,7 +75,7 @@ def offsets_of(frames: Frames, points: FacePoints) -> tuple[np.ndarray, np.ndarr
 
 
 def identity_of(frames: Frames, points: FacePoints) -> np.ndarray:
-    """Weights (N, M) of the identity modes that say the true faces at rest."""
+    """Return the identity mode weights (N, M) of the true neutral faces."""
     modes = points.modes.reshape(-1, points.modes.shape[-1])
     away = (frames.neutral.double().numpy() - points.base).reshape(len(frames), -1)
     gram = modes.T @ modes + 0.5 * np.eye(modes.shape[1])
@@ -80,7 +83,7 @@ def identity_of(frames: Frames, points: FacePoints) -> np.ndarray:
 
 
 def rows_of(frames: Frames, identity: np.ndarray) -> np.ndarray:
-    """The features (N, FEATURES) of frames."""
+    """Return the features (N, FEATURES) of frames."""
     views = [
         seen_from(rotation, shift)
         for rotation, shift in zip(frames.rotation.double().numpy(), frames.translation.double().numpy(), strict=True)
@@ -90,7 +93,7 @@ def rows_of(frames: Frames, identity: np.ndarray) -> np.ndarray:
 
 
 def solved(rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Ridge regression of offsets (N, 956) on rows (N, FEATURES)."""
+    """Return the ridge regression of offsets (N, 956) on rows (N, FEATURES)."""
     ridge = np.zeros(FEATURES)
     for kind, strength in _RIDGE:
         ridge[kind] = strength
@@ -98,7 +101,7 @@ def solved(rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def _held_out(rows: np.ndarray, offsets: np.ndarray, frames: Frames) -> np.ndarray:
-    """Offsets (N, 478, 2) as the response of other people has them: in its own fit, noise would look too small."""
+    """Predict offsets (N, 478, 2) by cross-validation over people: within the fit, residuals would be too small."""
     people, flat = frames.person.numpy(), offsets.reshape(len(offsets), -1)
     found = np.zeros_like(flat)
     for fold in range(_FOLDS):
@@ -108,10 +111,10 @@ def _held_out(rows: np.ndarray, offsets: np.ndarray, frames: Frames) -> np.ndarr
 
 
 def _spread(left: np.ndarray, facing: np.ndarray, frames: Frames) -> tuple[np.ndarray, np.ndarray]:
-    """Deviations of points that face the camera, and their growth towards the silhouette."""
+    """Return the standard deviations of points that face the camera, and their growth toward the silhouette."""
     size = np.sqrt((left**2).mean(axis=-1))
     seen = facing > 0.5 * (FACING[-2] + FACING[-3])
-    # Where a lid hides the iris, there is nothing to find.
+    # Exclude irises hidden by lids.
     blinks = frames.blendshapes.numpy()[:, list(BLINKS)]
     for side, iris in enumerate((RIGHT_IRIS, LEFT_IRIS)):
         seen[:, list(iris)] &= blinks[:, side, None] < 0.4
@@ -137,7 +140,7 @@ def _correlation(white: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _constant(white: np.ndarray, frames: Frames) -> np.ndarray:
-    """The share of the variance that is the same in all frames of a person."""
+    """Return the fraction of the variance that is the same in all frames of a person."""
     people = frames.person.numpy()
     between, within, pairs = 0.0, 0.0, 0
     for person in np.unique(people):
@@ -151,7 +154,7 @@ def _constant(white: np.ndarray, frames: Frames) -> np.ndarray:
 
 
 def _scores(frames: Frames) -> tuple[np.ndarray, np.ndarray]:
-    """Blendshapes out of scores: weights (53, 52), and the covariance (52, 52) of what they miss of people left out."""
+    """Fit blendshapes to scores: weights (53, 52), and the covariance (52, 52) of the errors on held-out people."""
     rows = np.concatenate((np.ones((len(frames), 1)), frames.scores.double().numpy()), axis=1)
     wanted = frames.blendshapes.double().numpy()
     ridge = np.diag([0.1] + [_SCORES_RIDGE] * BLENDSHAPE_DIM)

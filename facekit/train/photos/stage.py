@@ -1,7 +1,7 @@
-"""The photographs stage: identity modes, where the landmarker's points lie, and how it responds; two files.
+"""The photographs stage: identity modes, landmark positions, and the landmarker's error model; two files.
 
-``modes.npz`` needs the head stage's shape basis, ``landmarks.npz`` the whole model besides, and the extra ``photo``.
-Frames lie in the work folder, part by part, so that the same command goes on where it was interrupted.
+``modes.npz`` needs the head stage's shape basis, ``landmarks.npz`` the whole model, and the extra ``photo``. Frames are
+stored in the work folder in parts, so that the same command resumes an interrupted run.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from facekit.train.photos.frames import Frames, observed
 from facekit.train.photos.photographs import Photograph, Photographer, drawn_blendshapes, drawn_people
 from facekit.train.trained import load_pipeline
 
-#: How many modes are kept, and what a millimetre counts by part when they are sorted.
+#: Number of modes to keep, and weight of a millimetre by part for their order.
 MODES = 80
 _WEIGHTS = {"skin": 1.0, "lips": 2.0, "lids": 2.0, "eyes": 1.0, "teeth": 0.3, "mouth": 0.1}
 _REST = 0.2
-#: People on whom points are found, and on whom the response is measured; pictures of each; seeds; people a part.
+#: Numbers of people to locate the landmarks, and to measure the response; pictures per person; seeds; people per part.
 _ANCHOR_PEOPLE, _PEOPLE, _PICTURES, _SEEDS, _PART = 30, 320, 5, (77, 500), 20
 
 
 def run(context: Context) -> None:
-    """Write ``modes.npz`` and ``landmarks.npz``; a quarter of an hour of one core."""
+    """Write ``modes.npz`` and ``landmarks.npz``; takes a quarter of an hour on one core."""
     template, basis = context.template, raw_modes(context)
     modes = sorted_modes(basis, template.parts, min(MODES, len(basis)))
     write_arrays(context.out / "modes.npz", {k: v.numpy() for k, v in pack_modes(modes, template.faces).items()})
@@ -57,13 +57,13 @@ def run(context: Context) -> None:
 
 
 def raw_modes(context: Context) -> torch.Tensor:
-    """The pack's identity modes (M, V, 3) mm on the template."""
+    """Return the pack's identity modes (M, V, 3) in mm on the template."""
     with np.load(context.shape_basis, allow_pickle=False) as data:
         return torch.from_numpy(data["identity_modes"])
 
 
 def sorted_modes(basis: torch.Tensor, parts: torch.Tensor, count: int) -> IdentityModes:
-    """Turn modes (M, V, 3) with normal weights into others with normal weights, the largest first; keep ``count``."""
+    """Rotate modes (M, V, 3) with normal weights into modes sorted by size; keep ``count``."""
     weight = torch.tensor([_WEIGHTS.get(name, _REST) for name in PARTS], dtype=torch.float64)[parts.long()]
     flat = basis.double().flatten(1)
     _, turn = torch.linalg.eigh((flat * weight.repeat_interleave(3)) @ flat.T)
@@ -71,7 +71,7 @@ def sorted_modes(basis: torch.Tensor, parts: torch.Tensor, count: int) -> Identi
 
 
 def packed(found: anchors.Anchors, measured: response.Response) -> dict[str, np.ndarray]:
-    """The arrays of ``landmarks.npz``."""
+    """Return the arrays of ``landmarks.npz``."""
     places = {"corners": found.corners.to(torch.int32).numpy(), "shares": found.shares.numpy()}
     places["mirror"] = found.mirror.to(torch.int16).numpy()
     return {**places, **measured.pack()}
@@ -85,7 +85,7 @@ def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
 def _frames(
     context: Context, pipe: FacePipeline, basis: torch.Tensor, found: anchors.Anchors, landmarker: Landmarker
 ) -> Frames:
-    """Frames of many people, from the work folder as far as they are there."""
+    """Return frames of many people, from the work folder if they exist."""
     table = unpack_tables(load_arrays(context.out / "blendshapes.npz"))["expressions", "blendshapes"].weights
     generator, parts = torch.Generator().manual_seed(_SEEDS[1]), []
     count = context.scaled(_PEOPLE, 4)

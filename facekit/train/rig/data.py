@@ -1,4 +1,4 @@
-"""From the pack's 57 shapes to ARKit's 52: names, what is missing, and what a shape must not do."""
+"""Convert the pack's 57 shapes to ARKit's 52: names, missing shapes, and corrections."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from facekit.train.context import Context
 from facekit.train.head.parts import GAZE_DEG
 from facekit.train.shape.data import ShapeBasis, ShapeTeacher
 
-#: The pack moves lids for these turns of the eye; ours go further, and lids with them.
+#: Eye rotations in degrees for which the pack moves the lids; ours are larger, with the lids' motion scaled.
 _GAZE = {"In": GAZE_ACROSS, "Out": GAZE_ACROSS, "Up": GAZE_UP, "Down": GAZE_UP}
-#: The pack's shapes are weaker or narrower than those that trackers and engines call so: taken this many times, and
-#: with a share of others. Found with a tracker that scores renders (benchmarks/rig.py).
+#: Gains on the pack's shapes, which are weaker or narrower than those expected by trackers and engines, and admixtures
+#: of other shapes. Found with a tracker on renders (benchmarks/rig.py).
 _GAINS = {
     **{f"eyeWide_{side}": 1.5 for side in "LR"},
     **{f"mouthStretch_{side}": 1.3 for side in "LR"},
@@ -29,13 +29,13 @@ _GAINS = {
     "mouthShrugUpper": 1.4,
 }
 _WITH = {f"mouthSmile_{side}": {f"cheekRaiser_{side}": 0.4} for side in "LR"}
-#: Shapes that ARKit has once and the pack twice.
+#: Shapes that exist once in ARKit and twice in the pack.
 _BOTH = ("browInnerUp", "cheekPuff")
-#: tongueOut opens the jaw by this share of jawOpen, and lowers and widens the lower lip.
+#: Weight of jawOpen in tongueOut, which also lowers and widens the lower lip.
 JAW_OF_TONGUE = 0.42
 _TONGUE_LIPS = {"mouthLowerDown_L": 0.35, "mouthLowerDown_R": 0.35, "mouthUpperUp_L": 0.12, "mouthUpperUp_R": 0.12}
-#: The tongue from its root to its tip, mm of z on the mean head; how far the tip comes forward, the height at which it
-#: passes the lips, how fast it droops beyond them, and its width and thickness there against those at rest.
+#: The tongue from root to tip, mm of z on the mean head; how far the tip moves forward, the height at which it passes
+#: the lips, how fast it droops beyond them, and its width and thickness there relative to neutral.
 _ROOT, _TIP, _FORWARD = 42.0, 95.7, 38.0
 _HEIGHT, _LIPS_Z, _DROOP, _WIDTH, _THICKNESS = -41.5, 110.0, 0.55, 0.85, 0.95
 
@@ -49,7 +49,7 @@ class PackShapes:
 
     @classmethod
     def load(cls, path: str | Path) -> PackShapes:
-        """Read the npz of shapes that :mod:`facekit.train.head.stage` wrote."""
+        """Read the npz of shapes written by :mod:`facekit.train.head.stage`."""
         with np.load(path, allow_pickle=False) as data:
             fields, names = data["expression_shapes"], data["expression_names"]
             shapes = {str(name): torch.from_numpy(field) for name, field in zip(names, fields, strict=True)}
@@ -65,7 +65,7 @@ class PackShapes:
 
 
 def pack_name(name: str) -> str:
-    """``eyeBlinkLeft`` as the pack writes it, ``eyeBlink_L``."""
+    """Convert ``eyeBlinkLeft`` to the pack's spelling, ``eyeBlink_L``."""
     for side in ("Left", "Right"):
         if name.endswith(side) and name not in ("jawLeft", "jawRight", "mouthLeft", "mouthRight"):
             return f"{name.removesuffix(side)}_{side[0]}"
@@ -73,7 +73,9 @@ def pack_name(name: str) -> str:
 
 
 def raw_shapes(pack: PackShapes, template: Template) -> torch.Tensor:
-    """The 52 shapes (52, V, 3) mm of the pack's; eyeballs stay, they are turned elsewhere; no tongueOut yet."""
+    """Return the 52 shapes (52, V, 3) in mm from the pack's; without eyeball rotation, which is handled elsewhere, and
+    tongueOut.
+    """
     eyes = template.parts == PARTS.index("eyes")
     deltas = torch.zeros(len(BLENDSHAPES), *template.verts.shape)
     for k, name in enumerate(BLENDSHAPES[:-1]):
@@ -88,9 +90,9 @@ def raw_shapes(pack: PackShapes, template: Template) -> torch.Tensor:
 
 
 def tongue_out(pack: PackShapes, template: Template, tongue: torch.Tensor, jaw: torch.Tensor) -> torch.Tensor:
-    """A tongue that comes out between parted lips, (V, 3) mm: of our own making, the pack has none.
+    """Return the displacement (V, 3) in mm of a tongue between parted lips, which the pack lacks.
 
-    ``tongue`` (V,) bool; ``jaw`` (V, 3) the settled jawOpen.
+    ``tongue`` (V,) bool; ``jaw`` (V, 3): the final jawOpen.
     """
     delta = JAW_OF_TONGUE * jaw
     for name, weight in _TONGUE_LIPS.items():
@@ -99,7 +101,7 @@ def tongue_out(pack: PackShapes, template: Template, tongue: torch.Tensor, jaw: 
     carried = rest + JAW_OF_TONGUE * jaw[tongue]
     share = _smoothstep((rest[:, 2] - _ROOT) / (_TIP - _ROOT))
     z = carried[:, 2] + _FORWARD * share
-    # The tongue's own middle line, from which its thickness is measured.
+    # Centre line of the tongue, from which its thickness is measured.
     middle = rest[:, 1] + (carried - rest)[:, 1] - (rest[:, 1] - _middle_line(rest))
     height = _HEIGHT - _DROOP * (z - _LIPS_Z).clamp_min(0)
     out = _smoothstep((z - 78.0) / 26.0)
@@ -111,7 +113,7 @@ def tongue_out(pack: PackShapes, template: Template, tongue: torch.Tensor, jaw: 
 
 
 def _middle_line(rest: torch.Tensor) -> torch.Tensor:
-    """Heights (n,) of the tongue's middle at each vertex: the mean over its neighbours along z."""
+    """Return the height (n,) of the tongue's centre line at each vertex: the mean over its neighbours along z."""
     near = torch.exp(-0.5 * ((rest[:, 2, None] - rest[None, :, 2]) / 5.0).square())
     return (near @ rest[:, 1]) / near.sum(dim=1)
 
@@ -122,7 +124,7 @@ def _smoothstep(t: torch.Tensor) -> torch.Tensor:
 
 
 def tongue_of(template: Template) -> torch.Tensor:
-    """(V,) bool: the tongue, the part of the mouth that hangs together behind the lips, in the middle, and is small."""
+    """Return the mask (V,) bool of the tongue: the small central connected part of the mouth behind the lips."""
     mouth = template.parts == PARTS.index("mouth")
     label = torch.where(mouth, torch.arange(len(mouth)), len(mouth))
     tris = template.faces[mouth[template.faces].all(dim=1)]
@@ -140,9 +142,11 @@ def tongue_of(template: Template) -> torch.Tensor:
 
 
 def spared(context: Context) -> torch.Tensor:
-    """What lids that rest low spare the 20 expressions, (20, V, 3) mm on the mean head.
+    """Return the displacement (20, V, 3) in mm by which lowered resting lids reduce the 20 expressions on the mean
+    head.
 
-    Words are told of the mean head, whose eyes are wide: there a closing lid has the whole way to go.
+    Tables between vocabularies are made on the mean head with its wide eyes, where a closing lid has the full way to
+    go.
     """
     basis = ShapeBasis.load(context.shape_basis, context.template.parts)
     teacher = ShapeTeacher(basis)

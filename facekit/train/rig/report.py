@@ -1,4 +1,4 @@
-"""The model card's section on the rig, measured on people that no training run drew."""
+"""The model card's section on the rig, measured on people outside of the training set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from facekit.train.context import Context
 from facekit.train.export import ROLES
 from facekit.train.rig.stage import PEOPLE as TRAINED_ON
 
-#: People and random combinations of the full training's figures.
+#: Numbers of people and random combinations in the full training's figures.
 PEOPLE, COMBINATIONS = 4, 200
 _SEED = 61_000
 
@@ -56,7 +56,7 @@ def rig_section(context: Context, pipe: FacePipeline) -> str:
 
 
 def measure_rig(pipe: FacePipeline, people: int, combinations: int) -> list[tuple[str, RigFigures]]:
-    """Every shape alone at 1 on all of ``people``, and random combinations, on one of them each."""
+    """Measure every shape alone at 1 on all ``people``, and random combinations on one of them each."""
     measure = Contact(pipe.template)
     codes = FaceLatents.sample(_SEED, people).at_rest()
     rest = pipe.decode_shape(codes)

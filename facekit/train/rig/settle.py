@@ -1,4 +1,4 @@
-"""Settling: a pose as near to the asked one as surfaces allow, without folds and without anything inside another."""
+"""Find the displacement closest to a given one without fold-overs and intersections."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from facekit.models.lips import LipContact
 from facekit.template import Template
 
 _ROUNDS, _STEPS, _RATE = 6, 120, 0.06
-#: Vertices this many rings around a fold may move.
+#: Number of rings around a fold-over whose vertices may move.
 _RINGS = 5
-#: Triangles are turned back until the cosine between their old and new normals is this.
+#: Target cosine between old and new normals of triangles that are turned back.
 _COSINE = 0.12
-#: Weights of leaving the asked displacement, mm², and of leaving its shape (its differences between neighbours).
+#: Weights of deviating from the displacement, mm², and from its shape (differences between neighbours), and of
+#: fold-overs.
 _STAY, _SHAPE, _FOLD = 0.02, 1.0, 30.0
 
 
 class Settler:
-    """Takes folds and contact out of displacements of one topology.
+    """Remove fold-overs and contact from displacements of one topology.
 
     Parameters
     ----------
     template:
         The mean head, with eyes and lips.
     people:
-        (K, V, 3) float32 mm: neutral faces on which triangles are counted; the mean head first.
+        (K, V, 3) float32 mm: neutral faces to check for fold-overs; the mean head first.
     scaled:
-        Of the full number of rounds and of steps, how many to make.
+        Function that scales the numbers of rounds and steps.
     """
 
     def __init__(self, template: Template, people: torch.Tensor, scaled: Callable[[int], int] = int) -> None:
@@ -41,11 +42,11 @@ class Settler:
         self.movable = (template.parts != PARTS.index("eyes")) & (template.parts != PARTS.index("teeth"))
 
     def flips(self, moved: torch.Tensor) -> torch.Tensor:
-        """Triangles (K, F) bool that displacements (V, 3) or (K, V, 3) turn over on the people."""
+        """Return the triangles (K, F) bool that displacements (V, 3) or (K, V, 3) turn over on the people."""
         return flipped_triangles(self.template.faces, self.people, self.people + moved)
 
     def apart(self, verts: torch.Tensor, turns: torch.Tensor | None = None) -> torch.Tensor:
-        """Vertices (B, V, 3) with lips and lids where they may be."""
+        """Return vertices (B, V, 3) after contact handling of lips and lids."""
         return self.lids(self.lips(verts), turns)
 
     def settle(
@@ -55,16 +56,16 @@ class Settler:
         turns: torch.Tensor | None = None,
         allowed: int = 4,
     ) -> torch.Tensor:
-        """The displacement (V, 3) mm nearest to ``field`` that folds and pierces nothing.
+        """Return the displacement (V, 3) in mm closest to ``field`` without fold-overs and intersections.
 
         Parameters
         ----------
         extra:
-            (K, V, 3) what each person's own lids add.
+            (K, V, 3): person-specific displacement of the lids.
         turns:
-            (1, 2, 3, 3) how the eyes look meanwhile.
+            (1, 2, 3, 3): rotations of the eyes.
         allowed:
-            Triangles a person that may stay turned over.
+            Number of turned triangles allowed per person.
         """
         extra = torch.zeros_like(self.people) if extra is None else extra
         for _ in range(self.rounds):
@@ -76,14 +77,14 @@ class Settler:
         return field
 
     def _unfolded(self, field: torch.Tensor, extra: torch.Tensor, over: torch.Tensor) -> torch.Tensor:
-        """Turn the triangles ``over`` (F,) back by moving what is around them as little as that takes."""
+        """Turn the triangles ``over`` (F,) back with the smallest motion of the vertices around them."""
         faces = self.template.faces
         moving = torch.zeros(len(field), dtype=torch.bool)
         moving[faces[over].flatten()] = True
         for _ in range(_RINGS):
             moving[faces[moving[faces].any(dim=1)].flatten()] = True
         moving &= self.movable
-        # Only what is near is looked at, in a numbering of its own.
+        # Use a local numbering of the vertices nearby.
         faces = faces[moving[faces].any(dim=1)]
         near, faces = faces.unique(return_inverse=True)
         edges = torch.cat((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
@@ -96,7 +97,7 @@ class Settler:
             own = shift * free
             after = _normals(posed + own, faces)
             fold = (_COSINE - (before * after).sum(dim=-1)).clamp_min(0).square().sum() / len(rest)
-            bend = (own[edges[:, 0]] - own[edges[:, 1]]).square().sum() / 2  # most edges are there twice
+            bend = (own[edges[:, 0]] - own[edges[:, 1]]).square().sum() / 2  # most edges occur twice
             loss = _FOLD * fold + _SHAPE * bend + _STAY * own.square().sum()
             optimiser.zero_grad()
             loss.backward()
@@ -105,6 +106,6 @@ class Settler:
 
 
 def _normals(verts: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
-    """Unit normals (K, F, 3)."""
+    """Return unit normals (K, F, 3)."""
     a, b, c = (verts[:, corner] for corner in faces.T)
     return torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=-1, eps=1e-6)

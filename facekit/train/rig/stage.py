@@ -1,4 +1,6 @@
-"""The rig: ARKit's 52 shapes from the pack's 57, settled, with correctives and tables, as ``blendshapes.npz``."""
+"""The rig stage: ARKit's 52 shapes from the pack's 57, without fold-overs, with correctives and tables:
+``blendshapes.npz``.
+"""
 
 from __future__ import annotations
 
@@ -26,29 +28,29 @@ from facekit.train.rig.settle import Settler
 from facekit.train.rig.tables import LATERAL, mirrors, translated, unit_fields
 from facekit.train.trained import load_shape
 
-#: People on whom triangles are counted, besides the mean head.
+#: Number of people to check for fold-overs besides the mean head, and their first seed.
 PEOPLE, _FIRST_SEED = 9, 60_000
-#: Two shapes may need a corrective if both move so many of the same vertices by this much, mm.
+#: Two shapes may need a corrective if both move at least this many common vertices by this much, mm.
 _OVERLAP, _MOVES = 40, 0.5
-#: They need one if they turn over more than so many triangles of a person.
+#: They need one if they turn over more triangles of a person than this.
 _FOLDED = 12
-#: What the closing eye takes away from other shapes at its lids: their whole share.
+#: Shapes whose effect at the lids the closing eye suppresses completely.
 _AGAINST_BLINK = (
     *(f"eye{name}" for name in ("LookDown", "LookUp", "LookIn", "LookOut", "Squint", "Wide")),
     *("cheekSquint", "browDown", "noseSneer"),
 )
-#: Where that is, mm from the lids' rims: all of it, and none.
+#: Distance in mm from the lids' rims up to which this applies fully, and at which it ends.
 _LID_FADE = (4.0, 11.0)
-#: No expression and no action unit turns the eyes, puts the tongue out or closes an open mouth, however the skin moves.
+#: Blendshapes that no expression and no action unit contains: gaze, tongue, mouthClose.
 _UNSAYING = (*(name for name in BLENDSHAPES if name.startswith("eyeLook")), "tongueOut", "mouthClose")
-#: FACS has no action unit for a mouth that goes sideways without the jaw.
+#: FACS has no action unit for a mouth that moves sideways without the jaw.
 _NO_UNIT = ("mouth_left", "mouth_right", "mouthLeft", "mouthRight")
-#: mouthClose closes the mouth that jawOpen opened; the pack's overlaps, and is taken by this much.
+#: mouthClose closes the mouth opened by jawOpen; the pack's overlaps, and is scaled by this.
 _CLOSING = 0.87
 
 
 def run(context: Context) -> None:
-    """Write ``blendshapes.npz``: shapes, correctives and tables; it takes half an hour of one core."""
+    """Write ``blendshapes.npz``: shapes, correctives and tables; takes half an hour on one core."""
     template, shape = context.template, load_shape(context)
     theirs = PackShapes.load(context.shape_basis)
     with torch.no_grad():
@@ -70,7 +72,7 @@ def write_rig(rig: BlendshapeData, path: Path) -> None:
 
 
 def settled_shapes(theirs: PackShapes, template: Template, settler: Settler) -> torch.Tensor:
-    """The 52 shapes (52, V, 3) mm, each without folds and contact of its own."""
+    """Return the 52 shapes (52, V, 3) in mm, each without fold-overs and contact."""
     deltas = raw_shapes(theirs, template)
     close, opened = BLENDSHAPES.index("mouthClose"), BLENDSHAPES.index("jawOpen")
     module = Blendshapes(_rig(deltas, theirs), template)
@@ -78,7 +80,7 @@ def settled_shapes(theirs: PackShapes, template: Template, settler: Settler) -> 
         if name in ("mouthClose", "tongueOut"):
             continue
         code = _code(k)
-        # What each person's eyes and lids add is no part of the shape, but has to stay clear of it.
+        # Person-specific motion of eyes and lids is not part of the shape, but must not collide with it.
         extra = module(code.expand(len(settler.people), -1), settler.people) - deltas[k]
         deltas[k] = settler.settle(deltas[k], extra, module.turns(code) if name.startswith("eyeLook") else None)
     asked = deltas[opened] + _CLOSING * deltas[close]
@@ -90,7 +92,9 @@ def settled_shapes(theirs: PackShapes, template: Template, settler: Settler) -> 
 
 
 def people_at_rest(template: Template, shape: ShapeModel, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Neutral faces (1 + count, V, 3) mm, the mean first; and what expressions do to them on average, (20, V, 3)."""
+    """Return neutral faces (1 + count, V, 3) in mm, the mean first; and the mean displacement of expressions, (20, V,
+    3).
+    """
     codes = FaceLatents.sample(_FIRST_SEED, count).at_rest()
     neutral = _displacement(shape, codes)
     poses = [(_displacement(shape, codes.with_expression(name)) - neutral).mean(dim=0) for name in EXPRESSIONS]
@@ -102,7 +106,7 @@ def _displacement(shape: ShapeModel, codes: FaceLatents) -> torch.Tensor:
 
 
 def _rig(deltas: torch.Tensor, theirs: PackShapes) -> BlendshapeData:
-    """A rig without correctives, whose tables say nothing yet."""
+    """Return a rig without correctives and with empty tables."""
     sizes = {"expressions": len(EXPRESSIONS), "blendshapes": len(BLENDSHAPES), "units": len(ACTION_UNITS)}
     tables = {
         (a, b): Table(torch.zeros(sizes[a], sizes[b]), torch.zeros(sizes[a], 2))
@@ -123,7 +127,7 @@ def _with_pairs(rig: BlendshapeData, found: dict[tuple[int, int], torch.Tensor])
 def with_correctives(
     rig: BlendshapeData, template: Template, settler: Settler, pairs: list[tuple[int, int]]
 ) -> BlendshapeData:
-    """Add what settles those pairs of shapes that fold; on top of those correctives that are there."""
+    """Add correctives for the pairs of shapes that fold over, in addition to existing ones."""
     found = {(a, b): field for (a, b), field in zip(rig.pairs.tolist(), rig.corrections, strict=True)}
     module = Blendshapes(rig, template)
     moves = rig.deltas.norm(dim=2) > _MOVES
@@ -147,7 +151,7 @@ def _code(*shapes: int) -> torch.Tensor:
 
 
 def _folds(module: Blendshapes, settler: Settler, *shapes: int) -> int:
-    """The most triangles that turn over on one of the people with these shapes at 1."""
+    """Return the largest number of triangles that turn over on one of the people with these shapes at 1."""
     code = _code(*shapes)
     moved = settler.people + module(code.expand(len(settler.people), -1), settler.people)
     moved = settler.apart(moved, module.turns(code).expand(len(moved), -1, -1, -1))
@@ -155,10 +159,10 @@ def _folds(module: Blendshapes, settler: Settler, *shapes: int) -> int:
 
 
 def known_correctives(template: Template, deltas: torch.Tensor) -> dict[tuple[int, int], torch.Tensor]:
-    """Pairs of which it is known what one takes away from the other.
+    """Return predefined correctives of pairs in which one shape suppresses the other.
 
-    The closing eye does with its lids what it must, whatever else would move them; and a tongue that is out needs no
-    wider mouth than the jaw has made.
+    The closing eye overrides other motion of its lids; and with the tongue out, the mouth opens no wider than by the
+    jaw.
     """
     jaw, tongue = BLENDSHAPES.index("jawOpen"), BLENDSHAPES.index("tongueOut")
     found = {(jaw, tongue): -JAW_OF_TONGUE * deltas[jaw]}
@@ -180,14 +184,14 @@ def known_correctives(template: Template, deltas: torch.Tensor) -> dict[tuple[in
 def tables_between(
     rig: BlendshapeData, theirs: PackShapes, template: Template, poses: torch.Tensor
 ) -> dict[tuple[str, str], Table]:
-    """How each vocabulary is said in each other; on the skin, lips and lids of the mean head."""
+    """Return the tables between all vocabularies, fitted on skin, lips and lids of the mean head."""
     seen = torch.isin(template.parts, torch.tensor([PARTS.index(name) for name in ("skin", "lips", "lids")]))
     words = {"expressions": poses, "blendshapes": rig.deltas, "units": unit_fields(theirs.shapes)}
     names = {"expressions": EXPRESSIONS, "blendshapes": BLENDSHAPES, "units": tuple(ACTION_UNITS)}
     lateral = {key: torch.tensor([name in LATERAL for name in own]) for key, own in names.items()}
     found = {}
     for a, b in itertools.permutations(VOCABULARIES, 2):
-        # Without this half a smile would be said as a jaw to the left with a mouth to the right.
+        # Otherwise half a smile would be fitted by a jaw to the left with a mouth to the right.
         allowed = lateral[a][:, None] == lateral[b]
         if b == "blendshapes":
             allowed[:, [names[b].index(name) for name in _UNSAYING]] = False
@@ -196,11 +200,11 @@ def tables_between(
         if a != "blendshapes":
             found[a, b] = translated(words[a], words[b], seen, allowed)
             continue
-        # The others have no sides: each side of a face is said with its twin, and has half of that.
+        # Other vocabularies have no sides: both sides are fitted together, with half of the weight each.
         twin = torch.tensor(mirrors(BLENDSHAPES))
         sided = twin != torch.arange(len(twin))
         whole = rig.deltas + torch.where(sided[:, None, None], rig.deltas[twin], 0)
-        allowed[BLENDSHAPES.index("mouthClose")] = False  # it means something on an open jaw only
+        allowed[BLENDSHAPES.index("mouthClose")] = False  # it only has an effect on an open jaw
         table = translated(whole, words[b], seen, allowed, 1.5 if b == "expressions" else 1.0)
         found[a, b] = Table(torch.where(sided[:, None], table.weights / 2, table.weights), table.errors)
     return found

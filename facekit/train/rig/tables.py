@@ -1,7 +1,8 @@
-"""Tables between three vocabularies: 20 expressions, 52 blendshapes, FACS action units; by least squares, with errors.
+"""Tables between three vocabularies, 20 expressions, 52 blendshapes and FACS action units, by least squares, with
+errors.
 
-Each word stands for a displacement of the mean face. A word of one vocabulary is said in another by the non-negative
-weights whose sum of displacements is nearest (Lawson and Hanson, 1974).
+Each word stands for a displacement of the mean face. A word of one vocabulary is approximated in another by the
+non-negative weights with the closest sum of displacements (Lawson and Hanson, 1974).
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from facekit.errors import optional_import
 from facekit.models.blendshape_data import Table
 from facekit.motion.units import ACTION_UNITS
 
-#: Words that go to one side as a whole; all others are the same on both, or have a twin.
+#: Words that move to one side; all others are symmetric, or have a mirrored counterpart.
 LATERAL = ("jaw_left", "jaw_right", "mouth_left", "mouth_right", "jawLeft", "jawRight", "mouthLeft", "mouthRight", 30)
-#: The pull toward few words: a weight has to earn this much of the displacement's energy.
+#: Sparsity penalty, as a fraction of the displacement's energy that a weight must explain.
 _SPARSE = 0.004
 
 
 def unit_fields(shapes: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Displacements (n, V, 3) mm of the action units at intensity 5, of the pack's own shapes."""
+    """Return the displacements (n, V, 3) in mm of the action units at intensity 5, from the pack's own shapes."""
     fields = []
     for unit in ACTION_UNITS.values():
         fields.append(sum(weight * shapes[name] for name, weight in unit.pack.items()))
@@ -31,7 +32,7 @@ def unit_fields(shapes: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def mirrors(names: Sequence[str]) -> list[int]:
-    """Of each blendshape the one of the other side; of one without sides itself."""
+    """Return the index of each blendshape's mirror image; of one without sides itself."""
     return [k if name in LATERAL else names.index(other_side(name)) for k, name in enumerate(names)]
 
 
@@ -42,16 +43,16 @@ def translated(
     allowed: torch.Tensor | None = None,
     largest: float = 1.0,
 ) -> Table:
-    """Say ``words`` (n, V, 3) in ``others`` (m, V, 3).
+    """Approximate ``words`` (n, V, 3) by ``others`` (m, V, 3).
 
     Parameters
     ----------
     seen:
-        (V,) bool: the vertices that count.
+        (V,) bool: vertices to fit.
     allowed:
-        (n, m) bool: which words may say which; None for all.
+        (n, m) bool: allowed pairs; None for all.
     largest:
-        Of a weight.
+        Largest weight.
     """
     optimize = optional_import("scipy.optimize", "train", "least squares")
     a = others[:, seen].flatten(1).T.double().numpy()
@@ -61,7 +62,7 @@ def translated(
     scale = np.sqrt(np.diag(gram)) + 1e-9
     for k, word in enumerate(words):
         b = word[seen].flatten().double().numpy()
-        # The Cholesky factor has the least-squares problem of the tall matrix in few rows; the sparse pull is linear.
+        # The Cholesky factor reduces the least-squares problem to few rows; the sparsity penalty is linear.
         pull = _SPARSE * np.linalg.norm(b) * scale
         root = np.linalg.cholesky(gram + 1e-6 * np.eye(len(gram)) * gram.max())
         right = np.linalg.solve(root, a.T @ b - pull)

@@ -1,4 +1,4 @@
-"""The words stage: expressions have changed, the rig has not; tables between vocabularies are computed anew."""
+"""The words stage: recompute the tables between vocabularies after a change of expressions, with the same rig."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from facekit.train.trained import load_shape
 
 @torch.no_grad()
 def run(context: Context) -> None:
-    """Write this run's ``blendshapes.npz`` again, with the same shapes; it takes a minute."""
+    """Rewrite this run's ``blendshapes.npz`` with the same shapes; takes a minute."""
     path = context.out / "blendshapes.npz"
     rig, pack = unpack(load_arrays(path)), PackShapes.load(context.shape_basis)
     _, poses = stage.people_at_rest(context.template, load_shape(context), context.scaled(stage.PEOPLE))

@@ -1,7 +1,7 @@
-"""Scans as training wants them: packed once into arrays on the disk, from which steps read what they need.
+"""Scans for training: packed once into memory-mapped arrays on disk.
 
-Meshes become displacements from the mean neutral face; textures are cut to the face's tile, as the published texture
-network draws it.
+Meshes become displacements from the mean neutral face; textures are cropped to the face tile of the published texture
+network.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from facekit.train.distributed import World
 from facekit.train.loop import step_generator
 from facekit.train.texture.data import TextureCodes
 
-#: Where in FaceScape's UV the tile lies, from the top and from the left, as shares (3DFaceCAM, Rai et al., WACV 2023).
+#: Face tile in FaceScape's UV layout, from the top and from the left, as fractions (3DFaceCAM, Rai et al., WACV 2023).
 TILE_ROWS, TILE_COLUMNS = (51 / 1024, 667 / 1024), (204 / 1024, 820 / 1024)
 _CODES_SEED = 847
 _INDEX, _VERTS, _TILES = "index.json", "verts.npy", "tiles.npy"
@@ -40,15 +40,15 @@ class Scans:
     verts:
         (N, V, 3) float32 mm.
     tiles:
-        (N, S, S, 3) uint8 sRGB, or None where the set has no textures.
+        (N, S, S, 3) uint8 sRGB, or None if the set has no textures.
     who, worn:
-        (N,) int64: place of the person, and of the expression in :data:`facekit.conventions.EXPRESSIONS`.
+        (N,) int64: indices of the person, and of the expression in :data:`facekit.conventions.EXPRESSIONS`.
     subjects:
         P numbers.
     faces:
         (F, 3) int64.
     mean:
-        (V, 3) float32 mm, of all neutral scans.
+        (V, 3) float32 mm: mean of all neutral scans.
     """
 
     verts: np.ndarray
@@ -60,23 +60,23 @@ class Scans:
     mean: np.ndarray
 
     def place(self) -> np.ndarray:
-        """Row (P, 20) of each person's scan in each expression; -1 where there is none."""
+        """Row (P, 20) of each person's scan in each expression; -1 if missing."""
         table = np.full((len(self.subjects), EXPRESSION_DIM), -1)
         table[self.who, self.worn] = np.arange(len(self.who))
         return table
 
     def identities(self) -> torch.Tensor:
-        """Codes (P, 20) of the people: standard normal, the same for a number in every run."""
+        """Identity codes (P, 20) of the people: standard normal, the same for a number in every run."""
         rows = [torch.randn(IDENTITY_DIM, generator=step_generator(_CODES_SEED, number)) for number in self.subjects]
         return torch.stack(rows)
 
     def moved(self, rows: torch.Tensor, device: torch.device) -> torch.Tensor:
-        """Displacements (B, V, 3) mm from the mean face of some scans."""
+        """Return displacements (B, V, 3) in mm from the mean face of some scans."""
         return torch.from_numpy(self.verts[rows.numpy()] - self.mean).to(device)
 
 
 def pack(folder: Path, work: Path, size: int, world: World) -> Scans:
-    """Read FaceScape's TU models into arrays in ``work``, or take those that a run before has left there.
+    """Read FaceScape's TU models into arrays in ``work``, or reuse those of an earlier run.
 
     Only the first process reads; the others wait for it.
 
@@ -88,7 +88,7 @@ def pack(folder: Path, work: Path, size: int, world: World) -> Scans:
     Raises
     ------
     FileError
-        When there are no people, meshes differ in topology, or some scans have textures and some have none.
+        If there are no people, meshes differ in topology, or only some scans have textures.
     """
     people = find_people(folder, maps=False)
     rows = [(person, name) for person in people for name in EXPRESSIONS if name in person.files]
@@ -116,13 +116,13 @@ def _packed(work: Path, wanted: dict[str, object]) -> bool:
 
 
 def _write(rows: list[tuple[Person, str]], work: Path, size: int, wanted: dict[str, object]) -> None:
-    """The index is written last: where it is, the arrays are whole."""
+    """Write the arrays; the index is written last, to confirm that they are complete."""
     work.mkdir(parents=True, exist_ok=True)
     (work / _INDEX).unlink(missing_ok=True)
     pictures = [texture_of(person.files[name][0]) for person, name in rows]
     textured = pictures[0] is not None
     if any((picture is not None) != textured for picture in pictures):
-        raise FileError("a texture beside every mesh, or beside none", "some", "get the rest, or move these away")
+        raise FileError("a texture beside every mesh, or beside none", "some", "add the missing ones, or remove these")
     verts = tiles = None
     for row, (person, name) in enumerate(progress(rows, desc="scans")):
         path, picture = person.files[name][0], pictures[row]
@@ -144,12 +144,12 @@ def _write(rows: list[tuple[Person, str]], work: Path, size: int, wanted: dict[s
 
 
 def texture_of(mesh: Path) -> Path | None:
-    """The texture beside a mesh, or None."""
+    """Return the texture file beside a mesh, or None."""
     return next((p for suffix in (".jpg", ".png") if (p := mesh.with_suffix(suffix)).is_file()), None)
 
 
 def read_tile(path: Path, size: int) -> np.ndarray:
-    """The face's part of a texture, (size, size, 3) uint8, averaged down."""
+    """Return the face tile of a texture, (size, size, 3) uint8, area averaged."""
     pixels = load_image(path)[..., :3]
     height, width = pixels.shape[:2]
     rows, columns = (
@@ -161,7 +161,7 @@ def read_tile(path: Path, size: int) -> np.ndarray:
 
 
 class ScanTextures:
-    """Tiles of scans with the codes of who and what they show: :class:`facekit.train.texture.data.TexturePairs`."""
+    """Tiles of scans with identity and expression codes: :class:`facekit.train.texture.data.TexturePairs`."""
 
     def __init__(self, scans: Scans, device: torch.device) -> None:
         if scans.tiles is None:
@@ -170,7 +170,7 @@ class ScanTextures:
         self.tiles, self.codes, self.table = scans.tiles, scans.identities(), scans.place()
 
     def pairs(self, count: int, size: int, generator: torch.Generator) -> tuple[TextureCodes, torch.Tensor]:
-        """Codes and tiles of ``count`` scans, then of the same people's in another expression."""
+        """Return codes and tiles of ``count`` scans, then of the same people with another expression."""
         first = torch.randint(0, len(self.scans.who), (count,), generator=generator)
         who = self.scans.who[first.numpy()]
         second = torch.tensor([_any(self.table[p][self.table[p] >= 0], generator) for p in who])

@@ -1,7 +1,7 @@
 """Shape networks from scans: encoders and decoder, then both conditional generators (Rai et al., WACV 2023, 3.1).
 
-Scans show every expression at its full; intensities between are taken on the straight way from the neutral scan, which
-teaches the generators what an intensity is.
+Scans show every expression at full intensity; lower ones are interpolated linearly from the neutral scan, which teaches
+the generators the meaning of intensity.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from facekit.train.loop import Average, Checkpoint, cosine, set_rate, step_gener
 from facekit.train.scans.data import Scans
 
 AUTOENCODER_STEPS, GENERATOR_STEPS, BATCH = 60_000, 60_000, 64
-#: The encoders and the discriminator look at so many vertices, evenly spread.
+#: Number of vertices, evenly spaced, that encoders and discriminator see; mm per cm.
 _SEEN, _MM_PER_CM = 2000, 10.0
 _ADVERSARY, _CODES = 0.02, 0.1
 
 
 class ScanEncoder(nn.Module):
-    """Encoders from a mesh to its codes of identity and expression; they see a choice of the vertices, in cm."""
+    """Encoders from a mesh to its identity and expression codes; they see a subset of the vertices, in cm."""
 
     def __init__(self, config: ShapeConfig) -> None:
         super().__init__()
@@ -38,20 +38,20 @@ class ScanEncoder(nn.Module):
         self.expression = MLP((inputs, 1024, 512, config.expression_latent))
 
     def seen(self, moved: torch.Tensor) -> torch.Tensor:
-        """What is looked at, (B, 3 n), of displacements (B, V, 3) mm."""
+        """Return the encoders' input (B, 3 n) for displacements (B, V, 3) in mm."""
         return moved[:, self.vertices].flatten(1) / _MM_PER_CM
 
     def forward(self, moved: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Codes of identity and expression of displacements (B, V, 3) mm."""
+        """Return identity and expression codes of displacements (B, V, 3) in mm."""
         seen = self.seen(moved)
         return self.identity(seen), self.expression(seen)
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What a step looks at: displacements (B, V, 3) mm of people posed and at rest, and of others with that expression.
+    """Samples of a step: displacements (B, V, 3) mm of people posed and neutral, and of others with that expression.
 
-    ``identity`` (B, 20), ``code`` (B, 20): of whom, and the expression times the intensity.
+    ``identity`` (B, 20), ``code`` (B, 20): identity codes, and expression codes times intensity.
     """
 
     posed: torch.Tensor
@@ -62,16 +62,16 @@ class Draw:
 
 
 class ShapeDraws:
-    """Draws steps' samples; every process draws all of them and keeps its part."""
+    """Draw the samples of a step; every process draws all of them and keeps its part."""
 
     def __init__(self, scans: Scans, batch: int, world: World) -> None:
         self.scans, self.batch, self.world = scans, batch, world
         self.table, self.identities = torch.from_numpy(scans.place()), scans.identities()
-        #: Scans of people whose neutral one is there.
+        #: Scans of people with a neutral scan.
         self.known = torch.from_numpy(np.flatnonzero(scans.place()[scans.who, 0] >= 0))
 
     def __call__(self, generator: torch.Generator) -> Draw:
-        """Samples of one step, this process's part."""
+        """Return this process's samples of one step."""
         rows = self.known[torch.randint(0, len(self.known), (self.batch,), generator=generator)]
         intensity = torch.rand(self.batch, generator=generator)
         intensity = torch.where(torch.rand(self.batch, generator=generator) < 0.5, 1.0, intensity)
@@ -84,7 +84,7 @@ class ShapeDraws:
         posed, rest, other = (self._moved(r) for r in (rows, self.table[who, 0], others))
         amount = intensity.to(posed)[:, None, None]
         code = F.one_hot(worn, EXPRESSION_DIM) * intensity[:, None]
-        # The neutral scan is the zero code, whatever its intensity.
+        # The neutral scan has the zero code at any intensity.
         code[:, 0] = 0
         device = self.world.device
         return Draw(rest + amount * (posed - rest), rest, other, self.identities[who].to(device), code.to(device))
@@ -96,7 +96,7 @@ class ShapeDraws:
 def train_autoencoder(
     model: ShapeModel, scans: Scans, folder: Path, steps: int, batch: int, world: World, seed: int = 11
 ) -> ScanEncoder:
-    """Train encoders and decoder; codes of expression are swapped between people who make the same one."""
+    """Train encoders and decoder, with expression codes swapped between people with the same expression."""
     encoder = ScanEncoder(model.config).to(world.device)
     both = nn.ModuleList([encoder, model.decoder])
     optimiser, scaler = torch.optim.Adam(both.parameters(), lr=1e-3), world.scaler()
@@ -110,7 +110,7 @@ def train_autoencoder(
             neutral, still = encoder(d.rest)
             _, copied = encoder(d.other)
             rebuilt, rest, swapped = (model.decode(a, b) for a, b in ((who, worn), (who, still), (neutral, copied)))
-        whole = d.code.amax(dim=1) > 0.99  # others make it at its full
+        whole = d.code.amax(dim=1) > 0.99  # others have it at full intensity
         loss = (
             _error(rebuilt, d.posed)
             + _error(rest, d.rest)
@@ -131,7 +131,7 @@ def train_generators(
     world: World,
     seed: int = 12,
 ) -> ShapeModel:
-    """Train both generators against the encoders' codes and a discriminator; returns the model's moving average."""
+    """Train both generators against the encoders' codes and a discriminator; return the model's moving average."""
     config = model.config
     critic = MLP((3 * len(encoder.vertices) + config.identity + config.expression, 1024, 512, 1)).to(world.device)
     average = Average(model, 0.999)
@@ -180,7 +180,9 @@ def train_generators(
 
 
 def _errors(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Of each face (B,): mean squared distance, mm², and its root, which keeps the pull up where little is missing."""
+    """Return each face's error (B,): mean squared distance, mm², plus its root, which keeps the gradient large for
+    small errors.
+    """
     squared = (made.float() - wanted).square().sum(dim=-1).mean(dim=-1)
     return squared + (squared + 1e-6).sqrt()
 

@@ -1,8 +1,8 @@
-"""Networks at the published sizes from FaceScape's scans, for holders of its licence.
+"""Train networks of the published sizes on FaceScape's scans, for holders of its licence.
 
 Run it as ``python -m facekit.train --data facescape FOLDER``, on several devices as ``torchrun --nproc-per-node 4 -m
-facekit.train --data facescape FOLDER``. It ends with ``shape.safetensors``, ``texture.safetensors`` and
-``identities.npz``, which :func:`dressed` puts into the published model's place: its topology, its UV and its composer.
+facekit.train --data facescape FOLDER``. It writes ``shape.safetensors``, ``texture.safetensors`` and
+``identities.npz``, which :func:`dressed` loads into the published model, with its topology, UV layout and composer.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from facekit.train.scans.data import Scans, ScanTextures, pack
 from facekit.train.scans.shape import AUTOENCODER_STEPS, BATCH, GENERATOR_STEPS, train_autoencoder, train_generators
 from facekit.train.texture.stage import Phase, train_texture
 
-#: What can be trained.
+#: Networks that can be trained.
 STAGES = ("shape", "texture")
-#: Of the texture network; a day on one card of today.
+#: Schedule of the texture network; a day on one current GPU.
 SCHEDULE: tuple[Phase, ...] = (
     Phase(8, 8_000, 64, 3.0e-2, 0.0),
     Phase(16, 8_000, 64, 3.0e-2, 0.0),
@@ -53,20 +53,20 @@ def run(
     batch: int = BATCH,
     schedule: tuple[Phase, ...] = SCHEDULE,
 ) -> None:
-    """Train, alone or with the other processes that torchrun started; each loop goes on from its checkpoint.
+    """Train, alone or with the other processes of torchrun; each loop resumes from its checkpoint.
 
     Parameters
     ----------
     folder:
-        With FaceScape's people; see :mod:`facekit.data.facescape`.
+        Folder with FaceScape's people; see :mod:`facekit.data.facescape`.
     work, out:
-        Packed scans and checkpoints; and where the networks go.
+        Folders of packed scans and checkpoints, and of the trained networks.
     steps_scale, width_scale:
-        Shares of the full training and of the published sizes: for trials.
+        Fractions of the full training and of the published sizes, for trials.
     precision:
         "mixed" or "full"; None for mixed on CUDA.
     batch, schedule:
-        Of shapes, and of textures: over all processes together.
+        Batch size of shapes, and schedule of textures, over all processes together.
     """
     with joined(precision) as world:
         torch.manual_seed(0)
@@ -97,12 +97,12 @@ def run(
 
 
 def dressed(folder: str | Path, model: str = "3dfacecam") -> FacePipeline:
-    """Load the published model with the networks and codes that :func:`run` wrote into ``folder``, on the CPU.
+    """Load the published model with the networks and codes that :func:`run` wrote to ``folder``, on the CPU.
 
     Raises
     ------
     InputError
-        For networks of another topology.
+        If the networks have another topology.
     """
     folder, pipe = expanded(folder), FacePipeline.from_pretrained(model, device="cpu")
     shape, texture = (load_tensors(folder / f"{name}.safetensors") for name in STAGES)
@@ -127,7 +127,7 @@ def _narrow_shape(scans: Scans, share: float) -> ShapeConfig:
 
 
 def _narrow_texture(share: float, schedule: tuple[Phase, ...]) -> TextureConfig:
-    """The published sizes; narrower, and no larger than the schedule goes."""
+    """Return the published sizes scaled in width, and no larger than the schedule's resolution."""
     channels = _widths(PUBLISHED_TEXTURE.channels, share)
     kept = PUBLISHED_TEXTURE.sizes.index(schedule[-1].size) + 1
     return dataclasses.replace(PUBLISHED_TEXTURE, channels=channels[:kept])

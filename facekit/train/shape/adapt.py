@@ -1,7 +1,7 @@
-"""The adapt stage: the default that is installed learns changed recipes, and its people stay who they are.
+"""The adapt stage: adapt the installed default to changed recipes, and keep its people.
 
-Training anew would draw other people: what codes do not decide is for the discriminator to want. Here the installed
-networks teach the faces at rest, and the recipes how they move.
+Training from scratch would give other people, as details that the codes do not determine are up to the discriminator.
+Here the installed networks teach the neutral faces, and the recipes their motion.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from facekit.train.shape.networks import coordinate_model, decode, fold_basis
 from facekit.train.shape.stage import weighted_error
 
 STEPS, _RATE, _BATCH, _SEED = 12000, 4e-4, 192, 3
-#: People on whom it is told whether the installed default has resting lids already.
+#: Number of people to determine whether the installed default has resting lids already.
 _TOLD_ON = 256
 
 
@@ -37,9 +37,9 @@ def run(context: Context) -> None:
 
 
 def in_coordinates(model: ShapeModel, basis: ShapeBasis) -> ShapeModel:
-    """The model with a decoder that puts out coordinates (B, K), as :func:`fold_basis` had it."""
+    """Return the model with a decoder that outputs coordinates (B, K), undoing :func:`fold_basis`."""
     tensors = {name: value.float() for name, value in model.state_dict().items()}
-    # Orthonormal in the metric of vertex weights: its own pseudo-inverse but for these.
+    # The basis is orthonormal in the metric of vertex weights: its transpose with these weights is its pseudo-inverse.
     inverse = basis.vectors * (basis.vertex_weights / len(basis.vertex_weights)).repeat_interleave(3)
     last = f"decoder.fc{model.decoder.depth - 1}.0"
     for name in ("weight", "bias"):
@@ -50,7 +50,7 @@ def in_coordinates(model: ShapeModel, basis: ShapeBasis) -> ShapeModel:
 
 
 def adapted(before: ShapeModel, basis: ShapeBasis, context: Context) -> ShapeModel:
-    """Train a copy of a model in coordinates; returns its moving average."""
+    """Train a copy of a model in coordinates; return its moving average."""
     teacher = ShapeTeacher(basis)
     missing = 1 - round(resting_share(before, teacher))
     average = Average(before, 0.999)
@@ -64,7 +64,7 @@ def adapted(before: ShapeModel, basis: ShapeBasis, context: Context) -> ShapeMod
         person = torch.cat([s["noise"], s["identity"]], dim=1)
         still = torch.cat([s["noise"], s["style"], torch.zeros_like(s["expression"])], dim=1)
         moving = torch.cat([s["noise"], s["style"], s["expression"]], dim=1)
-        # Lids close by how far this person's are open, whom the codes tell but for the finest modes.
+        # Lids close by their own opening, which the codes determine except for the finest modes.
         modes = teacher.modes(s["identity"], s["noise"])
         with torch.no_grad():
             rest = decode(before, before.generator_identity(person), before.generator_expression(still))
@@ -79,13 +79,13 @@ def adapted(before: ShapeModel, basis: ShapeBasis, context: Context) -> ShapeMod
 
 
 def in_training(model: ShapeModel) -> ShapeModel:
-    """A copy whose weights learn."""
+    """Return a trainable copy."""
     return Average(model, 0.0).module.requires_grad_(True).train()
 
 
 @torch.no_grad()
 def resting_share(model: ShapeModel, teacher: ShapeTeacher) -> float:
-    """How much of the resting lids a model in coordinates has: 0, or 1 if it was trained with them."""
+    """Return the fraction of the resting lids in a model in coordinates: 0, or 1 if it was trained with them."""
     people = FaceLatents.sample(0, _TOLD_ON).at_rest()
     modes = teacher.modes(people.identity, people.shape_noise)
     code = model.generator_identity(torch.cat([people.shape_noise, people.identity], dim=1))

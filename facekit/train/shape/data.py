@@ -1,7 +1,7 @@
 """Shape samples: identity modes × expression recipes × intensity, in an orthonormal basis of the pack's linear span.
 
-Every shape that the pack can make is mean + basis · weights, 100 identity modes and 57 blendshapes. The autoencoder is
-trained on coordinates in a vertex-weighted orthonormal basis of that span: the squared error there *is* the weighted
+Every shape of the pack is mean + basis · weights, with 100 identity modes and 57 blendshapes. The autoencoder is
+trained on coordinates in a vertex-weighted orthonormal basis of that span: the squared error there equals the weighted
 squared error of all V vertices, at a four-hundredth of the cost.
 """
 
@@ -17,7 +17,7 @@ from facekit.conventions import EXPRESSION_DIM, EXPRESSIONS, IDENTITY_DIM, PARTS
 from facekit.train.shape.recipes import DEFAULT_CAP, RECIPES, RESTING, WEIGHT_CAPS
 from facekit.train.shape.traits import turn
 
-# Weight of a millimetre, by part: what one looks at in a face counts most.
+# Weight of a millimetre by part, by visual importance.
 _PART_WEIGHTS = {
     "skin": 1.0,
     "lips": 12.0,
@@ -28,7 +28,7 @@ _PART_WEIGHTS = {
     "back_of_head": 0.3,
     "neck": 0.3,
 }
-_KNEE = 0.9  # the part of its cap up to which a blendshape weight is left as it is
+_KNEE = 0.9  # fraction of its cap up to which a blendshape weight is unchanged
 _BLINKS = ("eyeBlink_L", "eyeBlink_R")
 
 
@@ -43,7 +43,7 @@ class ShapeBasis:
     expression:
         (57, K) float32: coordinates of the blendshapes.
     blink:
-        (2, M, K) float32: what each identity mode adds to the left and right blink, so that everyone's lids meet.
+        (2, M, K) float32: correction of the left and right blink per identity mode, so that everyone's lids meet.
     vectors:
         (K, 3V) float32: the basis, so that displacement in mm = coordinates @ vectors.
     names:
@@ -65,7 +65,7 @@ class ShapeBasis:
 
     @classmethod
     def load(cls, path: str | Path, parts: torch.Tensor) -> ShapeBasis:
-        """Orthonormalise the npz that ``facekit.train.head.stage`` wrote."""
+        """Orthonormalise the npz written by ``facekit.train.head.stage``."""
         with np.load(path, allow_pickle=False) as data:
             modes, shapes = data["identity_modes"], data["expression_shapes"]
             names, axes = tuple(str(n) for n in data["expression_names"]), data["trait_axes"]
@@ -94,12 +94,14 @@ class ShapeBasis:
         )
 
     def vertices(self, coordinates: torch.Tensor) -> torch.Tensor:
-        """Displacements (B, V, 3) mm of coordinates (B, K)."""
+        """Return displacements (B, V, 3) in mm of coordinates (B, K)."""
         return (coordinates @ self.vectors).unflatten(1, (-1, 3))
 
 
 def _blink_modes(modes: np.ndarray, row: np.ndarray, column: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Addition of each mode (M, V, 3) to a blink: the lid vertex ``row`` follows vertex ``column``, up and out only."""
+    """Return the correction of a blink per mode (M, V, 3): lid vertex ``row`` follows vertex ``column``, up and out
+    only.
+    """
     added = np.zeros_like(modes)
     for mode, shift in zip(added, modes[:, column] * weight[:, None], strict=True):
         np.add.at(mode, row, shift)
@@ -108,9 +110,9 @@ def _blink_modes(modes: np.ndarray, row: np.ndarray, column: np.ndarray, weight:
 
 
 def soft_cap(weights: torch.Tensor, caps: torch.Tensor) -> torch.Tensor:
-    """Saturate smoothly: unchanged up to 0.9 of the cap, a parabola from there, the cap itself from 1.1 on.
+    """Saturate smoothly: the identity up to 0.9 of the cap, a parabola from there, the cap itself from 1.1 on.
 
-    Lids that have met and lips that touch stop there in place of passing through; the response stays monotone.
+    Lids and lips stop when they touch instead of passing through each other; the response stays monotone.
     """
     x = weights / caps
     room = 1 - _KNEE
@@ -119,7 +121,7 @@ def soft_cap(weights: torch.Tensor, caps: torch.Tensor) -> torch.Tensor:
 
 
 class ShapeTeacher:
-    """Samples of (identity, noise, style, expression) and the shapes that belong to them."""
+    """Samples of (identity, noise, style, expression) with the corresponding shapes."""
 
     def __init__(self, basis: ShapeBasis, seed: int = 0) -> None:
         self.basis = basis
@@ -130,7 +132,7 @@ class ShapeTeacher:
                 self.recipes[EXPRESSIONS.index(expression), index[name]] = weight
         self.resting = torch.tensor([RESTING.get(name, 0.0) for name in basis.names])
         self.caps = torch.tensor([WEIGHT_CAPS.get(name, DEFAULT_CAP) for name in basis.names])
-        # How people differ in making an expression: strength per muscle, and a little left-right asymmetry.
+        # Individual expressions: strength per muscle, and a little left-right asymmetry.
         generator = torch.Generator().manual_seed(seed)
         sides = [name[-2:] for name in basis.names]
         mirror = [
@@ -139,27 +141,27 @@ class ShapeTeacher:
         strength = torch.randn(IDENTITY_DIM, len(basis.names), generator=generator) / IDENTITY_DIM**0.5
         asymmetry = torch.randn(IDENTITY_DIM, len(basis.names), generator=generator) / IDENTITY_DIM**0.5
         sign = torch.tensor([{"_L": 1.0, "_R": -1.0}.get(s, 0.0) for s in sides])
-        # The style is told in the same code as the identity.
+        # Style uses the same code space as identity.
         self.strength = basis.turn.T @ (strength + strength[:, mirror]) / 2
         self.asymmetry = basis.turn.T @ (asymmetry + asymmetry[:, mirror]) / 2 * sign
         self.blinks = [index[name] for name in _BLINKS]
 
     def expression_weights(self, expression: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
-        """Blendshape weights (B, 57) of expression codes (B, 20) made by people of style (B, 20)."""
+        """Return blendshape weights (B, 57) for expression codes (B, 20) of people with style (B, 20)."""
         gain = 1 + 0.18 * torch.tanh(style @ self.strength) + 0.12 * torch.tanh(style @ self.asymmetry)
         return soft_cap((expression @ self.recipes) * gain, self.caps)
 
     def modes(self, identity: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Weights of the identity modes (B, M) that codes (B, 20) and (B, 5) stand for; finer modes are 0."""
+        """Return the identity mode weights (B, M) of codes (B, 20) and (B, 5); finer modes are 0."""
         rest = identity.new_zeros(len(identity), len(self.basis.identity) - IDENTITY_DIM - SHAPE_NOISE_DIM)
         return torch.cat([identity @ self.basis.turn.T, noise, rest], dim=1)
 
     def sample(self, count: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Random people with random expressions.
+        """Sample random people with random expressions.
 
-        The first 20 identity modes are the identity code, turned so that its traits are the head's, too; the next 5
-        are the noise; the others (about 4 % of the variance) are for the generator to make up, as the discriminator
-        wants them.
+        The first 20 identity modes are the identity code, rotated so that its traits apply to the head, too; the next 5
+        are the noise; the others (about 4 % of the variance) are invented by the generator, guided by the
+        discriminator.
 
         Returns
         -------
@@ -186,28 +188,28 @@ class ShapeTeacher:
         }
 
     def neutral(self, modes: torch.Tensor) -> torch.Tensor:
-        """Coordinates (B, K) of the face at rest with these mode weights (B, M): lids are lower than the modes say."""
+        """Return coordinates (B, K) of the neutral face with these mode weights (B, M), including resting lids."""
         return modes @ self.basis.identity + self.resting_lids(modes)
 
     def resting_lids(self, modes: torch.Tensor) -> torch.Tensor:
-        """Coordinates (B, K) of what is added to faces at rest, with these mode weights (B, M)."""
+        """Return coordinates (B, K) that are added to neutral faces with these mode weights (B, M) for resting lids."""
         return self.muscles(modes, self.resting.expand(len(modes), -1))
 
     def pose(self, modes: torch.Tensor, expression: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
-        """Coordinates (B, K) of the expression's part in the face with these mode weights (B, M).
+        """Return coordinates (B, K) of the expression of a face with these mode weights (B, M).
 
-        A shape that a face at rest has a share of has less way to go.
+        Shapes that are partly active in the neutral face are reduced accordingly.
         """
         return self.muscles(modes, (1 - self.resting) * self.expression_weights(expression, style))
 
     def muscles(self, modes: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        """Coordinates (B, K) of what blendshapes of weights (B, 57) do to the face with mode weights (B, M)."""
+        """Return coordinates (B, K) of the effect of blendshape weights (B, 57) on a face with mode weights (B, M)."""
         blink = (torch.einsum("bm,smk->sbk", modes, self.basis.blink) * weights[:, self.blinks].T[..., None]).sum(dim=0)
         return weights @ self.basis.expression + blink
 
 
 def random_expressions(count: int, generator: torch.Generator) -> torch.Tensor:
-    """Expression codes (B, 20): a tenth neutral, most single at intensity 0 to 1.5, a sixth blends of two."""
+    """Sample expression codes (B, 20): a tenth neutral, most single at intensity 0 to 1.5, a sixth blends of two."""
     rows = torch.arange(count)
     first, second = (torch.randint(0, EXPRESSION_DIM, (count,), generator=generator) for _ in range(2))
     intensity = 1.5 * torch.rand(count, generator=generator)

@@ -1,7 +1,7 @@
-"""Modules that only the training of shapes needs: encoders, a discriminator, a model in basis coordinates.
+"""Modules that are only used to train shapes: encoders, a discriminator, a model in basis coordinates.
 
 The structure is 3DFaceCAM's (Rai et al., WACV 2023, section 3.1): two encoders and a decoder disentangle identity and
-expression; generators learn the encoders' codes under a discriminator.
+expression; generators learn the encoders' codes with a discriminator.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from facekit.models.config import ShapeConfig
 from facekit.models.shape import MLP, ShapeModel
 from facekit.train.shape.data import ShapeBasis
 
-# The encoders look at this many vertices: enough to see every mode and shape.
+# Number of vertices that the encoders see: enough to observe every mode and shape.
 _SEEN_VERTICES = 400
 _MM_PER_CM = 10.0
 
@@ -23,7 +23,7 @@ _MM_PER_CM = 10.0
 class ShapeEncoder(nn.Module):
     """Encoders from a mesh to its identity and expression codes.
 
-    Reads a fixed, evenly spread choice of vertices (their displacement from the template, in cm).
+    Uses a fixed, evenly spaced subset of vertices (displacement from the template, in cm).
     """
 
     seen_vectors: torch.Tensor
@@ -38,32 +38,32 @@ class ShapeEncoder(nn.Module):
         self.expression = MLP((inputs, 512, 256, config.expression_latent))
 
     def forward(self, coordinates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Codes (B, 100) and (B, 30) of shapes given as basis coordinates (B, K)."""
+        """Return codes (B, 100) and (B, 30) of shapes given as basis coordinates (B, K)."""
         seen = coordinates @ self.seen_vectors
         return self.identity(seen), self.expression(seen)
 
 
 class ShapeDiscriminator(nn.Module):
-    """Tells generated shapes from sampled ones, given the codes that they claim (hinge loss)."""
+    """Discriminate generated from sampled shapes, given their codes (hinge loss)."""
 
     def __init__(self, coordinates: int, condition: int) -> None:
         super().__init__()
         self.net = MLP((coordinates + condition, 512, 256, 1))
 
     def forward(self, shape: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        """Scores (B, 1) of coordinates (B, K) with codes (B, C)."""
+        """Return scores (B, 1) of coordinates (B, K) with codes (B, C)."""
         return self.net(torch.cat([shape, condition], dim=1))
 
 
 def coordinate_model(config: ShapeConfig, basis: ShapeBasis) -> ShapeModel:
-    """Build a model whose decoder puts out the K basis coordinates in place of 3V displacements."""
+    """Create a model whose decoder outputs the K basis coordinates in place of 3V displacements."""
     model = ShapeModel(dataclasses.replace(config, vertices=1))
     model.decoder = MLP((config.identity_latent + config.expression_latent, *config.decoder_widths, len(basis.vectors)))
     return model
 
 
 def fold_basis(model: ShapeModel, config: ShapeConfig, basis: ShapeBasis) -> ShapeModel:
-    """Return the full model: the basis multiplied into the decoder's last layer, (3V, hidden)."""
+    """Return the full model, with the basis multiplied into the decoder's last layer, (3V, hidden)."""
     tensors = dict(model.state_dict())
     last = f"decoder.fc{len(config.decoder_widths)}.0"
     tensors[f"{last}.weight"] = basis.vectors.T @ tensors[f"{last}.weight"]
@@ -74,5 +74,5 @@ def fold_basis(model: ShapeModel, config: ShapeConfig, basis: ShapeBasis) -> Sha
 
 
 def decode(model: ShapeModel, code_person: torch.Tensor, code_pose: torch.Tensor) -> torch.Tensor:
-    """Coordinates (B, K) from the codes (B, 100) and (B, 30), by a model of :func:`coordinate_model`."""
+    """Return coordinates (B, K) from codes (B, 100) and (B, 30), with a model of :func:`coordinate_model`."""
     return model.decoder(torch.cat([code_person, code_pose], dim=1))

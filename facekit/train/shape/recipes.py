@@ -1,17 +1,19 @@
-"""The 20 expressions at intensity 1 as mixes of the pack's blendshapes, what is at rest, and how far shapes may go."""
+"""Recipes of the 20 expressions at intensity 1 as combinations of the pack's blendshapes, of neutral faces, and
+caps.
+"""
 
 from __future__ import annotations
 
 
 def _both(**weights: float) -> dict[str, float]:
-    """The same weight for a shape's left and right half."""
+    """Return the same weight for a shape's left and right half."""
     return {f"{name}_{side}": weight for name, weight in weights.items() for side in "LR"}
 
 
 RECIPES: dict[str, dict[str, float]] = {
     "neutral": {},
-    # Duchenne: cheeks rise, the upper lip bares the teeth. Cheeks push the lower lids up, and the upper ones, which are
-    # low at rest, make room: photographs of smiling people have eyes as open as 0.29 of their width.
+    # Duchenne: cheeks rise, the upper lip bares the teeth. Cheeks push the lower lids up, and the upper ones, which
+    # rest low, make room: in photographs, smiling people's eyes are open by 0.29 of their width.
     "smile": _both(
         mouthSmile=0.85,
         cheekSquint=0.60,
@@ -25,8 +27,8 @@ RECIPES: dict[str, dict[str, float]] = {
         "jawOpen": 0.70,
         **_both(mouthUpperUp=0.30, mouthLowerDown=0.40, mouthStretch=0.20, eyeWide=0.50),
     },
-    # The mouth tells anger from sorrow and disgust: bared teeth that meet, upper lip raised at the nose. Pressed lips
-    # were taken for sad or neutral on most people by a network that reads emotions, whatever the brows did. The glare
+    # The mouth distinguishes anger from sorrow and disgust: bared, clenched teeth, upper lip raised at the nose. With
+    # pressed lips, an emotion recognition network saw sad or neutral on most people, whatever the brows did. The glare
     # is a raised upper lid (eyeWide) over a tight lower one.
     "anger": {
         "jawOpen": 0.03,
@@ -43,18 +45,18 @@ RECIPES: dict[str, dict[str, float]] = {
     },
     "jaw_left": {"jawLeft": 1.0},
     "jaw_right": {"jawRight": 1.0},
-    # The lower lip goes along with the jaw, the upper one does not: what would gape is shut by a shrug.
+    # The lower lip moves with the jaw, the upper one does not: a shrug closes the gap.
     "jaw_forward": {"jawForward": 1.0, "mouthShrugLower": 0.20},
-    # Well under the cap, beyond which the nose wing folds: there has to be room to move from 1 to 1.5.
+    # Well under the cap, beyond which the nose wing folds: there must be room to move from 1 to 1.5.
     "mouth_left": {"mouthLeft": 0.75},
     "mouth_right": {"mouthRight": 0.75},
     "dimpler": _both(mouthDimple=1.0, mouthPress=0.30),
     "chin_raiser": {"mouthShrugLower": 0.90, "mouthShrugUpper": 0.30, **_both(mouthFrown=0.15)},
     "lip_puckerer": {"mouthPucker": 1.0},
-    # The jaw takes the lower teeth away, mouthClose leaves the lips no wider than a funnel.
+    # The jaw lowers the lower teeth; mouthClose keeps the lips no wider than a funnel.
     "lip_funneler": {"mouthFunnel": 0.90, "mouthPucker": 0.20, "jawOpen": 0.65, "mouthClose": 0.38},
     # No mouthShrugLower: it lifts the corners (1.7 mm) that mouthFrown lowers (4.6 mm), and its lower lip covers the
-    # dark line between the lips. A breath of jawOpen keeps that line; the rolled lower lip keeps the teeth hidden.
+    # dark line between the lips. A little jawOpen keeps that line; the rolled lower lip keeps the teeth hidden.
     "sadness": {
         "jawOpen": 0.04,
         "mouthRollLower": 0.20,
@@ -69,19 +71,19 @@ RECIPES: dict[str, dict[str, float]] = {
     },
     # Cheeks full of air need lips that hold it.
     "cheek_blowing": {"mouthClose": 0.06, **_both(cheekPuff=1.0)},
-    # A little over the cap, so that the lids meet at intensity 1 already.
+    # A little over the cap, so that the lids already meet at intensity 1.
     "eye_closed": _both(eyeBlink=1.15),
-    # 7 mm at intensity 1, at most 10: brows that rise further (13 mm) no longer look like, or are found as, brows.
+    # 7 mm at intensity 1, at most 10: brows that rise further (13 mm) no longer look like brows, nor are detected as
+    # such.
     "brow_raiser": _both(browInnerUp=0.75, browOuterUp=0.75, eyeWide=0.50),
     "brow_lower": _both(browDown=1.0, eyeSquint=0.12),
 }
 
-#: What faces at rest have of a shape: the pack's lids are those of people who were told to look at the camera, a third
-#: wider than on photographs.
+#: Blendshape weights of neutral faces: the pack's people were told to look at the camera, and their eyes are a third
+#: wider than in photographs.
 RESTING: dict[str, float] = _both(eyeBlink=0.18, eyeSquint=0.12)
 
-# The largest weight of each shape whatever the intensity, approached by
-# facekit.train.shape.data.soft_cap. Not named: DEFAULT_CAP.
+# Largest weight of each shape at any intensity, approached by facekit.train.shape.data.soft_cap. Others: DEFAULT_CAP.
 WEIGHT_CAPS: dict[str, float] = {
     **_both(
         eyeBlink=1.02,

@@ -1,8 +1,8 @@
-"""The shape stage: autoencoder, then both conditional generators, then all together.
+"""The shape stage: train the autoencoder, then both conditional generators, then all together.
 
-Two things differ from 3DFaceCAM's training: one identity code drives everything, and the decoder works in coordinates
-of an orthonormal shape basis while it is trained (see :mod:`facekit.train.shape.data`); the basis is folded into its
-last layer when the weights are exported.
+Two differences from 3DFaceCAM's training: one identity code drives everything, and during training the decoder outputs
+coordinates in an orthonormal shape basis (see :mod:`facekit.train.shape.data`), which is folded into its last layer on
+export.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def train_autoencoder(
 ) -> ShapeEncoder:
     """Train encoders and decoder on random people and expressions, with expressions swapped between people.
 
-    ``model`` is in coordinates: its decoder's last layer puts out K numbers (see :func:`coordinate_model`).
+    ``model`` is in coordinates: its decoder's last layer has K outputs (see :func:`coordinate_model`).
     """
     teacher, encoder = ShapeTeacher(basis), ShapeEncoder(model.config, basis)
     optimiser = torch.optim.Adam([*encoder.parameters(), *model.decoder.parameters()], lr=1e-3)
@@ -69,7 +69,7 @@ def train_autoencoder(
         s = teacher.sample(batch, step_generator(seed, step))
         person, pose = s["shape_identity"], s["shape_expression"]
         code_person, code_pose = encoder(person + pose)
-        other_person, _ = encoder(person.roll(1, 0) + pose)  # another face that makes the same expression
+        other_person, _ = encoder(person.roll(1, 0) + pose)  # another face with the same expression
         _, neutral_pose = encoder(person)
         rebuilt = decode(model, code_person, code_pose)
         swapped = decode(model, other_person, code_pose)
@@ -95,9 +95,9 @@ def train_generators(
     batch: int = 192,
     seed: int = 2,
 ) -> ShapeModel:
-    """Train both generators against the encoders' codes and a discriminator; the decoder joins for the second half.
+    """Train both generators against the encoders' codes and a discriminator; the decoder joins in the second half.
 
-    Identity decides the first 20 modes, noise the next 5, by reconstruction; the finer modes follow the
+    Identity determines the first 20 modes, noise the next 5, by reconstruction; finer modes are learned from the
     discriminator. Returns the moving average of the model, still in coordinates.
     """
     teacher = ShapeTeacher(basis)
@@ -131,14 +131,14 @@ def train_generators(
         d_loss.backward()
         d_optimiser.step()
 
-        # The error that the codes can explain: fine modes beyond them are projected out of the reconstruction.
+        # Error that the codes can explain: finer modes are projected out of the reconstruction.
         free = ((neutral - person) @ to_modes)[:, known:] @ basis.identity[known:]
         loss = (
             weighted_error(neutral - free.detach(), person)
             + 2 * weighted_error(posed - neutral, pose)
             - 0.02 * critic(neutral / scale, condition).mean()
         )
-        if not joint:  # while the decoder stands still, its encoders' codes show the way
+        if not joint:  # while the decoder is frozen, its encoders' codes are the targets
             want_person, want_pose = encoder(person + pose)
             loss = loss + 0.1 * (F.mse_loss(code_person, want_person) + F.mse_loss(code_pose, want_pose))
         g_optimiser.zero_grad(set_to_none=True)
@@ -149,9 +149,9 @@ def train_generators(
 
 
 def weighted_error(shape: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Weighted mean squared error over the vertices, mm² (the basis is orthonormal in that metric).
+    """Return the weighted mean squared error over the vertices, mm² (the basis is orthonormal in that metric).
 
-    The square root of each face's error is added: it keeps the pull up where the error is small already.
+    The square root of each face's error is added, which keeps the gradient large for small errors.
     """
     squared = (shape - target).square().sum(dim=1)
     return squared.mean() + (squared + 1e-6).sqrt().mean()

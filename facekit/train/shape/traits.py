@@ -1,8 +1,8 @@
-"""The prior that ties heads to traits: along which identity modes heads look masculine, and old.
+"""Prior that links heads to traits: directions of masculinity and age in the identity modes.
 
-The modes come without labels. What is known are the differences between men's and women's faces, and between old and
-young ones, from anthropometry: a direction of the modes is sought along which the measures below differ so. They are
-those of Farkas (*Anthropometry of the Head and Face*, 1994), in deviations of the population, rounded.
+The modes have no labels. Known are the differences in face measures between men and women, and between old and young,
+from anthropometry; the directions are those along which these measures differ in this way. The measures are those of
+Farkas (*Anthropometry of the Head and Face*, 1994), in standard deviations of the population, rounded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 
 from facekit.traits import TRAITS, trait_axes
 
-#: Vertices (V, 3) and landmarks (68,) to a length in mm, or an angle's stand-in.
+#: From vertices (V, 3) and landmarks (68,) to a length in mm, or a proxy of an angle.
 Measure = Callable[[np.ndarray, np.ndarray], float]
 
 
@@ -43,7 +43,7 @@ def _eye_opening(verts: np.ndarray, marks: np.ndarray) -> float:
     return float(high / np.linalg.norm(verts[marks[27]] - verts[marks[8]]))
 
 
-#: Measure, and by how much men exceed women and people of seventy those of twenty, in deviations.
+#: Measure, and the excess of men over women and of people of seventy over twenty, in standard deviations.
 MEASURES: dict[str, tuple[Measure, float, float]] = {
     "size of the face": (_size, 0.9, 0.1),
     "width of the jaw": (_between(4, 12), 1.2, 0.2),
@@ -60,14 +60,14 @@ MEASURES: dict[str, tuple[Measure, float, float]] = {
     "how far the brows stand out": (_brow_forward, 1.0, 0.2),
     "opening of the eyes over the face": (_eye_opening, -0.8, -0.7),
 }
-# How much the measures may be missed, in variances of the population, for a shorter way through the modes.
+# Tolerance of the measures, in variances of the population, in exchange for a shorter step in the modes.
 _SLACK = 0.3
 
 
 def mode_axes(verts: np.ndarray, landmarks: np.ndarray, modes: np.ndarray, count: int) -> np.ndarray:
-    """Unit vectors (2, count) of the weights of the first modes: toward masculine, and toward old.
+    """Return unit vectors (2, count) in the weights of the first modes: toward masculine, and toward old.
 
-    The mean of normally distributed weights whose measures are as given, which is linear in the measures.
+    The conditional mean of normally distributed weights given the measures, which is linear in the measures.
 
     Parameters
     ----------
@@ -86,11 +86,12 @@ def mode_axes(verts: np.ndarray, landmarks: np.ndarray, modes: np.ndarray, count
 
 
 def turn(axes: np.ndarray) -> torch.Tensor:
-    """The rotation (20, 20) that takes the code's directions of masculinity and age to ``axes`` (2, 20), and all
-    else as little away as can be; modes = codes @ turn.T."""
+    """Return the rotation (20, 20) that maps the code's directions of masculinity and age to ``axes`` (2, 20), and
+    changes everything else as little as possible; modes = codes @ turn.T.
+    """
     ours = trait_axes().double().numpy()
     own = ours[[TRAITS.index("masculinity"), TRAITS.index("age")]]
     rests = [np.linalg.svd(pair)[2][2:] for pair in (axes.astype(np.float64), own)]
-    # The orthogonal map between what is left that moves least (Procrustes).
+    # Orthogonal map between the complements that moves least (Procrustes).
     u, _, v = np.linalg.svd(rests[0] @ rests[1].T)
     return torch.from_numpy(axes.T @ own + rests[0].T @ (u @ v) @ rests[1]).float()

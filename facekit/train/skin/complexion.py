@@ -1,4 +1,4 @@
-"""The complexion's arrays: structure of the pack's skins between tone and grain, and moles."""
+"""Arrays of the complexion layer: skin structure of the pack between tone and grain, and moles."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from facekit.train.skin.layers import FULL, MOLES
 from facekit.train.skin.photographs import HAEMOGLOBIN_AXIS, load_chart, load_skins, tile_grid, tone_curve
 from facekit.train.skin.teacher import unit_rows
 
-#: Density that the largest number of eight bits stands for, the side of a mole's patch, and of the maps of blotches.
+#: Density of the largest 8-bit value, side of a mole's patch, and of the blotch maps.
 SCALE, PATCH, BLOTCHES = 0.30, 24, 64
-#: Every so many texels of the tile the lips' map has one.
+#: Stride in tile texels of the lip map.
 LIPS = 2
-#: Share of the skins' structure that is left on lips, which have lines of their own.
+#: Fraction of the skins' structure kept on lips, which have their own lines.
 _ON_LIPS = 0.15
-# Rows of the tile over which structure ends, under the chin.
+# Rows of the tile, under the chin, over which structure fades out.
 _NECK = (0.80, 0.90)
 
 
@@ -28,10 +28,10 @@ def build_complexion_asset(pack: Path, path: Path) -> None:
     bank, chart = load_skins(pack, FULL), load_chart(pack, FULL)
     lips = marks.zones(FULL, chart.openings)["lips"]
     fade = chart.fade * (1 - (1 - _ON_LIPS) * lips)
-    # Past the jaw the chart is stretched: structure would be drawn out into stripes there.
+    # Below the jaw the chart is stretched, which would draw structure out into stripes.
     neck = 1 - smoothstep(tile_grid(FULL)[1], *_NECK)
     grey = bank.detail.mean(1) * fade * neck
-    # Skin's structure is reddish brown rather than grey: how much of it each colour has, over all skins.
+    # Skin structure is reddish brown rather than grey: its amount per colour channel, over all skins.
     tint = (bank.detail * fade * neck * grey[:, None]).sum((0, 2, 3)) / np.square(grey).sum()
     melanin = tone_curve(3)[2] - tone_curve(3)[0]
     moles, corners = _patches(marks.spot_layers(FULL, moles=MOLES)[1] * chart.fade)
@@ -55,7 +55,9 @@ def build_complexion_asset(pack: Path, path: Path) -> None:
 
 
 def _patches(spots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Squares (M, PATCH, PATCH) uint8 about the single spots of layers (M, S, S), and their corners (M, 2) int32."""
+    """Return squares (M, PATCH, PATCH) uint8 around the single spots of layers (M, S, S), and their corners (M, 2)
+    int32.
+    """
     size = spots.shape[-1]
     peaks = np.stack([np.unravel_index(layer.argmax(), layer.shape) for layer in spots])
     corners = np.clip(peaks - PATCH // 2, 0, size - PATCH).astype(np.int32)

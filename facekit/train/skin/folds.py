@@ -1,7 +1,7 @@
-"""Lines along which skin folds, and the part of each expression in folds and blood.
+"""Lines along which skin folds, and the effect of each expression on folds and blood flow.
 
-Polylines are tile coordinates (x = u, y = 1 - v) of the image's left half, mirrored unless the name ends in
-``_left`` or ``_right``, which are the subject's sides.
+Polylines are in tile coordinates (x = u, y = 1 - v) for the image's left half, and mirrored unless the name ends in
+``_left`` or ``_right``, the subject's sides.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ FOLD_DRIVES: dict[str, dict[str, float]] = {
     "pucker": {"lip_puckerer": 0.7, "lip_roll": 0.35, "lip_funneler": 0.3},
     "chin": {"chin_raiser": 1.0, "sadness": 0.35, "lip_puckerer": 0.15},
 }
-# Zone -> how much more (or, when pressed or stretched, less) blood each expression brings.
+# Zone -> how much each expression increases (or, when pressed or stretched, reduces) blood.
 FLUSH_DRIVES: dict[str, dict[str, float]] = {
     "cheeks": {"smile": 0.12, "grin": 0.14, "anger": 0.16, "cheek_blowing": 0.16, "sadness": 0.10},
     "forehead": {"anger": 0.13, "brow_raiser": -0.10, "brow_lower": 0.06},
@@ -102,7 +102,7 @@ FLUSH_DRIVES: dict[str, dict[str, float]] = {
 
 
 def fold_layers(size: int) -> tuple[list[str], np.ndarray]:
-    """Names and shading (F, size, size) of the folds: near +1 on the line, below 0 on the ridges."""
+    """Return names and shading (F, size, size) of the folds: near +1 on the line, negative on the ridges."""
     layers = []
     for name, (lines, width) in FOLDS.items():
         shade = np.zeros((size, size), np.float32)
@@ -117,7 +117,7 @@ def fold_layers(size: int) -> tuple[list[str], np.ndarray]:
             if not (ends_at_middle or name.endswith(("_left", "_right"))):
                 one = one + one[:, ::-1]
             sigma = width * size / 512 / 1.3
-            # A crease is a narrow line in a broad valley; the skin bulging beside it catches a little light.
+            # A crease is a narrow line in a broad valley; the skin bulging beside it is slightly brighter.
             narrow, valley, bulge = (ndimage.gaussian_filter(one, k * sigma) * k * sigma * 2.5 for k in (1, 2.6, 5.5))
             shade += 0.5 * narrow + 0.65 * valley - 0.35 * bulge
         layers.append(shade)
@@ -128,7 +128,7 @@ def fold_layers(size: int) -> tuple[list[str], np.ndarray]:
 
 
 def drive_matrix(drives: dict[str, dict[str, float]], names: list[str]) -> np.ndarray:
-    """(20, len(names)) from the tables above; expressions and zones that are not named get 0."""
+    """Return (20, len(names)) from the tables above; missing expressions and zones get 0."""
     matrix = np.zeros((len(EXPRESSIONS), len(names)), np.float32)
     for column, name in enumerate(names):
         for expression, value in drives.get(name, {}).items():

@@ -1,4 +1,4 @@
-"""Layers that the skin teacher mixes, drawn once at full size: photographs, zones, folds, spots, brows, lashes."""
+"""Layers that the skin teacher mixes, made once at full size: photographs, zones, folds, spots, brows, lashes."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from facekit.train.skin import marks
 from facekit.train.skin.folds import fold_layers
 from facekit.train.skin.photographs import SkinBank, load_chart, load_skins
 
-#: Side of the full layers, in texels, and of the smooth ones, which are enlarged once they are mixed.
+#: Side in texels of the full layers, and of the smooth ones, which are upsampled after mixing.
 FULL, SMOOTH = 512, 128
 MOLES = 40
-#: Entries of the noise code that the teacher uses, for blotches of the skin; the others mean nothing to it.
+#: Number of noise entries that the teacher uses, for skin blotches.
 NOISES = 16
-# Zones that are mixed one by one, not as marks.
+# Zones that are mixed separately, not as marks.
 _OWN_ZONES = ("lips", "mouth", "beard")
 
 
 @dataclass(frozen=True)
 class SkinLayers:
-    """All layers of one pack, float32.
+    """All layers of a pack, float32.
 
     Parameters
     ----------
     pack:
-        The folder that they were drawn from.
+        Folder of the pack.
     full:
         Layers (…, 512, 512) by name.
     smooth:
@@ -39,7 +39,7 @@ class SkinLayers:
     bank:
         The cleaned photographs.
     brow_guides:
-        (G, 48), height of each brow's centre line at the columns :data:`facekit.train.skin.marks.BROW_X`.
+        (G, 48): height of each brow's centre line at the columns :data:`facekit.train.skin.marks.BROW_X`.
     """
 
     pack: Path
@@ -53,7 +53,7 @@ class SkinLayers:
 
 
 def draw_layers(pack: Path) -> SkinLayers:
-    """Draw all layers from a training pack; about ten seconds for 14 skins."""
+    """Make all layers from a training pack; about ten seconds for 14 skins."""
     bank, chart = load_skins(pack, FULL), load_chart(pack, FULL)
     zones, fade = marks.zones(FULL, chart.openings), chart.fade
     names = tuple(name for name in zones if name not in _OWN_ZONES)
@@ -91,7 +91,9 @@ def draw_layers(pack: Path) -> SkinLayers:
 
 
 def _blotches() -> np.ndarray:
-    """Band-passed noise (NOISES, 128, 128) of unit deviation, its blotches a twelfth to a fifth of the tile wide."""
+    """Return band-passed noise (NOISES, 128, 128) of unit standard deviation, with blotches a twelfth to a fifth of the
+    tile wide.
+    """
     noise = np.random.default_rng(8).standard_normal((NOISES, SMOOTH, SMOOTH))
     fy, fx = np.fft.fftfreq(SMOOTH)[:, None] * SMOOTH, np.fft.rfftfreq(SMOOTH) * SMOOTH
     band = np.exp(-0.5 * ((np.hypot(fx, fy) - 7) / 3) ** 2)

@@ -1,8 +1,8 @@
 """Procedural marks on the face tile: hair strokes, lips, spots and soft zones.
 
-Every function returns fixed float32 layers; the teacher only ever mixes them with smooth weights. Positions
-are tile coordinates (x = u, y = 1 - v, both in [0, 1]) on the pack's mean head. Shapes are given for the
-image's left half and mirrored; names in ``_left`` and ``_right`` are the subject's, as everywhere.
+Every function returns fixed float32 layers, which the teacher mixes with smooth weights. Positions are tile coordinates
+(x = u, y = 1 - v, both in [0, 1]) on the pack's mean head. Shapes are given for the image's left half and mirrored;
+names in ``_left`` and ``_right`` are the subject's sides.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MM = np.array([0.0054, 0.0038])
 BROW_X = np.linspace(0.462, 0.246, 48)
 """Columns, inner to outer end, at which a left brow's centre line is sampled."""
 
-# Landmarks of the pack's topology (iBUG 48-59) with a cupid's bow put in, clockwise from the left corner.
+# Landmarks of the pack's topology (iBUG 48-59) with an added cupid's bow, clockwise from the left corner.
 LIP_OUTLINE = [(0.386, 0.560), (0.421, 0.512), (0.452, 0.497), (0.478, 0.4915), (0.500, 0.4975),
                (0.522, 0.4915),
                (0.548, 0.497), (0.579, 0.512), (0.614, 0.560), (0.594, 0.613), (0.556, 0.634),
@@ -34,7 +34,7 @@ LIP_INNER = [(0.420, 0.566), (0.456, 0.541), (0.5, 0.539), (0.544, 0.541), (0.58
 
 
 def smooth_path(points: list[tuple[float, float]], samples: int = 60, closed: bool = False) -> np.ndarray:
-    """Smooth (C2) curve (samples, 2) through the points, evenly spaced in the spline's parameter."""
+    """Return a smooth (C2) curve (samples, 2) through the points, evenly spaced in the spline's parameter."""
     from scipy.interpolate import CubicSpline
 
     knots = np.array(points + points[:1] if closed else points, float)
@@ -46,7 +46,7 @@ def smooth_path(points: list[tuple[float, float]], samples: int = 60, closed: bo
 
 
 def polygon(size: int, outline: np.ndarray, blur: float) -> np.ndarray:
-    """Filled outline (N, 2) as a (size, size) mask in [0, 1], blurred by `blur` tile units."""
+    """Return a filled outline (N, 2) as a mask (size, size) in [0, 1], blurred by `blur` tile units."""
     canvas = Image.new("L", (size * 2, size * 2))
     ImageDraw.Draw(canvas).polygon([tuple(p) for p in outline * size * 2], fill=255)
     mask = np.asarray(canvas, np.float32).reshape(size, 2, size, 2).mean((1, 3)) / 255
@@ -54,7 +54,7 @@ def polygon(size: int, outline: np.ndarray, blur: float) -> np.ndarray:
 
 
 def draw_hairs(size: int, hairs: list[np.ndarray], widths: np.ndarray, alphas: np.ndarray) -> np.ndarray:
-    """Coverage (size, size) of hairs: paths (N, 2) root to tip, widths in texels, alphas in [0, 1]."""
+    """Return the coverage (size, size) of hairs: paths (N, 2) root to tip, widths in texels, alphas in [0, 1]."""
     scale = 4
     canvas = Image.new("L", (size * scale, size * scale))
     draw = ImageDraw.Draw(canvas)
@@ -72,7 +72,7 @@ def draw_hairs(size: int, hairs: list[np.ndarray], widths: np.ndarray, alphas: n
 
 
 def brow_guides(pack: Path) -> np.ndarray:
-    """Centre lines (12, 48) of the pack's left brows: y at the columns ``BROW_X``."""
+    """Return the centre lines (12, 48) of the pack's left brows: y at the columns ``BROW_X``."""
     lines = []
     for path in sorted((require(pack, "brows_uv") / "brows_uv").glob("*.png")):
         alpha = np.asarray(Image.open(path).convert("L"), np.float32)
@@ -96,13 +96,13 @@ def brow_hairs(
     long: float = 1.0,
     unruly: float = 0.10,
 ) -> tuple[list, np.ndarray]:
-    """`count` hairs of a left brow: paths (7, 2) and each one's rank in [0, 1], low near the centre line.
+    """Return `count` hairs of a left brow: paths (7, 2), and each one's rank in [0, 1], low near the centre line.
 
     centre: (48,) y at ``BROW_X``. spread: half-thickness relative to a thick brow's 4.3 mm. upright, long: factors on
-    how far hairs rise from the line and on their length. unruly: deviation of their direction, radians.
+    how far hairs rise from the line and on their length. unruly: standard deviation of their direction, radians.
     """
     index = np.arange(len(centre))
-    slope = np.gradient(centre, BROW_X) * MM[0] / MM[1]  # in millimetres, negative where the brow falls outwards
+    slope = np.gradient(centre, BROW_X) * MM[0] / MM[1]  # in millimetres, negative where the brow descends outward
     hairs, rank = [], []
     for _ in range(count):
         t, across = rng.random() ** 1.2, rng.uniform(-1, 1)
@@ -123,9 +123,9 @@ def brow_hairs(
 
 
 def brow_layers(size: int, centre: np.ndarray) -> np.ndarray:
-    """Thin, medium and thick brows (3, size, size): nested sets of hairs along one line `centre` (48,)."""
+    """Return thin, medium and thick brows (3, size, size): nested sets of hairs along one line `centre` (48,)."""
     rng = np.random.default_rng(12)
-    sides = [brow_hairs(centre, 620, 1.0, rng) for _ in range(2)]  # a face's halves have different hairs
+    sides = [brow_hairs(centre, 620, 1.0, rng) for _ in range(2)]  # both halves of a face have different hairs
     layers = []
     for reach, width, alpha in ((0.34, 0.62, 0.68), (0.56, 0.72, 0.84), (0.80, 0.85, 0.97)):
         both = []
@@ -138,12 +138,14 @@ def brow_layers(size: int, centre: np.ndarray) -> np.ndarray:
     return np.stack(layers).clip(0, 1)
 
 
-#: How brows are grown: how upright, how long, how unruly, and how thick a hair is in texels.
+#: Growth patterns of brows: how upright, how long, how unruly, and thickness of a hair in texels.
 BROW_GROWTH = ((1.0, 1.0, 0.10, 0.9), (0.55, 1.15, 0.07, 0.8), (1.35, 0.85, 0.16, 0.9), (0.85, 0.65, 0.28, 1.1))
 
 
 def strand_layers(size: int, centre: np.ndarray) -> np.ndarray:
-    """Dense hairs all wherever brows may lie, one layer a way of growing (4, size, size): fine strands, zero mean."""
+    """Return dense hairs in the whole brow area, one layer per growth pattern (4, size, size): fine strands, zero
+    mean.
+    """
     layers = []
     for seed, (upright, long, unruly, thick) in enumerate(BROW_GROWTH):
         rng = np.random.default_rng(33 + seed)
@@ -157,7 +159,7 @@ def strand_layers(size: int, centre: np.ndarray) -> np.ndarray:
 
 
 def stubble_dots(size: int, spacing: float, seed: int) -> np.ndarray:
-    """Short hair stubs (size, size) in [0, 1], one about every `spacing` texels."""
+    """Return short hair stubs (size, size) in [0, 1], one about every `spacing` texels."""
     rng = np.random.default_rng(seed)
     dots = np.zeros((size, size), np.float32)
     count = int((size / spacing) ** 2)
@@ -169,18 +171,18 @@ def stubble_dots(size: int, spacing: float, seed: int) -> np.ndarray:
 
 
 def scalp(size: int) -> np.ndarray:
-    """Mask of cropped hair (size, size) in [0, 1]: cranium, temples, sideburns, not the ears."""
+    """Return the mask of cropped hair (size, size) in [0, 1]: cranium, temples, sideburns, not the ears."""
     half = [(-0.2, 0.30), (0.045, 0.30), (0.07, 0.315), (0.118, 0.345), (0.120, 0.43), (0.132, 0.40),
             (0.140, 0.35), (0.162, 0.30), (0.150, 0.235), (0.20, 0.16), (0.30, 0.10), (0.40, 0.075),
             (0.5, 0.07)]  # fmt: skip
     outline = half + [(1 - x, y) for x, y in half[-2::-1]] + [(1.2, -0.2), (-0.2, -0.2)]
-    pad = 64  # blur without the tile's own edge
+    pad = 64  # blur without the tile's border
     big = polygon(size + 2 * pad, (np.array(outline) * size + pad) / (size + 2 * pad), 0.009)
     return big[pad:-pad, pad:-pad]
 
 
 def lash_layers(size: int, openings: np.ndarray) -> np.ndarray:
-    """Upper and lower lashes (2, size, size) in the texels next to the eye openings (S, S mask)."""
+    """Return upper and lower lashes (2, size, size) in the texels next to the eye openings (S, S mask)."""
     rng = np.random.default_rng(7)
     x, y = tile_grid(size)
     layers = []
@@ -196,7 +198,7 @@ def lash_layers(size: int, openings: np.ndarray) -> np.ndarray:
             root = np.array(
                 [np.interp(t, np.linspace(0, 1, len(xs)), xs), np.interp(t, np.linspace(0, 1, len(xs)), edge)]
             )
-            lean = 0.9 * (0.45 - t) + rng.normal(0, 0.15)  # fans outwards: left end to the left
+            lean = 0.9 * (0.45 - t) + rng.normal(0, 0.15)  # fans outward: left end to the left
             tip = np.array([-lean, sign]) * reach * MM * rng.uniform(0.6, 1.0)
             hairs.append(root - [0, sign * 0.002] + np.linspace(0, 1, 4)[:, None] * tip)
         mask = draw_hairs(size, hairs, np.full(count, 0.6 * size / 512), rng.uniform(0.5, 0.95, count))
@@ -207,9 +209,9 @@ def lash_layers(size: int, openings: np.ndarray) -> np.ndarray:
 def spot_layers(
     size: int, freckle_steps: int = 6, moles: int = 40, seed: int = 5, fine: float = 1.0, count: int = 1500
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Freckles (freckle_steps, size, size), each step adding more, and moles (moles, size, size).
+    """Return freckles (freckle_steps, size, size), each step adding more, and moles (moles, size, size).
 
-    fine: factor on the freckles' radius. count: freckles in all steps together.
+    fine: factor on the freckles' radius. count: number of freckles in all steps together.
     """
     rng = np.random.default_rng(seed)
     x, y = tile_grid(size)
@@ -237,7 +239,7 @@ def spot_layers(
 
 
 def zones(size: int, openings: np.ndarray) -> dict[str, np.ndarray]:
-    """Soft symmetric regions (size, size) in [0, 1], by name."""
+    """Return soft symmetric regions (size, size) in [0, 1] by name."""
 
     def blob(cx: float, cy: float, rx: float, ry: float) -> np.ndarray:
         x, y = tile_grid(size)
@@ -274,7 +276,9 @@ def zones(size: int, openings: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def lip_lines(size: int) -> np.ndarray:
-    """Fine creases of the lips (size, size), zero mean, about unit deviation, fanning out to the corners."""
+    """Return fine creases of the lips (size, size), zero mean, about unit standard deviation, fanning out to the
+    corners.
+    """
     x, y = tile_grid(size)
     rng = np.random.default_rng(9)
     fan = (x - 0.5) / (1 + 2.2 * np.abs(y - 0.568))

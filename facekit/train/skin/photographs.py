@@ -27,13 +27,12 @@ from scipy import ndimage
 from facekit.train.arrays import smoothstep
 from facekit.train.pack import require
 
-# Optical-density change of more blood in the skin: green and blue are absorbed, red hardly is.
+# Change in optical density by more blood in the skin: green and blue are absorbed, red hardly is.
 HAEMOGLOBIN_AXIS = np.array([0.17, 0.72, 0.60], np.float32)
 
-# Real skin tones, pale to dark, evenly spaced in perceived depth. A straight line in density between the
-# ends would pass through grey in the middle; these keep the tan range saturated, as it is in people. The
-# first principal component of the pack's skins, (0.42, 0.59, 0.69), and the ends' difference, (0.50, 0.59,
-# 0.63), agree to 6 degrees.
+# Real skin tones, light to dark, evenly spaced in perceived depth. A straight line in density between the ends would
+# pass through grey in the middle; these keep the tan range saturated, as in people. The first principal component of
+# the pack's skins, (0.42, 0.59, 0.69), and the difference of the ends, (0.50, 0.59, 0.63), agree to 6 degrees.
 TONE_ANCHORS_SRGB = np.array(
     [
         [240, 206, 187],
@@ -47,13 +46,13 @@ TONE_ANCHORS_SRGB = np.array(
     np.float32,
 )
 
-# Outline of reliable skin, left half, in tile coordinates: inside the hairline of the hairiest skins, above
-# the jaw's registration error. Mirrored for the right half.
+# Outline of reliable skin, left half, in tile coordinates: within the hairline of the hairiest skins, above the jaw's
+# registration error. Mirrored for the right half.
 _GOOD_OUTLINE = [(0.5, 0.12), (0.31, 0.15), (0.22, 0.23), (0.19, 0.30), (0.17, 0.40), (0.17, 0.55),
                  (0.22, 0.70),
                  (0.36, 0.80), (0.5, 0.78)]  # fmt: skip
-# Ellipses (x, y, radius x, radius y), left half, that hold paint and baked shadow: eye, mouth, nostril,
-# mouth corner, side of the nose, nose wing, glabella.
+# Ellipses (x, y, radius x, radius y), left half, with paint and baked shadow: eye, mouth, nostril, mouth corner, side
+# of the nose, nose wing, glabella.
 _PAINTED = [(0.345, 0.283, 0.125, 0.060), (0.5, 0.565, 0.155, 0.095), (0.462, 0.447, 0.042, 0.034),
             (0.385, 0.545, 0.045, 0.05), (0.445, 0.335, 0.045, 0.070), (0.43, 0.43, 0.035, 0.06),
             (0.5, 0.23, 0.055, 0.05)]  # fmt: skip
@@ -61,7 +60,7 @@ _PAINTED = [(0.345, 0.283, 0.125, 0.060), (0.5, 0.565, 0.155, 0.095), (0.462, 0.
 
 @dataclass(frozen=True)
 class Chart:
-    """Place of the face's UV chart in the tile (all arrays (S, S), row 0 at v = 1).
+    """UV chart of the face in the tile (all arrays (S, S), row 0 at v = 1).
 
     inside: bool, texels of the chart with its eye and mouth openings filled in.
     openings: float32 in [0, 1], the openings themselves.
@@ -75,7 +74,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class SkinBank:
-    """K cleaned skins at S² texels.
+    """K cleaned skins with S² texels.
 
     names: K file stems.
     detail: (K, 3, S, S) float32, optical density, zero mean, finer than about 7 texels at 512².
@@ -94,25 +93,25 @@ class SkinBank:
 
 
 def srgb_to_density(srgb: np.ndarray) -> np.ndarray:
-    """sRGB in [0, 1] to optical density (black is limited to 6)."""
+    """Convert sRGB in [0, 1] to optical density (black is limited to 6)."""
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     return -np.log(np.maximum(linear, np.exp(-6.0))).astype(np.float32)
 
 
 def density_to_srgb(density: np.ndarray) -> np.ndarray:
-    """Inverse of :func:`srgb_to_density`."""
+    """Convert optical density to sRGB; inverse of :func:`srgb_to_density`."""
     linear = np.exp(-density)
     return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
 def tile_grid(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """x and y of the texel centres, each (size, size) float32 in (0, 1)."""
+    """Return x and y of the texel centres, each (size, size) float32 in (0, 1)."""
     axis = (np.arange(size, dtype=np.float32) + 0.5) / size
     return np.broadcast_to(axis, (size, size)), np.broadcast_to(axis[:, None], (size, size))
 
 
 def ellipse(size: int, x: float, y: float, rx: float, ry: float, softness: float = 0.35) -> np.ndarray:
-    """Soft ellipse (size, size): 1 inside, fading to 0 between radius 1 and 1 + softness."""
+    """Return a soft ellipse (size, size): 1 inside, fading to 0 between radius 1 and 1 + softness."""
     gx, gy = tile_grid(size)
     radius = np.hypot((gx - x) / rx, (gy - y) / ry)
     return 1 - smoothstep(radius, 1.0, 1.0 + softness)
@@ -133,9 +132,9 @@ def load_chart(pack: Path, size: int) -> Chart:
     small = (size, scale, size, scale)
     openings = (filled - cover).clip(0, 1).reshape(small).mean((1, 3))
     inside = filled.reshape(small).mean((1, 3)) > 0.5
-    padded = np.pad(inside, 1)  # the tile's own edge is a border too
+    padded = np.pad(inside, 1)  # the tile's border is a border, too
     depth = np.asarray(ndimage.distance_transform_edt(padded))[1:-1, 1:-1] / size
-    # The distance has ridges where two borders are equally near (ears); a small blur takes them away.
+    # The distance has ridges where two borders are equally near (ears); a small blur removes them.
     fade = ndimage.gaussian_filter(smoothstep(depth, 0.008, 0.058).astype(np.float32), 0.006 * size)
     return Chart(inside, openings.astype(np.float32), fade * smoothstep(depth, 0.002, 0.008).astype(np.float32))
 
@@ -145,7 +144,7 @@ def _mirror(mask: np.ndarray) -> np.ndarray:
 
 
 def reliable_skin(pack: Path, size: int) -> np.ndarray:
-    """Weight (size, size) in [0, 1]: 1 where the pack's pictures show nothing but skin."""
+    """Return the weight (size, size) in [0, 1]: 1 where the pack's pictures show only skin."""
     canvas = Image.new("L", (size, size))
     outline = _GOOD_OUTLINE + [(1 - x, y) for x, y in _GOOD_OUTLINE[::-1]]
     ImageDraw.Draw(canvas).polygon([(x * size, y * size) for x, y in outline], fill=255)
@@ -158,7 +157,7 @@ def reliable_skin(pack: Path, size: int) -> np.ndarray:
 
 
 def _continued_blur(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur of `image` (3, S, S) over the texels with `weight`; the average far from them."""
+    """Return a Gaussian blur of `image` (3, S, S) over the texels with `weight`; the average far from them."""
     mean = (image * weight).sum((1, 2)) / weight.sum()
     floor = 1e-3
     norm = ndimage.gaussian_filter(weight, sigma) + floor
@@ -167,9 +166,9 @@ def _continued_blur(image: np.ndarray, weight: np.ndarray, sigma: float) -> np.n
 
 
 def _random_phase(patch: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise (3, size, size) with the power spectrum of `patch` (3, h, w).
+    """Return noise (3, size, size) with the power spectrum of `patch` (3, h, w).
 
-    The spectrum is averaged over directions, for a directed one looks like fur on the bald head.
+    The spectrum is averaged over directions, as a directional one would look like fur on the bald head.
     """
     h, w = patch.shape[1:]
     window = np.hanning(h)[:, None] * np.hanning(w)
@@ -187,7 +186,7 @@ def _random_phase(patch: np.ndarray, size: int, rng: np.random.Generator) -> np.
 
 
 def tone_curve(samples: int = 65) -> np.ndarray:
-    """Skin's optical density (samples, 3) over the tone parameter 0 (palest) to 1 (darkest), C2."""
+    """Return skin's optical density (samples, 3) over the tone parameter 0 (lightest) to 1 (darkest), C2."""
     from scipy.interpolate import CubicSpline
 
     anchors = srgb_to_density(TONE_ANCHORS_SRGB / 255)
@@ -202,8 +201,7 @@ def load_skins(pack: Path, size: int = 512) -> SkinBank:
     core = good > 0.9
     rng = np.random.default_rng(20)
     melanin_axis = tone_curve(3)[2] - tone_curve(3)[0]
-    # Without its achromatic part a density change still tells melanin from blood: two unknowns in the chroma
-    # plane.
+    # Without its achromatic part a density change still separates melanin from blood: two unknowns in the chroma plane.
     axes = np.stack([melanin_axis, HAEMOGLOBIN_AXIS], 1)
     unmix = np.linalg.pinv(axes - axes.mean(0, keepdims=True))
     fine = 0.013 * size
@@ -215,17 +213,16 @@ def load_skins(pack: Path, size: int = 512) -> SkinBank:
         base = _continued_blur(density, good, fine)
         tone.append(density[:, core].mean(1))
         sharp = density - base
-        # Dark skins are noisier in density, pale ones smoother than their owners: meet half-way at a common
-        # level.
+        # Dark skins are noisier in density, light ones smoother than real: compromise at a common level.
         sharp *= np.sqrt(0.040 / sharp[:, core].std())
-        # The painted streaks' colour noise is stronger than skin's: keep 60 % of what departs from grey.
+        # The colour noise of the painted streaks is stronger than skin's: keep 60 % of the deviation from grey.
         sharp = 0.6 * sharp + 0.4 * sharp.mean(0)
         noise = _random_phase(sharp[(slice(None), *patch)], size, rng)
         sharp = np.tanh(sharp / 0.25) * 0.25 * good + 0.8 * noise * np.sqrt(1 - good**2)
         detail.append(sharp)
         filled = good * density + (1 - good) * _continued_blur(density, good, 0.08 * size)
         broad = np.stack([ndimage.gaussian_filter(c, 0.035 * size) for c in filled]) - tone[-1][:, None, None]
-        broad = (broad + broad[..., ::-1]) / 2  # what differs between the halves at this scale is light
+        broad = (broad + broad[..., ::-1]) / 2  # differences between the halves at this scale are due to light
         pigment = np.einsum("ac,chw->ahw", unmix, broad - broad.mean(0, keepdims=True))
         far = ndimage.gaussian_filter(good, 0.04 * size)
         low.append(pigment[:, ::4, ::4] * smoothstep(far, 0.02, 0.4)[::4, ::4])
@@ -235,7 +232,7 @@ def load_skins(pack: Path, size: int = 512) -> SkinBank:
     return SkinBank(
         names=names,
         detail=np.stack(detail).astype(np.float32),
-        # A quarter to half of what the unmixing says: its noise is of the size of the signal.
+        # A quarter to half of the unmixing's result: its noise is as large as the signal.
         melanin=np.tanh(maps[:, 0] / 0.12) * 0.03,
         haemoglobin=np.tanh(maps[:, 1] / 0.40) * 0.20,
         tone=np.stack(tone).astype(np.float32),

@@ -1,4 +1,4 @@
-"""The micro stage: writes what complexion and micro layer need at inference, from the pack."""
+"""The micro stage: write the assets of complexion and micro layer from the pack."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def run(context: Context) -> None:
 
 
 def skin_amplitude(pack: Path, size: int = 96) -> np.ndarray:
-    """Local deviation of the skins' finest octave over brightness (size, size), median of the pack."""
+    """Return the local standard deviation of the skins' finest octave over brightness (size, size), median over the
+    pack.
+    """
     good = reliable_skin(pack, ATLAS)
     maps = []
     for path in sorted((pack / "skins_uv").glob("*.png")):
@@ -43,8 +45,8 @@ def skin_amplitude(pack: Path, size: int = 96) -> np.ndarray:
 def build_micro_asset(pack: Path, path: Path, grain: float = 0.78) -> None:
     """Write the asset of :class:`facekit.models.composers.micro.MicroLayer` to `path` (``.npz``).
 
-    ``grain`` is a factor on the skins' own deviation: below 1, for structure of the complexion and strands bring some
-    of this octave, too, and what is to be met is the median skin.
+    ``grain`` is a factor on the skins' standard deviation: below 1, as complexion and strands contribute to this
+    octave, too, and the sum should match the median skin.
     """
     chart = load_chart(pack, ATLAS)
     zones = marks.zones(ATLAS, chart.openings)
@@ -62,7 +64,7 @@ def build_micro_asset(pack: Path, path: Path, grain: float = 0.78) -> None:
     density = ndimage.gaussian_filter(np.random.default_rng(2).standard_normal((ATLAS, ATLAS)), 20)
     beard = zones["beard"] * (0.85 + 0.15 * np.tanh(density / density.std()))
     stubble = marks.stubble_dots(ATLAS, 2.6, 21) * beard * 0.42 * chart.fade
-    # Towards the border the cropped hair turns into an even tint, which the back of the head goes on with.
+    # Toward the border the cropped hair becomes an even tint, which continues on the back of the head.
     dots = marks.stubble_dots(ATLAS, 1.9, 22)
     even = dots.mean() + 0.4 * (dots - dots.mean()) * chart.fade
     crop = marks.scalp(ATLAS) * SCALP_COVER * even / dots.mean()
@@ -88,7 +90,7 @@ def build_micro_asset(pack: Path, path: Path, grain: float = 0.78) -> None:
 
 
 def reference_skins(pack: Path, size: int) -> torch.Tensor:
-    """Load the pack's skins as they are, (K, 3, size, size) float32 sRGB: the measure of energy."""
+    """Load the pack's unmodified skins, (K, 3, size, size) float32 sRGB, as the reference of energy."""
     paths = sorted((pack / "skins_uv").glob("*.png"))
     images = [Image.open(p).convert("RGB").resize((size, size), Image.Resampling.LANCZOS) for p in paths]
     return torch.from_numpy(np.stack([np.asarray(i, np.float32).transpose(2, 0, 1) / 255 for i in images]))

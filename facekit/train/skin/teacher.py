@@ -1,13 +1,13 @@
-"""The deterministic texture teacher: codes in, skin albedo of the face tile out.
+"""The deterministic texture teacher: from codes to the skin albedo of the face tile.
 
 The conditional texture GAN learns to reproduce it. It is an explicit formula in optical density,
 ``D = -ln(linear)``::
 
     D = tone(melanin) + d tone/d melanin * (melanin marks) + haemoglobin axis * (blood marks) + detail + shade
 
-over which lips, brows and lashes are blended. Every coefficient is a smooth function of the codes: no
-hashing, no arg-max. All maps fade out towards the chart's border, where one constant skin tone per face is
-left, with which the back of the head goes on.
+over which lips, brows and lashes are blended. Every coefficient is a smooth function of the codes: no hashing, no
+arg-max. All maps fade out toward the chart's border, where only one constant skin tone per face is left, which
+continues on the back of the head.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from facekit.traits import TRAITS, trait_axes
 
 
 def unit_rows(count: int, seed: int) -> np.ndarray:
-    """`count` random unit vectors (count, 20) of the identity space."""
+    """Return `count` random unit vectors (count, 20) of the identity space."""
     rows = np.random.default_rng(seed).standard_normal((count, 20))
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
@@ -38,9 +38,9 @@ class TextureTeacher(nn.Module):
     Parameters
     ----------
     layers:
-        Drawn from a training pack.
+        Layers from a training pack.
     size:
-        Edge of the tile, 512 or 512 / 2^n; smaller teachers are the area average of the full layers.
+        Side of the tile, 512 or 512 / 2^n; smaller teachers are the area average of the full layers.
     """
 
     detail: Tensor
@@ -86,7 +86,7 @@ class TextureTeacher(nn.Module):
 
         for name, layer in (*layers.full.items(), *layers.smooth.items()):
             keep(name, layer, step)
-        # Smooth maps are mixed at a quarter of the size and enlarged once: three quarters of the time saved.
+        # Smooth maps are mixed at a quarter of the size and upsampled once, in a quarter of the time.
         keep("zone", layers.zones, step * FULL // SMOOTH)
         self.zone_names = list(layers.zone_names)
 
@@ -97,7 +97,7 @@ class TextureTeacher(nn.Module):
         half = np.interp(columns, marks.BROW_X[::-1], np.arange(48)[::-1].astype(float))
         lift = np.stack([np.interp(half, np.arange(48), g - centre) for g in guides])
         rest = np.interp(half, np.arange(48), centre)
-        mirror = np.where(columns < 0.5, 0.0, 1.0)  # the guides are left brows, used mirrored on the right
+        mirror = np.where(columns < 0.5, 0.0, 1.0)  # the guides are left brows, mirrored on the right
         keep("brow_lift", lift * (1 - mirror) + lift[:, ::-1] * mirror)
         keep("brow_centre", rest * (1 - mirror) + rest[::-1] * mirror)
 
@@ -114,7 +114,7 @@ class TextureTeacher(nn.Module):
         keep("flush_drive", drive_matrix(FLUSH_DRIVES, [*layers.zone_names, "lips"]))
 
     def attributes(self, z_id: Tensor) -> dict[str, Tensor]:
-        """Smooth attributes of identities `z_id` (B, 20), standard normal.
+        """Return smooth attributes of identities `z_id` (B, 20), standard normal.
 
         Scalars (B,) in [0, 1], uniform over people: melanin, age, masculinity, lip_colour, under_eye, cheeks,
         nose_redness, lashes, ears, mottling; skewed: brow_thickness, stubble. Scalars around zero:
@@ -142,10 +142,10 @@ class TextureTeacher(nn.Module):
         }  # fmt: skip
 
     def skin_tone(self, attributes: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Optical density of the constant tone and its slope over melanin, each (B, 3)."""
+        """Return the optical density of the constant tone, and its derivative by melanin, each (B, 3)."""
         place = (0.02 + 0.96 * attributes["melanin"]) * (len(self.tone) - 1)
         knots = torch.arange(len(self.tone), device=place.device)
-        # Linear hat functions on the 65 samples; the kinks are below 8-bit resolution.
+        # Linear interpolation on the 65 samples; the kinks are below 8-bit resolution.
         hats = (1 - (place[:, None] - knots).abs()).clamp_min(0)
         tone = hats @ self.tone
         wide = torch.softmax(-0.5 * ((place[:, None] - knots) / 3) ** 2, -1)
@@ -156,7 +156,7 @@ class TextureTeacher(nn.Module):
         return tone + blood[:, None] * self.blood_axis + hue + yellow, slope
 
     def _soft_marks(self, a: dict[str, Tensor], flush: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Low-frequency melanin, blood and shade maps, each (B, 1, S, S)."""
+        """Return low-frequency melanin, blood and shade maps, each (B, 1, S, S)."""
         batch, names = len(noise), self.zone_names
         melanin, blood, shade = (torch.zeros(batch, len(names), device=noise.device) for _ in range(3))
 
@@ -197,7 +197,9 @@ class TextureTeacher(nn.Module):
         return large[:, :1], large[:, 1:2], large[:, 2:]
 
     def _brow_alpha(self, a: dict[str, Tensor]) -> Tensor:
-        """Brow coverage (B, 1, rows, S) of ``brow_rows``: hair layers moved to the guides' mixed line."""
+        """Return the brow coverage (B, 1, rows, S) of ``brow_rows``: hair layers moved to the mixed centre line of the
+        guides.
+        """
         thick = a["brow_thickness"]
         knots = thick.new_tensor([0.0, 0.5, 1.0])
         weights = torch.softmax(-((thick[:, None] - knots) ** 2) * 9, -1)
@@ -214,7 +216,7 @@ class TextureTeacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, z_id: Tensor, z_exp: Tensor, noise: Tensor) -> Tensor:
-        """Skin albedo (B, 3, size, size) float32 sRGB in [0, 1], row 0 at v = 1.
+        """Return the skin albedo (B, 3, size, size) float32 sRGB in [0, 1], row 0 at v = 1.
 
         Parameters
         ----------
@@ -225,7 +227,7 @@ class TextureTeacher(nn.Module):
         noise:
             (B, 128) float32, standard normal; the first :data:`NOISES` are used.
         """
-        # At full size one sample's layers stay in the cache; below, a batch is up to ten times faster.
+        # At full size the layers of a single sample fit in the cache; below, a batch is up to ten times faster.
         if z_id.device.type == "cpu" and self.size > 256 and len(z_id) > 1:
             return torch.cat(
                 [self(*codes) for codes in zip(z_id.split(1), z_exp.split(1), noise.split(1), strict=True)]
@@ -233,7 +235,7 @@ class TextureTeacher(nn.Module):
         a = self.attributes(z_id)
         batch, pixels = len(z_id), self.size**2
         view = (batch, 1, self.size, self.size)
-        # Blood and folds come quickly and saturate: 0 at 0, monotone, smooth.
+        # Blood flow and folds respond quickly and saturate: 0 at 0, monotone, smooth.
         flush = z_exp @ self.flush_drive
         flush = 0.8 * torch.tanh(1.6 * flush / 0.8)
         folds = 1 - torch.exp(-1.1 * (z_exp @ self.fold_drive))
@@ -243,14 +245,14 @@ class TextureTeacher(nn.Module):
 
         spots = 0.11 * a["freckles"] @ self.freckle.view(-1, pixels) + 0.30 * a["moles"] @ self.mole.view(MOLES, pixels)
         melanin = melanin + spots.view(view) * (1 - 0.55 * a["melanin"]).view(-1, 1, 1, 1)
-        # Creases hold shadow with a little blood in it, not soot.
+        # Creases have shadow with a little blood, not black.
         shade = shade + 0.30 * (folds @ self.fold.view(-1, pixels)).view(view)
         blood = blood + 0.10 * (folds @ self.fold.view(-1, pixels)).view(view)
         stubble = (a["stubble"].view(-1, 1, 1, 1) * self.beard) * (0.08 + 0.10 * a["hair"][:, :2].sum(1)).view(
             -1, 1, 1, 1
         )
         shade = shade + stubble
-        # Averaging K details loses contrast; dividing by the weights' norm gives it back.
+        # Averaging K details reduces contrast; dividing by the norm of the weights restores it.
         loud = (0.52 + 0.30 * a["age"]) / a["skins"].square().sum(-1).sqrt().clamp_min(0.3)
         detail = ((a["skins"] * loud[:, None]) @ self.detail.view(len(self.old), -1)).view(
             batch, 3, self.size, self.size
@@ -259,7 +261,7 @@ class TextureTeacher(nn.Module):
         detail = detail * (1 - 0.85 * lips)
         density = tone[:, :, None, None] + detail + shade + slope[:, :, None, None] * melanin
         density = density + self.blood_axis.view(1, 3, 1, 1) * blood
-        density[:, 0:1] += 0.35 * stubble  # beard shadow is bluish: red suffers most
+        density[:, 0:1] += 0.35 * stubble  # beard shadow is bluish: red is reduced most
 
         deep = a["melanin"]
         red = 0.34 + 0.34 * a["lip_colour"] * (1 - 0.5 * deep) + flush[:, -1]
@@ -277,5 +279,5 @@ class TextureTeacher(nn.Module):
         )
         lash = (0.55 + 0.35 * a["lashes"]).view(-1, 1, 1, 1) * (self.lash[0] + 0.55 * self.lash[1])
         density = density + lash.clamp_max(0.9) * (hair.clamp_min(2.6) - density)
-        # The linear toe of sRGB is left out: skin and hair never get that dark.
+        # The linear segment of sRGB is left out: skin and hair never get that dark.
         return (1.055 * torch.exp(density.clamp(0, 5.2) / -2.4) - 0.055).clamp(0, 1)

@@ -1,6 +1,7 @@
-"""The controls stage: a texture network that is not told whose skin it paints, for ``facekit evaluate generation``.
+"""The controls stage: a texture network without identity condition, for ``facekit evaluate generation``.
 
-Sizes, schedule and samples are those of the shipped network; the identity code alone is missing, in training and after.
+Sizes, schedule and samples are those of the shipped network; only the identity code is missing, in training and
+inference.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from facekit.train.texture.data import TextureCodes, TexturePairs, TextureSample
 from facekit.train.texture.networks import start_texture
 from facekit.train.texture.stage import SCHEDULE, train_texture
 
-#: The file in ``controls`` in the work folder.
+#: Name of the file in ``controls`` in the work folder.
 FILE = "texture_blind.safetensors"
 
 

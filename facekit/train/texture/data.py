@@ -1,4 +1,4 @@
-"""Texture samples: codes drawn at random and the tiles that the teacher paints for them."""
+"""Texture samples: random codes, and the teacher's tiles for them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from facekit.train.shape.data import random_expressions
 from facekit.train.skin.layers import SkinLayers
 from facekit.train.skin.teacher import TextureTeacher
 
-_COARSE = 64  # up to this size tiles are painted at it, which costs a sixtieth of painting at 512²
+_COARSE = 64  # smaller tiles are painted at this size, at a sixtieth of the cost of 512²
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class TextureCodes:
 
     @classmethod
     def sample(cls, count: int, generator: torch.Generator) -> TextureCodes:
-        """Standard normal noise and identity; expressions as in the shape samples."""
+        """Sample standard normal noise and identity; expressions as in the shape samples."""
         return cls(
             noise=torch.randn(count, TEXTURE_NOISE_DIM, generator=generator),
             identity=torch.randn(count, IDENTITY_DIM, generator=generator),
@@ -35,22 +35,24 @@ class TextureCodes:
         )
 
     def condition(self) -> torch.Tensor:
-        """Identity and expression in one, (N, 40): the condition of a discriminator."""
+        """Identity and expression concatenated, (N, 40): the condition of a discriminator."""
         return torch.cat([self.identity, self.expression], dim=1)
 
 
 class TexturePairs(Protocol):
-    """What a texture network is trained on."""
+    """Interface of training data for texture networks."""
 
     def pairs(self, count: int, size: int, generator: torch.Generator) -> tuple[TextureCodes, torch.Tensor]:
-        """Codes and tiles (2 count, 3, size, size) of people with one expression each, then the same with another."""
+        """Return codes and tiles (2 count, 3, size, size) of people with one expression each, then the same with
+        another.
+        """
         ...
 
 
 class TextureSamples:
-    """Endless supply of codes and teacher tiles, painted when asked for.
+    """Endless supply of codes and teacher tiles, painted on demand.
 
-    The teacher costs a tenth of a training step, so no sample is ever used twice and nothing lies on disk.
+    The teacher costs a tenth of a training step, so that no sample is used twice and none is stored.
     """
 
     def __init__(self, layers: SkinLayers, size: int) -> None:
@@ -59,7 +61,7 @@ class TextureSamples:
 
     @torch.no_grad()
     def paint(self, codes: TextureCodes, size: int) -> torch.Tensor:
-        """Tiles (N, 3, size, size) float32 sRGB in [0, 1]."""
+        """Return tiles (N, 3, size, size) float32 sRGB in [0, 1]."""
         painted = max(size, min(_COARSE, self.size))
         if painted not in self._teachers:
             self._teachers[painted] = TextureTeacher(self.layers, painted)
@@ -67,7 +69,9 @@ class TextureSamples:
         return F.avg_pool2d(tiles, painted // size) if painted > size else tiles
 
     def pairs(self, count: int, size: int, generator: torch.Generator) -> tuple[TextureCodes, torch.Tensor]:
-        """Codes and tiles of ``count`` random people with one expression each, then the same people with another."""
+        """Return codes and tiles of ``count`` random people with one expression each, then the same people with
+        another.
+        """
         one = TextureCodes.sample(count, generator)
         other = random_expressions(count, generator)
         codes = TextureCodes(one.noise.repeat(2, 1), one.identity.repeat(2, 1), torch.cat([one.expression, other]))
@@ -75,5 +79,5 @@ class TextureSamples:
 
 
 def held_out(count: int, seed: int = 99) -> TextureCodes:
-    """Codes that no training run draws, for measuring."""
+    """Return codes that are not used in training, for measurements."""
     return TextureCodes.sample(count, step_generator(seed, 0))

@@ -1,6 +1,6 @@
-"""Modules and losses that only the training of textures needs.
+"""Modules and losses that are only used to train textures.
 
-The adversary is a projection discriminator (Miyato and Koyama, ICLR 2018) with the non-saturating loss and lazy R1
+The discriminator is a projection discriminator (Miyato and Koyama, ICLR 2018) with the non-saturating loss and lazy R1
 (Mescheder et al., ICML 2018; Karras et al., CVPR 2020).
 """
 
@@ -14,7 +14,7 @@ from facekit.models.config import TextureConfig
 from facekit.models.texture import EqualConv2d, TextureModel
 from facekit.train.distributed import ALONE, World
 
-#: Steps between two penalties of the discriminator's gradient, and their weight.
+#: Number of steps between R1 penalties, and their weight.
 R1_EVERY, _R1_WEIGHT = 16, 2.0
 
 
@@ -33,7 +33,7 @@ class TextureDiscriminator(nn.Module):
         self.project = nn.Linear(config.identity + config.expression, channels[0], bias=False)
 
     def forward(self, image: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
-        """Scores (B,) of tiles (B, 3, S, S) that claim the codes (B, 40)."""
+        """Return scores (B,) of tiles (B, 3, S, S) with codes (B, 40)."""
         size = image.shape[-1]
         x = F.leaky_relu(getattr(self, f"from_rgb_{size}")(image * 2 - 1), 0.2)
         for step in reversed(self.sizes[1 : self.sizes.index(size) + 1]):
@@ -43,7 +43,7 @@ class TextureDiscriminator(nn.Module):
 
 
 def start_texture(config: TextureConfig) -> TextureModel:
-    """Build a fresh generator: loud where the code's constant enters, quiet where noise and expression do."""
+    """Create a generator: large initial weights for the code's constant, small ones for noise and expression."""
     model = TextureModel(config)
     with torch.no_grad():
         first = model.get_parameter("input_layer.0.conv.weight_orig")
@@ -55,7 +55,9 @@ def start_texture(config: TextureConfig) -> TextureModel:
 
 
 def reconstruction(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Mean absolute error of pictures (B, 3, S, S) at four sizes, the full one first, plus that of their gradients."""
+    """Return the mean absolute error of pictures (B, 3, S, S) at four sizes, the full one first, plus that of their
+    gradients.
+    """
     loss, error = image.new_zeros(()), image - target
     for _ in range(4):
         loss = loss + error.abs().mean() + error.diff(dim=3).abs().mean() + error.diff(dim=2).abs().mean()
@@ -74,7 +76,7 @@ def discriminator_step(
     penalise: bool,
     world: World = ALONE,
 ) -> None:
-    """Train the discriminator for one step on tiles (B, 3, S, S) of both kinds with codes (B, 40).
+    """Train the discriminator for one step on real and generated tiles (B, 3, S, S) with codes (B, 40).
 
     ``penalise`` adds the R1 penalty of its gradient on real tiles.
     """

@@ -1,9 +1,9 @@
-"""The texture stage: conditional, progressive training, by reconstruction and against an adversary.
+"""The texture stage: conditional, progressive training, with a reconstruction loss and a discriminator.
 
-Progressive growing is Karras et al. (ICLR 2018). The reconstruction of the teacher's tiles, at several scales, is what
-makes the conditioning real; the adversary keeps edges and marks from washing out. What an expression does to skin is a
-hundredth of what tells people apart, so each batch shows every person with two expressions, and the difference of the
-two tiles has a loss of its own.
+Progressive growing is due to Karras et al. (ICLR 2018). The multi-scale reconstruction loss against the teacher's tiles
+enforces the conditioning; the discriminator keeps edges and marks sharp. The effect of an expression on skin is a
+hundredth of the variation between people, so each batch has every person with two expressions, and their difference has
+its own loss.
 """
 
 from __future__ import annotations
@@ -32,23 +32,25 @@ from facekit.train.texture.networks import (
 )
 
 _ADVERSARY_EVERY = 4  # an adversarial step costs as much as two others
-_EXPRESSION = 1.5  # weight of the difference between two expressions of one person
+_EXPRESSION = 1.5  # weight of the difference between two expressions of a person
 _LOG_EVERY = 20
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One resolution of the progression: size, number of steps, batch, peak learning rate, weight of the adversary."""
+    """One resolution of the progression: size, number of steps, batch size, peak learning rate, weight of the
+    discriminator.
+    """
 
     size: int
     steps: int
     batch: int
     rate: float
-    adversary: float  # 0 at low resolution, where a tile is tone and shapes that reconstruction learns alone
+    adversary: float  # 0 at low resolution, where reconstruction alone learns tone and shapes
 
 
-#: About an hour and a quarter on two CPU cores. Tone and layout are learned where a step costs least; the rates are
-#: high because equalised layers scale their weights down at use.
+#: About an hour and a quarter on two CPU cores. Tone and layout are learned where a step costs least; the learning
+#: rates are high because equalised layers scale their weights down at use.
 SCHEDULE: tuple[Phase, ...] = (
     Phase(8, 2000, 32, 5.0e-2, 0.0),
     Phase(16, 1500, 32, 4.0e-2, 0.0),
@@ -79,14 +81,14 @@ def train_texture(
     noises: int = NOISES,
     world: World = ALONE,
 ) -> TextureModel:
-    """Run the schedule and return the generator's moving average; goes on from the checkpoint in ``folder``.
+    """Run the schedule and return the generator's moving average; resumes from the checkpoint in ``folder``.
 
     Parameters
     ----------
     noises:
-        So many of the noise's numbers are used; of the others the weights end as zero.
+        Number of noise entries that are used; the weights of the others are set to zero.
     world:
-        The processes that train together, and where; the model is on its device.
+        Processes of the run; the model is on its device.
     """
     # Channels-last convolutions run up to twice as fast on a CPU at 256² and above.
     model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -103,7 +105,7 @@ def train_texture(
     for step in checkpoint.steps(ends[-1], "texture GAN"):
         k = next(i for i, end in enumerate(ends) if step < end)
         phase, local = schedule[k], step - (ends[k] - schedule[k].steps)
-        alpha = min(1.0, (local + 1) / (0.25 * phase.steps)) if k else 1.0  # fade the new block in
+        alpha = min(1.0, (local + 1) / (0.25 * phase.steps)) if k else 1.0  # fade in the new block
         floor = 0.2 if k + 1 < len(schedule) else 0.02
         rate = cosine(local, phase.steps, phase.rate, warmup=30, floor=floor)
         set_rate(g_optimiser, rate)
@@ -130,14 +132,14 @@ def train_texture(
         if step % _LOG_EVERY == 0 and world.first:
             with log.open("a") as file:
                 file.write(f"{step},{phase.size},{rebuilt.item():.5f},{moved.item():.5f}\n")
-    # Noise that the teacher does not use was held at zero, so that its weights have learned nothing.
+    # Noise that the teacher does not use was zero in training, so that its weights are meaningless.
     with torch.no_grad():
         average.module.get_parameter("input_layer.0.conv.weight_orig")[noises : model.config.noise] = 0.0
     return average.module
 
 
 def _shared(world: World, codes: TextureCodes, tiles: torch.Tensor) -> tuple[TextureCodes, torch.Tensor]:
-    """This process's people, each with both expressions."""
+    """Return this process's people, each with both expressions."""
     if world.size == 1:
         return codes, tiles
 

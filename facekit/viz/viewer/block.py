@@ -1,14 +1,12 @@
-"""The message to the viewer: one block of bytes with a JSON header, and movements as a few quantised components.
+"""Messages to the viewer: a binary block with a JSON header; displacements as a few quantised principal components.
 
 A block is ``uint32`` length of the header, the header (UTF-8 JSON, padded with spaces), then the arrays, each aligned
 to four bytes; all little-endian. The header's ``arrays`` gives each one's ``offset`` after the header, ``type``,
 ``shape`` and, for pictures, their media type.
 
-K keyframes of an expression are almost flat: they lie near a few directions in the space of all movements. So a
-movement is sent as R components (principal components over the keyframes, as in Alexa and Müller, *Representing
-animations by principal components*, 2000) and the K × R coefficients at the keyframes. Linear interpolation between
-neighbouring coefficients *is* linear interpolation between neighbouring keyframes; 60 keyframes cost little more
-than 15.
+The K keyframes of an expression have low rank. So displacements are sent as R principal components over the keyframes
+(Alexa and Müller, *Representing animations by principal components*, 2000) and their K × R coefficients. Linear
+interpolation of coefficients equals linear interpolation of keyframes; 60 keyframes take little more space than 15.
 """
 
 from __future__ import annotations
@@ -22,11 +20,11 @@ from typing import Any
 import numpy as np
 
 FORMAT = 1
-#: Largest error of a coordinate at a keyframe, mm: a fiftieth of a pixel in a portrait of 512 pixels.
+#: Largest error of a coordinate in a keyframe, mm: a fiftieth of a pixel in a portrait of 512 pixels.
 POSITION_TOLERANCE = 0.01
 #: Largest error of a weight or a tension.
 WEIGHT_TOLERANCE = 0.02
-#: An expression's positions take at most this many bytes; beyond it the error grows instead, and the header says so.
+#: Largest size in bytes of an expression's positions; beyond it the error grows instead, and is stored in the header.
 POSITION_BUDGET = 2_100_000
 WEIGHT_BUDGET = 180_000
 
@@ -40,7 +38,7 @@ class Picture:
     Parameters
     ----------
     data:
-        The file.
+        The encoded file.
     mime:
         Its media type.
     """
@@ -50,7 +48,7 @@ class Picture:
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray | Picture]) -> bytes:
-    """One block of a header (anything JSON takes) and named arrays or pictures."""
+    """Pack a header (any JSON value) and named arrays or pictures into one block."""
     table: dict[str, Any] = {}
     parts: list[bytes] = []
     offset = 0
@@ -93,11 +91,11 @@ class Series:
     Parameters
     ----------
     coefficients:
-        (K, R) float32, with the components' scales.
+        (K, R) float32, including the components' scales.
     components:
-        R arrays (n,), int16 or int8: the large ones fine, the small ones coarse.
+        R arrays (n,), int16 for large components, int8 for small ones.
     error:
-        Largest absolute error of any number at any keyframe.
+        Largest absolute error of any number in any keyframe.
     size:
         n.
     """
@@ -109,12 +107,12 @@ class Series:
 
     @classmethod
     def encode(cls, values: np.ndarray, tolerance: float, budget: int) -> Series:
-        """Fewest components that keep the error under ``tolerance``, or as many as ``budget`` bytes hold.
+        """Encode with the fewest components whose error is under ``tolerance``, or as many as fit in ``budget`` bytes.
 
         Parameters
         ----------
         values:
-            (K, n) float, K keyframes; what stands still is zero.
+            (K, n) float: K keyframes of displacements.
         """
         rest = np.array(values, dtype=np.float32)
         _, directions = np.linalg.eigh(rest.astype(np.float64) @ rest.T.astype(np.float64))
@@ -140,20 +138,20 @@ class Series:
         return cls(coefficients, tuple(components), error, rest.shape[1])
 
     def decode(self) -> np.ndarray:
-        """(K, n) float32, as the viewer sees it."""
+        """Return (K, n) float32, as the viewer decodes it."""
         total = np.zeros((len(self.coefficients), self.size), np.float32)
         for column, component in zip(self.coefficients.T, self.components, strict=True):
             total += column[:, None] * component
         return total
 
     def entries(self, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Header and arrays of a block, all under ``name``."""
+        """Return header and arrays for a block, all under ``name``."""
         arrays = {f"{name}/coefficients": self.coefficients}
         arrays |= {f"{name}/{k}": component for k, component in enumerate(self.components)}
         return {"components": len(self.components), "error": round(self.error, 6), "size": self.size}, arrays
 
 
 def read_series(name: str, header: Mapping[str, Any], arrays: Mapping[str, Any]) -> Series:
-    """The series under ``name`` of an unpacked block; ``header`` is what :meth:`Series.entries` gave."""
+    """Read the series ``name`` from an unpacked block; ``header`` is the one from :meth:`Series.entries`."""
     components = tuple(arrays[f"{name}/{k}"] for k in range(header["components"]))
     return Series(arrays[f"{name}/coefficients"], components, header["error"], header["size"])

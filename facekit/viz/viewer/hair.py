@@ -1,4 +1,4 @@
-"""The viewer's hair: cards as they lie on the head at rest, and what of the head they hang on."""
+"""Hair in the viewer: cards on the neutral head, and the head vertices that they follow."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from facekit.hair import Hair
     from facekit.viz.viewer.tracks import Arrays, Subject
 
-#: Vertices of the head that each vertex of a card hangs on here: fewer than in pictures, and seldom seen.
+#: Number of head vertices that each card vertex follows: fewer than for rendering, as the difference is hardly visible.
 _TIES = 6
 
 
 def hair_entries(subject: Subject) -> tuple[dict[str, Any] | None, Arrays]:
-    """Header and arrays of what a person wears; None and nothing of one who wears nothing."""
+    """Return header and arrays of a person's hair; None and an empty dict without hair."""
     worn, source = subject.worn, subject.source
     if worn is None or not isinstance(source, FacePipeline) or source.wardrobe is None:
         return None, {}
@@ -51,7 +51,7 @@ def hair_entries(subject: Subject) -> tuple[dict[str, Any] | None, Arrays]:
 
 
 def strands_picture(worn: Hair) -> Picture:
-    """Grey and coverage as a PNG."""
+    """Return grey level and coverage of the strands as PNG."""
     from PIL import Image
 
     levels = np.rint(worn.cards.strands.cpu().numpy() * 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Files that the viewer hands out: the still picture, the downloads, the page that stands alone."""
+"""Files of the viewer: still picture, downloads, stand-alone page."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
     from facekit.face import FaceOutput
     from facekit.motion import Motion
 
-#: The one JavaScript module, built from the sources in viewer/ by ``make viewer``.
+#: JavaScript module, built from the sources in viewer/ by ``make viewer``.
 MODULE = Path(__file__).parent / "static" / "viewer.js"
 
-#: Views, lights and backgrounds that the viewer offers, the first of each by default.
+#: Views, lights and backgrounds of the viewer; the first of each is the default.
 VIEWS = ("texture", "clay", "wireframe", "tension")
 LIGHTS = ("studio", "daylight", "rim", "flat")
 BACKGROUNDS = ("studio", "light", "dark", "none")
 
 _POSTER_SIZE = 480
-#: So many expressions are written before a bar is worth a line.
+#: Number of expressions from which a progress bar is shown.
 _FEW = 4
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
-#: Languages of the labels; an empty one is the browser's own, English where there is no table.
+#: Languages of the labels; the empty one is the browser's, or English if there is no translation.
 LANGUAGES = ("", "en", "ko")
 
 _PAGE = """<!doctype html>
@@ -91,25 +91,25 @@ _MOTION = """<script type="text/plain" id="facekit-motion">{data}</script>
 
 
 def module_text() -> str:
-    """The viewer's JavaScript module."""
+    """Return the viewer's JavaScript module."""
     try:
         return MODULE.read_text(encoding="utf-8")
     except OSError as error:
-        raise FileError("the viewer's module in the package", f"none at {MODULE}", "install facekit again") from error
+        raise FileError("the viewer's module in the package", f"none at {MODULE}", "reinstall facekit") from error
 
 
 def portrait(face: FaceOutput) -> np.ndarray:
-    """Picture that stands in for the viewer where it cannot run, (480, 480, 3) uint8."""
+    """Return the picture shown where the viewer cannot run, (480, 480, 3) uint8."""
     return to_uint8(face.render(image_size=_POSTER_SIZE).rgb)
 
 
 def poster_of(pixels: np.ndarray) -> Picture:
-    """The portrait as the viewer keeps it."""
+    """Return the portrait as stored in the viewer."""
     return Picture(encode(pixels, ".jpg", 88), "image/jpeg")
 
 
 def still_of(pixels: np.ndarray) -> bytes:
-    """The portrait for the notebook, a PNG in 256 colours: it is saved with every run."""
+    """Return the portrait for the notebook, a PNG in 256 colours, as it is saved with every run."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -119,7 +119,7 @@ def still_of(pixels: np.ndarray) -> bytes:
 
 
 def obj_zip(face: FaceOutput, stem: str) -> bytes:
-    """An OBJ with its MTL and PNG in a zip; the same face gives the same bytes."""
+    """Return an OBJ with MTL and PNG in a zip; the same face gives the same bytes."""
     mesh, hair = head_of(face), worn_by(face)
     textured = mesh.texture is not None
     files = {f"{stem}.obj": encode_obj(mesh, f"{stem}.mtl" if textured else None)}
@@ -140,16 +140,16 @@ def obj_zip(face: FaceOutput, stem: str) -> bytes:
 
 
 def download(face: FaceOutput, kind: str, stem: str) -> bytes:
-    """The bytes of a download, ``kind`` "glb" or "obj" (a zip)."""
+    """Return the bytes of a download; ``kind`` is "glb" or "obj" (a zip)."""
     if kind not in ("glb", "obj"):
         raise InputError("a download out of glb, obj", repr(kind), "choose one of these")
     return encode_glb(face) if kind == "glb" else obj_zip(face, stem)
 
 
 def pose_of(face: FaceOutput) -> tuple[str | dict[str, float], float]:
-    """The expression or blend that a face wears, and its intensity; a smile at 0 for the neutral face.
+    """Return the expression or blend of a face, and its intensity; a smile at 0 for the neutral face.
 
-    The strongest weight of a blend is 1 at that intensity.
+    A blend is scaled so that its strongest weight is 1.
     """
     weights = face.expression_weights()[0]
     weights.pop("neutral", None)
@@ -161,7 +161,7 @@ def pose_of(face: FaceOutput) -> tuple[str | dict[str, float], float]:
 
 
 def strength_of(face: FaceOutput) -> float:
-    """Strength of a face's detail, within the range of the viewer's slider."""
+    """Return the strength of a face's detail, within the range of the viewer's slider."""
     return 1.0 if face.detail is None else min(max(face.detail.strength, 0.0), 2.0)
 
 
@@ -176,27 +176,27 @@ def write_page(
     motion: Motion | None = None,
     **settings: Any,
 ) -> Path:
-    """Write the viewer as one self-contained HTML file, which opens from disk with no network.
+    """Write the viewer as one self-contained HTML file, which works from disk without a network.
 
-    With the default's mesh a page of all 20 expressions takes some 18 MB: each adds 0.8 MB, and the rest 2.5. Blends
-    are sums of the expressions' movements here, where no generator can be asked.
+    With the default mesh a page of all 20 expressions takes some 18 MB: 0.8 MB per expression, and 2.5 MB for the rest.
+    Blends are sums of the expressions' displacements, as there is no generator to evaluate them.
 
     Parameters
     ----------
     face:
-        One face (B = 1) that knows its expressions; the page opens with the expression that it wears.
+        One face (B = 1) with a source; the page opens with its expression.
     expressions:
-        Names that the page can show; all by default. Those that the face wears are always among them.
+        Expressions of the page; all by default. Those of the face are always included.
     steps:
         Keyframes from intensity 0 to 1.5; the page interpolates between neighbours.
     title:
-        Of the page.
+        Title of the page.
     subject:
-        Where the data come from; by default what made the face.
+        Source of the data; by default the face's own.
     rig:
-        Whether the page has the tab with ARKit's 52 shapes, some 2 MB more; it has with a motion.
+        Whether to include the tab with ARKit's 52 blendshapes, some 2 MB; always with a motion.
     motion:
-        A :class:`facekit.Motion` that the page can play.
+        A :class:`facekit.Motion` for the page to play.
     settings:
         ``view``, ``light``, ``background``, ``detail_strength``, ``height`` and ``lang``, as for
         :class:`facekit.viz.Viewer`; without a height the page fills the window.
@@ -204,7 +204,7 @@ def write_page(
     Raises
     ------
     InputError
-        For several faces, a face without expressions, or an unknown name or setting.
+        If there are several faces, the face has no source, or a name or setting is unknown.
     """
     subject = Subject.of(face) if subject is None else subject
     expression, intensity = pose_of(face)
@@ -234,7 +234,7 @@ def write_page(
     pose = {"expression": expression, "intensity": intensity, "seed": header["seed"], "blendshapes": worn_shapes}
     state = settings_of(settings) | pose
     if "height" not in settings:
-        state["height"] = None  # as high as the window
+        state["height"] = None  # fill the window
     text = _PAGE.format(
         title=html.escape(title or "A face by facekit"),
         licence=html.escape(_licence(face.model)),
@@ -251,23 +251,23 @@ def write_page(
 
 
 def _packed(block: bytes) -> str:
-    """A block as compressed text. A light level: numbers pack little better at a higher one."""
+    """Return a block as compressed text. A low level: numbers hardly compress better at a higher one."""
     return base64.b64encode(gzip.compress(block, 5, mtime=0)).decode()
 
 
 def _licence(model: str) -> str:
-    """One line on the model's licence, empty for a model that is not in the manifest."""
+    """Return one line on the model's licence, empty for models that are not in the manifest."""
     record = models().get(model)
     return "" if record is None else f"Model {model}: {record.licence}."
 
 
 def settings_of(given: dict[str, Any]) -> dict[str, Any]:
-    """View, light, background, detail strength, height and language, checked, with what was not given.
+    """Check view, light, background, detail strength, height and language, and fill in defaults.
 
     Raises
     ------
     InputError
-        For an unknown setting or value.
+        If a setting or value is unknown.
     """
     settings: dict[str, Any] = {
         "view": VIEWS[0],

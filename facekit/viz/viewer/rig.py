@@ -1,7 +1,7 @@
-"""The viewer's rig: ARKit's 52 shapes of one person as sparse movements, and a motion as a block of bytes.
+"""The viewer's rig: ARKit's 52 blendshapes of one person as sparse displacements, and motions as binary blocks.
 
-What the pipeline makes of each shape alone, contact of lids and lips included, is sent as it is; pairs of shapes that
-do not add up get the rest as a movement of their own. Eyeballs are left out of all that: they turn in the page.
+Each blendshape is sent as the pipeline makes it, including contact of lids and lips; pairs of blendshapes that do not
+add up get a corrective. Eyeballs are left out: the page rotates them.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from facekit.mesh import FaceMesh
     from facekit.motion import Motion
 
-#: Movements and strains are sent in whole steps of these: mm, and parts of one.
+#: Quantisation steps of displacements (mm) and strain.
 STEP, STRAIN_STEP = 0.02, 0.02
-#: Smaller than so many steps, a value is not sent.
+#: Smallest value that is sent, in steps.
 _LEAST_MOVE, _LEAST_STRAIN = 1.5, 1.5
 _STRAINS = ("tension", "compress", "stretch")
 _CLOSE, _JAW = BLENDSHAPES.index("mouthClose"), BLENDSHAPES.index("jawOpen")
-# Shapes are computed so many at a time.
+# Number of blendshapes computed at once.
 _CHUNK = 16
 
 
 def rig_entries(subject: Subject) -> Entries:
-    """Header and arrays of a person's 52 shapes, without textures."""
+    """Return header and arrays of a person's 52 blendshapes, without textures."""
     pairs = subject.source.shape_pairs
     taken = [_with_jaw(own) for own in (*((k,) for k in range(len(BLENDSHAPES))), *pairs)]
     values = _posed(subject, [{BLENDSHAPES[k]: 1.0 for k in own} for own in taken])
@@ -43,10 +43,11 @@ def rig_entries(subject: Subject) -> Entries:
         table = moved if name == "moved" else values[name]
         table[_CLOSE] -= table[_JAW]
         rows = {frozenset(pair): row for row, pair in enumerate(pairs, start=len(BLENDSHAPES))}
-        for together in sorted(rows, key=lambda pair: _CLOSE in pair):  # those with the jaw lack its pairs, too
+        for together in sorted(rows, key=lambda pair: _CLOSE in pair):  # poses with the jaw contain its pairs, too
             own = taken[rows[together]]
             less = [*own, *(rows[pair] for pair in map(frozenset, itertools.combinations(own, 2)) if pair in rows)]
-            table[rows[together]] -= sum(table[k] for k in less if k != rows[together])  # what the sum of all lacks
+            # The corrective: the difference from the sum of all others.
+            table[rows[together]] -= sum(table[k] for k in less if k != rows[together])
     arrays: dict[str, Any] = _sparse("rig/move", moved, STEP, _LEAST_MOVE, np.int16)
     for name, table in values.items():
         arrays |= _sparse(f"rig/{name}", table[..., None], STRAIN_STEP, _LEAST_STRAIN, np.int8)
@@ -65,19 +66,19 @@ def rig_entries(subject: Subject) -> Entries:
 
 
 def _with_jaw(shapes: tuple[int, ...]) -> tuple[int, ...]:
-    """Shapes as they are posed: mouthClose on an open jaw, on which alone it works."""
+    """Return the shapes of a pose: mouthClose is posed with an open jaw, without which it has no effect."""
     return (*shapes, _JAW) if _CLOSE in shapes and _JAW not in shapes else shapes
 
 
 def motion_block(motion: Motion) -> bytes:
-    """A motion as the viewer plays it: weights in 8 bits, head angles in degrees."""
+    """Return a motion as a block for the viewer: weights in 8 bits, head angles in degrees."""
     weights = np.rint(motion.blendshapes.numpy().clip(0, 1) * 255).astype(np.uint8)
     head = motion.head.numpy().astype(np.float32)
     return pack({"fps": motion.fps, "frames": len(motion)}, {"motion/weights": weights, "motion/head": head})
 
 
 def _posed(subject: Subject, poses: list[dict[str, float]]) -> dict[str, np.ndarray]:
-    """Movements (K, V, 3) mm and strains (K, V) of poses against rest, on the CPU."""
+    """Return displacements (K, V, 3) in mm and strain (K, V) of poses relative to neutral, on the CPU."""
     found: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(poses), _CHUNK):
         codes = [subject.latents.with_blendshapes(pose) for pose in poses[start : start + _CHUNK]]
@@ -90,7 +91,7 @@ def _posed(subject: Subject, poses: list[dict[str, float]]) -> dict[str, np.ndar
 
 
 def _sparse(name: str, table: np.ndarray, step: float, least: float, kind: type) -> dict[str, np.ndarray]:
-    """Rows (K, V, C) as the vertices that move, where each row begins, and their values in whole steps."""
+    """Encode rows (K, V, C) as indices of the vertices that move, the start of each row, and quantised values."""
     limit = np.iinfo(kind).max
     steps = np.rint(table / step).clip(-limit, limit).astype(kind)
     row, vertex = np.nonzero((np.abs(table) >= least * step).any(axis=-1))
@@ -104,7 +105,7 @@ def _sparse(name: str, table: np.ndarray, step: float, least: float, kind: type)
 
 
 def _eyes(mesh: FaceMesh) -> list[dict[str, Any]]:
-    """Each eyeball's vertices and centre, and the shapes that turn it; none for a head without eyes."""
+    """Return vertices, centre and gaze blendshapes of each eyeball; None for a head without eyes."""
     if mesh.parts is None:
         return []
     balls = (mesh.parts == PARTS.index("eyes")).nonzero()[:, 0]
@@ -116,7 +117,7 @@ def _eyes(mesh: FaceMesh) -> list[dict[str, Any]]:
             continue
         centre, _ = fit_sphere(mesh.verts[0, own])
         outward = "left" if inward == "right" else "right"
-        # Left is the image's right, +X: the way the subject's left eye looks out.
+        # Left is the image's right, +X: outward for the subject's left eye.
         look = {outward: "Out", inward: "In", "up": "Up", "down": "Down"}
         found.append(
             {

@@ -1,4 +1,4 @@
-"""The viewer's data: one person's head, and the movement of each expression."""
+"""Data of the viewer: one person's head, and the displacements of each expression."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ Entries = tuple[dict[str, Any], Arrays]
 
 _SKIN_QUALITY = 94
 _SLOPE_QUALITY = 92
-#: A posed texture that differs by less than this on average, in 8-bit steps, is not sent: nobody sees it.
+#: Mean difference, in 8-bit steps, below which a posed texture is not sent, as it is not visible.
 _TEXTURE_CHANGE = 0.35
 
 
 def mix_key(expression: str | Mapping[str, float]) -> str:
-    """One name for an expression or a blend: ``"smile"``, ``"anger:0.5+smile:1"``, in the order of the names."""
+    """Return a canonical name of an expression or blend: ``"smile"``, ``"anger:0.5+smile:1"``, sorted by name."""
     if isinstance(expression, str):
-        expression_code(expression)  # refuses unknown names
+        expression_code(expression)  # raises for unknown names
         return expression
     expression_code(expression)
     weights = {name: round(float(expression[name]), 3) for name in sorted(expression)}
@@ -60,26 +60,26 @@ def mix_key(expression: str | Mapping[str, float]) -> str:
     return "+".join(f"{name}:{weight:g}" for name, weight in weights.items())
 
 
-#: The subject that was asked last: it alone keeps what it made.
+#: The subject used last, the only one that caches its results.
 _LATEST: list[weakref.ref[Subject]] = []
 
 
 class Subject:
-    """One person, asked for the head and for movements; computes nothing before it is asked.
+    """One person, evaluated lazily for head and displacements.
 
-    What it made it keeps until another subject is asked. Notebooks never forget a widget, so each viewer would hold on
-    to the textures of its face; to make them again takes a tenth of a second.
+    Results are cached until another subject is used. Notebooks never release widgets, so otherwise each viewer would
+    keep the textures of its face; recomputing them takes a tenth of a second.
 
     Parameters
     ----------
     source:
-        Makes the keyframes.
+        Source of the keyframes.
     latents:
-        Codes of one face; their expression is not used.
+        Latents of one face; their expression is ignored.
     detail:
         As for the pipeline: True, "static", "dynamic" or False.
     hair:
-        As for the pipeline; None for a source that knows none.
+        As for the pipeline; None for a source without hair.
     """
 
     def __init__(
@@ -90,12 +90,12 @@ class Subject:
 
     @classmethod
     def of(cls, face: FaceOutput) -> Subject:
-        """Take the person of a face that exists (B = 1).
+        """Create the subject of an existing face (B = 1).
 
         Raises
         ------
         InputError
-            For several faces, or one that does not know its expressions.
+            If there are several faces, or the face has no source.
         """
         if len(face) != 1:
             raise InputError("one face", f"a batch of {len(face)}", "pick one with face[i]")
@@ -103,7 +103,7 @@ class Subject:
         return cls(face.resolve_source(), face.latents, face.settings.detail, hair)
 
     def kept(self, name: str, state: Any, make: Callable[[], Kept]) -> Kept:
-        """Return what was made under this name, made anew when its state is another one."""
+        """Return the cached result of this name, recomputed if its state changed."""
         latest = _LATEST[0]() if _LATEST else None
         if latest is not self:
             if latest is not None:
@@ -115,23 +115,23 @@ class Subject:
 
     @property
     def neutral(self) -> FaceOutput:
-        """The face at rest."""
+        """The neutral face."""
         return self.kept("neutral", None, lambda: self._made_of(latents=self.latents))
 
     def _made_of(self, **options: Any) -> FaceOutput:
-        """A face of the source, which need not know of hair."""
+        """Make a face; options for hair are dropped if the source has none."""
         worn = {} if self.hair is None else {"hair": self.hair}
         face = self.source(detail=self.detail, **worn, **options)
         return face if self.hair is not None else face.without_hair()
 
     @property
     def worn(self) -> Hair | None:
-        """Hair and lashes at rest, on the CPU."""
+        """Hair and lashes of the neutral face, on the CPU."""
         hair = self.neutral.hair
         return None if not hair or hair[0] is None else self.kept("hair", None, lambda: hair_to(hair, "cpu")[0])
 
     def skin(self, mesh: FaceMesh) -> torch.Tensor | None:
-        """The texture (1, 3, H, W) of a mesh of this person, with the hair's tone on the scalp."""
+        """Return the texture (1, 3, H, W) of this person's mesh, with the hair's tone on the scalp."""
         return mesh.texture if self.worn is None else self.worn.capped(mesh)
 
     def face(
@@ -141,24 +141,24 @@ class Subject:
         detail_strength: float,
         blendshapes: Mapping[str, float] | None = None,
     ) -> FaceOutput:
-        """Make the face with an expression and shapes, exactly."""
+        """Make the exact face with an expression and blendshapes."""
         latents = self.latents.with_blendshapes(blendshapes or {})
         options = {"expression": expression, "intensity": intensity, "detail_strength": detail_strength}
         return self._made_of(latents=latents, **options)
 
     @property
     def mesh(self) -> FaceMesh:
-        """The mesh at rest, on the CPU."""
+        """The neutral mesh on the CPU."""
         return self.kept("mesh", None, lambda: mesh_of(self.neutral))
 
     def keyframes(self, expression: str | Mapping[str, float], steps: int) -> Keyframes:
-        """Shapes at ``steps`` intensities from 0 to 1.5, with their strain."""
+        """Return shapes at ``steps`` intensities from 0 to 1.5, with their strain."""
         intensities = torch.linspace(0, MAX_INTENSITY, steps).tolist()
         batch = FaceLatents.cat([self.latents.with_expression(expression, value) for value in intensities])
         return self.source.keyframes(batch, detail=self.detail)
 
     def posed_texture(self, expression: str | Mapping[str, float]) -> torch.Tensor | None:
-        """The albedo at intensity 1, (1, 3, H, W) sRGB, or None without one."""
+        """Return the albedo at intensity 1, (1, 3, H, W) sRGB, or None without a texture."""
         with torch.no_grad():
             posed = self.latents.with_expression(expression, 1.0)
             texture = self.skin(mesh_of(self.source.decode(posed, detail=False)))
@@ -166,7 +166,7 @@ class Subject:
 
 
 def head_entries(subject: Subject, poster: Picture | None = None) -> Entries:
-    """Header and arrays of a head: topology, rest shape, materials, texture, detail, lights and camera."""
+    """Return header and arrays of a head: topology, neutral shape, materials, texture, detail, lights and camera."""
     mesh, face = subject.mesh, subject.neutral
     split = split_at_seams(mesh)
     u, v = mesh.uvs.numpy()[split.uv].T
@@ -193,7 +193,7 @@ def head_entries(subject: Subject, poster: Picture | None = None) -> Entries:
         "expressions": list(subject.source.expressions),
         "shapes": list(BLENDSHAPES) if len(subject.source.shapes) == len(BLENDSHAPES) else [],
         "maxIntensity": MAX_INTENSITY,
-        "stage": _stage(subject.worn is not None and not bool(subject.worn.cards.lash.all())),
+        "stage": _stage(subject.worn is not None and bool(subject.worn.cards.on_scalp.any())),
         "detail": None,
     }
     header["hair"], cards = hair_entries(subject)
@@ -205,11 +205,11 @@ def head_entries(subject: Subject, poster: Picture | None = None) -> Entries:
 
 
 def track_entries(subject: Subject, expression: str | Mapping[str, float], steps: int) -> Entries:
-    """Header and arrays of one expression or blend: how it moves vertices, tension, detail weights and texture."""
+    """Return header and arrays of an expression or blend: displacements, tension, detail weights and texture."""
     key, steps = mix_key(expression), whole(steps, "steps", 2, remedy="pass for instance steps=15")
     frames = subject.keyframes(expression, steps)
     moved = (frames.verts.cpu() - subject.mesh.verts).numpy()
-    moved -= moved[:1]  # intensity 0 is the neutral face to the bit
+    moved -= moved[:1]  # intensity 0 is exactly the neutral face
     header: dict[str, Any] = {"key": key, "steps": steps}
     arrays: Arrays = {}
 
@@ -232,7 +232,9 @@ def track_entries(subject: Subject, expression: str | Mapping[str, float], steps
 
 
 def _shaded(subject: Subject) -> np.ndarray:
-    """Ambient light at the vertices of the head at rest, (V,), through the hair; of the mouth, as if it were open."""
+    """Return ambient light at the vertices of the neutral head, (V,), through the hair; of the mouth, as if it were
+    open.
+    """
     mesh = subject.mesh
     occlusion = mesh.occlusion()
     if mesh.ao is None or occlusion is None:
@@ -248,7 +250,9 @@ def _bytes(values: np.ndarray) -> np.ndarray:
 
 
 def _detail(detail: FaceDetail) -> tuple[dict[str, Any], Arrays]:
-    """The three maps as slopes: what a shader needs to tilt normals, and what bears eight bits and filtering."""
+    """Return the three detail maps as slopes: these bend normals in the shader, and can be quantised to eight bits and
+    filtered.
+    """
     ranges, maps = {}, {}
     for name in ("static", "compressed", "stretched"):
         steep = slopes(getattr(detail, name).detach().cpu())[0].numpy() * np.array([1, -1], np.float32)[:, None, None]
@@ -261,7 +265,7 @@ def _detail(detail: FaceDetail) -> tuple[dict[str, Any], Arrays]:
 
 
 def _stage(roomy: bool) -> dict[str, Any]:
-    """Lights, materials and camera as :mod:`facekit.render` has them: the same face looks the same."""
+    """Return lights, materials and camera of :mod:`facekit.render`, so that faces look the same."""
     from facekit.render.camera import HAIR_CENTRE, HAIR_DISTANCE, HEAD_CENTRE, PORTRAIT_DISTANCE, PORTRAIT_FOV
     from facekit.render.lights import PRESETS, Lights
     from facekit.render.shading import CLAY, CLAY_MATERIAL, MATERIALS, ROUGHER, WRAP

@@ -1,11 +1,11 @@
 """Viewer: a face with sliders in a notebook.
 
-The browser has all that a movement needs: moving a slider or turning the head sends nothing. Python is asked, and
-answers when it has time, for a new person, for an expression that was not sent yet and for exact downloads. While a
-slider is dragged ``intensity`` changes in the page alone, for widgets linked there too; when it is let go Python hears.
+The browser has all data of a movement: moving a slider or turning the head sends no message. Python answers requests,
+when it has time, for a new person, an expression that was not sent yet, and exact downloads. While a slider is dragged
+``intensity`` only changes in the page and in widgets linked there; Python is notified on release.
 
-Blends: at once the page shows the sum of the expressions' movements. The generator does not quite add up like that, so
-when a weight is let go the page asks for keyframes of the very blend, and shows those as soon as they are there.
+Blends: the page first shows the sum of the expressions' displacements. The generator is not quite additive, so when a
+weight is released the page requests keyframes of the exact blend, and shows these as soon as they arrive.
 """
 
 from __future__ import annotations
@@ -49,31 +49,31 @@ anywidget = optional_import("anywidget", "notebook", "the viewer")
 
 
 class Viewer(anywidget.AnyWidget):
-    """A textured 3D head that follows its sliders while they are dragged.
+    """A textured 3D head with sliders, updated while they are dragged.
 
     ``expression``, ``intensity`` and ``seed`` are traits: observe them, set them, link them to other widgets with
-    ``ipywidgets.jslink`` or ``link``. The cell keeps a picture for where widgets do not run.
+    ``ipywidgets.jslink`` or ``link``. The cell also stores a picture, for places where widgets do not run.
 
     Parameters
     ----------
     pipe:
         The pipeline, or any other :class:`facekit.source.FaceSource`; by default the embedded model.
     seed:
-        Who it is, unless ``latents`` say so.
+        Seed of the person, unless ``latents`` are given.
     expression, intensity:
-        Name or blend ``{"smile": 0.6, …}``, and how strongly, 0 to 1.5.
+        Name or blend ``{"smile": 0.6, …}``, and intensity, 0 to 1.5.
     latents:
-        Codes of one face, instead of a seed; their expression is not used.
+        Latents of one face, instead of a seed; their expression is ignored.
     steps:
-        Keyframes from intensity 0 to 1.5; the page interpolates between neighbours.
+        Number of keyframes from intensity 0 to 1.5; the page interpolates linearly.
     truncation:
-        1 is the full variety of people, 0 the mean face; used with seeds.
+        Diversity of people from seeds: 1 is full, 0 the mean face.
     detail:
         As for the pipeline: True, "static", "dynamic" or False.
     motion:
-        A :class:`facekit.Motion` that the viewer plays, with a timeline; :meth:`play` takes another.
+        A :class:`facekit.Motion` to play, with a timeline; :meth:`play` sets another.
     hair:
-        As for the pipeline: a style, "bald", None, or "auto" for what each person's identity says.
+        As for the pipeline: a style, "bald", None, or "auto" for the style of each person's identity.
     settings:
         ``view`` ("texture", "clay", "wireframe", "tension"), ``light`` ("studio", "daylight", "rim", "flat"),
         ``background`` ("studio", "light", "dark", "none"), ``detail_strength`` (0 to 2), ``height`` in pixels, and
@@ -82,7 +82,7 @@ class Viewer(anywidget.AnyWidget):
     Raises
     ------
     InputError
-        For latents of several faces, fewer than two steps, or an unknown expression or setting.
+        If latents are of several faces, there are fewer than two steps, or an expression or setting is unknown.
     """
 
     expression = traitlets.Union([traitlets.Unicode(), traitlets.Dict()], default_value="smile").tag(sync=True)
@@ -94,20 +94,20 @@ class Viewer(anywidget.AnyWidget):
     detail_strength = traitlets.Float(1.0, min=0.0, max=2.0).tag(sync=True)
     height = traitlets.Int(560, min=240).tag(sync=True)
     lang = traitlets.Enum(LANGUAGES, LANGUAGES[0]).tag(sync=True)
-    #: Weights of ARKit's 52 shapes by name, those that do not rest; they add to the expression.
+    #: Non-zero weights of ARKit's 52 blendshapes by name, added to the expression.
     blendshapes = traitlets.Dict(value_trait=traitlets.Float(min=0.0, max=1.0)).tag(sync=True)
-    #: Degrees: the head's turn to the image's right, its lift, and its tilt.
+    #: Head angles in degrees: yaw to the image's right, pitch up, roll.
     head = traitlets.List(traitlets.Float(), default_value=[0.0, 0.0, 0.0], minlen=3, maxlen=3).tag(sync=True)
-    #: A motion to play, a block of :func:`facekit.viz.viewer.rig.motion_block`.
+    #: Motion to play, a block of :func:`facekit.viz.viewer.rig.motion_block`.
     _motion = traitlets.Bytes(b"").tag(sync=True)
-    #: The head and the first expression, a block of :mod:`facekit.viz.viewer.block`; part of the saved notebook.
+    #: Head and first expression, a block of :mod:`facekit.viz.viewer.block`; saved in the notebook.
     _head = traitlets.Bytes(b"").tag(sync=True)
-    #: Whose head that is, counted: not every notebook notices that bytes changed.
+    #: Counter of heads: not every notebook detects changes of bytes.
     _shown = traitlets.Int(-1).tag(sync=True)
-    #: Whether other people can be asked for.
+    #: True if other people can be made from seeds.
     _people = traitlets.Bool(True).tag(sync=True)
 
-    # ipywidgets 7 would display the widget by itself, without the picture that stands in for it.
+    # ipywidgets 7 would display the widget itself, without the picture that replaces it.
     _ipython_display_ = None
 
     def __init__(
@@ -127,7 +127,7 @@ class Viewer(anywidget.AnyWidget):
         steps = whole(steps, "steps", 2, remedy="pass for instance steps=15")
         if latents is not None and len(latents) != 1:
             raise InputError("latents of one face", f"{len(latents)} faces", "pick one with latents[i]")
-        mix_key(expression)  # refuses unknown names
+        mix_key(expression)  # raises for unknown names
         if isinstance(pipe, Subject):
             subject = pipe
         else:
@@ -155,7 +155,7 @@ class Viewer(anywidget.AnyWidget):
 
     @classmethod
     def of(cls, face: FaceOutput, steps: int = 15, **settings: Any) -> Viewer:
-        """A viewer of a face that exists (B = 1), wearing what it wears; see :class:`Viewer` for the rest."""
+        """Create a viewer of an existing face (B = 1) with its expression; see :class:`Viewer` for the rest."""
         expression, intensity = pose_of(face)
         settings = {"detail_strength": strength_of(face), **settings}
         seed = face.metadata.get("seed")
@@ -164,7 +164,7 @@ class Viewer(anywidget.AnyWidget):
 
     @property
     def face(self) -> FaceOutput:
-        """The face as the sliders have it, made when it is asked for; kept until they move or another is asked."""
+        """The face with the sliders' settings, made on demand; cached until they change or another viewer is used."""
         worn = tuple(sorted(self.blendshapes.items()))
         state = (self._person, mix_key(self.expression), round(self.intensity, 6), self.detail_strength, worn)
 
@@ -176,21 +176,21 @@ class Viewer(anywidget.AnyWidget):
 
     @property
     def latents(self) -> FaceLatents:
-        """Codes of the face as the sliders have it (B = 1)."""
+        """Latents of the face with the sliders' settings (B = 1)."""
         posed = self._subject.latents.with_expression(self.expression, self.intensity)
         return posed.with_blendshapes(self.blendshapes)
 
     def play(self, motion: Motion | None) -> None:
-        """Hand the viewer a motion, which it plays when its button is pressed; None takes it away."""
+        """Set the motion that the play button starts; None removes it."""
         self._motion = b"" if motion is None else motion_block(motion)
 
     def save(self, path: str | Path, **options: Any) -> Path:
-        """Write the face as the sliders have it: any suffix of :func:`facekit.io.save`, or .html for a page.
+        """Write the face with the sliders' settings: any suffix of :func:`facekit.io.save`, or .html for a page.
 
         Parameters
         ----------
         options:
-            Of the format; for .html those of :func:`facekit.viz.viewer.page.write_page`.
+            Options of the format; for .html those of :func:`facekit.viz.viewer.page.write_page`.
         """
         if Path(path).suffix.lower() != ".html":
             return self.face.save(path, **options)
@@ -208,7 +208,7 @@ class Viewer(anywidget.AnyWidget):
     # -- what the page is sent --------------------------------------------------------------------------------------
 
     def _show_person(self) -> None:
-        """Send the head and the expression that it wears, in one block."""
+        """Send the head and its expression in one block."""
         pixels = portrait(self.face)
         self._still = still_of(pixels)
         header, arrays = head_entries(self._subject, poster_of(pixels))
@@ -230,7 +230,7 @@ class Viewer(anywidget.AnyWidget):
         self._show_person()
 
     def _answer(self, _: Any, content: Any, __: Any) -> None:
-        """Answer a message of the page: ``{"ask": "hello" | "track" | "rig" | "file", "id": number, ...}``."""
+        """Answer a message from the page: ``{"ask": "hello" | "track" | "rig" | "file", "id": number, ...}``."""
         reply = {"id": content.get("id"), "person": self._person}
         try:
             kind, data = self._reply(content)
@@ -262,5 +262,5 @@ class Viewer(anywidget.AnyWidget):
 
 
 def _parts(expression: str | Mapping[str, float]) -> list[str]:
-    """The names of which a blend is the sum, none for a single expression."""
+    """Return the names of the expressions in a blend; none for a single expression."""
     return [] if isinstance(expression, str) else [name for name in expression if name != mix_key(expression)]

@@ -33,10 +33,10 @@ def test_case(path):
         with pytest.raises(FileError, match=path.name):
             facekit.load(path)
         return
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
         mesh = facekit.load(path)
-    assert len(told) <= 1 and (name not in TOLD or len(told) == 1)
+    assert len(notes) <= 1 and (name not in TOLD or len(notes) == 1)
     picture = render(mesh, image_size=32, background="transparent")
     flat = mesh.verts[0, mesh.used()].std(0).min() == 0 and name.rpartition("/")[2][:2] in ("57", "58")
     assert flat or float(picture.alpha.mean()) > 0.1, "the whole face is in the picture"

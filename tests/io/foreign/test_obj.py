@@ -103,8 +103,8 @@ def test_textures_are_found(tmp_path, recwarn, name, options):
 @pytest.mark.parametrize(
     ("mtl", "note"),
     [
-        (None, "the material file skin.mtl is not there"),
-        ("newmtl skin\nmap_Kd gone.png\n", "the texture gone.png is not there"),
+        (None, "the material file skin.mtl is missing"),
+        ("newmtl skin\nmap_Kd gone.png\n", "the texture gone.png is missing"),
         ("newmtl skin\nmap_Kd C:\\Users\\me\\skin.png\n", "taken from skin.png beside the file"),
         ("newmtl skin\nmap_Kd broken.png\n", "broken.png was left out"),
         ("newmtl skin\nd 0.5\n", "transparency"),
@@ -115,9 +115,9 @@ def test_what_is_not_there_is_told(tmp_path, mtl, note):
     (tmp_path / "broken.png").write_bytes((tmp_path / "skin.png").read_bytes()[:40])
     if mtl is not None:
         (tmp_path / "skin.mtl").write_text(mtl)
-    with pytest.warns(UserWarning, match=note) as told:
+    with pytest.warns(UserWarning, match=note) as notes:
         mesh = facekit.load(written(tmp_path, ["mtllib skin.mtl", "usemtl skin", *SQUARE]))
-    assert len(told) == 1 and len(mesh.faces) == 2
+    assert len(notes) == 1 and len(mesh.faces) == 2
     assert (mesh.texture is not None) == ("beside" in note)
 
 

@@ -148,14 +148,14 @@ def test_angles_undo_rotations():
 def test_in_a_shell(film, tmp_path, capsys):
     for options in (["--csv", "m.csv"], ["--video", "o.mp4"], ["--out", "x.mp4"]):
         assert main(["reconstruct", "me.jpg", "--out", str(tmp_path / "a.glb"), *options]) == 2
-        assert "film" in capsys.readouterr().err
+        assert "a video" in capsys.readouterr().err
     assert main(["reconstruct", str(film), "me.jpg", "--out", str(tmp_path / "a.glb")]) == 2
     assert main(["reconstruct", str(film), "--out", str(tmp_path / "a.glb"), "--csv", "m.txt"]) == 2
 
 
 def test_bad_films_are_told(tmp_path, film, default_pipeline):
     empty = write_mp4([np.full((96, 96, 3), 90, np.uint8)] * 3, tmp_path / "empty.mp4", 24)
-    with pytest.raises(InputError, match="face in the film"):
+    with pytest.raises(InputError, match="face in the video"):
         facekit.reconstruct(empty, model=default_pipeline)
     with pytest.raises(InputError, match="shows 1"):
         facekit.reconstruct(film, face=3, model=default_pipeline)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from facekit.reconstruct.clip.steady import noise_of, steadied
+from facekit.reconstruct.clip.steady import noise_of, smoothed
 
 T, NOISE = 150, 0.02
 TIMES = np.arange(T) / 30
@@ -32,7 +32,7 @@ def test_noise_is_measured_through_the_motion(seen):
 
 
 def test_it_trembles_less_and_keeps_amplitudes(true, seen):
-    calm = steadied(seen, TIMES, ALL, 1e-4)
+    calm = smoothed(seen, TIMES, ALL, 1e-4)
     still = slice(5, 50)
     assert np.diff(calm[still], 2, axis=0).std() < 0.1 * np.diff(seen[still], 2, axis=0).std()
     assert np.abs(calm - true)[still].mean() < 0.5 * np.abs(seen - true)[still].mean()
@@ -41,7 +41,7 @@ def test_it_trembles_less_and_keeps_amplitudes(true, seen):
 
 
 def test_it_does_not_lag(true, seen):
-    calm = steadied(seen, TIMES, ALL, 1e-4)
+    calm = smoothed(seen, TIMES, ALL, 1e-4)
     for column in (0, 1):
         a, b = np.diff(calm[:, column]), np.diff(true[:, column])
         shifts = [float((a[5 + k : T - 6 + k] * b[5 : T - 6]).sum()) for k in range(-4, 5)]
@@ -53,7 +53,7 @@ def test_what_is_missing_is_bridged(true, seen):
     found[100:130] = False
     broken = seen.copy()
     broken[~found] = 7.0
-    calm = steadied(broken, TIMES, found, 1e-4)
+    calm = smoothed(broken, TIMES, found, 1e-4)
     assert np.abs(calm - true)[100:130].max() < 0.1
 
 
@@ -61,15 +61,15 @@ def test_uneven_times(true):
     times = np.cumsum(np.random.default_rng(1).uniform(0.5, 2.0, T)) / 30
     slope = np.stack((3 * times, times * 0, -times), axis=1)
     seen = slope + np.random.default_rng(2).normal(0, NOISE, slope.shape)
-    assert np.abs(steadied(seen, times, ALL, 1e-4) - slope).mean() < 0.35 * NOISE
+    assert np.abs(smoothed(seen, times, ALL, 1e-4) - slope).mean() < 0.35 * NOISE
 
 
 def test_strength_zero_changes_nothing_and_two_runs_are_equal(seen):
-    np.testing.assert_allclose(steadied(seen, TIMES, ALL, 1e-4, 0.0), seen, atol=2e-3)
-    np.testing.assert_array_equal(steadied(seen, TIMES, ALL, 1e-4), steadied(seen, TIMES, ALL, 1e-4))
+    np.testing.assert_allclose(smoothed(seen, TIMES, ALL, 1e-4, 0.0), seen, atol=2e-3)
+    np.testing.assert_array_equal(smoothed(seen, TIMES, ALL, 1e-4), smoothed(seen, TIMES, ALL, 1e-4))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_short_films(count):
     rows = np.random.default_rng(0).normal(size=(count, 2))
-    assert np.isfinite(steadied(rows, np.arange(count) / 30, np.ones(count, bool), 1e-3)).all()
+    assert np.isfinite(smoothed(rows, np.arange(count) / 30, np.ones(count, bool), 1e-3)).all()

@@ -133,7 +133,7 @@ def test_the_loss_is_least_at_the_truth_and_its_own_spread(samples):
 
     def at(spread: float, off: float = 0.5) -> float:
         log, one = float(np.log(spread)), torch.ones
-        told = stage.DenseTold(
+        told = stage.DenseOutput(
             batch.points,
             batch.points + off,
             torch.full((8, 478), log),

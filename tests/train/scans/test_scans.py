@@ -77,7 +77,7 @@ def test_each_process_draws_its_own_part_of_the_same_batch(folder, tmp_path):
         torch.testing.assert_close(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
     moved = (whole.posed - whole.rest).abs().amax(dim=(1, 2))
     assert bool(((moved > 0) == (whole.code.amax(dim=1) > 0)).all()), "neutral is the zero code"
-    with pytest.raises(InputError, match="2 processes can share"):
+    with pytest.raises(InputError, match="2 processes can divide"):
         World(0, 2).part(5)
 
 

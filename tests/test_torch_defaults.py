@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import facekit
-from facekit.plainly import plainly
 from facekit.render import Camera
+from facekit.torch_defaults import with_torch_defaults
 
 
 @contextlib.contextmanager
@@ -43,5 +43,5 @@ def test_faces_are_the_same(default_pipeline, tmp_path, name):
 
 def test_settings_come_back():
     with setting("float64"):
-        assert plainly(torch.zeros)(1).dtype == torch.float32
+        assert with_torch_defaults(torch.zeros)(1).dtype == torch.float32
         assert torch.zeros(1).dtype == torch.float64

@@ -1,33 +1,33 @@
-"""What could not be taken over from a file, told in one line."""
+"""Collect notes on what could not be imported from a file, for one warning."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
 
-#: Notes in one line; of more only the number is told.
+#: Largest number of notes in the warning; the others are only counted.
 _MOST = 6
 
 
-class Told:
-    """Collects notes about one file, each once, and tells them together.
+class ImportNotes:
+    """Notes about one file, each once, for a single warning.
 
     Parameters
     ----------
     path:
-        The file, for the line's beginning.
+        Path of the file, for the beginning of the warning.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._notes: dict[str, None] = {}
 
-    def note(self, text: str) -> None:
-        """Remember a note: a sentence without a capital and a full stop."""
+    def add(self, text: str) -> None:
+        """Add a note: a sentence without capital and full stop."""
         self._notes[" ".join(text.split())] = None
 
-    def tell(self) -> None:
-        """Warn once of all that was noted."""
+    def warn(self) -> None:
+        """Issue one warning with all notes."""
         notes = list(self._notes)
         if not notes:
             return

@@ -1,7 +1,7 @@
-"""Calls that do not depend on how torch is set: default dtype, default device, autocast.
+"""Calls independent of torch's global settings: default dtype, default device, autocast.
 
-facekit works in float32 and says where its tensors live. A user's ``torch.set_default_dtype(torch.float64)``,
-``torch.set_default_device`` or an autocast around a call is about the user's own code.
+facekit works in float32 and chooses its own devices. ``torch.set_default_dtype(torch.float64)``,
+``torch.set_default_device`` or an autocast around a call concern the user's own code.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def plainly(function: Callable[P, R]) -> Callable[P, R]:
-    """Run a function under torch's own defaults; costs next to nothing where these hold anyway."""
+def with_torch_defaults(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a function under torch's standard settings; nearly free if these are in effect."""
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:

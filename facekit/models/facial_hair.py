@@ -1,0 +1,272 @@
+"""Brows and beards of the embedded default: tufts of hair attached to the facial skin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from facekit.conventions import PARTS
+from facekit.errors import InputError
+from facekit.geometry.charts import step
+from facekit.geometry.uv import rasterize_uv
+from facekit.template import Template
+
+#: Name for no beard.
+SHAVEN = "shaven"
+#: Zones of a beard: upper lip, around the mouth and chin, cheeks and jaw, under the jaw.
+MOUSTACHE, CHIN, JAW, NECK = range(4)
+_ZONES = {"full": (MOUSTACHE, CHIN, JAW, NECK), "goatee": (MOUSTACHE, CHIN), "moustache": (MOUSTACHE,)}
+#: Range in u and number of tufts of brows and of beards in the strand texture.
+BROW_PICTURE, BEARD_PICTURE = (0.0, 0.5, 8), (0.5, 1.0, 4)
+#: Rows of vertices per card, root to tip, and vertices per card.
+_ROWS, _CORNERS = 3, 6
+#: Height of a brow card's rows above the skin and half of its width per row, mm.
+_HEIGHTS, _HALF = (0.0, 0.55, 0.75), (0.55, 0.85, 0.6)
+#: Depth of a beard's roots under the skin, mm.
+_UNDER = 0.5
+#: At full density: coverage of the skin by a beard, loss of ambient light on the skin, ambient light at the roots.
+_HIDES, _SHADES, _ROOT_LIGHT = 0.82, 0.35, 0.5
+#: Ambient light on brows.
+_BROW_LIGHT = 0.85
+#: Resolution of the triangle index over the face tile, and number of head vertices that each card vertex is tied to.
+_MAP, _TIES = 512, 6
+
+
+@dataclass(frozen=True)
+class Brows:
+    """Brows of B people.
+
+    Parameters
+    ----------
+    rows:
+        (B, N, 3, 2) float32: x and y (down) on the face tile, in [0, 1], of each tuft's root, middle and tip.
+    grown:
+        (B, N) float32 in [0, 1]: length of each tuft as a fraction of its full length; 0 for tufts that are absent.
+    """
+
+    rows: torch.Tensor
+    grown: torch.Tensor
+
+    def __getitem__(self, index: torch.Tensor | slice) -> Brows:
+        return Brows(self.rows[index], self.grown[index])
+
+
+@dataclass(frozen=True)
+class Tufts:
+    """Cards of brows or a beard on the mean head, six vertices each; fields as in :class:`facekit.hair.HairCards`.
+
+    ``index`` and ``share`` (N * 6, 6) are the head vertices that each card vertex is tied to, and their weights.
+    """
+
+    verts: torch.Tensor
+    faces: torch.Tensor
+    uvs: torch.Tensor
+    along: torch.Tensor
+    openness: torch.Tensor
+    index: torch.Tensor
+    share: torch.Tensor
+
+
+class FacialHair:
+    """Brows and beards of ``hair.npz`` on a template.
+
+    Parameters
+    ----------
+    arrays:
+        Content of the file, see :func:`facekit.train.hair.facial.facial_arrays`.
+    template:
+        The template that they were made for.
+    """
+
+    def __init__(self, arrays: Mapping[str, torch.Tensor], template: Template) -> None:
+        self.template = template
+        like = template.verts
+
+        def part(name: str) -> torch.Tensor:
+            return arrays[name].to(like.device)
+
+        #: Names of beards, :data:`SHAVEN` first.
+        self.beards = (SHAVEN, *_ZONES)
+        self.strands = part("tufts/strands").float() / 255
+        self._rows, self._rank = part("brows/rows").float() / 65535, part("brows/rank").float() / 255
+        self._guides, self._lift, self._centre = (part(f"brows/{name}") for name in ("guides", "lift", "centre"))
+        self._columns = part("brows/columns")
+        self._face, self._share = part("beard/face").long(), part("beard/share").float()
+        self._share = self._share / self._share.sum(1, keepdim=True)
+        self._ways, self._side = part("beard/ways").float() / 5, part("beard/side").float() / 20
+        self._zone, self._cap = part("beard/zone"), part("beard/cap").float() / 255
+        self._tile = _TileMap(template)
+        self._kept: dict[str, Tufts] = {}
+
+    # -- brows of an identity ---------------------------------------------------------------------------------------
+
+    def brows_of(self, identity: torch.Tensor, texture_noise: torch.Tensor, traits: dict[str, torch.Tensor]) -> Brows:
+        """Return the brows that the texture network paints for these codes.
+
+        The network was trained on a teacher that shifts, stretches and thins one pair of brows; this repeats its rule.
+
+        Parameters
+        ----------
+        identity, texture_noise:
+            (B, 20) and (B, 128) codes.
+        traits:
+            Trait projections (B,) by name, see :data:`facekit.traits.TRAITS`.
+        """
+        male = torch.special.ndtr(traits["masculinity"])
+        thick = torch.sigmoid(1.3 * traits["brow_thickness"] + 1.2 * (2 * male - 1) + 0.2)
+        height = torch.tanh(0.6 * traits["brow_height"])
+        chosen = torch.softmax(2.5 * identity @ self._guides.T, -1)
+        lift = 1.3 * chosen @ self._lift - 0.007 * height[:, None]
+        layout = texture_noise[:, 124:128].argmax(1)
+        rows, rank = self._rows[layout], self._rank[layout]
+        # Columns run from the inner end outward, in falling x on the left of the tile; the right mirrors it.
+        x = 0.5 - (rows[..., 0] - 0.5).abs()
+        place = (self._columns[0] - x) / (self._columns[0] - self._columns[-1]) * (len(self._columns) - 1)
+        place = place.clamp(0, len(self._columns) - 1.001)
+        low, part = place.long(), place.frac()
+        flat = low.flatten(1)
+        rise = torch.lerp(lift.gather(1, flat), lift.gather(1, flat + 1), part.flatten(1)).view_as(x)
+        centre = torch.lerp(self._centre[low], self._centre[low + 1], part)
+        stretch = (0.78 + 0.32 * thick)[:, None, None]
+        y = centre + rise + stretch * (rows[..., 1] - centre)
+        # A thin brow is the core of a thick one.
+        reach = 0.34 + 0.46 * thick[:, None]
+        grown = step(reach - rank, -0.06, 0.10)
+        return Brows(torch.stack((rows[..., 0], y), -1), grown)
+
+    # -- cards ------------------------------------------------------------------------------------------------------
+
+    def brow_tufts(self) -> Tufts:
+        """Return the cards of brows on the mean head."""
+        if "" not in self._kept:
+            plain = Brows(self._rows[:1], torch.ones_like(self._rank[:1]))
+            verts = self.grow_brows(plain, self.template.verts[None])[0]
+            light = verts.new_full((len(verts),), _BROW_LIGHT)
+            self._kept[""] = self._tufts(verts, light, BROW_PICTURE)
+        return self._kept[""]
+
+    def beard_tufts(self, style: str) -> Tufts:
+        """Return the cards of a beard on the mean head; cached."""
+        if style not in self._kept:
+            verts = self.grow_beard(style, self.template.verts[None])[0]
+            light = verts.new_tensor([_ROOT_LIGHT, 0.5 * (1 + _ROOT_LIGHT), 1.0])
+            light = light.repeat_interleave(2).repeat(len(verts) // _CORNERS)
+            self._kept[style] = self._tufts(verts, light, BEARD_PICTURE)
+        return self._kept[style]
+
+    def check(self, style: str) -> None:
+        """Raise :class:`facekit.errors.InputError` for an unknown beard."""
+        if style not in self.beards:
+            raise InputError(f"a beard out of {', '.join(self.beards)}", repr(style), "choose one of these")
+
+    def cap(self, style: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return a beard's coverage of each head vertex and the ambient light left there, (V,) each."""
+        cover = self._cap[list(_ZONES[style])].sum(0).clamp(0, 1)
+        return _HIDES * cover, 1 - _SHADES * cover
+
+    # -- placement on faces -----------------------------------------------------------------------------------------
+
+    def grow_brows(self, brows: Brows, verts: torch.Tensor) -> torch.Tensor:
+        """Place the cards of brows on faces.
+
+        Parameters
+        ----------
+        brows:
+            Brows of B people, or of one person.
+        verts:
+            (B, V, 3) mm.
+
+        Returns
+        -------
+        torch.Tensor
+            (B, N * 6, 3) mm.
+        """
+        count = len(verts)
+        index, share = self._tile(brows.rows.flatten(1, 2))
+        corners = verts[torch.arange(count, device=verts.device)[:, None, None], index.expand(count, -1, -1)]
+        points = (corners * share[..., None]).sum(2).view(count, -1, _ROWS, 3)
+        normal = _normals(corners).view(count, -1, _ROWS, 3)
+        along = F.normalize(points[:, :, 2] - points[:, :, 0], dim=-1)[:, :, None]
+        side = F.normalize(torch.linalg.cross(along.expand_as(normal), normal), dim=-1)
+        heights, half = (verts.new_tensor(t)[:, None] for t in (_HEIGHTS, _HALF))
+        middle = points + heights * normal
+        both = torch.stack((middle - half * side, middle + half * side), 3)
+        root = points[:, :, None, :1]
+        return (root + brows.grown[:, :, None, None, None] * (both - root)).flatten(1, 3)
+
+    def grow_beard(self, style: str, verts: torch.Tensor) -> torch.Tensor:
+        """Place the cards of a beard on faces (B, V, 3) mm. Returns (B, N * 6, 3) mm."""
+        some = torch.isin(self._zone, self._zone.new_tensor(_ZONES[style]))
+        tris, share = self.template.faces[self._face[some]], self._share[some]
+        corners = verts[:, tris]
+        root = (corners * share[..., None]).sum(2)
+        # Tufts rotate with the triangle at their root.
+        turn = _frames(corners) @ _frames(self.template.verts[tris]).transpose(-1, -2)
+        ways = torch.cat((torch.zeros_like(self._ways[some, :1]), self._ways[some]), 1)
+        rows = root[:, :, None] + ways @ turn.transpose(-1, -2) - _UNDER * _normals(corners)[:, :, None]
+        side = (self._side[some, None] @ turn.transpose(-1, -2)) * verts.new_tensor([0.8, 1.0, 0.9])[:, None]
+        return torch.stack((rows - side, rows + side), 3).flatten(1, 3)
+
+    def _tufts(self, verts: torch.Tensor, light: torch.Tensor, picture: tuple[float, float, int]) -> Tufts:
+        """Build cards from their vertices; their tufts lie side by side in a part of the strand texture."""
+        first, last, kinds = picture
+        count = len(verts) // _CORNERS
+        kind = torch.arange(count, device=verts.device) * 5 % kinds
+        left = first + (last - first) * kind / kinds
+        across = (last - first) / kinds * verts.new_tensor([0.04, 0.96]).repeat(_ROWS)
+        up = verts.new_tensor([0.0, 0.5, 1.0]).repeat_interleave(2).expand(count, -1)
+        uvs = torch.stack((left[:, None] + across, up), -1).reshape(-1, 2)
+        quads = torch.tensor([[0, 1, 3], [0, 3, 2], [2, 3, 5], [2, 5, 4]], device=verts.device)
+        faces = (quads + _CORNERS * torch.arange(count, device=verts.device)[:, None, None]).reshape(-1, 3)
+        card = verts.view(count, _ROWS, 2, 3)
+        along = F.normalize((card[:, 2] - card[:, 0]).mean(1), dim=-1).repeat_interleave(_CORNERS, 0)
+        skin = (self.template.parts == PARTS.index("skin")).nonzero()[:, 0]
+        distance, near = torch.cdist(verts, self.template.verts[skin]).topk(_TIES, largest=False)
+        weight = torch.exp(-((distance / (distance[:, :1] + 1.0)) ** 2))
+        return Tufts(verts, faces, uvs, along, light, skin[near], weight / weight.sum(1, keepdim=True))
+
+
+class _TileMap:
+    """Lookup of positions on the face tile as barycentric coordinates on the head."""
+
+    def __init__(self, template: Template) -> None:
+        u0, v0, u1, v1 = template.tile_rect
+        self.faces, scale = template.faces, template.uvs.new_tensor([u1 - u0, v1 - v0])
+        tile = (template.uvs - template.uvs.new_tensor([u0, v0])) / scale
+        self.corners = tile[template.faces_uvs]
+        inside = ((self.corners >= 0) & (self.corners <= 1)).all(2).all(1).nonzero()[:, 0]
+        ids, _ = rasterize_uv(tile, template.faces_uvs[inside], _MAP)
+        self.ids = torch.where(ids < 0, ids, inside[ids.clamp_min(0)])
+
+    def __call__(self, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return triangles' vertices (B, P, 3) int64 and barycentric weights (B, P, 3) for positions (B, P, 2), y down.
+
+        Positions outside of all triangles are extrapolated from the first one.
+        """
+        column, row = ((places[..., k] * _MAP).long().clamp(0, _MAP - 1) for k in (0, 1))
+        face = self.ids[row, column].clamp_min(0)
+        a, b, c = self.corners[face].unbind(-2)
+        p = torch.stack((places[..., 0], 1 - places[..., 1]), -1) - a
+        e, f = b - a, c - a
+        area = e[..., 0] * f[..., 1] - e[..., 1] * f[..., 0]
+        area = torch.where(area.abs() < 1e-12, 1.0, area)
+        second = (p[..., 0] * f[..., 1] - p[..., 1] * f[..., 0]) / area
+        third = (e[..., 0] * p[..., 1] - e[..., 1] * p[..., 0]) / area
+        return self.faces[face], torch.stack((1 - second - third, second, third), -1)
+
+
+def _normals(corners: torch.Tensor) -> torch.Tensor:
+    """Unit normals (…, 3) of triangles (…, 3, 3)."""
+    return F.normalize(
+        torch.linalg.cross(corners[..., 1, :] - corners[..., 0, :], corners[..., 2, :] - corners[..., 0, :]), dim=-1
+    )
+
+
+def _frames(corners: torch.Tensor) -> torch.Tensor:
+    """Orthonormal frames (…, 3, 3), axes in columns, of triangles (…, 3, 3)."""
+    first = F.normalize(corners[..., 1, :] - corners[..., 0, :], dim=-1)
+    normal = _normals(corners)
+    return torch.stack((first, torch.linalg.cross(normal, first), normal), -1)

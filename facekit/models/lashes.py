@@ -1,0 +1,118 @@
+"""Lashes, attached to the rims of the lids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from facekit.conventions import PARTS
+from facekit.models.eyes import AHEAD, Eyeball
+from facekit.template import Template
+
+#: Largest distance of a lid's rim from the eyeball, mm; number of rim vertices that each lash vertex is tied to.
+_RIM, _ROOTS = 1.6, 6
+
+
+@dataclass(frozen=True)
+class Ties:
+    """Head vertices (N, k) int64 that each of N vertices is tied to, and their weights (N, k), which sum to 1."""
+
+    index: torch.Tensor
+    share: torch.Tensor
+
+    def __call__(self, values: torch.Tensor) -> torch.Tensor:
+        """Interpolate head values (B, V, C). Returns (B, N, C)."""
+        return (values[:, self.index] * self.share[..., None]).sum(2)
+
+
+class Lashes:
+    """One set of lashes on a template.
+
+    Parameters
+    ----------
+    verts, faces:
+        (N, 3) mm on the mean head, and (F, 3) int64.
+    template:
+        The template that they were made for.
+    eyes:
+        Right and left eyeball.
+    """
+
+    def __init__(self, verts: torch.Tensor, faces: torch.Tensor, template: Template, eyes: list[Eyeball]) -> None:
+        self.verts, self.template, self._eyes = verts, template, eyes
+        self._left = verts[:, 0] > 0
+        #: Ties to the rims.
+        self.ties = self._rooted(faces)
+
+    def __call__(self, rest: torch.Tensor, verts: torch.Tensor) -> torch.Tensor:
+        """Rotate lashes about the eyes' centres with the rims of their lids.
+
+        Parameters
+        ----------
+        rest, verts:
+            (B or 1, V, 3) and (B, V, 3) mm, heads at rest and posed.
+
+        Returns
+        -------
+        torch.Tensor
+            (B, N, 3) mm.
+        """
+        left = self._left
+        home = self.ties(self.template.verts[None])
+        root, now = self.ties(rest), self.ties(verts)
+        placed = self.verts + root - home
+        centre, centre_now = (
+            torch.where(left[:, None], self._eyes[1].centre(v), self._eyes[0].centre(v)) for v in (rest, verts)
+        )
+        a, b = root - centre, now - centre_now
+        size = b.norm(dim=-1, keepdim=True) / a.norm(dim=-1, keepdim=True)
+        a, b = (torch.nn.functional.normalize(t, dim=-1) for t in (a, b))
+        # Rodrigues' rotation from a to b, without the angle itself.
+        axis, cos = torch.linalg.cross(a.expand_as(b), b), (a * b).sum(-1, keepdim=True)
+        arm = placed - centre
+        arm = arm.expand_as(axis)
+        turned = arm * cos + torch.linalg.cross(axis, arm)
+        turned = turned + axis * ((axis * arm).sum(-1, keepdim=True) / (1 + cos).clamp_min(1e-3))
+        return centre_now + turned * size
+
+    def _rooted(self, faces: torch.Tensor) -> Ties:
+        """Tie each vertex to the nearest vertices of its lid's rim."""
+        verts, parts, lash, left = self.template.verts, self.template.parts, self.verts, self._left
+        lids = parts == PARTS.index("lids")
+        strip = _components(len(lash), faces)
+        index = torch.zeros(len(lash), _ROOTS, dtype=torch.int64, device=lash.device)
+        share = lash.new_zeros(len(lash), _ROOTS)
+        for side, eye in enumerate(self._eyes):
+            ray = verts - eye.centre(verts[None])[0]
+            gap = ray.norm(dim=1) - eye.radius(ray[:, 2] / ray.norm(dim=1))
+            rim = lids & ((verts[:, 0] > 0) == bool(side)) & (gap.abs() < _RIM) & (ray[:, 2] > AHEAD * ray.norm(dim=1))
+            corners = verts[self.template.landmarks[[42, 45] if side else [36, 39]]]
+            slope = (corners[1, 1] - corners[0, 1]) / (corners[1, 0] - corners[0, 0])
+
+            def height(points: torch.Tensor, corners: torch.Tensor = corners, slope: torch.Tensor = slope):
+                return points[:, 1] - corners[0, 1] - slope * (points[:, 0] - corners[0, 0])
+
+            for number in strip[left == bool(side)].unique():
+                mine = (strip == number).nonzero()[:, 0]
+                upper = bool(height(lash[mine]).mean() > 0)
+                place = (rim & ((height(verts) > 0.3) if upper else (height(verts) < -0.3))).nonzero()[:, 0]
+                # Across the lid they are as near as along it they are far.
+                scale = verts.new_tensor([1.0, 0.4, 0.4])
+                distance, near = torch.cdist(lash[mine] * scale, verts[place] * scale).topk(_ROOTS, largest=False)
+                weight = torch.exp(-((distance / (distance[:, :1] + 1.0)) ** 2))
+                index[mine], share[mine] = place[near], weight / weight.sum(1, keepdim=True)
+        return Ties(index, share)
+
+
+def _components(count: int, faces: torch.Tensor) -> torch.Tensor:
+    """Return the smallest index in each vertex's connected component, (count,) int64."""
+    label = torch.arange(count, device=faces.device)
+    while True:
+        least = label[faces].amin(1)
+        after = label.clone()
+        for k in range(3):
+            after.scatter_reduce_(0, faces[:, k], least, "amin")
+        if bool((after == label).all()):
+            return label
+        label = after
