@@ -20,7 +20,7 @@ _LIP_DEPTH = 5.0
 #: Lips join at the mouth's corners: nearer than this to one, mm, neither can pierce the other.
 _CORNER = 4.0
 #: Where a lip's surface ends it may look as if what lies beyond were under it: of vertices that seem deeper than this,
-#: mm, those count that have flesh between them and the surface, and also just outside of their own surface, by this, mm.
+#: mm, those count that have flesh between them and the surface, and also just outside of their own surface (by mm).
 _DOUBTED, _BEFORE = 0.2, 0.1
 #: Triangles that are looked at for the one closest to a point.
 _NEAREST = 12
