@@ -26,14 +26,14 @@ _BROW_COUNT, _PATH = 170, [0, 3, 6]
 #: The least density of a beard that grows tufts: under it the skin's painted stubble is all there is.
 _SPARSE = 0.25
 #: By zone, mm: distance between neighbouring tufts, length of the hair, and half the width of a card.
-_SPACINGS, _LENGTHS, _HALVES = (1.9, 2.5, 2.9, 3.2), (7.5, 13.0, 9.5, 6.5), (1.6, 2.6, 3.1, 3.0)
+_SPACINGS, _LENGTHS, _HALVES = (1.9, 2.5, 2.9, 3.2), (9.0, 13.0, 9.5, 6.5), (1.6, 2.6, 3.1, 3.0)
 #: How far cards lean out of the skin at the root, radians; the share of gravity in their outer half; and the deviation
 #: of their direction, radians.
 _LEAN, _FALL, _UNRULY = 0.62, 0.45, 0.30
 #: The painted zone's soft edge is as wide as a moustache: it is made steeper by this gain and this much taken off.
 _GAIN, _OFF = 1.9, 0.2
 #: No hair grows this near the lips, mm.
-_BARE = 2.5
+_BARE = 1.5
 #: Sideburns lie between these places, x, y and z in mm, with soft ends of so many.
 _BURNS, _SOFT = ((60.0, 90.0), (-30.0, 33.0), (20.0, 40.0)), 4.0
 #: Resolution of the zones' map on the face tile.
