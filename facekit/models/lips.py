@@ -121,12 +121,12 @@ class LipContact(nn.Module):
         normals = vertex_normals(places, self.tris)
         local = [getattr(self, f"local_{k}") for k in (0, 1)]
         lips, outward = ([field.index_select(1, own) for own in local] for field in (places, normals))
-        apart = torch.cdist(lips[0], lips[1])
+        apart = _squared_distances(*lips)
         found = []
         for k, distances in enumerate((apart, apart.transpose(1, 2))):
             mine, theirs, facing = lips[k], lips[1 - k], outward[1 - k]
-            distance, first = distances.min(dim=2)
-            face, row = (distance < _DEEPEST).nonzero().unbind(dim=1)
+            distance, first = apart.min(dim=2 - k)
+            face, row = (distance < _DEEPEST**2).nonzero().unbind(dim=1)
             near = first[face, row]
             height = ((mine[face, row] - theirs[face, near]) * facing[face, near]).sum(dim=1)
             face, row = face[height < _OUTSIDE], row[height < _OUTSIDE]
@@ -149,6 +149,15 @@ class LipContact(nn.Module):
             told = ((weights > 1e-4) & ~border[corners]).any(dim=1)
             found.append(tuple(value[told] for value in (face, row, corners, weights, normal, share)))
         return found
+
+
+def _squared_distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """(B, n, m) mm² between points (B, n, 3) and (B, m, 3): one product, seen from their middle to keep it exact."""
+    middle = a.mean(dim=1, keepdim=True)
+    a, b = a - middle, b - middle
+    one_a, one_b = torch.ones_like(a[..., :1]), torch.ones_like(b[..., :1])
+    left = torch.cat((-2 * a, a.square().sum(dim=-1, keepdim=True), one_a), dim=-1)
+    return left @ torch.cat((b, one_b, b.square().sum(dim=-1, keepdim=True)), dim=-1).transpose(1, 2)
 
 
 def _surface(tris: torch.Tensor, own: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
