@@ -71,14 +71,19 @@ class LipContact(nn.Module):
     def forward(self, verts: torch.Tensor) -> torch.Tensor:
         """Vertices (B, V, 3) mm with the lips apart; differentiable."""
         touching: list[tuple[torch.Tensor, ...]] = []
+        found, faces = verts, torch.arange(len(verts), device=verts.device)
+        busy = torch.ones_like(faces, dtype=torch.bool)
         for number in range(_ROUNDS):
             single = number >= _SMOOTH_ROUNDS
+            if number in _SEARCHED and not bool(busy.all()):  # faces whose lips lie well are left as they are
+                found, faces, verts = found.index_copy(0, faces, verts), faces[busy], verts[busy]
             places = verts.index_select(1, self.used)
             if number in _SEARCHED:  # in between, what touches stays where it is on the other's surface
                 with torch.no_grad():
                     touching = self._touching(places)
             pushes = [_SHARES[single] * self._push(places, k, *touching[k]) for k in (0, 1)]
-            if max(float(push.detach().abs().max()) for push in pushes) < _TOUCH:
+            busy = torch.cat([push.detach().abs().flatten(1) for push in pushes], dim=1).amax(dim=1) >= _TOUCH
+            if not bool(busy.any()):
                 break
             for k, push in enumerate(pushes):
                 moved = push.detach().any(dim=2).any(dim=0).nonzero()[:, 0]
@@ -89,7 +94,7 @@ class LipContact(nn.Module):
                     pushed = torch.where(push.norm(dim=-1, keepdim=True) > 0, push, spread[:, :own])
                     spread = torch.cat((pushed, spread[:, own:]), dim=1)
                 verts = verts.index_add(1, getattr(self, f"follow_{k}"), spread)
-        return verts
+        return verts if len(faces) == len(found) else found.index_copy(0, faces, verts)
 
     def _push(
         self,
