@@ -1,4 +1,4 @@
-"""What blending the published model's textures mends, and how texture and mesh fit, as Markdown::
+"""Effect of blending the published model's textures, and fit of texture to mesh, as Markdown::
 
     python benchmarks/compose.py WHERE [--identities 24] [--pictures FOLDER]
 
@@ -116,7 +116,7 @@ def line(name: str, values: torch.Tensor) -> str:
 
 
 def fit(template: Template, tiles: Tiles) -> str:
-    """How far the landmarks of the tiles' mean lie from the mesh's.
+    """Return distances between landmarks of the tiles' mean and of the mesh.
 
     The mesh's own picture (its occlusion in UV, openings black) goes through the same finder: what it sees there, where
     the truth is known, is the finder's own error.

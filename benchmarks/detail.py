@@ -1,4 +1,4 @@
-"""How long detail takes, as Markdown::
+"""Time of detail, as Markdown::
 
     python benchmarks/detail.py [--repeat 9]
 

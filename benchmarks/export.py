@@ -1,4 +1,4 @@
-"""How long exports and imports take; prints a Markdown table. Run: python benchmarks/export.py [--repeat 5]"""
+"""Time of exports and imports; prints a Markdown table. Run: python benchmarks/export.py [--repeat 5]"""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def median_ms(job: Callable[[], object], repeat: int) -> float:
 
 
 def import_ms(arguments: list[str], repeat: int) -> float:
-    """What a fresh interpreter takes beyond one that does nothing."""
+    """Return the time of a fresh interpreter minus that of an idle one, ms."""
     started = median_ms(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True), repeat)
     whole = median_ms(
         lambda: subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL), repeat

@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def _pixels(pipe: facekit.FacePipeline, seed: int, name: str, level: float, camera: Camera, part: str) -> int:
-    """How many pixels of a part are seen; of teeth those that are brighter than the median of the lips."""
+    """Count the visible pixels of a part; for teeth only those brighter than the median of the lips."""
     face = pipe(seed=seed, expression=name, intensity=level, hair=None)
     picture = face.render(image_size=512, camera=camera)
     assert picture.labels is not None
@@ -97,7 +97,7 @@ def _opening(found: FaceLandmarks) -> float:
 
 
 def _judge(pipe: facekit.FacePipeline, seeds: range, landmarker: Landmarker) -> None:
-    """Whether the scores that belong to an expression rise with its intensity, over the mean of all people."""
+    """Print the scores of each expression by intensity, averaged over people, and whether they rise."""
     rest = [_look(pipe, seed, "neutral", 0.0, landmarker) for seed in seeds]
     print(f"\n| expression | score | at 0 | {' | '.join(map(str, _LEVELS))} | rises |\n|{' --- |' * 7}")
     obeyed = 0

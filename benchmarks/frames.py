@@ -1,4 +1,4 @@
-"""How several frames of a person help, and whether the encoder does, as Markdown::
+"""Accuracy by number of frames of a person, with and without the encoder, as Markdown::
 
     python benchmarks/frames.py --work .train [--people 24] [--weights encoder.safetensors]
 

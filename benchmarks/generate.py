@@ -1,4 +1,4 @@
-"""How long a face takes, and a demonstration, as Markdown::
+"""Time of a face, and of the demonstration, as Markdown::
 
     python benchmarks/generate.py [--repeat 5] [--quick]
 
@@ -86,7 +86,7 @@ def pictures(pipe: FacePipeline, repeat: int) -> list[Row]:
 
 
 def commands(repeat: int, demo: bool) -> tuple[list[Row], float]:
-    """What a shell waits for, each in a fresh process, and the demonstration's peak memory in bytes."""
+    """Time commands, each in a fresh process; also the demonstration's peak memory in bytes."""
     python = [sys.executable]
     rows: list[Row] = []
     for name, command, target in (

@@ -1,4 +1,4 @@
-"""How near landmarks and fits come to landmarks that people set by hand in real photographs, as Markdown::
+"""Errors of landmarks and fits against hand-made landmarks in real photographs, as Markdown::
 
     python benchmarks/photographs.py FOLDER [--draw OUT]
 

@@ -1,4 +1,4 @@
-"""What the published model costs: loading, and an official sweep of 15 steps written as OBJ and PNG, as Markdown::
+"""Time of the published model: loading, and an official sweep of 15 steps written as OBJ and PNG, as Markdown::
 
     python benchmarks/published.py [--threads 2] [--steps 15] [--reference-steps 3]
 

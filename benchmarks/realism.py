@@ -1,4 +1,4 @@
-"""How near skin and eyes come to real ones: energy by octave, sclera, asymmetry, chance; prints Markdown tables.
+"""Realism of skin and eyes: energy by octave, sclera, asymmetry, chance; prints Markdown tables.
 
 Run: python benchmarks/realism.py [--people 40] [--pack PATH]. The training pack's skins, which are the reference of the
 first table, are measured when the pack is given.

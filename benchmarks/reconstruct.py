@@ -1,4 +1,4 @@
-"""How near heads from photographs come to the truth, as Markdown::
+"""Errors of heads from photographs, as Markdown::
 
     python benchmarks/reconstruct.py [--pack path/to/training-pack] [--people 12] [--seed 9000]
 

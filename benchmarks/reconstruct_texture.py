@@ -1,4 +1,4 @@
-"""How near the albedo out of photographs comes to the truth, by skin tone, as Markdown::
+"""Errors of the albedo from photographs, by skin tone, as Markdown::
 
     python benchmarks/reconstruct_texture.py [--people 4] [--pictures 1] [--misfit 1.5] [--occluded] [--picture PNG]
 

@@ -1,4 +1,4 @@
-"""How long a picture takes: python benchmarks/render.py [--size 512] [--repeat 9] [--threads 2] [--out table.md]
+"""Time of a picture: python benchmarks/render.py [--size 512] [--repeat 9] [--threads 2] [--out table.md]
 
 Renders the embedded default's head (a ball of as many vertices where its files are not there) in standard and high
 quality, a sweep of 15 with and without detail, and sets visibility against the plainest rasterizer there is: every face

@@ -1,4 +1,4 @@
-"""How near heads from pictures of a real scan come to the scan, as Markdown::
+"""Errors of heads from pictures of a real scan, as Markdown::
 
     python benchmarks/scan.py SCAN.glb COLOURS.jpg [--flip] [--draw OUT]
 
@@ -52,7 +52,7 @@ class Scan:
 
     @property
     def points(self) -> np.ndarray:
-        """What counts, (M, 3)."""
+        """Return the scan's points that are compared (M, 3), float64."""
         return self.mesh.verts[0].double().numpy()[self.counts]
 
 

@@ -1,4 +1,4 @@
-"""Whether a known motion comes back from its film, and whether a still one stands still::
+"""Errors of motion from a video: a known motion, and a still face::
 
     python benchmarks/video.py --work .train [--seconds 10] [--seed 41]
 

@@ -1,4 +1,4 @@
-"""How large and how fast the viewer is: python benchmarks/viewer.py. Prints a Markdown table.
+"""Size and speed of the viewer: python benchmarks/viewer.py. Prints a Markdown table.
 
 Needs playwright and a Chromium; the browser draws WebGL in software, which has no part in the times of a frame's
 JavaScript. The least of several rounds counts.

@@ -112,7 +112,7 @@ def reference() -> None:
 
 
 def _home(name: str, module: str) -> str:
-    """Where a public name is defined: packages pass names on that stand in one of their files."""
+    """Return the full path of a public name at its definition; packages re-export names from their files."""
     import importlib
 
     value = getattr(importlib.import_module(module), name)

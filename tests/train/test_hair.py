@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from facekit.train.hair.curls import curl_picture
+from facekit.train.hair.fringe import with_fringe
 from facekit.train.hair.lashes import SETS, SIZE, lash_cards
 from facekit.train.hair.light import openness, relaxed
 from facekit.train.hair.pictures import grey_strands, strand_direction
@@ -73,3 +74,19 @@ def test_points_above_take_light():
     places, up = np.array([[0.0, 0, 0], [200.0, 0, 0]]), np.array([[0.0, 1, 0]] * 2)
     under, free = openness(places, up, roof)
     assert under < 0.35 and free > 0.9
+
+
+def test_a_fringe_hangs_over_the_edge(strip):
+    """A sheet above a forehead ends in a straight line; tufts reach beyond it, over the skin."""
+    verts = strip["verts"] + [-20.0, 40.0, 90.0]
+    cards = {**strip, "verts": verts, "faces_uvs": strip["faces"]}
+    skin = np.stack(np.meshgrid(np.linspace(-25, 25, 12), np.linspace(5, 170, 40), [84.0]), -1).reshape(-1, 3)
+    strands = np.stack((np.full((64, 64), 0.5), np.ones((64, 64)))).astype(np.float32)
+    along = np.tile([0.0, -1.0, 0.0], (len(verts), 1))
+    made, picture, ways = with_fringe(cards, strands, along, skin)
+    tufts = made["verts"][len(verts) :].reshape(-1, 6, 3)
+    assert len(tufts) > 10 and len(ways) == len(made["verts"])
+    assert picture.shape[1] == 64 < picture.shape[2] and np.abs(picture[:, :, :64] - strands).max() == 0
+    roots, tips = tufts[:, :2].mean(1), tufts[:, 4:].mean(1)
+    assert (roots[:, 1] > 40).all() and (tips[:, 1] < 40).mean() > 0.5
+    assert made["uvs"][: len(strip["uvs"]), 0].max() < 64 / picture.shape[2] + 1e-6 < made["uvs"][-6:, 0].max()

@@ -17,6 +17,7 @@ from facekit.template import Template
 from facekit.train.context import Context
 from facekit.train.hair.curls import curl_cards
 from facekit.train.hair.facial import facial_arrays
+from facekit.train.hair.fringe import with_fringe
 from facekit.train.hair.lashes import SETS, lash_cards
 from facekit.train.hair.light import card_points, closed, covered, openness, relaxed, smoothed
 from facekit.train.hair.pictures import along_cards, frayed, grey_strands, hairline, strand_direction
@@ -38,8 +39,9 @@ _EARS, _LEAST = ((61.0, -25.0, -18.0), (100.0, 36.0, 16.5)), 0.35
 _CONCHA = ((58.0, -24.0, -13.0), (110.0, 26.0, 16.0))
 #: The light that is left inside of hair, which strands let through; and the style whose picture shows few of them.
 _INSIDE, _STRAIGHT = 0.3, ("long01",)
-#: Styles that lie on the scalp and tell where it is, those that hang over the face, and rounds of smoothing.
-_TIGHT, _LOOSE = ("short01", "short02", "short04", "ponytail01"), ("short03", "bob02", "long01")
+#: Styles that end on the scalp and so define it, styles that hang over the face, styles with a fringe of loose strands.
+_TIGHT, _LOOSE, _FRINGED = ("short01", "short04", "ponytail01"), ("short03", "bob02", "long01"), ("short02",)
+#: Rounds of smoothing by style, above this height, mm.
 _SMOOTHED, _ABOVE_EARS = {"long01": 6, "bob02": 4}, 100.0
 
 
@@ -73,7 +75,7 @@ def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
         if name in _TIGHT:
             scalp = np.maximum(scalp, out[f"{name}/cap"] / 255)
     # Under hair that hangs over it, the face is in shade; only the scalp has the hair's tone.
-    for name in _LOOSE:
+    for name in (*_LOOSE, *_FRINGED):
         out[f"{name}/cap"] = _byte(out[f"{name}/cap"] / 255 * scalp)
     for name in SETS:
         raw = lash_cards(template, name)
@@ -101,6 +103,9 @@ def _style(raw: dict[str, np.ndarray], template: Template, name: str) -> dict[st
         along = np.random.default_rng(3).normal(size=verts.shape)
         along /= np.linalg.norm(along, axis=1, keepdims=True)
     cap = _cap(raw, strands[1], template, name)
+    if name in _FRINGED:
+        raw, strands, along = with_fringe(raw, strands, along, head[grown & (cap < 0.3) & (head[:, 1] > 20)])
+        verts, faces = raw["verts"], raw["faces"]
     points, _ = card_points(verts, faces, raw["uvs"], raw["faces_uvs"], strands[1])
     normals = vertex_normals(template.verts[None], template.faces)[0].numpy().astype(np.float64)
     tris = template.faces.numpy()
