@@ -20,8 +20,8 @@ _LIP_DEPTH = 5.0
 #: Lips join at the mouth's corners: nearer than this to one, mm, neither can pierce the other.
 _CORNER = 4.0
 #: Where a lip's surface ends it may look as if what lies beyond were under it: of vertices that seem deeper than this,
-#: mm, those count that have flesh between them and the surface.
-_DOUBTED = 0.2
+#: mm, those count that have flesh between them and the surface, and also just outside of their own surface (by mm).
+_DOUBTED, _BEFORE = 0.2, 0.1
 #: Triangles that are looked at for the one closest to a point.
 _NEAREST = 12
 #: Points of which winding numbers are found at once.
@@ -131,9 +131,13 @@ class Contact:
         """How deep a lip's vertices (P,) lie in the other, (P,) mm: of what seems deep that which lies in flesh."""
         depth, place = _depth(verts, points, other)
         deep = ((depth > _DOUBTED) & (depth < _LIP_DEPTH)).nonzero()[:, 0]
-        between = (verts[points[deep]] + place[deep]) / 2
         found = torch.where(depth > _DOUBTED, 0.0, depth)
-        found[deep] = torch.where(winding(between, verts[self.flesh]) > 0.5, depth[deep], 0.0)
+        if len(deep):
+            own = verts[points[deep]]
+            before = own + _BEFORE * vertex_normals(verts[None], self.flesh)[0, points[deep]]
+            flesh = verts[self.flesh]
+            pierced = torch.minimum(winding((own + place[deep]) / 2, flesh), winding(before, flesh)) > 0.5
+            found[deep] = torch.where(pierced, depth[deep], 0.0)
         return found
 
 

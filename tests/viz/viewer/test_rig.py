@@ -33,17 +33,26 @@ def spread(arrays, row: int, count: int) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pose", [{"jawOpen": 1.0}, {"eyeBlinkLeft": 1.0}, {"jawOpen": 1.0, "mouthSmileLeft": 1.0}])
+@pytest.mark.parametrize(
+    "pose",
+    [
+        {"jawOpen": 1.0},
+        {"eyeBlinkLeft": 1.0},
+        {"jawOpen": 1.0, "mouthSmileLeft": 1.0},
+        {"jawOpen": 1.0, "mouthClose": 1.0},
+        {"jawOpen": 1.0, "mouthClose": 1.0, "mouthShrugLower": 1.0},
+    ],
+)
 def test_the_page_adds_up_what_the_pipeline_makes(default_pipeline, face, entries, pose):
     header, arrays = entries
     made = default_pipeline(latents=face.latents.with_blendshapes(pose), detail=False).verts - face.verts
     index = sorted(BLENDSHAPES.index(name) for name in pose)
-    rows = index + [52 + k for k, pair in enumerate(header["pairs"]) if sorted(pair) == index]
+    rows = index + [52 + k for k, pair in enumerate(header["pairs"]) if set(pair) <= set(index)]
     summed = sum(spread(arrays, row, made.shape[1]) for row in rows)
     skin = (face.mesh.parts != PARTS.index("eyes")).numpy()
     off = np.linalg.norm(summed - made[0].numpy(), axis=1)[skin]
     assert np.linalg.norm(made[0].numpy(), axis=1)[skin].max() > 4
-    assert off.max() < (3 * STEP if len(rows) != 2 else 0.6)
+    assert off.max() < (max(3, len(rows)) * STEP if len(rows) != 2 else 0.6)
 
 
 @pytest.mark.slow
