@@ -10,7 +10,7 @@ import facekit
 from facekit.conventions import BLENDSHAPES, PARTS
 from facekit.viz.viewer.rig import STEP, motion_block, rig_entries
 from facekit.viz.viewer.tracks import Subject
-from tests.viz.viewer.browser import chromium
+from tests.viz.viewer.browser import chromium, window
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def face(default_pipeline):
 
 
 @pytest.fixture(scope="module")
-def entries(face):
+def entries(face, few_pairs):
     return rig_entries(Subject.of(face))
 
 
@@ -72,10 +72,10 @@ def test_a_motion_is_one_byte_a_weight():
 
 
 @pytest.mark.slow
-def test_the_tab_moves_the_face_and_plays(face, tmp_path):
+def test_the_tab_moves_the_face_and_plays(face, few_pairs, tmp_path):
     path = face.to_html(tmp_path / "face.html", expressions=["smile"], rig=True, motion=facekit.Motion.sample())
     with chromium() as browser:
-        page = browser.new_page(viewport={"width": 1100, "height": 760})
+        page = window(browser, viewport={"width": 1100, "height": 760}).new_page()
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(path.as_uri())
