@@ -18,7 +18,7 @@ from facekit.train.shape.data import ShapeTeacher
 from facekit.train.skin.layers import SkinLayers, draw_layers
 from tests.train.tiny_pack import make_pack
 
-STEPS, WIDTHS = 0.0025, 0.125
+STEPS, WIDTHS = 0.01, 0.125
 INTERRUPTED_AT = 5
 
 
@@ -59,7 +59,7 @@ def tiny_head(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 @pytest.fixture(scope="session")
 def trained(tiny_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The command ``python -m facekit.train`` at a few of its steps, interrupted in the middle and run again."""
+    """The command ``python -m facekit.train`` at a hundredth of its steps, interrupted in the middle and run again."""
     folder = tmp_path_factory.mktemp("run")
     arguments = ["--pack", str(tiny_pack), "--work", str(folder / "work"), "--out", str(folder / "out")]
     arguments += ["--steps-scale", str(STEPS), "--width-scale", str(WIDTHS)]

@@ -22,7 +22,6 @@ import torch.nn.functional as F
 from facekit.color import srgb_to_linear
 from facekit.conventions import EXPRESSION_DIM, IDENTITY_DIM, PARTS, TEXTURE_NOISE_DIM
 from facekit.models.composers import DefaultComposer
-from facekit.reconstruct.texture.adam import Adam
 from facekit.reconstruct.texture.grid import TileGrid
 from facekit.reconstruct.texture.lighting import Geometry, KeyLight, gleaming, untone
 from facekit.reconstruct.texture.views import View
@@ -121,19 +120,24 @@ def delight(
         first = _mean(shots, draw(noise, identity))
     codes = [identity, noise]
     lamps = [[light.sh, light.key, light.colour.log()] for light in lights]
-    bright = [tensor for lamp in lamps for tensor in lamp]
-    for tensor in (*codes, *bright):
+    for tensor in (*codes, *(t for lamp in lamps for t in lamp)):
         tensor.requires_grad_(True)
-    rates = [_CODE_RATE] * len(codes) + [_LIGHT_RATE] * len(bright)
-    adam = Adam([*codes, *bright], betas=(0.9, 0.98))
+    groups = [
+        {"params": codes, "lr": _CODE_RATE},
+        {"params": [t for lamp in lamps for t in lamp], "lr": _LIGHT_RATE},
+    ]
+    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98))
     for step in range(steps):
+        for group, rate in zip(optimizer.param_groups, (_CODE_RATE, _LIGHT_RATE), strict=True):
+            group["lr"] = rate * min(1.0, 3.0 * (1 - step / steps) + 0.05)
         albedo = draw(noise, identity)
         lift, cost = first / _mean(shots, albedo), _code_cost(identity, noise, free)
         for shot, lamp in zip(shots, lamps, strict=True):
             light = KeyLight(lamp[0] * lift, lamp[1], lamp[2].exp() * lift)
             cost = cost + _cost(shot, light, albedo) + _light_cost(light)
-        slower = min(1.0, 3.0 * (1 - step / steps) + 0.05)
-        adam.step(cost, [rate * slower for rate in rates])
+        optimizer.zero_grad()
+        cost.backward()
+        optimizer.step()
     with torch.no_grad():
         albedo, misfit = draw(noise, identity), []
         lift = first / _mean(shots, albedo)
