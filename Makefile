@@ -20,7 +20,8 @@ TORCH_INDEX ?=
 # A process per core up to four, each with one thread; files stay whole, for what their tests share.
 WORKERS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 # glibc gives maps of some MB back to the system as soon as they are freed, and asks for them again: a fifth of the time.
-QUICKLY := OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=268435456 MALLOC_TRIM_THRESHOLD_=536870912
+# Compiled files are kept, whatever the environment says, since Python starts often.
+QUICKLY := OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=268435456 MALLOC_TRIM_THRESHOLD_=536870912 PYTHONDONTWRITEBYTECODE=
 
 MATRIX := tests/test_notebooks.py tests/test_colab.py tests/viz/test_notebook.py tests/viz/test_charts.py \
 	tests/viz/viewer/test_widget.py -k "not 06_rig and not 07_from and not 08_from and not 09_eval and not 10_data"

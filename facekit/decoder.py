@@ -29,6 +29,7 @@ from facekit.models.shape import ShapeModel
 from facekit.models.shutting import following, sealed
 from facekit.models.sides import SIDED, mirrored
 from facekit.models.texture import TextureModel
+from facekit.models.walls import MouthWall
 from facekit.person import Person
 from facekit.template import Template
 from facekit.torch_defaults import with_torch_defaults
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 # Number of faces whose textures, detail and hair are made at once: more is not faster on a CPU and costs memory.
 _TEXTURE_CHUNK, _DETAIL_CHUNK, _HAIR_CHUNK = 4, 16, 8
+# Expressions whose lips fold over at the mouth corners, from this weight on.
+_FOLDING, _FOLDED = [EXPRESSIONS.index(name) for name in ("lip_funneler", "anger")], 0.25
 # Vertices that blendshapes move by this much, mm, or more have full contact handling, whatever the expression did.
 _STILL = 1.0
 
@@ -160,7 +163,7 @@ class FaceDecoder:
 
         Displacements of expression and blendshapes are summed. Fold-overs caused by blendshapes are then removed, and
         if the model has eyeballs and a full mouth, lips are kept from intersecting each other, and lids from sinking
-        into the eyes, further than with the expression alone.
+        into the eyes, further than with the expression alone; the oral vestibule's wall stays behind the skin.
         """
         latents = latents.to(self.device)
         worn = self._regressed(latents)
@@ -169,8 +172,9 @@ class FaceDecoder:
             if wanted(shut):
                 worn = sealed(worn, shut, self.blendshapes)
             worn = self.contact[0](worn)
+            worn = self._unfolded(latents, worn)
         if not wanted(latents.blendshapes):
-            return worn
+            return worn if self.wall is None or not wanted(latents.expression) else self.wall(worn)
         neutral = self._regressed(latents.at_rest())
         shapes = self.blendshapes
         verts = worn + shapes(latents.blendshapes, neutral, self._in_other_order(latents.expression))
@@ -181,9 +185,10 @@ class FaceDecoder:
         # vertices. Elsewhere the correction fades out, as a hard limit would push surfaces together again.
         still = (1 - (verts - worn).norm(dim=-1, keepdim=True) / _STILL).clamp(0, 1)
         alone = worn[:1] if bool((worn == worn[:1]).all()) else worn  # most batches have a single expression
-        before = lids(lips(alone), None) - alone
-        apart = lids(lips(verts), shapes.turns(latents.blendshapes)) - still * before
-        return self.unfolding(apart, neutral, worn)
+        pushed, before = lips(torch.cat((verts, alone))).split((len(verts), len(alone)))
+        apart = lids(pushed, shapes.turns(latents.blendshapes)) - still * (lids(before, None) - alone)
+        apart = self.unfolding(apart, neutral, worn)
+        return apart if self.wall is None else self.wall(apart)
 
     def _regressed(self, latents: FaceLatents) -> torch.Tensor:
         """Return vertices of the shape networks; for a person, the neutral face plus the networks' displacement."""
@@ -200,6 +205,14 @@ class FaceDecoder:
             worn = worn + following(others, shut, self.blendshapes)
         return worn
 
+    def _unfolded(self, latents: FaceLatents, worn: torch.Tensor) -> torch.Tensor:
+        """Return vertices (B, V, 3) without the fold-overs of some expressions."""
+        rows = (latents.expression.detach()[:, _FOLDING] > _FOLDED).any(dim=1).nonzero()[:, 0]
+        if not len(rows):
+            return worn
+        neutral = self._regressed(latents.at_rest()).expand_as(worn)
+        return worn.index_copy(0, rows, self.unfolding(worn[rows], neutral[rows]))
+
     def _displaced(self, latents: FaceLatents) -> torch.Tensor:
         return self.shape(latents.shape_noise, latents.identity, latents.style, latents.expression)
 
@@ -214,6 +227,14 @@ class FaceDecoder:
             template = self.template.to("cpu")
             outer, lips, lids = LidContact(template, outer=True), LipContact(template), LidContact(template)
             return outer.to(self.device), lips.to(self.device), lids.to(self.device)
+
+    @functools.cached_property
+    def wall(self) -> MouthWall | None:
+        """Keeps the oral vestibule's wall behind the skin; None for a model without a full mouth, as the published."""
+        if self.contact is None:
+            return None
+        with torch.inference_mode(False):
+            return MouthWall(self.template.to("cpu")).to(self.device)
 
     @functools.cached_property
     def unfolding(self) -> Unfolding:

@@ -185,3 +185,15 @@ def tiny_sweep(tiny_pipe: TinyPipe) -> FaceOutput:
 def default_pipeline() -> FacePipeline:
     """The embedded default on the CPU, loaded once."""
     return FacePipeline.from_pretrained(device="cpu")
+
+
+@pytest.fixture
+def loaded_once(default_pipeline: FacePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for the embedded default on the CPU gets the one that is loaded: to make ready another takes 2 s."""
+    load = FacePipeline.from_pretrained
+
+    def shared(cls: type[FacePipeline], name: object = "default", device: object = None, **options: object) -> object:
+        here = str(device) == "cpu" or (device is None and not torch.cuda.is_available())
+        return default_pipeline if name == "default" and here and not options else load(name, device, **options)
+
+    monkeypatch.setattr(FacePipeline, "from_pretrained", classmethod(shared))

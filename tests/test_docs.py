@@ -66,7 +66,7 @@ def _statements(page: Path) -> list[str]:
 
 @pytest.mark.slow
 @by_page
-def test_python_runs(page, tmp_path, monkeypatch):
+def test_python_runs(page, tmp_path, monkeypatch, loaded_once):
     if page.parent.name == "ko" and _statements(page) == _statements(page.parents[1] / page.name):
         return  # the same code but for its comments, which runs from the English page
     monkeypatch.chdir(tmp_path)

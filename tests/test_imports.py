@@ -137,18 +137,42 @@ def test_exceptions_are_needed():
     assert {(own, name) for own, names in INSIDE_METHODS.items() for name in names} <= used
 
 
+#: Script that imports torch once, runs each argument as code in its own fork, and prints the modules it loaded.
+FORKS = """
+import json, os, sys, torch
+for code in sys.argv[1:]:
+    if os.fork() == 0:
+        exec(code)
+        mine = sorted({m.split(".")[1] for m in sys.modules if m.startswith("facekit.")})
+        print(json.dumps([mine, "torch._dynamo" in sys.modules]), flush=True)
+        os._exit(0)
+    assert os.wait()[1] == 0, code
+"""
+
+
+def loaded_by(*codes: str) -> list[tuple[list[str], bool]]:
+    """Return the parts of facekit that each piece of code loads, and whether it loads torch's compiler."""
+    done = subprocess.run([sys.executable, "-c", FORKS, *codes], capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 def test_loading_a_part_loads_nothing_further_down():
     """At run time, too, each part imported alone only loads parts that stand before it."""
-    code = (
-        "import importlib, json, sys\n"
-        "importlib.import_module('facekit.' + sys.argv[1])\n"
-        "print(json.dumps(sorted({m.split('.')[1] for m in sys.modules if m.startswith('facekit.')})))"
-    )
-    for name in ("models", "weights", "template", "render", "io", "latents"):
-        done = subprocess.run([sys.executable, "-c", code, name], capture_output=True, text=True, check=True)
-        loaded = json.loads(done.stdout)
+    names = ("models", "weights", "template", "render", "io", "latents")
+    for name, (loaded, _) in zip(names, loaded_by(*(f"import facekit.{name}" for name in names)), strict=True):
         late = [other for other in loaded if ORDER.index(other) > ORDER.index(name)]
-        assert not late, f"{name} loads {late}"
+        assert name in loaded and not late, f"{name} loads {late}"
+
+
+def test_networks_load_without_torchs_compiler():
+    """It takes seconds to import, and drawing normal numbers on the meta device does."""
+    dense, encoded, segment = (
+        f"from facekit.reconstruct{name} import network; network()"
+        for name in (".dense", ".encoded", ".texture.segment")
+    )
+    generators = "import facekit; facekit.FacePipeline.from_pretrained(device='cpu')"
+    for _, compiler in loaded_by(dense.replace("network", "_network"), encoded, segment, generators):
+        assert not compiler
 
 
 def test_public_names_are_frozen():

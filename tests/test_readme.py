@@ -19,7 +19,7 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_python_runs(tmp_path, monkeypatch):
+def test_python_runs(tmp_path, monkeypatch, loaded_once):
     monkeypatch.chdir(tmp_path)
     first, *rest = blocks("python")
     assert len([line for line in first.splitlines() if line.strip()]) == 3, "the three-line start has three lines"

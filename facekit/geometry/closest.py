@@ -8,30 +8,37 @@ import torch
 def closest_of(points: torch.Tensor, corners: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return the closest points (P, 3) to points (P, 3), each on one of K triangles (P, K, 3, 3).
 
-    Also returns their barycentric weights (P, 3) and the indices of the triangles, (P,) int64.
+    Also returns their barycentric weights (P, 3) and the indices of the triangles, (P,) int64. In the plane of each
+    triangle the squared distance is a quadratic form of the weights of its second and third corner.
     """
-    a, b, c = corners.unbind(2)
-    inner = _barycentric(points[:, None], a, b, c)
-    weights = [torch.where((inner >= 0).all(-1, keepdim=True), inner, torch.nan)]
-    for k, (start, end) in enumerate(((a, b), (b, c), (c, a))):
-        along = end - start
-        t = ((points[:, None] - start) * along).sum(-1) / along.square().sum(-1).clamp_min(1e-12)
-        on_edge = inner.new_zeros(*t.shape, 3)
-        on_edge[..., k], on_edge[..., (k + 1) % 3] = 1 - t.clamp(0, 1), t.clamp(0, 1)
-        weights.append(on_edge)
-    weights = torch.stack(weights, dim=2)  # (P, K, 4, 3)
-    places = torch.einsum("pkqw,pkwc->pkqc", weights, corners)
-    off = (points[:, None, None] - places).square().sum(-1).nan_to_num(float("inf")).flatten(1)
-    best = off.argmin(dim=1)
-    rows = torch.arange(len(points), device=points.device)
-    return places.flatten(1, 2)[rows, best], weights.flatten(1, 2)[rows, best], best // weights.shape[2]
+    p = points.T[..., None].unbind(0)
+    a, b, c = ([corners[:, :, corner, axis] for axis in range(3)] for corner in range(3))
+    # By coordinates: sums over an axis of three take many times as long.
+    u, v, q = ([y - x for x, y in zip(start, end, strict=True)] for start, end in ((a, b), (a, c), (a, p)))
+    uu, uv, vv, uq, vq = _dot(u, u), _dot(u, v), _dot(v, v), _dot(u, q), _dot(v, q)
+    area = (uu * vv - uv * uv).clamp_min(1e-12)
+    second, third = (vv * uq - uv * vq) / area, (uu * vq - uv * uq) / area
+    inside = (second >= 0) & (third >= 0) & (second + third <= 1)
+    none, always = torch.zeros_like(uu), torch.ones_like(inside)
+    along = ((vq - uq + uu - uv) / (uu + vv - 2 * uv).clamp_min(1e-12)).clamp(0, 1)
+    candidates = (
+        (always, (uq / uu.clamp_min(1e-12)).clamp(0, 1), none),
+        (always, 1 - along, along),
+        (always, none, (vq / vv.clamp_min(1e-12)).clamp(0, 1)),
+        (inside, second, third),
+    )
+    off, s, t = torch.full_like(uu, torch.inf), none, none
+    for counts, at, to in candidates:
+        there = at * (at * uu + 2 * (to * uv - uq)) + to * (to * vv - 2 * vq)  # less the distance to the first corner
+        nearer = counts & (there < off)
+        off, s, t = torch.where(nearer, there, off), torch.where(nearer, at, s), torch.where(nearer, to, t)
+    best = (off + _dot(q, q)).argmin(dim=1, keepdim=True)
+    s, t = s.gather(1, best), t.gather(1, best)
+    weights = torch.cat((1 - s - t, s, t), dim=1)
+    best = best[:, 0]
+    own = corners[torch.arange(len(points), device=points.device), best]
+    return (weights[..., None] * own).sum(dim=1), weights, best
 
 
-def _barycentric(p: torch.Tensor, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-    """Return barycentric weights (..., 3) of the projections of points onto their triangles' planes."""
-    u, v, q = b - a, c - a, p - a
-    normal = torch.linalg.cross(u, v)
-    area = normal.square().sum(-1).clamp_min(1e-12)
-    second = (torch.linalg.cross(q, v) * normal).sum(-1) / area
-    third = (torch.linalg.cross(u, q) * normal).sum(-1) / area
-    return torch.stack((1 - second - third, second, third), dim=-1)
+def _dot(a: list[torch.Tensor], b: list[torch.Tensor]) -> torch.Tensor:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]

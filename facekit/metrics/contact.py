@@ -20,8 +20,8 @@ _LIP_DEPTH = 5.0
 #: Lips join at the mouth's corners: nearer than this to one, mm, neither can pierce the other.
 _CORNER = 4.0
 #: Where a lip's surface ends it may look as if what lies beyond were under it: of vertices that seem deeper than this,
-#: mm, those count that have flesh between them and the surface.
-_DOUBTED = 0.2
+#: mm, those count that have flesh between them and the surface, and also just outside of their own surface (by mm).
+_DOUBTED, _BEFORE = 0.2, 0.1
 #: Triangles that are looked at for the one closest to a point.
 _NEAREST = 12
 #: Points of which winding numbers are found at once.
@@ -109,14 +109,14 @@ class Contact:
             ball = part["eyes"] & ((verts[:, 0] - middle) * side > 0)
             near = torch.cdist(verts, verts[ball]).amin(dim=1) < _LID_REACH
             skin = (part["lids"] | part["skin"]) & near
-            self.eyes.append((skin.nonzero()[:, 0], _inside(faces, ball)))
+            self.eyes.append((skin.nonzero()[:, 0], _Surface(_inside(faces, ball))))
         corners = verts[template.landmarks[[48, 54, 60, 64]]]
         lips = part["lips"] & (torch.cdist(verts, corners).amin(dim=1) > _CORNER)
         label = _components(faces, lips)
         self.mouth = []
         for mine, other in ((0, 1), (1, 0)):
             points = (label == mine).nonzero()[:, 0]
-            self.mouth.append((points, _inside(faces, label == other)))
+            self.mouth.append((points, _Surface(_inside(faces, label == other))))
         self.flesh = _inside(faces, ~part["eyes"] & ~part["teeth"])
 
     def lids(self, verts: torch.Tensor) -> torch.Tensor:
@@ -127,13 +127,17 @@ class Contact:
         """Depth of the deepest vertex of one lip inside the other, of vertices (B, V, 3): (B,) mm."""
         return torch.stack([max(self._inside_other(v, *lip).max() for lip in self.mouth) for v in verts])
 
-    def _inside_other(self, verts: torch.Tensor, points: torch.Tensor, tris: torch.Tensor) -> torch.Tensor:
+    def _inside_other(self, verts: torch.Tensor, points: torch.Tensor, other: _Surface) -> torch.Tensor:
         """How deep a lip's vertices (P,) lie in the other, (P,) mm: of what seems deep that which lies in flesh."""
-        depth, place = _depth(verts, points, tris)
+        depth, place = _depth(verts, points, other)
         deep = ((depth > _DOUBTED) & (depth < _LIP_DEPTH)).nonzero()[:, 0]
-        between = (verts[points[deep]] + place[deep]) / 2
         found = torch.where(depth > _DOUBTED, 0.0, depth)
-        found[deep] = torch.where(winding(between, verts[self.flesh]) > 0.5, depth[deep], 0.0)
+        if len(deep):
+            own = verts[points[deep]]
+            before = own + _BEFORE * vertex_normals(verts[None], self.flesh)[0, points[deep]]
+            flesh = verts[self.flesh]
+            pierced = torch.minimum(winding((own + place[deep]) / 2, flesh), winding(before, flesh)) > 0.5
+            found[deep] = torch.where(pierced, depth[deep], 0.0)
         return found
 
 
@@ -160,26 +164,34 @@ def _components(faces: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return out
 
 
-def _depth(verts: torch.Tensor, points: torch.Tensor, tris: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """How deep points (P,) lie under a surface's triangles (F, 3), (P,) mm, 0 outside; and the closest places (P, 3).
+class _Surface:
+    """A part of a mesh: its vertices ``used``, triangles ``tris`` (F, 3) among these, and which of them bound it."""
+
+    def __init__(self, tris: torch.Tensor) -> None:
+        self.used, self.tris = tris.unique(return_inverse=True)
+        edge = torch.cat((self.tris[:, [0, 1]], self.tris[:, [1, 2]], self.tris[:, [2, 0]])).sort(dim=1).values
+        pairs, count = edge.unique(dim=0, return_counts=True)
+        self.border = torch.zeros(len(self.used), dtype=torch.bool)
+        self.border[pairs[count == 1].flatten()] = True
+
+
+def _depth(verts: torch.Tensor, points: torch.Tensor, surface: _Surface) -> tuple[torch.Tensor, torch.Tensor]:
+    """How deep points (P,) lie under a surface, (P,) mm, 0 outside; and the closest places (P, 3).
 
     The sign is that of the interpolated vertex normal at the closest place; places on the surface's border tell
     nothing.
     """
     depth, places = verts.new_zeros(len(points)), verts[points].clone()
-    near = (torch.cdist(verts[points], verts[tris.unique()]).amin(dim=1) < _LIP_DEPTH).nonzero()[:, 0]
+    own, tris = verts[surface.used], surface.tris
+    near = (torch.cdist(places, own).amin(dim=1) < _LIP_DEPTH).nonzero()[:, 0]
     if not len(near):
         return depth, places
-    normals = vertex_normals(verts[None], tris)[0]
-    p = verts[points[near]]
-    place, weights, face = closest(p, verts[tris])
+    normals = vertex_normals(own[None], tris)[0]
+    p = places[near]
+    place, weights, face = closest(p, own[tris])
     normal = torch.nn.functional.normalize((normals[tris[face]] * weights[..., None]).sum(dim=1), dim=1)
-    edge = torch.cat((tris[:, [0, 1]], tris[:, [1, 2]], tris[:, [2, 0]])).sort(dim=1).values
-    pairs, count = edge.unique(dim=0, return_counts=True)
-    border = torch.zeros(len(verts), dtype=torch.bool)
-    border[pairs[count == 1].flatten()] = True
     counts = weights > 1e-4
-    on_border = (counts & border[tris[face]]).sum(dim=1) == counts.sum(dim=1)
+    on_border = (counts & surface.border[tris[face]]).sum(dim=1) == counts.sum(dim=1)
     under = -((p - place) * normal).sum(dim=1)
     depth[near], places[near] = torch.where(on_border, 0.0, under.clamp_min(0)), place
     return depth, places
@@ -191,7 +203,6 @@ def closest(points: torch.Tensor, corners: torch.Tensor) -> tuple[torch.Tensor, 
     Among the triangles whose centres are nearest: of surfaces whose triangles are of one size, the closest is there.
     """
     near = torch.cdist(points, corners.mean(dim=1)).topk(min(_NEAREST, len(corners)), largest=False).indices
-    a, b, c = corners[near].unbind(2)
     places, weights, best = closest_of(points, corners[near])
     return places, weights, near[torch.arange(len(points)), best]
 
@@ -204,9 +215,15 @@ def winding(points: torch.Tensor, corners: torch.Tensor) -> torch.Tensor:
     """
     found = [points.new_zeros(0)]
     for some in points.split(_AT_ONCE):
-        a, b, c = (corners[None, :, k] - some[:, None] for k in range(3))
-        x, y, z = (side.norm(dim=2) for side in (a, b, c))
-        over = (a * torch.linalg.cross(b, c)).sum(dim=2)
-        under = x * y * z + (a * b).sum(dim=2) * z + (b * c).sum(dim=2) * x + (c * a).sum(dim=2) * y
+        # By coordinates: sums over an axis of three take many times as long.
+        a, b, c = ([corners[None, :, k, axis] - some[:, axis, None] for axis in range(3)] for k in range(3))
+        x, y, z = (_dot(side, side).sqrt_() for side in (a, b, c))
+        (bx, by, bz), (cx, cy, cz) = b, c
+        over = _dot(a, [by * cz - bz * cy, bz * cx - bx * cz, bx * cy - by * cx])
+        under = x * y * z + _dot(a, b) * z + _dot(b, c) * x + _dot(c, a) * y
         found.append(torch.atan2(over, under).sum(dim=1) / (2 * torch.pi))
     return torch.cat(found)
+
+
+def _dot(a: list[torch.Tensor], b: list[torch.Tensor]) -> torch.Tensor:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from facekit.models.config import DenseConfig
+from facekit.models.drawn import normal, normal_
 
 #: Side of the input in pixels, and its width in mm on the mean head.
 CROP, CROP_MM = 192, 212.0
@@ -70,14 +71,14 @@ class DenseLandmarks(nn.Module):
         self.whole = nn.Linear(c.squeezed * side**2, c.hidden)
         self.first = nn.Linear(c.hidden, 2 * c.points)
         self.views = nn.ModuleList([nn.Conv2d(width, c.seen, 1) for width in c.widths[:-1]])
-        self.local = nn.Parameter(torch.randn(c.points, c.seen, c.local) * c.seen**-0.5)
+        self.local = normal(c.points, c.seen, c.local, std=c.seen**-0.5)
         self.local_bias = nn.Parameter(torch.zeros(c.points, c.local))
         self.gather = nn.Linear(c.points * c.local, c.gathered)
         self.second = nn.Linear(c.hidden + c.gathered, 3 * c.points)
         self.person = nn.Linear(c.hidden + c.gathered, 2 * (c.modes + c.shapes))
         self.scale = nn.Parameter(torch.full((2,), 0.3))
         for head in (self.first, self.second, self.person):
-            nn.init.normal_(head.weight, std=1e-3)
+            normal_(head.weight, 1e-3)
             nn.init.zeros_(head.bias)
 
     def forward(self, crops: torch.Tensor) -> DenseOutput:

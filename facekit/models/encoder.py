@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from facekit.models.config import EncoderConfig
+from facekit.models.drawn import normal
 
 #: Number of pose features per frame; bounds of the logarithm of variances.
 POSE, _LEAST, _MOST = 6, -8.0, 2.0
@@ -48,8 +49,8 @@ class GraphAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm, self.project = nn.LayerNorm(width), nn.Linear(width, width, bias=False)
-        self.own = nn.Parameter(torch.randn(heads, width // heads) * 0.1)
-        self.other = nn.Parameter(torch.randn(heads, width // heads) * 0.1)
+        self.own = normal(heads, width // heads, std=0.1)
+        self.other = normal(heads, width // heads, std=0.1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = self.project(self.norm(x)).unflatten(-1, (self.heads, -1))
@@ -88,20 +89,20 @@ class Encoder(nn.Module):
         super().__init__()
         c = self.config = config
         self.register_buffer("regions", torch.ones(len(c.units), c.points))
-        self.register_buffer("missed", torch.eye(c.shapes))
+        self.register_buffer("missed", torch.zeros(c.shapes, c.shapes).fill_diagonal_(1.0))
         inner = 2 * c.points + c.shapes + POSE
         self.linear = nn.Linear(2 * inner, c.shapes + c.modes)
-        self.anchors = nn.Parameter(torch.randn(c.points, c.anchor))
-        self.queries = nn.Parameter(torch.randn(len(c.units), c.queries, c.anchor) * 0.5)
-        self.unit_in = nn.Parameter(torch.randn(len(c.units), 2 * c.queries, c.width) * (2 * c.queries) ** -0.5)
+        self.anchors = normal(c.points, c.anchor)
+        self.queries = normal(len(c.units), c.queries, c.anchor, std=0.5)
+        self.unit_in = normal(len(c.units), 2 * c.queries, c.width, std=(2 * c.queries) ** -0.5)
         self.score_in = nn.Linear(c.shapes, len(c.units) * 8)
-        self.score_out = nn.Parameter(torch.randn(len(c.units), 8, c.width) * 0.2)
+        self.score_out = normal(len(c.units), 8, c.width, std=0.2)
         self.all_in = nn.Sequential(
             nn.Linear(POSE + 2 * c.shapes + c.modes, c.width), nn.GELU(), nn.Linear(c.width, c.width)
         )
         self.graph = GraphAttention(c.width, c.heads) if c.graph else nn.Identity()
         self.cls = nn.Parameter(torch.zeros(c.width))
-        self.place = nn.Parameter(torch.randn(len(c.units) + 2, c.width) * 0.02)
+        self.place = normal(len(c.units) + 2, c.width, std=0.02)
         self.layers = nn.ModuleList([Layer(c.width, c.heads, c.hidden) for _ in range(c.layers)])
         self.person = nn.Parameter(torch.zeros(c.width))
         self.count_in = nn.Linear(1, c.width)

@@ -15,13 +15,16 @@ from facekit.conventions import PARTS
 from facekit.template import Template
 
 #: Skin that folds: these parts, and what is this near to brows, nose, eyes or mouth, mm; and what never bends.
-_SOFT, _NEAR = ("lips", "lids", "mouth"), 12.0
+_SOFT, _NEAR = ("lips", "lids", "mouth"), 20.0
 _HARD = ("eyes", "teeth")
 _LANDMARKS = slice(17, 68)
+#: Heads without an oral cavity have transferred shapes, which fold under the chin: distance from the jawline, mm.
+_JAW, _CHIN = slice(3, 14), 40.0
 #: Of its area at rest a triangle keeps this share, seen along its normal at rest.
 _KEPT = 0.1
-#: So often constraints are projected, all at once and each a little further than it asks for.
-_ROUNDS, _FURTHER = 10, 1.3
+#: Number of constraint projections, all at once and over-relaxed; repeated up to so many times for faces in which a
+#: triangle is still turned over.
+_ROUNDS, _FURTHER, _TIMES = 10, 1.3, 8
 #: So many rings around what folds are looked at: what is turned back there may press on.
 _RINGS = 3
 
@@ -42,6 +45,8 @@ class Unfolding(nn.Module):
         verts, parts = template.verts, template.parts
         soft, hard = (torch.isin(parts, parts.new_tensor([PARTS.index(n) for n in names])) for names in (_SOFT, _HARD))
         near = torch.cdist(verts, verts[template.landmarks[_LANDMARKS]]).amin(dim=1) < _NEAR
+        if not bool((parts == PARTS.index("mouth")).any()):
+            near |= torch.cdist(verts, verts[template.landmarks[_JAW]]).amin(dim=1) < _CHIN
         bends = soft | (near & ~hard)
         self.register_buffer("faces", template.faces[bends[template.faces].all(dim=1)], persistent=False)
 
@@ -73,8 +78,17 @@ class Unfolding(nn.Module):
             used, tris = self.faces[own].unique(return_inverse=True)
         normal, least = normal[:, own], least[:, own]
         start = moved = verts.index_select(1, used)
-        for _ in range(_ROUNDS):
-            moved = moved + _FURTHER * _step(moved, tris, normal, least)
+        rows = torch.arange(len(verts), device=verts.device)
+        for _ in range(_TIMES):
+            part, ahead, floor = moved[rows], normal[rows % len(normal)], least[rows % len(least)]
+            for _ in range(_ROUNDS):
+                part = part + _FURTHER * _step(part, tris, ahead, floor)
+            moved = moved.index_copy(0, rows, part)
+            with torch.no_grad():
+                over = (_crossed(part, tris) * ahead).sum(dim=-1) < floor.clamp_max(0)
+                rows = rows[over.any(dim=1)]
+            if not len(rows):
+                break
         return verts.index_add(1, used, moved - start)
 
 

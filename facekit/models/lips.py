@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 
@@ -24,11 +26,17 @@ _FACING = (-0.6, -0.2)
 _CORNER = (1.5, 6.0)
 # Skin within this reach of a lip, mm, goes along with it, by weights of this width.
 _REACH, _WIDTH = 3.0, 2.0
-# In the first rounds whole patches are pushed, so that lips stay smooth, by this share of the depth, since the mean
-# over a patch is less than its middle; then half of what of single vertices is left.
-_SMOOTH_ROUNDS, _ROUNDS, _SHARES = 6, 8, (0.85, 0.5)
-# Rounds in which what touches is looked for anew.
-_SEARCHED = (0, 2, 4, 6)
+# A vertex below a surface lies along the normal of its closest point; one beside a rim only seems to be below. No
+# contact counts below the first cosine between the two, all from the second.
+_STRAIGHT = (0.7, 0.9)
+# Depth may grow by no more than this, mm, from one search to the next: more is no contact.
+_DEEPER = 1.5
+# The first rounds push whole patches, so that lips stay smooth, by more than the depth, since the mean over a patch is
+# less than its middle; the last rounds push single vertices by half of what is left. Faces in which more than this is
+# left, mm, get more rounds of either kind.
+_ROUNDS, _SHARES, _STUCK, _MORE = (6, 2), (1.2, 0.5), 0.15, (10, 4)
+# Contacts are searched anew in every second round.
+_SEARCHED = 2
 # Lips of which none is pushed further than this, mm, lie well.
 _TOUCH = 0.02
 
@@ -70,15 +78,37 @@ class LipContact(nn.Module):
 
     def forward(self, verts: torch.Tensor) -> torch.Tensor:
         """Vertices (B, V, 3) mm with the lips apart; differentiable."""
-        touching: list[tuple[torch.Tensor, ...]] = []
-        for number in range(_ROUNDS):
-            single = number >= _SMOOTH_ROUNDS
+        seen = [getattr(self, f"deepest_{k}").to(verts).expand(len(verts), -1) for k in (0, 1)]
+        for single in (False, True):
+            verts, seen, left = self._rounds(verts, seen, _ROUNDS[single], single)
+            if float(left.max()) < _TOUCH:
+                break
+            stuck = (left > _STUCK).nonzero()[:, 0]
+            if len(stuck):
+                found, own, _ = self._rounds(verts[stuck], [depth[stuck] for depth in seen], _MORE[single], single)
+                verts = verts.index_copy(0, stuck, found)
+                seen = [depth.index_copy(0, stuck, deep) for depth, deep in zip(seen, own, strict=True)]
+        return verts
+
+    def _rounds(
+        self, verts: torch.Tensor, seen: list[torch.Tensor], count: int, single: bool
+    ) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
+        """Return vertices (B, V, 3) after ``count`` rounds, depth limits, and the last round's longest push (B,).
+
+        ``seen``: the largest depth that counts at each lip's n vertices, (B, n) mm.
+        """
+        touches: list[_Touch] = []
+        left = verts.new_zeros(len(verts))
+        for number in range(count):
             places = verts.index_select(1, self.used)
-            if number in _SEARCHED:  # in between, what touches stays where it is on the other's surface
+            if number % _SEARCHED == 0:  # in between, what touches stays where it is on the other's surface
                 with torch.no_grad():
-                    touching = self._touching(places)
-            pushes = [_SHARES[single] * self._push(places, k, *touching[k]) for k in (0, 1)]
-            if max(float(push.detach().abs().max()) for push in pushes) < _TOUCH:
+                    touches = self._touching(places, seen)
+                    pairs = zip(touches, seen, strict=True)
+                    seen = [touch.per_vertex(touch.depth(places), depth) + _DEEPER for touch, depth in pairs]
+            pushes = [_SHARES[single] * touch.push(places, depth) for touch, depth in zip(touches, seen, strict=True)]
+            left = torch.stack([push.detach().norm(dim=2).amax(dim=1) for push in pushes]).amax(dim=0)
+            if float(left.max()) < _TOUCH:
                 break
             for k, push in enumerate(pushes):
                 moved = push.detach().any(dim=2).any(dim=0).nonzero()[:, 0]
@@ -89,35 +119,10 @@ class LipContact(nn.Module):
                     pushed = torch.where(push.norm(dim=-1, keepdim=True) > 0, push, spread[:, :own])
                     spread = torch.cat((pushed, spread[:, own:]), dim=1)
                 verts = verts.index_add(1, getattr(self, f"follow_{k}"), spread)
-        return verts
+        return verts, seen, left
 
-    def _push(
-        self,
-        places: torch.Tensor,
-        k: int,
-        face: torch.Tensor,
-        row: torch.Tensor,
-        corners: torch.Tensor,
-        weights: torch.Tensor,
-        normal: torch.Tensor,
-        share: torch.Tensor,
-    ) -> torch.Tensor:
-        """The way (B, n, 3) of a lip's n vertices out of the other lip: of the lips' places, and see _touching."""
-        own = getattr(self, f"local_{k}")
-        push = places.new_zeros(len(places), len(own), 3)
-        if not len(face):
-            return push
-        place = (places[face[:, None], corners] * weights[..., None]).sum(dim=1)
-        depth = -((places[face, own[row]] - place) * normal).sum(dim=1)
-        inside = ((depth > _SOFT) & (depth < getattr(self, f"deepest_{k}").to(depth)[row])).to(depth) * share
-        return push.index_put((face, row), normal * (inside * (depth - _SOFT))[:, None])
-
-    def _touching(self, places: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
-        """What of each lip may be inside the other, of the lips' places (B, L, 3).
-
-        N vertices as faces (N,) and rows (N,) of the lip; the closest place on the other as corners and weights (N, 3)
-        and its normal (N, 3); and how much of a contact there counts, (N,).
-        """
+    def _touching(self, places: torch.Tensor, seen: list[torch.Tensor]) -> list[_Touch]:
+        """Find vertices of each lip inside the other, no deeper than ``seen``, at the lips' positions (B, L, 3)."""
         normals = vertex_normals(places, self.tris)
         local = [getattr(self, f"local_{k}") for k in (0, 1)]
         lips, outward = ([field.index_select(1, own) for own in local] for field in (places, normals))
@@ -131,24 +136,66 @@ class LipContact(nn.Module):
             height = ((mine[face, row] - theirs[face, near]) * facing[face, near]).sum(dim=1)
             face, row = face[height < _OUTSIDE], row[height < _OUTSIDE]
             nearest = distances[face, row].topk(_NEAREST, dim=1, largest=False).indices
-            batch = face[:, None]
-            height = ((mine[face, row][:, None] - theirs[batch, nearest]) * facing[batch, nearest]).sum(dim=2)
-            below = height.amin(dim=1) < 0
-            face, row, nearest = face[below], row[below], nearest[below]
+            at_them = facing[face[:, None], nearest]
+            height = ((mine[face, row][:, None] - theirs[face[:, None], nearest]) * at_them).sum(dim=2)
+            cosine = -(outward[k][face, row][:, None] * at_them).sum(dim=2)
+            fade = getattr(self, f"fade_{k}").to(places)
+            may = (height.amin(dim=1) < -_SOFT) & (cosine.amax(dim=1) > _FACING[0]) & (fade > 0)[row]
+            face, row, nearest = face[may], row[may], nearest[may]
             surface, at, border = (getattr(self, f"{name}_{1 - k}") for name in ("surface", "at", "border"))
-            fade = getattr(self, f"fade_{k}")
             tris = at[nearest].flatten(1)
-            _, weights, best = closest_of(mine[face, row], places[face[:, None, None], surface[tris]])
+            place, weights, best = closest_of(mine[face, row], places[face[:, None, None], surface[tris]])
             corners = surface[tris.gather(1, best[:, None])[:, 0]]
             normal = (normals[face[:, None], corners] * weights[..., None]).sum(dim=1)
             normal = torch.nn.functional.normalize(normal, dim=1)
             # Where lips join, behind the mouth's corners, their surfaces look the same way: that is no contact.
             cosine = -(outward[k][face, row] * normal).sum(dim=1)
-            share = ((cosine - _FACING[0]) / (_FACING[1] - _FACING[0])).clamp(0, 1) * fade.to(cosine)[row]
+            into = place - mine[face, row]
+            depth = (into * normal).sum(dim=1)
+            straight = depth / into.norm(dim=1).clamp_min(1e-6)
+            share = fade[row] * _between(cosine, *_FACING) * _between(straight, *_STRAIGHT)
             # Beyond the border of a lip's surface nothing is told.
-            told = ((weights > 1e-4) & ~border[corners]).any(dim=1)
-            found.append(tuple(value[told] for value in (face, row, corners, weights, normal, share)))
+            told = ((weights > 1e-4) & ~border[corners]).any(dim=1) & (depth < seen[k][face, row])
+            own = (value[told] for value in (face, row, corners, weights, normal, share))
+            found.append(_Touch(local[k], *own))
         return found
+
+
+class _Touch(NamedTuple):
+    """Contacts of N vertices of a lip, of several faces: the face and the row among the lip's n vertices, both (N,).
+
+    The closest point on the other lip has corners and weights (N, 3) and a normal (N, 3); ``share`` (N,) is how much
+    of the contact counts.
+    """
+
+    own: torch.Tensor
+    face: torch.Tensor
+    row: torch.Tensor
+    corners: torch.Tensor
+    weights: torch.Tensor
+    normal: torch.Tensor
+    share: torch.Tensor
+
+    def depth(self, places: torch.Tensor) -> torch.Tensor:
+        """Return depths (N,) mm under the other lip's surface, at the lips' positions (B, L, 3)."""
+        place = (places[self.face[:, None], self.corners] * self.weights[..., None]).sum(dim=1)
+        return ((place - places[self.face, self.own[self.row]]) * self.normal).sum(dim=1)
+
+    def push(self, places: torch.Tensor, deepest: torch.Tensor) -> torch.Tensor:
+        """Return displacements (B, n, 3) out of the other lip, of vertices no deeper than ``deepest`` (B, n) mm."""
+        depth = self.depth(places)
+        depth = torch.where(depth < deepest[self.face, self.row], depth - _SOFT, 0.0).clamp_min(0)
+        return self.per_vertex(self.normal * (self.share * depth)[:, None], deepest)
+
+    def per_vertex(self, values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+        """Return values (N, ...) at each vertex, (B, n, ...) like ``like`` (B, n), 0 without contact."""
+        none = like.new_zeros(*like.shape, *values.shape[1:])
+        return none.index_put((self.face, self.row), values)
+
+
+def _between(value: torch.Tensor, low: float, high: float) -> torch.Tensor:
+    """Return 0 for values up to ``low``, 1 from ``high`` on, linear in between."""
+    return ((value - low) / (high - low)).clamp(0, 1)
 
 
 def _surface(tris: torch.Tensor, own: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -14,6 +14,7 @@ from torch import nn
 
 from facekit.errors import InputError
 from facekit.models.config import TextureConfig
+from facekit.models.drawn import normal
 
 
 class _Weights(nn.Module):
@@ -34,10 +35,7 @@ class EqualConv2d(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, padding: int = 0, transposed: bool = False) -> None:
         super().__init__()
         shape = (inputs, outputs, kernel, kernel) if transposed else (outputs, inputs, kernel, kernel)
-        weight = torch.empty(shape)
-        if not weight.is_meta:  # meta tensors hold no values, and initialising them would import for a second
-            weight.normal_()
-        self.conv = _Weights(nn.Parameter(weight), nn.Parameter(torch.zeros(outputs)))
+        self.conv = _Weights(normal(*shape), nn.Parameter(torch.zeros(outputs)))
         self.padding, self.transposed = padding, transposed
         self.scale = math.sqrt(2.0 / (shape[1] * kernel * kernel))
 

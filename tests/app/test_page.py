@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -13,7 +14,7 @@ from facekit.app.page import serve
 from facekit.app.space import write
 from facekit.errors import FacekitError, InputError
 from tests.viz.viewer.axe import violations
-from tests.viz.viewer.browser import chromium
+from tests.viz.viewer.browser import chromium, window
 
 
 def test_controls_are_checked():
@@ -73,10 +74,19 @@ def address():
     app.blocks.close()
 
 
+@pytest.fixture(scope="module")
+def browser(address):
+    """Closed when the module ends, since Playwright's event loop keeps others out."""
+    with chromium() as opened:
+        yield opened
+
+
 @pytest.mark.slow
-def test_a_visit(address, tmp_path):
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
+def test_a_visit(address, browser, tmp_path):
+    with contextlib.closing(
+        window(browser, viewport={"width": 1400, "height": 1000}, accept_downloads=True)
+    ) as context:
+        page = context.new_page()
         asked = []
         page.on("request", lambda request: asked.append(request.url))
         page.set_default_timeout(90_000)
@@ -107,9 +117,10 @@ def test_a_visit(address, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_on_any_tab(address, scheme):
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": 1300, "height": 1000}, color_scheme=scheme)
+def test_axe_finds_nothing_on_any_tab(address, browser, scheme):
+    options = {"viewport": {"width": 1300, "height": 1000}, "color_scheme": scheme}
+    with contextlib.closing(window(browser, **options)) as context:
+        page = context.new_page()
         page.set_default_timeout(90_000)
         page.goto(address)
         page.frame_locator("iframe").locator(".facekit-viewer[data-state=ready]").wait_for(state="attached")

@@ -19,7 +19,7 @@ def photograph(default_pipeline, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_photograph_becomes_a_file_and_a_report(photograph, tmp_path, capsys):
+def test_a_photograph_becomes_a_file_and_a_report(photograph, tmp_path, capsys, loaded_once):
     out, report = tmp_path / "me.glb", tmp_path / "me.html"
     code = main(["reconstruct", str(photograph), "--out", str(out), "--texture", "gan", "--report", str(report)])
     told = capsys.readouterr()

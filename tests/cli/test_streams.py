@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import facekit
 from facekit.cli import main as cli
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="shells of Unix")
@@ -28,6 +29,13 @@ def shell(line: str, folder: Path | None = None, **env: str) -> subprocess.Compl
     )
 
 
+@pytest.fixture
+def render(tiny_mesh, tmp_path_factory) -> str:
+    """A command that writes a picture of a file's mesh, for which no model is loaded."""
+    path = facekit.save(tiny_mesh, tmp_path_factory.mktemp("mesh") / "tiny.obj")
+    return f"{COMMAND} render {path} --size 32 --quality standard"
+
+
 @pytest.mark.parametrize("command", [pytest.param("doctor", marks=pytest.mark.slow), "--help", "weights list"])
 def test_a_reader_who_leaves_is_no_failure(command):
     done = shell(f"{COMMAND} {command} | head -1")
@@ -35,8 +43,8 @@ def test_a_reader_who_leaves_is_no_failure(command):
 
 
 @pytest.mark.slow
-def test_the_work_is_done_when_nobody_reads(tmp_path):
-    done = shell(f"{COMMAND} render --size 32 --quality standard --detail off --out a.png | true", tmp_path)
+def test_the_work_is_done_when_nobody_reads(tmp_path, render):
+    done = shell(f"{render} --out a.png | true", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
@@ -51,9 +59,8 @@ def test_a_full_disk_as_output():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ends", ["2>&-", ">&- 2>&-", ">&-"])
-def test_closed_streams(tmp_path, ends):
-    out = "render --size 32 --quality standard --detail off --out a.png"
-    done = shell(f"{COMMAND} {out} {ends}", tmp_path)
+def test_closed_streams(tmp_path, render, ends):
+    done = shell(f"{render} --out a.png {ends}", tmp_path)
     assert done.returncode == 0 and "Traceback" not in done.stderr
     assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
     assert shell(f"{COMMAND} nonsense {ends}").returncode == 2
@@ -69,8 +76,7 @@ def test_help_in_any_encoding(env):
 
 
 @pytest.mark.slow
-def test_the_home_folder(tmp_path):
-    out = "render --size 16 --quality standard --detail off --out=~/a/face.png"
-    done = shell(f"{COMMAND} {out}", tmp_path, HOME=str(tmp_path))
+def test_the_home_folder(tmp_path, render):
+    done = shell(f"{render} --out=~/a/face.png", tmp_path, HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "a" / "face.png").is_file() and not (tmp_path / "~").exists()

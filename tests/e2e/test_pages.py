@@ -38,14 +38,20 @@ def test_with_webgl_off_there_is_a_message_and_the_picture(default_pipeline, tmp
         assert [text for text in troubles if "WebGL" not in text] == []
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (400, "dark")])
-def test_a_report_opens_anywhere(default_pipeline, tmp_path, width, scheme):
+@pytest.fixture(scope="module")
+def report(default_pipeline, tmp_path_factory):
     rows, columns = compare.expressions("smile"), compare.intensities(steps=3)
-    compare.grid(default_pipeline, rows, columns, title="A smile", image_size=64).save(tmp_path)
+    folder = tmp_path_factory.mktemp("report")
+    compare.grid(default_pipeline, rows, columns, title="A smile", image_size=64).save(folder)
+    return folder / "report.html"
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (400, "dark")])
+def test_a_report_opens_anywhere(report, width, scheme):
     with chromium() as browser:
         page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True)
         troubles = watched(page)
-        page.goto((tmp_path / "report.html").as_uri())
+        page.goto(report.as_uri())
         assert page.title() == "A smile"
         sizes = page.eval_on_selector_all("img", "images => images.map((image) => image.naturalWidth)")
         assert len(sizes) == 3

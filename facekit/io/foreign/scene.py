@@ -6,14 +6,15 @@ import contextlib
 import io
 import logging
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import trimesh
-from trimesh.resolvers import Resolver
 
 from facekit.errors import FileError
 from facekit.io.foreign.parts import PLAIN, Mended, Part
+
+if TYPE_CHECKING:
+    import trimesh
 
 #: Units of 3MF in mm, as reported by trimesh.
 _UNITS = {
@@ -27,23 +28,27 @@ _UNITS = {
 }
 
 
-class _Files(Resolver):
-    """Give trimesh access to the repaired files and no others."""
+def _resolver(files: Mapping[str, bytes]) -> Any:
+    """Return a resolver that gives trimesh access to the repaired files and no others."""
+    from trimesh.resolvers import Resolver
 
-    def __init__(self, files: Mapping[str, bytes]) -> None:
-        self.files = dict(files)
+    class Files(Resolver):
+        def __init__(self) -> None:
+            pass
 
-    def get(self, key: str) -> bytes:
-        return self.files[key.strip()]
+        def get(self, key: str) -> bytes:
+            return files[key.strip()]
 
-    def keys(self) -> list[str]:
-        return list(self.files)
+        def keys(self) -> list[str]:
+            return list(files)
 
-    def namespaced(self, namespace: str) -> _Files:
-        return self
+        def namespaced(self, namespace: str) -> Files:
+            return self
 
-    def write(self, name: str, data: Any) -> None:
-        raise FileError("to read", f"an attempt to write {name}", "report this")
+        def write(self, name: str, data: Any) -> None:
+            raise FileError("to read", f"an attempt to write {name}", "report this")
+
+    return Files()
 
 
 def open_scene(data: bytes, kind: str, files: Mapping[str, bytes] | None = None) -> trimesh.Scene:
@@ -54,10 +59,12 @@ def open_scene(data: bytes, kind: str, files: Mapping[str, bytes] | None = None)
     FileError
         If trimesh cannot read it: for damaged files it raises arbitrary exceptions.
     """
+    import trimesh  # here, since it takes a second and facekit's own files do without
+
     try:
         source = io.BytesIO(data)
         with _quiet():
-            found = trimesh.load(source, file_type=kind, process=False, force="scene", resolver=_Files(files or {}))
+            found = trimesh.load(source, file_type=kind, process=False, force="scene", resolver=_resolver(files or {}))
         if not isinstance(found, trimesh.Scene):
             raise TypeError(f"{type(found).__name__} where a scene is wanted")
         return found
@@ -89,7 +96,7 @@ def read_parts(mended: Mended) -> list[Part]:
     for node in sorted(scene.graph.nodes_geometry):
         transform, name = scene.graph[node]
         shape = scene.geometry[name]
-        if isinstance(shape, trimesh.Trimesh) and len(shape.faces):
+        if hasattr(shape, "faces") and len(shape.faces):  # points and lines have none
             parts.append(_part(shape, np.asarray(transform, dtype=np.float64), mended))
     return parts
 

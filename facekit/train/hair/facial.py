@@ -26,14 +26,14 @@ _BROW_COUNT, _PATH = 170, [0, 3, 6]
 #: Density of the beard from which on it has tufts; below it there is only the skin's painted stubble.
 _SPARSE = 0.25
 #: Per zone, mm: distance between neighbouring tufts, length of the hair, and half the width of a card.
-_SPACINGS, _LENGTHS, _HALVES = (1.9, 2.5, 2.9, 3.2), (7.5, 13.0, 9.5, 6.5), (1.6, 2.6, 3.1, 3.0)
+_SPACINGS, _LENGTHS, _HALVES = (1.9, 2.5, 2.9, 3.2), (9.0, 13.0, 9.5, 6.5), (1.6, 2.6, 3.1, 3.0)
 #: Angle between card and skin at the root, radians; weight, in the outer half, of the direction along the skin and
 #: down; standard deviation of the direction, radians.
 _LEAN, _FALL, _UNRULY = 0.62, 0.45, 0.30
 #: Gain and offset that steepen the edge of the painted zone, which is as wide as a moustache.
 _GAIN, _OFF = 1.9, 0.2
 #: Distance from the lips, mm, over which the density of the beard rises from zero.
-_BARE = 2.5
+_BARE = 1.5
 #: Bounds of the sideburns in x, y and z, mm, and half width of their soft edge, mm.
 _BURNS, _SOFT = ((60.0, 90.0), (-30.0, 33.0), (20.0, 40.0)), 4.0
 #: Resolution of the zone map on the face tile.

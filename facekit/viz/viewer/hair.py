@@ -56,5 +56,5 @@ def strands_picture(worn: Hair) -> Picture:
 
     levels = np.rint(worn.cards.strands.cpu().numpy() * 255).astype(np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(levels.transpose(1, 2, 0)), "LA").save(buffer, "PNG", optimize=True)
+    Image.fromarray(np.ascontiguousarray(levels.transpose(1, 2, 0)), "LA").save(buffer, "PNG")
     return Picture(buffer.getvalue(), "image/png")

@@ -6,6 +6,7 @@ add up get a corrective. Eyeballs are left out: the page rotates them.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ STEP, STRAIN_STEP = 0.02, 0.02
 #: Smallest value that is sent, in steps.
 _LEAST_MOVE, _LEAST_STRAIN = 1.5, 1.5
 _STRAINS = ("tension", "compress", "stretch")
+_CLOSE, _JAW = BLENDSHAPES.index("mouthClose"), BLENDSHAPES.index("jawOpen")
 # Number of blendshapes computed at once.
 _CHUNK = 16
 
@@ -32,15 +34,20 @@ _CHUNK = 16
 def rig_entries(subject: Subject) -> Entries:
     """Return header and arrays of a person's 52 blendshapes, without textures."""
     pairs = subject.source.shape_pairs
-    poses = [{name: 1.0} for name in BLENDSHAPES] + [{BLENDSHAPES[a]: 1.0, BLENDSHAPES[b]: 1.0} for a, b in pairs]
-    values = _posed(subject, poses)
+    taken = [_with_jaw(own) for own in (*((k,) for k in range(len(BLENDSHAPES))), *pairs)]
+    values = _posed(subject, [{BLENDSHAPES[k]: 1.0 for k in own} for own in taken])
     moved = values.pop("verts")
     eyes = _eyes(subject.mesh)
     moved[:, np.concatenate([eye["vertices"] for eye in eyes] or [np.zeros(0, np.int64)]).astype(np.int64)] = 0
     for name in ("moved", *values):
         table = moved if name == "moved" else values[name]
-        for row, (a, b) in enumerate(pairs, start=len(BLENDSHAPES)):
-            table[row] -= table[a] + table[b]  # corrective: the difference from the sum
+        table[_CLOSE] -= table[_JAW]
+        rows = {frozenset(pair): row for row, pair in enumerate(pairs, start=len(BLENDSHAPES))}
+        for together in sorted(rows, key=lambda pair: _CLOSE in pair):  # poses with the jaw contain its pairs, too
+            own = taken[rows[together]]
+            less = [*own, *(rows[pair] for pair in map(frozenset, itertools.combinations(own, 2)) if pair in rows)]
+            # The corrective: the difference from the sum of all others.
+            table[rows[together]] -= sum(table[k] for k in less if k != rows[together])
     arrays: dict[str, Any] = _sparse("rig/move", moved, STEP, _LEAST_MOVE, np.int16)
     for name, table in values.items():
         arrays |= _sparse(f"rig/{name}", table[..., None], STRAIN_STEP, _LEAST_STRAIN, np.int8)
@@ -51,11 +58,16 @@ def rig_entries(subject: Subject) -> Entries:
         "step": STEP,
         "strainStep": STRAIN_STEP,
         "strain": list(values),
-        "limits": {"close": BLENDSHAPES.index("mouthClose"), "jaw": BLENDSHAPES.index("jawOpen")},
+        "limits": {"close": _CLOSE, "jaw": _JAW},
         "gaze": [GAZE_ACROSS, GAZE_UP],
         "eyes": eyes,
     }
     return header, arrays
+
+
+def _with_jaw(shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shapes of a pose: mouthClose is posed with an open jaw, without which it has no effect."""
+    return (*shapes, _JAW) if _CLOSE in shapes and _JAW not in shapes else shapes
 
 
 def motion_block(motion: Motion) -> bytes:

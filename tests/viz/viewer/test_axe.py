@@ -17,7 +17,7 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def page_file(face, tmp_path_factory):  # noqa: F811
+def page_file(face, few_pairs, tmp_path_factory):  # noqa: F811
     """A page with all that there is: both tabs and a timeline."""
     path = tmp_path_factory.mktemp("viewer") / "face.html"
     return face.to_html(path, expressions=["smile"], steps=3, rig=True, motion=facekit.Motion.sample())

@@ -17,6 +17,7 @@ from facekit.viz.viewer.block import Picture, pack
 from facekit.viz.viewer.page import module_text, write_page
 from facekit.viz.viewer.tracks import Subject, head_entries, track_entries
 from tests.viz.viewer.browser import START, chromium
+from tests.viz.viewer.browser import window as opened
 
 HOST = "document.querySelector('.facekit-viewer')"
 READY = ".facekit-viewer[data-state=ready]"
@@ -75,7 +76,7 @@ class Window:
     """A page of the browser that notes what goes wrong in it and what it asks the network for."""
 
     def __init__(self, browser, width=800, height=480, **options):
-        self.context = browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
+        self.context = opened(browser, viewport={"width": width, "height": height}, offline=True, **options)
         self.page = self.context.new_page()
         self.troubles, self.requests = [], []
         self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
@@ -280,7 +281,7 @@ def test_the_texture_follows_the_expression(browser, blocks):
 
 
 def test_a_lost_context_can_be_had_again(browser, page_file):
-    with Window(browser).open(page_file) as window:
+    with Window(browser, smooth=True).open(page_file) as window:  # this one as everybody has it
         lose = (
             ".shadowRoot.querySelector('.face').getContext('webgl2').getExtension('WEBGL_lose_context').loseContext()"
         )

@@ -10,7 +10,7 @@ import facekit
 from facekit.conventions import BLENDSHAPES, PARTS
 from facekit.viz.viewer.rig import STEP, motion_block, rig_entries
 from facekit.viz.viewer.tracks import Subject
-from tests.viz.viewer.browser import chromium
+from tests.viz.viewer.browser import chromium, window
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def face(default_pipeline):
 
 
 @pytest.fixture(scope="module")
-def entries(face):
+def entries(face, few_pairs):
     return rig_entries(Subject.of(face))
 
 
@@ -33,17 +33,26 @@ def spread(arrays, row: int, count: int) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pose", [{"jawOpen": 1.0}, {"eyeBlinkLeft": 1.0}, {"jawOpen": 1.0, "mouthSmileLeft": 1.0}])
+@pytest.mark.parametrize(
+    "pose",
+    [
+        {"jawOpen": 1.0},
+        {"eyeBlinkLeft": 1.0},
+        {"jawOpen": 1.0, "mouthSmileLeft": 1.0},
+        {"jawOpen": 1.0, "mouthClose": 1.0},
+        {"jawOpen": 1.0, "mouthClose": 1.0, "mouthShrugLower": 1.0},
+    ],
+)
 def test_the_page_adds_up_what_the_pipeline_makes(default_pipeline, face, entries, pose):
     header, arrays = entries
     made = default_pipeline(latents=face.latents.with_blendshapes(pose), detail=False).verts - face.verts
     index = sorted(BLENDSHAPES.index(name) for name in pose)
-    rows = index + [52 + k for k, pair in enumerate(header["pairs"]) if sorted(pair) == index]
+    rows = index + [52 + k for k, pair in enumerate(header["pairs"]) if set(pair) <= set(index)]
     summed = sum(spread(arrays, row, made.shape[1]) for row in rows)
     skin = (face.mesh.parts != PARTS.index("eyes")).numpy()
     off = np.linalg.norm(summed - made[0].numpy(), axis=1)[skin]
     assert np.linalg.norm(made[0].numpy(), axis=1)[skin].max() > 4
-    assert off.max() < (3 * STEP if len(rows) != 2 else 0.6)
+    assert off.max() < (max(3, len(rows)) * STEP if len(rows) != 2 else 0.6)
 
 
 @pytest.mark.slow
@@ -63,10 +72,10 @@ def test_a_motion_is_one_byte_a_weight():
 
 
 @pytest.mark.slow
-def test_the_tab_moves_the_face_and_plays(face, tmp_path):
+def test_the_tab_moves_the_face_and_plays(face, few_pairs, tmp_path):
     path = face.to_html(tmp_path / "face.html", expressions=["smile"], rig=True, motion=facekit.Motion.sample())
     with chromium() as browser:
-        page = browser.new_page(viewport={"width": 1100, "height": 760})
+        page = window(browser, viewport={"width": 1100, "height": 760}).new_page()
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(path.as_uri())

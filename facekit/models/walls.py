@@ -1,0 +1,64 @@
+"""Oral vestibule: the lower lip's inner wall is kept behind the skin, also where the fold under the lip is deep."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from facekit.conventions import PARTS
+from facekit.geometry.normals import vertex_normals
+from facekit.template import Template
+
+# Region of wall and skin: this range below the lower lip, mm, between the mouth corners; and the largest distance of
+# the wall from the skin, mm.
+_BELOW, _REACH = (0.0, 20.0), 12.0
+# Thickness that is kept, as a share of that of the template, and at most, mm.
+_SHARE, _MOST = 0.5, 1.5
+
+
+class MouthWall(nn.Module):
+    """Pushes the lower lip's inner wall behind the skin, each vertex along the skin's normal.
+
+    For a template with an oral cavity and the 68 landmarks; a wall with enough distance is not moved.
+    """
+
+    wall: torch.Tensor
+    used: torch.Tensor
+    tris: torch.Tensor
+    skin: torch.Tensor
+    kept: torch.Tensor
+
+    def __init__(self, template: Template) -> None:
+        super().__init__()
+        verts, faces, parts = template.verts, template.faces, template.parts
+        left, right, low = verts[template.landmarks[[48, 54, 57]]]
+        under = low[1] - verts[:, 1]
+        front = (under > _BELOW[0]) & (under < _BELOW[1]) & (verts[:, 0] > left[0]) & (verts[:, 0] < right[0])
+        front &= vertex_normals(verts[None], faces)[0, :, 2] > 0
+        skin = ((parts == PARTS.index("skin")) & front).nonzero()[:, 0]
+        wall = (parts == PARTS.index("mouth")).nonzero()[:, 0]
+        apart, first = torch.cdist(verts[wall], verts[skin]).min(dim=1)
+        around = torch.zeros(len(verts), dtype=torch.bool)
+        around[skin] = True
+        used, tris = faces[around[faces].any(dim=1)].unique(return_inverse=True)
+        normals = vertex_normals(verts[None], faces)[0, skin[first]]
+        flesh = ((verts[skin[first]] - verts[wall]) * normals).sum(dim=1)
+        near = (apart < _REACH) & (flesh > 0.7 * apart)
+        for name, value in (
+            ("wall", wall[near]),
+            ("used", used),
+            ("tris", tris),
+            ("skin", torch.searchsorted(used, skin)),
+            ("kept", (_SHARE * flesh[near]).clamp_max(_MOST)),
+        ):
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, verts: torch.Tensor) -> torch.Tensor:
+        """Return vertices (B, V, 3) mm with the wall behind the skin; differentiable."""
+        own, used = verts.index_select(1, self.wall), verts.index_select(1, self.used)
+        skin = used.index_select(1, self.skin)
+        with torch.no_grad():
+            first = torch.cdist(own, skin).argmin(dim=2, keepdim=True).expand(-1, -1, 3)
+        normal = vertex_normals(used, self.tris).index_select(1, self.skin).gather(1, first)
+        lacks = self.kept.to(verts) - ((skin.gather(1, first) - own) * normal).sum(dim=-1)
+        return verts.index_add(1, self.wall, -normal * lacks.clamp_min(0)[..., None])

@@ -1,0 +1,47 @@
+"""The mouth's wall does not come through the skin under the lip."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from facekit.latents import FaceLatents
+from facekit.metrics.contact import flipped_triangles
+from facekit.models.walls import MouthWall
+
+
+@pytest.fixture(scope="module")
+def wall(default_pipeline) -> MouthWall:
+    return MouthWall(default_pipeline.template)
+
+
+def behind(wall: MouthWall, verts: torch.Tensor) -> float:
+    """Return the least distance of the wall behind the skin, mm, seen from the front."""
+    own, skin = verts[0, wall.wall], verts[0, wall.used[wall.skin]]
+    nearest = torch.cdist(own[:, :2], skin[:, :2]).argmin(dim=1)
+    return float((skin[nearest, 2] - own[:, 2]).min())
+
+
+def test_a_wall_in_front_of_the_skin_goes_back(wall, default_pipeline):
+    rest = default_pipeline.template.verts[None]
+    assert torch.equal(wall(rest), rest)
+    forward = rest.clone()
+    forward[:, wall.wall, 2] += 9
+    pushed = wall(forward)
+    assert behind(wall, forward) < behind(wall, pushed) - 1
+    untouched = torch.ones(rest.shape[1], dtype=torch.bool)
+    untouched[wall.wall] = False
+    assert torch.equal(pushed[:, untouched], forward[:, untouched])
+
+
+def test_cheeks_blow_under_a_deep_fold(wall, default_pipeline):
+    """A person with one, whose wall stood in front."""
+    blown = default_pipeline.decode_shape(FaceLatents.sample(5000).at_rest().with_expression("cheek_blowing"))
+    assert behind(wall, blown) > 0
+
+
+@pytest.mark.parametrize("name", ["lip_funneler", "anger"])
+def test_expressions_that_would_fold_do_not(default_pipeline, name):
+    person = FaceLatents.sample(16).at_rest()
+    rest, posed = (default_pipeline.decode_shape(codes) for codes in (person, person.with_expression(name)))
+    assert int(flipped_triangles(default_pipeline.template.faces, rest, posed).sum()) <= 10
