@@ -1,4 +1,4 @@
-"""The versions that ``make test-colab`` tries are exact and allowed by setup.py; Colab installs only what it lacks."""
+"""Versions of ``make test-colab`` are exact and allowed by setup.py; Colab only installs missing packages."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ WORN = {"jawOpen": 0.4, "mouthSmileLeft": 0.5, "eyeBlinkLeft": 0.4, "eyeLookInRi
 
 
 def learning(latents: FaceLatents) -> FaceLatents:
-    """The same codes, all of which ask for gradients."""
+    """The same codes with gradients for all of them."""
     return FaceLatents(**{name: getattr(latents, name).clone().requires_grad_() for name in FIELDS})
 
 
@@ -115,7 +115,7 @@ def check_slope(pipe, codes: FaceLatents, name: str, what: str, step: float, tol
 
 @functools.lru_cache(maxsize=3)
 def projection(shape: tuple[int, ...]) -> torch.Tensor:
-    """Random weights; of maps smooth ones, so that a kink at a single texel does not decide."""
+    """Random weights, smooth ones for maps, so that a kink at a single texel does not dominate."""
     weight = torch.randn(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     for kernel in ((31, 1), (1, 31)) if len(shape) == 4 else ():
         weight = torch.nn.functional.avg_pool2d(weight, kernel, 1, (kernel[0] // 2, kernel[1] // 2))

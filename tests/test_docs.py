@@ -1,4 +1,4 @@
-"""The documentation is whole: every page is reached, every link leads somewhere, every public name has its entry."""
+"""The documentation is complete: every page is linked, every link works, every public name has its entry."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_a_build_for_another_torch_is_told_from_one_that_works(monkeypatch):
 
 @pytest.mark.parametrize("module", [module for _, module, _ in doctor.OPTIONAL])
 def test_every_package_of_the_list_is_used(module):
-    """A package that no code imports is not worth a line."""
+    """Packages that no code imports are not listed."""
     asked = re.compile(rf"""optional_import\(\s*["']{module}|(?m:^\s*(?:import|from) {module}\b)""")
     package = ROOT / "facekit"
     assert any(asked.search(path.read_text(encoding="utf-8")) for path in package.rglob("*.py")), module

@@ -132,7 +132,7 @@ def test_imports_point_one_way(path):
 
 
 def test_exceptions_are_needed():
-    """An exception that no module uses any more is taken out of the list."""
+    """Exceptions that no module uses must be removed from the list."""
     used = {(part(path), name) for path in modules() for name, inside in imports(path) if inside}
     assert {(own, name) for own, names in INSIDE_METHODS.items() for name in names} <= used
 

@@ -1,4 +1,4 @@
-"""The line that adds an extra fits how facekit was installed, and never names the index's other project."""
+"""The install line of an extra matches how facekit was installed, and never names the index's other project."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ def test_prose_that_changed_is_to_be_translated(stamp, repository_copy):
 
 @pytest.fixture
 def colab(stamp, tmp_path, monkeypatch):
-    """Runs the setup cell as Colab would, without facekit; returns what pip was asked for."""
+    """Run the setup cell as Colab would, without facekit; returns the arguments of pip."""
     files, drive = types.ModuleType("google.colab.files"), types.ModuleType("google.colab.drive")
     module = types.ModuleType("google.colab")
     module.files, module.drive = files, drive

@@ -1,4 +1,4 @@
-"""The repository as a package: the manifest is true, the assets are small, no file names someone's machine."""
+"""The repository as a package: the manifest is correct, the assets are small, no file contains paths of a machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bar is text: in a notebook it is there when the notebook is opened again without its kernel."""
+"""The bar is text, so that a reopened notebook shows it without its kernel."""
 
 from __future__ import annotations
 

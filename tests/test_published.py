@@ -1,4 +1,4 @@
-"""The published model computes what upstream computes, number for number, and does everything the default does.
+"""The published model reproduces upstream's numbers, and supports everything that the default does.
 
 Its weights are stand-ins in upstream's layout (:mod:`tests.convert.published`), imported as a user imports them; what
 comes out is compared with plain forward passes on the state dicts as upstream saved them (:mod:`tests.models.plain`).

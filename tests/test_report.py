@@ -1,4 +1,4 @@
-"""Tables and the report: figures in full in the CSV, text that cannot break the page, one file."""
+"""Tables and the report: full precision in the CSV, escaped text in the page, a single file."""
 
 from __future__ import annotations
 

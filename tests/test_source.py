@@ -91,7 +91,7 @@ def test_copies_keep_what_counts(tiny_face):
 
 
 class Wrapper:
-    """Hands everything on to a pipeline, as a logging or caching layer would."""
+    """Wrapper that forwards everything to a pipeline, like a logging or caching layer."""
 
     def __init__(self, inner) -> None:
         self.inner, self.asked = inner, []

@@ -1,4 +1,4 @@
-"""Sweeps change one thing and hold everything else still."""
+"""Sweeps change one variable and keep everything else fixed."""
 
 from __future__ import annotations
 

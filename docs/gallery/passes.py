@@ -1,4 +1,4 @@
-"""What a picture knows: depth and normals."""
+"""Channels of a rendered picture: depth and normals."""
 
 import facekit
 from facekit.viz.sheets import close_up, contact_sheet

@@ -1,4 +1,4 @@
-"""The page to try, in Chromium: the viewer moves in its frame, a slider makes another face, the file is a whole one."""
+"""The demo page in Chromium: the viewer moves in its frame, sliders change the face, downloads are complete."""
 
 from __future__ import annotations
 

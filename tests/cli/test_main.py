@@ -35,7 +35,7 @@ def has_default() -> bool:
 
 
 def fails(capsys, *argv: str) -> str:
-    """Run a command that must fail as bad input does; returns its one line."""
+    """Run a command that must fail on bad input; returns its one-line error."""
     assert cli.main(argv) == 2
     error = capsys.readouterr().err
     assert error.startswith("facekit: error: ")

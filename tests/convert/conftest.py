@@ -1,4 +1,4 @@
-"""A cache of its own for every test here, a loopback server, and a manifest that points to it."""
+"""A separate cache for every test, a loopback server, and a manifest that points to it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def server():
 
 @pytest.fixture
 def small(server: Server, tmp_path, monkeypatch):
-    """The small model in the manifest, no conversion, short waits; gives the function that sets the zip's mirrors."""
+    """The small model in the manifest, no conversion, short waits; returns the function that sets the zip's mirrors."""
     monkeypatch.setattr(https, "PAUSE", 0.01)
     monkeypatch.setattr(https, "TIMEOUT", (2.0, 0.3))
     monkeypatch.setitem(sys.modules, "facekit.convert.published", stand_in.module())

@@ -160,7 +160,7 @@ def _progan(config: TextureConfig, generator: torch.Generator) -> dict[str, torc
 
 
 def _uniform(shape: tuple[int, ...], deviation: float, generator: torch.Generator) -> torch.Tensor:
-    """Uniform numbers of this standard deviation around zero: for 81 million much faster than normal ones."""
+    """Sample uniform numbers of this standard deviation around zero, much faster than normal ones for 81 million."""
     return (torch.rand(shape, generator=generator) - 0.5).mul_(math.sqrt(12.0) * deviation)
 
 
@@ -226,7 +226,7 @@ def record_of(published: Published, hashes: bool = False) -> weights.ModelRecord
 
 
 def describe(verts: np.ndarray, **_: np.ndarray) -> dict[str, np.ndarray]:
-    """Stands in for ``facts.describe``, which knows upstream's own mesh only: landmarks where a face has them."""
+    """Stand-in for ``facts.describe``, which only supports upstream's mesh: landmarks at plausible places of a face."""
     count = len(verts)
     turn = np.linspace(0, np.pi, 17)
     jaw = np.stack([-70 * np.cos(turn), -80 * np.sin(turn)], -1)
@@ -243,7 +243,7 @@ def describe(verts: np.ndarray, **_: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def pretend(published: Published, monkeypatch, cache: Path) -> weights.ModelRecord:
-    """Let the manifest's record be that of these files, and ``cache`` the cache, until the test ends."""
+    """Use these files' record as the manifest's, and ``cache`` as the cache, until the test ends."""
     record = record_of(published)
     known = {**manifest.models(), NAME: record}
     monkeypatch.setenv("FACEKIT_CACHE", str(cache))
@@ -253,7 +253,7 @@ def pretend(published: Published, monkeypatch, cache: Path) -> weights.ModelReco
 
 
 def install(published: Published, monkeypatch, cache: Path) -> weights.ModelRecord:
-    """As ``pretend``, and import them into the cache."""
+    """Do as ``pretend``, and import the files into the cache."""
     record = pretend(published, monkeypatch, cache)
     convert.import_files(NAME, published.checkpoints, published.data)
     return record

@@ -1,4 +1,4 @@
-"""A download server on loopback that can misbehave, and a small model that it offers."""
+"""A loopback download server with optional faults, and a small model to download from it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}{path}"
 
     def handle_error(self, *_: object) -> None:
-        """Clients that are killed are part of the tests."""
+        """Ignore errors of clients that a test killed."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -97,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.closing.wait(20)
 
     def _slowly(self, body: bytes) -> None:
-        """In pieces, so that a client can be killed between two of them."""
+        """Send the body in pieces, so that a client can be killed between two of them."""
         for k in range(0, len(body), 8192):
             self.wfile.write(body[k : k + 8192])
             if self.server.delay:

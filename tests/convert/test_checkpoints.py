@@ -29,7 +29,7 @@ def states():
 
 @pytest.fixture
 def save(tmp_path):
-    """Save the state dicts; gives the paths by network."""
+    """Save the state dicts; returns the paths by network."""
 
     def write(states, legacy=False):
         paths = {network: tmp_path / network.path.replace("/", "-") for network in NETWORKS}
@@ -41,7 +41,7 @@ def save(tmp_path):
 
 
 class Payload:
-    """Leaves a marker when it is unpickled."""
+    """Object that leaves a marker when it is unpickled."""
 
     def __init__(self, function, *arguments):
         self.call = (function, arguments)

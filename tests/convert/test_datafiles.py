@@ -34,7 +34,7 @@ def write(tmp_path):
 
 
 class Raw:
-    """Pickled as a call of one of torch's own functions."""
+    """Object that is pickled as a call of one of torch's own functions."""
 
     def __init__(self, function, *arguments):
         self.call = (function, arguments)

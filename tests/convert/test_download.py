@@ -1,4 +1,4 @@
-"""Google Drive through gdown 5 and 6, played by stand-ins with their signatures, and by the one that is installed."""
+"""Google Drive through gdown 5 and 6: stand-ins with their signatures, and the installed version."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ QUOTA = "Cannot retrieve the public link of the file. You may need to change the
 
 
 class DownloadError(Exception):
-    """As gdown 6 has it."""
+    """Stand-in for gdown 6's exception."""
 
 
 class FileURLRetrievalError(DownloadError):

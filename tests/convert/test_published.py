@@ -58,7 +58,7 @@ def small_cache(upstream, cache, monkeypatch):
 
 
 def converted(cache):
-    """Hashes of the converted files by role; fails unless the model in the cache is whole and alone in its folder."""
+    """Return hashes of the converted files by role; fails unless the cached model is complete and alone in its folder."""
     weights.verify(NAME)
     files = json.loads((cache / NAME / "record.json").read_text())["files"]
     assert {p.name for p in (cache / NAME).iterdir()} == {
@@ -154,7 +154,7 @@ def test_zip_folder_and_old_format_give_the_same(upstream, unpacked, small_cache
 
 @needs_upstream
 def test_upstreams_own_data_fit_the_manifest(tmp_path, monkeypatch):
-    """All but the networks is upstream's own: its hashes, its mesh and what we know of it."""
+    """Everything except the networks is upstream's: hashes, mesh and derived data."""
     config = {**published.SMALL, "shape": {**published.SMALL["shape"], "vertices": 26317}}
     record = dataclasses.replace(weights.record(NAME), config=config)
     monkeypatch.setattr(manifest, "models", lambda: {NAME: record})
@@ -376,7 +376,7 @@ def hostile_pickle(case):
 
 
 def hostile_zip(case):
-    """A member that would land somewhere else, be run, or fill the disk."""
+    """A member that would be written elsewhere, be executed, or fill the disk."""
     place = shutil.copy(case.upstream.checkpoints, case.folder / "checkpoints.zip")
     names = ["../marker", f"{case.marker}", "marker.exe", "checkpoints/marker.py", "C:/marker", "..\\marker", "link"]
     member = zipfile.ZipInfo(str(case.random.choice([*names, "checkpoints/ae/Decoder/1"])))
@@ -450,7 +450,7 @@ def test_two_hundred_damaged_inputs(upstream, unpacked, small_cache, tmp_path):
 
 
 def import_in_child(checkpoints, data, cache, die_at, people=datafiles.IDENTITIES):
-    """In a process of its own: import, and be killed at its ``die_at``-th touch of the cache (0: never)."""
+    """Import in a separate process that is killed at its ``die_at``-th access to the cache (0: never)."""
     os.environ["FACEKIT_CACHE"] = str(cache)
     record = dataclasses.replace(
         weights.record(NAME),

@@ -28,7 +28,7 @@ def test_other_meshes_are_refused():
 
 
 def test_occlusion_of_a_groove():
-    """Three walls seen from above: the floor between two of them sees less sky than their tops."""
+    """Three walls seen from above: the floor between two of them has less ambient light than their tops."""
     line = torch.linspace(-30, 30, 61)
     height = 12 * torch.cos(line * torch.pi / 10)
     y, x = torch.meshgrid(line, line, indexing="ij")

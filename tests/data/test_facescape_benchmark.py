@@ -19,7 +19,7 @@ SIZE = 24
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two wild pictures and one of the lab; one lies too deep, one is its lower half, one is right."""
+    """Two pictures in the wild and one in the lab; predictions are too far back, only the lower half, and correct."""
     root, said = tmp_path / "benchmark", tmp_path / "mine"
     (root / "predef").mkdir(parents=True)
     unit = tube(1.0, 2.0, -2.0)

@@ -19,7 +19,7 @@ from tests.metrics.test_regions import ball
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two people, balls of radius 3; the first one's prediction is the scan, twice as large; a side view is no mesh."""
+    """Two people, balls of radius 3; the first prediction is the scan at double size; one side view is not a mesh."""
     root, said = tmp_path / "realy", tmp_path / "mine"
     scan = ball(3.0)
     for subject in (1, 2):

@@ -37,14 +37,14 @@ window.facekitLive = () => window.facekitContexts.filter(
 
 @pytest.fixture(scope="module")
 def browser():
-    """Closed when the module ends, since Playwright's event loop keeps others out."""
+    """Chromium, closed at the module's end, since Playwright's event loop excludes others."""
     with chromium() as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """JupyterLab on a folder: its address and the folder."""
+    """Address of JupyterLab on a folder, and the folder."""
     pytest.importorskip("jupyterlab", reason="JupyterLab is not installed: pip install jupyterlab")
     pytest.importorskip("anywidget", reason="anywidget is not installed: pip install anywidget")
     folder, state = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("jupyter")
@@ -88,7 +88,7 @@ def _address(server: subprocess.Popen, state: Path) -> str:
 
 
 class View:
-    """One viewer in a page, as a user and as its own probe see it."""
+    """One viewer in a page, with a user's actions and a probe of its state."""
 
     def __init__(self, host) -> None:
         self.host, self.page = host, host.page
@@ -98,7 +98,7 @@ class View:
         return self.host.evaluate("host => host.facekit.state")
 
     def wait(self, condition: str, timeout: float = 90_000) -> None:
-        """Until a JavaScript expression of ``state`` and ``host`` holds."""
+        """Wait until a JavaScript expression of ``state`` and ``host`` is true."""
         code = f"host => {{ const state = host.facekit?.state; return Boolean({condition}); }}"
         end = time.monotonic() + timeout / 1000
         while not self.host.evaluate(code):
@@ -116,13 +116,13 @@ class View:
         return self.host.locator(f'[data-control="{name}"]')
 
     def picture(self) -> np.ndarray:
-        """(H, W, 3) float of the face as it stands on the screen."""
+        """Return a screenshot of the face, (H, W, 3) float."""
         self.page.wait_for_timeout(150)
         shot = self.host.locator("canvas.face").screenshot()
         return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), dtype=np.float32)
 
     def drag(self, name: str, start: float, stop: float, steps: int = 5) -> None:
-        """Drag a slider's knob between two shares of its length; it is still held when this returns."""
+        """Drag a slider's knob between two fractions of its length; the mouse button is still down on return."""
         control = self.control(name)
         control.scroll_into_view_if_needed()
         box = control.bounding_box()
@@ -136,5 +136,5 @@ class View:
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> float:
-    """Share of pixels that differ visibly."""
+    """Return the fraction of pixels that differ visibly."""
     return float((np.abs(a - b).max(axis=2) > 12).mean())

@@ -1,4 +1,4 @@
-"""The notebook 02 in JupyterLab, as a user meets it: run all, drag, mix, ask for new people, download, shut down."""
+"""Notebook 02 in JupyterLab with a user's actions: run all, drag, mix, request new people, download, shut down."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ notebook.offer_download("out/faces")"""
 
 
 class Lab:
-    """An open notebook, and what goes to its kernel."""
+    """An open notebook, and the messages to its kernel."""
 
     def __init__(self, page) -> None:
         self.page, self.sent = page, []
@@ -49,7 +49,7 @@ class Lab:
         self.command("notebook:run-cell")
 
     def idle(self, timeout: float = 400) -> None:
-        """Until every code cell has run and the kernel rests."""
+        """Wait until every code cell has run and the kernel is idle."""
         code = """() => {
           const { content, sessionContext } = window.jupyterapp.shell.currentWidget;
           const cells = content.widgets.map((w) => w.model.toJSON()).filter((cell) => cell.cell_type === "code");
@@ -194,7 +194,7 @@ def test_running_a_cell_again_leaks_no_context(notebook):
 
 
 def test_without_a_kernel_the_slider_still_works(notebook):
-    """The last one of this notebook: it shuts the kernel down."""
+    """Must run last for this notebook: it shuts the kernel down."""
     view = viewer(notebook)
     notebook.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     notebook.page.wait_for_timeout(1500)

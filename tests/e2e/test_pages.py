@@ -1,4 +1,4 @@
-"""Pages that stand alone, opened from a disk without a network: the viewer without WebGL, and a comparison's report.
+"""Self-contained pages, opened from disk without a network: the viewer without WebGL, and a comparison's report.
 
 What the viewer's page does with WebGL is tested in tests/viz/viewer/test_page.py.
 """

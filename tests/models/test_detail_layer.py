@@ -146,7 +146,7 @@ def test_bad_strength(default_pipeline, strength):
 
 
 def test_another_topology_takes_the_same_detail(default_pipeline):
-    """The front of the head alone, its vertices in another order and turned away: furrows stay where they were."""
+    """Only the front of the head, with reordered vertices and rotated: furrows stay in place."""
     t = default_pipeline.template
     kept = (t.verts[t.faces][..., 2] > -40).all(dim=1)
     order = torch.randperm(len(t.verts), generator=torch.Generator().manual_seed(4))

@@ -61,7 +61,7 @@ def test_what_is_not_seen_does_not_count(encoder):
 
 
 def test_the_mean_head_has_no_offsets_in_any_pose(photo_model):  # noqa: F811
-    """Shifted, scaled and turned in the picture, offsets stay as they are."""
+    """Offsets are invariant to shift, scale and rotation in the picture."""
     points = torch.from_numpy(shot(photo_model, np.zeros(80), np.zeros(52)).view.points)[None].float()
     normaliser = Normaliser(photo_model.points)
     offsets, pose = normaliser(points, (800, 1000))

@@ -17,7 +17,7 @@ def unfolding(default_pipeline) -> Unfolding:
 
 @pytest.fixture(scope="module")
 def folded(default_pipeline) -> torch.Tensor:
-    """The mean head with a wrinkle at the mouth's left corner: sideways, skin passes over itself."""
+    """The mean head with a fold at the mouth's left corner: skin overlaps itself sideways."""
     template = default_pipeline.template
     verts = template.verts[None].clone()
     along = verts[..., 0] - template.verts[template.landmarks[54], 0]

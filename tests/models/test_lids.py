@@ -62,7 +62,7 @@ def test_rims_may_touch_and_lids_keep_a_thickness(contact):
 
 
 def test_the_cornea_stands_out_where_the_eye_looks(contact, default_pipeline):
-    """A lid that is only just clear of an eye that looks ahead is pushed where the cornea has come to lie under it."""
+    """A lid with little clearance from an eye that looks ahead is pushed out where the cornea has moved under it."""
     verts = default_pipeline.template.verts[None].clone()
     lids, eye = contact.lids_0, contact.eyes[0]
     centre = eye.centre(verts)

@@ -25,7 +25,7 @@ def test_lips_apart_are_left_alone(contact, default_pipeline):
 
 @pytest.mark.parametrize("depth", [0.5, 2.0])
 def test_a_lip_in_the_other_comes_out(contact, default_pipeline, depth):
-    """The whole lower lip lifted into the upper one, less toward the corners, where both are one."""
+    """The whole lower lip lifted into the upper one, less toward the corners, where they join."""
     template, measure = default_pipeline.template, Contact(default_pipeline.template)
     verts = template.verts[None].clone()
     lower = min((contact.lip_0, contact.lip_1), key=lambda index: float(template.verts[index, 1].mean()))

@@ -1,4 +1,4 @@
-"""An animated GLB plays elsewhere: in three.js, in a real browser, and in Blender, where they are installed."""
+"""An animated GLB plays in three.js, in a real browser, and in Blender, if they are installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded model's points and response, and landmarks that are made of them without any landmarker."""
+"""The embedded model's points and response, and landmarks simulated with them instead of a landmarker."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def photo_model(default_pipeline) -> PhotoModel:
 
 @pytest.fixture(scope="session")
 def sharp(photo_model) -> PhotoModel:
-    """The same with a landmarker of little noise, as the points below have it."""
+    """The same with a landmarker of little noise, like that of the points below."""
     response = dataclasses.replace(photo_model.response, sigma=0.2 * photo_model.response.sigma)
     return dataclasses.replace(photo_model, response=response)
 
@@ -39,7 +39,7 @@ class Shot:
 def shot(
     model, identity, weights, *, yaw=0.0, focal=1800.0, distance=800.0, noise=0.0, seed=0, size=(800, 1000)
 ) -> Shot:
-    """The landmarker's points of a face as the response has them, with noise, in a picture of a size."""
+    """Simulate the landmarker's points of a face with the response, with noise, in a picture of a given size."""
     rotation = rotation_of(np.array([0.05, yaw, 0.03]))
     shift = np.array([12.0, -9.0, -distance])
     places = model.points(identity, weights)[0] @ rotation.T + shift

@@ -1,4 +1,4 @@
-"""Small synthetic scenes, and the plainest rasterizer there is to compare with."""
+"""Small synthetic scenes, and a brute-force rasterizer as the reference."""
 
 from __future__ import annotations
 

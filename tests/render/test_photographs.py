@@ -128,7 +128,7 @@ def test_cameras_of_a_batch_have_their_own(off_centre, tiny_mesh):
 
 
 def test_pictures_are_where_points_are_projected(off_centre):
-    """A small ball's middle in the picture is where its centre is projected to."""
+    """The centroid of a small ball in the picture is at its projected centre."""
     mesh = ball(radius=6.0)
     mesh = dataclasses.replace(mesh, verts=mesh.verts + torch.tensor([20.0, -30.0, 15.0]))
     centre = off_centre.project(torch.tensor([[[20.0, -30.0, 15.0]]]), 400)[:, 0, :2]
@@ -187,7 +187,7 @@ def test_each_picture_has_its_own_harmonics(tiny_mesh, frame):
 
 
 def test_harmonics_of_many_frames_are_split_with_them(tiny_mesh, monkeypatch):
-    """Few frames fit into memory at once: each keeps its own light."""
+    """With few frames per chunk of memory, each keeps its own light."""
     from facekit.render import render as module
 
     cameras = Camera.orbit([0.0, 40.0, -30.0, 10.0, 20.0])

@@ -1,4 +1,4 @@
-"""Visibility against a brute-force reference, and the promises about hard cases."""
+"""Visibility against a brute-force reference, and documented behaviour in special cases."""
 
 import dataclasses
 

@@ -16,7 +16,7 @@ PLAIN = Camera.front(target=(0.0, 0.0, 0.0), distance=64.0, fov=53.1301023541559
 
 
 def egg() -> FaceMesh:
-    """A ball without seams and poles, with a nose and a chin: no two views of it look alike."""
+    """A ball without seams and poles, with a nose and a chin, so that all views differ."""
     sphere = trimesh.creation.icosphere(subdivisions=3, radius=90.0)
     verts = torch.tensor(sphere.vertices, dtype=torch.float32)[None]
     nose = torch.exp(-(verts - torch.tensor([0.0, 10.0, 90.0])).square().sum(-1, keepdim=True) / 800.0)

@@ -1,4 +1,4 @@
-"""A pack that the tests make, its layers, and one whole training run on it."""
+"""A synthetic training pack, its layers, and one full training run on it."""
 
 from __future__ import annotations
 

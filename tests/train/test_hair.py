@@ -15,7 +15,7 @@ from facekit.train.hair.pictures import grey_strands, strand_direction
 
 @pytest.fixture(scope="module")
 def strip() -> dict[str, np.ndarray]:
-    """A card that hangs down, ten by two quads, over the whole picture."""
+    """A vertical card of ten by two quads that uses the whole texture."""
     x, y = np.meshgrid(np.linspace(0, 1, 3), np.linspace(0, 1, 11))
     k = (np.arange(10)[:, None] * 3 + np.arange(2)).reshape(-1)
     faces = np.concatenate((np.stack((k, k + 1, k + 4), 1), np.stack((k, k + 4, k + 3), 1)))
@@ -77,7 +77,7 @@ def test_points_above_take_light():
 
 
 def test_a_fringe_hangs_over_the_edge(strip):
-    """A sheet above a forehead ends in a straight line; tufts reach beyond it, over the skin."""
+    """A sheet above the forehead ends in a straight line; tufts extend beyond it over the skin."""
     verts = strip["verts"] + [-20.0, 40.0, 90.0]
     cards = {**strip, "verts": verts, "faces_uvs": strip["faces"]}
     skin = np.stack(np.meshgrid(np.linspace(-25, 25, 12), np.linspace(5, 170, 40), [84.0]), -1).reshape(-1, 3)

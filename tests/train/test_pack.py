@@ -1,4 +1,4 @@
-"""The training pack: what is checked, and whose layout it has."""
+"""The training pack: its checks, and its layout."""
 
 from __future__ import annotations
 

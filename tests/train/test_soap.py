@@ -29,7 +29,7 @@ def _fit(make, steps, seed=3):
 
 
 def test_beats_adam_on_badly_scaled_directions():
-    """On most problems: a single one hangs on the last step's noise, which differs from machine to machine."""
+    """Better on most problems: a single one depends on the last step's noise, which differs between machines."""
     ratios = []
     for seed in range(3, 8):
         soap, adam = (

@@ -222,7 +222,7 @@ def _head() -> tuple[_Mesh, list[int]]:
 
 
 def _surface(tile: np.ndarray) -> np.ndarray:
-    """The face's point, mm, for each place (..., 2) of the tile: about where the real head has it."""
+    """Return the face's point, mm, for each position (..., 2) on the tile, close to that of the real head."""
     x, y = tile[..., 0], tile[..., 1]
     turn = 2.9 * (x - 0.5)
     z = 15 + 95 * np.cos(turn) - 30 * (y - 0.45) ** 2
@@ -321,7 +321,7 @@ def _landmark_vertices(tile: np.ndarray, used: np.ndarray) -> list[int]:
 
 
 def _modes(verts: np.ndarray) -> np.ndarray:
-    """Smooth random fields (MODES, N, 3) mm, ever smaller."""
+    """Smooth random fields (MODES, N, 3) mm of decreasing amplitude."""
     rng = np.random.default_rng(1)
     modes = []
     for k in range(MODES):

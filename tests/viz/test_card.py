@@ -1,4 +1,4 @@
-"""Objects as a cell's last line: a picture and a line, no pages of tensors."""
+"""Notebook display of objects: a picture and one line, no printed tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Letters of every language that a font of the system has: no boxes in their place."""
+"""Text in every language that a system font supports, without placeholder boxes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heat maps: colours stand for values, on the mesh as on the bar."""
+"""Heat maps: colours on the mesh match the colour bar."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""The same cache, loopback server and small model as the tests of :mod:`facekit.convert` have."""
+"""Fixtures of the tests of :mod:`facekit.convert`: cache, loopback server and small model."""
 
 from tests.convert.conftest import cache, server, small  # noqa: F401

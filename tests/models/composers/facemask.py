@@ -1,4 +1,4 @@
-"""A flat face on a grid, laid out like upstream's UVs, and tiles and a base texture to compose on it: all made up."""
+"""A synthetic flat face on a grid with upstream's UV layout, and tiles and a base texture to compose on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPENING = (0.030, 0.011)
 
 
 def ellipse(x: float, y: float, a: float, b: float, count: int, start: float = math.pi) -> torch.Tensor:
-    """Points (count, 2) clockwise seen with v up, from the left end on."""
+    """Points (count, 2), clockwise with v up, starting at the left end."""
     turn = start - torch.arange(count) * (2 * math.pi / count)
     return torch.stack((x + a * turn.cos(), y + b * turn.sin()), dim=-1)
 
@@ -88,5 +88,5 @@ def base_texture() -> torch.Tensor:
 
 
 def face_tile(skin: torch.Tensor = SKIN, stain: float = 1.0) -> torch.Tensor:
-    """(1, 3, 512, 512): what the generator would put out, in upstream's rectangle."""
+    """(1, 3, 512, 512): simulated output of the generator, in upstream's rectangle."""
     return painted(512, (204 / 1024, 1 - 667 / 1024, 820 / 1024, 1 - 51 / 1024), skin, stain)[None]

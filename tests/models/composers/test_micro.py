@@ -64,7 +64,7 @@ def test_noise_changes_the_grain_only_slightly(layer, codes):
 
 
 def test_brow_becomes_strands(layer, codes):
-    """A blurred dark bar where brows lie gains contrast across the hairs."""
+    """A blurred dark bar in place of the brows gains contrast across the hairs."""
     tile, identity, noise = codes
     tile = tile.clone()
     tile[:, :, 100:116, 130:220] *= 0.4

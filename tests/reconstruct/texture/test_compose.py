@@ -16,7 +16,7 @@ from facekit.reconstruct.texture.grid import TileGrid
 
 @pytest.fixture(scope="module")
 def fair_and_dark(default_pipeline):
-    """Two people, their photographs understood."""
+    """Two people and the fits to their photographs."""
     found = []
     for seed in (60_005, 60_010):
         taken = photograph(default_pipeline, seed, size=256, yaw=10.0)

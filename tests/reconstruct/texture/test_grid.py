@@ -42,7 +42,7 @@ def test_other_parts_of_the_atlas(default_pipeline):
 
 
 def test_a_picture_gives_the_texture_back(default_pipeline, grid):
-    """An unlit picture's texels are those of the atlas wherever they are said to be seen."""
+    """Texels sampled from an unlit picture equal the atlas wherever they are marked visible."""
     latents = FaceLatents.sample(3)
     with torch.inference_mode():
         face = default_pipeline(latents=latents, detail=False)

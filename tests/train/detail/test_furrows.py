@@ -1,4 +1,4 @@
-"""Furrows: their cross-section in millimetres, where they run, and what the teacher makes of them."""
+"""Furrows: cross-section in millimetres, position, and the teacher's displacement."""
 
 from __future__ import annotations
 

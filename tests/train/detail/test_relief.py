@@ -1,4 +1,4 @@
-"""The relief stage on two people: what it writes is what ``facekit evaluate detail`` reads."""
+"""The relief stage on two people: ``facekit evaluate detail`` can read its output."""
 
 from __future__ import annotations
 

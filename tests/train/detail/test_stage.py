@@ -17,7 +17,7 @@ CONFIG = DetailConfig(size=32, static=4, compressed=4, stretched=2, hidden=32, f
 
 
 def samples(count: int, seed: int) -> DetailSamples:
-    """People whose bumps hang on their codes, with furrows that follow the strain."""
+    """People whose bumps depend on their codes, with furrows that follow the strain."""
     patterns = torch.randn(5, 32, 32, generator=torch.Generator().manual_seed(0))
     generator = torch.Generator().manual_seed(seed)
     identity = torch.randn(count, 20, generator=generator)

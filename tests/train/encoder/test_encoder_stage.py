@@ -39,7 +39,7 @@ def test_a_seed_is_a_clip(material):
 
 
 def test_simulated_landmarks_lie_where_rendered_ones_do(material):
-    """The same response made both: offsets from the mean head have one size, and turns one sign and spread."""
+    """Both are made with the same response: offsets have the same magnitude, rotations the same sign and spread."""
     simulated = material.simulator.clips(400, 1, seeded())
     ratio = simulated.offsets.square().mean().sqrt() / material.renders.offsets.square().mean().sqrt()
     assert 0.7 < float(ratio) < 1.5

@@ -63,7 +63,7 @@ def test_gaze_turns_the_eyeball_to_the_side_of_its_name(head):
 
 
 def test_blinks_meet_for_the_mean_and_for_an_identity(head):
-    """The corrective is what is left of the gap; after it the upper rim lies where the lower does."""
+    """The corrective closes the remaining gap: with it the upper margin meets the lower one."""
     for side in "LR":
         matrix = head.blink_correctives[side]
         assert matrix.nnz > 0

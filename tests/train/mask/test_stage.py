@@ -14,7 +14,7 @@ from facekit.train.mask.stage import train_mask, varied
 
 
 def cap(folder, template):
-    """Hair as a pack has it: one card that lies on the crown."""
+    """Hair in the pack's format: one card on the crown."""
     top = template.verts[:, 1].max()
     corners = np.array([[-50, top + 3, -60], [50, top + 3, -60], [50, top + 3, 60], [-50, top + 3, 60]], np.float32)
     arrays = {"verts": corners, "uvs": np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)}
@@ -61,7 +61,7 @@ def test_mirroring_keeps_guides_consistent():
 
 
 def test_a_rule_is_learned(tmp_path):
-    """Skin is where the guide says so, unless the picture is dark there."""
+    """Stand-in: skin is where the guide says so, unless the picture is dark there."""
     generator = np.random.default_rng(0)
     blocks = generator.uniform(-1, 1, (16, CHANNELS, 4, 4)).repeat(8, 2).repeat(8, 3)
     seen = (blocks * 127).astype(np.int8)

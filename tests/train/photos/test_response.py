@@ -1,4 +1,4 @@
-"""The response is measured in the same units and turns in which the fit takes it."""
+"""The response is measured in the units and rotations that the fit uses."""
 
 from __future__ import annotations
 

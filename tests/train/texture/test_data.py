@@ -1,4 +1,4 @@
-"""Texture samples, and the networks that only training needs."""
+"""Texture samples, and networks used only in training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The texture loop on a toy teacher: it learns, and goes on where it was interrupted."""
+"""The texture loop on a toy teacher: it learns, and resumes after an interruption."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""axe-core, which looks for what people without sight, a mouse or full sight of colours cannot use."""
+"""axe-core, a checker for accessibility without sight, mouse or full colour vision."""
 
 from __future__ import annotations
 

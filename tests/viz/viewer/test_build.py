@@ -1,4 +1,4 @@
-"""The viewer's module in the package is what its sources in viewer/ make."""
+"""The viewer's module in the package is up to date with its sources in viewer/."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ STATE = {
 
 
 class Window:
-    """A page of the browser that notes what goes wrong in it and what it asks the network for."""
+    """A browser page that records errors and network requests."""
 
     def __init__(self, browser, width=800, height=480, **options):
         self.context = opened(browser, viewport={"width": width, "height": height}, offline=True, **options)
@@ -162,7 +162,7 @@ def test_the_page_works_from_disk_without_a_network(browser, page_file, face, de
 
 
 def check_downloads(window, tmp_path, exact):
-    """The page's own files are whole, and its face is Python's within a twentieth of a millimetre."""
+    """Files made by the page are complete, and its face equals Python's within a twentieth of a millimetre."""
     rig, own = read_rig(window.download("glb", tmp_path / "face.glb")), exact.rig()
     vertices = exact.verts.shape[1]
     assert (rig.neutral.verts[:, :vertices] - own.neutral.verts).abs().max() < 0.05
@@ -187,7 +187,7 @@ def check_downloads(window, tmp_path, exact):
 
 
 def check_hair(data, exact, rig):
-    """The page's GLB has the hair as a primitive of its own, whose strands look as Python's do."""
+    """The page's GLB has hair as a separate primitive, whose strand texture equals Python's."""
     length = int.from_bytes(data[12:16], "little")
     told, binary = json.loads(data[20 : 20 + length]), data[28 + length :]
     head, hair = told["meshes"][0]["primitives"]

@@ -103,7 +103,7 @@ def test_a_seed_brings_another_person(viewer, default_pipeline):
 
 
 def test_sliders_cost_nothing(viewer, monkeypatch):
-    """Python computes for a new person or a new expression alone."""
+    """Python only computes for a new person or a new expression."""
     monkeypatch.setattr(viewer._subject, "source", None)
     viewer.set_state({"intensity": 1.2, "view": "tension", "light": "rim", "detail_strength": 0.3})
     assert (viewer.intensity, viewer.view, viewer.sent) == (1.2, "tension", [])
@@ -236,7 +236,7 @@ def test_without_anywidget_the_install_line_is_told(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux' own books")
 def test_viewers_that_are_dropped_free_their_memory(default_pipeline):
-    """Widgets are never forgotten, displayed or not; what they hold is small."""
+    """Widgets are never released, displayed or not, so they must hold little memory."""
 
     def megabytes() -> float:
         gc.collect()
