@@ -58,7 +58,7 @@ def small_cache(upstream, cache, monkeypatch):
 
 
 def converted(cache):
-    """Return hashes of the converted files by role; fails unless the cached model is complete and no other is there."""
+    """Return hashes of the converted files by role; fails unless the cached model is complete, without other files."""
     weights.verify(NAME)
     files = json.loads((cache / NAME / "record.json").read_text())["files"]
     assert {p.name for p in (cache / NAME).iterdir()} == {
