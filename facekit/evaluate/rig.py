@@ -62,7 +62,7 @@ class RigTally:
         self._found.append(torch.stack((flips, *(value.clamp_min(0) for value in deeper)), dim=1))
 
     def figures(self) -> RigFigures:
-        """What was found so far; there has to be something."""
+        """Summarise the poses so far; at least one is required."""
         flips, lids, lips = torch.cat(self._found).T
         return RigFigures(
             count=len(flips),

@@ -19,8 +19,8 @@ _LID_REACH = 14.0
 _LIP_DEPTH = 5.0
 #: Lips join at the mouth's corners: nearer than this to one, mm, neither can pierce the other.
 _CORNER = 4.0
-#: Where a lip's surface ends it may look as if what lies beyond were under it: of vertices that seem deeper than this,
-#: mm, those count that have flesh between them and the surface, and also just outside of their own surface (by mm).
+#: Beyond the rim of a lip's surface, vertices can appear to lie under it. Vertices deeper than the first value, mm, only
+#: count if there is flesh between them and the surface, also at the second distance, mm, outside of their own surface.
 _DOUBTED, _BEFORE = 0.2, 0.1
 #: Triangles that are looked at for the one closest to a point.
 _NEAREST = 12
@@ -53,7 +53,7 @@ def flipped_triangles(faces: torch.Tensor, rest: torch.Tensor, posed: torch.Tens
 
 
 def opposed(a: str, b: str) -> bool:
-    """Whether no face makes two blendshapes at once, since they pull one muscle two ways."""
+    """Return True for blendshapes that exclude each other because they move one muscle in opposite directions."""
     same_eye = a.startswith("eye") and b.startswith("eye") and a.endswith("Left") == b.endswith("Left")
     ways = {name.removeprefix("eye").removesuffix("Left").removesuffix("Right") for name in (a, b)}
     if same_eye and ways in ({"LookIn", "LookOut"}, {"LookUp", "LookDown"}, {"Blink", "Wide"}, {"Squint", "Wide"}):
@@ -128,7 +128,7 @@ class Contact:
         return torch.stack([max(self._inside_other(v, *lip).max() for lip in self.mouth) for v in verts])
 
     def _inside_other(self, verts: torch.Tensor, points: torch.Tensor, other: _Surface) -> torch.Tensor:
-        """How deep a lip's vertices (P,) lie in the other, (P,) mm: of what seems deep that which lies in flesh."""
+        """Return the depth (P,) in mm of one lip's vertices inside the other; vertices outside of its flesh count as 0."""
         depth, place = _depth(verts, points, other)
         deep = ((depth > _DOUBTED) & (depth < _LIP_DEPTH)).nonzero()[:, 0]
         found = torch.where(depth > _DOUBTED, 0.0, depth)
@@ -176,7 +176,7 @@ class _Surface:
 
 
 def _depth(verts: torch.Tensor, points: torch.Tensor, surface: _Surface) -> tuple[torch.Tensor, torch.Tensor]:
-    """How deep points (P,) lie under a surface, (P,) mm, 0 outside; and the closest places (P, 3).
+    """Return the depth (P,) in mm of points under a surface, 0 outside, and the closest points (P, 3).
 
     The sign is that of the interpolated vertex normal at the closest place; places on the surface's border tell
     nothing.
@@ -208,7 +208,7 @@ def closest(points: torch.Tensor, corners: torch.Tensor) -> tuple[torch.Tensor, 
 
 
 def winding(points: torch.Tensor, corners: torch.Tensor) -> torch.Tensor:
-    """How often triangles (F, 3, 3) go round points (P, 3), (P,): 1 inside of a closed surface, 0 outside.
+    """Return the winding number (P,) of triangles (F, 3, 3) about points (P, 3): 1 inside a closed surface, 0 outside.
 
     Also told of surfaces with holes (Jacobson and others, "Robust inside-outside segmentation using generalized winding
     numbers", 2013), by solid angles (Van Oosterom and Strackee, 1983).

@@ -119,7 +119,7 @@ class Blendshapes(nn.Module):
         return torch.stack(both, dim=1)
 
     def expressions(self, weights: torch.Tensor) -> torch.Tensor:
-        """What of the weights (B, 52) the 20 expressions can say, (B, 20): for skin that flushes and blanches."""
+        """Project weights (B, 52) onto the 20 expressions, (B, 20), for the skin's changes of colour."""
         return (weights @ self.to_expressions).clamp(0, 1.5)
 
     def ao(self, weights: torch.Tensor) -> torch.Tensor:
@@ -131,7 +131,7 @@ class Blendshapes(nn.Module):
         return torch.lerp(self.open_eyes, torch.maximum(self.open_eyes, self.open_tongue), tongue)
 
     def lids(self, weights: torch.Tensor, neutral: torch.Tensor) -> torch.Tensor:
-        """What this person's lids need to meet, beyond what the mean's do: linear in the neutral face."""
+        """Correction with which this person's lids meet, added to that of the mean head; linear in the neutral face."""
         own = neutral - self.mean
         added = torch.zeros_like(own)
         for side, blink in enumerate(_BLINKS):
@@ -142,5 +142,5 @@ class Blendshapes(nn.Module):
 
 
 def wanted(weights: torch.Tensor) -> bool:
-    """Whether weights (B, 52) do anything, or may be learned to."""
+    """Return True if weights (B, 52) are not all zero, or need gradients."""
     return weights.requires_grad or bool(weights.any())

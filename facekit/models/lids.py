@@ -84,7 +84,7 @@ class LidContact(nn.Module):
 
 
 def _interpolated(gap: torch.Tensor) -> torch.Tensor:
-    """What distance each vertex keeps, of its distance on the template (V,)."""
+    """Return the distance that each vertex keeps, given its distance on the template (V,)."""
     kept = torch.full_like(gap, _KEPT[0])
     for k in range(len(_AT_REST) - 1):
         share = ((gap - _AT_REST[k]) / (_AT_REST[k + 1] - _AT_REST[k])).clamp(0, 1)

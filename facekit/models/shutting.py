@@ -43,7 +43,7 @@ def sealed(verts: torch.Tensor, shut: torch.Tensor, shapes: Blendshapes) -> torc
 
 
 def _read(points: torch.Tensor, shapes: Blendshapes, side: int) -> torch.Tensor:
-    """What a side's matrix makes of points (B, V, 3), in y and z."""
+    """Apply one side's matrix to points (B, V, 3). Returns the result in y and z."""
     row, column, weight = (getattr(shapes, f"blink_{name}_{side}") for name in ("row", "column", "weight"))
     moved = F.pad(points.index_select(1, column)[..., 1:] * weight[:, None], (1, 0))
     return torch.zeros_like(points).index_add(1, row, moved)
