@@ -19,8 +19,8 @@ _LID_REACH = 14.0
 _LIP_DEPTH = 5.0
 #: Lips join at the mouth's corners: nearer than this to one, mm, neither can pierce the other.
 _CORNER = 4.0
-#: Beyond the rim of a lip's surface, vertices can appear to lie under it. Vertices deeper than the first value, mm, only
-#: count if there is flesh between them and the surface, also at the second distance, mm, outside of their own surface.
+#: Beyond the rim of a lip's surface, vertices can appear to lie under it. Vertices deeper than the first value, mm,
+#: only count if there is flesh between them and the surface, also at the second distance outside of their own surface.
 _DOUBTED, _BEFORE = 0.2, 0.1
 #: Triangles that are looked at for the one closest to a point.
 _NEAREST = 12
@@ -128,7 +128,7 @@ class Contact:
         return torch.stack([max(self._inside_other(v, *lip).max() for lip in self.mouth) for v in verts])
 
     def _inside_other(self, verts: torch.Tensor, points: torch.Tensor, other: _Surface) -> torch.Tensor:
-        """Return the depth (P,) in mm of one lip's vertices inside the other; vertices outside of its flesh count as 0."""
+        """Return the depth (P,) in mm of one lip's vertices inside the other, 0 for vertices outside of its flesh."""
         depth, place = _depth(verts, points, other)
         deep = ((depth > _DOUBTED) & (depth < _LIP_DEPTH)).nonzero()[:, 0]
         found = torch.where(depth > _DOUBTED, 0.0, depth)
