@@ -22,7 +22,7 @@ from facekit.face import FaceOutput
 from facekit.files.atomic import atomic_write
 from facekit.files.images import encode, to_uint8
 from facekit.geometry.charts import open_edges
-from facekit.hair import HairRig
+from facekit.hair import HAIR_PARTS, HairRig
 from facekit.io.arrays import SplitTopology, mesh_of, split_at_seams
 from facekit.io.glb_builder import ARRAY_BUFFER, ELEMENT_BUFFER, GlbBuilder, normalized
 from facekit.io.hair import worn_by
@@ -41,8 +41,9 @@ TOLERANCE = {"expression": 0.1, "blendshape": 0.03}
 NORMAL_TOLERANCE = 0.05
 #: Alpha cutoff of strands: lower coverage is discarded.
 _CUT = {"alphaMode": "MASK", "alphaCutoff": 0.35}
-#: Displacements of hair below this, mm, are dropped: it would follow the head's smallest movements otherwise.
-_HAIR_STILL = 0.12
+#: Displacements of hair below this, mm, are dropped: it would follow the head's smallest movements otherwise. Ends of a
+#: beard's hairs may be off by more than brows and lashes, which meet the lids.
+_HAIR_STILL, _BEARD_STILL = 0.12, 0.35
 #: Tolerances without quantisation: a thousandth of a millimetre, and a twentieth of a degree.
 _EXACT, _EXACT_NORMAL = 1e-3, 1e-3
 
@@ -224,7 +225,11 @@ def _hair(builder: GlbBuilder, node_mesh: dict[str, Any], hair: HairRig, quantiz
     primitive = _base(builder, mesh, split, False)
     primitive["material"] = 1
     if node_mesh["primitives"][0].get("targets"):
-        primitive["targets"] = [_moved_hair(builder, delta.numpy()[split.vertex], quantize) for delta in hair.deltas]
+        beard = hair.neutral.cards.part.numpy()[split.vertex] == HAIR_PARTS.index("beard")
+        least = np.where(beard, _BEARD_STILL, _HAIR_STILL) if quantize else np.full(len(beard), _EXACT)
+        primitive["targets"] = [
+            _moved_hair(builder, delta.numpy()[split.vertex], least, quantize) for delta in hair.deltas
+        ]
     node_mesh["primitives"].append(primitive)
     pixels = to_uint8(hair.neutral.texture)
     surface = {
@@ -235,9 +240,9 @@ def _hair(builder: GlbBuilder, node_mesh: dict[str, Any], hair: HairRig, quantiz
     return {"name": "hair", "pbrMetallicRoughness": surface, "doubleSided": True, **_CUT}
 
 
-def _moved_hair(builder: GlbBuilder, delta: np.ndarray, quantize: bool) -> dict[str, int]:
-    """Return a morph target of the cards: positions only, as cards hardly turn."""
-    kept = np.abs(delta).max(axis=1) > (_HAIR_STILL if quantize else _EXACT)
+def _moved_hair(builder: GlbBuilder, delta: np.ndarray, least: np.ndarray, quantize: bool) -> dict[str, int]:
+    """Return a morph target of the cards: positions that move by more than ``least`` (N,) mm; cards hardly turn."""
+    kept = np.abs(delta).max(axis=1) > least
     moved = (delta / MM_PER_METRE).astype(np.float32)
     none = np.zeros_like(moved)
     if quantize:
