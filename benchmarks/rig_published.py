@@ -19,8 +19,9 @@ from facekit.assembly import _laid_over, load_blendshapes
 from facekit.conventions import PARTS
 from facekit.convert.published import _template
 from facekit.evaluate.rig import DEPTH_MM, FLIPS
+from facekit.geometry.connected import largest_two
 from facekit.geometry.correspond import interpolate_nearest
-from facekit.metrics.contact import _components, _depth, _inside, face_like, flipped_triangles
+from facekit.metrics.contact import _depth, _inside, _Surface, face_like, flipped_triangles
 from facekit.models.folds import Unfolding
 from facekit.template import Template
 
@@ -81,15 +82,15 @@ def people(template: Template, count: int) -> torch.Tensor:
     return template.verts + found.unflatten(1, (-1, 3)).permute(1, 0, 2) @ turn
 
 
-def both_lips(template: Template) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Return each lip's vertices (P,) and the other's triangles (F, 3), without the mouth corners."""
+def both_lips(template: Template) -> list[tuple[torch.Tensor, _Surface]]:
+    """Return each lip's vertices (P,) and the other's surface, without the mouth corners."""
     corners = template.verts[template.landmarks[[48, 54, 60, 64]]]
     lips = (template.parts == PARTS.index("lips")) & (torch.cdist(template.verts, corners).amin(dim=1) > CORNER)
-    label = _components(template.faces, lips)
-    return [((label == a).nonzero()[:, 0], _inside(template.faces, label == b)) for a, b in ((0, 1), (1, 0))]
+    label = largest_two(template.faces, lips)
+    return [((label == a).nonzero()[:, 0], _Surface(_inside(template.faces, label == b))) for a, b in ((0, 1), (1, 0))]
 
 
-def depth(verts: torch.Tensor, lips: list[tuple[torch.Tensor, torch.Tensor]]) -> float:
+def depth(verts: torch.Tensor, lips: list[tuple[torch.Tensor, _Surface]]) -> float:
     """Return the depth in mm of the deepest vertex of one lip in the other."""
     found = [_depth(verts, *lip)[0] for lip in lips]
     return max(float(torch.where(value < BEYOND, value, 0.0).max()) for value in found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -167,16 +168,16 @@ class FaceDecoder:
         """
         latents = latents.to(self.device)
         worn = self._regressed(latents)
+        rest = functools.cache(lambda: self._regressed(latents.at_rest()))
         if self.contact is not None:
             shut = _shut(latents)
             if wanted(shut):
                 worn = sealed(worn, shut, self.blendshapes)
             worn = self.contact[0](worn)
-            worn = self._unfolded(latents, worn)
+            worn = self._unfolded(latents, worn, rest)
         if not wanted(latents.blendshapes):
             return worn if self.wall is None or not wanted(latents.expression) else self.wall(worn)
-        neutral = self._regressed(latents.at_rest())
-        shapes = self.blendshapes
+        neutral, shapes = rest(), self.blendshapes
         verts = worn + shapes(latents.blendshapes, neutral, self._in_other_order(latents.expression))
         if self.contact is None:
             return self.unfolding(verts, neutral, worn)
@@ -205,13 +206,12 @@ class FaceDecoder:
             worn = worn + following(others, shut, self.blendshapes)
         return worn
 
-    def _unfolded(self, latents: FaceLatents, worn: torch.Tensor) -> torch.Tensor:
-        """Return vertices (B, V, 3) without the fold-overs of some expressions."""
+    def _unfolded(self, latents: FaceLatents, worn: torch.Tensor, rest: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """Return vertices (B, V, 3) without the fold-overs of some expressions; ``rest`` makes the neutral faces."""
         rows = (latents.expression.detach()[:, _FOLDING] > _FOLDED).any(dim=1).nonzero()[:, 0]
         if not len(rows):
             return worn
-        neutral = self._regressed(latents.at_rest()).expand_as(worn)
-        return worn.index_copy(0, rows, self.unfolding(worn[rows], neutral[rows]))
+        return worn.index_copy(0, rows, self.unfolding(worn[rows], rest().expand_as(worn)[rows]))
 
     def _displaced(self, latents: FaceLatents) -> torch.Tensor:
         return self.shape(latents.shape_noise, latents.identity, latents.style, latents.expression)

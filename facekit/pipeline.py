@@ -283,12 +283,13 @@ class FacePipeline(FaceDecoder):
         deltas = torch.cat(parts) - mesh.verts
         if "mouthClose" in names:
             deltas[names.index("mouthClose")] -= deltas[names.index("jawOpen")]
-        worn = self.dress(self.to_model_codes(latents), mesh.verts, hair)
+        codes = self.to_model_codes(latents)
+        worn = self.dress(codes, mesh.verts, hair)
         carried = None
         if worn and worn[0] is not None and self.wardrobe is not None:
             cards = worn[0].cards
             posed = (mesh.verts + deltas).split(_RIG_CHUNK)
-            brows = self.brows(self.to_model_codes(latents))
+            brows = self.brows(codes)
             moved = torch.cat([self.wardrobe.wear(cards, mesh.verts, some, brows) for some in posed])
             carried = HairRig(worn[0], moved - worn[0].verts)
         return FaceRig(mesh, names, deltas, rig_weights(latents, names)[0], carried)

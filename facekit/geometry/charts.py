@@ -25,7 +25,7 @@ class Charted(Protocol):
 
 def landmark_uvs(mesh: Charted) -> torch.Tensor:
     """Return the UVs (68, 2) float32 of the iBUG landmarks, origin bottom-left; on a seam, any of a vertex's UVs."""
-    return _vertex_uvs(mesh)[mesh.landmarks]
+    return vertex_uvs(mesh)[mesh.landmarks]
 
 
 def to_pixels(uvs: torch.Tensor, size: int) -> torch.Tensor:
@@ -38,7 +38,7 @@ def eye_openings(mesh: Charted) -> tuple[torch.Tensor, torch.Tensor]:
 
     They follow the mesh's open edges near the eye's landmarks, or the landmarks themselves where the mesh is closed.
     """
-    uvs = _vertex_uvs(mesh)
+    uvs = vertex_uvs(mesh)
     rim = open_edges(mesh.faces).unique()
     outlines = []
     for eye in (mesh.landmarks[LANDMARK_GROUPS[name]] for name in ("right_eye", "left_eye")):
@@ -90,7 +90,8 @@ def step(value: torch.Tensor, start: float, stop: float) -> torch.Tensor:
     return t * t * (3 - 2 * t)
 
 
-def _vertex_uvs(mesh: Charted) -> torch.Tensor:
+def vertex_uvs(mesh: Charted) -> torch.Tensor:
+    """Return one UV per vertex, (V, 2); at a seam, any of the vertex's own."""
     found = mesh.uvs.new_zeros(int(mesh.faces.max()) + 1, 2)
     found[mesh.faces.reshape(-1)] = mesh.uvs[mesh.faces_uvs.reshape(-1)]
     return found

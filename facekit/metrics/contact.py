@@ -10,7 +10,8 @@ import torch
 
 from facekit.conventions import BLENDSHAPES, PARTS, muscle_of
 from facekit.geometry.closest import closest_of
-from facekit.geometry.normals import vertex_normals
+from facekit.geometry.connected import largest_two, on_border
+from facekit.geometry.normals import cross, dot, vertex_normals
 from facekit.template import Template
 
 #: Skin this near to an eyeball at rest, mm, may come to lie over it.
@@ -112,7 +113,7 @@ class Contact:
             self.eyes.append((skin.nonzero()[:, 0], _Surface(_inside(faces, ball))))
         corners = verts[template.landmarks[[48, 54, 60, 64]]]
         lips = part["lips"] & (torch.cdist(verts, corners).amin(dim=1) > _CORNER)
-        label = _components(faces, lips)
+        label = largest_two(faces, lips)
         self.mouth = []
         for mine, other in ((0, 1), (1, 0)):
             points = (label == mine).nonzero()[:, 0]
@@ -145,34 +146,12 @@ def _inside(faces: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return faces[mask[faces].all(dim=1)]
 
 
-def _components(faces: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """(V,) labels: 0 for the largest part of ``mask`` that hangs together, 1 for the next, -1 elsewhere."""
-    label = torch.where(mask, torch.arange(len(mask)), len(mask))
-    tris = _inside(faces, mask)
-    while True:
-        low = label[tris].amin(dim=1)
-        new = label.clone()
-        for corner in tris.T:
-            new.scatter_reduce_(0, corner, low, "amin")
-        if torch.equal(new, label):
-            break
-        label = new
-    values, counts = label[mask].unique(return_counts=True)
-    out = torch.full_like(label, -1)
-    for k, value in enumerate(values[counts.argsort(descending=True)][:2]):
-        out[label == value] = k
-    return out
-
-
 class _Surface:
     """A part of a mesh: its vertices ``used``, triangles ``tris`` (F, 3) among these, and which of them bound it."""
 
     def __init__(self, tris: torch.Tensor) -> None:
         self.used, self.tris = tris.unique(return_inverse=True)
-        edge = torch.cat((self.tris[:, [0, 1]], self.tris[:, [1, 2]], self.tris[:, [2, 0]])).sort(dim=1).values
-        pairs, count = edge.unique(dim=0, return_counts=True)
-        self.border = torch.zeros(len(self.used), dtype=torch.bool)
-        self.border[pairs[count == 1].flatten()] = True
+        self.border = on_border(self.tris, len(self.used))
 
 
 def _depth(verts: torch.Tensor, points: torch.Tensor, surface: _Surface) -> tuple[torch.Tensor, torch.Tensor]:
@@ -217,13 +196,8 @@ def winding(points: torch.Tensor, corners: torch.Tensor) -> torch.Tensor:
     for some in points.split(_AT_ONCE):
         # By coordinates: sums over an axis of three take many times as long.
         a, b, c = ([corners[None, :, k, axis] - some[:, axis, None] for axis in range(3)] for k in range(3))
-        x, y, z = (_dot(side, side).sqrt_() for side in (a, b, c))
-        (bx, by, bz), (cx, cy, cz) = b, c
-        over = _dot(a, [by * cz - bz * cy, bz * cx - bx * cz, bx * cy - by * cx])
-        under = x * y * z + _dot(a, b) * z + _dot(b, c) * x + _dot(c, a) * y
+        x, y, z = (dot(side, side).sqrt_() for side in (a, b, c))
+        over = dot(a, cross(b, c))
+        under = x * y * z + dot(a, b) * z + dot(b, c) * x + dot(c, a) * y
         found.append(torch.atan2(over, under).sum(dim=1) / (2 * torch.pi))
     return torch.cat(found)
-
-
-def _dot(a: list[torch.Tensor], b: list[torch.Tensor]) -> torch.Tensor:
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]

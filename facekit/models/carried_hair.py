@@ -6,7 +6,7 @@ import torch
 
 from facekit.conventions import LANDMARK_GROUPS, PARTS
 from facekit.geometry.normals import vertex_normals
-from facekit.models.lashes import Ties
+from facekit.models.ties import Ties
 from facekit.template import Template
 
 #: Number of anchors, head vertices that expressions do not move; number of anchors per hair vertex; softness of their
@@ -63,8 +63,6 @@ class Carried:
         (n, k) of each.
         """
         head = self.template.verts
-        distance, near = torch.cdist(hair, head[anchors]).topk(_NEAREST, largest=False)
-        share = torch.exp(-((distance / (distance[:, :1] + _SOFT)) ** 2))
         parts = self.template.parts
         skin = torch.isin(parts, parts.new_tensor([PARTS.index(n) for n in ("skin", "back_of_head", "neck", "lids")]))
         place = skin.nonzero()[:, 0]
@@ -82,7 +80,7 @@ class Carried:
             under.append(around[k])
         close = torch.cat(distances) < _CLOSE
         return (
-            Ties(anchors[near], share / share.sum(1, keepdim=True)),
+            Ties.nearest(hair, head, anchors, _NEAREST, _SOFT),
             close.nonzero()[:, 0],
             torch.cat(under)[close],
         )

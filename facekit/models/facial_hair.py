@@ -12,6 +12,15 @@ from facekit.conventions import PARTS
 from facekit.errors import InputError
 from facekit.geometry.charts import step
 from facekit.geometry.uv import rasterize_uv
+from facekit.models.composers.micro import (
+    BROW_NOISE,
+    brow_height,
+    brow_lift,
+    brow_lines,
+    brow_stretch,
+    brow_thickness,
+)
+from facekit.models.ties import Ties
 from facekit.template import Template
 
 #: Name for no beard.
@@ -34,6 +43,8 @@ _HIDES, _SHADES, _ROOT_LIGHT = 0.82, 0.35, 0.5
 _BROW_LIGHT = 0.85
 #: Resolution of the triangle index over the face tile, and number of head vertices that each card vertex is tied to.
 _MAP, _TIES = 512, 6
+#: Softness of these ties, mm.
+_TIE_SOFT = 1.0
 
 
 @dataclass(frozen=True)
@@ -57,18 +68,20 @@ class Brows:
 
 @dataclass(frozen=True)
 class Tufts:
-    """Cards of brows or a beard on the mean head, six vertices each; fields as in :class:`facekit.hair.HairCards`.
-
-    ``index`` and ``share`` (N * 6, 6) are the head vertices that each card vertex is tied to, and their weights.
-    """
+    """Cards of brows or a beard on the mean head, six vertices each; fields as in :class:`facekit.hair.HairCards`."""
 
     verts: torch.Tensor
     faces: torch.Tensor
     uvs: torch.Tensor
     along: torch.Tensor
     openness: torch.Tensor
-    index: torch.Tensor
-    share: torch.Tensor
+    ties: Ties
+
+
+def card_faces(count: int) -> torch.Tensor:
+    """Return the triangles (count * 4, 3) int64 of cards with three rows of two vertices each, root to tip."""
+    quads = torch.tensor([[0, 1, 3], [0, 3, 2], [2, 3, 5], [2, 5, 4]])
+    return (quads + _CORNERS * torch.arange(count)[:, None, None]).reshape(-1, 3)
 
 
 class FacialHair:
@@ -91,7 +104,6 @@ class FacialHair:
 
         #: Names of beards, :data:`SHAVEN` first.
         self.beards = (SHAVEN, *_ZONES)
-        self.strands = part("tufts/strands").float() / 255
         self._rows, self._rank = part("brows/rows").float() / 65535, part("brows/rank").float() / 255
         self._guides, self._lift, self._centre = (part(f"brows/{name}") for name in ("guides", "lift", "centre"))
         self._columns = part("brows/columns")
@@ -116,12 +128,9 @@ class FacialHair:
         traits:
             Trait projections (B,) by name, see :data:`facekit.traits.TRAITS`.
         """
-        male = torch.special.ndtr(traits["masculinity"])
-        thick = torch.sigmoid(1.3 * traits["brow_thickness"] + 1.2 * (2 * male - 1) + 0.2)
-        height = torch.tanh(0.6 * traits["brow_height"])
-        chosen = torch.softmax(2.5 * identity @ self._guides.T, -1)
-        lift = 1.3 * chosen @ self._lift - 0.007 * height[:, None]
-        layout = texture_noise[:, 124:128].argmax(1)
+        thick = brow_thickness(traits)
+        lift = brow_lift(brow_lines(identity, self._guides), self._lift, brow_height(traits))
+        layout = texture_noise[:, BROW_NOISE].argmax(1)
         rows, rank = self._rows[layout], self._rank[layout]
         # Columns run from the inner end of the brow outward, with decreasing x on the tile's left half; the right half
         # is mirrored.
@@ -132,7 +141,7 @@ class FacialHair:
         flat = low.flatten(1)
         rise = torch.lerp(lift.gather(1, flat), lift.gather(1, flat + 1), part.flatten(1)).view_as(x)
         centre = torch.lerp(self._centre[low], self._centre[low + 1], part)
-        stretch = (0.78 + 0.32 * thick)[:, None, None]
+        stretch = brow_stretch(thick)[:, None, None]
         y = centre + rise + stretch * (rows[..., 1] - centre)
         # A thin brow has only the central tufts of a thick one.
         reach = 0.34 + 0.46 * thick[:, None]
@@ -223,14 +232,12 @@ class FacialHair:
         across = (last - first) / kinds * verts.new_tensor([0.04, 0.96]).repeat(_ROWS)
         up = verts.new_tensor([0.0, 0.5, 1.0]).repeat_interleave(2).expand(count, -1)
         uvs = torch.stack((left[:, None] + across, up), -1).reshape(-1, 2)
-        quads = torch.tensor([[0, 1, 3], [0, 3, 2], [2, 3, 5], [2, 5, 4]], device=verts.device)
-        faces = (quads + _CORNERS * torch.arange(count, device=verts.device)[:, None, None]).reshape(-1, 3)
+        faces = card_faces(count).to(verts.device)
         card = verts.view(count, _ROWS, 2, 3)
         along = F.normalize((card[:, 2] - card[:, 0]).mean(1), dim=-1).repeat_interleave(_CORNERS, 0)
         skin = (self.template.parts == PARTS.index("skin")).nonzero()[:, 0]
-        distance, near = torch.cdist(verts, self.template.verts[skin]).topk(_TIES, largest=False)
-        weight = torch.exp(-((distance / (distance[:, :1] + 1.0)) ** 2))
-        return Tufts(verts, faces, uvs, along, light, skin[near], weight / weight.sum(1, keepdim=True))
+        ties = Ties.nearest(verts, self.template.verts, skin, _TIES, _TIE_SOFT)
+        return Tufts(verts, faces, uvs, along, light, ties)
 
 
 class _TileMap:

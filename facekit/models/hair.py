@@ -14,7 +14,8 @@ from facekit.hair import HAIR_PARTS, HairCards
 from facekit.models.carried_hair import Carried, still_vertices
 from facekit.models.eyes import Eyeball
 from facekit.models.facial_hair import SHAVEN, Brows, FacialHair, Tufts
-from facekit.models.lashes import Lashes, Ties
+from facekit.models.lashes import Lashes
+from facekit.models.ties import Ties
 from facekit.template import Template
 
 #: Name for no hair on the scalp.
@@ -78,6 +79,7 @@ class Wardrobe:
         self.vertices = caps[0].shape[-1] if caps else 0
         self._cards: dict[str, HairCards] = {}
         self._outfits: dict[str, Outfit] = {}
+        self._ties: dict[str, list[Ties]] = {}
         self._carried: dict[str, Carried] = {}
         self._on_lids: dict[str, Lashes] = {}
         self._eyes = [Eyeball(template, left) for left in (False, True)]
@@ -109,8 +111,9 @@ class Wardrobe:
                 raise InputError(f"{what} out of {', '.join(known)}", repr(name), "choose one of these, or None")
         self.facial.check(outfit.beard)
         if outfit.name not in self._cards:
-            self._outfits[outfit.name] = outfit
-            self._cards[outfit.name] = self._joined(outfit)
+            pieces = self._pieces(outfit)
+            self._outfits[outfit.name], self._ties[outfit.name] = outfit, [piece.ties for piece in pieces]
+            self._cards[outfit.name] = self._joined(outfit, pieces)
         return self._cards[outfit.name]
 
     def wear(
@@ -141,14 +144,14 @@ class Wardrobe:
 
     def held(self, cards: HairCards, values: torch.Tensor) -> torch.Tensor:
         """Interpolate head values (V, C) at the cards' ties. Returns (N, C)."""
-        return torch.cat([piece.ties(values[None])[0] for piece in self._pieces(self._outfits[cards.name])])
+        return torch.cat([ties(values[None])[0] for ties in self._ties[cards.name]])
 
     def ties(self, cards: HairCards, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the strongest ties of each card vertex: head vertices (N, count) int64 and weights, which sum to 1."""
         index, share = [], []
-        for piece in self._pieces(self._outfits[cards.name]):
-            most, place = piece.ties.share.topk(count, dim=1)
-            index.append(piece.ties.index.gather(1, place))
+        for ties in self._ties[cards.name]:
+            most, place = ties.share.topk(count, dim=1)
+            index.append(ties.index.gather(1, place))
             share.append(most / most.sum(1, keepdim=True))
         return torch.cat(index), torch.cat(share)
 
@@ -194,9 +197,9 @@ class Wardrobe:
         faces, faces_uvs = (self._part(name, k).long() for k in ("faces", "faces_uvs"))
         return _Piece(part, name, verts, faces, uvs, faces_uvs, along, openness, ties)
 
-    def _joined(self, outfit: Outfit) -> HairCards:
+    def _joined(self, outfit: Outfit, pieces: list[_Piece]) -> HairCards:
         """Join all parts, with one strand texture that has the lashes on the right."""
-        pieces, like = self._pieces(outfit), self.template.verts
+        like = self.template.verts
         names = list(dict.fromkeys(piece.picture for piece in pieces))
         pictures = [self._part(name, "strands").float() / 255 for name in names]
         high, wide = max(p.shape[1] for p in pictures), sum(p.shape[2] for p in pictures)
@@ -232,5 +235,6 @@ class Wardrobe:
 
 
 def _of_tufts(part: str, tufts: Tufts) -> _Piece:
-    ties = Ties(tufts.index, tufts.share)
-    return _Piece(part, "tufts", tufts.verts, tufts.faces, tufts.uvs, tufts.faces, tufts.along, tufts.openness, ties)
+    return _Piece(
+        part, "tufts", tufts.verts, tufts.faces, tufts.uvs, tufts.faces, tufts.along, tufts.openness, tufts.ties
+    )

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
 from facekit.conventions import PARTS
+from facekit.geometry.connected import components
 from facekit.models.eyes import AHEAD, Eyeball
+from facekit.models.ties import Ties
 from facekit.template import Template
 
 #: Largest distance of a lid's margin from the eyeball, mm; number of its vertices that each lash vertex is tied to.
 _RIM, _ROOTS = 1.6, 6
-
-
-@dataclass(frozen=True)
-class Ties:
-    """Ties of N vertices to k head vertices each: indices (N, k) int64, and weights (N, k), which sum to 1."""
-
-    index: torch.Tensor
-    share: torch.Tensor
-
-    def __call__(self, values: torch.Tensor) -> torch.Tensor:
-        """Interpolate values (B, V, C) at head vertices. Returns (B, N, C)."""
-        return (values[:, self.index] * self.share[..., None]).sum(2)
+#: Softness of these ties, mm, and factor on distances across the lid.
+_SOFT, _ACROSS = 1.0, 0.4
 
 
 class Lashes:
@@ -80,7 +70,7 @@ class Lashes:
         """Tie each vertex to the nearest vertices of its lid's margin."""
         verts, parts, lash, left = self.template.verts, self.template.parts, self.verts, self._left
         lids = parts == PARTS.index("lids")
-        strip = _components(len(lash), faces)
+        strip = components(faces, len(lash))
         index = torch.zeros(len(lash), _ROOTS, dtype=torch.int64, device=lash.device)
         share = lash.new_zeros(len(lash), _ROOTS)
         for side, eye in enumerate(self._eyes):
@@ -97,22 +87,7 @@ class Lashes:
                 mine = (strip == number).nonzero()[:, 0]
                 upper = bool(height(lash[mine]).mean() > 0)
                 place = (rim & ((height(verts) > 0.3) if upper else (height(verts) < -0.3))).nonzero()[:, 0]
-                # Distances across the lid count less than distances along it.
-                scale = verts.new_tensor([1.0, 0.4, 0.4])
-                distance, near = torch.cdist(lash[mine] * scale, verts[place] * scale).topk(_ROOTS, largest=False)
-                weight = torch.exp(-((distance / (distance[:, :1] + 1.0)) ** 2))
-                index[mine], share[mine] = place[near], weight / weight.sum(1, keepdim=True)
+                # Across the lid vertices are closer together than along it.
+                tied = Ties.nearest(lash[mine], verts, place, _ROOTS, _SOFT, _ACROSS)
+                index[mine], share[mine] = tied.index, tied.share
         return Ties(index, share)
-
-
-def _components(count: int, faces: torch.Tensor) -> torch.Tensor:
-    """Return the smallest index in each vertex's connected component, (count,) int64."""
-    label = torch.arange(count, device=faces.device)
-    while True:
-        least = label[faces].amin(1)
-        after = label.clone()
-        for k in range(3):
-            after.scatter_reduce_(0, faces[:, k], least, "amin")
-        if bool((after == label).all()):
-            return label
-        label = after

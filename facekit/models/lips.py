@@ -9,6 +9,7 @@ from torch import nn
 
 from facekit.conventions import PARTS
 from facekit.geometry.closest import closest_of
+from facekit.geometry.connected import largest_two, on_border
 from facekit.geometry.normals import vertex_normals
 from facekit.template import Template
 
@@ -205,29 +206,12 @@ def _surface(tris: torch.Tensor, own: torch.Tensor, count: int) -> tuple[torch.T
     most = max(len(row) for row in rows)
     turns = torch.arange(most, device=tris.device)
     at = torch.stack([row[turns % len(row)] if len(row) else torch.zeros_like(turns) for row in rows])
-    edges = torch.cat((tris[:, [0, 1]], tris[:, [1, 2]], tris[:, [2, 0]])).sort(dim=1).values
-    pairs, times = edges.unique(dim=0, return_counts=True)
-    border = torch.zeros(count, dtype=torch.bool, device=tris.device)
-    border[pairs[times == 1].flatten()] = True
-    return tris, at, border
+    return tris, at, on_border(tris, count)
 
 
 def _halves(faces: torch.Tensor, mask: torch.Tensor, verts: torch.Tensor, lips: torch.Tensor) -> torch.Tensor:
     """(V,) 0 for one lip, 1 for the other, -1 elsewhere: the two parts of ``mask``, and what of ``lips`` is nearest."""
-    label = torch.where(mask, torch.arange(len(mask), device=mask.device), len(mask))
-    tris = faces[mask[faces].all(dim=1)]
-    while True:
-        low = label[tris].amin(dim=1)
-        grown = label.clone()
-        for corner in tris.T:
-            grown.scatter_reduce_(0, corner, low, "amin")
-        if torch.equal(grown, label):
-            break
-        label = grown
-    values, counts = label[mask].unique(return_counts=True)
-    halves = torch.full_like(label, -1)
-    for k, value in enumerate(values[counts.argsort(descending=True)][:2].tolist()):
-        halves[label == value] = k
+    halves = largest_two(faces, mask)
     rest = (lips & (halves < 0)).nonzero()[:, 0]
     known = (halves >= 0).nonzero()[:, 0]
     halves[rest] = halves[known[torch.cdist(verts[rest], verts[known]).argmin(dim=1)]]

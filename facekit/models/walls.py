@@ -34,15 +34,15 @@ class MouthWall(nn.Module):
         left, right, low = verts[template.landmarks[[48, 54, 57]]]
         under = low[1] - verts[:, 1]
         front = (under > _BELOW[0]) & (under < _BELOW[1]) & (verts[:, 0] > left[0]) & (verts[:, 0] < right[0])
-        front &= vertex_normals(verts[None], faces)[0, :, 2] > 0
+        normals = vertex_normals(verts[None], faces)[0]
+        front &= normals[:, 2] > 0
         skin = ((parts == PARTS.index("skin")) & front).nonzero()[:, 0]
         wall = (parts == PARTS.index("mouth")).nonzero()[:, 0]
         apart, first = torch.cdist(verts[wall], verts[skin]).min(dim=1)
         around = torch.zeros(len(verts), dtype=torch.bool)
         around[skin] = True
         used, tris = faces[around[faces].any(dim=1)].unique(return_inverse=True)
-        normals = vertex_normals(verts[None], faces)[0, skin[first]]
-        flesh = ((verts[skin[first]] - verts[wall]) * normals).sum(dim=1)
+        flesh = ((verts[skin[first]] - verts[wall]) * normals[skin[first]]).sum(dim=1)
         near = (apart < _REACH) & (flesh > 0.7 * apart)
         for name, value in (
             ("wall", wall[near]),

@@ -9,7 +9,7 @@ import torch
 
 from facekit.color import srgb_to_linear
 from facekit.geometry.normals import cross, dot, vertex_normals
-from facekit.hair import MIDDLE, Hair, tinted
+from facekit.hair import HAIR_PARTS, MIDDLE, Hair, tinted
 from facekit.render.camera import Camera
 from facekit.render.lights import Lights
 from facekit.render.shading import tone
@@ -25,6 +25,8 @@ _LOBES = ((-0.10, 60.0, 0.16), (0.14, 14.0, 0.18))
 _STREAK, _WRAPPED, _ROUND = 1.6, 0.35, 0.45
 #: Strength of highlights for each of :data:`facekit.hair.HAIR_PARTS`.
 _GLOSS = (1.0, 0.35, 0.25, 0.1)
+#: Index of lashes, which have a colour of their own.
+_LASHES = HAIR_PARTS.index("lashes")
 #: Number of grey levels in the colour lookup table, which is faster than decoding each sample from sRGB.
 _GREYS = 1024
 
@@ -45,8 +47,8 @@ class Strands:
         (9, F) and (6, F): fans of normals and of UVs.
     level:
         (F,): mip level of the strand texture at a depth of 1 mm.
-    lash, part:
-        (F,) bool and (F,) uint8, indices into :data:`facekit.hair.HAIR_PARTS`.
+    part:
+        (F,) uint8, indices into :data:`facekit.hair.HAIR_PARTS`.
     paint:
         (4, 2 * _GREYS): linear RGB and gain of the highlight by grey level, for hair and then for lashes.
     unlit:
@@ -59,7 +61,6 @@ class Strands:
     normals: torch.Tensor
     charts: torch.Tensor
     level: torch.Tensor
-    lash: torch.Tensor
     part: torch.Tensor
     paint: torch.Tensor
     unlit: bool
@@ -87,8 +88,8 @@ class Strands:
         dense = flat / dot(around, around).sqrt().clamp_min(1e-9)
         level = 0.5 * torch.log2(dense.clamp_min(1e-12)) + math.log2(pixel)
         fans, bent = (torch.cat(_fan(table, cards.faces)) for table in (values, normals))
-        lash, part = (t.index_select(0, cards.faces[:, 0]) for t in (cards.lash, cards.part))
-        return cls(hair, planes, fans, bent, torch.cat(chart), level, lash, part, _paint(hair), lights.unlit)
+        part = cards.part.index_select(0, cards.faces[:, 0])
+        return cls(hair, planes, fans, bent, torch.cat(chart), level, part, _paint(hair), lights.unlit)
 
     def shaded(
         self, ids: torch.Tensor, depth: torch.Tensor, ray: torch.Tensor
@@ -106,7 +107,7 @@ class Strands:
         grey, cover = mip.sample(uv, level, smooth=False)
         fan = self.values.index_select(1, ids).view(3, 7, -1)
         found = torch.addcmul(torch.addcmul(fan[0], fan[1], u), fan[2], v)
-        lash = self.lash.index_select(0, ids).to(torch.float32)
+        lash = (self.part.index_select(0, ids) == _LASHES).to(torch.float32)
         low, high = _EDGE_ON
         t = ((found[6].abs() - low) / (high - low)).clamp_(0.0, 1.0)
         cover = cover * torch.maximum(t * t * (3.0 - 2.0 * t), lash)

@@ -22,7 +22,7 @@ HAIR_SRGB = ((28, 22, 20), (54, 37, 27), (92, 62, 42), (152, 114, 76), (124, 62,
 
 TILE, ATLAS = 512, 768
 # Entries of the texture noise that choose the growth pattern of brows, and the sharpness of the choice.
-_BROWS, _GROWTH = slice(124, 128), 5.0
+BROW_NOISE, _GROWTH = slice(124, 128), 5.0
 PATTERN = 384
 PORE_DEPTH = 1.0
 """Millimetres that the skin lies deeper where its grain takes all light: pores come out 0.02 to 0.05 mm deep."""
@@ -46,6 +46,32 @@ def hair_weights(p: dict[str, Tensor]) -> Tensor:
 def stubble_strength(p: dict[str, Tensor]) -> Tensor:
     """Return the beard shadow (B,) in [0, 1]: nearly 0 for the feminine two thirds."""
     return torch.sigmoid(3.2 * p["stubble"] + 9 * (torch.special.ndtr(p["masculinity"]) - 0.72))
+
+
+def brow_thickness(p: dict[str, Tensor]) -> Tensor:
+    """Return the thickness of brows (B,) in [0, 1]: thicker in men."""
+    male = torch.special.ndtr(p["masculinity"])
+    return torch.sigmoid(1.3 * p["brow_thickness"] + 1.2 * (2 * male - 1) + 0.2)
+
+
+def brow_stretch(thickness: Tensor) -> Tensor:
+    """Return the factor (B,) on a brow's height at this thickness."""
+    return 0.78 + 0.32 * thickness
+
+
+def brow_lines(identity: Tensor, guides: Tensor) -> Tensor:
+    """Return the mix (B, L) of brow lines, which sums to 1, of codes (B, 20), by one direction (L, 20) per line."""
+    return torch.softmax(2.5 * identity @ guides.T, -1)
+
+
+def brow_height(p: dict[str, Tensor]) -> Tensor:
+    """Return the height of brows (B,) in [-1, 1], 0 in the mean."""
+    return torch.tanh(0.6 * p["brow_height"])
+
+
+def brow_lift(lines: Tensor, lift: Tensor, height: Tensor) -> Tensor:
+    """Return how far brows lie below the mean line, (B, C) of the tile, by lines (B, L) that do so by (L, C)."""
+    return 1.3 * lines @ lift - 0.007 * height[:, None]
 
 
 def freckle_density(p: dict[str, Tensor]) -> Tensor:
@@ -143,7 +169,7 @@ class MicroLayer(nn.Module):
 
     def _strands(self, texture_noise: Tensor) -> Tensor:
         """Return the strands (B, rows * 768) of each person's brow growth pattern."""
-        weights = torch.softmax(_GROWTH * texture_noise[:, _BROWS], -1)
+        weights = torch.softmax(_GROWTH * texture_noise[:, BROW_NOISE], -1)
         return (weights / weights.norm(dim=1, keepdim=True)) @ self.strands
 
     def _grain(self, identity: Tensor, texture_noise: Tensor) -> Tensor:

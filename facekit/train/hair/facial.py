@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw
 
 from facekit.conventions import PARTS
+from facekit.geometry.charts import vertex_uvs
 from facekit.geometry.normals import vertex_normals
 from facekit.models.facial_hair import BEARD_PICTURE, BROW_PICTURE, CHIN, JAW, MOUSTACHE, NECK
 from facekit.template import Template
 from facekit.train.hair.light import smoothed
+from facekit.train.hair.sampling import apart, areas, on_triangles
 from facekit.train.skin import marks
 from facekit.train.skin.photographs import load_chart
 from facekit.train.skin.teacher import unit_rows
@@ -25,6 +26,8 @@ _BROW_HAIRS, _BEARD_HAIRS = 4, 20
 _BROW_COUNT, _PATH = 170, [0, 3, 6]
 #: Density of the beard from which on it has tufts; below it there is only the skin's painted stubble.
 _SPARSE = 0.25
+#: Number of random points that the roots are chosen from.
+_DARTS = 30_000
 #: Per zone, mm: distance between neighbouring tufts, length of the hair, and half the width of a card.
 _SPACINGS, _LENGTHS, _HALVES = (1.9, 2.5, 2.9, 3.2), (9.0, 13.0, 9.5, 6.5), (1.6, 2.6, 3.1, 3.0)
 #: Angle between card and skin at the root, radians; weight, in the outer half, of the direction along the skin and
@@ -151,20 +154,19 @@ def _density(pack: Path, template: Template) -> np.ndarray:
 
     zone = marks.zones(_MAP, load_chart(pack, _MAP).openings)["beard"]
     u0, v0, u1, v1 = template.tile_rect
-    uvs = np.zeros((len(template.verts), 2))
-    uvs[template.faces.numpy().reshape(-1)] = template.uvs.numpy()[template.faces_uvs.numpy().reshape(-1)]
+    uvs = vertex_uvs(template).numpy()
     x, y = (uvs[:, 0] - u0) / (u1 - u0), (v1 - uvs[:, 1]) / (v1 - v0)
     column, row = (np.clip((t * _MAP).astype(int), 0, _MAP - 1) for t in (x, y))
     on_tile = (x > 0) & (x < 1) & (y > 0) & (y < 1) & (template.parts.numpy() == PARTS.index("skin"))
     zone = np.clip(_GAIN * zone[row, column] - _OFF, 0, 1)
     # The stubble ends below the ears; a full beard has sideburns, too.
-    verts = np.abs(template.verts.numpy().astype(np.float64))
-    burns = np.ones(len(verts))
-    for axis, (low, high) in enumerate(_BURNS):
-        place = template.verts.numpy()[:, axis] if axis else verts[:, 0]
-        burns *= np.clip((np.minimum(place - low, high - place) + _SOFT) / (2 * _SOFT), 0, 1)
-    lips = template.verts.numpy()[template.parts.numpy() == PARTS.index("lips")]
-    bare = np.clip(KDTree(lips).query(template.verts.numpy())[0] / _BARE, 0, 1) ** 2
+    verts = template.verts.numpy()
+    low, high = np.array(_BURNS).T
+    folded = verts.astype(np.float64) * np.where(verts[:, :1] < 0, [-1, 1, 1], 1)
+    depth = np.minimum(folded - low, high - folded)  # inside of the bounds
+    burns = np.clip((depth + _SOFT) / (2 * _SOFT), 0, 1).prod(1)
+    lips = verts[template.parts.numpy() == PARTS.index("lips")]
+    bare = np.clip(KDTree(lips).query(verts)[0] / _BARE, 0, 1) ** 2
     return np.where(on_tile, np.maximum(zone, burns) * bare, 0.0)
 
 
@@ -175,25 +177,11 @@ def _scattered(
 
     Returns triangles (N,) and barycentric coordinates (N, 3).
     """
-    from scipy.spatial import KDTree
-
-    corner = verts[faces]
-    area = 0.5 * np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
-    weight = area * density[faces].mean(1)
-    face = rng.choice(len(faces), size=30_000, p=weight / weight.sum())
-    a, b = rng.random((2, len(face)))
-    a, b = np.where(a + b > 1, 1 - a, a), np.where(a + b > 1, 1 - b, b)
-    share = np.stack((1 - a - b, a, b), 1)
-    point = (corner[face] * share[..., None]).sum(1)
+    face, share = on_triangles(areas(verts[faces]) * density[faces].mean(1), _DARTS, rng)
+    point = (verts[faces[face]] * share[..., None]).sum(1)
     local = (density[faces[face]] * share).sum(1)
     radius = np.array(_SPACINGS)[zone[faces[face, 0]]] / local.clip(_SPARSE, 1) ** 0.25
-    near = KDTree(point).query_ball_point(point, radius)
-    free = local > _SPARSE
-    kept = []
-    for k in range(len(face)):
-        if free[k]:
-            kept.append(k)
-            free[near[k]] = False
+    kept = apart(point, radius, local > _SPARSE)
     return face[kept], share[kept]
 
 
@@ -250,9 +238,5 @@ def _ways(
 
 def facial_arrays(pack: Path, template: Template) -> dict[str, np.ndarray]:
     """Build all arrays of brows and beards, with their texture ``tufts/strands`` (2, H, W) uint8."""
-    strands = torch.from_numpy(tuft_picture())
-    return {
-        **brow_arrays(pack),
-        **beard_arrays(pack, template),
-        "tufts/strands": (255 * strands).round().to(torch.uint8).numpy(),
-    }
+    strands = np.round(255 * tuft_picture()).astype(np.uint8)
+    return {**brow_arrays(pack), **beard_arrays(pack, template), "tufts/strands": strands}

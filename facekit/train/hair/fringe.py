@@ -6,8 +6,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from facekit.models.facial_hair import BEARD_PICTURE
+from facekit.models.facial_hair import BEARD_PICTURE, card_faces
 from facekit.train.hair.facial import tuft_picture
+from facekit.train.hair.light import covered_points
+from facekit.train.hair.sampling import apart
 
 #: Front edges have greater y and greater z than these, mm.
 _HEIGHT, _FRONT = 30.0, 58.0
@@ -57,8 +59,7 @@ def with_fringe(
     half = (_HALF * rng.uniform(0.7, 1.2, len(root)))[:, None, None] * side[:, None]
     cards = np.stack((rows - half, rows + half), 2).reshape(-1, 3)
     picture, uvs = _picture(strands, len(root), rng)
-    quads = np.array([[0, 1, 3], [0, 3, 2], [2, 3, 5], [2, 5, 4]])
-    tris = (quads + 6 * np.arange(len(root))[:, None, None]).reshape(-1, 3)
+    tris = card_faces(len(root)).numpy()
     scale = np.array([strands.shape[2] / picture.shape[2], 1.0])
     joined = {
         "verts": np.concatenate((verts, cards)),
@@ -78,18 +79,8 @@ def _roots(
     from scipy.spatial import KDTree
 
     verts, faces = raw["verts"].astype(np.float64), raw["faces"].astype(np.int64)
-    corner = verts[faces]
-    area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
-    face = rng.choice(len(faces), _SAMPLES, p=area / area.sum())
-    a, b = rng.random((2, _SAMPLES))
-    a, b = np.where(a + b > 1, 1 - a, a), np.where(a + b > 1, 1 - b, b)
-    share = np.stack((1 - a - b, a, b), 1)[..., None]
-    point = (corner[face] * share).sum(1)
-    u, v = (raw["uvs"][raw["faces_uvs"][face]] * share).sum(1).T
-    high, wide = strands.shape[1:]
-    cover = strands[1][np.clip(((1 - v) * high).astype(int), 0, high - 1), np.clip((u * wide).astype(int), 0, wide - 1)]
-    seen = cover > _SEEN
-    point = point[seen]
+    point, cover = covered_points(verts, faces, raw["uvs"], raw["faces_uvs"], strands[1], _SAMPLES, rng)
+    point = point[cover > _SEEN]
     point = point[(point[:, 1] > _HEIGHT) & (point[:, 2] > _FRONT)]
     distance, place = KDTree(bare).query(point)
     near = distance < _OVER
@@ -101,12 +92,7 @@ def _roots(
     # A point is on an edge if there is no hair further on in that direction.
     beyond = KDTree(point).query(point + _BEYOND * way)[0]
     edge = np.flatnonzero(near & (beyond > _GAP))
-    free, kept = np.ones(len(edge), bool), []
-    near = KDTree(point[edge]).query_ball_point(point[edge], _SPACING)
-    for k in range(len(edge)):
-        if free[k]:
-            kept.append(edge[k])
-            free[near[k]] = False
+    kept = edge[apart(point[edge], _SPACING, np.ones(len(edge), bool))]
     root, way = point[kept], way[kept]
     return root - rng.uniform(0.5, 1.5, (len(root), 1)) * _INSIDE * way, way
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from facekit.geometry.angles import fibonacci_sphere
+from facekit.train.hair.sampling import areas, on_triangles
 
 #: Number of points on a style's cards; coverage from which on a point counts as hair.
 POINTS, _SOLID = 80_000, 0.4
@@ -18,19 +19,27 @@ def card_points(
     verts: np.ndarray, faces: np.ndarray, uvs: np.ndarray, faces_uvs: np.ndarray, cover: np.ndarray, seed: int = 0
 ) -> tuple[np.ndarray, float]:
     """Sample points (N, 3) mm on cards where they have strands; also return the area in mm² per point."""
-    rng = np.random.default_rng(seed)
-    corner = verts[faces]
-    area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1) / 2
-    face = rng.choice(len(faces), POINTS, p=area / area.sum())
-    a, b = rng.random((2, POINTS, 1))
-    a, b = np.where(a + b > 1, 1 - a, a), np.where(a + b > 1, 1 - b, b)
-    points = corner[face, 0] * (1 - a - b) + corner[face, 1] * a + corner[face, 2] * b
-    chart = uvs[faces_uvs[face]]
-    uv = chart[:, 0] * (1 - a - b) + chart[:, 1] * a + chart[:, 2] * b
+    points, solid = covered_points(verts, faces, uvs, faces_uvs, cover, POINTS, np.random.default_rng(seed))
+    return points[solid > _SOLID], float(areas(verts[faces]).sum() / POINTS)
+
+
+def covered_points(
+    verts: np.ndarray,
+    faces: np.ndarray,
+    uvs: np.ndarray,
+    faces_uvs: np.ndarray,
+    cover: np.ndarray,
+    count: int,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw points on cards, uniformly by area. Returns points (count, 3) mm and the coverage (count,) there."""
+    face, share = on_triangles(areas(verts[faces]), count, rng)
+    points = (verts[faces[face]] * share[..., None]).sum(1)
+    u, v = (uvs[faces_uvs[face]] * share[..., None]).sum(1).T
     high, wide = cover.shape
-    x = np.clip((uv[:, 0] * wide).astype(int), 0, wide - 1)
-    y = np.clip(((1 - uv[:, 1]) * high).astype(int), 0, high - 1)
-    return points[cover[y, x] > _SOLID], float(area.sum() / POINTS)
+    x = np.clip((u * wide).astype(int), 0, wide - 1)
+    y = np.clip(((1 - v) * high).astype(int), 0, high - 1)
+    return points, cover[y, x]
 
 
 def covered(verts: np.ndarray, normals: np.ndarray, points: np.ndarray, each: float) -> np.ndarray:

@@ -18,7 +18,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.errors import InputError
-from facekit.models.composers.micro import HAIR_SRGB, freckle_density, hair_weights, stubble_strength
+from facekit.models.composers.micro import (
+    HAIR_SRGB,
+    brow_height,
+    brow_lift,
+    brow_lines,
+    brow_stretch,
+    brow_thickness,
+    freckle_density,
+    hair_weights,
+    stubble_strength,
+)
 from facekit.train.skin import marks
 from facekit.train.skin.folds import FLUSH_DRIVES, FOLD_DRIVES, drive_matrix
 from facekit.train.skin.layers import FULL, MOLES, NOISES, SMOOTH, SkinLayers
@@ -130,13 +140,12 @@ class TextureTeacher(nn.Module):
         steps = torch.linspace(0.62, 1.35, 6, device=z.device)
         return {
             "melanin": melanin, "age": age, "masculinity": male, "haemoglobin": p["haemoglobin"],
-            "brow_thickness": torch.sigmoid(1.3 * p["brow_thickness"] + 1.2 * (2 * male - 1) + 0.2),
-            "brow_height": torch.tanh(0.6 * p["brow_height"]), "lip_colour": cdf["lip_colour"],
+            "brow_thickness": brow_thickness(p), "brow_height": brow_height(p), "lip_colour": cdf["lip_colour"],
             "lip_depth": torch.tanh(p["lip_depth"]), "under_eye": cdf["under_eye"], "cheeks": cdf["cheeks"],
             "stubble": stubble_strength(p), "nose_redness": cdf["nose_redness"],
             "lashes": cdf["lashes"], "ears": cdf["ears"],
             "mottling": cdf["mottling"], "hue": torch.tanh(0.7 * p["hue"]),
-            "skins": torch.softmax(skins, -1), "brows": torch.softmax(2.5 * z @ self.brow_rows_z.T, -1),
+            "skins": torch.softmax(skins, -1), "brows": brow_lines(z, self.brow_rows_z),
             "hair": hair_weights(p), "freckles": torch.sigmoid(14 * (freckle_density(p)[:, None] - steps)),
             "moles": torch.sigmoid(7 * (z @ self.mole_rows.T - 1.75)),
         }  # fmt: skip
@@ -205,8 +214,8 @@ class TextureTeacher(nn.Module):
         weights = torch.softmax(-((thick[:, None] - knots) ** 2) * 9, -1)
         low, high = self.brow_rows
         band = torch.einsum("bk,khw->bhw", weights, self.brow[:, low:high])[:, None]
-        lift = 1.3 * a["brows"] @ self.brow_lift - 0.007 * a["brow_height"][:, None]
-        stretch = (0.78 + 0.32 * thick)[:, None, None]
+        lift = brow_lift(a["brows"], self.brow_lift, a["brow_height"])
+        stretch = brow_stretch(thick)[:, None, None]
         y = (torch.arange(low, high, device=lift.device) + 0.5)[:, None] / self.size
         source = self.brow_centre + (y - self.brow_centre - lift[:, None, :]) / stretch
         x = (torch.arange(self.size, device=lift.device) + 0.5) / self.size

@@ -113,9 +113,8 @@ def still_of(pixels: np.ndarray) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    colours = Image.fromarray(pixels).quantize(
-        256, Image.Quantize.MEDIANCUT
-    )  # k-means on top would take six times as long
+    # Refining by k-means would take six times as long.
+    colours = Image.fromarray(pixels).quantize(256, Image.Quantize.MEDIANCUT)
     colours.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
