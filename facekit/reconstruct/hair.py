@@ -128,7 +128,7 @@ def find_hair(picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, c
 def natural_colour(colour: torch.Tensor) -> torch.Tensor:
     """Return a natural hair colour of the same luminance, (3,) linear RGB, for a measured one.
 
-    Melanin absorbs blue most and red least. Sky, shade and reflections tint what a photograph shows of hair blue, violet
+    Melanin absorbs blue most and red least. Sky, shade and reflections make hair in photographs blue, violet
     or green; natural colours are returned as they are, dyed ones lose their hue.
     """
     red, green, blue = colour
