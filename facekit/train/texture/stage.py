@@ -95,6 +95,7 @@ def train_texture(
     critic = TextureDiscriminator(model.config).to(world.device)
     critic = critic.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     average = Average(model, 0.99)
+    shared, shared_critic = (world.shared(net, partly=True) for net in (model, critic))
     g_optimiser = Soap(model.parameters())
     d_optimiser = torch.optim.Adam(critic.parameters(), lr=1e-3, betas=(0.0, 0.99))
     parts = {"model": model, "critic": critic, "average": average, "g": g_optimiser, "d": d_optimiser}
@@ -115,7 +116,7 @@ def train_texture(
         # Noise that the teacher does not use would only blur the tile.
         used = F.pad(codes.noise[:, :noises], (0, codes.noise.shape[1] - noises))
         with world.autocast():
-            image = model(used, codes.identity, codes.expression, size=phase.size, alpha=alpha)
+            image = shared(used, codes.identity, codes.expression, size=phase.size, alpha=alpha)
         image = image.float()
         rebuilt = reconstruction(image, target)
         (one, other), (target_one, target_other) = image.chunk(2), target.chunk(2)
@@ -123,11 +124,11 @@ def train_texture(
         loss = rebuilt + _EXPRESSION * moved
         if phase.adversary and step % _ADVERSARY_EVERY == 0:
             penalise = step % R1_EVERY == 0
-            discriminator_step(critic, d_optimiser, target, image.detach(), condition, penalise, world)
+            discriminator_step(shared_critic, d_optimiser, target, image.detach(), condition, penalise)
             critic.requires_grad_(False)
             loss = loss + _ADVERSARY_EVERY * phase.adversary * F.softplus(-critic(image, condition)).mean()
             critic.requires_grad_(True)
-        descend(world, loss, g_optimiser, model, scaler)
+        descend(loss, g_optimiser, scaler)
         average.update(model)
         if step % _LOG_EVERY == 0 and world.first:
             with log.open("a") as file:
