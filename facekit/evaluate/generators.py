@@ -5,10 +5,8 @@ All of them work on the n vertices that a :class:`~facekit.data.faceset.FaceSet`
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -16,9 +14,7 @@ import torch
 from facekit.conventions import EXPRESSION_DIM, IDENTITY_DIM, SHAPE_NOISE_DIM
 from facekit.data.faceset import FaceSet
 from facekit.errors import InputError
-from facekit.files.readers import load_into, load_tensors
 from facekit.latents import FaceLatents
-from facekit.models.texture import TextureModel
 from facekit.pipeline import FacePipeline
 
 Tensor = torch.Tensor
@@ -239,14 +235,7 @@ class StrangersSkin(NetworkModel):
 
 
 class BlindSkin(NetworkModel):
-    """Texture network trained without identity; ``path`` is written by the training stage ``controls``."""
-
-    def __init__(self, pipe: FacePipeline, measured: Tensor, path: Path) -> None:
-        with torch.device("meta"):
-            network = TextureModel(pipe.texture.config)
-        blind = copy.copy(pipe)
-        blind.texture = load_into(network, load_tensors(path), path.name).to(pipe.device)
-        super().__init__(blind, measured)
+    """A texture network without identity: everybody's code is zero."""
 
     def latents(self, seeds: Sequence[int], expression: str, intensity: float) -> FaceLatents:
         """Return latents for :meth:`FacePipeline.decode_texture`; not for shapes."""
