@@ -5,7 +5,8 @@
 # make docs   the documentation, in site/
 # make bench  the figures of docs/figures.md
 # make picture  the pictures of README.md
-# make test-colab test-newest   the notebooks' code with Colab's versions, and with the newest
+# make test-notebooks   the notebooks that need more than the notebook extra
+# make test-colab test-newest   the other notebooks with Colab's versions, and with the newest
 # make viewer  the notebook viewer's module, after a change in viewer/
 # make train-default PACK=path   train the embedded default again
 
@@ -23,11 +24,12 @@ WORKERS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 # Compiled files are kept, whatever the environment says, since Python starts often.
 QUICKLY := OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=268435456 MALLOC_TRIM_THRESHOLD_=536870912 PYTHONDONTWRITEBYTECODE=
 
+# Notebooks that need more than the notebook extra run with everything installed; the others with other versions.
+EXTRAS := 06_rig or 07_from or 08_from or 09_eval or 10_data
 MATRIX := tests/test_notebooks.py tests/test_colab.py tests/viz/test_notebook.py tests/viz/test_charts.py \
-	tests/viz/viewer/test_widget.py -k "not 06_rig and not 07_from and not 08_from and not 09_eval and not 10_data"
-# The notebooks that are left out need more than the notebook extra.
+	tests/viz/viewer/test_widget.py -k "not ($(EXTRAS))"
 
-.PHONY: demo lab app test suite test-quick test-colab test-newest lint style types format docs space bench train-default notebooks \
+.PHONY: demo lab app test suite test-notebooks test-colab test-newest lint style types format docs space bench train-default notebooks \
 	notebooks-translated picture viewer wheel lock clean
 
 demo: $(VENV)/.core
@@ -44,7 +46,10 @@ test: style
 	$(MAKE) --no-print-directory --jobs 2 types suite
 
 suite: $(VENV)/.dev
-	$(QUICKLY) $(BIN)/python -m pytest $(WORKERS)
+	$(QUICKLY) $(BIN)/python -m pytest $(WORKERS) -m "not notebook"
+
+test-notebooks: $(VENV)/.dev
+	$(QUICKLY) $(BIN)/python -m pytest $(WORKERS) tests/test_notebooks.py -k "$(EXTRAS)"
 
 test-colab: .venv-colab/.ready
 	$(QUICKLY) .venv-colab/bin/python -m pytest $(WORKERS) $(MATRIX)

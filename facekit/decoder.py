@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 _TEXTURE_CHUNK, _DETAIL_CHUNK, _HAIR_CHUNK = 4, 16, 8
 # Expressions whose lips fold over at the mouth corners, from this weight on.
 _FOLDING, _FOLDED = [EXPRESSIONS.index(name) for name in ("lip_funneler", "anger")], 0.25
+# Latents that the shape networks take.
+_SHAPED = ("identity", "style", "shape_noise", "expression")
 # Vertices that blendshapes move by this much, mm, or more have full contact handling, whatever the expression did.
 _STILL = 1.0
 
@@ -104,7 +106,12 @@ class FaceDecoder:
         return self._assemble(codes, texture, detail, detail_strength)[0]
 
     def _assemble(
-        self, codes: FaceLatents, texture: bool, detail: bool | str, strength: float
+        self,
+        codes: FaceLatents,
+        texture: bool,
+        detail: bool | str,
+        strength: float,
+        rest: torch.Tensor | None = None,
     ) -> tuple[FaceMesh, FaceDetail | None]:
         """Run all steps for codes in the model's own order."""
         strength = check_detail(detail, strength)
@@ -112,7 +119,7 @@ class FaceDecoder:
         atlas = None
         if texture:
             atlas = self.skin(codes)
-        displacement, parts = self.displace(codes, verts, detail, strength)
+        displacement, parts = self.displace(codes, verts, detail, strength, rest)
         return dataclasses.replace(self.mesh(codes, verts, atlas), displacement=displacement), parts
 
     # -- the steps --------------------------------------------------------------------------------------------------
@@ -167,16 +174,18 @@ class FaceDecoder:
         into the eyes, further than with the expression alone; the oral vestibule's wall stays behind the skin.
         """
         latents = latents.to(self.device)
-        worn = self._regressed(latents)
-        rest = functools.cache(lambda: self._regressed(latents.at_rest()))
+        own = _once(latents)
+        worn = self._regressed(own)
+        rest = functools.cache(lambda: self._regressed(_once(own.at_rest())))
         if self.contact is not None:
-            shut = _shut(latents)
+            shut = _shut(own)
             if wanted(shut):
                 worn = sealed(worn, shut, self.blendshapes)
             worn = self.contact[0](worn)
-            worn = self._unfolded(latents, worn, rest)
+            worn = self._unfolded(own, worn, rest)
         if not wanted(latents.blendshapes):
-            return worn if self.wall is None or not wanted(latents.expression) else self.wall(worn)
+            worn = worn if self.wall is None or not wanted(own.expression) else self.wall(worn)
+            return worn if len(worn) == len(latents) else worn.repeat(len(latents), 1, 1)
         neutral, shapes = rest(), self.blendshapes
         verts = worn + shapes(latents.blendshapes, neutral, self._in_other_order(latents.expression))
         if self.contact is None:
@@ -185,11 +194,15 @@ class FaceDecoder:
         # Expressions without blendshapes keep the network's output: contact is only resolved where blendshapes move
         # vertices. Elsewhere the correction fades out, as a hard limit would push surfaces together again.
         still = (1 - (verts - worn).norm(dim=-1, keepdim=True) / _STILL).clamp(0, 1)
-        alone = worn[:1] if bool((worn == worn[:1]).all()) else worn  # most batches have a single expression
-        pushed, before = lips(torch.cat((verts, alone))).split((len(verts), len(alone)))
-        apart = lids(pushed, shapes.turns(latents.blendshapes)) - still * (lids(before, None) - alone)
+        pushed, before = lips(torch.cat((verts, worn))).split((len(verts), len(worn)))
+        apart = lids(pushed, shapes.turns(latents.blendshapes)) - still * (lids(before, None) - worn)
         apart = self.unfolding(apart, neutral, worn)
         return apart if self.wall is None else self.wall(apart)
+
+    @with_torch_defaults
+    def decode_neutral(self, latents: FaceLatents) -> torch.Tensor:
+        """Return the neutral faces (B or 1, V, 3) float32 in mm of these people; one if all are the same person."""
+        return self.decode_shape(_once(latents.at_rest()))
 
     def _regressed(self, latents: FaceLatents) -> torch.Tensor:
         """Return vertices of the shape networks; for a person, the neutral face plus the networks' displacement."""
@@ -283,22 +296,29 @@ class FaceDecoder:
 
     @with_torch_defaults
     def displace(
-        self, latents: FaceLatents, verts: torch.Tensor, detail: bool | str = True, strength: float = 1.0
+        self,
+        latents: FaceLatents,
+        verts: torch.Tensor,
+        detail: bool | str = True,
+        strength: float = 1.0,
+        rest: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor | None, FaceDetail | None]:
         """Return displacement (B, 1, H, W) in mm for faces with these vertices, and its components; None twice for
         ``detail=False``.
 
-        Expressions enter through the vertices alone, which are compared with those of the zero code.
+        Expressions enter through the vertices alone, which are compared with ``rest``, the result of
+        :meth:`decode_neutral`; None to compute it.
         """
         strength = check_detail(detail, strength)
         if detail is False:
             return None, None
-        rest = self.decode_shape(latents.at_rest())
+        rest = self.decode_neutral(latents) if rest is None else rest
         maps, parts = [], []
         for k in range(0, len(latents), _DETAIL_CHUNK):
             some = slice(k, k + _DETAIL_CHUNK)
             codes = (latents.identity[some], latents.texture_noise[some])
-            displacement, part = self.detail_layer(*codes, rest[some], verts[some], detail, strength)
+            neutral = rest if len(rest) == 1 else rest[some]
+            displacement, part = self.detail_layer(*codes, neutral, verts[some], detail, strength)
             maps.append(displacement)
             parts.append(part)
         return torch.cat(maps), FaceDetail.cat(parts)
@@ -310,7 +330,9 @@ class FaceDecoder:
             return load_wardrobe(self.template)
 
     @torch.no_grad()
-    def dress(self, latents: FaceLatents, verts: torch.Tensor, hair: str | None = "auto") -> tuple[Hair | None, ...]:
+    def dress(
+        self, latents: FaceLatents, verts: torch.Tensor, hair: str | None = "auto", rest: torch.Tensor | None = None
+    ) -> tuple[Hair | None, ...]:
         """Return hair, beard, brows and lashes of faces with these codes and vertices (B, V, 3); empty if none.
 
         Parameters
@@ -319,6 +341,8 @@ class FaceDecoder:
             A style's name, "bald" for no hair on the scalp, None for nothing; "auto" for the identity's or the person's
             style, or nothing for a model without hair. A beard may follow after a plus sign: "short01+goatee",
             "auto+shaven"; by default it is the identity's.
+        rest:
+            Result of :meth:`decode_neutral`; None to compute it.
         """
         style, _, beard = (hair or "").partition("+")
         if style == "auto" and self.person is not None:
@@ -339,14 +363,15 @@ class FaceDecoder:
         beards, lashes = [beard] * count if beard else own, choose_lashes(traits, wardrobe.lashes)
         cards = [wardrobe.cards(Outfit(*names, drawn)) for names in zip(styles, lashes, beards, strict=True)]
         brows = self.brows(latents)
-        colours, rest = composer.micro.hair_colour(latents.identity), self.decode_shape(latents.at_rest())
+        colours = composer.micro.hair_colour(latents.identity)
+        rest = self.decode_neutral(latents) if rest is None else rest
         if self.person is not None and self.person.hair_colour is not None:
             colours = self.person.hair_colour.to(colours).expand(count, 3)
         places: list[torch.Tensor | None] = [None] * count
         for one in {id(c): c for c in cards}.values():
             mine = torch.tensor([k for k in range(count) if cards[k] is one], device=self.device)
             for some in mine.split(_HAIR_CHUNK):
-                worn = wardrobe.wear(one, rest[some], verts[some], brows[some])
+                worn = wardrobe.wear(one, rest if len(rest) == 1 else rest[some], verts[some], brows[some])
                 for k, place in zip(some.tolist(), worn, strict=True):
                     places[k] = place
         return tuple(Hair(c, p, t) for c, p, t in zip(cards, places, colours, strict=True) if p is not None)
@@ -374,6 +399,16 @@ class FaceDecoder:
         """Detail module on this model's topology, loaded on first use."""
         with torch.inference_mode(False):
             return load_detail(self.template, self.composer.size, self.detail)
+
+
+def _once(latents: FaceLatents) -> FaceLatents:
+    """Return the first face of latents that differ in blendshapes only, as frames of a motion do; otherwise all.
+
+    Latents with gradients are never reduced: each face has a graph of its own.
+    """
+    codes = [getattr(latents, name) for name in _SHAPED]
+    alike = not any(code.requires_grad for code in codes) and all(bool((code == code[:1]).all()) for code in codes)
+    return latents[:1] if alike else latents
 
 
 def _shut(latents: FaceLatents) -> torch.Tensor:

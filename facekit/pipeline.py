@@ -224,9 +224,10 @@ class FacePipeline(FaceDecoder):
             codes = codes.with_blendshapes(blendshapes)
         codes = codes.to(self.device)
         model = self.to_model_codes(codes)
-        mesh, parts = self._assemble(model, True, detail, detail_strength)
+        rest = self.decode_neutral(model) if detail or hair else None
+        mesh, parts = self._assemble(model, True, detail, detail_strength, rest)
         settings = FaceSettings(detail, float(detail_strength), self.pretrained, hair)
-        worn = self.dress(model, mesh.verts, hair)
+        worn = self.dress(model, mesh.verts, hair, rest)
         return FaceOutput(mesh, codes, self.name, metadata, settings, parts, self, worn)
 
     @with_torch_defaults
@@ -244,7 +245,7 @@ class FacePipeline(FaceDecoder):
         check_detail(detail, 1.0)
         codes = self.to_model_codes(latents.to(self.device))
         verts = self.decode_shape(codes)
-        rest = self.decode_shape(codes[:1].at_rest())
+        rest = self.decode_neutral(codes[:1])
         tension = self.detail_layer.strain(rest, verts)
         if detail in (False, "static"):
             return Keyframes(verts, tension)
@@ -284,7 +285,7 @@ class FacePipeline(FaceDecoder):
         if "mouthClose" in names:
             deltas[names.index("mouthClose")] -= deltas[names.index("jawOpen")]
         codes = self.to_model_codes(latents)
-        worn = self.dress(codes, mesh.verts, hair)
+        worn = self.dress(codes, mesh.verts, hair, mesh.verts)
         carried = None
         if worn and worn[0] is not None and self.wardrobe is not None:
             cards = worn[0].cards

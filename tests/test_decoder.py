@@ -48,6 +48,29 @@ def test_parts_are_left_out(default_pipeline, codes):
     assert torch.equal(mesh.verts, default_pipeline(latents=codes).verts)
 
 
+def test_one_person_has_one_neutral_face(default_pipeline, codes):
+    people = FaceLatents.cat([codes, FaceLatents.sample(6)])
+    with torch.no_grad():
+        frames = default_pipeline.decode_neutral(codes.repeat(3))
+        both = default_pipeline.decode_neutral(people)
+        alone = default_pipeline.decode_shape(codes.at_rest())
+    assert frames.shape == alone.shape and torch.equal(frames, alone)
+    assert len(both) == 2
+    torch.testing.assert_close(both[:1], alone, atol=1e-4, rtol=0)
+    assert len(default_pipeline.decode_neutral(learning(codes.repeat(2)))) == 2, "each has its own gradient"
+
+
+@pytest.mark.parametrize("more", [{}, WORN])
+def test_frames_of_a_motion_are_single_faces(default_pipeline, codes, more):
+    frames = FaceLatents.cat([codes.with_blendshapes(w) for w in (more, {"jawOpen": 0.7}, {})])
+    frames = frames if more else codes.repeat(3)
+    with torch.no_grad():
+        together = default_pipeline.decode_shape(frames)
+        alone = torch.cat([default_pipeline.decode_shape(own) for own in frames])
+    assert together.shape == alone.shape and together.is_contiguous()
+    torch.testing.assert_close(together, alone, atol=1e-3, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("what", "fields"),
     [

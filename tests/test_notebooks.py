@@ -111,6 +111,7 @@ def test_nobody_is_too_dark_to_show_folds():
 
 
 @pytest.mark.slow
+@pytest.mark.notebook
 @by_name
 def test_runs_from_top_to_bottom(path, tmp_path):
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")

@@ -79,7 +79,7 @@ class Blendshapes(nn.Module):
         weights:
             (B, 52) float32, in the order of :data:`facekit.conventions.BLENDSHAPES`, meant for [0, 1].
         neutral:
-            (B, V, 3) float32 mm, the same people's neutral faces.
+            (B or 1, V, 3) float32 mm, the same people's neutral faces.
         expression:
             (B, 20) float32, the expression that is worn besides, which may open the jaw, too; None for none.
         """
@@ -133,7 +133,7 @@ class Blendshapes(nn.Module):
     def lids(self, weights: torch.Tensor, neutral: torch.Tensor) -> torch.Tensor:
         """Correction with which this person's lids meet, added to that of the mean head; linear in the neutral face."""
         own = neutral - self.mean
-        added = torch.zeros_like(own)
+        added = own.new_zeros(len(weights), *own.shape[1:])
         for side, blink in enumerate(_BLINKS):
             row, column, weight = (getattr(self, f"blink_{name}_{side}") for name in ("row", "column", "weight"))
             follow = own.index_select(1, column)[..., 1:] * weight[:, None] * weights[:, blink, None, None]

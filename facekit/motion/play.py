@@ -39,19 +39,20 @@ def animate(
     codes = motion.latents(latents).to(pipe.device)
     settings = FaceSettings(detail, strength, pipe.pretrained, hair)
     model = pipe.to_model_codes(codes)
-    neck = Neck(pipe.template.mesh(pipe.decode_shape(model[:1].at_rest())))
+    rest = pipe.decode_neutral(model[:1])
+    neck = Neck(pipe.template.mesh(rest))
     colour = pipe.skin(model[:1])
     for start in range(0, len(motion), chunk):
         some = slice(start, min(start + chunk, len(motion)))
         verts = pipe.decode_shape(model[some])
-        displacement, parts = pipe.displace(model[some], verts, detail, strength)
+        displacement, parts = pipe.displace(model[some], verts, detail, strength, rest)
         last = min(some.stop, len(motion) - 1)
         following = pipe.skin(model[last : last + 1])
         share = torch.arange(some.stop - start, device=pipe.device).view(-1, 1, 1, 1) / max(some.stop - start, 1)
         texture = colour if torch.equal(colour, following) else torch.lerp(colour, following, share)
         colour = following
         mesh = pipe.template.mesh(neck.turned(verts, motion.head[some]), texture.expand(len(verts), *texture.shape[1:]))
-        worn = pipe.dress(model[some], verts, hair)
+        worn = pipe.dress(model[some], verts, hair, rest)
         worn = pipe.turned_hair(worn, neck, motion.head[some]) if worn else ()
         times = [round(float(time), 6) for time in motion.times[some]]
         yield FaceOutput(

@@ -18,6 +18,7 @@ from facekit.hair import HIDDEN, Hair
 from facekit.mesh import FaceMesh
 from facekit.render.backends import Visibility, choose, visibility
 from facekit.render.camera import HAIR_CENTRE, HAIR_DISTANCE, Camera, scene_unit, size_of
+from facekit.render.frames import side_by_side
 from facekit.render.hair import hair_layers, window
 from facekit.render.labels import Labels
 from facekit.render.lights import Lights
@@ -95,12 +96,12 @@ def render(
     count = frame_count(mesh, view)
     if len(mesh) > 1 and not _alike(worn):
         options = {"quality": quality, "background": background, "backend": backend}
-        cameras = [view if len(view) == 1 else view[k] for k in range(count)]
-        alone = [
-            render(mesh[k], cameras[k], (height, width), light.of_frames(slice(k, k + 1)), hair=worn[k], **options)
-            for k in range(count)
-        ]
-        return RenderOutput.cat(alone)
+
+        def alone(k: int) -> RenderOutput:
+            camera, own = view if len(view) == 1 else view[k], light.of_frames(slice(k, k + 1))
+            return render(mesh[k], camera, (height, width), own, hair=worn[k], **options)
+
+        return RenderOutput.cat(list(side_by_side(alone, range(count), mesh.verts.device)))
     if light.sh is not None and light.sh.ndim == 3 and len(light.sh) not in (1, count):
         raise InputError(f"spherical harmonics for {count} pictures, or one set", f"{len(light.sh)}", "match them")
     behind = background_of(light.background if background is None else background, height, width, mesh.verts)
@@ -162,21 +163,23 @@ def _all_frames(
     worn: tuple[Hair | None, ...],
 ) -> list[torch.Tensor]:
     """Return the columns of :class:`RenderOutput`, rendering as many frames at a time as fit into memory."""
-    scene, heights = None, mesh.displacement
+    heights = mesh.displacement
     shared = relief_of(heights) if heights is not None and heights.stride(0) == 0 else None
     each = frame_bytes(mesh, *size, 4 if high else 1)
     # On a CPU the result does not count toward the limit, which only keeps lists small.
     result = count * size[0] * size[1] * _BYTES_A_PIXEL if mesh.verts.is_cuda else 0
     step = frames_at_once(count, each, result, free_memory(mesh.verts.device))
-    columns = None
-    for start in range(0, count, step):
-        some = slice(start, min(start + step, count))
-        # Mip pyramids and normals of a single mesh are shared by all cameras; those of many are made per chunk.
-        if scene is None or len(mesh) > 1:
-            single = len(mesh) == 1
-            scene = _Scene.of(mesh if single else mesh[some], shared, backend, worn if single else worn[some])
+    # Mip pyramids and normals of a single mesh are shared by all cameras; those of many are made per chunk.
+    scene = _Scene.of(mesh, shared, backend, worn) if len(mesh) == 1 else None
+
+    def pictures(some: slice) -> tuple[torch.Tensor, ...]:
+        own = _Scene.of(mesh[some], shared, backend, worn[some]) if scene is None else scene
         cameras = camera if len(camera) == 1 else camera[some]
-        parts = _pictures(scene, cameras, lights.of_frames(some), *size, high, behind)
+        return _pictures(own, cameras, lights.of_frames(some), *size, high, behind)
+
+    chunks = [slice(start, min(start + step, count)) for start in range(0, count, step)]
+    columns = None
+    for some, parts in zip(chunks, side_by_side(pictures, chunks, mesh.verts.device), strict=True):
         columns = _gathered(columns, parts, some, count)
     assert columns is not None  # there is at least one frame
     return [torch.cat(column) for column in columns] if torch.is_grad_enabled() else columns

@@ -505,15 +505,15 @@ def two_models(cache, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moments", ["each", "random"])
+@pytest.mark.parametrize("moments", ["every other", "random"])
 def test_killed_imports_leave_the_old_or_the_new(small_cache, tmp_path, processes, monkeypatch, moments):
     monkeypatch.setattr(datafiles, "IDENTITIES", FEW)
     models = two_models(small_cache, tmp_path)
     random = np.random.default_rng(0)
     current, seen = models[1][1], collections.Counter()
-    for step in range(1, 51 if moments == "each" else 21):
+    for step in range(1, 51, 2 if moments == "every other" else 3):
         other, new = models[0] if current == models[1][1] else models[1]
-        died = step if moments == "each" else 0
+        died = step if moments == "every other" else 0
         process = processes.Process(
             target=import_in_child, args=(other.checkpoints, other.data, small_cache, died, FEW)
         )
@@ -528,7 +528,7 @@ def test_killed_imports_leave_the_old_or_the_new(small_cache, tmp_path, processe
         assert found in (current, new), step
         seen["new" if found == new else "old"] += 1
         current = found
-        if process.exitcode == 0 and moments == "each":
+        if process.exitcode == 0 and moments == "every other":
             break  # it was past its last step
     assert seen["old"] > 5, seen
     assert moments == "random" or seen["new"] > 2, seen

@@ -34,6 +34,7 @@ from facekit.train.texture.networks import (
 _ADVERSARY_EVERY = 4  # an adversarial step costs as much as two others
 _EXPRESSION = 1.5  # weight of the difference between two expressions of a person
 _LOG_EVERY = 20
+_HORIZONS = 12  # the last phase is at least this many times as long as the average's memory
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ def train_texture(
     model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     critic = TextureDiscriminator(model.config).to(world.device)
     critic = critic.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    average = Average(model, 0.99)
+    # Nothing is left in the average of how the last phase's layers were initialised, however short the phase.
+    average = Average(model, min(0.99, 1 - _HORIZONS / max(schedule[-1].steps, 2 * _HORIZONS)))
     shared, shared_critic = (world.shared(net, partly=True) for net in (model, critic))
     g_optimiser = Soap(model.parameters())
     d_optimiser = torch.optim.Adam(critic.parameters(), lr=1e-3, betas=(0.0, 0.99))

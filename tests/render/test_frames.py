@@ -1,0 +1,79 @@
+"""Frames side by side: the same results in the same order, and nothing begun after an error."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+import torch
+
+from facekit.render import Camera, render
+from facekit.render.frames import side_by_side
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def threads_of(items, device=CPU):
+    """Names of the threads that worked, and torch's threads in each."""
+    return list(side_by_side(lambda k: (k, threading.current_thread().name, torch.get_num_threads()), items, device))
+
+
+@torch.no_grad()
+def test_workers_have_one_thread_each_and_the_order_is_kept(two_threads):
+    found = threads_of(range(5))
+    assert [k for k, _, _ in found] == list(range(5))
+    assert all(name.startswith("facekit-frames") and threads == 1 for _, name, threads in found)
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("why", ["one thread", "gradients", "another device", "one item"])
+def test_otherwise_it_goes_in_turn(two_threads, why):
+    if why == "one thread":
+        torch.set_num_threads(1)
+    with torch.set_grad_enabled(why == "gradients"):
+        items = range(1 if why == "one item" else 3)
+        found = threads_of(items, torch.device("cuda") if why == "another device" else CPU)
+    assert {name for _, name, _ in found} == {threading.current_thread().name}
+
+
+@torch.inference_mode()
+def test_modes_go_along(two_threads):
+    def mode(_):
+        return torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+
+    assert list(side_by_side(mode, range(2), CPU)) == [(True, False)] * 2
+
+
+@torch.no_grad()
+def test_an_error_ends_it(two_threads):
+    begun = []
+
+    def fails(k):
+        begun.append(k)
+        time.sleep(0.02)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(side_by_side(fails, range(40), CPU))
+    assert len(begun) < 10
+    assert torch.get_num_threads() == 2
+
+
+@torch.no_grad()
+def test_pictures_do_not_depend_on_it(two_threads, tiny_mesh, monkeypatch):
+    monkeypatch.setattr("facekit.render.memory._FREE_CPU", 0)  # one frame at a time
+    cameras = Camera.orbit([-30.0, 0.0, 30.0])
+    parallel = render(tiny_mesh, cameras, 48, quality="high")
+    torch.set_num_threads(1)
+    single = render(tiny_mesh, cameras, 48, quality="high")
+    assert torch.equal(parallel.rgb, single.rgb)
+    assert torch.equal(parallel.face_ids, single.face_ids)
