@@ -45,7 +45,7 @@ from facekit.metrics.identity import STILL, identity_distance, proportions
 from facekit.metrics.texture import delta_e, lab
 from facekit.pipeline import FacePipeline
 
-PROTOCOL = "generation-1"
+PROTOCOL = "generation-2"
 #: Intensities of a sweep, evenly spaced as :func:`steadiness` requires.
 SWEEP = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 #: Number of people whose textures are made at every intensity, for the first half of the swept expressions.

@@ -105,8 +105,11 @@ class BilinearModel(MeanFace):
 
     def faces(self, seeds: Sequence[int], expression: str, intensity: float) -> Tensor:
         """See :class:`Generator`; intensity interpolates between the weights of neutral and of the expression."""
-        deviation, mean = self.people.std(0), self.people.mean(0)
-        who = mean + _normal(seeds, len(mean)) * deviation
+        mean = self.people.mean(0)
+        _, size, axes = torch.linalg.svd(self.people - mean, full_matrices=False)
+        # Weights are correlated: the mean of all people is no zero of every component, so that drawing each component
+        # by itself would also draw how strongly a person moves.
+        who = mean + (_normal(seeds, len(size)) * size / max(len(self.people) - 1, 1) ** 0.5) @ axes
         rest, full = self.kinds[0], self.kinds[_place(self.expressions, expression)]
         made = torch.einsum("bi,k,ikd->bd", who, rest + intensity * (full - rest), self.core)
         return (self.middle + made).unflatten(1, (-1, 3))
