@@ -45,7 +45,7 @@ def pick_device(device: str | torch.device | None) -> torch.device:
     except RuntimeError as error:
         raise InputError("a device like cpu, cuda or cuda:0", repr(device), "name one that torch knows") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError("an available device", "cuda without a CUDA device", "use device='cpu'")
+        raise InputError("an available device", "cuda without a CUDA device", "choose cpu")
     return device
 
 

@@ -51,6 +51,11 @@ class FaceDetail:
     def __len__(self) -> int:
         return self.tension.shape[0]
 
+    def __repr__(self) -> str:
+        """Summarise the maps in one line, without the tensors."""
+        high, wide = self.static.shape[2:]
+        return f"FaceDetail({len(self)} of {high} x {wide} texels, strength {self.strength:g})"
+
     def __getitem__(self, index: int | slice) -> FaceDetail:
         picked = as_slice(index, len(self), "face")
         return dataclasses.replace(self, **{name: getattr(self, name)[picked] for name in _MAPS})

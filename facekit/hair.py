@@ -101,6 +101,10 @@ class HairCards:
             kept[size] = torch.where(known > 0, baked, spread[0] / spread[1].clamp_min(1e-6))
         return kept[size]
 
+    def __repr__(self) -> str:
+        """Summarise the cards in one line, without the tensors."""
+        return f"HairCards({self.name!r}, {len(self.verts):,} vertices, {len(self.faces):,} triangles)"
+
     def __getstate__(self) -> dict[str, Any]:
         # Caches are dropped. The strand texture was made from 8-bit values, so 8 bits keep it exactly.
         state = compact_state(self)
@@ -134,6 +138,11 @@ class Hair:
     cards: HairCards
     verts: torch.Tensor
     colour: torch.Tensor
+
+    def __repr__(self) -> str:
+        """Summarise the hair in one line, without the tensors."""
+        colour = ", ".join(f"{value:.2f}" for value in self.colour.tolist())
+        return f"Hair({self.style!r}, {len(self.verts):,} vertices, sRGB ({colour}))"
 
     def __getstate__(self) -> dict[str, Any]:
         return compact_state(self)

@@ -49,6 +49,10 @@ class FaceRig:
     weights: torch.Tensor
     hair: HairRig | None = None
 
+    def __repr__(self) -> str:
+        """Summarise the rig in one line, without the tensors."""
+        return f"FaceRig({self.neutral!r}, {len(self.names)} morph targets{', hair' if self.hair else ''})"
+
     def worn(self) -> FaceMesh:
         """Return the mesh (B = 1) at the rig's weights; the rig is kept as ``mesh.rig``."""
         worn = self.weights.nonzero()[:, 0].to(self.deltas.device)  # few of many weights are non-zero

@@ -187,7 +187,7 @@ def test_unknown_device_is_told(device):
 
 def test_absent_cuda_is_told(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match="without a CUDA device; use device='cpu'"):
+    with pytest.raises(InputError, match="without a CUDA device; choose cpu"):
         FacePipeline.from_pretrained(device="cuda")
     assert pick_device(None) == pick_device("auto") == torch.device("cpu")
 

@@ -34,6 +34,12 @@ def test_a_face_names_its_source(face, default_pipeline):
     assert face.settings.detail is True and face.settings.detail_strength == 0.5
 
 
+def test_no_part_prints_its_tensors(face, tiny_face):
+    (hair,) = face.hair
+    for part, named in ((hair, hair.style), (hair.cards, "triangles"), (face.detail, "0.5"), (tiny_face.rig(), "19")):
+        assert named in repr(part) and len(repr(part)) < 160
+
+
 def test_a_pickle_leaves_the_source_behind(face):
     assert len(pickle.dumps(face)) < 30 * MEGABYTE
     assert len(pickle.dumps((face.latents, face.settings, face.model))) < 10_000

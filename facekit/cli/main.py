@@ -6,12 +6,13 @@ Nothing heavy is imported before a command runs, so that ``facekit --help`` is f
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
 import warnings
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from facekit.cli import (
     animate,
@@ -31,7 +32,7 @@ from facekit.cli import (
 from facekit.cli.arguments import check_arguments, noting, refuse_idle
 from facekit.cli.options import global_options
 from facekit.cli.streams import forgiving
-from facekit.errors import FacekitError
+from facekit.errors import FacekitError, InputError
 from facekit.version import __version__
 
 #: Commands in the order of ``--help``.
@@ -80,12 +81,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args, unknown = parser.parse_known_args(argv)
     warnings.showwarning = _show_warning
     # Idle OpenMP threads that spin would block the threads that encode files, and other programs: facekit demo took
     # twice the CPU time. Only effective before the first import of torch.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        if unknown:
+            raise _unknown(unknown, args.command, parser)
         if args.command in WITHOUT_MODEL:
             refuse_idle(args, ("model", "device"), f"with {args.command}")
         check_arguments(args)
@@ -100,9 +104,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser with all commands; each sets ``run``."""
-    parser = noting(
-        argparse.ArgumentParser(prog="facekit", description="Controllable, textured 3D faces from a few numbers.")
-    )
+    parser = noting(_Parser(prog="facekit", description="Controllable, textured 3D faces from a few numbers."))
     parser.add_argument("--version", action="version", version=f"facekit {__version__}")
     global_options(parser, suppress=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -113,6 +115,23 @@ def build_parser() -> argparse.ArgumentParser:
         child.set_defaults(run=command.run, command=name)
         command.add_options(child)
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Report errors in one line that names the help, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Implement argparse's method."""
+        self.exit(2, f"facekit: error: {message}; see {self.prog} --help\n")
+
+
+def _unknown(words: list[str], command: str, parser: argparse.ArgumentParser) -> InputError:
+    """Return the error for arguments that the command does not have, with the most similar option."""
+    chosen = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices[command]
+    names = [name for name in chosen._option_string_actions if name.startswith("--")]
+    near = difflib.get_close_matches(words[0].split("=")[0], names, n=1)
+    remedy = f"did you mean {near[0]}?" if near else f"see facekit {command} --help"
+    return InputError(f"options of facekit {command}", " ".join(words), remedy)
 
 
 def _told(error: FacekitError) -> str:

@@ -111,7 +111,9 @@ class Recipe:
             return cls.preset(str(source))
         path = Path(source)
         if path.suffix.lower() not in (".yaml", ".yml", ".json"):
-            raise InputError(f"a recipe out of {', '.join(PRESETS)}, or a .yaml or .json", str(source), "write one")
+            near = difflib.get_close_matches(str(source), PRESETS, n=1)
+            remedy = f"did you mean {near[0]}?" if near else "name one of these, or give the file's whole name"
+            raise InputError(f"a recipe out of {', '.join(PRESETS)}, or a .yaml or .json", str(source), remedy)
         try:
             text = path.read_text(encoding="utf-8")
             data = json.loads(text) if path.suffix.lower() == ".json" else _yaml(text)

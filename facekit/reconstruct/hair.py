@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from facekit.color import linear_to_srgb, srgb_to_linear
+from facekit.color import linear_to_srgb, luminance, srgb_to_linear
 from facekit.conventions import CHIN
 from facekit.hair import Hair
 from facekit.latents import FaceLatents
@@ -42,6 +42,8 @@ _TIGHT, _LOOSE = (5.0, 2.5, 2.5), (22.0, 8.0, 10.0)
 _CLUSTERS, _ROUNDS = 4, 8
 #: Radius, mm, of the cheek samples on the template.
 _NEAR = 16.0
+#: Least difference of natural hair between red and green as a fraction of that between red and blue, linear RGB.
+_WARM = 0.45
 #: Ratio of hair albedo to observed brightness, which includes self-shadowing.
 _SHADED = 1.2
 #: Penalty on the agreement of rare styles, and of long ones, which hang over dark clothes.
@@ -119,8 +121,22 @@ def find_hair(picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, c
         style: float(((1 - (c - likely).abs()) * told).sum() / told.sum().clamp_min(1.0)) for style, c in cover.items()
     }
     best = max(agreement, key=lambda style: agreement[style] - _RARE.get(style, 0.0))
-    colour = linear_to_srgb((_SHADED * lit[0] / lit[1].clamp_min(1e-3) * _albedo(pipe, codes)).clamp(0.004, 0.7))
-    return FoundHair(best, colour, agreement)
+    colour = natural_colour((_SHADED * lit[0] / lit[1].clamp_min(1e-3) * _albedo(pipe, codes)).clamp(0.004, 0.7))
+    return FoundHair(best, linear_to_srgb(colour), agreement)
+
+
+def natural_colour(colour: torch.Tensor) -> torch.Tensor:
+    """Return a natural hair colour of the same luminance, (3,) linear RGB, for a measured one.
+
+    Melanin absorbs blue most and red least. Sky, shade and reflections make hair in photographs blue, violet
+    or green; natural colours are returned as they are, dyed ones lose their hue.
+    """
+    red, green, blue = colour
+    green = torch.minimum(green, red)
+    blue = torch.minimum(blue, green)
+    green = torch.minimum(green, red - _WARM * (red - blue))
+    found = torch.stack((red, green, blue))
+    return found * (luminance(colour.view(1, 3, 1, 1)) / luminance(found.view(1, 3, 1, 1))).item()
 
 
 def _square(

@@ -16,6 +16,8 @@ from facekit.reconstruct.unknowns import Fitted
 #: iris distance, sharpness of a face that is scaled to 160 pixels between the irises.
 _TURNED, _SMALL, _DARK, _FLAT, _OFF, _BLURRED = (38.0, 28.0), 45.0, 0.08, 0.025, 6.0, 12.0
 _SCALED = 100.0
+#: Mean difference between the channels of a face, of 255, below which a photograph has no colour.
+_GREY = 4.0
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ def _told(pixels: np.ndarray, face: FaceLandmarks, yaw: float, pitch: float, err
         told.append("the face is dark: its colours are a guess")
     elif grey.std() / 255 < _FLAT:
         told.append("the face has hardly any contrast")
+    elif float(np.ptp(part, axis=2).mean()) < _GREY:
+        told.append("the photograph has no colour: those of skin, eyes and hair are a guess")
     contrast = max(float(grey.std()), 1.0)
     if float(cv2.Laplacian(grey, cv2.CV_32F).std()) / contrast * _SCALED < _BLURRED:
         told.append("the face is blurred")

@@ -61,7 +61,15 @@ def test_usage_errors_exit_with_2(argv, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(argv)
     assert stop.value.code == 2
-    assert "facekit" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("facekit: error: ") and error.count("\n") == 1
+    assert "--help" in error
+
+
+def test_unknown_options_are_told_with_the_nearest(capsys):
+    assert "did you mean --expression?" in fails(capsys, "export", "--expresion", "smile", "--out", "a.glb")
+    assert "did you mean --expression?" in fails(capsys, "export", "--expresion=smile", "--out", "a.glb")
+    assert "facekit sweep --help" in fails(capsys, "sweep", "--expression", "smile=0.5", "brow_raiser=0.4")
 
 
 def test_version(capsys):

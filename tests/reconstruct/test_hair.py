@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from facekit.color import luminance
 from facekit.person import Person
 from facekit.reconstruct.api import dressed
-from facekit.reconstruct.hair import find_hair
+from facekit.reconstruct.hair import find_hair, natural_colour
 from facekit.render import Camera
 
 CAMERA = Camera.front(distance=900.0, target=(0.0, 0.0, 40.0))
@@ -52,3 +53,23 @@ def test_the_person_wears_it_from_then_on(person_of):
     named = dressed(pipe, [picture], face.latents, CAMERA, "short01")
     assert named.person.hair == "short01"
     assert wearing(latents=face.latents, hair=None, detail=False).hair == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "measured", "natural"),
+    [
+        ("blond stays", (0.52, 0.32, 0.13), (0.52, 0.32, 0.13)),
+        ("grey stays", (0.4, 0.4, 0.4), (0.4, 0.4, 0.4)),
+        ("blue-black is black", (0.02, 0.022, 0.03), (0.022, 0.022, 0.022)),
+    ],
+)
+def test_colours_are_natural(name, measured, natural):
+    found = natural_colour(torch.tensor(measured))
+    assert found.tolist() == pytest.approx(natural, abs=2e-3), name
+
+
+def test_no_hair_is_violet_or_green():
+    for colour in torch.rand(100, 3, generator=torch.Generator().manual_seed(1)):
+        found = natural_colour(colour)
+        assert found.tolist() == sorted(found.tolist(), reverse=True)
+        assert luminance(found.view(1, 3, 1, 1)).item() == pytest.approx(luminance(colour.view(1, 3, 1, 1)).item())

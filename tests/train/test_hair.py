@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from facekit.train.hair.curls import curl_picture
+from facekit.train.hair.curls import curl_picture, outside
 from facekit.train.hair.fringe import with_fringe
 from facekit.train.hair.lashes import SETS, SIZE, lash_cards
 from facekit.train.hair.light import openness, relaxed
@@ -43,6 +43,14 @@ def test_curls_get_sparser_outward():
     means = [float(q.mean()) for q in quarters]
     assert means[0] == 1.0 and means == sorted(means, reverse=True)
     assert float(grey.min()) > 0 and float(grey.max()) <= 1
+
+
+def test_curls_lose_no_triangle_inside():
+    """Nine triangles in a strip: the dropped ones in the middle would be a hole, those at its ends are the rim."""
+    index = np.arange(9)
+    neighbors = np.stack((index - 1, np.where(index < 8, index + 1, -1), index), 1)
+    dropped = np.isin(index, (0, 1, 4, 5, 8))
+    assert np.flatnonzero(outside(neighbors, dropped)).tolist() == [0, 1, 8]
 
 
 def test_painted_light_is_taken_out_and_strands_stay(strip):

@@ -87,6 +87,12 @@ def test_turntable(tiny_face, tiny_sweep):
         turntable(tiny_sweep)
 
 
+def test_a_turntable_has_room_for_hair(default_pipeline):
+    face = default_pipeline(seed=15, hair="short01", detail=False)
+    frames = turntable(face, frames=2, image_size=48, background=(1.0, 1.0, 1.0))
+    assert frames[:, :, 0].min() == 1.0 and frames[:, :, 12].min() < 0.5  # nothing of it is cut off at the top
+
+
 @pytest.mark.parametrize("size", [40, 41])
 def test_video(tmp_path, size):
     ffmpeg = pytest.importorskip("imageio_ffmpeg")

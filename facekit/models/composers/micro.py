@@ -33,13 +33,14 @@ SCALP_COVER = 0.62
 def hair_weights(p: dict[str, Tensor]) -> Tensor:
     """Return mixing weights (B, 6) of ``HAIR_SRGB`` from traits `p` (name -> (B,), standard normal); rows sum to 1.
 
-    Dark skin comes with dark hair; with light skin the code chooses between brown, blond and red.
+    Dark skin comes with dark hair; with light skin the code chooses between brown, blond and red. Half of all people are
+    half grey at 62.
     """
     fair = 1 - torch.sigmoid(9 * (torch.special.ndtr(p["melanin"]) - 0.32))
     age, shade = torch.special.ndtr(p["age"]), p["hair_colour"]
     logits = [2.5 - 3.2 * fair - 1.5 * shade, 1.2 - 1.5 * fair - 0.3 * shade, 0.4 + 0 * fair,
               -3.0 + 3.6 * fair + 1.6 * shade, -4.6 + 3.4 * fair + 2.2 * p["hair_red"],
-              -5.5 + 9.0 * torch.sigmoid(12 * (age - 0.85))]  # fmt: skip
+              -5.5 + 11.0 * torch.sigmoid(9 * (age - 0.62 - 0.08 * p["mottling"]))]  # fmt: skip
     return torch.softmax(1.6 * torch.stack(logits, -1), -1)
 
 

@@ -49,9 +49,9 @@ _ODD = 0.30
 _LEVEL, _LEVEL_SPREAD, _TINT, _FIRST, _SECOND = -0.10, 0.35, 0.12, 0.7, 0.25
 #: Hard bound on the deviation from that mean.
 _LEVEL_MOST = 0.8
-#: Standard deviations of log albedo of the whites of eyes relative to ours: in brightness, in brightness where shaded,
-#: and in colour.
-_WHITE, _WHITE_SHADE, _WHITE_TINT = 0.10, 0.22, 0.05
+#: Standard deviations of log whites of eyes against the prediction: in brightness, which the shade of lids and lashes
+#: changes, and in colour.
+_WHITE, _WHITE_TINT = 0.22, 0.05
 #: Whites of eyes in portraits are brighter than ours, and less red: factors halfway between ours and enamel.
 _WHITER = (1.18, 1.22, 1.25)
 #: A larger residual means that the white is covered, for instance by dark glasses.
@@ -225,8 +225,7 @@ def _cost(shot: _Shot, light: KeyLight, albedo: torch.Tensor) -> torch.Tensor:
         target, ours, geometry = shot.white
         off = (light.predict(ours, geometry) + _FLOOR).log() - target
         level, tint = off.mean(), off - off.mean()
-        # Shadows of brows and lids make whites darker; nothing makes them lighter.
-        low = 0.5 * (level / torch.where(level > 0, _WHITE_SHADE, _WHITE)) ** 2
+        low = 0.5 * (level / _WHITE) ** 2
         cost = cost + low / (1 + (level / _WHITE_ODD) ** 2) + 0.5 * (tint / _WHITE_TINT).square().sum()
     return cost
 

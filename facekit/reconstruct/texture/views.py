@@ -252,10 +252,8 @@ def _sparse(image: torch.Tensor) -> torch.Tensor:
 
 
 def _materials(template: Template, verts: torch.Tensor) -> torch.Tensor:
-    # With any texture the mesh is shaded as skin; without, as clay. Lamps beside the camera light eyes under lids, too:
-    # the tolerance for shaded whites covers occlusion by the lids.
-    textured = template.mesh(verts[None], verts.new_zeros(1, 3, 2, 2))
-    return material_table(dataclasses.replace(textured, openings=None))[:4].T
+    # With any texture the mesh is shaded as skin; without, as clay.
+    return material_table(template.mesh(verts[None], verts.new_zeros(1, 3, 2, 2)))[:4].T
 
 
 def _geometry(rows: torch.Tensor) -> Geometry:

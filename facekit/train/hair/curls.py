@@ -47,14 +47,16 @@ def curl_cards(verts: np.ndarray, normals: np.ndarray, cap: np.ndarray, size: in
     out /= np.linalg.norm(out, axis=1, keepdims=True)
     rise = _HEIGHT * (1 - np.exp(-np.maximum(rim - 3, 0) / _RISE)) * (0.72 + 0.28 * np.clip(out @ _CROWN, 0, 1))
     chart = _chart(verts[picked] - centre)
-    tris = Delaunay(chart).simplices
-    # Drop triangles over bare skin, and slivers along the rim.
+    net = Delaunay(chart)
+    tris = net.simplices
+    # Drop triangles over bare skin, and long ones along the rim.
     middle = _chart(verts[whole] - centre)
     gap = KDTree(middle).query(chart[tris].mean(1))[0]
     edge = verts[picked][tris]
     longest = np.linalg.norm(edge - np.roll(edge, 1, 1), axis=2).max(1)
-    tris = tris[(gap < 0.02) & (longest < 30)]
-    turn = np.cross(edge[:, 1] - edge[:, 0], edge[:, 2] - edge[:, 0])[(gap < 0.02) & (longest < 30)]
+    kept = ~outside(net.neighbors, (gap >= 0.02) | (longest >= 30))
+    tris = tris[kept]
+    turn = np.cross(edge[:, 1] - edge[:, 0], edge[:, 2] - edge[:, 0])[kept]
     inward = (turn * out[tris].mean(1)).sum(1) < 0
     tris[inward] = tris[inward][:, ::-1]
     rng = np.random.default_rng(5)
@@ -89,6 +91,19 @@ def _chart(away: np.ndarray) -> np.ndarray:
     theta = np.arccos(np.clip(away @ _CROWN, -1, 1))
     phi = np.arctan2(away @ down, away @ across)
     return 0.5 + 0.47 * (theta / np.pi)[:, None] * np.stack((np.cos(phi), np.sin(phi)), 1)
+
+
+def outside(neighbors: np.ndarray, dropped: np.ndarray) -> np.ndarray:
+    """Return which of the dropped triangles (F,) bool are connected to the rim: the others would leave holes.
+
+    ``neighbors`` (F, 3) are the triangles opposite each corner, -1 beyond the rim.
+    """
+    outside = dropped & (neighbors < 0).any(1)
+    while True:
+        more = dropped & (outside | (outside[neighbors] & (neighbors >= 0)).any(1))
+        if (more == outside).all():
+            return outside
+        outside = more
 
 
 def _spread(points: np.ndarray, count: int, rim: np.ndarray) -> np.ndarray:

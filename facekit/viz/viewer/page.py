@@ -104,19 +104,8 @@ def portrait(face: FaceOutput) -> np.ndarray:
 
 
 def poster_of(pixels: np.ndarray) -> Picture:
-    """Return the portrait as stored in the viewer."""
+    """Return the portrait as stored in the viewer and, with every run, in the notebook: a JPEG."""
     return Picture(encode(pixels, ".jpg", 88), "image/jpeg")
-
-
-def still_of(pixels: np.ndarray) -> bytes:
-    """Return the portrait for the notebook, a PNG in 256 colours, as it is saved with every run."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    # Refining by k-means would take six times as long.
-    colours = Image.fromarray(pixels).quantize(256, Image.Quantize.MEDIANCUT)
-    colours.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def obj_zip(face: FaceOutput, stem: str) -> bytes:

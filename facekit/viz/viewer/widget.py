@@ -38,7 +38,6 @@ from facekit.viz.viewer.page import (
     pose_of,
     poster_of,
     settings_of,
-    still_of,
     strength_of,
     write_page,
 )
@@ -209,9 +208,9 @@ class Viewer(anywidget.AnyWidget):
 
     def _show_person(self) -> None:
         """Send the head and its expression in one block."""
-        pixels = portrait(self.face)
-        self._still = still_of(pixels)
-        header, arrays = head_entries(self._subject, poster_of(pixels))
+        poster = poster_of(portrait(self.face))
+        self._still = poster.data
+        header, arrays = head_entries(self._subject, poster)
         tracks = []
         for expression in (self.expression, *_parts(self.expression)):
             track, more = track_entries(self._subject, expression, self._steps)
@@ -258,7 +257,7 @@ class Viewer(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = super()._repr_mimebundle_(**kwargs)
         still = base64.b64encode(self._still).decode()
-        return {**data, "image/png": still}, metadata
+        return {**data, "image/jpeg": still}, metadata
 
 
 def _parts(expression: str | Mapping[str, float]) -> list[str]:

@@ -11,6 +11,7 @@ import facekit.models.composers.micro as micro
 from facekit.errors import FacekitError
 from facekit.files.readers import load_arrays
 from facekit.metrics.texture import high_frequency_energy
+from facekit.traits import AGES, TRAITS
 
 ASSET = Path(micro.__file__).parents[2] / "assets" / "micro.npz"
 
@@ -35,6 +36,15 @@ def test_shape_range_and_determinism(layer, codes):
     assert out.min() >= 0
     assert out.max() <= 1
     assert torch.equal(out, micro.MicroLayer(load_arrays(ASSET))(*codes))
+
+
+def test_hair_greys_with_age():
+    traits = {name: torch.randn(500, generator=torch.Generator().manual_seed(k)) for k, name in enumerate(TRAITS)}
+    grey = {}
+    for years in (40, 62, 75):
+        traits["age"] = torch.special.ndtri(torch.full((500,), (years - AGES[0]) / (AGES[1] - AGES[0])))
+        grey[years] = float((micro.hair_weights(traits)[:, -1] > 0.5).float().mean())
+    assert grey[40] < 0.05 and 0.3 < grey[62] < 0.7 and grey[75] > 0.85
 
 
 def test_batch_equals_single(layer, codes):
