@@ -85,7 +85,8 @@ def main() -> None:
         taken = [photograph(pipe, seed, shot=k, occluder=kind) for k, kind in enumerate(kinds)]
         truth, row = taken[0].albedo, []
         verts = torch.stack([misfitted(t.verts, a.misfit, seed) for t in taken])
-        study = PictureStudy.of([t.picture for t in taken], verts, [t.camera for t in taken], pipe)
+        neutral = misfitted(taken[0].neutral, a.misfit, seed)
+        study = PictureStudy.of([t.picture for t in taken], verts, [t.camera for t in taken], pipe, neutral)
         found = {mode: study.texture(mode) for mode in ("blend", "photo", "gan")}
         for atlas in (*(found[mode].albedo for mode in found), plain):
             row.append(float(delta_e(atlas[..., rows, columns], truth[..., rows, columns])[0][face].mean()))

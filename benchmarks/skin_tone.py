@@ -38,11 +38,12 @@ def colours(pipe: FacePipeline, photo: PhotoModel, landmarker: Landmarker, pictu
     picture, marks, _ = find(picture, landmarker, photo.mirror, None)
     fitted, _ = refine_and_fit(photo, [picture], [marks])
     rest = FaceLatents.sample(0, expression="neutral", intensity=0.0, truncation=0.0)
-    shaped = pipe.with_person(Person(photo.neutral(pipe.template.verts, torch.from_numpy(fitted.identity)), rest))
+    neutral = photo.neutral(pipe.template.verts, torch.from_numpy(fitted.identity))
+    shaped = pipe.with_person(Person(neutral, rest))
     with torch.no_grad():
         verts = shaped.decode_shape(rest.with_blendshapes(torch.from_numpy(fitted.blendshapes).float()))
     pixels = torch.from_numpy(picture.pixels).float() / 255
-    study = PictureStudy.of([pixels], verts, cameras_of(fitted, [picture]), pipe)
+    study = PictureStudy.of([pixels], verts, cameras_of(fitted, [picture]), pipe, neutral)
     atlas = study.texture("blend", SIZE).albedo
     u0, v0, u1, v1 = pipe.template.tile_rect
     tile = atlas[..., round((1 - v1) * SIZE) : round((1 - v0) * SIZE), round(u0 * SIZE) : round(u1 * SIZE)]

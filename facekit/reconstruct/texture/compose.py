@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: "gan" is the network's own texture, "photo" uses the pictures' texels alone, "blend" both.
 _LITTLE, _DARK = 0.25, 0.15
+#: Loss of weight of skin that the expression in a picture folds.
+_FOLDED = 0.95
 #: Offset of the trait of stubble, in standard deviations, where the network completes skin.
 _STUBBLE = 0.8
 
@@ -80,6 +82,8 @@ class PictureStudy:
         Texels of the coarse tile.
     skins:
         (P,) in [0, 1] per picture, over the grid's texels: skin mask.
+    folds:
+        (V, K) in [0, 1] per vertex: how much the expression in each picture folds the skin.
     """
 
     pipe: FacePipeline
@@ -87,6 +91,7 @@ class PictureStudy:
     found: Delit
     grid: TileGrid
     skins: list[torch.Tensor]
+    folds: torch.Tensor
 
     @classmethod
     @with_torch_defaults
@@ -96,6 +101,7 @@ class PictureStudy:
         verts: torch.Tensor,
         cameras: Camera | Sequence[Camera],
         pipe: FacePipeline,
+        neutral: torch.Tensor | None = None,
     ) -> PictureStudy:
         """Estimate light, codes and skin masks; see :func:`compose_texture` for the arguments."""
         count = len(pictures)
@@ -119,7 +125,12 @@ class PictureStudy:
                     photo = _albedo(view, light, seen, drawn)
                     skin = mask.skin_mask(grid, photo, drawn, seen.weight, spread)
                     skins.append(mask.in_one_piece(grid, region * mask.shrunk(grid, skin * seen.bare)))
-        return cls(pipe, views, found, grid, skins)
+            folds = verts.new_zeros(verts.shape[1], count)
+            if neutral is not None:
+                with torch.no_grad():
+                    layer = pipe.detail_layer
+                    folds = layer.weights(layer.strain(neutral[None].detach(), verts.detach()))[0].T
+        return cls(pipe, views, found, grid, skins, folds)
 
     @with_torch_defaults
     @torch.no_grad()
@@ -165,11 +176,13 @@ class PictureStudy:
     def _fused(self, grid: TileGrid, drawn: torch.Tensor) -> Fused:
         """Return the pictures' albedo, given the network's tile (3, S, S), linear."""
         albedos, weights, spans = [], [], []
-        for view, light, skin in zip(self.views, self.found.lights, self.skins, strict=True):
+        folds = grid.bake(self.folds).clamp(0, 1)
+        for view, light, skin, fold in zip(self.views, self.found.lights, self.skins, folds, strict=True):
             seen = view.texels(grid)
             fine = F.interpolate(self.grid.spread(skin[None])[None], size=(grid.size, grid.size), mode="bilinear")[0]
             albedos.append(_albedo(view, light, seen, grid.gather(drawn)))
-            weights.append(seen.weight * grid.gather(fine)[0])
+            # What the expression folds is furrows and their shade, which the face at rest does not have.
+            weights.append(seen.weight * grid.gather(fine)[0] * (1 - _FOLDED * fold))
             spans.append(seen.span)
         return fuse(albedos, weights, spans)
 
@@ -207,7 +220,7 @@ def compose_texture(
     cameras:
         One per picture.
     neutral:
-        (V, 3) float32 mm: the neutral head. Not used at present.
+        (V, 3) float32 mm: the neutral head; None if unknown. Skin that an expression folds counts less.
     mode:
         One of :data:`facekit.reconstruct.TEXTURES`.
     size:
@@ -219,7 +232,7 @@ def compose_texture(
         If numbers or shapes do not match, the mode is unknown, or a head lies outside of its picture.
     """
     one_of(mode, TEXTURES, "a texture mode")
-    return PictureStudy.of(pictures, verts, cameras, pipe).texture(mode, size)
+    return PictureStudy.of(pictures, verts, cameras, pipe, neutral).texture(mode, size)
 
 
 def _view(picture: torch.Tensor, verts: torch.Tensor, camera: Camera, pipe: FacePipeline) -> View:

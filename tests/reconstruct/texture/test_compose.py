@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -72,6 +74,20 @@ def test_modes_and_sizes(default_pipeline, fair_and_dark):
     assert float((blend.albedo - gan.albedo)[sure].abs().mean()) > 0.01
     with pytest.raises(InputError, match="a texture mode"):
         study.texture("best")
+
+
+def test_what_an_expression_folds_counts_less(default_pipeline, fair_and_dark):
+    taken, study = fair_and_dark[0]
+    grin = taken.latents.with_expression("grin", 1.2)
+    with torch.no_grad():
+        verts = default_pipeline.decode_shape(default_pipeline.to_model_codes(grin))
+    smiling = PictureStudy.of([taken.picture], verts, taken.camera, default_pipeline, taken.neutral)
+    assert study.folds.abs().max() == 0
+    assert smiling.folds.shape == (len(taken.neutral), 1) and float(smiling.folds.max()) > 0.3
+    plain = dataclasses.replace(smiling, folds=torch.zeros_like(smiling.folds))
+    less, all_of_it = (one.texture(size=512).seen for one in (smiling, plain))
+    assert bool((less <= all_of_it + 1e-5).all())
+    assert float((all_of_it - less).max()) > 0.25
 
 
 def test_what_does_not_fit_is_refused(default_pipeline):
