@@ -16,6 +16,8 @@ EXPERIMENTS = (
     "generation", "detail", "units", "reconstruction", "now", "realy", "facescape", "svfr", "agreement", "disfa",
 )  # fmt: skip
 _JUDGING = ("quick", "seed", "model", "device")
+#: Experiments that can make their predictions.
+PREDICTING = ("now", "realy")
 #: Required and unsupported options of each experiment.
 NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "generation": ((), ("predictions",)),
@@ -38,6 +40,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="few people: minutes instead of an hour")
     parser.add_argument("--data", type=file_path, help="folder of the data set; generation has people of its own")
     parser.add_argument("--predictions", type=file_path, help="folder of what is judged, in the benchmark's layout")
+    parser.add_argument(
+        "--pictures", type=file_path, help="with now and realy: reconstruct these first, into --predictions"
+    )
     parser.add_argument("--controls", type=file_path, help="with generation: the folder that the stage controls left")
     parser.add_argument("--methods", help="only these, with commas between; all by default")
     parser.add_argument("--seed", type=int, default=0, help="chooses the people (default: 0)")
@@ -59,6 +64,10 @@ def run(args: argparse.Namespace) -> None:
         if getattr(args, name) is None:
             raise InputError(f"--{name} with {args.experiment}", "none", "see facekit evaluate --list")
     idle = idle if args.experiment == "generation" else (*idle, "controls")
+    if args.experiment not in PREDICTING:
+        idle = (*idle, "pictures")
+    elif args.pictures is not None:
+        idle = tuple(name for name in idle if name not in ("model", "device"))
     refuse_idle(args, idle, f"with {args.experiment}")
     from facekit.evaluate.registry import EXPERIMENTS as BUILDERS
 

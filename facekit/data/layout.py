@@ -9,8 +9,10 @@ import numpy as np
 
 from facekit.data.clip import Clip
 from facekit.errors import FileError
-from facekit.files.atomic import expanded
+from facekit.files.atomic import atomic_write, expanded
+from facekit.io.obj import encode_obj
 from facekit.io.reading import read_untextured
+from facekit.mesh import FaceMesh
 from facekit.metrics.scans import Surface
 
 #: Suffixes of pictures and videos, in lower case.
@@ -22,6 +24,12 @@ def read_surface(path: Path) -> Surface:
     """Read a mesh as a surface, vertices in the file's order."""
     mesh = read_untextured(path)
     return Surface(mesh.verts[0].double().numpy(), mesh.faces.numpy())
+
+
+def write_surface(mesh: FaceMesh, path: Path) -> None:
+    """Write one mesh as OBJ without material or colours, vertices in the topology's order."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(encode_obj(mesh, None))
 
 
 def need(path: Path, tree: str) -> Path:

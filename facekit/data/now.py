@@ -23,9 +23,10 @@ from pathlib import Path
 import numpy as np
 
 from facekit.data.clip import Clip
-from facekit.data.layout import PICTURES, files
+from facekit.data.layout import PICTURES, files, write_surface
 from facekit.errors import FileError
-from facekit.files.atomic import expanded
+from facekit.files.atomic import atomic_write, expanded
+from facekit.mesh import FaceMesh
 
 #: Right eye outer and inner corner, left eye inner and outer corner, base of the nose, right and left corner of the
 #: mouth.
@@ -36,6 +37,7 @@ CHALLENGES: tuple[str, ...] = (
     "multiview_occlusions",
     "selfie",
 )
+_PICTURE = "<subject>/<challenge>/<image>.jpg"
 _TREE = "imagepathsvalidation.txt, scans/<subject>/*.obj and scans_lmks_onlypp/<subject>/*.pp"
 
 
@@ -106,21 +108,52 @@ def clips(folder: str | Path) -> list[Clip]:
     FileError
         If a picture of the list is missing, too.
     """
-    root = expanded(folder)
-    groups: dict[tuple[str, str], list[Item]] = {}
-    for item in items(root):
-        groups.setdefault((item.subject, item.challenge), []).append(item)
-    there = {(*path.parts[-3:-1], path.stem): path for path in files(root, PICTURES, _TREE, deep=True)}
+    groups: dict[tuple[str, str], list[tuple[Item, Path]]] = {}
+    for item, picture in pictures(folder, folder):
+        groups.setdefault((item.subject, item.challenge), []).append((item, picture))
+    return [
+        Clip(
+            "NoW",
+            subject,
+            f"{subject}/{challenge}",
+            tuple(picture for _, picture in members),
+            numbers={"scan": [item.scan for item, _ in members]},
+            split="validation",
+        )
+        for (subject, challenge), members in groups.items()
+    ]
+
+
+def pictures(folder: str | Path, where: str | Path) -> list[tuple[Item, Path]]:
+    """Return the items of :func:`items` with their pictures, which may be anywhere below ``where``.
+
+    Raises
+    ------
+    FileError
+        If a picture of the list is missing, too.
+    """
+    there = {(*path.parts[-3:-1], path.stem): path for path in files(where, PICTURES, _PICTURE, deep=True)}
     found = []
-    for (subject, challenge), members in groups.items():
-        missing = [item for item in members if (subject, challenge, item.image) not in there]
-        if missing:
-            place = f"{subject}/{challenge}/{missing[0].image}.jpg"
+    for item in items(folder):
+        path = there.get((item.subject, item.challenge, item.image))
+        if path is None:
+            place = f"{item.subject}/{item.challenge}/{item.image}.jpg"
             raise FileError(f"…/{place}", "none", "unpack all of NoW's validation set")
-        pictures = tuple(there[subject, challenge, item.image] for item in members)
-        numbers = {"scan": [item.scan for item in members]}
-        found.append(Clip("NoW", subject, f"{subject}/{challenge}", pictures, numbers=numbers, split="validation"))
+        found.append((item, path))
     return found
+
+
+def prediction_path(predictions: Path, item: Item) -> Path:
+    """Return the path of an item's predicted mesh."""
+    return predictions / item.subject / item.challenge / f"{item.image}.obj"
+
+
+def save_prediction(mesh: FaceMesh, path: Path) -> None:
+    """Write one mesh in mm, and its seven landmarks beside it; the mesh last."""
+    marks = mesh.verts[0, mesh.need("landmarks")[list(LANDMARKS)]].double().cpu().numpy()
+    with atomic_write(path.with_suffix(".npy")) as temporary, temporary.open("wb") as file:
+        np.save(file, marks, allow_pickle=False)
+    write_surface(mesh, path)
 
 
 def read_picked_points(path: Path) -> np.ndarray:

@@ -12,6 +12,7 @@ and of predictions, which share one topology::
     <predictions>/template/<name>.obj and <name>.txt                  85 rows [triangle, b0, b1] in JSON
 
 A row of the template with triangle -1 is a keypoint that the topology lacks: it is left out.
+:func:`facekit.evaluate.predict.predict_realy` writes predictions of the embedded default.
 
 Not tested with the real data, which is available on application.
 """
@@ -24,12 +25,13 @@ from pathlib import Path
 
 import numpy as np
 
-from facekit.data.layout import need, read_surface
+from facekit.data.layout import need, read_surface, write_surface
 from facekit.errors import FileError
-from facekit.files.atomic import expanded
+from facekit.files.atomic import atomic_write, expanded
 from facekit.io.reading import read_untextured
 from facekit.metrics.regions import KEYPOINTS, REGIONS
 from facekit.metrics.scans import Surface
+from facekit.template import Template
 
 _TREE = "REALY_HIFI3D_keypoints/<id>.obj, REALY_scan_region/<id>/{nose,mouth,forehead,cheek}.obj and metrical_scale.txt"
 
@@ -81,6 +83,15 @@ class Keypoints:
 
     corners: np.ndarray
     shares: np.ndarray
+
+    @classmethod
+    def of(cls, rows: np.ndarray, faces: np.ndarray) -> Keypoints:
+        """Return keypoints from rows (85, 3) of triangle (-1: missing), b0 and b1, on triangles (F, 3)."""
+        rows = rows.astype(np.float64)
+        triangle = rows[:, 0].astype(np.int64)
+        shares = np.concatenate([rows[:, 1:], 1 - rows[:, 1:].sum(axis=1, keepdims=True)], axis=1)
+        shares[triangle < 0] = np.nan
+        return cls(faces[triangle.clip(0)], shares)
 
     def __call__(self, verts: np.ndarray) -> np.ndarray:
         """Return the keypoints (85, 3) for vertices (V, 3)."""
@@ -139,10 +150,17 @@ def template(predictions: str | Path) -> Keypoints:
         raise FileError("a JSON list of rows", f"{texts[0]} ({error})", "write [triangle, b0, b1]") from error
     if rows.shape != (KEYPOINTS, 3) or rows[:, 0].max() >= len(mesh.faces):
         raise FileError(f"{KEYPOINTS} rows of the template's triangles", f"{rows.shape}", "see facekit.data.realy")
-    triangle = rows[:, 0].astype(np.int64)
-    shares = np.concatenate([rows[:, 1:], 1 - rows[:, 1:].sum(axis=1, keepdims=True)], axis=1)
-    shares[triangle < 0] = np.nan
-    return Keypoints(mesh.faces.numpy()[triangle.clip(0)], shares)
+    return Keypoints.of(rows, mesh.faces.numpy())
+
+
+def save_template(predictions: str | Path, mean: Template, rows: np.ndarray) -> None:
+    """Write the topology of predictions and its keypoints, rows (85, 3) of triangle, b0 and b1, to ``template``."""
+    folder = expanded(predictions) / "template"
+    name = f"facekit-{len(mean.verts)}"
+    told = [[int(row[0]), float(row[1]), float(row[2])] for row in rows]
+    write_surface(mean.mesh(mean.verts[None]), folder / f"{name}.obj")
+    with atomic_write(folder / f"{name}.txt") as temporary:
+        temporary.write_text(json.dumps(told), encoding="utf-8")
 
 
 def read_points(path: Path) -> np.ndarray:

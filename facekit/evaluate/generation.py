@@ -29,7 +29,7 @@ from facekit.evaluate.generators import (
     UpstreamWay,
 )
 from facekit.evaluate.people import NOTE, modes_people
-from facekit.files.atomic import expanded
+from facekit.evaluate.skins import BLIND, SIGHTED, TILE, SkinControls, skin_ranks, skin_tiles
 from facekit.metrics.distributions import sliced_wasserstein
 from facekit.metrics.expression import flicker
 from facekit.metrics.generation import (
@@ -37,7 +37,6 @@ from facekit.metrics.generation import (
     expression_leak,
     identity_leak,
     rebuilding_error,
-    retrieval_rank,
     specificity,
     steadiness,
 )
@@ -46,10 +45,9 @@ from facekit.metrics.identity import STILL, identity_distance, proportions
 from facekit.metrics.texture import delta_e, lab
 from facekit.pipeline import FacePipeline
 
-PROTOCOL = "generation-1"
+PROTOCOL = "generation-2"
 #: Intensities of a sweep, evenly spaced as :func:`steadiness` requires.
 SWEEP = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
-_TILE = 128
 #: Number of people whose textures are made at every intensity, for the first half of the swept expressions.
 _SWEPT_SKINS = 6
 
@@ -104,10 +102,11 @@ def generation(
     seed:
         Random seed of the people that are drawn, held out and generated.
     controls:
-        Folder written by ``facekit.train``'s stage "controls": adds a texture network without identity.
+        Folder written by ``facekit.train``'s stage "controls": adds texture networks with and without identity.
     """
     size = QUICK if quick else FULL
-    bench = _Bench(pipe, data, size, test, seed)
+    skins = None if controls is None else SkinControls.load(controls)
+    bench = _Bench(pipe, data, size, test, seed, skins)
     name = "modes" if data is None else data.name
     methods: dict[str, tuple[bool, Callable[[], Sequence[Figure]]]] = {
         "data": (True, bench.of_data),
@@ -117,11 +116,11 @@ def generation(
         "bilinear (Tucker)": (True, lambda: bench.of(BilinearModel(bench.train))),
         "mean face": (True, lambda: bench.of(MeanFace(bench.train))),
         "upstream's sampling": (True, bench.of_upstream),
-        "texture without identity": (True, bench.of_strangers_skin),
+        "a stranger's texture": (True, bench.of_strangers_skin),
     }
-    if controls is not None:
-        network = expanded(controls) / "texture_blind.safetensors"
-        methods["texture GAN without identity"] = (True, lambda: bench.of_blind_skin(network))
+    if skins is not None:
+        methods["texture GAN with identity"] = (True, lambda: bench.of_trained_skin(SIGHTED))
+        methods["texture GAN without identity"] = (True, lambda: bench.of_trained_skin(BLIND))
     cells = [Cell(name, "held-out people", method, control, run) for method, (control, run) in methods.items()]
     settings = {
         "model": pipe.name,
@@ -129,16 +128,26 @@ def generation(
         "seed": seed,
         "test": bench.test_count,
         "subjects": None if data is None else list(data.subjects),
+        "controls": None if skins is None else (str(skins.folder), skins.steps, len(skins.painted)),
     }
     notes = [NOTE] if name == "modes" else []
+    notes += [] if skins is None else [skins.note()]
     return Experiment("generation", f"Generation: {pipe.name} on {name}", PROTOCOL, cells, settings, notes)
 
 
 class _Bench:
     """Data and models shared by all cells, created on first use."""
 
-    def __init__(self, pipe: FacePipeline, data: FaceSet | None, size: Size, test: int | None, seed: int) -> None:
-        self.pipe, self.given, self.size, self.seed = pipe, data, size, seed
+    def __init__(
+        self,
+        pipe: FacePipeline,
+        data: FaceSet | None,
+        size: Size,
+        test: int | None,
+        seed: int,
+        skins: SkinControls | None,
+    ) -> None:
+        self.pipe, self.given, self.size, self.seed, self.controls = pipe, data, size, seed, skins
         people = size.people if data is None else len(data)
         self.test_count = test if test is not None else min(size.test, max(people // 4, 1))
 
@@ -213,16 +222,21 @@ class _Bench:
         shapes, skins = NetworkModel(self.pipe, self.measured), StrangersSkin(self.pipe, self.measured)
         return self._skins(shapes, skins, swept=False)
 
-    def of_blind_skin(self, network: Path) -> list[Figure]:
-        """Measure textures of a network trained without identity."""
-        shapes, skins = NetworkModel(self.pipe, self.measured), BlindSkin(self.pipe, self.measured, network)
-        return self._skins(shapes, skins)
+    def of_trained_skin(self, name: str) -> list[Figure]:
+        """Measure textures of a control network, trained with or without identity."""
+        assert self.controls is not None
+        kind = BlindSkin if name == BLIND else NetworkModel
+        skins = kind(self.controls.network(self.pipe, name), self.measured)
+        return self._skins(NetworkModel(self.pipe, self.measured), skins)
 
     def of_data(self) -> list[Figure]:
         """Measure the held-out people themselves, as the reference for the other rows."""
         points = self.parts[1].points()
         made = {name: points[:, k] for k, name in enumerate(self.train.expressions)}
-        return self._apart(made)
+        figures = self._apart(made)
+        if self.controls is not None and self.train.textures is None:
+            figures += self._distances(self.controls.painted[self.size.made :][: self.size.made])
+        return figures
 
     def _apart(self, made: dict[str, torch.Tensor]) -> list[Figure]:
         """Measure disentanglement on faces (B, n, 3) by expression, with the same people in each."""
@@ -257,34 +271,24 @@ class _Bench:
 
     def _skins(self, shapes: NetworkModel, skins: NetworkModel, swept: bool = True) -> list[Figure]:
         """Measure textures: diversity, match with the shape, flicker with the expression."""
-        rest = self._tiles(skins, self.seeds, "neutral", 0.0)
+        rest = skin_tiles(skins, self.seeds, "neutral", 0.0)
         figures = [
             Figure("texture_diversity_delta_e", delta_e(rest, rest.roll(1, 0)).flatten(1).mean(1).tolist()),
-            Figure("texture_rank", self._ranks(shapes, rest)),
+            Figure("texture_rank", skin_ranks(shapes.faces(self.seeds, "neutral", 0.0), rest)),
         ]
         for name in self.size.swept[: len(self.size.swept) // 2] if swept else ():
-            sweep = torch.stack([self._tiles(skins, self.seeds[:_SWEPT_SKINS], name, at) for at in SWEEP])
+            sweep = torch.stack([skin_tiles(skins, self.seeds[:_SWEPT_SKINS], name, at) for at in SWEEP])
             steps = [flicker(lab(sweep[:, k]).flatten(2))[1] for k in range(sweep.shape[1])]
             figures.append(Figure("texture_flicker_delta_e", steps, name))
-        if self.train.textures is not None:
-            real = self.parts[1].textures
-            assert real is not None
-            wanted = torch.nn.functional.interpolate(real[:, 0], (_TILE, _TILE), mode="area")
-            for octave, value in enumerate(sliced_wasserstein(rest, wanted)):
-                figures.append(Figure("sliced_wasserstein", [value], f"1/{2**octave} size"))
-        return figures
+        return figures + self._distances(rest)
 
-    def _ranks(self, shapes: NetworkModel, tiles: torch.Tensor) -> list[float]:
-        """Return ranks of people's own textures; see :func:`retrieval_rank`."""
-        faces = shapes.faces(self.seeds, "neutral", 0.0).flatten(1)
-        skins = torch.nn.functional.avg_pool2d(lab(tiles), _TILE // 8).flatten(1)
-        few = min(8, len(self.seeds) // 4)
-        a, b = (torch.linalg.svd(t - t.mean(0), full_matrices=False)[0][:, :few] for t in (faces, skins))
-        return retrieval_rank(a, b).tolist()
-
-    @torch.no_grad()
-    def _tiles(self, model: NetworkModel, seeds: Sequence[int], name: str, at: float) -> torch.Tensor:
-        """Return texture tiles (B, 3, 128, 128) sRGB."""
-        codes = model.pipe.to_model_codes(model.latents(seeds, name, at))
-        tiles = [model.pipe.decode_texture(some).clamp(0, 1).cpu() for some in codes.split(8)]
-        return torch.cat([torch.nn.functional.interpolate(t, (_TILE, _TILE), mode="area") for t in tiles])
+    def _distances(self, tiles: torch.Tensor) -> list[Figure]:
+        """Measure the distance of textures from the set's, or else from the teacher's, by octave."""
+        if self.parts[1].textures is not None:
+            wanted = torch.nn.functional.interpolate(self.parts[1].textures[:, 0], (TILE, TILE), mode="area")
+        elif self.controls is not None:
+            wanted = self.controls.painted[: self.size.made]
+        else:
+            return []
+        found = enumerate(sliced_wasserstein(tiles, wanted))
+        return [Figure("sliced_wasserstein", [value], f"1/{2**octave} size") for octave, value in found]

@@ -5,10 +5,8 @@ All of them work on the n vertices that a :class:`~facekit.data.faceset.FaceSet`
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -16,9 +14,7 @@ import torch
 from facekit.conventions import EXPRESSION_DIM, IDENTITY_DIM, SHAPE_NOISE_DIM
 from facekit.data.faceset import FaceSet
 from facekit.errors import InputError
-from facekit.files.readers import load_into, load_tensors
 from facekit.latents import FaceLatents
-from facekit.models.texture import TextureModel
 from facekit.pipeline import FacePipeline
 
 Tensor = torch.Tensor
@@ -109,8 +105,11 @@ class BilinearModel(MeanFace):
 
     def faces(self, seeds: Sequence[int], expression: str, intensity: float) -> Tensor:
         """See :class:`Generator`; intensity interpolates between the weights of neutral and of the expression."""
-        deviation, mean = self.people.std(0), self.people.mean(0)
-        who = mean + _normal(seeds, len(mean)) * deviation
+        mean = self.people.mean(0)
+        _, size, axes = torch.linalg.svd(self.people - mean, full_matrices=False)
+        # Weights are correlated: the mean of all people is no zero of every component, so that drawing each component
+        # by itself would also draw how strongly a person moves.
+        who = mean + (_normal(seeds, len(size)) * size / max(len(self.people) - 1, 1) ** 0.5) @ axes
         rest, full = self.kinds[0], self.kinds[_place(self.expressions, expression)]
         made = torch.einsum("bi,k,ikd->bd", who, rest + intensity * (full - rest), self.core)
         return (self.middle + made).unflatten(1, (-1, 3))
@@ -239,14 +238,7 @@ class StrangersSkin(NetworkModel):
 
 
 class BlindSkin(NetworkModel):
-    """Texture network trained without identity; ``path`` is written by the training stage ``controls``."""
-
-    def __init__(self, pipe: FacePipeline, measured: Tensor, path: Path) -> None:
-        with torch.device("meta"):
-            network = TextureModel(pipe.texture.config)
-        blind = copy.copy(pipe)
-        blind.texture = load_into(network, load_tensors(path), path.name).to(pipe.device)
-        super().__init__(blind, measured)
+    """A texture network without identity: everybody's code is zero."""
 
     def latents(self, seeds: Sequence[int], expression: str, intensity: float) -> FaceLatents:
         """Return latents for :meth:`FacePipeline.decode_texture`; not for shapes."""

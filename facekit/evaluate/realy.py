@@ -15,15 +15,15 @@ from facekit.data import realy as data
 from facekit.data.layout import read_surface
 from facekit.errors import FacekitError, FileError
 from facekit.evaluate.experiment import Cell, Experiment, Figure
+from facekit.evaluate.keypoints import benchmark_keypoints, place_keypoints
 from facekit.files.atomic import expanded
-from facekit.metrics.regions import KEYPOINTS, REGIONS, realy_errors
+from facekit.metrics.regions import REGIONS, realy_errors
 from facekit.metrics.scans import Surface
 from facekit.progress import progress
 
 PROTOCOL = "realy-1"
 NOTE = (
-    "The benchmark has 85 keypoints; the mean face has the 68 of iBUG, and is aligned without the four on nose and "
-    "cheeks that the others use besides."
+    "Keypoints of the mean face that are no landmarks were placed by facekit.evaluate.keypoints, from the scans' own."
 )
 
 
@@ -47,23 +47,24 @@ def _figures(folder: Path, predictions: Path | None, frontal: bool) -> list[Figu
     if predictions is not None and not any(item.mesh for item in chosen):
         name = "<id>.obj" if frontal else "<id>_<view>.obj"
         raise FileError(name, f"none in {predictions}", "see facekit.data.realy")
-    keypoints = _mean_face()[1] if predictions is None else data.template(predictions)
-    rows = [_errors(item, keypoints, predictions is None) for item in progress(chosen, desc="scans")]
+    surface, keypoints = _mean_face(folder) if predictions is None else (None, data.template(predictions))
+    rows = [_errors(item, keypoints, surface) for item in progress(chosen, desc="scans")]
     figures = [Figure("region_error_mm", [row.get(name, math.nan) for row in rows], name) for name in REGIONS]
     whole = [float(np.mean(list(row.values()))) if row else math.nan for row in rows]
     return [*figures, Figure("region_error_mm", whole, "all")]
 
 
-def _errors(item: data.Item, keypoints: data.Keypoints, control: bool) -> dict[str, float]:
-    """Return the errors of one picture in mm; empty for a missing or unreadable prediction, which counts as failed."""
+def _errors(item: data.Item, keypoints: data.Keypoints, surface: Surface | None) -> dict[str, float]:
+    """Return the errors of one picture in mm; empty for a missing or unreadable prediction, which counts as failed.
+
+    ``surface`` takes the place of the prediction.
+    """
     regions = {name: data.read_region(path) for name, path in item.regions.items()}
     scan_keypoints = data.read_points(item.keypoints)
     try:
-        if control:
-            surface = _mean_face()[0]
-        elif item.mesh is None:
-            return {}
-        else:
+        if surface is None:
+            if item.mesh is None:
+                return {}
             surface = read_surface(item.mesh)
         found = realy_errors(surface, keypoints(surface.verts), regions, scan_keypoints)
     except (FacekitError, IndexError):
@@ -72,13 +73,10 @@ def _errors(item: data.Item, keypoints: data.Keypoints, control: bool) -> dict[s
 
 
 @functools.lru_cache(maxsize=1)
-def _mean_face() -> tuple[Surface, data.Keypoints]:
+def _mean_face(folder: Path) -> tuple[Surface, data.Keypoints]:
     from facekit.pipeline import FacePipeline
 
-    template = FacePipeline.from_pretrained(device="cpu").template
-    surface = Surface(template.verts.double().numpy(), template.faces.numpy())
-    corners = np.zeros((KEYPOINTS, 3), np.int64)
-    corners[:68] = template.landmarks.numpy()[:, None]
-    shares = np.full((KEYPOINTS, 3), np.nan)
-    shares[:68] = 1 / 3
-    return surface, data.Keypoints(corners, shares)
+    pipe = FacePipeline.from_pretrained(device="cpu")
+    verts, faces = pipe.template.verts.double().numpy(), pipe.template.faces.numpy()
+    rows = place_keypoints(pipe, benchmark_keypoints(folder))
+    return Surface(verts, faces), data.Keypoints.of(rows, faces)

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from facekit.evaluate import agreement, detail, disfa, facescape, now, realy, svfr
+from facekit.evaluate import agreement, detail, disfa, facescape, now, predict, realy, svfr
 from facekit.evaluate import generation as gen
 from facekit.evaluate import reconstruction as recon
 from facekit.evaluate import units as asked
@@ -45,6 +45,18 @@ def _generation(args: argparse.Namespace) -> Experiment:
     return gen.generation(_pipe(args), data, quick=args.quick, seed=args.seed, controls=args.controls)
 
 
+def _now(args: argparse.Namespace) -> Experiment:
+    if args.pictures is not None:
+        predict.predict_now(_pipe(args), args.data, args.pictures, args.predictions)
+    return now.now(args.data, args.predictions)
+
+
+def _realy(args: argparse.Namespace) -> Experiment:
+    if args.pictures is not None:
+        predict.predict_realy(_pipe(args), args.data, args.pictures, args.predictions)
+    return realy.realy(args.data, args.predictions)
+
+
 EXPERIMENTS: dict[str, Entry] = {
     "generation": Entry(
         "Identity and expression apart, intensity under control, texture that follows, against linear, bilinear and "
@@ -76,15 +88,15 @@ EXPERIMENTS: dict[str, Entry] = {
     ),
     "now": Entry(
         "Scan-to-mesh distance of the NoW challenge, median, mean and deviation over all points",
-        "--data with NoW's validation set, --predictions with meshes and seven landmarks each",
+        "--data with NoW's validation set, --predictions with meshes and seven landmarks each; or --pictures",
         now.PROTOCOL,
-        lambda args: now.now(args.data, args.predictions),
+        _now,
     ),
     "realy": Entry(
         "Errors of four regions of REALY's scans: aligned each by itself, registered without tearing",
-        "--data with REALY's scans, --predictions with meshes of one topology and its 85 keypoints",
+        "--data with REALY's scans, --predictions with meshes of one topology and its 85 keypoints; or --pictures",
         realy.PROTOCOL,
-        lambda args: realy.realy(args.data, args.predictions),
+        _realy,
     ),
     "facescape": Entry(
         "FaceScape's benchmark of single-view reconstructions: chamfer distance, normals, completeness on a cylinder",

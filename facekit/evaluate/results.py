@@ -44,7 +44,7 @@ class Row:
     low, high:
         95 % interval of the mean, by bootstrap over people.
     protocol:
-        Name and version of the rules: ``generation-1``.
+        Name and version of the rules: ``generation-2``.
     """
 
     dataset: str

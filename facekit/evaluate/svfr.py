@@ -7,24 +7,20 @@ pictures in which a face was detected.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 from facekit.data import nersemble as data
-from facekit.errors import FacekitError, optional_import
+from facekit.errors import FacekitError
 from facekit.evaluate.experiment import Cell, Experiment, Figure
+from facekit.evaluate.predict import Reconstructor, reconstructor
 from facekit.files.atomic import expanded
-from facekit.mesh import FaceMesh
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
-from facekit.reconstruct.api import reconstruct
 
 PROTOCOL = "svfr-1"
 NOTE = (
     "Errors are the server's to say: upload the zip. A picture without a face has no mesh in it, and counts as failed."
 )
-#: From a picture to two meshes: the posed face and the neutral face.
-Reconstructor = Callable[[Path], tuple[FaceMesh, FaceMesh]]
 
 
 def svfr(pipe: FacePipeline, folder: str | Path, out: str | Path, by: Reconstructor | None = None) -> Experiment:
@@ -35,7 +31,7 @@ def svfr(pipe: FacePipeline, folder: str | Path, out: str | Path, by: Reconstruc
     by:
         Reconstruction method; by default :func:`facekit.reconstruct`, which needs the extra ``photo``.
     """
-    way = _ours(pipe) if by is None else by
+    way = reconstructor(pipe) if by is None else by
     target = expanded(out) / "svfr_submission.zip"
     cell = Cell("NeRSemble SVFR", "all", pipe.name, False, lambda: _written(expanded(folder), target, way))
     settings = {"data": str(folder), "out": str(target), "model": pipe.name}
@@ -56,12 +52,3 @@ def _written(folder: Path, target: Path, way: Reconstructor) -> list[Figure]:
                 archive.add(item, mesh, task)
             found.append(1.0)
     return [Figure("meshes_written", found)]
-
-
-def _ours(pipe: FacePipeline) -> Reconstructor:
-    def way(picture: Path) -> tuple[FaceMesh, FaceMesh]:
-        optional_import("mediapipe", "photo", "faces from photographs")
-        person = reconstruct(picture, texture="photo", texture_size=512, model=pipe)
-        return person.face.mesh, person.neutral.mesh
-
-    return way

@@ -28,7 +28,7 @@ PORTRAIT_FOV = 22.0
 #: Distance from the head's centre, mm: shows some 310 mm, crown to collar, so that the bust's edge is out of view.
 PORTRAIT_DISTANCE = 800.0
 #: The same for heads with hair, which needs more space.
-HAIR_CENTRE, HAIR_DISTANCE = (0.0, 14.0, 10.0), 880.0
+HAIR_CENTRE, HAIR_DISTANCE = (0.0, 29.0, 10.0), 828.0
 
 #: Default near plane for heads, mm.
 NEAR = 1.0

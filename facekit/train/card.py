@@ -94,7 +94,8 @@ the fraction of people whose displacement never decreases with intensity from 0 
   of it (the table above); its tile is smooth: finer structure comes from the explicit layers, which mix fourteen skins
   and four growth patterns of brows.
 - Furrows have two layouts at most, mixed per person. Where the nasolabial fold is most compressed at intensity 1 it
-  deepens no further up to 1.5, except in the mesh.
+  deepens no further up to 1.5, except in the mesh; on half of the people of `facekit evaluate detail` the relief of
+  `smile` and `grin` even falls by over a hundredth.
 """
 
 

@@ -1,18 +1,19 @@
 """Distributed training, started by ``torchrun``; without effect in a single process.
 
 Every process has the whole model and draws every step's samples from the same generator, then takes its part of them;
-gradients are averaged before each step. So N processes with a batch of B are equivalent to one.
+``DistributedDataParallel`` averages gradients. So N processes with a batch of B are equivalent to one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from facekit.errors import InputError
 
@@ -58,15 +59,27 @@ class World:
             )
         return slice(self.rank * batch // self.size, (self.rank + 1) * batch // self.size)
 
-    def average(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Average gradients over all processes; a parameter without gradient has none in any process."""
+    def shared(self, module: nn.Module, partly: bool = False) -> nn.Module:
+        """Return a module whose backward pass averages gradients over all processes; ``module`` itself if it is alone.
+
+        Each forward pass of it has to be followed by its backward pass, so that the two networks of a GAN need one
+        wrapper each: the discriminator scores real and generated samples in one pass, and the generator's step calls
+        the discriminator's own module. A gradient penalty's second derivative is averaged with the rest, as it reaches
+        the parameters in the same backward pass.
+
+        Parameters
+        ----------
+        partly:
+            Whether a pass may leave parameters out, as those of larger resolutions in progressive growing.
+        """
         if self.size == 1:
-            return
-        grads = [p.grad for p in parameters if p.grad is not None]
-        flat = torch.cat([grad.flatten() for grad in grads])
-        torch.distributed.all_reduce(flat)
-        for grad, mean in zip(grads, (flat / self.size).split([grad.numel() for grad in grads]), strict=True):
-            grad.copy_(mean.view_as(grad))
+            return module
+        return DistributedDataParallel(
+            module,
+            device_ids=[self.device] if self.device.type == "cuda" else None,
+            broadcast_buffers=False,
+            find_unused_parameters=partly,
+        )
 
     def any(self, flag: bool) -> bool:
         """Return True if the flag is set in any process."""
@@ -119,12 +132,9 @@ def joined(precision: str | None = None) -> Iterator[World]:
         torch.distributed.destroy_process_group()
 
 
-def descend(
-    world: World, loss: torch.Tensor, optimiser: torch.optim.Optimizer, module: nn.Module, scaler: torch.amp.GradScaler
-) -> None:
-    """Take one optimiser step on a loss that is the mean over this process's part."""
+def descend(loss: torch.Tensor, optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> None:
+    """Take one optimiser step on a loss of modules from :meth:`World.shared`, the mean over this process's part."""
     optimiser.zero_grad(set_to_none=True)
     scaler.scale(loss).backward()
-    world.average(module.parameters())
     scaler.step(optimiser)
     scaler.update()

@@ -26,6 +26,8 @@ def test_it_lists_what_there_is(capsys):
         (["now", "--data", "x"], "--predictions with now"),
         (["now", "--data", "x", "--predictions", "y", "--quick"], "--quick"),
         (["generation", "--predictions", "y"], "--predictions"),
+        (["generation", "--pictures", "y"], "--pictures"),
+        (["realy", "--data", "x", "--predictions", "y", "--model", "default"], "--model"),
     ],
 )
 def test_what_is_missing_or_idle_is_told(arguments, message, capsys):

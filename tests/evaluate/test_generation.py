@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from facekit.data.faceset import FaceSet
-from facekit.errors import InputError
+from facekit.errors import FileError, InputError
 from facekit.evaluate import generation as experiment
 from facekit.evaluate.generators import (
     Autoencoder,
@@ -20,6 +20,7 @@ from facekit.evaluate.generators import (
     UpstreamWay,
 )
 from facekit.evaluate.people import modes_people
+from facekit.evaluate.skins import BLIND, TILE, SkinControls, skin_ranks
 from facekit.latents import FaceLatents
 
 NAMES = ("neutral", "smile", "anger")
@@ -77,6 +78,18 @@ def test_people_generated_have_the_datas_variety(linear):
     assert float(made.var(0).sum() / wanted) == pytest.approx(1, abs=0.2)
 
 
+def test_bilinear_people_move_as_differently_as_the_datas():
+    """Displacements that are nearly the same for everybody stay so, though identities vary as much."""
+    core, kinds = noise(4, 2, 60, seed=1), torch.tensor([[1.0, 0], [1, 1], [1, 2]])
+    people = torch.cat([noise(60, 3), 1 + 0.05 * noise(60, 1, seed=2)], dim=1)
+    core[:3, 1] = 0  # those three weights move nothing
+    train = face_set(torch.einsum("pi,ek,ikd->ped", people, kinds, core).unflatten(2, (20, 3)))
+    model, points = BilinearModel(train), train.points()
+    moved = model.faces(range(400), "anger", 1.0) - model.faces(range(400), "neutral", 0.0)
+    wanted = (points[:, 2] - points[:, 0]).var(0).sum()
+    assert float(moved.var(0).sum() / wanted) == pytest.approx(1, abs=0.25)
+
+
 @pytest.fixture(scope="module")
 def people(default_pipeline) -> FaceSet:
     return modes_people(default_pipeline, 10, NAMES, seed=77)
@@ -108,14 +121,29 @@ def test_a_blind_network_paints_skins_of_nobody(default_pipeline, people, tmp_pa
     """The shipped network's weights without the identity input."""
     from safetensors.torch import save_file
 
-    path = tmp_path / "texture_blind.safetensors"
-    save_file({name: value.contiguous() for name, value in default_pipeline.texture.state_dict().items()}, path)
-    model = BlindSkin(default_pipeline, people.measured, path)
+    save_file(
+        {name: value.contiguous() for name, value in default_pipeline.texture.state_dict().items()}, tmp_path / BLIND
+    )
+    with pytest.raises(FileError, match="--stages controls"):
+        SkinControls.load(tmp_path)
+    SkinControls(tmp_path, noise(8, 3, TILE, TILE).sigmoid(), 100, 0.1).save()
+    controls = SkinControls.load(tmp_path)
+    assert "for 100 steps, 0.1 of" in controls.note() and controls.painted.shape == (8, 3, TILE, TILE)
+    model = BlindSkin(controls.network(default_pipeline, BLIND), people.measured)
     codes = model.latents([5], "smile", 1.0)
     assert not codes.identity.any() and torch.equal(codes.texture_noise, FaceLatents.sample(5).texture_noise)
     told = default_pipeline.decode_texture(codes)
     torch.testing.assert_close(model.pipe.decode_texture(codes), told, atol=1e-4, rtol=0)
     assert model.pipe is not default_pipeline and model.pipe.texture is not default_pipeline.texture
+
+
+def test_own_skins_have_a_low_rank_and_strangers_have_not():
+    """Tone is a linear function of the faces; shuffled, it tells nothing about them."""
+    people = noise(80, 3)
+    faces = (people @ noise(3, 60, seed=1)).unflatten(1, (20, 3))
+    tiles = torch.sigmoid(people)[..., None, None].expand(-1, -1, TILE, TILE)
+    own, other = (torch.tensor(skin_ranks(faces, t)).mean() for t in (tiles, tiles.roll(7, 0)))
+    assert float(own) < 0.25 and 0.4 < float(other) < 0.6
 
 
 @pytest.mark.slow

@@ -33,8 +33,8 @@ SCALP_COVER = 0.62
 def hair_weights(p: dict[str, Tensor]) -> Tensor:
     """Return mixing weights (B, 6) of ``HAIR_SRGB`` from traits `p` (name -> (B,), standard normal); rows sum to 1.
 
-    Dark skin comes with dark hair; with light skin the code chooses between brown, blond and red. Half of
-    all people are half grey at 62.
+    Dark skin comes with dark hair; with light skin the code chooses between brown, blond and red. Half of all people
+    are half grey at 62.
     """
     fair = 1 - torch.sigmoid(9 * (torch.special.ndtr(p["melanin"]) - 0.32))
     age, shade = torch.special.ndtr(p["age"]), p["hair_colour"]

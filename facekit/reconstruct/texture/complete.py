@@ -20,6 +20,9 @@ _TAKEN, _PIN = 0.08, 0.02
 #: Relative weight of mirrored texels; weight of the constraint to the mean colour where nothing is visible (edges reach
 #: some 30 mm into such areas).
 _MIRRORED, _LOOSE = 0.85, 1.5e-4
+#: Range of deviations from the network's skin over areas larger than a cell of this grid, logarithms of linear albedo:
+#: of all channels, and of each against their mean. What is more is light that was not removed.
+_CELLS, _UNEVEN, _STAIN = 48, 0.14, 0.04
 #: Width of the border in which the tile fades to one tone, as a fraction of its side.
 _BORDER = 0.06
 
@@ -50,6 +53,27 @@ def fuse(albedos: list[torch.Tensor], weights: list[torch.Tensor], spans: list[t
     worth = (known * torch.stack(spans).clamp(0.1, 1.0)).pow(_PREFER) + 1e-9 * known
     shares = worth / worth.sum(0).clamp_min(1e-12)
     return Fused((shares[:, None] * torch.stack(albedos)).sum(0), (shares * known).sum(0))
+
+
+def without_stains(grid: TileGrid, fused: Fused, drawn: torch.Tensor) -> Fused:
+    """Limit deviations of fused albedo from the network's over large areas; details are kept.
+
+    Where light was estimated wrongly, under brows above all, removing it leaves pale, dark or coloured areas. Skin
+    itself varies less over areas of their size, least in hue.
+
+    Parameters
+    ----------
+    drawn:
+        (3, S, S) linear: the network's tile.
+    """
+    base = (grid.gather(drawn).clamp_min(0) + FLOOR).log()
+    ratio = (fused.albedo.clamp(0, 1.5) + FLOOR).log() - base
+    wide = _blurred(grid, ratio, fused.weight)
+    mean = (ratio * fused.weight).sum(1, keepdim=True) / fused.weight.sum().clamp_min(1e-6)
+    off = wide - mean
+    grey = off.mean(0, keepdim=True)
+    kept = _UNEVEN * (grey / _UNEVEN).tanh() + _STAIN * ((off - grey) / _STAIN).tanh()
+    return Fused(((base + ratio + kept - off).exp() - FLOOR).clamp_min(0), fused.weight)
 
 
 def complete(grid: TileGrid, fused: Fused, drawn: torch.Tensor, mirror: bool = True) -> torch.Tensor:
@@ -95,6 +119,15 @@ def membrane(grid: TileGrid, fused: Fused) -> torch.Tensor:
     across, down = _gradients(log, weight)
     change = solve(torch.where(weight > 0.02, log, _middle(log, weight)), _PIN * weight.square() + _LOOSE, across, down)
     return (change.exp() - FLOOR).clamp(0, 1)
+
+
+def _blurred(grid: TileGrid, values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Return the weighted mean of values (C, P) around each texel, over some cells of a coarse grid."""
+    rows = grid.spread(torch.cat((values * weight, weight[None])))
+    cells = F.interpolate(rows[None], size=(_CELLS, _CELLS), mode="area")
+    cells = F.avg_pool2d(F.avg_pool2d(cells, 3, 1, 1), 3, 1, 1)
+    cells = cells[:, :-1] / cells[:, -1:].clamp_min(1e-6)
+    return grid.gather(F.interpolate(cells, size=(grid.size, grid.size), mode="bicubic")[0])
 
 
 def _middle(picture: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -19,19 +19,23 @@ from facekit.models.composers import DefaultComposer
 from facekit.models.composers.complexion import without_blotches
 from facekit.reconstruct import TEXTURES
 from facekit.reconstruct.texture import eyes, mask
-from facekit.reconstruct.texture.complete import FLOOR, Fused, complete, fuse, membrane
+from facekit.reconstruct.texture.complete import FLOOR, Fused, complete, fuse, membrane, without_stains
 from facekit.reconstruct.texture.delight import COARSE, Delit, delight
 from facekit.reconstruct.texture.grid import TileGrid
+from facekit.reconstruct.texture.lighting import KeyLight
 from facekit.reconstruct.texture.segment import bare_skin, network
-from facekit.reconstruct.texture.views import View
+from facekit.reconstruct.texture.views import Texels, View
 from facekit.render import Camera, Lights
 from facekit.torch_defaults import with_torch_defaults
+from facekit.traits import TRAITS
 
 if TYPE_CHECKING:
     from facekit.pipeline import FacePipeline
 
 #: "gan" is the network's own texture, "photo" uses the pictures' texels alone, "blend" both.
 _LITTLE, _DARK = 0.25, 0.15
+#: Offset of the trait of stubble, in standard deviations, where the network completes skin.
+_STUBBLE = 0.8
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ class PictureStudy:
                 drawn, spread, skins = _coarse_tile(pipe, grid, found), mask.spread_of_skins(pipe, grid), []
                 for view, light in zip(views, found.lights, strict=True):
                     seen = view.texels(grid)
-                    photo = light.invert(seen.colour, seen.geometry)
+                    photo = _albedo(view, light, seen, drawn)
                     skin = mask.skin_mask(grid, photo, drawn, seen.weight, spread)
                     skins.append(mask.in_one_piece(grid, region * mask.shrunk(grid, skin * seen.bare)))
         return cls(pipe, views, found, grid, skins)
@@ -124,12 +128,13 @@ class PictureStudy:
         one_of(mode, TEXTURES, "a texture mode")
         size = whole(size, "size", 256, 4096)
         pipe, found = self.pipe, self.found
+        identity = _shaven(pipe, found.identity)
         codes = FaceLatents(
-            identity=found.identity,
+            identity=identity,
             expression=torch.zeros(1, EXPRESSION_DIM),
             shape_noise=torch.zeros(1, SHAPE_NOISE_DIM),
             texture_noise=without_blotches(found.texture_noise),
-            style=found.identity.clone(),
+            style=identity.clone(),
         )
         drawn = pipe.compose(pipe.decode_texture(codes), codes)
         if size != drawn.shape[-1]:
@@ -137,11 +142,15 @@ class PictureStudy:
         u0, v0, u1, v1 = pipe.template.tile_rect
         tile = (slice(round((1 - v1) * size), round((1 - v0) * size)), slice(round(u0 * size), round(u1 * size)))
         grid = TileGrid.of(pipe.template, tile[0].stop - tile[0].start)
-        fused = self._fused(grid)
+        linear = srgb_to_linear(drawn[0, :, tile[0], tile[1]])
+        fused = self._fused(grid, linear)
         atlas = drawn
         if mode != "gan":
-            linear = srgb_to_linear(drawn[0, :, tile[0], tile[1]])
-            made = complete(grid, fused, linear) if mode == "blend" else membrane(grid, fused)
+            made = (
+                membrane(grid, fused)
+                if mode == "photo"
+                else complete(grid, without_stains(grid, fused, linear), linear)
+            )
             atlas = drawn.clone()
             atlas[0, :, tile[0], tile[1]] = linear_to_srgb(made)
             atlas = _back_toned(pipe, atlas, drawn, tile)
@@ -153,12 +162,13 @@ class PictureStudy:
         seen[0, :, tile[0], tile[1]] = grid.spread(fused.weight[None])
         return TextureResult(atlas, codes, [light.lights() for light in found.lights], seen, self._notes(grid, fused))
 
-    def _fused(self, grid: TileGrid) -> Fused:
+    def _fused(self, grid: TileGrid, drawn: torch.Tensor) -> Fused:
+        """Return the pictures' albedo, given the network's tile (3, S, S), linear."""
         albedos, weights, spans = [], [], []
         for view, light, skin in zip(self.views, self.found.lights, self.skins, strict=True):
             seen = view.texels(grid)
             fine = F.interpolate(self.grid.spread(skin[None])[None], size=(grid.size, grid.size), mode="bilinear")[0]
-            albedos.append(light.invert(seen.colour, seen.geometry))
+            albedos.append(_albedo(view, light, seen, grid.gather(drawn)))
             weights.append(seen.weight * grid.gather(fine)[0])
             spans.append(seen.span)
         return fuse(albedos, weights, spans)
@@ -219,6 +229,18 @@ def _view(picture: torch.Tensor, verts: torch.Tensor, camera: Camera, pipe: Face
     with torch.no_grad():
         view = View.of(picture.detach(), verts.detach().float(), camera, pipe.template)
         return dataclasses.replace(view, bare=bare_skin(network(), view, pipe.template))
+
+
+def _albedo(view: View, light: KeyLight, seen: Texels, drawn: torch.Tensor) -> torch.Tensor:
+    """Return a picture's linear albedo (3, P); without colour, in the hues of the network's (3, P)."""
+    colour = light.coloured(seen.colour, drawn, seen.geometry) if view.grey else seen.colour
+    return light.invert(colour, seen.geometry)
+
+
+def _shaven(pipe: FacePipeline, identity: torch.Tensor) -> torch.Tensor:
+    """Return codes (1, 20) with less stubble than was found: shade under the jaw looks like it."""
+    micro = getattr(pipe.composer, "micro", None)
+    return identity if micro is None else identity - _STUBBLE * micro.axes[TRAITS.index("stubble")]
 
 
 def _coarse_tile(pipe: FacePipeline, grid: TileGrid, found: Delit) -> torch.Tensor:

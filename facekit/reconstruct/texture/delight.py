@@ -7,7 +7,8 @@ glasses, shadows).
 
 Darker skin in brighter light looks the same. A prior on tone would pull people to the mean, so codes are free along the
 network's melanin direction. Two other cues settle the ambiguity: the whites of the eyes, whose albedo hardly differs
-between people, and exposure, as photographs are exposed for the light, nearly white.
+between people, and exposure, as photographs are exposed for the light, nearly white. Of a photograph without colour,
+only the luminance is compared.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from facekit.color import srgb_to_linear
 from facekit.conventions import EXPRESSION_DIM, IDENTITY_DIM, PARTS, TEXTURE_NOISE_DIM
 from facekit.models.composers import DefaultComposer
 from facekit.reconstruct.texture.grid import TileGrid
-from facekit.reconstruct.texture.lighting import Geometry, KeyLight, gleaming, untone
+from facekit.reconstruct.texture.lighting import Geometry, KeyLight, gleaming, luminances, untone
 from facekit.reconstruct.texture.views import View
 from facekit.render.harmonics import basis
 from facekit.render.shading import tone
@@ -51,7 +52,7 @@ _LEVEL, _LEVEL_SPREAD, _TINT, _FIRST, _SECOND = -0.10, 0.35, 0.12, 0.7, 0.25
 _LEVEL_MOST = 0.8
 #: Standard deviations of log whites of eyes against the prediction: in brightness, which the shade of lids and lashes
 #: changes, and in colour.
-_WHITE, _WHITE_TINT = 0.22, 0.05
+_WHITE, _WHITE_TINT = 0.22, 0.15
 #: Whites of eyes in portraits are brighter than ours, and less red: factors halfway between ours and enamel.
 _WHITER = (1.18, 1.22, 1.25)
 #: A larger residual means that the white is covered, for instance by dark glasses.
@@ -85,8 +86,8 @@ class Delit:
 
 @dataclass(frozen=True)
 class _Shot:
-    """One picture at its visible texels: their indices in the tile, log colour, weight, geometry; and the white of the
-    eyes as log colour, our albedo of it and its geometry, or None.
+    """One picture at its visible texels: their indices in the tile, log colour, weight, geometry; the white of the eyes
+    as log colour, our albedo of it and its geometry, or None; and whether the picture has no colour.
     """
 
     texels: torch.Tensor
@@ -94,6 +95,12 @@ class _Shot:
     weight: torch.Tensor
     geometry: Geometry
     white: tuple[torch.Tensor, torch.Tensor, Geometry] | None
+    grey: bool
+
+    def off(self, light: KeyLight, albedo: torch.Tensor, at: Geometry, target: torch.Tensor) -> torch.Tensor:
+        """Return the log prediction of linear albedo (3, P) minus a target (3, P); (1, P) without colour."""
+        seen = light.predict(albedo, at)
+        return (luminances(seen) + _FLOOR).log() - target[:1] if self.grey else (seen + _FLOOR).log() - target
 
 
 def delight(
@@ -165,7 +172,7 @@ def _shot(pipe: FacePipeline, view: View, grid: TileGrid, mask: torch.Tensor | N
     weight = seen.weight if mask is None else seen.weight * mask
     texels = (weight > 0.05).nonzero()[:, 0]
     target = (tone(seen.colour[:, texels]) + _FLOOR).log()
-    return _Shot(texels, target, weight[texels], seen.geometry[texels], white_of_eyes(pipe, view))
+    return _Shot(texels, target, weight[texels], seen.geometry[texels], white_of_eyes(pipe, view), view.grey)
 
 
 def white_of_eyes(pipe: FacePipeline, view: View) -> tuple[torch.Tensor, torch.Tensor, Geometry] | None:
@@ -196,9 +203,10 @@ def white_of_eyes(pipe: FacePipeline, view: View) -> tuple[torch.Tensor, torch.T
 
 
 def _mean(shots: list[_Shot], albedo: torch.Tensor) -> torch.Tensor:
-    """Return the mean albedo (3,) of visible skin."""
+    """Return the mean albedo (3,) of visible skin; its luminance if no picture has colour."""
     total = sum((albedo[:, shot.texels] @ shot.weight for shot in shots), albedo.new_zeros(3))
-    return total / sum(float(shot.weight.sum()) for shot in shots)
+    mean = total / sum(float(shot.weight.sum()) for shot in shots)
+    return luminances(mean[:, None])[0].expand(3) if all(shot.grey for shot in shots) else mean
 
 
 def drawn_eyes(composer: DefaultComposer, uv: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -210,7 +218,7 @@ def drawn_eyes(composer: DefaultComposer, uv: torch.Tensor) -> tuple[torch.Tenso
 
 
 def _residual(shot: _Shot, light: KeyLight, albedo: torch.Tensor) -> torch.Tensor:
-    return (light.predict(albedo[:, shot.texels], shot.geometry) + _FLOOR).log() - shot.target
+    return shot.off(light, albedo[:, shot.texels], shot.geometry, shot.target)
 
 
 def _cost(shot: _Shot, light: KeyLight, albedo: torch.Tensor) -> torch.Tensor:
@@ -223,7 +231,7 @@ def _cost(shot: _Shot, light: KeyLight, albedo: torch.Tensor) -> torch.Tensor:
     cost = 0.5 * _COUNT * (1 + lost / _NOISE**2).log()
     if shot.white is not None:
         target, ours, geometry = shot.white
-        off = (light.predict(ours, geometry) + _FLOOR).log() - target
+        off = shot.off(light, ours, geometry, target)
         level, tint = off.mean(), off - off.mean()
         low = 0.5 * (level / _WHITE) ** 2
         cost = cost + low / (1 + (level / _WHITE_ODD) ** 2) + 0.5 * (tint / _WHITE_TINT).square().sum()
@@ -290,14 +298,15 @@ def _harmonics(shot: _Shot, albedo: torch.Tensor) -> KeyLight:
     cosines = colour.new_tensor((1.0, 2 / 3, 2 / 3, 2 / 3, 0.25, 0.25, 0.25, 0.25, 0.25))
     shapes = basis(shot.geometry.normal) * cosines[:, None]
     lamp, tint = colour.new_tensor([-0.3, 0.5, 0.8]), colour.new_full((3,), 0.05)
-    weight, sh = shot.weight, torch.zeros(9, 3)
+    weight, sh, skin = shot.weight, torch.zeros(9, 3), albedo[:, shot.texels]
+    skin = luminances(skin).expand(3, -1) if shot.grey else skin
     # Specular reflection grows with the harmonics, too: on dark skin it is half of the picture.
     occlusion, gleam = shot.geometry.material[0], gleaming(shot.geometry)
     # Ridge penalty, which pulls the coefficients to uniform light.
     ridge = colour.new_tensor((0.0, *(0.02,) * 3, *(0.15,) * 5))
     for _ in range(4):
         for c in range(3):
-            rows, want = shapes * (occlusion * albedo[c, shot.texels] + gleam), colour[c]
+            rows, want = shapes * (occlusion * skin[c] + gleam), colour[c]
             scale = weight / want.clamp_min(0.03).square()
             system = (rows * scale) @ rows.T
             system += torch.diag(ridge * system[0, 0] + 1e-6)

@@ -37,13 +37,15 @@ def iris_colour(pipe: FacePipeline, views: list[View], lights: list[KeyLight], i
     assert isinstance(composer, DefaultComposer)
     found = []
     for view, light in zip(views, lights, strict=True):
+        if view.grey:
+            continue
         eyes = view.pixels(pipe.template, PARTS.index("eyes"))
         drawn, iris = drawn_eyes(composer, eyes.uv)
         ring = ((iris > 0.9) & (drawn.mean(0) > _PUPIL) & (eyes.bare > 0.5)).nonzero()[:, 0]
         albedo = linear_to_srgb(light.invert(eyes.colour[:, ring], eyes.geometry[ring]).clamp(0, 1))
         found.append(albedo / drawn[:, ring] * IRIS_GREY)
     own = composer.iris_colour(identity)[0]
-    tints = torch.cat(found, 1)
+    tints = torch.cat(found, 1) if found else own.new_zeros(3, 0)
     if tints.shape[1] < 8:
         return own
     # Specular highlights are brighter, lashes darker: the median is the iris.
@@ -66,13 +68,15 @@ def teeth_tone(pipe: FacePipeline, views: list[View], lights: list[KeyLight]) ->
     composer, found = pipe.composer, []
     assert isinstance(composer, DefaultComposer)
     for view, light in zip(views, lights, strict=True):
+        if view.grey:
+            continue
         teeth = view.pixels(pipe.template, PARTS.index("teeth"))
         index = (teeth.bare > 0.5).nonzero()[:, 0]
         drawn, _ = drawn_eyes(composer, teeth.uv[index])
         found.append(
             light.invert(teeth.colour[:, index], teeth.geometry[index]) / srgb_to_linear(drawn).clamp_min(0.05)
         )
-    ratios = torch.cat(found, 1)
+    ratios = torch.cat(found, 1) if found else torch.zeros(3, 0)
     if ratios.shape[1] < 24:
         return torch.ones(3)
     # Lips cover some of what the fit takes for teeth: those pixels are darker.

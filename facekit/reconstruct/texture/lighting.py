@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from facekit.color import luminance
 from facekit.geometry.normals import dot
 from facekit.render.harmonics import irradiance
 from facekit.render.lights import Light, Lights
@@ -92,6 +93,12 @@ class KeyLight:
         a, c, g = self.terms(at)
         return tone(a * albedo + c * albedo.square() + g)
 
+    def coloured(self, grey: torch.Tensor, albedo: torch.Tensor, at: Geometry) -> torch.Tensor:
+        """Return a picture without colour, (3, P) after :func:`untone`, in the hues of a linear albedo (3, P)."""
+        a, c, g = self.terms(at)
+        likely = (a * albedo + c * albedo.square() + g).clamp_min(1e-4)
+        return grey * (likely / luminances(likely))
+
     def invert(self, untoned: torch.Tensor, at: Geometry) -> torch.Tensor:
         """Return the linear albedo (3, P) of a picture (3, P) after :func:`untone`."""
         a, c, g = self.terms(at)
@@ -117,6 +124,11 @@ class KeyLight:
         tint = (self.colour.detach() / strength).tolist()
         lamp = Light(float(azimuth), float(elevation), strength, (tint[0], tint[1], tint[2]))
         return Lights(lights=(lamp,), sh=self.sh.detach(), name="photograph")
+
+
+def luminances(colour: torch.Tensor) -> torch.Tensor:
+    """Return the luminance (1, P) of linear colours (3, P)."""
+    return luminance(colour[None, :, None])[0, :, 0]
 
 
 def gleaming(at: Geometry) -> torch.Tensor:

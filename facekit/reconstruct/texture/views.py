@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -33,7 +32,8 @@ _BEHIND = 1.5
 _RIM = 0.012
 #: Linear values at which a pixel starts to count as overexposed, and fully does.
 _BURNT = (0.90, 0.97)
-
+#: Mean difference between the channels, sRGB, below which a picture has no colour.
+_GREY = 0.012
 
 #: Probabilities of bare skin at which a pixel starts to count, and fully does.
 _BARE = (0.5, 0.85)
@@ -64,6 +64,8 @@ class View:
         (3,) linear: median colour of the whole picture.
     bare:
         (1, h, w) in [0, 1]: probability that the skin is not occluded.
+    grey:
+        Whether the picture has no colour.
     """
 
     picture: torch.Tensor
@@ -76,6 +78,7 @@ class View:
     rows: torch.Tensor
     scene: torch.Tensor
     bare: torch.Tensor
+    grey: bool = False
 
     @classmethod
     def of(cls, picture: torch.Tensor, verts: torch.Tensor, camera: Camera, template: Template) -> View:
@@ -129,8 +132,19 @@ class View:
         bright = F.avg_pool2d(linear.amax(0)[None, None], 5, 1, 2, count_include_pad=False)[0]
         sound = step(bright, *_BURNT[::-1])
         middle = untone(scene).median(1).values
+        grey = float((image.amax(0) - image.amin(0)).mean()) < _GREY
         return cls(
-            untone(linear), sound, clear, ids, depth, near, verts, torch.cat(parts, 1), middle, torch.ones_like(clear)
+            untone(linear),
+            sound,
+            clear,
+            ids,
+            depth,
+            near,
+            verts,
+            torch.cat(parts, 1),
+            middle,
+            torch.ones_like(clear),
+            grey,
         )
 
     @property

@@ -47,6 +47,38 @@ class ScanEncoder(nn.Module):
         return self.identity(seen), self.expression(seen)
 
 
+class _Autoencoder(nn.Module):
+    """Encoders and decoder as one module, whose forward pass is a training step's."""
+
+    def __init__(self, encoder: ScanEncoder, decoder: MLP) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+
+    def forward(self, posed: torch.Tensor, rest: torch.Tensor, other: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return posed, neutral and swapped faces (B, 3V) rebuilt from displacements (B, V, 3), and both codes."""
+        who, worn = self.encoder(posed)
+        neutral, still = self.encoder(rest)
+        _, copied = self.encoder(other)
+        pairs = ((who, worn), (who, still), (neutral, copied))
+        return *(self.decoder(torch.cat(pair, dim=1)) for pair in pairs), who, worn
+
+
+class _Generators(nn.Module):
+    """Both generators as one module."""
+
+    def __init__(self, model: ShapeModel) -> None:
+        super().__init__()
+        self.identity, self.expression = model.generator_identity, model.generator_expression
+
+    def forward(self, noise: torch.Tensor, identity: torch.Tensor, code: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the decoder's codes of the person, of the expression with ``code`` (B, 20), and of the neutral one."""
+        who = self.identity(torch.cat([noise, identity], dim=1))
+        worn, still = (
+            self.expression(torch.cat([noise, identity, worn], dim=1)) for worn in (code, torch.zeros_like(code))
+        )
+        return who, worn, still
+
+
 @dataclass(frozen=True)
 class Draw:
     """Samples of a step: displacements (B, V, 3) mm of people posed and neutral, and of others with that expression.
@@ -98,7 +130,7 @@ def train_autoencoder(
 ) -> ScanEncoder:
     """Train encoders and decoder, with expression codes swapped between people with the same expression."""
     encoder = ScanEncoder(model.config).to(world.device)
-    both = nn.ModuleList([encoder, model.decoder])
+    both = world.shared(_Autoencoder(encoder, model.decoder))
     optimiser, scaler = torch.optim.Adam(both.parameters(), lr=1e-3), world.scaler()
     draw = ShapeDraws(scans, batch, world)
     parts = {"encoder": encoder, "decoder": model.decoder, "adam": optimiser, "scaler": scaler}
@@ -106,10 +138,8 @@ def train_autoencoder(
         set_rate(optimiser, cosine(step, steps, 1e-3))
         d = draw(step_generator(seed, step))
         with world.autocast():
-            who, worn = encoder(d.posed)
-            neutral, still = encoder(d.rest)
-            _, copied = encoder(d.other)
-            rebuilt, rest, swapped = (model.decode(a, b) for a, b in ((who, worn), (who, still), (neutral, copied)))
+            *faces, who, worn = both(d.posed, d.rest, d.other)
+        rebuilt, rest, swapped = (face.unflatten(1, (-1, 3)) for face in faces)
         whole = d.code.amax(dim=1) > 0.99  # others have it at full intensity
         loss = (
             _error(rebuilt, d.posed)
@@ -117,7 +147,7 @@ def train_autoencoder(
             + (_errors(swapped, d.posed) * whole).mean()
             + 1e-3 * (who.float().square().mean() + worn.float().square().mean())
         )
-        descend(world, loss, optimiser, both, scaler)
+        descend(loss, optimiser, scaler)
     return encoder.eval().requires_grad_(False)
 
 
@@ -136,7 +166,7 @@ def train_generators(
     critic = MLP((3 * len(encoder.vertices) + config.identity + config.expression, 1024, 512, 1)).to(world.device)
     average = Average(model, 0.999)
     model.decoder.requires_grad_(False)
-    generators = nn.ModuleList([model.generator_identity, model.generator_expression])
+    generators, shared_critic = world.shared(_Generators(model)), world.shared(critic)
     g_optimiser, d_optimiser = (
         torch.optim.Adam(net.parameters(), lr=5e-4, betas=(0.5, 0.99)) for net in (generators, critic)
     )
@@ -153,16 +183,12 @@ def train_generators(
         noise = torch.randn(batch, config.noise, generator=generator)[own].to(world.device)
         claim = torch.cat([d.identity, d.code], dim=1)
         with world.autocast():
-            who = model.generator_identity(torch.cat([noise, d.identity], dim=1))
-            worn, still = (
-                model.generator_expression(torch.cat([noise, d.identity, code], dim=1))
-                for code in (d.code, torch.zeros_like(d.code))
-            )
+            who, worn, still = generators(noise, d.identity, d.code)
             posed, rest = model.decode(who, worn), model.decode(who, still)
-            real = critic(torch.cat([encoder.seen(d.posed), claim], dim=1))
-            fake = critic(torch.cat([encoder.seen(posed.detach()), claim], dim=1))
-        d_loss = F.relu(1 - real.float()).mean() + F.relu(1 + fake.float()).mean()
-        descend(world, d_loss, d_optimiser, critic, critic_scaler)
+            seen = torch.cat([encoder.seen(d.posed), encoder.seen(posed.detach())])
+            real, fake = shared_critic(torch.cat([seen, claim.repeat(2, 1)], dim=1)).float().chunk(2)
+        d_loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+        descend(d_loss, d_optimiser, critic_scaler)
         critic.requires_grad_(False)
         with world.autocast():
             judged = critic(torch.cat([encoder.seen(posed), claim], dim=1))
@@ -174,7 +200,7 @@ def train_generators(
             + _CODES * (F.mse_loss(who.float(), want_who.float()) + F.mse_loss(worn.float(), want_worn.float()))
             - _ADVERSARY * judged.float().mean()
         )
-        descend(world, loss, g_optimiser, generators, scaler)
+        descend(loss, g_optimiser, scaler)
         average.update(model)
     return average.module
 

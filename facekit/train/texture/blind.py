@@ -1,7 +1,7 @@
-"""The controls stage: a texture network without identity condition, for ``facekit evaluate generation``.
+"""The controls stage: texture networks with and without identity condition, for ``facekit evaluate generation``.
 
-Sizes, schedule and samples are those of the shipped network; only the identity code is missing, in training and
-inference.
+Both are trained alike, with the sizes, schedule and samples of the shipped network; one lacks the identity code, in
+training and inference. A fraction of the schedule compares them with each other, not with the shipped network.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import dataclasses
 
 import torch
 
+from facekit.evaluate.skins import BLIND, SIGHTED, TILE, SkinControls
 from facekit.train import export
 from facekit.train.context import Context
-from facekit.train.texture.data import TextureCodes, TexturePairs, TextureSamples
+from facekit.train.texture.data import TextureCodes, TexturePairs, TextureSamples, held_out
 from facekit.train.texture.networks import start_texture
 from facekit.train.texture.stage import SCHEDULE, train_texture
 
-#: Name of the file in ``controls`` in the work folder.
-FILE = "texture_blind.safetensors"
+#: Number of the teacher's skins that are kept: a reference, and as many again to measure its own spread.
+_PAINTED, _AT_ONCE = 120, 20
 
 
 class BlindPairs:
@@ -33,11 +34,23 @@ class BlindPairs:
 
 
 def run(context: Context) -> None:
-    """Train the network; it takes as long as the texture stage."""
-    torch.manual_seed(0)
-    config, folder = context.texture_config, context.work / "controls"
+    """Train both networks, each as long as the texture stage, and keep skins of the teacher."""
+    folder = context.work / "controls"
     folder.mkdir(parents=True, exist_ok=True)
     schedule = tuple(dataclasses.replace(phase, steps=context.scaled(phase.steps)) for phase in SCHEDULE)
-    pairs = BlindPairs(TextureSamples(context.skin_layers, config.sizes[-1]))
-    model = train_texture(start_texture(config), pairs, folder, schedule)
-    export.write_weights(model, folder / FILE)
+    samples = TextureSamples(context.skin_layers, context.texture_config.sizes[-1])
+    painted = torch.cat([samples.paint(some, TILE) for some in _neutral(_PAINTED)])
+    SkinControls(folder, painted, sum(phase.steps for phase in schedule), context.steps_scale).save()
+    for name, pairs in ((BLIND, BlindPairs(samples)), (SIGHTED, samples)):
+        torch.manual_seed(0)
+        own = folder / name.removesuffix(".safetensors")
+        own.mkdir(exist_ok=True)
+        model = train_texture(start_texture(context.texture_config), pairs, own, schedule)
+        export.write_weights(model, folder / name)
+
+
+def _neutral(count: int) -> list[TextureCodes]:
+    """Return held-out codes without expression, in parts."""
+    codes = held_out(count)
+    parts = (codes.noise, codes.identity, torch.zeros_like(codes.expression))
+    return [TextureCodes(*some) for some in zip(*(part.split(_AT_ONCE) for part in parts), strict=True)]

@@ -12,7 +12,6 @@ from torch import nn
 
 from facekit.models.config import TextureConfig
 from facekit.models.texture import EqualConv2d, TextureModel
-from facekit.train.distributed import ALONE, World
 
 #: Number of steps between R1 penalties, and their weight.
 R1_EVERY, _R1_WEIGHT = 16, 2.0
@@ -68,26 +67,30 @@ def reconstruction(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def discriminator_step(
-    critic: TextureDiscriminator,
+    critic: nn.Module,
     optimiser: torch.optim.Optimizer,
     real: torch.Tensor,
     fake: torch.Tensor,
     condition: torch.Tensor,
     penalise: bool,
-    world: World = ALONE,
 ) -> None:
     """Train the discriminator for one step on real and generated tiles (B, 3, S, S) with codes (B, 40).
 
-    ``penalise`` adds the R1 penalty of its gradient on real tiles.
+    Parameters
+    ----------
+    critic:
+        The discriminator, or what :meth:`facekit.train.distributed.World.shared` makes of it.
+    penalise:
+        Add the R1 penalty of its gradient on real tiles.
     """
     real = real.requires_grad_(penalise)
-    score = critic(real, condition)
-    loss = F.softplus(-score).mean() + F.softplus(critic(fake, condition)).mean()
+    scores = critic(torch.cat([real, fake]), condition.repeat(2, 1))
+    judged_real, judged_fake = scores.chunk(2)
+    loss = F.softplus(-judged_real).mean() + F.softplus(judged_fake).mean()
     if penalise:
-        (gradient,) = torch.autograd.grad(score.sum(), real, create_graph=True)
+        (gradient,) = torch.autograd.grad(judged_real.sum(), real, create_graph=True)
         loss = loss + 0.5 * _R1_WEIGHT * R1_EVERY * gradient.square().sum(dim=(1, 2, 3)).mean() / real.shape[-1]
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
-    world.average(critic.parameters())
     optimiser.step()
     real.requires_grad_(False)

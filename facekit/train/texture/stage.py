@@ -34,6 +34,7 @@ from facekit.train.texture.networks import (
 _ADVERSARY_EVERY = 4  # an adversarial step costs as much as two others
 _EXPRESSION = 1.5  # weight of the difference between two expressions of a person
 _LOG_EVERY = 20
+_HORIZONS = 12  # the last phase is at least this many times as long as the average's memory
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,9 @@ def train_texture(
     model = model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     critic = TextureDiscriminator(model.config).to(world.device)
     critic = critic.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    average = Average(model, 0.99)
+    # Nothing is left in the average of how the last phase's layers were initialised, however short the phase.
+    average = Average(model, min(0.99, 1 - _HORIZONS / max(schedule[-1].steps, 2 * _HORIZONS)))
+    shared, shared_critic = (world.shared(net, partly=True) for net in (model, critic))
     g_optimiser = Soap(model.parameters())
     d_optimiser = torch.optim.Adam(critic.parameters(), lr=1e-3, betas=(0.0, 0.99))
     parts = {"model": model, "critic": critic, "average": average, "g": g_optimiser, "d": d_optimiser}
@@ -115,7 +118,7 @@ def train_texture(
         # Noise that the teacher does not use would only blur the tile.
         used = F.pad(codes.noise[:, :noises], (0, codes.noise.shape[1] - noises))
         with world.autocast():
-            image = model(used, codes.identity, codes.expression, size=phase.size, alpha=alpha)
+            image = shared(used, codes.identity, codes.expression, size=phase.size, alpha=alpha)
         image = image.float()
         rebuilt = reconstruction(image, target)
         (one, other), (target_one, target_other) = image.chunk(2), target.chunk(2)
@@ -123,11 +126,11 @@ def train_texture(
         loss = rebuilt + _EXPRESSION * moved
         if phase.adversary and step % _ADVERSARY_EVERY == 0:
             penalise = step % R1_EVERY == 0
-            discriminator_step(critic, d_optimiser, target, image.detach(), condition, penalise, world)
+            discriminator_step(shared_critic, d_optimiser, target, image.detach(), condition, penalise)
             critic.requires_grad_(False)
             loss = loss + _ADVERSARY_EVERY * phase.adversary * F.softplus(-critic(image, condition)).mean()
             critic.requires_grad_(True)
-        descend(world, loss, g_optimiser, model, scaler)
+        descend(loss, g_optimiser, scaler)
         average.update(model)
         if step % _LOG_EVERY == 0 and world.first:
             with log.open("a") as file:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
-from facekit.reconstruct.texture.complete import Fused, complete, fuse, membrane
+from facekit.reconstruct.texture.complete import Fused, complete, fuse, membrane, without_stains
 from facekit.reconstruct.texture.grid import TileGrid
 
 
@@ -55,6 +57,23 @@ def test_the_other_half_serves_where_one_is_hidden(grid, skin):
     with_it, without = (complete(grid, fused, skin, mirror=m) for m in (True, False))
     assert float((with_it[:, 41:45, 25:29] / truth[:, 41:45, 67:71]).mean()) == pytest.approx(1.0, abs=0.15)
     assert float((without[:, 41:45, 25:29] / skin[:, 41:45, 25:29]).mean()) == pytest.approx(1.0, abs=0.1)
+
+
+def test_stains_go_and_details_stay(default_pipeline):
+    """A picture darker than the network's skin, with a green stain, a pale one, and a mole."""
+    grid = TileGrid.of(default_pipeline.template, 192)
+    y, x = torch.meshgrid(*2 * (torch.linspace(0, 1, 192),), indexing="ij")
+    skin = torch.tensor([0.5, 0.35, 0.25])[:, None, None].expand(3, 192, 192)
+    green, pale = (torch.exp(-((x - cx) ** 2 + (y - 0.5) ** 2) / 0.01) for cx in (0.3, 0.7))
+    seen = 0.8 * skin * torch.exp(green * torch.tensor([0.0, 0.3, 0.0])[:, None, None] + 0.5 * pale)
+    seen[:, 120:123, 94:97] *= 0.4
+    found = grid.spread(without_stains(grid, Fused(grid.gather(seen), torch.ones(len(grid.inside))), skin).albedo)
+    ratio = (found / skin).log()
+    assert abs(float(ratio[:, 60:130, 85:107].median()) - math.log(0.8)) < 0.06, "the tone is the picture's"
+    tint = ratio - ratio.mean(0)
+    assert float(tint[1, 96, 57]) < 0.1, "of 0.2"
+    assert float(ratio[0, 96, 134] - ratio[0, 96, 96]) < 0.25, "of 0.5"
+    assert float(found[:, 121, 95].mean()) < 0.5 * float(found[:, 121, 105].mean()), "the mole"
 
 
 def test_nothing_seen_leaves_the_network_as_it_is(grid, skin):

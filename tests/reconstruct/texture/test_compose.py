@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from facekit.color import luminance
 from facekit.errors import InputError
 from facekit.evaluate.photographs import photograph, skin_tone
 from facekit.latents import FaceLatents
-from facekit.metrics.texture import delta_e
+from facekit.metrics.texture import delta_e, lab
 from facekit.reconstruct.texture import mask
 from facekit.reconstruct.texture.compose import PictureStudy, compose_texture
 from facekit.reconstruct.texture.grid import TileGrid
@@ -44,6 +45,21 @@ def test_skin_comes_out_in_its_own_tone(default_pipeline, fair_and_dark):
         rect = default_pipeline.template.tile_rect
         assert float((skin_tone(result.albedo, rect) - skin_tone(taken.albedo, rect)).abs()) < 12
         assert 0.3 < float(result.seen[..., :768, :768].mean() / 0.45) < 1.2
+
+
+@pytest.mark.slow
+def test_without_colour_skin_has_natural_hues(default_pipeline, fair_and_dark):
+    """The picture's luminance with the network's hues; not grey skin, nor a bluish light that explains it."""
+    taken, _ = fair_and_dark[0]
+    grey = luminance(taken.picture.permute(2, 0, 1)[None])[0].expand(3, -1, -1).permute(1, 2, 0)
+    study = PictureStudy.of([grey], taken.verts[None], taken.camera, default_pipeline)
+    result = study.texture()
+    assert study.views[0].grey
+    assert error(default_pipeline, result.albedo, taken.albedo) < 9
+    cheeks = lab(result.albedo[..., 300:380, 200:260]).mean(dim=(2, 3))[0]
+    assert 5 < cheeks[1] < 25 and 5 < cheeks[2] < 30
+    level = study.found.lights[0].level()
+    assert float(level.max() / level.min()) < 1.1
 
 
 @pytest.mark.slow

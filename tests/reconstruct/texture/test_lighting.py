@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from facekit.color import srgb_to_linear
 from facekit.mesh import FaceMesh
-from facekit.reconstruct.texture.lighting import Geometry, KeyLight, untone
+from facekit.reconstruct.texture.lighting import Geometry, KeyLight, luminances, untone
 from facekit.render import Camera, render
 from facekit.render.shading import MATERIALS, tone
 from tests.conftest import sphere
@@ -42,6 +42,13 @@ def test_albedo_comes_back(level):
     albedo = level * (0.7 + 0.6 * torch.rand(3, 500, generator=torch.Generator().manual_seed(1)))
     back = light.invert(untone(light.predict(albedo, at)), at)
     torch.testing.assert_close(back, albedo, atol=2e-3, rtol=5e-3)
+
+
+def test_a_picture_without_colour_gets_that_of_the_skin():
+    at, light = points(), a_light()
+    albedo = 0.3 * (0.7 + 0.6 * torch.rand(3, 500, generator=torch.Generator().manual_seed(1)))
+    seen = untone(light.predict(albedo, at))
+    torch.testing.assert_close(light.coloured(luminances(seen).expand(3, -1), albedo, at), seen, atol=2e-3, rtol=5e-3)
 
 
 def test_it_is_the_renderers_own_equation():

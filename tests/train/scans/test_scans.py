@@ -22,7 +22,7 @@ from facekit.train.scans.shape import ShapeDraws
 from facekit.train.texture.stage import Phase
 
 NAMES = ("neutral", "smile", "anger")
-PHASES = (Phase(8, 3, 4, 1e-2, 0.0), Phase(16, 3, 4, 1e-2, 0.005))
+PHASES = (Phase(8, 3, 4, 1e-2, 0.005), Phase(16, 3, 4, 1e-2, 0.005))
 SMALL = {"steps_scale": 5e-5, "width_scale": 0.02, "batch": 4, "schedule": PHASES}
 
 

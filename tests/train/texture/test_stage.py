@@ -3,9 +3,13 @@
 import pytest
 import torch
 
+from facekit.evaluate.skins import BLIND, SIGHTED, SkinControls
+from facekit.files.readers import load_tensors
 from facekit.models.config import TextureConfig
 from facekit.train import loop
+from facekit.train.context import Context
 from facekit.train.skin.layers import NOISES
+from facekit.train.texture import blind
 from facekit.train.texture.blind import BlindPairs
 from facekit.train.texture.data import TextureSamples
 from facekit.train.texture.networks import reconstruction, start_texture
@@ -88,3 +92,16 @@ def test_a_blind_network_learns_without_identities(tmp_path):
     config = TextureConfig(channels=(8, 8), constant_neutral=True)
     model = train_texture(start_texture(config), samples, tmp_path, (Phase(8, 20, 8, 3e-2, 0.0),), seed=1)
     assert bool(model(codes.noise, codes.identity, codes.expression, size=8).isfinite().all())
+
+
+def test_the_controls_stage_trains_both_alike(tiny_pack, tiny_layers, tmp_path, monkeypatch):
+    monkeypatch.setattr(blind, "SCHEDULE", (Phase(8, 400, 4, 3e-2, 0.0),))
+    monkeypatch.setattr(blind, "_PAINTED", 4)
+    context = Context(tiny_pack, tmp_path, tmp_path / "out", tmp_path / "manifest.json", 0.01, 0.1)
+    vars(context)["skin_layers"] = tiny_layers  # they take seconds to draw
+    blind.run(context)
+    controls = SkinControls.load(tmp_path / "controls")
+    assert (controls.steps, controls.share, len(controls.painted)) == (4, 0.01, 4)
+    assert float(controls.painted.std(dim=0).mean()) > 0.01, "skins of different people"
+    none, some = (load_tensors(controls.folder / name) for name in (BLIND, SIGHTED))
+    assert none.keys() == some.keys() and not torch.equal(*(t["to_rgb_8.conv.weight_orig"] for t in (none, some)))
