@@ -10,11 +10,12 @@ from facekit.models.facial_hair import SHAVEN
 #: Weights of styles at the masculine and at the feminine end; tight curls are weighted by skin tone below. The other
 #: styles, bob02 and short03, hide an eye and are used only on request.
 _STYLES: dict[str, tuple[float, float]] = {
-    "short01": (3.0, 0.2),
-    "short02": (2.6, 0.7),
-    "short04": (2.4, 0.2),
-    "ponytail01": (0.25, 3.2),
-    "long01": (0.25, 2.6),
+    "short01": (3.0, 0.05),
+    "short02": (2.6, 0.35),
+    "short04": (2.4, 0.05),
+    "ponytail01": (0.25, 0.7),
+    "mid01": (0.0, 3.0),
+    "long01": (0.25, 4.2),
 }
 _CURLS = "afro01"
 #: Weights of beards for people with strong beard growth, and the least stubble strength that counts as such.
@@ -40,7 +41,7 @@ def choose_hair(traits: dict[str, torch.Tensor], styles: tuple[str, ...]) -> lis
     for k in range(len(chance)):
         weights = {"bald": _OLD_AND_BALD * max(0.0, 2 * age[k] - 1) * max(0.0, 2 * man[k] - 1) * 6}
         # People between the ends get a blend of both weights, with a steep transition.
-        share = min(max((man[k] - 0.3) / 0.4, 0.0), 1.0)
+        share = min(max((man[k] - 0.3) / 0.3, 0.0), 1.0)
         for name, (his, hers) in _STYLES.items():
             weights[name] = share * his + (1 - share) * hers
         weights[_CURLS] = 5.0 * min(max((dark[k] - 0.6) / 0.25, 0.0), 1.0)

@@ -17,6 +17,8 @@ from facekit.render.surface import barycentric
 
 #: Cards fade out when seen edge-on: cosines of the angle between normal and view at which they are gone, and whole.
 _EDGE_ON = (0.03, 0.30)
+#: Difference of this cosine between strands of grey 0 and 1: a sheet ends in single strands, not in a blur.
+_SPLIT = 0.25
 #: Kajiya and Kay's highlight as two shifted lobes (Scheuermann, *Practical real-time hair rendering and shading*,
 #: 2004): shift of the tangent along the normal, exponent, and strength.
 _LOBES = ((-0.10, 60.0, 0.16), (0.14, 14.0, 0.18))
@@ -109,7 +111,7 @@ class Strands:
         found = torch.addcmul(torch.addcmul(fan[0], fan[1], u), fan[2], v)
         lash = (self.part.index_select(0, ids) == _LASHES).to(torch.float32)
         low, high = _EDGE_ON
-        t = ((found[6].abs() - low) / (high - low)).clamp_(0.0, 1.0)
+        t = ((found[6].abs() - low + _SPLIT * (grey - MIDDLE)) / (high - low)).clamp_(0.0, 1.0)
         cover = cover * torch.maximum(t * t * (3.0 - 2.0 * t), lash)
         tone_of = ((grey + lash) * (_GREYS - 1) + (lash + 0.5)).to(torch.int64)
         base = self.paint.index_select(1, tone_of)

@@ -10,7 +10,8 @@ from facekit.train.hair.curls import curl_picture, outside
 from facekit.train.hair.fringe import with_fringe
 from facekit.train.hair.lashes import SETS, SIZE, lash_cards
 from facekit.train.hair.light import openness, relaxed
-from facekit.train.hair.pictures import grey_strands, strand_direction
+from facekit.train.hair.pictures import combed, grey_strands, strand_direction
+from facekit.train.hair.sheets import long_cards, sheet_picture
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +99,49 @@ def test_a_fringe_hangs_over_the_edge(strip):
     roots, tips = tufts[:, :2].mean(1), tufts[:, 4:].mean(1)
     assert (roots[:, 1] > 40).all() and (tips[:, 1] < 40).mean() > 0.5
     assert made["uvs"][: len(strip["uvs"]), 0].max() < 64 / picture.shape[2] + 1e-6 < made["uvs"][-6:, 0].max()
+
+
+@pytest.fixture(scope="module")
+def curtains() -> dict[str, np.ndarray]:
+    """Two curtains of eight strands each that hang from a parting, as grids of quads: zigzag, and 700 mm long."""
+    across, rows, verts, uvs, faces = 8, 30, [], [], []
+    j, i = np.meshgrid(np.arange(across), np.linspace(0, 1, rows), indexing="ij")
+    k = (np.arange(across - 1)[:, None] * rows + np.arange(rows - 1)).reshape(-1)
+    quads = np.stack((k, k + rows, k + rows + 1, k, k + rows + 1, k + 1), 1).reshape(-1, 3)
+    for side in (1, -1):
+        x = side * (90 * np.minimum(1, 6 * i) + 2 * (j % 2))
+        verts.append(np.stack((x, 140 - 700 * i, 80 - 20 * j), -1).reshape(-1, 3))
+        uvs.append(np.stack((0.31 - side * (0.05 + 0.03 * (across - 1 - j)), 0.98 - 0.95 * i), -1).reshape(-1, 2))
+        faces.append(quads + len(faces) * across * rows)
+    index = np.concatenate(faces)
+    return {"verts": np.concatenate(verts), "uvs": np.concatenate(uvs), "faces": index, "faces_uvs": index}
+
+
+def test_long_hair_is_cut_parted_and_smooth(curtains):
+    made = long_cards(curtains, 512, -150.0)
+    verts, faces = made["verts"], made["faces"]
+    assert len(made["uvs"]) > made["faces_uvs"].max() and len(verts) == faces.max() + 1
+    assert -160 < verts[:, 1].min() < -140 and made["uvs"].min() >= 0 and made["uvs"].max() <= 1
+    assert np.abs(verts[:, 0]).min() < 5, "both sides meet in the parting"
+    sheet = verts[: 27 * 31].reshape(27, 31, 3)
+    # Zigzag across the strands is gone: second differences were 8 mm.
+    assert np.abs(np.diff(sheet[2:-5, 15, 0], 2)).max() < 1.5
+    corner = verts[faces]
+    area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
+    assert (area > 1e-3).all()
+
+
+def test_sheets_have_fine_strands_with_frayed_tips():
+    grey, cover = sheet_picture(512)
+    fine, along = grey[100:400, 30:430].diff(dim=1).abs().mean(), grey[100:400, 30:430].diff(dim=0).abs().mean()
+    assert fine > 3 * along, "texels differ across strands, hardly along them"
+    assert (cover[100:400, 30:440] == 1).all() and float(cover[-1].max()) == 0
+    ends = (cover[:, 30:430] > 0.5).sum(0).float()
+    assert 4 < float(ends.std()) < 40
+
+
+def test_drawn_strands_follow_a_field():
+    field = torch.tensor([0.6, 0.8])[:, None, None].expand(2, 96, 96)
+    noise = combed(field.contiguous())
+    way = strand_direction(noise, torch.ones_like(noise))[:, 20:76, 20:76]
+    assert float((way * field[:, 20:76, 20:76]).sum(0).abs().mean()) > 0.97

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -17,8 +19,11 @@ _WHOLE = 0.85
 _DARKEST = 0.2
 #: The open border of a card counts as hairline within these distances, mm, of the head and of bare skin.
 _ON_SKIN, _AT_RIM = 9.0, 13.0
-#: Contrast of procedural strands, which are added to textures that show few.
-_COMBED = 0.24
+#: For pictures whose strands are blurred: blur radius as above, contrast of the strands that are drawn over them, and
+#: half of their length in texels.
+_NARROW, _COMBED, _LENGTH = 0.015, 0.26, 36
+#: Blur radius in texels for the direction of strands that are drawn.
+_SMOOTH = 20
 #: Contrast of strands, and blur radius in texels of the structure tensor for their direction.
 _CONTRAST, _DIRECTION = 1.0, 7
 
@@ -37,27 +42,43 @@ def used(uvs: np.ndarray, faces_uvs: np.ndarray, size: int, margin: int = 3) -> 
     return F.max_pool2d((ids >= 0).float()[None, None], 2 * margin + 1, 1, margin)[0, 0] > 0
 
 
-def combed(size: int, seed: int = 8) -> torch.Tensor:
-    """Return noise (size, size) that looks like straight strands along v, of standard deviation about 1."""
+def combed(field: torch.Tensor, seed: int = 8) -> torch.Tensor:
+    """Return noise (H, W) of standard deviation 1 that looks like fine strands along unit directions (2, H, W) of u and
+    v: a line integral convolution (Cabral and Leedom, SIGGRAPH 1993) of white noise.
+    """
+    _, high, wide = field.shape
     generator = torch.Generator().manual_seed(seed)
-    rows = [torch.randn(1, 1, count, size, generator=generator) for count in (1, 5, 24)]
-    return sum(F.interpolate(r, size=(size, size), mode="bilinear")[0, 0] for r in rows) / len(rows) ** 0.5
+    noise = F.avg_pool2d(torch.randn(1, 1, high + 1, wide + 1, generator=generator), 2, 1)
+    row, column = torch.meshgrid(torch.arange(high).float(), torch.arange(wide).float(), indexing="ij")
+    start, scale = torch.stack((column, row), -1), torch.tensor([2 / (wide - 1), 2 / (high - 1)])
+    ways = field[None] * torch.tensor([1.0, -1.0])[None, :, None, None]  # v runs up
+    total = noise[0, 0].clone()
+    for sign in (1.0, -1.0):
+        place, last = start, None
+        for step in range(_LENGTH):
+            way = F.grid_sample(ways, (place * scale - 1)[None], mode="nearest", align_corners=True)[0].permute(1, 2, 0)
+            # A direction has no sign: keep on in the same sense.
+            last = sign * way if last is None else way * torch.where((way * last).sum(-1, keepdim=True) < 0, -1.0, 1.0)
+            place = place + last
+            weight = 0.5 + 0.5 * math.cos(math.pi * step / _LENGTH)
+            total += weight * F.grid_sample(noise, (place * scale - 1)[None], align_corners=True)[0, 0]
+    return (total - total.mean()) / total.std()
 
 
 def grey_strands(
-    rgba: np.ndarray, uvs: np.ndarray, faces_uvs: np.ndarray, size: int, straight: bool = False
+    rgba: np.ndarray, uvs: np.ndarray, faces_uvs: np.ndarray, size: int, redrawn: bool = False
 ) -> torch.Tensor:
     """Convert an RGBA texture (H, W, 4) uint8 to grey and coverage (2, size, size) in [0, 1].
 
-    Painted highlights are removed if they are wider than strands, for the renderer adds its own. ``straight`` adds
-    procedural strands along v.
+    Painted highlights are removed if they are wider than strands, for the renderer adds its own. For ``redrawn``
+    all painted shading is, and fine strands are drawn along the painted ones.
     """
     picture = torch.from_numpy(rgba.astype(np.float32) / 255).permute(2, 0, 1)
     picture = F.interpolate(picture[None], size=(size, size), mode="area")[0]
     # Nearly opaque becomes opaque, so that the renderer has to blend fewer layers.
     cover = (picture[3] / _WHOLE).clamp_max(1) * used(uvs, faces_uvs, size)
     grey = picture[:3].amax(0).clamp_min(0.02).log()
-    radius = max(2, round(_WIDE * size))
+    radius = max(2, round((_NARROW if redrawn else _WIDE) * size))
     weight = blurred(cover[None], radius)[0].clamp_min(1e-4)
     mean = blurred((grey * cover)[None], radius)[0] / weight
     whole = (grey * cover).sum() / cover.sum()
@@ -68,8 +89,9 @@ def grey_strands(
     spread = (fine.square() * cover).sum() / cover.sum()
     # Give all styles the same contrast of strands, and keep a little of the painted shading.
     fine = fine * (0.30 / spread.sqrt()) * _CONTRAST + (1 - _FLATTEN) * (mean - whole)
-    if straight:
-        fine = 0.6 * fine + _COMBED * combed(size)
+    if redrawn:
+        way = strand_direction(grey, cover, _SMOOTH)
+        fine = 0.4 * (fine - (1 - _FLATTEN) * (mean - whole)) + _COMBED * combed(way)
     out = (0.5 * fine.exp()).clamp(_DARKEST, 1)
     # Extend the grey past the ends of strands, so that texture filters do not mix in other values.
     near = blurred(cover[None], 4)[0]
@@ -78,7 +100,7 @@ def grey_strands(
     return torch.stack((out, cover))
 
 
-def strand_direction(grey: torch.Tensor, cover: torch.Tensor) -> torch.Tensor:
+def strand_direction(grey: torch.Tensor, cover: torch.Tensor, radius: int = _DIRECTION) -> torch.Tensor:
     """Return unit directions (2, H, W), along u and v, of strands in a texture, from its structure tensor.
 
     Their sign is arbitrary.
@@ -87,7 +109,7 @@ def strand_direction(grey: torch.Tensor, cover: torch.Tensor) -> torch.Tensor:
     dy = -F.pad(grey[2:] - grey[:-2], (0, 0, 1, 1))  # v runs up
     solid = (cover > 0.5).float()
     tensor = torch.stack((dx * dx, dx * dy, dy * dy)) * solid
-    xx, xy, yy = blurred(tensor, _DIRECTION)
+    xx, xy, yy = blurred(tensor, radius)
     angle = 0.5 * torch.atan2(2 * xy, xx - yy)  # of the strongest gradient
     return torch.stack((-angle.sin(), angle.cos()))
 

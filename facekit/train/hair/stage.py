@@ -21,14 +21,17 @@ from facekit.train.hair.fringe import with_fringe
 from facekit.train.hair.lashes import SETS, lash_cards
 from facekit.train.hair.light import card_points, closed, covered, openness, relaxed, smoothed
 from facekit.train.hair.pictures import along_cards, frayed, grey_strands, hairline, strand_direction
+from facekit.train.hair.sheets import long_cards
 
-#: Names of the pack's styles, and the side in texels of their strand textures.
+#: Names of the styles derived from the pack's, and the side in texels of their strand textures.
 STYLES = {
     "short01": 512, "short02": 512, "short03": 512, "short04": 512, "bob02": 512,
-    "long01": 512, "ponytail01": 512,
+    "long01": 512, "mid01": 512, "ponytail01": 768,
 }  # fmt: skip
 #: The procedural style, and the style of the pack that it replaces.
-CURLS, _CURLS_OF = "afro01", "afro01"
+CURLS = "afro01"
+#: Styles that are other cuts of a style of the pack.
+_CUTS = {"mid01": "long01"}
 #: Quantisation of positions: steps per millimetre; 16 bits reach 650 mm.
 STEPS_A_MM = 50
 _FILE, _CROWN = "hair.npz", (0.0, 140.0, -25.0)
@@ -37,13 +40,15 @@ _EMPTY = 0.06
 #: Bounding box of the left ear, mm; least ambient light on the head under hair.
 _EARS, _LEAST = ((61.0, -25.0, -18.0), (100.0, 36.0, 16.5)), 0.35
 _CONCHA = ((58.0, -24.0, -13.0), (110.0, 26.0, 16.0))
-#: Least ambient light inside of hair, which is translucent; styles whose texture shows few strands.
-_INSIDE, _STRAIGHT = 0.3, ("long01",)
+#: Least ambient light inside of hair, which is translucent; styles that are rebuilt, and the height of their tips, mm.
+_INSIDE, _SHEETS = 0.3, {"long01": -255.0, "mid01": -112.0}
+#: Styles whose picture is blurred.
+_REDRAWN = ("ponytail01",)
 #: Styles that end on the scalp and so define its extent; styles that hang over the face; styles with a fringe of loose
 #: strands.
-_TIGHT, _LOOSE, _FRINGED = ("short01", "short04", "ponytail01"), ("short03", "bob02", "long01"), ("short02",)
+_TIGHT, _LOOSE, _FRINGED = ("short01", "short04", "ponytail01"), ("short03", "bob02", "long01", "mid01"), ("short02",)
 #: Rounds of smoothing by style, for vertices below this height, mm.
-_SMOOTHED, _ABOVE_EARS = {"long01": 6, "bob02": 4}, 100.0
+_SMOOTHED, _ABOVE_EARS = {"bob02": 4}, 100.0
 
 
 def run(context: Context) -> None:
@@ -69,14 +74,14 @@ def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
     out: dict[str, np.ndarray] = {}
     scalp = _ears(template).astype(float)
     for name in progress([*STYLES, CURLS], desc="hair"):
-        raw = {part: pack[f"{name}/{part}"] for part in ("verts", "uvs", "faces", "faces_uvs")}
+        raw = {part: pack[f"{_CUTS.get(name, name)}/{part}"] for part in ("verts", "uvs", "faces", "faces_uvs")}
         if name == CURLS:
             raw = _curls(raw, template)
+        elif name in _SHEETS:
+            raw = long_cards(raw, STYLES[name], _SHEETS[name])
         else:
             picture = load_image(folder / f"{name}.png")
-            raw["strands"] = grey_strands(
-                picture, raw["uvs"], raw["faces_uvs"], STYLES[name], name in _STRAIGHT
-            ).numpy()
+            raw["strands"] = grey_strands(picture, raw["uvs"], raw["faces_uvs"], STYLES[name], name in _REDRAWN).numpy()
         for part, value in _style(raw, template, name).items():
             out[f"{name}/{part}"] = value
         if name in _TIGHT:
@@ -137,7 +142,7 @@ def _cap(raw: dict[str, np.ndarray], cover: np.ndarray, template: Template, name
     normals = vertex_normals(template.verts[None], template.faces)[0].numpy().astype(np.float64)
     # Ears are bare, except under loose hair: where they poke through it, they get its tone.
     grows = np.isin(template.parts.numpy(), [PARTS.index(n) for n in ("skin", "back_of_head", "neck")])
-    grows &= ~(_ears(template) & (name not in _LOOSE))
+    grows &= ~(_ears(template) & (name not in _LOOSE or name in _SHEETS))
     cap = np.zeros(len(head))
     if "cap" in raw:
         cap = raw["cap"]
