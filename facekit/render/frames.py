@@ -8,8 +8,6 @@ from typing import TypeVar
 
 import torch
 
-from facekit import forks
-
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -23,7 +21,8 @@ def side_by_side(function: Callable[[T], R], items: Sequence[T], device: torch.d
     Items are processed in turn if gradients are recorded, on other devices than the CPU, or if torch has one thread.
     After an error or an interrupt no further item is begun.
     """
-    workers = min(torch.get_num_threads(), len(items), _MOST)
+    threads = torch.get_num_threads()
+    workers = min(threads, len(items), _MOST)
     if workers < 2 or device.type != "cpu" or torch.is_grad_enabled():
         yield from map(function, items)
         return
@@ -34,9 +33,11 @@ def side_by_side(function: Callable[[T], R], items: Sequence[T], device: torch.d
         with torch.inference_mode(inference), torch.set_grad_enabled(False):
             return function(item)
 
-    with forks.one_thread():
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="facekit-frames")
-        try:
-            yield from pool.map(run, items)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    # The number that was read above is restored: another thread of the caller may render at the same time.
+    torch.set_num_threads(1)
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="facekit-frames")
+    try:
+        yield from pool.map(run, items)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
