@@ -29,6 +29,7 @@ from facekit.evaluate.photographs import (
     skin_tone,
 )
 from facekit.files.images import save_image, to_uint8
+from facekit.geometry.charts import rect_box
 from facekit.metrics.texture import delta_e, lab
 from facekit.progress import progress
 from facekit.reconstruct.texture import mask
@@ -72,9 +73,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="PNG of photographs, re-renders and the truth")
     a = parser.parse_args()
     pipe = FacePipeline.from_pretrained(device="cpu")
-    u0, v0, u1, v1 = pipe.template.tile_rect
-    size = pipe.composer.size
-    rows, columns = slice(round((1 - v1) * size), round((1 - v0) * size)), slice(round(u0 * size), round(u1 * size))
+    rows, columns = rect_box(pipe.template.tile_rect, pipe.composer.size, pipe.composer.size)
     face = face_of(pipe, rows.stop - rows.start)
     mean = FaceLatents.sample(0, truncation=0.0)
     with torch.inference_mode():

@@ -15,20 +15,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from reconstruct_texture import face_of
 
 from facekit import FaceLatents, FacePipeline
 from facekit.color import linear_to_srgb
+from facekit.geometry.charts import rect_box
 from facekit.metrics.texture import lab
-from facekit.person import Person
 from facekit.progress import progress
-from facekit.reconstruct.api import cameras_of, refine_and_fit
+from facekit.reconstruct.api import cameras_of, posed_heads, refine_and_fit
 from facekit.reconstruct.find import find
 from facekit.reconstruct.landmarker import Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.observe import Picture, read_all
-from facekit.reconstruct.texture import mask
 from facekit.reconstruct.texture.compose import PictureStudy
-from facekit.reconstruct.texture.grid import TileGrid
 
 SIZE = 512
 
@@ -38,17 +37,12 @@ def colours(pipe: FacePipeline, photo: PhotoModel, landmarker: Landmarker, pictu
     picture, marks, _ = find(picture, landmarker, photo.mirror, None)
     fitted, _ = refine_and_fit(photo, [picture], [marks])
     rest = FaceLatents.sample(0, expression="neutral", intensity=0.0, truncation=0.0)
-    neutral = photo.neutral(pipe.template.verts, torch.from_numpy(fitted.identity))
-    shaped = pipe.with_person(Person(neutral, rest))
-    with torch.no_grad():
-        verts = shaped.decode_shape(rest.with_blendshapes(torch.from_numpy(fitted.blendshapes).float()))
+    neutral, verts = posed_heads(fitted, pipe, photo, rest)
     pixels = torch.from_numpy(picture.pixels).float() / 255
     study = PictureStudy.of([pixels], verts, cameras_of(fitted, [picture]), pipe, neutral)
     atlas = study.texture("blend", SIZE).albedo
-    u0, v0, u1, v1 = pipe.template.tile_rect
-    tile = atlas[..., round((1 - v1) * SIZE) : round((1 - v0) * SIZE), round(u0 * SIZE) : round(u1 * SIZE)]
-    grid = TileGrid.of(pipe.template, tile.shape[-1])
-    face = grid.spread((mask.region(pipe, grid) * grid.skin)[None])[0] > 0.5
+    tile = atlas[(..., *rect_box(pipe.template.tile_rect, SIZE, SIZE))]
+    face = face_of(pipe, tile.shape[-1])
     seen = study.views[0].texels(study.grid)
     weight = seen.weight * study.skins[0]
     raw = linear_to_srgb((seen.colour * weight).sum(1) / weight.sum().clamp_min(1e-6))

@@ -76,9 +76,14 @@ def one_of(value: Any, known: Iterable[str], what: str) -> str:
     names = list(known)
     if value in names:
         return value
-    close = difflib.get_close_matches(str(value).lower(), names, n=1)
-    remedy = f"did you mean {close[0]}?" if close else "choose a listed name"
+    remedy = did_you_mean(str(value).lower(), names, "choose a listed name")
     raise InputError(f"{what} out of {', '.join(names)}", repr(value), remedy)
+
+
+def did_you_mean(value: str, names: Iterable[str], otherwise: str) -> str:
+    """Return a remedy that suggests the most similar name, or ``otherwise`` if none is similar."""
+    near = difflib.get_close_matches(value, list(names), n=1)
+    return f"did you mean {near[0]}?" if near else otherwise
 
 
 def as_slice(index: Any, length: int, what: str) -> slice:

@@ -14,6 +14,7 @@ from facekit.assembly import load_blendshapes, load_detail, load_wardrobe
 from facekit.conventions import EXPRESSIONS, PARTS
 from facekit.detail import FaceDetail, check_detail
 from facekit.errors import InputError
+from facekit.geometry.lists import alike
 from facekit.hair import Hair
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
@@ -406,9 +407,7 @@ def _once(latents: FaceLatents) -> FaceLatents:
 
     Latents with gradients are never reduced: each face has a graph of its own.
     """
-    codes = [getattr(latents, name) for name in _SHAPED]
-    alike = not any(code.requires_grad for code in codes) and all(bool((code == code[:1]).all()) for code in codes)
-    return latents[:1] if alike else latents
+    return latents[:1] if alike(*(getattr(latents, name) for name in _SHAPED)) else latents
 
 
 def _shut(latents: FaceLatents) -> torch.Tensor:

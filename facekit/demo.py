@@ -23,7 +23,7 @@ from facekit.latents import FaceLatents
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
 from facekit.render import Camera
-from facekit.render.camera import HAIR_CENTRE, HAIR_DISTANCE
+from facekit.render.camera import HAIR_FRAMING
 from facekit.sweeps import sweep_expressions, sweep_intensity
 from facekit.viz.animation import save_animation, turntable
 from facekit.viz.sheets import contact_sheet, expression_sheet, intensity_strip, render_faces
@@ -159,7 +159,7 @@ def _posed(pipe: FacePipeline, latents: FaceLatents, options: dict[str, Any]) ->
 
 
 def _portrait(pipe: FacePipeline, latents: FaceLatents, seed: int, out: _Writer, options: dict[str, Any]) -> None:
-    camera = Camera.three_quarter(azimuth=24.0, distance=HAIR_DISTANCE, target=HAIR_CENTRE)
+    camera = Camera.three_quarter(azimuth=24.0, **HAIR_FRAMING)
     portrait = _posed(pipe, latents, options).render(camera=camera, image_size=1024, quality="high").rgb
     out.add("portrait.png", "large portrait", lambda path: save_image(to_uint8(portrait), path))
 

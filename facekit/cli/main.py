@@ -6,7 +6,6 @@ Nothing heavy is imported before a command runs, so that ``facekit --help`` is f
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import sys
 import warnings
@@ -14,6 +13,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
+from facekit.checks import did_you_mean
 from facekit.cli import (
     animate,
     app,
@@ -129,8 +129,7 @@ def _unknown(words: list[str], command: str, parser: argparse.ArgumentParser) ->
     """Return the error for arguments that the command does not have, with the most similar option."""
     chosen = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices[command]
     names = [name for name in chosen._option_string_actions if name.startswith("--")]
-    near = difflib.get_close_matches(words[0].split("=")[0], names, n=1)
-    remedy = f"did you mean {near[0]}?" if near else f"see facekit {command} --help"
+    remedy = did_you_mean(words[0].split("=")[0], names, f"see facekit {command} --help")
     return InputError(f"options of facekit {command}", " ".join(words), remedy)
 
 

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
 def _camera(args: argparse.Namespace, face: FaceOutput | FaceMesh) -> Camera:
     from facekit.mesh import FaceMesh
     from facekit.render import Camera
-    from facekit.render.camera import HAIR_CENTRE, HAIR_DISTANCE
+    from facekit.render.camera import HAIR_FRAMING
 
     azimuth, elevation = {
         "front": (0.0, 0.0),
@@ -92,8 +92,7 @@ def _camera(args: argparse.Namespace, face: FaceOutput | FaceMesh) -> Camera:
     }[args.camera]
     if args.file is None:
         roomy = not isinstance(face, FaceMesh) and any(face.hair)
-        room = {"distance": HAIR_DISTANCE, "target": HAIR_CENTRE} if roomy else {}
-        return Camera.orbit(azimuth, elevation, **room)
+        return Camera.orbit(azimuth, elevation, **(HAIR_FRAMING if roomy else {}))
     return Camera.fit(
         face if isinstance(face, FaceMesh) else face.mesh, azimuth, elevation
     )  # a mesh from elsewhere may lie anywhere and have any size

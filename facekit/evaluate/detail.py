@@ -277,7 +277,7 @@ def transfer(pipe: FacePipeline, seeds: Sequence[int] = _TRANSFER_SEEDS, express
     camera = Camera((0.0, 15.0, 990.0), (0.0, 15.0, 90.0), fov=13.5)
     pictures = []
     for own in codes:
-        rest, posed = pipe.decode_shape(own.at_rest()), pipe.decode_shape(own)
+        rest, posed = pipe.decode_neutral(own), pipe.decode_shape(own)
         static = pipe.detail_layer(own.identity, own.texture_noise, rest, posed, "static")[0]
         row = []
         for other in codes:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 
 from facekit.color import linear_to_srgb, srgb_to_linear
 from facekit.evaluate.occluders import occlude
+from facekit.geometry.charts import rect_box
 from facekit.latents import FaceLatents
 from facekit.metrics.texture import lab
 from facekit.render import Camera, Light, Lights, render
@@ -138,8 +139,7 @@ def marked(
     lipstick, a scar.
     """
     size = atlas.shape[-1]
-    u0, v0, u1, v1 = tile_rect
-    rows, columns = slice(round((1 - v1) * size), round((1 - v0) * size)), slice(round(u0 * size), round(u1 * size))
+    rows, columns = rect_box(tile_rect, size, size)
     side = rows.stop - rows.start
     y, x = (torch.linspace(0, 1, side).view(shape) for shape in ((-1, 1), (1, -1)))
     change = torch.zeros(3, side, side)
@@ -180,8 +180,7 @@ def skin_tone(albedo: torch.Tensor, tile_rect: tuple[float, float, float, float]
     cheeks.
     """
     size = albedo.shape[-1]
-    u0, v0, u1, v1 = tile_rect
-    tile = albedo[:, :, round((1 - v1) * size) : round((1 - v0) * size), round(u0 * size) : round(u1 * size)]
+    tile = albedo[(..., *rect_box(tile_rect, size, size))]
     side = tile.shape[-1]
     cheeks = [
         tile[:, :, round(0.38 * side) : round(0.5 * side), round(a * side) : round(b * side)]

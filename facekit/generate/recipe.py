@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import math
 import types
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from facekit.checks import did_you_mean
 from facekit.errors import FileError, InputError, optional_import
 from facekit.generate.choices import (
     Augment,
@@ -111,8 +111,7 @@ class Recipe:
             return cls.preset(str(source))
         path = Path(source)
         if path.suffix.lower() not in (".yaml", ".yml", ".json"):
-            near = difflib.get_close_matches(str(source), PRESETS, n=1)
-            remedy = f"did you mean {near[0]}?" if near else "name one of these, or give the file's whole name"
+            remedy = did_you_mean(str(source), PRESETS, "name one of these, or give the file's whole name")
             raise InputError(f"a recipe out of {', '.join(PRESETS)}, or a .yaml or .json", str(source), remedy)
         try:
             text = path.read_text(encoding="utf-8")
@@ -147,8 +146,7 @@ def _filled(base: Any, data: Mapping[str, Any], where: str) -> Any:
     hints, changed = get_type_hints(type(base)), {}
     for name, value in data.items():
         if name not in hints:
-            near = difflib.get_close_matches(str(name), hints, n=1)
-            remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(hints)}"
+            remedy = did_you_mean(str(name), hints, f"known here: {', '.join(hints)}")
             raise InputError("the names of a recipe", f"{where}{name}", remedy)
         own = getattr(base, name)
         if dataclasses.is_dataclass(own):

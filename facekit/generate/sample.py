@@ -80,7 +80,7 @@ class SampleMaker:
         scene = draw_scene(self.recipe, self.seed, index)
         codes = self._codes(scene)
         face = self.pipe(latents=codes, detail=self.recipe.detail, hair=None).mesh
-        rest = self.pipe.decode_shape(codes.at_rest().to(self.pipe.device))
+        rest = self.pipe.decode_neutral(codes)
         neck = Neck(self.pipe.template.mesh(rest), self._share)
         return _held(face, neck, scene)
 

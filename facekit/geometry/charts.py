@@ -84,6 +84,12 @@ def mask_box(mask: torch.Tensor) -> tuple[slice, slice]:
     return slice(int(rows.min()), int(rows.max()) + 1), slice(int(columns.min()), int(columns.max()) + 1)
 
 
+def rect_box(rect: tuple[float, float, float, float], height: int, width: int) -> tuple[slice, slice]:
+    """Return the rows and columns of a rectangle (u0, v0, u1, v1) in a picture with origin at the top."""
+    u0, v0, u1, v1 = rect
+    return slice(round((1 - v1) * height), round((1 - v0) * height)), slice(round(u0 * width), round(u1 * width))
+
+
 def step(value: torch.Tensor, start: float, stop: float) -> torch.Tensor:
     """Smoothstep: 0 up to ``start``, 1 from ``stop`` on; decreasing if ``stop`` is less than ``start``."""
     t = ((value - start) / (stop - start)).clamp(0, 1)

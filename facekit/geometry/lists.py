@@ -16,6 +16,11 @@ def flat_indices(mask: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(mask.numpy().nonzero()[0]) if mask.device.type == "cpu" else mask.nonzero()[:, 0]
 
 
+def alike(*rows: torch.Tensor) -> bool:
+    """Return True if all rows of each tensor (B, ...) are equal and need no gradients, so that one stands for all."""
+    return not any(t.requires_grad for t in rows) and all(bool((t == t[:1]).all()) for t in rows)
+
+
 def pick(rows: Iterable[torch.Tensor], index: torch.Tensor) -> list[torch.Tensor]:
     """Select columns of several rows, one row at a time: with 8-byte numbers four times as fast as for a whole
     table.

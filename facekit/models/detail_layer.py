@@ -9,7 +9,7 @@ from torch import nn
 from facekit.detail import DETAIL_MODES, FaceDetail
 from facekit.errors import InputError
 from facekit.geometry.charts import mask_box
-from facekit.geometry.lists import weighted_sum
+from facekit.geometry.lists import alike, weighted_sum
 from facekit.geometry.strain import StrainGraph, lines_across
 from facekit.geometry.uv import bake, rasterize_uv, sample_texture
 from facekit.models.composers.micro import MicroLayer
@@ -164,8 +164,7 @@ class DetailLayer(nn.Module):
         """Return the three maps in the mesh's UV layout, static at full size, the others at half size; B may be reduced
         to 1.
         """
-        learning = identity.requires_grad or texture_noise.requires_grad  # then every face needs its own graph
-        if not learning and _alike(identity) and _alike(texture_noise):
+        if alike(identity, texture_noise):
             identity, texture_noise = identity[:1], texture_noise[:1]
         static, compressed, stretched = self.model.maps(self.model.coefficients(identity))
         relief = self.micro.relief(identity, texture_noise)
@@ -189,10 +188,6 @@ class DetailLayer(nn.Module):
         """
         mixed = weighted_sum(values, self.corners, self.shares)
         return mixed.view(len(values), 1, *self.half_mask.shape)
-
-
-def _alike(codes: torch.Tensor) -> bool:
-    return bool((codes == codes[:1]).all())
 
 
 def tile_uvs_of(

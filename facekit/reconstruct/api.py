@@ -131,13 +131,10 @@ def assembled(
     hair: str | None = "auto",
 ) -> Reconstruction:
     """Build the reconstruction from a fit: shape, texture and quality."""
-    neutral = photo.neutral(pipe.template.verts, torch.from_numpy(fitted.identity))
     cameras = cameras_of(fitted, pictures)
     weights = torch.from_numpy(fitted.blendshapes).float()
     rest = FaceLatents.sample(0, expression="neutral", intensity=0.0, truncation=0.0, device=pipe.device)
-    shaped = pipe.with_person(Person(neutral, rest))
-    with torch.no_grad():
-        verts = shaped.decode_shape(shaped.to_model_codes(rest.repeat(len(pictures)).with_blendshapes(weights)))
+    neutral, verts = posed_heads(fitted, pipe, photo, rest)
     colours = [torch.from_numpy(picture.pixels).float() / 255 for picture in pictures]
     skin = compose_texture(
         colours, verts, [cameras[k] for k in range(len(pictures))], neutral, pipe, mode=texture, size=size
@@ -161,6 +158,18 @@ def assembled(
         notes=(*(note for picture in pictures for note in picture.notes), *skin.notes),
         pictures=tuple(pictures),
     )
+
+
+@torch.no_grad()
+def posed_heads(
+    fitted: Fitted, pipe: FacePipeline, photo: PhotoModel, rest: FaceLatents
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a fit's neutral head (V, 3) and the head as in each picture (K, V, 3), mm; ``rest`` are the mean's latents
+    (B = 1).
+    """
+    neutral = photo.neutral(pipe.template.verts, torch.from_numpy(fitted.identity))
+    shaped, weights = pipe.with_person(Person(neutral, rest)), torch.from_numpy(fitted.blendshapes).float()
+    return neutral, shaped.decode_shape(shaped.to_model_codes(rest.repeat(len(weights)).with_blendshapes(weights)))
 
 
 def dressed(

@@ -88,7 +88,7 @@ def find_hair(picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, c
     if wardrobe is None or not isinstance(composer, DefaultComposer):
         return None
     codes = pipe.to_model_codes(latents)
-    posed, rest = pipe.decode_shape(codes), pipe.decode_shape(codes.at_rest())
+    posed, rest = pipe.decode_shape(codes), pipe.decode_neutral(codes)
     mesh = pipe.template.mesh(posed)
     crop, box, seen, marks = _square(picture, mesh.verts, pipe.template.landmarks, camera)
     colours = lab(crop[None])[0]

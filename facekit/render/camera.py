@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -29,6 +29,9 @@ PORTRAIT_FOV = 22.0
 PORTRAIT_DISTANCE = 800.0
 #: The same for heads with hair, which needs more space.
 HAIR_CENTRE, HAIR_DISTANCE = (0.0, 29.0, 10.0), 828.0
+
+#: Arguments of :class:`Camera`'s views for a head with hair.
+HAIR_FRAMING: dict[str, Any] = {"distance": HAIR_DISTANCE, "target": HAIR_CENTRE}
 
 #: Default near plane for heads, mm.
 NEAR = 1.0

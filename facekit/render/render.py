@@ -17,7 +17,7 @@ from facekit.geometry.uv import MipTexture, halve
 from facekit.hair import HIDDEN, Hair
 from facekit.mesh import FaceMesh
 from facekit.render.backends import Visibility, choose, visibility
-from facekit.render.camera import HAIR_CENTRE, HAIR_DISTANCE, Camera, scene_unit, size_of
+from facekit.render.camera import HAIR_FRAMING, Camera, scene_unit, size_of
 from facekit.render.frames import side_by_side
 from facekit.render.hair import hair_layers, window
 from facekit.render.labels import Labels
@@ -201,7 +201,7 @@ def default_camera(mesh: FaceMesh, hair: tuple[Hair | None, ...] = ()) -> Camera
         return Camera.front()
     unit = 10.0 ** round(math.log10(wide / _EYE_CORNERS))
     roomy = any(h is not None and bool(h.cards.on_scalp.any()) for h in hair)
-    front = Camera.front(distance=HAIR_DISTANCE, target=HAIR_CENTRE) if roomy else Camera.front()
+    front = Camera.front(**HAIR_FRAMING) if roomy else Camera.front()
     return front if unit == 1.0 else front.scaled(unit)
 
 

@@ -112,7 +112,7 @@ def turntable(
         Options of :func:`facekit.render.render`.
     """
     from facekit.render import Camera, render
-    from facekit.render.camera import HAIR_CENTRE, HAIR_DISTANCE
+    from facekit.render.camera import HAIR_FRAMING
 
     if len(face) != 1:
         raise InputError("one face", f"a batch of {len(face)}", "pick one with face[i]")
@@ -120,8 +120,8 @@ def turntable(
         mesh = face
     else:
         mesh, options = face.mesh, {"hair": face.hair or None, **options}
-    room = {"distance": HAIR_DISTANCE, "target": HAIR_CENTRE} if options.get("hair") else {}
-    cameras = Camera.turntable(frames, **room) if camera is None else camera
+    framing = HAIR_FRAMING if options.get("hair") else {}
+    cameras = Camera.turntable(frames, **framing) if camera is None else camera
     return render(mesh, camera=cameras, image_size=image_size, **options).rgb.cpu()
 
 

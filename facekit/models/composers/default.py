@@ -16,7 +16,7 @@ from torch import nn
 from facekit.conventions import PARTS
 from facekit.errors import InputError
 from facekit.files.readers import load_arrays, load_picture
-from facekit.geometry.charts import mask_box, step
+from facekit.geometry.charts import mask_box, rect_box, step
 from facekit.geometry.uv import bake, box_blurred, rasterize_uv
 from facekit.models.composers.complexion import Complexion
 from facekit.models.composers.micro import SCALP_COVER, MicroLayer
@@ -82,9 +82,7 @@ class DefaultComposer(nn.Module):
     ) -> None:
         super().__init__()
         height, width = parts.shape
-        u0, v0, u1, v1 = template.tile_rect
-        self.rows = slice(round((1 - v1) * height), round((1 - v0) * height))
-        self.columns = slice(round(u0 * width), round(u1 * width))
+        self.rows, self.columns = rect_box(template.tile_rect, height, width)
         self.complexion, self.micro = complexion, micro
         skin = torch.zeros(len(PARTS) + 1)
         for name in ("skin", "lips", "lids", "back_of_head", "neck"):

@@ -14,20 +14,20 @@ from facekit.checks import one_of, whole
 from facekit.color import linear_to_srgb, srgb_to_linear
 from facekit.conventions import EXPRESSION_DIM, SHAPE_NOISE_DIM
 from facekit.errors import InputError
+from facekit.geometry.charts import rect_box
 from facekit.latents import FaceLatents
 from facekit.models.composers import DefaultComposer
 from facekit.models.composers.complexion import without_blotches
 from facekit.reconstruct import TEXTURES
 from facekit.reconstruct.texture import eyes, mask
 from facekit.reconstruct.texture.complete import FLOOR, Fused, complete, fuse, membrane, without_stains
-from facekit.reconstruct.texture.delight import COARSE, Delit, delight
+from facekit.reconstruct.texture.delight import COARSE, Delit, delight, trait_direction
 from facekit.reconstruct.texture.grid import TileGrid
 from facekit.reconstruct.texture.lighting import KeyLight
 from facekit.reconstruct.texture.segment import bare_skin, network
 from facekit.reconstruct.texture.views import Texels, View
 from facekit.render import Camera, Lights
 from facekit.torch_defaults import with_torch_defaults
-from facekit.traits import TRAITS
 
 if TYPE_CHECKING:
     from facekit.pipeline import FacePipeline
@@ -150,8 +150,7 @@ class PictureStudy:
         drawn = pipe.compose(pipe.decode_texture(codes), codes)
         if size != drawn.shape[-1]:
             drawn = F.interpolate(drawn, size=(size, size), mode="bicubic", antialias=True).clamp(0, 1)
-        u0, v0, u1, v1 = pipe.template.tile_rect
-        tile = (slice(round((1 - v1) * size), round((1 - v0) * size)), slice(round(u0 * size), round(u1 * size)))
+        tile = rect_box(pipe.template.tile_rect, size, size)
         grid = TileGrid.of(pipe.template, tile[0].stop - tile[0].start)
         linear = srgb_to_linear(drawn[0, :, tile[0], tile[1]])
         fused = self._fused(grid, linear)
@@ -166,9 +165,10 @@ class PictureStudy:
             atlas[0, :, tile[0], tile[1]] = linear_to_srgb(made)
             atlas = _back_toned(pipe, atlas, drawn, tile)
             if isinstance(pipe.composer, DefaultComposer):
-                iris = eyes.iris_colour(pipe, self.views, found.lights, found.identity)
+                coloured = [pair for pair in zip(self.views, found.lights, strict=True) if not pair[0].grey]
+                iris = eyes.iris_colour(pipe, coloured, found.identity)
                 atlas = eyes.with_iris(pipe.composer, atlas, iris)
-                atlas = eyes.with_teeth(pipe, atlas, eyes.teeth_tone(pipe, self.views, found.lights))
+                atlas = eyes.with_teeth(pipe, atlas, eyes.teeth_tone(pipe, coloured))
         seen = torch.zeros(1, 1, size, size)
         seen[0, :, tile[0], tile[1]] = grid.spread(fused.weight[None])
         return TextureResult(atlas, codes, [light.lights() for light in found.lights], seen, self._notes(grid, fused))
@@ -252,8 +252,8 @@ def _albedo(view: View, light: KeyLight, seen: Texels, drawn: torch.Tensor) -> t
 
 def _shaven(pipe: FacePipeline, identity: torch.Tensor) -> torch.Tensor:
     """Return codes (1, 20) with less stubble than was found: shade under the jaw looks like it."""
-    micro = getattr(pipe.composer, "micro", None)
-    return identity if micro is None else identity - _STUBBLE * micro.axes[TRAITS.index("stubble")]
+    stubble = trait_direction(pipe, "stubble")
+    return identity if stubble is None else identity - _STUBBLE * stubble
 
 
 def _coarse_tile(pipe: FacePipeline, grid: TileGrid, found: Delit) -> torch.Tensor:

@@ -120,7 +120,7 @@ def delight(
     with torch.no_grad():
         identity, lights = _start(pipe, shots, draw)
     noise = torch.zeros(1, TEXTURE_NOISE_DIM)
-    free = _melanin(pipe)
+    free = trait_direction(pipe, "melanin")
     # Lights are initialised for the mean skin of the start: then codes change tone and light together, along the valley
     # of the cost that pictures hardly constrain.
     with torch.no_grad():
@@ -267,17 +267,17 @@ def _code_cost(identity: torch.Tensor, noise: torch.Tensor, free: torch.Tensor |
     return 0.5 * (rest.square().sum() + noise.square().sum() + (along.abs() - 1.8).clamp_min(0).square().sum() * 4)
 
 
-def _melanin(pipe: FacePipeline) -> torch.Tensor | None:
-    """Return the direction (20,) of the identity that darkens skin, if the model has one."""
+def trait_direction(pipe: FacePipeline, trait: str) -> torch.Tensor | None:
+    """Return the direction (20,) of the identity along which a trait of the skin grows, if the model has one."""
     micro = getattr(pipe.composer, "micro", None)
-    return None if micro is None else micro.axes[TRAITS.index("melanin")]
+    return None if micro is None else micro.axes[TRAITS.index(trait)]
 
 
 def _start(
     pipe: FacePipeline, shots: list[_Shot], draw: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 ) -> tuple[torch.Tensor, list[KeyLight]]:
     """Try initial skins from light to dark, each with its best harmonics, and return the likeliest."""
-    noise, free, tones = torch.zeros(1, TEXTURE_NOISE_DIM), _melanin(pipe), _TONES
+    noise, free, tones = torch.zeros(1, TEXTURE_NOISE_DIM), trait_direction(pipe, "melanin"), _TONES
     if free is None:
         free, tones = torch.zeros(IDENTITY_DIM), (0.0,)
     best: tuple[float, torch.Tensor, list[KeyLight]] | None = None

@@ -31,21 +31,21 @@ _TEETH_RANGE = (0.55, 1.05)
 _PUPIL = 0.25
 
 
-def iris_colour(pipe: FacePipeline, views: list[View], lights: list[KeyLight], identity: torch.Tensor) -> torch.Tensor:
-    """Return the iris colour (3,) sRGB from the pictures, blended with the model's own where they show little."""
+def iris_colour(pipe: FacePipeline, views: list[tuple[View, KeyLight]], identity: torch.Tensor) -> torch.Tensor:
+    """Return the iris colour (3,) sRGB from pictures with colour, with their lights, blended with the model's own where
+    they show little.
+    """
     composer = pipe.composer
     assert isinstance(composer, DefaultComposer)
-    found = []
-    for view, light in zip(views, lights, strict=True):
-        if view.grey:
-            continue
+    found = [torch.zeros(3, 0)]
+    for view, light in views:
         eyes = view.pixels(pipe.template, PARTS.index("eyes"))
         drawn, iris = drawn_eyes(composer, eyes.uv)
         ring = ((iris > 0.9) & (drawn.mean(0) > _PUPIL) & (eyes.bare > 0.5)).nonzero()[:, 0]
         albedo = linear_to_srgb(light.invert(eyes.colour[:, ring], eyes.geometry[ring]).clamp(0, 1))
         found.append(albedo / drawn[:, ring] * IRIS_GREY)
     own = composer.iris_colour(identity)[0]
-    tints = torch.cat(found, 1) if found else own.new_zeros(3, 0)
+    tints = torch.cat(found, 1)
     if tints.shape[1] < 8:
         return own
     # Specular highlights are brighter, lashes darker: the median is the iris.
@@ -63,20 +63,18 @@ def with_iris(composer: DefaultComposer, atlas: torch.Tensor, colour: torch.Tens
     return torch.lerp(atlas, tinted, iris)
 
 
-def teeth_tone(pipe: FacePipeline, views: list[View], lights: list[KeyLight]) -> torch.Tensor:
-    """Return the factors (3,) of linear light that match the atlas's teeth to those in the pictures."""
-    composer, found = pipe.composer, []
+def teeth_tone(pipe: FacePipeline, views: list[tuple[View, KeyLight]]) -> torch.Tensor:
+    """Return the factors (3,) of linear light that match the atlas's teeth to those in pictures with colour."""
+    composer, found = pipe.composer, [torch.zeros(3, 0)]
     assert isinstance(composer, DefaultComposer)
-    for view, light in zip(views, lights, strict=True):
-        if view.grey:
-            continue
+    for view, light in views:
         teeth = view.pixels(pipe.template, PARTS.index("teeth"))
         index = (teeth.bare > 0.5).nonzero()[:, 0]
         drawn, _ = drawn_eyes(composer, teeth.uv[index])
         found.append(
             light.invert(teeth.colour[:, index], teeth.geometry[index]) / srgb_to_linear(drawn).clamp_min(0.05)
         )
-    ratios = torch.cat(found, 1) if found else torch.zeros(3, 0)
+    ratios = torch.cat(found, 1)
     if ratios.shape[1] < 24:
         return torch.ones(3)
     # Lips cover some of what the fit takes for teeth: those pixels are darker.

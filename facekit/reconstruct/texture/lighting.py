@@ -88,15 +88,18 @@ class KeyLight:
         colour = self.colour[:, None]
         return arrives + torch.stack(rows) * colour, again, gleam + shine * colour
 
+    def reflected(self, albedo: torch.Tensor, at: Geometry) -> torch.Tensor:
+        """Return the picture (3, P), linear, of linear albedo (3, P), before the tone curve."""
+        a, c, g = self.terms(at)
+        return a * albedo + c * albedo.square() + g
+
     def predict(self, albedo: torch.Tensor, at: Geometry) -> torch.Tensor:
         """Return the tone-mapped picture (3, P), linear, of linear albedo (3, P)."""
-        a, c, g = self.terms(at)
-        return tone(a * albedo + c * albedo.square() + g)
+        return tone(self.reflected(albedo, at))
 
     def coloured(self, grey: torch.Tensor, albedo: torch.Tensor, at: Geometry) -> torch.Tensor:
         """Return a picture without colour, (3, P) after :func:`untone`, in the hues of a linear albedo (3, P)."""
-        a, c, g = self.terms(at)
-        likely = (a * albedo + c * albedo.square() + g).clamp_min(1e-4)
+        likely = self.reflected(albedo, at).clamp_min(1e-4)
         return grey * (likely / luminances(likely))
 
     def invert(self, untoned: torch.Tensor, at: Geometry) -> torch.Tensor:

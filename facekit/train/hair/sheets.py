@@ -236,11 +236,9 @@ def _locks(sheet: np.ndarray, rng: np.random.Generator) -> list[tuple[np.ndarray
 
 def _at(grid: np.ndarray, j: np.ndarray, i: np.ndarray) -> np.ndarray:
     """Interpolate a grid (J, I, 3) at indices (n,) linearly."""
-    a, b = np.minimum(j.astype(int), len(grid) - 2), np.minimum(i.astype(int), grid.shape[1] - 2)
-    s, t = (j - a)[:, None], (i - b)[:, None]
-    return (1 - s) * ((1 - t) * grid[a, b] + t * grid[a, b + 1]) + s * (
-        (1 - t) * grid[a + 1, b] + t * grid[a + 1, b + 1]
-    )
+    from scipy.ndimage import map_coordinates
+
+    return np.stack([map_coordinates(grid[..., k], (j, i), order=1, mode="nearest") for k in range(3)], 1)
 
 
 def _quads(grid: np.ndarray, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
