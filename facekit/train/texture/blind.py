@@ -13,6 +13,7 @@ import torch
 from facekit.evaluate.skins import BLIND, SIGHTED, TILE, SkinControls
 from facekit.train import export
 from facekit.train.context import Context
+from facekit.train.distributed import alone
 from facekit.train.texture.data import TextureCodes, TexturePairs, TextureSamples, held_out
 from facekit.train.texture.networks import start_texture
 from facekit.train.texture.stage import SCHEDULE, train_texture
@@ -38,15 +39,16 @@ def run(context: Context) -> None:
     folder = context.work / "controls"
     folder.mkdir(parents=True, exist_ok=True)
     schedule = tuple(dataclasses.replace(phase, steps=context.scaled(phase.steps)) for phase in SCHEDULE)
-    samples = TextureSamples(context.skin_layers, context.texture_config.sizes[-1])
-    painted = torch.cat([samples.paint(some, TILE) for some in _neutral(_PAINTED)])
+    world = alone()
+    samples = TextureSamples(context.skin_layers, context.texture_config.sizes[-1], world.device)
+    painted = torch.cat([samples.paint(some, TILE) for some in _neutral(_PAINTED)]).cpu()
     SkinControls(folder, painted, sum(phase.steps for phase in schedule), context.steps_scale).save()
     for name, pairs in ((BLIND, BlindPairs(samples)), (SIGHTED, samples)):
         torch.manual_seed(0)
         own = folder / name.removesuffix(".safetensors")
         own.mkdir(exist_ok=True)
-        model = train_texture(start_texture(context.texture_config), pairs, own, schedule)
-        export.write_weights(model, folder / name)
+        model = train_texture(start_texture(context.texture_config).to(world.device), pairs, own, schedule, world=world)
+        export.write_weights(model.cpu(), folder / name)
 
 
 def _neutral(count: int) -> list[TextureCodes]:

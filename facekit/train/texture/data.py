@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from facekit.conventions import IDENTITY_DIM, TEXTURE_NOISE_DIM
+from facekit.train.distributed import ALONE
 from facekit.train.loop import step_generator
 from facekit.train.shape.data import random_expressions
 from facekit.train.skin.layers import SkinLayers
@@ -38,6 +39,10 @@ class TextureCodes:
         """Identity and expression concatenated, (N, 40): the condition of a discriminator."""
         return torch.cat([self.identity, self.expression], dim=1)
 
+    def to(self, device: torch.device) -> TextureCodes:
+        """Move all codes."""
+        return TextureCodes(*(part.to(device) for part in (self.noise, self.identity, self.expression)))
+
 
 class TexturePairs(Protocol):
     """Interface of training data for texture networks."""
@@ -53,10 +58,19 @@ class TextureSamples:
     """Endless supply of codes and teacher tiles, painted on demand.
 
     The teacher costs a tenth of a training step, so that no sample is used twice and none is stored.
+
+    Parameters
+    ----------
+    layers:
+        Layers that the teacher mixes.
+    size:
+        Side of the largest tiles.
+    device:
+        Device of codes and tiles. Codes are drawn on the CPU, so that they are the same on every device.
     """
 
-    def __init__(self, layers: SkinLayers, size: int) -> None:
-        self.layers, self.size = layers, size
+    def __init__(self, layers: SkinLayers, size: int, device: torch.device = ALONE.device) -> None:
+        self.layers, self.size, self.device = layers, size, device
         self._teachers: dict[int, TextureTeacher] = {}
 
     @torch.no_grad()
@@ -64,7 +78,8 @@ class TextureSamples:
         """Return tiles (N, 3, size, size) float32 sRGB in [0, 1]."""
         painted = max(size, min(_COARSE, self.size))
         if painted not in self._teachers:
-            self._teachers[painted] = TextureTeacher(self.layers, painted)
+            self._teachers[painted] = TextureTeacher(self.layers, painted).to(self.device)
+        codes = codes.to(self.device)
         tiles = self._teachers[painted](codes.identity, codes.expression, codes.noise).clamp(0, 1)
         return F.avg_pool2d(tiles, painted // size) if painted > size else tiles
 
@@ -75,6 +90,7 @@ class TextureSamples:
         one = TextureCodes.sample(count, generator)
         other = random_expressions(count, generator)
         codes = TextureCodes(one.noise.repeat(2, 1), one.identity.repeat(2, 1), torch.cat([one.expression, other]))
+        codes = codes.to(self.device)
         return codes, self.paint(codes, size)
 
 
