@@ -22,9 +22,7 @@ from facekit.io.reading import read_untextured
 from facekit.metrics.scans import Surface, aligned, refined
 from facekit.progress import progress
 
-PROTOCOL = "now-1"
-#: Number of scan points used by the refinement; distances are measured for all.
-_REFINED_ON = 4000
+PROTOCOL = "now-2"
 
 
 def crop(scan: np.ndarray, marks: np.ndarray) -> np.ndarray:
@@ -64,8 +62,7 @@ def scan_to_mesh(
     """
     points = crop(scan, marks)
     surface = surface.moved(*aligned(surface_marks, marks, not metrical))
-    step = max(1, len(points) // _REFINED_ON)
-    return refined(surface, points[::step], not metrical).nearest(points)[1]
+    return refined(surface, points, not metrical).nearest(points)[1]
 
 
 def now(folder: str | Path, predictions: str | Path) -> Experiment:
