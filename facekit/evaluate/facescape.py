@@ -14,7 +14,7 @@ import numpy as np
 
 from facekit.data import facescape_benchmark as data
 from facekit.data.layout import read_surface
-from facekit.errors import FacekitError, FileError
+from facekit.errors import FileError, InputError
 from facekit.evaluate.experiment import Cell, Experiment, Figure
 from facekit.files.atomic import expanded
 from facekit.metrics.cylinder import SIZE, CylinderErrors, cylinder_errors, depth_shift
@@ -95,5 +95,5 @@ def _errors(item: data.Item, control: bool, size: int) -> CylinderErrors | None:
             own = in_camera(item, scan).moved(1 / item.scale, np.eye(3), np.zeros(3))
             return placed_errors(item, own, scan, size)
         return None if item.mesh is None else placed_errors(item, read_surface(item.mesh), scan, size)
-    except FacekitError:
+    except (FileError, InputError):
         return None

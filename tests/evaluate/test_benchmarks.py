@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facekit.data import now as now_data
-from facekit.errors import FileError
+from facekit.errors import FileError, MissingDependencyError
 from facekit.evaluate.disfa import disfa
 from facekit.evaluate.now import crop, now, scan_to_mesh
 from facekit.metrics.agreement import icc
@@ -126,6 +126,15 @@ def test_nows_predictions_may_be_ply_and_a_batch_of_one(now_folder, head):
         np.save(path.with_suffix(".npy"), marks[None])
         row = now(root, said).run(methods=["mine"]).select(metric="scan_to_mesh_mm", region="multiview_neutral")[0]
         assert (row.n, row.failed) == (1, 0) and row.mean < 0.01
+
+
+def test_a_missing_package_is_told_and_no_failure_of_the_predictions(now_folder, monkeypatch):
+    def missing(*_):
+        raise MissingDependencyError("the package 'rtree'", "an environment without it", "install it")
+
+    monkeypatch.setattr("facekit.metrics.scans.optional_import", missing)
+    results = now(*now_folder).run(methods=["mine"])
+    assert not len(results) and "rtree" in results.notes[0]
 
 
 def test_nows_missing_files_are_told(tmp_path, now_folder):
