@@ -1,9 +1,9 @@
 """NoW challenge: distances from a scan's points to the predicted mesh (Sanyal et al., CVPR 2019).
 
 Implemented from the protocol as stated by its public tools (https://github.com/soubhiksanyal/now_evaluation), not from
-their code. Pooled figures agree with the official tool's within 0.1 % on synthetic scans (docs/evaluation.md); never compared
-on real ones. Known differences: the official Procrustes alignment permits a reflection, and its refinement uses a trust
-region.
+their code. On synthetic scans pooled figures agree with the official tool's within 0.1 % (docs/evaluation.md); never
+compared on real scans. Known differences: the official Procrustes alignment permits a reflection, and its refinement
+uses a trust region.
 """
 
 from __future__ import annotations
