@@ -17,7 +17,7 @@ import numpy as np
 from facekit.data import now as data
 from facekit.data.layout import read_surface
 from facekit.errors import FileError, InputError
-from facekit.evaluate.experiment import Cell, Experiment, Figure
+from facekit.evaluate.experiment import Cell, Experiment, Figure, contents
 from facekit.files.atomic import expanded
 from facekit.io.reading import read_untextured
 from facekit.metrics.scans import Surface, aligned, refined
@@ -77,7 +77,7 @@ def now(folder: str | Path, predictions: str | Path) -> Experiment:
         Cell("NoW", "validation", predictions.name, False, lambda: _figures(folder, predictions)),
         Cell("NoW", "validation", "mean face", True, lambda: _figures(folder, None)),
     ]
-    settings = {"data": str(folder), "predictions": str(predictions)}
+    settings = {"data": str(folder), "predictions": str(predictions), "files": contents(predictions)}
     return Experiment("now", f"NoW: {predictions.name}", PROTOCOL, cells, settings)
 
 

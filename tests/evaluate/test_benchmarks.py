@@ -128,6 +128,17 @@ def test_nows_predictions_may_be_ply_and_a_batch_of_one(now_folder, head):
         assert (row.n, row.failed) == (1, 0) and row.mean < 0.01
 
 
+def test_new_predictions_are_measured_although_cells_are_kept(now_folder, head, tmp_path):
+    pytest.importorskip("rtree")
+    root, said = now_folder
+    before = now(root, said).run(tmp_path / "out", methods=["mine"])
+    assert now(root, said).run(tmp_path / "out", methods=["mine"]).rows == before.rows
+    assert len(list((tmp_path / "out/cells").iterdir())) == 1
+    write_obj(said / "FaMoS_02/selfie/c.obj", head[0])
+    after = now(root, said).run(tmp_path / "out", methods=["mine"])
+    assert after.select(metric="scan_to_mesh_mm", region="selfie")[0].n == 1
+
+
 def test_a_missing_package_is_told_and_no_failure_of_the_predictions(now_folder, monkeypatch):
     def missing(*_):
         raise MissingDependencyError("the package 'rtree'", "an environment without it", "install it")
