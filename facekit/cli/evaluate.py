@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facekit.cli.arguments import given, refuse_idle
 from facekit.cli.options import file_path, report_file
-from facekit.errors import InputError
+from facekit.errors import FileError, InputError
 
 SUMMARY = "an experiment against control groups: tables with intervals, figures, a report"
 #: Names of :data:`facekit.evaluate.registry.EXPERIMENTS`, which would import torch; a test keeps both in sync.
@@ -74,6 +74,11 @@ def run(args: argparse.Namespace) -> None:
     experiment = BUILDERS[args.experiment].build(args)
     methods = None if args.methods is None else chosen(args.methods, [cell.method for cell in experiment.cells])
     results = experiment.run(args.out, methods)
+    if not len(results):
+        reasons = [note for note in results.notes if note not in experiment.notes]
+        raise FileError(
+            "at least one method that can be measured", f"none: {reasons[0]}", "see facekit evaluate --list"
+        )
     for path in results.save(args.out):
         report_file(path)
     for note in results.notes:

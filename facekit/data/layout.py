@@ -21,7 +21,7 @@ FILMS: tuple[str, ...] = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 
 
 def read_surface(path: Path) -> Surface:
-    """Read a mesh as a surface, vertices in the file's order."""
+    """Read a mesh as a surface, vertices of an OBJ in the file's order."""
     mesh = read_untextured(path)
     return Surface(mesh.verts[0].double().numpy(), mesh.faces.numpy())
 

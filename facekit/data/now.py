@@ -172,12 +172,15 @@ def read_picked_points(path: Path) -> np.ndarray:
 
 
 def read_landmarks(path: Path) -> np.ndarray:
-    """Return the landmarks (7, 3) float64 of a prediction: ``.npy``, or ``.txt`` with three numbers per line."""
+    """Return the landmarks (7, 3) float64 of a prediction: ``.npy``, or ``.txt`` with three numbers per line.
+
+    An array (1, 7, 3) is accepted, as the official tool does.
+    """
     try:
         points = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path)
     except (OSError, ValueError) as error:
         raise FileError("seven points as .npy or .txt", f"{path}: {error}", "write (7, 3) numbers") from error
-    return _seven(points, path)
+    return _seven(points[0] if points.shape[:1] == (1,) else points, path)
 
 
 def _seven(points: np.ndarray, path: Path) -> np.ndarray:

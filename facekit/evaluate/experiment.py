@@ -139,6 +139,15 @@ class Experiment:
         return folder / "cells" / f"{self.name}-{''.join(c if c.isalnum() else '-' for c in cell.method)}-{digest}.json"
 
 
+def contents(folder: Path) -> str:
+    """Return a digest of names, sizes and times of all files below a folder.
+
+    As one of an experiment's settings it keeps figures of earlier predictions from being taken for those of new ones.
+    """
+    stats = [(p.relative_to(folder).as_posix(), p.stat()) for p in sorted(folder.rglob("*")) if p.is_file()]
+    return hashlib.sha256(repr([(name, s.st_size, s.st_mtime_ns) for name, s in stats]).encode()).hexdigest()[:12]
+
+
 def _read(path: Path | None) -> Results | None:
     """Read a finished cell; None for a damaged one, which is measured again."""
     if path is None or not path.is_file():

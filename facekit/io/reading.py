@@ -44,10 +44,12 @@ def read_rig(path: Path) -> FaceRig:
 
 
 def read_untextured(path: Path) -> FaceMesh:
-    """Read an OBJ without its materials, which may be missing."""
+    """Read an OBJ without its materials, which may be missing, or a PLY."""
     notes = ImportNotes(path)
 
     def read(data: bytes) -> FaceRig:
+        if path.suffix.lower() == ".ply":
+            return _foreign(ply.mend(path, data, notes), notes)
         mesh = obj.read_own(path, data, notes, textured=False)
         return (
             _still(mesh) if mesh is not None else _foreign(foreign_obj.mend(path, data, notes, textured=False), notes)

@@ -13,6 +13,9 @@ from facekit.errors import InputError, optional_import
 from facekit.geometry.angles import rotation_of
 from facekit.geometry.correspond import similarity
 
+#: Fraction of the largest distance below which a point lies on the surface.
+_TOUCHING = 1e-6
+
 
 @dataclass(frozen=True)
 class Surface:
@@ -104,8 +107,9 @@ def refined(
 ) -> Surface:
     """Move a surface to minimise the sum of squared distances from points (N, 3).
 
-    Iterated closest points with distances along normals (Chen and Medioni, 1991), and with scale. Stops when the mean
-    squared distance decreases by less than the fraction ``tolerance``, and returns the best.
+    Gauss-Newton on the distances, with scale: within a triangle these are point-to-plane distances (Chen and Medioni,
+    1991), at a boundary those from the edge. Stops when the mean squared distance decreases by less than the fraction
+    ``tolerance``, and returns the best.
     """
     best, least = surface, np.inf
     for _ in range(rounds):
@@ -116,11 +120,14 @@ def refined(
         if least - now < tolerance * least:
             break
         least = now
-        normal, middle = surface.normals()[triangle], found.mean(axis=0)
+        off, middle = points - found, found.mean(axis=0)
+        # On the surface itself the distance has no gradient; the normal is its limit.
+        far = (distance > _TOUCHING * distance.max(initial=0.0))[:, None]
+        along = np.where(far, off / distance.clip(1e-300)[:, None], surface.normals()[triangle])
         arm = found - middle
-        columns = [np.cross(arm, normal), normal, (normal * arm).sum(axis=1, keepdims=True)]
+        columns = [np.cross(arm, along), along, (along * arm).sum(axis=1, keepdims=True)]
         system = np.concatenate(columns if scaled else columns[:2], axis=1)
-        step = np.linalg.lstsq(system, (normal * (points - found)).sum(axis=1), rcond=1e-6)[0]
+        step = np.linalg.lstsq(system, (along * off).sum(axis=1), rcond=1e-6)[0]
         turn, scale = rotation_of(step[:3]), 1 + step[6] if scaled else 1.0
         surface = surface.moved(scale, turn, middle + step[3:6] - scale * turn @ middle)
     return best

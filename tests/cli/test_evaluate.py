@@ -41,8 +41,8 @@ def test_names_with_commas_are_found():
     assert evaluate.chosen("nobody, mean face", known) == ["nobody", "mean face"]
 
 
-def test_data_that_is_not_there_is_told_in_the_results(tmp_path, capsys):
+def test_data_that_is_not_there_is_an_error(tmp_path, capsys):
     arguments = ["--data", str(tmp_path), "--predictions", str(tmp_path / "p"), "--out", str(tmp_path / "out")]
-    assert main(["evaluate", "disfa", *arguments]) == 0
-    assert "SN001_au1.txt" in capsys.readouterr().out
-    assert (tmp_path / "out/report.html").is_file()
+    assert main(["evaluate", "disfa", *arguments]) == 2
+    assert "SN001_au1.txt" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists(), "no report of nothing"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facekit.data import now as now_data
-from facekit.errors import FileError
+from facekit.errors import FileError, MissingDependencyError
 from facekit.evaluate.disfa import disfa
 from facekit.evaluate.now import crop, now, scan_to_mesh
 from facekit.metrics.agreement import icc
@@ -45,9 +45,10 @@ def test_the_scan_itself_has_no_error_in_any_pose_and_size(head):
     surface, marks = head
     moved = surface.moved(0.01, TURN, np.array([5.0, 6.0, 7.0]))
     moved_marks = 0.01 * marks @ TURN.T + np.array([5.0, 6.0, 7.0])
-    assert scan_to_mesh(surface.verts, marks, moved, moved_marks).max() < 0.01
+    scan = surface.verts[::7]
+    assert scan_to_mesh(scan, marks, moved, moved_marks).max() < 0.01
     shrunk = surface.moved(0.95, np.eye(3), np.zeros(3))
-    errors = [scan_to_mesh(surface.verts, marks, shrunk, 0.95 * marks, metrical) for metrical in (False, True)]
+    errors = [scan_to_mesh(scan, marks, shrunk, 0.95 * marks, metrical) for metrical in (False, True)]
     assert errors[0].max() < 0.01 and errors[1].mean() > 0.3, "only the metrical variant minds the size"
 
 
@@ -56,7 +57,21 @@ def test_landmarks_that_are_off_are_made_good(head):
     pytest.importorskip("rtree")
     surface, marks = head
     wrong = marks + np.random.default_rng(0).normal(0, 3, marks.shape)
-    assert scan_to_mesh(surface.verts, marks, surface, wrong).mean() < 0.1
+    assert scan_to_mesh(surface.verts[::7], marks, surface, wrong).mean() < 0.1
+
+
+def test_every_point_of_the_scan_counts_in_the_alignment():
+    """Half of the points lie on a plate, half 1 mm above: with all of them the best place is in the middle."""
+    pytest.importorskip("rtree")
+    plate = Surface(
+        np.array([[-99.0, -99, 0], [99, -99, 0], [99, 99, 0], [-99, 99, 0]]), np.array([[0, 1, 2], [0, 2, 3]])
+    )
+    marks = np.array([[-45.0, 30, 0], [-15, 30, 0], [15, 30, 0], [45, 30, 0], [0, 0, 9], [-20, -30, 0], [20, -30, 0]])
+    points = np.random.default_rng(0).uniform(-40, 40, (4000, 3)) * (1, 1, 0)
+    points = np.stack([points, points + (0, 0, 1)], axis=1).reshape(-1, 3)
+    distances = scan_to_mesh(points, marks, plate, marks)
+    assert len(distances) == len(points)
+    np.testing.assert_allclose(distances, 0.5, atol=1e-6)
 
 
 @pytest.fixture
@@ -68,7 +83,7 @@ def now_folder(tmp_path, head):
     root.mkdir()
     (root / "imagepathsvalidation.txt").write_text("\n".join("/".join(p) + ".jpg" for p in pictures))
     for subject in ("FaMoS_01", "FaMoS_02"):
-        write_obj(root / "scans" / subject / "scan.obj", surface)
+        write_obj(root / "scans" / subject / "scan.obj", Surface(surface.verts[::7], np.array([[0, 1, 2]])))
         points = "".join(f'<point x="{x}" y="{y}" z="{z}" name="{k}"/>' for k, (x, y, z) in enumerate(marks))
         path = root / "scans_lmks_onlypp" / subject / "scan.pp"
         path.parent.mkdir(parents=True)
@@ -96,6 +111,41 @@ def test_nows_layout_is_read_and_failures_are_counted(now_folder):
     assert (row.n, row.failed) == (1, 2) and row.mean < 0.01
     assert results.value(metric="pooled_median_mm", region="multiview_neutral") < 0.01
     assert results.select(metric="scan_to_mesh_mm", region="selfie")[0].n == 0
+
+
+def test_nows_predictions_may_be_ply_and_a_batch_of_one(now_folder, head):
+    """The official tool reads both."""
+    import trimesh
+
+    pytest.importorskip("rtree")
+    (surface, marks), (root, said) = head, now_folder
+    (said / "FaMoS_01/multiview_neutral/a.obj").unlink()
+    for encoding in ("ascii", "binary"):
+        path = said / "FaMoS_01/multiview_neutral/a.ply"
+        trimesh.Trimesh(surface.verts, surface.faces, process=False).export(path, encoding=encoding)
+        np.save(path.with_suffix(".npy"), marks[None])
+        row = now(root, said).run(methods=["mine"]).select(metric="scan_to_mesh_mm", region="multiview_neutral")[0]
+        assert (row.n, row.failed) == (1, 0) and row.mean < 0.01
+
+
+def test_new_predictions_are_measured_although_cells_are_kept(now_folder, head, tmp_path):
+    pytest.importorskip("rtree")
+    root, said = now_folder
+    before = now(root, said).run(tmp_path / "out", methods=["mine"])
+    assert now(root, said).run(tmp_path / "out", methods=["mine"]).rows == before.rows
+    assert len(list((tmp_path / "out/cells").iterdir())) == 1
+    write_obj(said / "FaMoS_02/selfie/c.obj", head[0])
+    after = now(root, said).run(tmp_path / "out", methods=["mine"])
+    assert after.select(metric="scan_to_mesh_mm", region="selfie")[0].n == 1
+
+
+def test_a_missing_package_is_told_and_no_failure_of_the_predictions(now_folder, monkeypatch):
+    def missing(*_):
+        raise MissingDependencyError("the package 'rtree'", "an environment without it", "install it")
+
+    monkeypatch.setattr("facekit.metrics.scans.optional_import", missing)
+    results = now(*now_folder).run(methods=["mine"])
+    assert not len(results) and "rtree" in results.notes[0]
 
 
 def test_nows_missing_files_are_told(tmp_path, now_folder):

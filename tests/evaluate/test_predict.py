@@ -8,7 +8,7 @@ import torch
 
 from facekit.conventions import PARTS
 from facekit.data import now, realy
-from facekit.errors import FileError, InputError
+from facekit.errors import FileError, InputError, MissingDependencyError
 from facekit.evaluate import predict
 from facekit.evaluate.keypoints import place_keypoints
 from facekit.evaluate.predict import predict_now, predict_realy
@@ -102,3 +102,9 @@ def test_nows_pictures_become_neutral_meshes_with_landmarks(default_pipeline, tm
     np.testing.assert_allclose(now.read_landmarks(item.mesh_marks), marks)
     with pytest.raises(FileError, match="<subject>/<challenge>/<image>.jpg"):
         predict_now(default_pipeline, root, root / "scans", tmp_path / "mine")
+
+    def by(picture):
+        raise MissingDependencyError("the package 'mediapipe'", "an environment without it", "install it")
+
+    with pytest.raises(MissingDependencyError):
+        predict_now(default_pipeline, root, root, tmp_path / "others", by)

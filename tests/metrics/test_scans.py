@@ -48,6 +48,20 @@ def test_refinement_brings_a_surface_to_the_points(ellipsoid):
     assert before > 2 and after < 0.15
 
 
+def test_points_beyond_the_boundary_pull_a_surface():
+    """Points in a plate's plane have no distance along its normal: only those from its edge say how large it is."""
+    plate = Surface(
+        np.array([[-10.0, -10, 0], [10, -10, 0], [10, 10, 0], [-10, 10, 0]]), np.array([[0, 1, 2], [0, 2, 3]])
+    )
+    grid = np.linspace(-12, 12, 25)
+    points = np.stack([*np.meshgrid(grid, grid), np.zeros((25, 25))], axis=-1).reshape(-1, 3)
+    assert plate.nearest(points)[1].max() > 2
+    larger = refined(plate, points)
+    assert larger.nearest(points)[1].max() < 1e-6
+    assert np.abs(larger.verts).max() == pytest.approx(12, abs=1e-6)
+    assert refined(plate, points, scaled=False).nearest(points)[1].max() > 2
+
+
 def test_no_mesh_is_refused():
     with pytest.raises(InputError, match="verts"):
         Surface(np.zeros((3, 2)), np.zeros((1, 3), int))
