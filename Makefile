@@ -5,6 +5,7 @@
 # make docs   the documentation, in site/
 # make bench  the figures of docs/figures.md
 # make picture  the pictures of README.md
+# make test-release   what the documentation shows, its site, and the package that is released
 # make test-notebooks   the notebooks that need more than the notebook extra
 # make test-colab test-newest   the other notebooks with Colab's versions, and with the newest
 # make viewer  the notebook viewer's module, after a change in viewer/
@@ -29,8 +30,8 @@ EXTRAS := 06_rig or 07_from or 08_from or 09_eval or 10_data
 MATRIX := tests/test_notebooks.py tests/test_colab.py tests/viz/test_notebook.py tests/viz/test_charts.py \
 	tests/viz/viewer/test_widget.py -k "not ($(EXTRAS))"
 
-.PHONY: demo lab app test suite test-notebooks test-colab test-newest lint style types format docs space bench train-default notebooks \
-	notebooks-translated picture viewer wheel lock clean
+.PHONY: demo lab app test suite test-release test-notebooks test-colab test-newest lint style types \
+	format docs space bench train-default notebooks notebooks-translated picture viewer wheel lock clean
 
 demo: $(VENV)/.core
 	$(BIN)/facekit demo --out $(OUT)
@@ -46,7 +47,10 @@ test: style
 	$(MAKE) --no-print-directory --jobs 2 types suite
 
 suite: $(VENV)/.dev
-	$(QUICKLY) $(BIN)/python -m pytest $(WORKERS) -m "not notebook"
+	$(QUICKLY) $(BIN)/python -m pytest $(WORKERS) -m "not notebook and not release"
+
+test-release: $(VENV)/.dev
+	$(QUICKLY) $(BIN)/python -m pytest $(WORKERS) -m release
 
 test-notebooks: $(VENV)/.dev
 	$(QUICKLY) $(BIN)/python -m pytest $(WORKERS) tests/test_notebooks.py -k "$(EXTRAS)"

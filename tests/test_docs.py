@@ -65,6 +65,7 @@ def _statements(page: Path) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.release
 @by_page
 def test_python_runs(page, tmp_path, monkeypatch, loaded_once):
     if page.parent.name == "ko" and _statements(page) == _statements(page.parents[1] / page.name):
@@ -98,6 +99,7 @@ def test_commands_are_understood(page):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_the_site_builds_without_warnings(tmp_path):
     pytest.importorskip("mkdocs")
     done = subprocess.run([sys.executable, "docs/build.py"], cwd=ROOT, capture_output=True, text=True)

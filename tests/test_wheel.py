@@ -18,7 +18,7 @@ LIMIT = 38_000_000
 SOURCES = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "NOTICE", "MANIFEST.in", "weights_manifest.json")
 SOURCES += ("constraints.txt", "requirements-colab.txt")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.release]
 
 
 def run(*command: str, **options) -> str:
