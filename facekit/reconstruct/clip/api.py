@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from facekit.motion import Motion
 from facekit.motion.head import angles
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
-from facekit.reconstruct.api import TONGUE, assembled, cameras_at, refine_and_fit, view_of
+from facekit.reconstruct.api import assembled, cameras_at, refine_and_fit, view_of
 from facekit.reconstruct.clip.film import Film
 from facekit.reconstruct.clip.follow import Followed, follow, personal_bias_of
 from facekit.reconstruct.clip.result import ClipReconstruction
@@ -28,7 +27,7 @@ from facekit.reconstruct.find import average_close_ups
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.observe import Picture
-from facekit.reconstruct.response import Response, certainty
+from facekit.reconstruct.response import Response
 from facekit.reconstruct.unknowns import View
 
 #: Standard deviation of the log focal length in single frames, where it is already known from the key frames.
@@ -36,9 +35,7 @@ _FOCAL = 1e-3
 #: Relative tolerance between the container's frame rate and the frames' timestamps; beyond it the container's rate is
 #: rejected.
 _SAME_RATE = 0.02
-#: Factor on the encoder's standard deviations on videos, relative to renders.
-DOUBT = 1.3
-_Row = tuple[float, tuple[FaceLandmarks, FaceLandmarks] | None]
+_Row = tuple[float, FaceLandmarks | None]
 
 
 def reconstruct_clip(
@@ -134,7 +131,7 @@ def _tracked(
             if seen.face is None:
                 track.add(seen.frame.time, None)
             else:
-                track.add(seen.frame.time, seen.face, refiner.refine_once(seen.frame.pixels, seen.face))
+                track.add(seen.frame.time, refiner.refine_once(seen.frame.pixels, seen.face))
                 pool.offer(seen.frame, seen.face)
     return pool, tracker.faces
 
@@ -147,31 +144,19 @@ def _views(
     reader: Reader,
     focal: tuple[float, float],
 ) -> Iterator[View | None]:
-    """Yield the fit's input for every frame, from the landmark network and from the encoder, which also sees the
-    neighbours.
-    """
-    sure = certainty(reader.missed, DOUBT, (TONGUE,))
+    """Yield the fit's input for every frame, with the encoder's prediction from it and its neighbours as the prior."""
     for past, now, ahead in _blocks(zip(track.times, track.faces(calm), strict=True)):
-        there = [(time, pair[0]) for time, pair in (*past, *now, *ahead) if pair is not None]
-        told = None
+        there = [(time, face) for time, face in (*past, *now, *ahead) if face is not None]
+        faces = [face for _, face in there]
         if there:
-            told = reader([face for _, face in there], [size] * len(there), [time for time, _ in there])
-        place = sum(pair is not None for _, pair in past)
-        for _, pair in now:
-            if pair is None or told is None:
+            faces = reader(faces, [size] * len(there), [time for time, _ in there]).applied(faces)
+        place = sum(face is not None for _, face in past)
+        for _, face in now:
+            if face is None:
                 yield None
-                continue
-            view = view_of(size, pair[1], response, sure, focal)
-            yield _joined(view, _rest_tongue(told.shapes[place]), sure)
-            place += 1
-
-
-def _joined(view: View, shapes: np.ndarray, sure: np.ndarray) -> View:
-    """Combine a view's blendshape prior with another mean (52,) and its inverse square root covariance (52, 52)."""
-    precision = view.certainty.T @ view.certainty + sure.T @ sure
-    both = view.certainty.T @ view.certainty @ view.expected + sure.T @ sure @ shapes
-    root = np.linalg.cholesky(precision)
-    return dataclasses.replace(view, expected=np.linalg.solve(precision, both).clip(0, 1), certainty=root.T)
+            else:
+                yield view_of(size, faces[place], response, focal)
+                place += 1
 
 
 def _blocks(rows: Iterable[_Row]) -> Iterator[tuple[list[_Row], list[_Row], list[_Row]]]:
@@ -186,9 +171,3 @@ def _blocks(rows: Iterable[_Row]) -> Iterator[tuple[list[_Row], list[_Row], list
             past, buffer = buffer[half - quarter : half], buffer[half:]
     if buffer:
         yield past, buffer, []
-
-
-def _rest_tongue(shapes: np.ndarray) -> np.ndarray:
-    shapes = shapes.copy()
-    shapes[TONGUE] = 0.0
-    return shapes
