@@ -39,6 +39,8 @@ from facekit.train.landmarks.stage import default_anchors
 from facekit.train.photos.photographs import Photographer, drawn_blendshapes, drawn_people
 
 COUNTS, PICTURES, SEED, PART = (1, 3, 5, 9, 16), 16, 7100, 4
+#: Largest number of groups of K frames of a person.
+GROUPS = 4
 #: Spread below which a blendshape's correlation tells nothing.
 LEAST = 0.03
 #: Beginnings of names whose correlations are told apart.
@@ -78,7 +80,7 @@ class Ways:
     def __init__(self, pipe: FacePipeline, read: ReadFrames) -> None:
         self.photo, self.read = PhotoModel.of(pipe), read
         _, self.response = load_refiner(self.photo)
-        self.faces, self.size = [read.face(k) for k in range(len(read))], (int(read.frames.size),) * 2
+        self.faces, self.size = [read.face(k) for k in range(len(read))], (int(read.frames.size), int(read.frames.size))
 
     def mean(self, index: torch.Tensor) -> Answer:
         return np.zeros(len(self.photo.modes)), np.zeros((len(index), 52))
@@ -154,7 +156,7 @@ def measured(ways: Ways, way: Way, count: int) -> tuple[np.ndarray, np.ndarray, 
     for number in frames.person.unique():
         person = torch.nonzero(frames.person == number)[:, 0]
         count = min(count, len(person))  # a face was missed in some
-        groups = [person[k : k + count] for k in range(0, len(person) - count + 1, count)]
+        groups = [person[k : k + count] for k in range(0, len(person) - count + 1, count)][:GROUPS]
         each = []
         for index in groups:
             identity, shapes = way(index)

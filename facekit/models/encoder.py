@@ -113,18 +113,15 @@ class Layer(nn.Module):
 class Encoder(nn.Module):
     """Predict blendshapes and one identity from frames; see the module for the sources.
 
-    Buffers: ``regions`` (27, points) in {0, 1}, the landmarks that each unit uses; ``missed`` (52, 52), the covariance
-    of single-frame blendshape errors on people outside of the training set.
+    The buffer ``regions`` (27, points) in {0, 1} holds the landmarks that each unit uses.
     """
 
     regions: torch.Tensor
-    missed: torch.Tensor
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         c = self.config = config
         self.register_buffer("regions", torch.ones(len(c.units), c.points))
-        self.register_buffer("missed", torch.zeros(c.shapes, c.shapes).fill_diagonal_(1.0))
         inner, read = 2 * c.points + c.shapes + POSE + c.modes + c.shapes, c.modes + c.shapes
         self.linear = nn.Linear(2 * inner, read)
         self.anchors = normal(c.points, c.anchor)

@@ -166,11 +166,6 @@ class Reader:
         # The errors of windows of one person are alike: more of them do not make it surer.
         return EncoderOutput(shapes, spread, identity, np.sqrt(len(faces) / weight.sum(axis=0)))
 
-    @property
-    def missed(self) -> np.ndarray:
-        """Return the covariance (52, 52) of the blendshape prediction errors."""
-        return self.network.missed.double().numpy()
-
 
 @functools.cache
 def network() -> Encoder:

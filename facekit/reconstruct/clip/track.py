@@ -36,8 +36,8 @@ _NEIGHBOURS = 3
 #: A lost face is searched for in the whole frame: within this many face sizes, and this many more per second; anywhere
 #: after this many seconds. Every so many frames the search includes small faces.
 _NEAR, _SPEED, _ANYWHERE, _TILES_EVERY = 1.2, 4.0, 1.5, 10
-#: Columns of a frame's row: refined points, scores, predicted blendshapes, their standard deviations, predicted identity
-#: and its standard deviations, the points' standard deviations, rotation.
+#: Columns of a frame's row: refined points, scores, predicted blendshapes and identity with their standard deviations,
+#: the points' standard deviations, rotation.
 _POINTS = slice(0, 2 * POINTS)
 _SCORES = slice(_POINTS.stop, _POINTS.stop + len(BLENDSHAPES))
 _SHAPES = slice(_SCORES.stop, _SCORES.stop + len(BLENDSHAPES))

@@ -165,10 +165,10 @@ class Simulator:
         visible = torch.where(torch.rand(count, length, generator=g) < 0.08, 0.05, 1.0)
         visible[visible.amax(dim=1) < 1] = 1.0
         unsure = spread[:, split : split + reading.shape[1]].log()
-        seen = (offsets, scores.clamp(0, 1), pose, reading, unsure)
-        clips = Observed(
-            *(t.unflatten(0, (count, length)) for t in seen), torch.arange(length) * step[:, None], visible
-        )
+        seen = (t.unflatten(0, (count, length)) for t in (offsets, scores.clamp(0, 1), pose, reading, unsure))
+        offsets, scores, pose, reading, unsure = seen
+        times = torch.arange(length) * step[:, None]
+        clips = Observed(offsets, scores, pose, reading, unsure, times, visible)
         return Clips(clips, shapes, identity, moving)
 
     def _motions(self, count: int, length: int, moving: torch.Tensor, g: torch.Generator) -> torch.Tensor:

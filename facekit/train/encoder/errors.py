@@ -1,9 +1,9 @@
 """Joint error model of all that is known of a face in a picture: landmarks, the network's reading, and scores.
 
 The network errs in its landmarks and in its reading together, as both come from the same pixels: simulated apart, they
-would look like two witnesses. So one model is fitted to renders: each output is linear in pose, distance, expression and
-identity (:func:`facekit.reconstruct.response.features`), and the residuals, in units of the standard deviations that the
-network itself gave, are correlated between all outputs, and partly the same in all pictures of a person.
+would look like two witnesses. So one model is fitted to renders: each output is linear in pose, distance, expression
+and identity (:func:`facekit.reconstruct.response.features`), and the residuals, in units of the standard deviations
+that the network itself gave, are correlated between all outputs, and partly the same in all pictures of a person.
 """
 
 from __future__ import annotations
@@ -59,10 +59,12 @@ class Errors:
         seen = np.concatenate([offsets_of(read.refined, points)[0].reshape(len(read), -1), outputs(read)], axis=1)
         rows = rows_of(frames, identity)
         # A ridge would shrink the readings' gains: they are solved before it, each alone.
-        modes = identity.shape[1]
-        gains = (seen[:, 2 * POINTS :][:, :modes] * identity).sum(axis=0) / (identity**2).sum(axis=0)
-        first = np.zeros((rows.shape[1], seen.shape[1]))
-        first[PEOPLE.start + np.arange(modes), 2 * POINTS + np.arange(modes)] = gains
+        modes, first = identity.shape[1], np.zeros((rows.shape[1], seen.shape[1]))
+        pairs = ((PEOPLE.start, modes), (SHAPES.start, BLENDSHAPE_DIM))
+        here = np.concatenate([start + np.arange(count) for start, count in pairs])
+        there = 2 * POINTS + np.arange(len(here))
+        true = rows[:, here]
+        first[here, there] = (seen[:, there] * true).sum(axis=0) / (true**2).sum(axis=0).clip(1e-9, None)
         rest = seen - rows @ first
         weights = solved(rows, rest, _FIRM)
         # Residuals are too small within the fit, and too large on people left out of it: the truth is between.

@@ -1,7 +1,7 @@
 """The encoder stage: the linear path in closed form, then the transformer; one file, ``encoder.safetensors``.
 
-Needs the head stage's shape basis, the extra ``photo`` and the landmark network of the installed default, which looks at
-renders of people outside of its own training. These take 20 minutes on one core, the training half an hour.
+Needs the head stage's shape basis, the extra ``photo``, and the landmark network of the installed default, which looks
+at renders of people outside of its own training. These take 20 minutes on one core, the training half an hour.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _LENGTHS = (1, 1, 2, 3, 5, 8, 9, 16)
 #: Number of rendered people, people per file, pictures per person, and number of the first person: the landmark
 #: network has seen none of them.
 PEOPLE, PART, SHOTS, FIRST = 300, 10, 9, 2_000_000
-#: Least standard deviation of a blendshape.
-_LEAST_SHAPE = 0.03
+#: Numbers of frames for calibration; errors beyond this many deviations count as that many.
+_CALIBRATED, _WRONG = (1, 3, 9), 5.0
 #: Number of simulated frames to solve the linear path, weight of a render in it, ridge, frames per chunk.
 _LINEAR, _WEIGHT, _RIDGE, _AT_ONCE = 24000, 10.0, 100.0, 1500
 
@@ -81,7 +81,7 @@ def run(context: Context) -> None:
     read = rendered(context.shape_basis, folder, context.scaled(PEOPLE, 2 * PART), context.scaled(SKINS, 1))
     material = Material.of(read, config)
     model = trained(config, material, folder, context.scaled(_STEPS), linear=context.scaled(_LINEAR, 100)).cpu()
-    model.missed.copy_(missed(model, material))
+    calibrate(model, material)
     export.write_weights(model, context.out / _FILE)
 
 
@@ -101,14 +101,26 @@ def rendered(basis: Path, folder: Path, people: int, skins: int) -> ReadFrames:
 
 
 @torch.no_grad()
-def missed(model: Encoder, material: Material) -> torch.Tensor:
-    """Return the covariance (52, 52) of blendshape errors on renders of held-out people."""
-    off = []
-    for person in material.renders.split()[1]:
-        clips = material.renders.clips([person], len(person), None)
-        off.append((model(clips.seen).shapes - clips.shapes)[0])
-    left = torch.cat(off).double()
-    return (left.T @ left / len(left) + _LEAST_SHAPE**2 * torch.eye(left.shape[1])).float()
+def calibrate(model: Encoder, material: Material) -> tuple[float, float]:
+    """Scale the predicted deviations to the errors on renders of held-out people; return the factors of blendshapes
+    and identity.
+    """
+    off, who = [], []
+    for count in _CALIBRATED:
+        clips = material.renders.clips(material.renders.split()[1], count, None)
+        told = model(clips.seen)
+        off.append(((told.shapes - clips.shapes).square() * (-told.shapes_spread).exp()).flatten())
+        who.append(((told.identity - clips.identity).square() * (-told.identity_spread).exp()).flatten())
+    factors = []
+    for squares, head, count in (
+        (off, model.shapes_out[1], model.config.shapes),
+        (who, model.identity_out[1], model.config.modes),
+    ):
+        assert isinstance(head, torch.nn.Linear)
+        factor = torch.cat(squares).clamp(max=_WRONG**2).mean()
+        head.bias[-count:] += factor.log()
+        factors.append(float(factor.sqrt()))
+    return factors[0], factors[1]
 
 
 def trained(
@@ -209,8 +221,9 @@ def _log(
 ) -> None:
     """Log errors on held-out people in mm: expression and identity, from one frame and from five."""
     figures = []
+    device = model.cls.device
     for length in (1, 5):
-        clips = material.renders.clips(held, length, None)
+        clips = material.renders.clips(held, length, None).to(device)
         told = model(clips.seen)
         off, who = told.shapes - clips.shapes, told.identity - clips.identity
         losses = material.losses
