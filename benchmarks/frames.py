@@ -1,6 +1,6 @@
 """Accuracy by number of frames of a person, with and without the encoder, as Markdown::
 
-    python benchmarks/frames.py --work .train [--people 24] [--weights encoder.safetensors]
+    python benchmarks/frames.py --work .train [--people 16] [--weights encoder.safetensors]
 
 The frames are renders of people whom nobody has seen: all of the pack's identity modes, random pose within 45°, lens,
 light, background, expression and gaze. They are drawn from a seed that the training does not use. Errors are mm at the
@@ -156,7 +156,8 @@ def measured(ways: Ways, way: Way, count: int) -> tuple[np.ndarray, np.ndarray, 
     for number in frames.person.unique():
         person = torch.nonzero(frames.person == number)[:, 0]
         count = min(count, len(person))  # a face was missed in some
-        groups = [person[k : k + count] for k in range(0, len(person) - count + 1, count)][:GROUPS]
+        groups = [person[k : k + count] for k in range(0, len(person) - count + 1, count)]
+        groups = groups[:: -(-len(groups) // GROUPS)]
         each = []
         for index in groups:
             identity, shapes = way(index)
@@ -194,6 +195,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=16)
     parser.add_argument("--weights", type=Path, help="another encoder than the default's")
     parser.add_argument("--others", type=Path, nargs="*", default=[], help="ablated encoders, for a row each")
+    parser.add_argument("--counts", type=int, nargs="*", default=COUNTS, help="numbers of frames; 1 goes first")
     parser.add_argument("--rows", nargs="*", help="only rows whose names begin with one of these")
     args = parser.parse_args()
     pipe = FacePipeline.from_pretrained(device="cpu")
@@ -210,14 +212,14 @@ def main() -> None:
     ]
     chosen = [row for row in rows if args.rows is None or row[0].startswith(tuple(args.rows))]
     print(f"{len(read.frames.person.unique())} people, {len(read)} frames\n")
-    heads = ("way", "K", "at rest, rigid (scale)", "interval", "motion", "interval", "r", *NAMED, "gain on K = 1, mm")
+    heads = ("way", "K", "at rest, rigid (scale)", "interval", "motion", "interval", "r", *NAMED, "gain on the first K, mm")
     print(f"| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
     for name, way in chosen:
         alone = np.zeros(0)
-        for count in COUNTS:
+        for count in args.counts:
             errors, found, true = measured(ways, way, count)
             rigid, scaled, motion = errors.mean(axis=0)
-            alone = errors if count == 1 else alone
+            alone = alone if len(alone) else errors
             fall = alone[:, 0] - errors[:, 0]
             cells = [f"{rigid:.2f} ({scaled:.2f})", interval(errors[:, 0]), f"{motion:.2f}", interval(errors[:, 2])]
             cells += [*correlations(found, true), f"{fall.mean():.2f} ({interval(fall)})"]
