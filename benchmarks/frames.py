@@ -118,14 +118,14 @@ class Ways:
 
         return way
 
-    def refined(self, model: Encoder) -> Way:
-        """The fit with the encoder's answer as its prior."""
+    def refined(self, model: Encoder, shapes: bool) -> Way:
+        """The fit with the encoder's identity as its prior, and its blendshapes or those that the network reads."""
         reader = Reader(self.photo.points, model)
 
         def way(index: torch.Tensor) -> Answer:
             faces = [self.faces[k] for k in index.tolist()]
             told = reader.stills(faces, [self.size] * len(faces))
-            return self._fit(told.applied(faces), (told.identity, told.deviation))
+            return self._fit(told.applied(faces) if shapes else faces, (told.identity, told.deviation))
 
         return way
 
@@ -207,12 +207,23 @@ def main() -> None:
         ("ridge regression", ways.linear(model)),
         ("transformer alone", ways.encoder(model)),
         ("fit, network as prior", ways.fitted),
-        ("fit, transformer as prior", ways.refined(model)),
+        ("fit, transformer's identity as prior", ways.refined(model, shapes=False)),
+        ("fit, transformer as prior", ways.refined(model, shapes=True)),
         *((f"transformer alone: {path.stem}", ways.encoder(loaded(path))) for path in args.others),
     ]
     chosen = [row for row in rows if args.rows is None or row[0].startswith(tuple(args.rows))]
     print(f"{len(read.frames.person.unique())} people, {len(read)} frames\n")
-    heads = ("way", "K", "at rest, rigid (scale)", "interval", "motion", "interval", "r", *NAMED, "gain on the first K, mm")
+    heads = (
+        "way",
+        "K",
+        "at rest, rigid (scale)",
+        "interval",
+        "motion",
+        "interval",
+        "r",
+        *NAMED,
+        "gain on the first K, mm",
+    )
     print(f"| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
     for name, way in chosen:
         alone = np.zeros(0)

@@ -16,7 +16,7 @@ from facekit.latents import FaceLatents
 from facekit.person import Person
 from facekit.pipeline import FacePipeline
 from facekit.reconstruct import TEXTURES, is_film
-from facekit.reconstruct.dense import load_refiner
+from facekit.reconstruct.dense import expected_identity, load_refiner
 from facekit.reconstruct.encoded import Reader
 from facekit.reconstruct.find import find
 from facekit.reconstruct.fit import fit
@@ -35,7 +35,7 @@ from facekit.torch_defaults import with_torch_defaults
 #: Standard deviation of a log focal length read from EXIF; factor on the standard deviations of blendshape scores,
 #: which were measured on renders, for use on photographs; the tongue's blendshape, which is not fitted.
 _FOCAL, _SCORES, TONGUE = 0.06, 1.6, BLENDSHAPES.index("tongueOut")
-#: The same factor for the blendshapes that network and encoder predict, and the least standard deviation of these.
+#: The same factor for the blendshapes that the network predicts, and the least standard deviation of these.
 _READ, _LEAST = 1.5, 0.02
 _CODES = ("identity", "texture_noise", "style")
 _SIZES = (512, 1024, 2048)
@@ -115,14 +115,18 @@ def reconstruct(
 def refine_and_fit(
     photo: PhotoModel, pictures: list[Picture], faces: list[FaceLandmarks]
 ) -> tuple[Fitted, list[FaceLandmarks]]:
-    """Refine the landmarks with the network, then fit with the encoder's prediction as prior; return the fit and the
-    refined faces.
+    """Refine the landmarks with the network, then fit; return the fit and the refined faces.
+
+    The prior of the identity is the encoder's prediction, which combines several pictures better than the mean of what
+    the network reads in each; for one picture it is the network's.
     """
     refiner, response = load_refiner(photo)
     seen = [refiner(picture.pixels, marks) for picture, marks in zip(pictures, faces, strict=True)]
-    told = Reader(photo.points).stills(seen, [picture.size for picture in pictures])
-    prior = told.identity, told.deviation
-    return fit(photo.points, response, views_of(pictures, told.applied(seen), response), prior=prior), seen
+    prior = expected_identity(seen)
+    if len(seen) > 1:
+        told = Reader(photo.points).stills(seen, [picture.size for picture in pictures])
+        prior = told.identity, told.deviation
+    return fit(photo.points, response, views_of(pictures, seen, response), prior=prior), seen
 
 
 def assembled(

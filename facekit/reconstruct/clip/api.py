@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +22,8 @@ from facekit.reconstruct.clip.result import ClipReconstruction
 from facekit.reconstruct.clip.track import Track, Tracker
 from facekit.reconstruct.clip.views import Pool, for_skin
 from facekit.reconstruct.dense import LandmarkRefiner, load_refiner
-from facekit.reconstruct.encoded import WINDOW, Reader
 from facekit.reconstruct.find import average_close_ups
-from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
+from facekit.reconstruct.landmarker import Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.observe import Picture
 from facekit.reconstruct.response import Response
@@ -35,7 +34,6 @@ _FOCAL = 1e-3
 #: Relative tolerance between the container's frame rate and the frames' timestamps; beyond it the container's rate is
 #: rejected.
 _SAME_RATE = 0.02
-_Row = tuple[float, FaceLandmarks | None]
 
 
 def reconstruct_clip(
@@ -76,10 +74,9 @@ def reconstruct_clip(
         keys = pool.chosen()
         faces = [average_close_ups(key.frame.pixels, key.face, finder, photo.mirror) for key in keys]
         pictures = [Picture(key.frame.pixels, f"{film.path.name} at {key.frame.time:.2f} s") for key in keys]
-        reader = Reader(photo.points)
         fitted, faces = refine_and_fit(photo, pictures, faces)
         times, focal = np.array(track.times), (float(np.log(fitted.focal[0])), _FOCAL)
-        frames = progress(_views(track, calm, film.size, response, reader, focal), len(track), "expressions")
+        frames = progress(_views(track, calm, film.size, response, focal), len(track), "expressions")
         followed = follow(photo, response, fitted, frames, times, personal_bias_of(response, fitted, faces), calm)
     if not followed.found.any():
         raise InputError("a face that can be tracked", f"none in {film.path.name}", "take a sharper, larger one")
@@ -137,37 +134,12 @@ def _tracked(
 
 
 def _views(
-    track: Track,
-    calm: float,
-    size: tuple[int, int],
-    response: Response,
-    reader: Reader,
-    focal: tuple[float, float],
+    track: Track, calm: float, size: tuple[int, int], response: Response, focal: tuple[float, float]
 ) -> Iterator[View | None]:
-    """Yield the fit's input for every frame, with the encoder's prediction from it and its neighbours as the prior."""
-    for past, now, ahead in _blocks(zip(track.times, track.faces(calm), strict=True)):
-        there = [(time, face) for time, face in (*past, *now, *ahead) if face is not None]
-        faces = [face for _, face in there]
-        if there:
-            faces = reader(faces, [size] * len(there), [time for time, _ in there]).applied(faces)
-        place = sum(face is not None for _, face in past)
-        for _, face in now:
-            if face is None:
-                yield None
-            else:
-                yield view_of(size, faces[place], response, focal)
-                place += 1
+    """Yield the fit's input for every frame, with the network's reading as the prior of expression.
 
-
-def _blocks(rows: Iterable[_Row]) -> Iterator[tuple[list[_Row], list[_Row], list[_Row]]]:
-    """Yield half a window at a time, with a quarter of a window before and after it."""
-    half, quarter = WINDOW // 2, WINDOW // 4
-    past: list[_Row] = []
-    buffer: list[_Row] = []
-    for row in rows:
-        buffer.append(row)
-        if len(buffer) == half + quarter:
-            yield past, buffer[:half], buffer[half:]
-            past, buffer = buffer[half - quarter : half], buffer[half:]
-    if buffer:
-        yield past, buffer, []
+    Not the encoder's, though it sees the neighbours and is closer on stills: after the fit it follows a film less well
+    (docs/from-a-video.md).
+    """
+    for face in track.faces(calm):
+        yield None if face is None else view_of(size, face, response, focal)

@@ -24,7 +24,6 @@ from facekit.reconstruct.clip.film import Film, Frame
 from facekit.reconstruct.clip.steady import smoothed
 from facekit.reconstruct.find import all_faces, overlap
 from facekit.reconstruct.landmarker import LEFT_IRIS, POINTS, RIGHT_IRIS, FaceLandmarks, Landmarker, Reading
-from facekit.reconstruct.response import IDENTITY
 
 #: A window's side in face sizes, and in pixels; the face's largest distance from its centre in face sizes, and largest
 #: change of scale, before the window is placed anew.
@@ -36,18 +35,16 @@ _NEIGHBOURS = 3
 #: A lost face is searched for in the whole frame: within this many face sizes, and this many more per second; anywhere
 #: after this many seconds. Every so many frames the search includes small faces.
 _NEAR, _SPEED, _ANYWHERE, _TILES_EVERY = 1.2, 4.0, 1.5, 10
-#: Columns of a frame's row: refined points, scores, predicted blendshapes and identity with their standard deviations,
-#: the points' standard deviations, rotation.
+#: Columns of a frame's row: refined points, predicted blendshapes, their standard deviations, the points' standard
+#: deviations, rotation.
 _POINTS = slice(0, 2 * POINTS)
-_SCORES = slice(_POINTS.stop, _POINTS.stop + len(BLENDSHAPES))
-_SHAPES = slice(_SCORES.stop, _SCORES.stop + len(BLENDSHAPES))
+_SHAPES = slice(_POINTS.stop, _POINTS.stop + len(BLENDSHAPES))
 _UNSURE = slice(_SHAPES.stop, _SHAPES.stop + len(BLENDSHAPES))
-_WHO = slice(_UNSURE.stop, _UNSURE.stop + IDENTITY)
-_WHO_UNSURE = slice(_WHO.stop, _WHO.stop + IDENTITY)
-_SPREAD = slice(_WHO_UNSURE.stop, _WHO_UNSURE.stop + POINTS)
+_SPREAD = slice(_UNSURE.stop, _UNSURE.stop + POINTS)
 _NUMBERS = _SPREAD.stop + 9
-#: Frames smoothed at once, and their overlap; lower bounds of the noise of points, in iris distances, and of scores.
-_PART, _OVERLAP, _LEAST, _LEAST_SCORE = 600, 90, 1e-4, 4e-3
+#: Frames smoothed at once, and their overlap; lower bounds of the noise of points, in iris distances, and of
+#: blendshapes.
+_PART, _OVERLAP, _LEAST, _LEAST_SHAPE = 600, 90, 1e-4, 4e-3
 
 
 @dataclass(frozen=True)
@@ -74,9 +71,8 @@ class Track:
         row = np.zeros(_NUMBERS, np.float32)
         if face is not None:
             assert face.reading is not None and face.spread is not None
-            row[_POINTS], row[_SCORES] = face.points.reshape(-1), [face.scores.get(name, 0.0) for name in BLENDSHAPES]
+            row[_POINTS] = face.points.reshape(-1)
             row[_SHAPES], row[_UNSURE] = face.reading.shapes, face.reading.shapes_spread
-            row[_WHO], row[_WHO_UNSURE] = face.reading.identity, face.reading.identity_spread
             row[_SPREAD], row[_SPREAD.stop :] = face.spread, face.matrix[:3, :3].reshape(-1)
         self._file.write(row.tobytes())
         self.times.append(time)
@@ -97,7 +93,7 @@ class Track:
             if there.any() and calm > 0:
                 right, left = (rows[there][:, 2 * eye : 2 * eye + 2] for eye in (RIGHT_IRIS[0], LEFT_IRIS[0]))
                 distance = np.median(np.linalg.norm(left - right, axis=1))
-                kinds = ((_POINTS, _LEAST * float(distance)), (_SCORES, _LEAST_SCORE), (_SHAPES, _LEAST_SCORE))
+                kinds = ((_POINTS, _LEAST * float(distance)), (_SHAPES, _LEAST_SHAPE))
                 for part, least in kinds:
                     rows[:, part] = smoothed(rows[:, part], times[low:high], there, least, calm)
             for k in range(start, min(start + _PART, len(self))):
@@ -239,9 +235,9 @@ def _face(row: np.ndarray) -> FaceLandmarks:
     """Rebuild a frame's refined face from its row."""
     matrix = np.eye(4)
     matrix[:3, :3] = row[_SPREAD.stop :].reshape(3, 3)
-    told = dict(zip(BLENDSHAPES, row[_SCORES].clip(0, 1).tolist(), strict=True))
-    reading = Reading(row[_WHO], row[_WHO_UNSURE], row[_SHAPES].clip(0, 1), row[_UNSURE])
-    return FaceLandmarks(row[_POINTS].reshape(POINTS, 2), told, matrix, row[_SPREAD], reading)
+    nobody = np.zeros(0)  # identity was predicted from other frames
+    reading = Reading(nobody, nobody, row[_SHAPES].clip(0, 1), row[_UNSURE])
+    return FaceLandmarks(row[_POINTS].reshape(POINTS, 2), {}, matrix, row[_SPREAD], reading)
 
 
 def _middle(face: FaceLandmarks) -> np.ndarray:
