@@ -1,15 +1,15 @@
 """Accuracy by number of frames of a person: network, ridge, encoder, and fits with them as priors, as Markdown::
 
-    python benchmarks/frames.py --work .train [--people 16] [--weights encoder.safetensors] [--others nograph.safetensors]
+    python benchmarks/frames.py --work .train [--people 16] [--weights FILE] [--others FILE ...]
 
 The frames are renders of people whom nobody has seen: all of the pack's identity modes, random pose within 45°, lens,
-light, background, expression and gaze. They are drawn from a seed that no training uses, and by another photographer than
-the encoder's. Errors are mm at the landmarker's points, irises and outline apart: of the person at rest after rigid
-alignment with known correspondence, in brackets with scale; and of the motion, which is what blendshapes add. "r" is the
-median over blendshapes of their correlation with the true weights. Intervals hold the middle 95 of 100 draws of as many
-people (bootstrap). Ablated encoders come from :func:`facekit.train.encoder.stage.trained`, with another configuration
-(``graph``, ``temporal``, ``reading``), without ``units``, or with naive material. Needs the extra ``photo`` and what the
-head stage left in the work folder.
+light, background, expression and gaze. They are drawn from a seed that no training uses, and by another photographer
+than the encoder's. Errors are mm at the landmarker's points, irises and outline apart: of the person at rest after
+rigid alignment with known correspondence, in brackets with scale; and of the motion, which is what blendshapes add. "r"
+is the median over blendshapes of their correlation with the true weights. Intervals hold the middle 95 of 100 draws of
+as many people (bootstrap). Ablated encoders come from :func:`facekit.train.encoder.stage.trained`, with another
+configuration (``graph``, ``temporal``, ``reading``), without ``units``, or with naive material. Needs the extra
+``photo`` and what the head stage left in the work folder.
 """
 
 from __future__ import annotations
