@@ -1,6 +1,7 @@
 """Accuracy by number of frames of a person: network, ridge, encoder, and fits with them as priors, as Markdown::
 
     python benchmarks/frames.py --work .train [--people 16] [--weights FILE] [--others FILE ...]
+        [--figure FILE]
 
 The frames are renders of people whom nobody has seen: all of the pack's identity modes, random pose within 45°, lens,
 light, background, expression and gaze. They are drawn from a seed that no training uses, and by another photographer
@@ -182,11 +183,17 @@ def correlations(found: np.ndarray, true: np.ndarray) -> list[str]:
     return [f"{np.median(list(alike.values())):.2f}", *(f"{np.mean(values):.2f}" for values in named)]
 
 
-def interval(values: np.ndarray) -> str:
+def bounds(values: np.ndarray) -> tuple[float, float]:
     """Bootstrap over people."""
     rng = np.random.default_rng(0)
     means = [rng.choice(values, len(values)).mean() for _ in range(1000)]
     low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def interval(values: np.ndarray) -> str:
+    """The bounds as text."""
+    low, high = bounds(values)
     return f"{low:.2f} to {high:.2f}"
 
 
@@ -199,6 +206,7 @@ def main() -> None:
     parser.add_argument("--others", type=Path, nargs="*", default=[], help="ablated encoders, for a row each")
     parser.add_argument("--counts", type=int, nargs="*", default=COUNTS, help="numbers of frames; 1 goes first")
     parser.add_argument("--rows", nargs="*", help="only rows whose names begin with one of these")
+    parser.add_argument("--figure", type=Path, help="a picture of the errors by number of frames")
     args = parser.parse_args()
     pipe = FacePipeline.from_pretrained(device="cpu")
     read = rendered(pipe, args.work / "shape_basis.npz", args.work / "encoder", args.people)
@@ -227,6 +235,7 @@ def main() -> None:
         "gain on the first K, mm",
     )
     print(f"| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
+    curves: dict[str, list[np.ndarray]] = {}
     for name, way in chosen:
         alone = np.zeros(0)
         for count in args.counts:
@@ -234,9 +243,38 @@ def main() -> None:
             rigid, scaled, motion = errors.mean(axis=0)
             alone = alone if len(alone) else errors
             fall = alone[:, 0] - errors[:, 0]
+            curves.setdefault(name, []).append(errors)
             cells = [f"{rigid:.2f} ({scaled:.2f})", interval(errors[:, 0]), f"{motion:.2f}", interval(errors[:, 2])]
             cells += [*correlations(found, true), f"{fall.mean():.2f} ({interval(fall)})"]
             print(f"| {name} | {count} | {' | '.join(cells)} |", flush=True)
+    if args.figure is not None:
+        drawn(curves, args.counts, args.figure)
+
+
+def drawn(curves: dict[str, list[np.ndarray]], counts: list[int], path: Path) -> None:
+    """Draw the errors (people, 3) of all rows but the mean face by number of frames, with intervals over people."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for panel, column, title in ((panels[0], 1, "at rest, with scale"), (panels[1], 2, "motion")):
+        for name, errors in curves.items():
+            if name == "mean face":
+                continue
+            means = [e[:, column].mean() for e in errors]
+            ends = np.array([bounds(e[:, column]) for e in errors])
+            ablated = ":" in name
+            (line,) = panel.plot(counts, means, "--" if ablated else "o-", lw=1 if ablated else 1.8, ms=4, label=name)
+            if not ablated:
+                panel.fill_between(counts, ends[:, 0], ends[:, 1], color=line.get_color(), alpha=0.07, lw=0)
+        panel.set(xlabel="frames of a person", ylabel="mm", title=title, xscale="log", xticks=counts)
+        panel.set_xticks(counts, [str(count) for count in counts])
+        panel.minorticks_off()
+    panels[1].legend(fontsize=7, frameon=False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
 
 
 def loaded(path: Path | None) -> Encoder:
