@@ -22,22 +22,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from portraits import ACTORS, AGES, CONTROLS, LEVELS, SEXES, STRANGERS, WORN, paint, paint_controls
 
-from facekit import EXPRESSIONS, Camera, FaceLatents, FacePipeline
+from facekit import FaceLatents, FacePipeline
 from facekit.metrics.texture import lab
-from facekit.progress import progress
-from facekit.render.camera import HAIR_FRAMING
 
-SIZE = 512
 #: Two vectors of dlib's network that are nearer than this are one person's, says its author.
 ALIKE = 0.6
-STRANGERS, ACTORS, AGED, SEXED = 3000, 3100, 3200, 3300
-LEVELS = (0.5, 1.0, 1.5)
-AGES = (20, 30, 40, 50, 60, 75)
+#: Pairs of strangers under it that were asked for at most.
+MOST = {"hair": "10 %", "bare": "20 %"}
 #: What face-api should read in an expression at 1.
 READ = {"neutral": "neutral", "smile": "happy", "mouth_stretch": "surprised", "anger": "angry"}
-SEXES = {"female": 0.1, "male": 0.9}
-WORN = {"hair": "auto", "bare": None}
 _DRAWS = 2000
 _HERE = Path(__file__).parent
 
@@ -51,45 +46,24 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=40, help="strangers (default 40)")
     parser.add_argument("--judged", type=int, default=12, help="people of each other question (default 12)")
     args = parser.parse_args()
+    if not (args.dlib or args.faceapi):
+        parser.error("name a judge: --dlib PYTHON, --faceapi FOLDER")
     torch.set_num_threads(1)
     pipe = FacePipeline.from_pretrained(device="cpu")
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.pictures or Path(temporary)
         paint(pipe, folder, args.people, args.judged)
+        paint_controls(pipe, folder, args.people)
         if args.dlib:
             features = asked([args.dlib, str(_HERE / "judge_dlib.py")], folder, ("strangers-*/*", "acting/*"))
             print("\n".join(recogniser(pipe, features, args.people, args.judged)), flush=True)
         if args.faceapi:
             posed = (f"acting/* {name} 1.0" for name in READ)
-            names = ("strangers-*/*", "ages/*", *(f"{sex}-*/*" for sex in SEXES), *posed)
+            worn = (f"{who}-{worn}/*" for who in ("strangers", *SEXES) for worn in WORN)
+            names = (*worn, "ages/*", *posed)
             modules = str((args.faceapi / "node_modules").resolve())
             read = asked(["node", str(_HERE / "judge_faceapi.cjs")], folder, names, NODE_PATH=modules)
             print("\n".join(reader(read, args.people, args.judged)), flush=True)
-
-
-def paint(pipe: FacePipeline, folder: Path, people: int, judged: int) -> None:
-    """Write portraits: ``strangers-hair/SEED.png``, ``acting/SEED smile 1.0.png``, ``ages/SEED 20.png`` and such."""
-    wanted: dict[str, tuple[FaceLatents, str | None]] = {}
-    for worn, hair in WORN.items():
-        for seed in range(STRANGERS, STRANGERS + people):
-            wanted[f"strangers-{worn}/{seed}"] = FaceLatents.sample(seed), hair
-        for sex, masculinity in SEXES.items():
-            for seed in range(SEXED, SEXED + 2 * judged):
-                wanted[f"{sex}-{worn}/{seed}"] = FaceLatents.sample(seed, masculinity=masculinity), hair
-    for seed in range(ACTORS, ACTORS + judged):
-        for name in EXPRESSIONS:
-            for level in LEVELS if name != "neutral" else (1.0,):
-                wanted[f"acting/{seed} {name} {level}"] = FaceLatents.sample(seed, 1, name, level), "auto"
-    for seed in range(AGED, AGED + judged):
-        for age in AGES:
-            wanted[f"ages/{seed} {age}"] = FaceLatents.sample(seed, age=age), "auto"
-    camera = Camera.front(**HAIR_FRAMING)
-    for name, (codes, hair) in progress(list(wanted.items()), desc="portraits"):
-        path = folder / f"{name}.png"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with torch.inference_mode():
-                pipe(latents=codes, hair=hair).render(image_size=SIZE, camera=camera).save(path)
 
 
 def asked(command: list[str], folder: Path, patterns: tuple[str, ...], **variables: str) -> dict[str, list]:
@@ -116,30 +90,37 @@ def recogniser(pipe: FacePipeline, features: dict[str, list[list[float]]], peopl
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     tables = {}
-    for worn, asked_for in zip(WORN, ("10 %", "20 %"), strict=True):
-        seeds, vectors = _seen(features, [f"strangers-{worn}/{seed}" for seed in range(STRANGERS, STRANGERS + people)])
+    for look in (*WORN, *CONTROLS):
+        names, vectors = _seen(features, [f"strangers-{look}/{seed}" for seed in range(STRANGERS, STRANGERS + people)])
         apart = distances(vectors)
-        tables[worn] = [int(name.split("/")[1]) for name in seeds], apart
         pairs = apart[np.triu_indices(len(apart), 1)]
         low, high = interval(apart)
+        if look in WORN:
+            tables[look] = [int(name.split("/")[1]) for name in names], apart
         lines.append(
-            f"| {worn} | {len(seeds)} of {people} | {(pairs < ALIKE).mean():.1%} | {low:.1%} to {high:.1%} "
-            f"| {np.median(pairs):.2f} | {asked_for} |"
+            f"| {CONTROLS.get(look, look)} | {len(names)} of {people} | {(pairs < ALIKE).mean():.1%} "
+            f"| {low:.1%} to {high:.1%} | {np.median(pairs):.2f} | {MOST.get(look, '')} |"
         )
     names = [name for name in features if name.startswith("acting/")]
     kept, vectors = _seen(features, names)
-    who = np.array([name.split("/")[1].split()[0] for name in kept])
-    one, other = np.triu_indices(len(who), 1)
-    apart, same = distances(vectors)[one, other], (who[:, None] == who)[one, other]
+    who, _, level = np.array([name.split("/")[1].split() for name in kept]).T
+    apart = distances(vectors)
     lines += [
         "",
-        f"{judged} people in every expression at {', '.join(map(str, LEVELS))}: found in {len(kept)} of {len(names)} "
-        f"portraits; area under the curve, the same against another, {area(apart[same], apart[~same]):.5f} (asked: at "
-        f"least 0.9995); {(apart[same] > ALIKE).mean():.2%} of one person's pairs over 0.6, "
-        f"{(apart[~same] < ALIKE).mean():.1%} of two people's under.",
+        f"{judged} people in every expression: found in {len(kept)} of {len(names)} portraits.",
         "",
+        "| intensities | area under the curve, same against other | one person's pairs over 0.6 | two people's under |",
+        "| --- | ---: | ---: | ---: |",
     ]
-    return lines + shared(pipe, tables)
+    for some in (LEVELS, *((each,) for each in LEVELS)):
+        kin = np.flatnonzero(np.isin(level.astype(float), some))
+        one, other = (kin[k] for k in np.triu_indices(len(kin), 1))
+        pairs, same = apart[one, other], who[one] == who[other]
+        lines.append(
+            f"| {', '.join(map(str, some))} | {area(pairs[same], pairs[~same]):.5f} "
+            f"| {(pairs[same] > ALIKE).mean():.2%} | {(pairs[~same] < ALIKE).mean():.1%} |"
+        )
+    return [*lines, "", "Asked were 0.9995.", "", *shared(pipe, tables)]
 
 
 def shared(pipe: FacePipeline, tables: dict[str, tuple[list[int], np.ndarray]]) -> list[str]:
