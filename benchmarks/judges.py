@@ -237,7 +237,9 @@ def interval(apart: np.ndarray) -> tuple[float, float]:
         some = random.integers(len(apart), size=len(apart))
         one, other = np.triu_indices(len(some), 1)
         one, other = some[one], some[other]
-        shares.append((apart[one, other] < ALIKE)[one != other].mean())
+        # A few people can be drawn so that all are one.
+        if (one != other).any():
+            shares.append((apart[one, other] < ALIKE)[one != other].mean())
     low, high = np.quantile(shares, (0.025, 0.975))
     return float(low), float(high)
 
