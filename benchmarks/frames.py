@@ -1,13 +1,15 @@
-"""Accuracy by number of frames of a person, with and without the encoder, as Markdown::
+"""Accuracy by number of frames of a person: network, ridge, encoder, and fits with them as priors, as Markdown::
 
-    python benchmarks/frames.py --work .train [--people 24] [--weights encoder.safetensors]
+    python benchmarks/frames.py --work .train [--people 16] [--weights FILE] [--others FILE ...]
 
 The frames are renders of people whom nobody has seen: all of the pack's identity modes, random pose within 45°, lens,
-light, background, expression and gaze. They are drawn from a seed that the training does not use. Errors are mm at the
-landmarker's points, irises and outline apart: of the person at rest after rigid alignment with known correspondence,
-in brackets with scale; and of the motion, which is what blendshapes add. "r" is the median over blendshapes of their
-correlation with the true weights. Intervals hold the middle 95 of 100 draws of as many people (bootstrap). Needs the
-extra ``photo`` and what the head stage left in the work folder.
+light, background, expression and gaze. They are drawn from a seed that no training uses, and by another photographer
+than the encoder's. Errors are mm at the landmarker's points, irises and outline apart: of the person at rest after
+rigid alignment with known correspondence, in brackets with scale; and of the motion, which is what blendshapes add. "r"
+is the median over blendshapes of their correlation with the true weights. Intervals hold the middle 95 of 100 draws of
+as many people (bootstrap). Ablated encoders come from :func:`facekit.train.encoder.stage.trained`, with another
+configuration (``graph``, ``temporal``, ``reading``), without ``units``, or with naive material. Needs the extra
+``photo`` and what the head stage left in the work folder.
 """
 
 from __future__ import annotations
@@ -23,39 +25,40 @@ import torch
 from facekit import FacePipeline
 from facekit import weights as assets
 from facekit.conventions import BLENDSHAPES
-from facekit.files.readers import load_arrays
 from facekit.geometry.correspond import similarity
 from facekit.models.config import EncoderConfig
 from facekit.models.encoder import Encoder
 from facekit.motion.mapping import tables
 from facekit.progress import progress
-from facekit.reconstruct.api import TONGUE, certainty_of, view_of
-from facekit.reconstruct.clip.api import DOUBT
-from facekit.reconstruct.encoded import Normaliser
+from facekit.reconstruct.api import view_of
+from facekit.reconstruct.dense import expected_identity, load_refiner
+from facekit.reconstruct.encoded import STILLS, Reader
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import LEFT_IRIS, OVAL, POINTS, RIGHT_IRIS, FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
-from facekit.reconstruct.response import certainty
-from facekit.train.encoder.data import Renders
-from facekit.train.photos.anchors import Anchors
-from facekit.train.photos.frames import Frames, observed
+from facekit.train.encoder.frames import ReadFrames, read_pictures
+from facekit.train.landmarks.stage import default_anchors
 from facekit.train.photos.photographs import Photographer, drawn_blendshapes, drawn_people
 
-COUNTS, PICTURES, SEED, PART = (1, 3, 5, 9), 9, 7100, 4
+COUNTS, PICTURES, SEED, PART = (1, 3, 5, 9, 16), 16, 7100, 4
+#: Largest number of groups of K frames of a person.
+GROUPS = 4
 #: Spread below which a blendshape's correlation tells nothing.
 LEAST = 0.03
+#: Beginnings of names whose correlations are told apart.
+NAMED = ("mouthSmile", "jawOpen", "eyeBlink", "brow", "eyeLookDown")
 #: Identity (in modes) and expression weights (frames, 52).
 Answer = tuple[np.ndarray, np.ndarray]
+Way = Callable[[torch.Tensor], Answer]
 
 
-def rendered(pipe: FacePipeline, basis: Path, folder: Path, count: int) -> Frames:
+def rendered(pipe: FacePipeline, basis: Path, folder: Path, count: int) -> ReadFrames:
     """Frames of people, from the folder as far as they are there."""
-    arrays = load_arrays(assets.verified("default", "landmarks"))
-    anchors = Anchors(arrays["corners"].long(), arrays["shares"].float(), arrays["mirror"].long())
-    table = tables()["expressions", "blendshapes"].weights
     with np.load(basis) as data:
         modes = torch.from_numpy(data["identity_modes"])
+    table, anchors = tables()["expressions", "blendshapes"].weights, default_anchors()
     generator, parts = torch.Generator().manual_seed(SEED), []
+    refiner, _ = load_refiner(PhotoModel.of(pipe))
     for start in progress(range(0, count, PART), desc="renders"):
         people = drawn_people(modes, pipe.template.verts, PART, generator)
         shapes = [drawn_blendshapes(table, PICTURES, generator) for _ in range(PART)]
@@ -68,61 +71,74 @@ def rendered(pipe: FacePipeline, basis: Path, folder: Path, count: int) -> Frame
                 for picture in photographer.pictures(k, people[k], shapes[k])
             )
             with Landmarker() as landmarker:
-                observed(taken, anchors, landmarker).save(path)
-        parts.append(Frames.load(path))
-    return Frames.cat(parts)
+                read_pictures(taken, anchors, landmarker, refiner).save(path)
+        parts.append(ReadFrames.load(path))
+    return ReadFrames.cat(parts)
 
 
 class Ways:
     """The ways to know people: each takes frames of one person and tells identity (M,) and blendshapes (K, 52)."""
 
-    def __init__(self, pipe: FacePipeline, frames: Frames, model: Encoder | None) -> None:
-        self.photo, self.frames, self.model = PhotoModel.of(pipe), frames, model
-        self.renders = Renders(frames, self.photo.points, Normaliser(self.photo.points))
-        self.certainty = certainty_of(self.photo.response)
+    def __init__(self, pipe: FacePipeline, read: ReadFrames) -> None:
+        self.photo, self.read = PhotoModel.of(pipe), read
+        _, self.response = load_refiner(self.photo)
+        self.faces, self.size = [read.face(k) for k in range(len(read))], (int(read.frames.size), int(read.frames.size))
 
     def mean(self, index: torch.Tensor) -> Answer:
         return np.zeros(len(self.photo.modes)), np.zeros((len(index), 52))
 
-    @torch.no_grad()
-    def linear(self, index: torch.Tensor) -> Answer:
-        assert self.model is not None
-        given = [getattr(self.renders, name)[index] for name in ("offsets", "scores", "pose")]
-        shapes, identity = self.model.linear(self.model.flat(*given)).split((52, len(self.photo.modes)), dim=-1)
-        return identity.mean(dim=0).double().numpy(), shapes.double().numpy().clip(0, 1)
-
-    @torch.no_grad()
-    def encoder(self, index: torch.Tensor) -> Answer:
-        assert self.model is not None
-        told = self.model(*self.renders.clips([index], len(index), None).given)
-        return told.identity[0].double().numpy(), told.shapes[0].double().numpy().clip(0, 1)
+    def network(self, index: torch.Tensor) -> Answer:
+        """The mean of what the landmark network reads in each frame."""
+        faces = [self.faces[k] for k in index.tolist()]
+        return expected_identity(faces)[0], np.stack([face.reading.shapes for face in faces if face.reading])
 
     def fitted(self, index: torch.Tensor) -> Answer:
-        return self._fit(index, None)
+        """The fit with the network's reading as its prior."""
+        faces = [self.faces[k] for k in index.tolist()]
+        return self._fit(faces, expected_identity(faces))
 
-    def refined(self, index: torch.Tensor) -> Answer:
-        """The fit with the encoder's mean and deviation as its prior."""
-        return self._fit(index, self.model)
+    def linear(self, model: Encoder) -> Way:
+        """Ridge regression, on which the encoder builds, from each frame."""
+        reader = Reader(self.photo.points, model)
 
-    @torch.no_grad()
-    def _fit(self, index: torch.Tensor, model: Encoder | None) -> Answer:
-        side, faces, prior = int(self.frames.size), [], None
-        for k in index.tolist():
-            scores = dict(zip(BLENDSHAPES, self.frames.scores[k].tolist(), strict=True))
-            matrix = np.eye(4)
-            matrix[:3, :3] = self.frames.matrices[k].double().numpy()
-            faces.append(FaceLandmarks(self.frames.points[k].double().numpy(), scores, matrix))
-        views = [view_of((side, side), face, self.photo.response, self.certainty, None) for face in faces]
-        if model is not None:
-            told = model(*self.renders.clips([index], len(index), None).given)
-            sure = certainty(model.missed.double().numpy(), DOUBT, (TONGUE,))
-            views = [
-                dataclasses.replace(view, expected=row.clip(0, 1), certainty=sure)
-                for view, row in zip(views, told.shapes[0].double().numpy(), strict=True)
-            ]
-            prior = told.identity[0].double().numpy(), (0.5 * told.identity_spread[0]).exp().double().numpy()
-        found = fit(self.photo.points, self.photo.response, views, prior=prior)
+        @torch.no_grad()
+        def way(index: torch.Tensor) -> Answer:
+            faces = [self.faces[k] for k in index.tolist()]
+            first = model.first(model.used(reader.seen(faces, [self.size] * len(faces), times(faces))))[0]
+            identity, shapes = first.double().numpy().mean(axis=0), first.double().numpy()
+            modes = len(self.photo.modes)
+            return identity[:modes], shapes[:, modes:].clip(0, 1)
+
+        return way
+
+    def encoder(self, model: Encoder) -> Way:
+        reader = Reader(self.photo.points, model)
+
+        def way(index: torch.Tensor) -> Answer:
+            told = reader.stills([self.faces[k] for k in index.tolist()], [self.size] * len(index))
+            return told.identity, told.shapes
+
+        return way
+
+    def refined(self, model: Encoder, shapes: bool) -> Way:
+        """The fit with the encoder's identity as its prior, and its blendshapes or those that the network reads."""
+        reader = Reader(self.photo.points, model)
+
+        def way(index: torch.Tensor) -> Answer:
+            faces = [self.faces[k] for k in index.tolist()]
+            told = reader.stills(faces, [self.size] * len(faces))
+            return self._fit(told.applied(faces) if shapes else faces, (told.identity, told.deviation))
+
+        return way
+
+    def _fit(self, faces: list[FaceLandmarks], prior: tuple[np.ndarray, np.ndarray]) -> Answer:
+        views = [view_of(self.size, face, self.response, None) for face in faces]
+        found = fit(self.photo.points, self.response, views, prior=prior)
         return found.identity, found.blendshapes
+
+
+def times(faces: list[FaceLandmarks]) -> list[float]:
+    return [STILLS * k for k in range(len(faces))]
 
 
 def errors(points: np.ndarray, found: np.ndarray, true: np.ndarray) -> tuple[float, float]:
@@ -134,20 +150,20 @@ def errors(points: np.ndarray, found: np.ndarray, true: np.ndarray) -> tuple[flo
     return float((a @ turn.T + shift - b).norm(dim=1).mean()), scaled
 
 
-def measured(
-    ways: Ways, way: Callable[[torch.Tensor], Answer], count: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def measured(ways: Ways, way: Way, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Errors (people, 3) mm, and blendshapes found and true (frames, 52)."""
     inner = np.ones(POINTS, dtype=bool)
     inner[[*OVAL, *RIGHT_IRIS, *LEFT_IRIS]] = False
-    points, rows, found, true = ways.photo.points, [], [], []
-    for person in ways.renders.people:
+    frames, points, rows, found, true = ways.read.frames, ways.photo.points, [], [], []
+    for number in frames.person.unique():
+        person = torch.nonzero(frames.person == number)[:, 0]
+        count = min(count, len(person))  # a face was missed in some
         groups = [person[k : k + count] for k in range(0, len(person) - count + 1, count)]
+        groups = groups[:: -(-len(groups) // GROUPS)]
         each = []
         for index in groups:
             identity, shapes = way(index)
-            rest = ways.frames.neutral[index[0]].double().numpy()
-            known = ways.frames.blendshapes[index].double().numpy()
+            rest, known = frames.neutral[index[0]].double().numpy(), frames.blendshapes[index].double().numpy()
             off = np.einsum("pcs,ks->kpc", points.shapes, shapes - known)[:, inner]
             each.append((*errors(inner, points.neutral(identity), rest), np.linalg.norm(off, axis=-1).mean()))
             found.append(shapes)
@@ -156,12 +172,14 @@ def measured(
     return np.array(rows), np.concatenate(found), np.concatenate(true)
 
 
-def correlation(found: np.ndarray, true: np.ndarray) -> float:
-    """The median over blendshapes that move."""
+def correlations(found: np.ndarray, true: np.ndarray) -> list[str]:
+    """The median over blendshapes that move, and the means of :data:`NAMED`."""
     moving = [k for k in range(true.shape[1]) if true[:, k].std() > LEAST]
-    return float(
-        np.median([np.corrcoef(found[:, k], true[:, k])[0, 1] if found[:, k].std() > 0 else 0 for k in moving])
-    )
+    alike = {
+        BLENDSHAPES[k]: np.corrcoef(found[:, k], true[:, k])[0, 1] if found[:, k].std() > 0 else 0.0 for k in moving
+    }
+    named = [[value for name, value in alike.items() if name.startswith(start)] for start in NAMED]
+    return [f"{np.median(list(alike.values())):.2f}", *(f"{np.mean(values):.2f}" for values in named)]
 
 
 def interval(values: np.ndarray) -> str:
@@ -169,38 +187,72 @@ def interval(values: np.ndarray) -> str:
     rng = np.random.default_rng(0)
     means = [rng.choice(values, len(values)).mean() for _ in range(1000)]
     low, high = np.quantile(means, (0.025, 0.975))
-    return f"{low:.2f}|{high:.2f}"
+    return f"{low:.2f} to {high:.2f}"
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path(".train"), help="where the head stage's shape basis lies")
-    parser.add_argument("--people", type=int, default=24)
+    parser.add_argument("--people", type=int, default=16)
     parser.add_argument("--weights", type=Path, help="another encoder than the default's")
+    parser.add_argument("--others", type=Path, nargs="*", default=[], help="ablated encoders, for a row each")
+    parser.add_argument("--counts", type=int, nargs="*", default=COUNTS, help="numbers of frames; 1 goes first")
+    parser.add_argument("--rows", nargs="*", help="only rows whose names begin with one of these")
     args = parser.parse_args()
     pipe = FacePipeline.from_pretrained(device="cpu")
-    frames = rendered(pipe, args.work / "shape_basis.npz", args.work, args.people)
-    ways = Ways(pipe, frames, loaded(args.weights))
-    named = [("mean face", ways.mean), ("linear path alone", ways.linear), ("encoder", ways.encoder),
-             ("fit", ways.fitted), ("fit, the encoder as prior", ways.refined)]  # fmt: skip
-    print(f"{len(ways.renders.people)} people, {len(frames)} frames\n")
-    print("| way | K | at rest, rigid (scale) | interval | motion | interval | r |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for name, way in named:
-        for count in COUNTS:
-            rows, found, true = measured(ways, way, count)
-            rigid, scaled, motion = rows.mean(axis=0)
-            cells = [f"{rigid:.2f} ({scaled:.2f})", interval(rows[:, 0]), f"{motion:.2f}", interval(rows[:, 2])]
-            print(f"| {name} | {count} | {' | '.join(cells)} | {correlation(found, true):.2f} |", flush=True)
+    read = rendered(pipe, args.work / "shape_basis.npz", args.work / "encoder", args.people)
+    ways, model = Ways(pipe, read), loaded(args.weights)
+    rows: list[tuple[str, Way]] = [
+        ("mean face", ways.mean),
+        ("network alone", ways.network),
+        ("ridge regression", ways.linear(model)),
+        ("transformer alone", ways.encoder(model)),
+        ("fit, network as prior", ways.fitted),
+        ("fit, transformer's identity as prior", ways.refined(model, shapes=False)),
+        ("fit, transformer as prior", ways.refined(model, shapes=True)),
+        *((f"transformer alone: {path.stem}", ways.encoder(loaded(path))) for path in args.others),
+    ]
+    chosen = [row for row in rows if args.rows is None or row[0].startswith(tuple(args.rows))]
+    print(f"{len(read.frames.person.unique())} people, {len(read)} frames\n")
+    heads = (
+        "way",
+        "K",
+        "at rest, rigid (scale)",
+        "interval",
+        "motion",
+        "interval",
+        "r",
+        *NAMED,
+        "gain on the first K, mm",
+    )
+    print(f"| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
+    for name, way in chosen:
+        alone = np.zeros(0)
+        for count in args.counts:
+            errors, found, true = measured(ways, way, count)
+            rigid, scaled, motion = errors.mean(axis=0)
+            alone = alone if len(alone) else errors
+            fall = alone[:, 0] - errors[:, 0]
+            cells = [f"{rigid:.2f} ({scaled:.2f})", interval(errors[:, 0]), f"{motion:.2f}", interval(errors[:, 2])]
+            cells += [*correlations(found, true), f"{fall.mean():.2f} ({interval(fall)})"]
+            print(f"| {name} | {count} | {' | '.join(cells)} |", flush=True)
 
 
 def loaded(path: Path | None) -> Encoder:
-    """The encoder of a file, by default the embedded one."""
+    """The encoder of a file, by default the embedded one; ablated parts are seen from the names and from what it
+    lacks.
+    """
     from safetensors.torch import load_file
 
-    model = Encoder(EncoderConfig())
     state = load_file(assets.verified("default", "encoder") if path is None else path)
+    config = dataclasses.replace(
+        EncoderConfig(),
+        graph=any(name.startswith("graph.") for name in state),
+        temporal=len({name.split(".")[1] for name in state if name.startswith("temporal.")}),
+        reading=path is None or path.stem != "noreading",
+    )
+    model = Encoder(config)
     model.load_state_dict({name: value.float() for name, value in state.items()})
     return model.eval()
 

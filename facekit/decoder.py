@@ -25,7 +25,7 @@ from facekit.models.facial_hair import SHAVEN, Brows
 from facekit.models.folds import Unfolding
 from facekit.models.hair import Outfit, Wardrobe
 from facekit.models.hair_choice import choose_beards, choose_hair, choose_lashes
-from facekit.models.lids import LidContact
+from facekit.models.lids import LidContact, raised_lids
 from facekit.models.lips import LipContact
 from facekit.models.shape import ShapeModel
 from facekit.models.shutting import following, sealed
@@ -209,7 +209,7 @@ class FaceDecoder:
         """Return vertices of the shape networks; for a person, the neutral face plus the networks' displacement."""
         posed = self._displaced(latents)
         if self.person is None:
-            return self.template.verts + posed
+            return self.template.verts + posed + self.raised * (1 - _shut(latents))[..., None]
         if not wanted(latents.expression):
             return self.person.neutral.expand(len(latents), -1, -1)
         rest = self._displaced(latents.at_rest())
@@ -241,6 +241,12 @@ class FaceDecoder:
             template = self.template.to("cpu")
             outer, lips, lids = LidContact(template, outer=True), LipContact(template), LidContact(template)
             return outer.to(self.device), lips.to(self.device), lids.to(self.device)
+
+    @functools.cached_property
+    def raised(self) -> torch.Tensor:
+        """Displacement (V, 3) in mm of resting lids that the networks lack; zero for models without eyeballs."""
+        with torch.inference_mode(False):
+            return raised_lids(self.template.to("cpu")).to(self.device)
 
     @functools.cached_property
     def wall(self) -> MouthWall | None:

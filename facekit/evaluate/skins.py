@@ -89,7 +89,7 @@ class SkinControls:
     def note(self) -> str:
         """Say how the networks were trained."""
         return (
-            f"Both texture GANs of the controls were trained alike, for {self.steps} steps, {self.share:.3g} of the "
+            f"Both texture GANs of the controls were trained alike, for {self.steps} steps, {self.share:.0%} of the "
             "shipped network's schedule: they tell what the identity condition does, not how good the shipped network "
             "is. sliced_wasserstein is the distance from the skins of the teacher that all networks learned from; the "
             "row data is that of the teacher's other skins."

@@ -26,6 +26,8 @@ _CORNER, _OPEN = (0.24, 0.50), 0.95
 # Gap between the lips at which light starts to enter the mouth, and range over which it increases; light in the closed
 # mouth.
 _GAP, _WIDE, _CLOSED = 0.03, 0.30, 0.06
+# Depth behind the lips from which on teeth lie in the shade, and least size of the opening that they see light through.
+_BEHIND, _SMALLEST = 0.60, 0.30
 # Least light at the inner edges of the closed lips.
 _EDGE = 0.30
 
@@ -40,8 +42,8 @@ class Openings:
         (2, n) int64: vertices of the right and the left eyeball; ``centring`` (2, n) float32: weights of their centres.
     upper, lower:
         (2, k) int64: vertices along the rims of the lids, from the inner corner to the outer; padded with the last one.
-    inside, edge:
-        (m,), (r,) int64: teeth and other parts inside the mouth; the lips' inner edges.
+    inside, teeth, edge:
+        (m,), (t,), (r,) int64: teeth and other parts inside the mouth; the teeth alone; the lips' inner edges.
     lips:
         (2, 3) int64: middle of the lips' inner edges, upper and lower.
     """
@@ -51,6 +53,7 @@ class Openings:
     upper: torch.Tensor
     lower: torch.Tensor
     inside: torch.Tensor
+    teeth: torch.Tensor
     edge: torch.Tensor
     lips: torch.Tensor
 
@@ -84,6 +87,7 @@ class Openings:
             upper,
             lower,
             behind.nonzero()[:, 0],
+            (parts == _TEETH).nonzero()[:, 0],
             edge,
             landmarks[torch.tensor(_INNER, device=landmarks.device)],
         )
@@ -114,6 +118,10 @@ class Openings:
         out = torch.stack([verts[:, row] - c for row, c in zip(rims, centres, strict=True)]).mean(dim=(0, 2))
         across = F.normalize(centres[1] - centres[0], dim=-1)[:, 0]
         up = F.normalize(torch.linalg.cross(out, across), dim=-1)
+        front = verts[:, self.lips].mean(dim=(1, 2))
+        depth = ((front[:, None] - verts[:, self.teeth]) @ F.normalize(out, dim=-1)[:, :, None])[..., 0] / radius
+        deep = (depth - _BEHIND).clamp_min(0) / gap.clamp_min(_SMALLEST)
+        shade[:, self.teeth] /= 1 + deep.square()
         for side, (ball, outward) in enumerate(zip(self.balls, (-across, across), strict=True)):
             away, upper, lower = (
                 (v - centres[side]) / radius[..., None]

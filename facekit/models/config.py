@@ -161,6 +161,8 @@ class EncoderConfig:
         Number of layers within a frame (AUFART: 6) and across frames (AUFART: none).
     graph:
         Whether to apply graph attention first.
+    reading:
+        Whether to use what the landmark network reads in each frame.
     """
 
     points: int = 478
@@ -174,6 +176,7 @@ class EncoderConfig:
     hidden: int = 192
     queries: int = 16
     anchor: int = 16
-    layers: int = 3
+    layers: int = 6
     temporal: int = 2
     graph: bool = True
+    reading: bool = True

@@ -13,6 +13,7 @@ from facekit.geometry.lists import alike, weighted_sum
 from facekit.geometry.strain import StrainGraph, lines_across
 from facekit.geometry.uv import bake, rasterize_uv, sample_texture
 from facekit.models.composers.micro import MicroLayer
+from facekit.models.creases import LipCreases
 from facekit.models.detail import DetailModel
 from facekit.template import Template
 
@@ -62,6 +63,7 @@ class DetailLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.model, self.micro, self.size = model, micro, size
+        self.creases = LipCreases(template, tile_uvs, model.config.size)
         self.graph = StrainGraph.of(template.faces, len(template.verts))
         self.register_buffer("tile_uvs", tile_uvs)
         self.register_buffer("trust", trust)
@@ -167,6 +169,7 @@ class DetailLayer(nn.Module):
         if alike(identity, texture_noise):
             identity, texture_noise = identity[:1], texture_noise[:1]
         static, compressed, stretched = self.model.maps(self.model.coefficients(identity))
+        static = self.creases(static, texture_noise)
         relief = self.micro.relief(identity, texture_noise)
         static = self._on_mesh(static, "full") + self._on_mesh(relief, "full")
         return static, self._on_mesh(compressed, "half"), self._on_mesh(stretched, "half")

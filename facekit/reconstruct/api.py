@@ -17,6 +17,7 @@ from facekit.person import Person
 from facekit.pipeline import FacePipeline
 from facekit.reconstruct import TEXTURES, is_film
 from facekit.reconstruct.dense import expected_identity, load_refiner
+from facekit.reconstruct.encoded import Reader
 from facekit.reconstruct.find import find
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.hair import find_hair
@@ -114,10 +115,18 @@ def reconstruct(
 def refine_and_fit(
     photo: PhotoModel, pictures: list[Picture], faces: list[FaceLandmarks]
 ) -> tuple[Fitted, list[FaceLandmarks]]:
-    """Refine the landmarks with the network, then fit; return the fit and the refined faces."""
+    """Refine the landmarks with the network, then fit; return the fit and the refined faces.
+
+    The prior of the identity is the encoder's prediction, which combines several pictures better than the mean of what
+    the network reads in each; for one picture it is the network's.
+    """
     refiner, response = load_refiner(photo)
     seen = [refiner(picture.pixels, marks) for picture, marks in zip(pictures, faces, strict=True)]
-    return fit(photo.points, response, views_of(pictures, seen, response), prior=expected_identity(seen)), seen
+    prior = expected_identity(seen)
+    if len(seen) > 1:
+        told = Reader(photo.points).stills(seen, [picture.size for picture in pictures])
+        prior = told.identity, told.deviation
+    return fit(photo.points, response, views_of(pictures, seen, response), prior=prior), seen
 
 
 def assembled(
@@ -198,12 +207,11 @@ def dressed(
 def views_of(pictures: list[Picture], faces: list[FaceLandmarks], response: Response) -> list[View]:
     """Return the fit's input for photographs and the faces in them."""
     cameras: dict[tuple[Any, ...], int] = {}
-    certainty = certainty_of(response)
     views = []
     for picture, marks in zip(pictures, faces, strict=True):
         lens = (sorted(picture.size)[0], sorted(picture.size)[1], picture.focal)
         focal = None if picture.focal is None else (float(np.log(picture.focal)), _FOCAL)
-        view = view_of(picture.size, marks, response, certainty, focal)
+        view = view_of(picture.size, marks, response, focal)
         views.append(dataclasses.replace(view, camera=cameras.setdefault(lens, len(cameras))))
     return views
 
@@ -212,12 +220,11 @@ def view_of(
     size: tuple[int, int],
     marks: FaceLandmarks,
     response: Response,
-    certainty: np.ndarray,
     focal: tuple[float, float] | None,
 ) -> View:
     """Return the fit's input for one face in a picture of size (height, width); see :class:`View` for the rest."""
     if marks.reading is None:
-        expected = response.expected(marks.scores)
+        expected, certainty = response.expected(marks.scores), response.certainty(_SCORES, ruled_out=(TONGUE,))
     else:
         expected = marks.reading.shapes.copy()
         certainty = np.diag(1 / (_READ * marks.reading.shapes_spread).clip(_LEAST))
@@ -225,11 +232,6 @@ def view_of(
     expected[TONGUE] = 0.0
     middle = np.array([size[1] / 2, size[0] / 2])
     return View(marks.points, marks.matrix[:3, :3], size, middle, expected, certainty, focal, spread=marks.spread)
-
-
-def certainty_of(response: Response) -> np.ndarray:
-    """Return the inverse square root (52, 52) of the covariance of blendshapes that were predicted from scores."""
-    return response.certainty(_SCORES, ruled_out=(TONGUE,))
 
 
 def cameras_of(fitted: Fitted, pictures: list[Picture]) -> Camera:

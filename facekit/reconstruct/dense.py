@@ -17,7 +17,7 @@ from facekit.files.readers import load_arrays, load_into, load_tensors
 from facekit.models.config import DenseConfig
 from facekit.models.dense_landmarks import CROP, CROP_MM, SHAPE_UNIT, UNIT, DenseLandmarks
 from facekit.reconstruct.encoded import Normaliser
-from facekit.reconstruct.landmarker import FaceLandmarks
+from facekit.reconstruct.landmarker import FaceLandmarks, Reading
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.points import FacePoints
 from facekit.reconstruct.response import Response
@@ -111,24 +111,6 @@ def standardised(crops: torch.Tensor) -> torch.Tensor:
     """
     mean = crops.mean(dim=(1, 2, 3), keepdim=True)
     return (crops - mean) / (crops - mean).square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(0.02)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Network prediction for one face.
-
-    Parameters
-    ----------
-    identity, identity_spread:
-        (M,) float64: identity mode weights and their standard deviations.
-    shapes, shapes_spread:
-        (52,) float64: blendshape weights and their standard deviations.
-    """
-
-    identity: np.ndarray
-    identity_spread: np.ndarray
-    shapes: np.ndarray
-    shapes_spread: np.ndarray
 
 
 class LandmarkRefiner:

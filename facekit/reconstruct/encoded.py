@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +14,14 @@ from facekit import weights
 from facekit.conventions import BLENDSHAPES
 from facekit.files.readers import load_into, load_tensors
 from facekit.models.config import EncoderConfig
-from facekit.models.encoder import SCALE, Encoder
-from facekit.reconstruct.landmarker import OVAL, POINTS, FaceLandmarks
+from facekit.models.encoder import SCALE, Encoder, Observed
+from facekit.reconstruct.landmarker import OVAL, POINTS, FaceLandmarks, Reading
 from facekit.reconstruct.points import FacePoints
 
 #: Offsets are clipped at this many mm: larger ones are false detections.
 _FAR = 24.0
-#: Number of frames in one window of the encoder.
-WINDOW = 16
+#: Number of frames in one window of the encoder; seconds between stills of a person.
+WINDOW, STILLS = 16, 10.0
 
 
 class Normaliser:
@@ -78,13 +79,27 @@ class Normaliser:
 
 @dataclass(frozen=True)
 class EncoderOutput:
-    """Encoder prediction for T frames: ``shapes`` (T, 52) in [0, 1], ``identity`` and ``deviation`` (M,), its standard
-    deviation; float64.
+    """Encoder prediction for T frames; float64.
+
+    Parameters
+    ----------
+    shapes, spread:
+        (T, 52): blendshapes in [0, 1] and their standard deviations.
+    identity, deviation:
+        (M,): identity mode weights and their standard deviations.
     """
 
     shapes: np.ndarray
+    spread: np.ndarray
     identity: np.ndarray
     deviation: np.ndarray
+
+    def applied(self, faces: Sequence[FaceLandmarks]) -> list[FaceLandmarks]:
+        """Return the T faces with this prediction in place of the network's: it contains that one."""
+        return [
+            dataclasses.replace(face, reading=Reading(self.identity, self.deviation, shapes, spread))
+            for face, shapes, spread in zip(faces, self.shapes, self.spread, strict=True)
+        ]
 
 
 class Reader:
@@ -94,35 +109,62 @@ class Reader:
     ----------
     points:
         The rig evaluated at the landmarks.
+    model:
+        Another encoder; by default the packaged one.
     """
 
-    def __init__(self, points: FacePoints) -> None:
-        self.normaliser, self.network = Normaliser(points), network()
+    def __init__(self, points: FacePoints, model: Encoder | None = None) -> None:
+        self.normaliser, self.network = Normaliser(points), network() if model is None else model
 
-    @torch.no_grad()
     def __call__(
         self, faces: Sequence[FaceLandmarks], sizes: Sequence[tuple[int, int]], times: Sequence[float]
     ) -> EncoderOutput:
-        """Predict from up to :data:`WINDOW` faces of one person, given the (height, width) of their pictures and times
-        in seconds.
-        """
-        rows = [
-            self.normaliser(torch.from_numpy(face.points[None]).float(), size)
-            for face, size in zip(faces, sizes, strict=True)
-        ]
-        offsets, pose = (torch.cat(part)[None] for part in zip(*rows, strict=True))
-        scores = torch.tensor([[[face.scores.get(name, 0.0) for name in BLENDSHAPES] for face in faces]])
-        when = torch.tensor([list(times)], dtype=torch.float32)
-        told = self.network(offsets, scores, pose, when - when[:, :1], torch.ones(1, len(faces)))
-        spread = (0.5 * told.identity_spread[0]).exp()
+        """Predict from up to :data:`WINDOW` refined faces of one person, see :meth:`seen`."""
+        with torch.no_grad():
+            told = self.network(self.seen(faces, sizes, times))
+        spread, deviation = ((0.5 * t[0]).exp().double().numpy() for t in (told.shapes_spread, told.identity_spread))
         return EncoderOutput(
-            told.shapes[0].double().numpy().clip(0, 1), told.identity[0].double().numpy(), spread.double().numpy()
+            told.shapes[0].double().numpy().clip(0, 1), spread, told.identity[0].double().numpy(), deviation
         )
 
-    @property
-    def missed(self) -> np.ndarray:
-        """Return the covariance (52, 52) of the blendshape prediction errors."""
-        return self.network.missed.double().numpy()
+    def seen(
+        self, faces: Sequence[FaceLandmarks], sizes: Sequence[tuple[int, int]], times: Sequence[float]
+    ) -> Observed:
+        """Return refined faces as the encoder's input (B = 1), given the (height, width) of their pictures and times
+        in seconds; stills are to lie :data:`STILLS` apart.
+
+        Raises
+        ------
+        ValueError
+            If a face was not refined.
+        """
+        rows, told = [], []
+        for face, size in zip(faces, sizes, strict=True):
+            if face.reading is None:
+                raise ValueError("the encoder needs faces that the landmark network has refined")
+            rows.append(self.normaliser(torch.from_numpy(face.points[None]).float(), size))
+            scores = np.array([face.scores.get(name, 0.0) for name in BLENDSHAPES])
+            reading = np.concatenate((face.reading.identity, face.reading.shapes))
+            unsure = np.concatenate((face.reading.identity_spread, face.reading.shapes_spread))
+            told.append((scores, reading, np.log(unsure)))
+        offsets, pose = (torch.cat(part)[None] for part in zip(*rows, strict=True))
+        scores, reading, unsure = (
+            torch.from_numpy(np.stack(column))[None].float() for column in zip(*told, strict=True)
+        )
+        when = torch.tensor([list(times)], dtype=torch.float32)
+        return Observed(offsets, scores, pose, reading, unsure, when - when[:, :1], torch.ones(1, len(faces)))
+
+    def stills(self, faces: Sequence[FaceLandmarks], sizes: Sequence[tuple[int, int]]) -> EncoderOutput:
+        """Predict from any number of photographs of one person; more than :data:`WINDOW` are told window by window."""
+        parts = []
+        for start in range(0, len(faces), WINDOW):
+            some = slice(start, start + WINDOW)
+            parts.append(self(faces[some], sizes[some], [STILLS * k for k in range(len(faces[some]))]))
+        weight = np.stack([len(part.shapes) / part.deviation**2 for part in parts])
+        identity = (weight * np.stack([part.identity for part in parts])).sum(axis=0) / weight.sum(axis=0)
+        shapes, spread = (np.concatenate([getattr(part, name) for part in parts]) for name in ("shapes", "spread"))
+        # The errors of windows of one person are alike: more of them do not make it surer.
+        return EncoderOutput(shapes, spread, identity, np.sqrt(len(faces) / weight.sum(axis=0)))
 
 
 @functools.cache

@@ -46,6 +46,11 @@ _NEAR = 16.0
 _WARM = 0.45
 #: Ratio of hair albedo to observed brightness, which includes self-shadowing.
 _SHADED = 1.2
+#: Styles that hang beside the neck; the least fraction of hair there for one of them, and for one that agrees well.
+_LONG, _HANGING, _AGREED, _WELL = ("long01", "mid01"), 0.65, 0.5, 0.78
+#: Distance in pixels from all styles beyond which there is no hair above the eyes; height below the chin from which,
+#: and half width in which, the chest is free of hair, both as fractions of the brow-to-chin distance.
+_APART, _CHEST = 6, (0.5, 0.3)
 #: Penalty on the agreement of rare styles, and of long ones, which hang over dark clothes.
 _RARE = {"bob02": 0.03, "short03": 0.03, "long01": 0.01}
 
@@ -108,7 +113,7 @@ def find_hair(picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, c
     crown, cheeks = (everyone > _COVERED) & above & seen, _cheeks(marks, head) & seen
     if int(crown.sum()) < _FEWEST or not bool(cheeks.any()):
         return None
-    outside = colours[:, (anyone < 0.02) & (head < 0.02) & seen]
+    outside = colours[:, _backdrop(anyone, head, marks) & seen]
     tone, hair = colours[:, cheeks].median(dim=1).values, colours[:, crown]
     lit = [srgb_to_linear(crop[:, where]).median(dim=1).values for where in (crown, cheeks)]
     low, high = _BARE_RANGE
@@ -120,7 +125,10 @@ def find_hair(picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, c
     agreement = {
         style: float(((1 - (c - likely).abs()) * told).sum() / told.sum().clamp_min(1.0)) for style, c in cover.items()
     }
-    best = max(agreement, key=lambda style: agreement[style] - _RARE.get(style, 0.0))
+    beside = _beside(cover, likely, seen, float(marks[27, 0]))
+    hangs = beside > (_AGREED if max(agreement[style] for style in _LONG) > _WELL else _HANGING)
+    fitting = [style for style in cover if (style in _LONG) == hangs]
+    best = max(fitting, key=lambda style: agreement[style] - _RARE.get(style, 0.0))
     colour = natural_colour((_SHADED * lit[0] / lit[1].clamp_min(1e-3) * _albedo(pipe, codes)).clamp(0.004, 0.7))
     return FoundHair(best, linear_to_srgb(colour), agreement)
 
@@ -174,6 +182,29 @@ def _cheeks(marks: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
         spot = torch.stack((0.5 * (marks[eye, 0] + marks[nose, 0]), marks[nose, 1]))
         found |= torch.hypot(x - spot[0], y - spot[1]) < reach
     return found & (head > 0.9)
+
+
+def _backdrop(anyone: torch.Tensor, head: torch.Tensor, marks: torch.Tensor) -> torch.Tensor:
+    """Return the mask (S, S) bool of what is certainly no hair: the background above the eyes, and the chest's middle.
+
+    Beside the face wide hair reaches beyond every style, and would be taken for background.
+    """
+    y, x = torch.meshgrid(torch.arange(_SIDE) + 0.5, torch.arange(_SIDE) + 0.5, indexing="ij")
+    some = ((anyone > 0.02) | (head > 0.02)).float()[None]
+    away = F.max_pool2d(some, 2 * _APART + 1, stride=1, padding=_APART)[0] == 0
+    height = marks[CHIN, 1] - marks[17:27, 1].mean()
+    chest = (y > marks[CHIN, 1] + _CHEST[0] * height) & ((x - marks[27, 0]).abs() < _CHEST[1] * height)
+    return (away & (y < marks[27, 1])) | chest
+
+
+def _beside(cover: dict[str, torch.Tensor], likely: torch.Tensor, seen: torch.Tensor, middle: float) -> float:
+    """Return the fraction of hair beside the neck, where no short style reaches: the mean of the sides, 0 if unseen."""
+    short = torch.stack([c for style, c in cover.items() if style not in (*_LONG, "ponytail01")]).amax(dim=0)
+    spots = (cover["mid01"] > 0.5) & (short < 0.1) & seen
+    left = (torch.arange(_SIDE) + 0.5 < middle).expand_as(spots)
+    sides = [likely[spots & side] for side in (left, ~left)]
+    shares = [float(side.mean()) for side in sides if len(side) >= _FEWEST // 4]
+    return sum(shares) / max(len(shares), 1)
 
 
 def _likely(colours: torch.Tensor, hair: torch.Tensor, tone: torch.Tensor, outside: torch.Tensor) -> torch.Tensor:

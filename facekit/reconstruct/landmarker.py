@@ -25,8 +25,6 @@ from facekit.weights.cache import sha256_of
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from facekit.reconstruct.dense import Reading
-
 #: Name of its record in the manifest, and of its folder in the cache.
 _TOOL = "landmarker"
 POINTS = 478
@@ -39,6 +37,24 @@ OVAL = (
 UPPER_LIP, LOWER_LIP = (191, 80, 81, 82, 13, 312, 311, 310, 415), (95, 88, 178, 87, 14, 317, 402, 318, 324)
 #: Centre and rim of the irises, the subject's right and left eye.
 RIGHT_IRIS, LEFT_IRIS = tuple(range(468, 473)), tuple(range(473, 478))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Prediction of identity and blendshapes for one face, by the landmark network or by the encoder.
+
+    Parameters
+    ----------
+    identity, identity_spread:
+        (M,) float64: identity mode weights and their standard deviations.
+    shapes, shapes_spread:
+        (52,) float64: blendshape weights and their standard deviations.
+    """
+
+    identity: np.ndarray
+    identity_spread: np.ndarray
+    shapes: np.ndarray
+    shapes_spread: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,9 @@ CLAY_MATERIAL = (0.55, 0.035, 0.35, 0.0)
 WRAP = (0.23, 0.16, 0.13)
 # Occlusion below which wet surfaces reflect no lamp; from twice as much on they do fully.
 _DRY = 0.12
+# Curvature of the cornea, of radius 7.8 mm, relative to the template's, of 11 mm: lamps are mirrored nearer to the
+# pupil, where no lid cuts them.
+_CORNEA = 1.4
 #: Start of the tone curve's shoulder.
 TONE_START = 0.62
 
@@ -43,9 +46,12 @@ TONE_START = 0.62
 # Areas of dull skin: around the brows, whose hairs scatter light, and far from the centre of the face, where there are
 # few glands. Start and end of the fade, in distances between the outer corners of the eyes.
 _BROW, _FAR = (0.06, 0.10), (0.70, 1.30)
+# The mouth's corners, where skin and lips fold into each other, which vertices alone do not tell.
+_FOLD = (0.015, 0.06)
 # Factors on the reflectance there, and increase in roughness.
-_DULL_BROW, _DULL_FAR, ROUGHER = 0.35, 0.40, 0.12
+_DULL_BROW, _DULL_FAR, _DULL_FOLD, ROUGHER = 0.35, 0.40, 0.35, 0.12
 _DULLED = ("skin", "lids", "back_of_head", "neck")
+_CORNERS = [48, 54, 60, 64]
 
 
 #: Number of rows of :func:`material_table` before the colours.
@@ -98,7 +104,9 @@ def sheen(mesh: FaceMesh) -> torch.Tensor:
         (1 - _DULL_FAR) * step(far, *_FAR),
     )
     skin = torch.isin(parts, parts.new_tensor([PARTS.index(name) for name in _DULLED]))
-    return torch.where(skin, 1 - dull, 1.0)
+    folds = torch.cdist(verts, marks[_CORNERS]).amin(dim=1) / unit
+    fold = (1 - _DULL_FOLD) * (1 - step(folds, *_FOLD)) * (skin | (parts == PARTS.index("lips")))
+    return torch.where(skin, 1 - dull, 1.0) * (1 - fold)
 
 
 def albedo(found: Surface, texture: MipTexture | None) -> torch.Tensor:
@@ -242,8 +250,10 @@ def direct(
 
 
 def _reflection(normal, view, toward, facing, size: float) -> torch.Tensor:
-    """Return the reflection of a round softbox in a wet surface, (P,)."""
-    mirrored = 2.0 * facing * normal - view
+    """Return the reflection of a round softbox in a cornea, (P,)."""
+    # The normal's tilt from the viewer is that of a more curved surface.
+    normal = torch.nn.functional.normalize(_CORNEA * normal - (_CORNEA - 1.0) * facing * view, dim=0)
+    mirrored = 2.0 * dot(normal, view) * normal - view
     angle = torch.deg2rad(mirrored.new_tensor([0.55 * size, 0.8 * size])).cos()
     t = ((dot(mirrored, toward) - angle[1]) / (angle[0] - angle[1])).clamp(0.0, 1.0)
     return 0.85 * t * t * (3.0 - 2.0 * t)

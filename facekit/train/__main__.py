@@ -24,15 +24,15 @@ STAGES = {
     "relief": "facekit.train.detail.relief",
     "controls": "facekit.train.texture.blind",
     "photos": "facekit.train.photos.stage",
-    "encoder": "facekit.train.encoder.stage",
     "landmarks": "facekit.train.landmarks.stage",
+    "encoder": "facekit.train.encoder.stage",
     "mask": "facekit.train.mask.stage",
     "hair": "facekit.train.hair.stage",
     "card": "facekit.train.card",
 }
 #: Stages that only run if named: adapt an existing model to changed recipes; train controls for experiments; need the
 #: extra ``photo``, or depend on such a stage.
-NAMED = ("adapt", "words", "relief", "controls", "photos", "encoder", "landmarks")
+NAMED = ("adapt", "words", "relief", "controls", "photos", "landmarks", "encoder")
 _PACK_FILES = ("ict_light.npz", "ict_vertex_indices.json", "skins_uv", "brows_uv", "skin_mask_uv.png")
 _MANIFEST = "weights_manifest.json"
 

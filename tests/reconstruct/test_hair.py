@@ -36,6 +36,18 @@ def test_the_style_that_was_worn_is_found(person_of, seed, style):
         assert float((found.colour - worn).abs().max()) < 0.15
 
 
+def test_hair_wider_and_lighter_than_any_style_is_no_background(person_of):
+    face, pipe = person_of(403, "long01")
+    drawn = face.render(CAMERA, image_size=320, background=(0.85, 0.86, 0.88))
+    hair, low = drawn.hair[0, 0] > 0.5, torch.arange(320)[:, None] > 150
+    wide = torch.nn.functional.max_pool2d(hair[None].float(), 41, 1, 20)[0] > 0
+    ends = (hair | (wide & (drawn.alpha[0, 0] < 0.5))) & low
+    colour = 1.4 * drawn.rgb[0][:, hair].median(dim=1).values
+    picture = torch.where(ends, colour[:, None, None], drawn.rgb[0]).clamp(0, 1)
+    found = find_hair(picture, pipe, face.latents, CAMERA[0])
+    assert found is not None and found.style == "long01"
+
+
 def test_a_crown_outside_of_the_picture_tells_nothing(person_of):
     face, pipe = person_of(401, "afro01")
     low = Camera.front(distance=420.0, target=(0.0, -60.0, 40.0))

@@ -84,6 +84,25 @@ def test_eyes_have_a_sharp_highlight_that_skin_lacks():
     assert float(wet.max()) > float(render(mesh, camera, 96, background=(0.0, 0.0, 0.0)).rgb.max()) + 0.15
 
 
+def test_a_cornea_mirrors_the_key_light_as_one_of_its_curvature(default_pipeline):
+    """The brightest place of a wet ball of radius r that stands for a cornea of r / 1.4."""
+    radius = 50.0
+    mesh, camera = ball(radius, texture=torch.zeros(1, 3, 8, 8), rings=80), Camera.front(**FACING, fov=30.0)
+    eyes = torch.full((mesh.verts.shape[1],), PARTS.index("eyes"), dtype=torch.uint8)
+    lights = dataclasses.replace(PRESETS["studio"], lights=PRESETS["studio"].lights[:1])
+    picture = render(dataclasses.replace(mesh, parts=eyes), camera, 256, lights=lights, background=(0.0, 0.0, 0.0))
+    light = picture.rgb[0].mean(0)
+    normal = picture.normals[0][:, light > 0.95 * light.max()].mean(1)
+    tilt = torch.rad2deg(torch.acos(normal[2] / normal.norm()))
+    toward = lights.directions(camera.rotation())[0, 0]
+    half = torch.rad2deg(
+        torch.acos(
+            (toward + toward.new_tensor([0.0, 0.0, 1.0]))[2] / (toward + toward.new_tensor([0.0, 0.0, 1.0])).norm()
+        )
+    )
+    assert 0.62 < float(tilt / half) < 0.85
+
+
 def test_high_quality_casts_a_shadow():
     low, high = board(400.0), ball(30.0, rings=10)
     # A ball before a wall, toward the key light.
@@ -218,4 +237,5 @@ def test_brows_and_the_crown_shine_less(default_pipeline):
     assert bool((share[marks[[27, 30, 33]]] == 1).all())  # nose
     assert float(share[marks[17:27]].max()) < 0.5
     assert float(share[mesh.verts[0, :, 1].argmax()]) < 0.6
+    assert float(share[marks[[48, 54]]].max()) < 0.5 < float(share[marks[[51, 57]]].min())  # corners of the mouth, lips
     assert bool((sheen(dataclasses.replace(mesh, landmarks=None)) == 1).all())

@@ -24,9 +24,10 @@ _PIGMENT, _BLOOD = 0.046, 0.050
 #: Side of the blotch maps, and their frequency band in waves per tile.
 _FIELD, _WAVES = 64, (1.5, 9.0)
 _ARRAYS = ("structure", "tint", "rows", "old", "male", "fade", "lips", "melanin", "blood", "moles", "mole_corners")
-# Optical density of blood and of melanin by which women's lips contrast more than men's, over the full range: facial
-# contrast is a cue to sex (Russell, *A sex difference in facial contrast*, Perception 2009).
-_LIPS = (0.34, 0.10)
+# Optical density of blood and of melanin that the most feminine lips have over the network's, and the share of it that
+# the most masculine have: facial contrast is a cue to sex (Russell, *A sex difference in facial contrast*, Perception
+# 2009), but everyone's lips are darker and redder than the skin.
+_LIPS, _MENS_LIPS = (0.15, 0.045), 0.3
 
 
 def without_blotches(texture_noise: Tensor) -> Tensor:
@@ -111,7 +112,7 @@ class Complexion(nn.Module):
         broad = F.interpolate(broad, size=(size, size), mode="bicubic", align_corners=False)
         density = torch.addcmul(broad, depth, self.tint[:, None, None])
         colour = _LIPS[0] * self.blood + _LIPS[1] * self.melanin
-        density = density + (0.5 - male)[:, None, None, None] * self.lips * colour[:, None, None]
+        density = density + (1 - (1 - _MENS_LIPS) * male)[:, None, None, None] * self.lips * colour[:, None, None]
         density = self._with_moles(density, texture_noise, dark)
         return ((tile + 0.055) * torch.exp(density / -2.4) - 0.055).clamp(0, 1)
 

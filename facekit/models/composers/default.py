@@ -39,6 +39,9 @@ _BORDER_ROWS = ((0.025, 0.045), (0.955, 0.975))
 # Width of the border, as a fraction of the tile's side, in which this tone replaces the network's output, whose
 # convolutions see zero padding there.
 _BORDER_WIDTH = 0.035
+# Share of red, green and blue light that lids absorb over other skin, which is thicker and has fewer vessels near its
+# surface, and the width over which this fades out, texels.
+_LIDS, _LIDS_FADE = (0.045, 0.065, 0.055), 17
 # Hairline behind the ear and at the nape, mm: heights y at two depths z, and the width of the fade.
 _HAIRLINE = ((-10.0, 2.0), (-80.0, -42.0))
 _HAIR_FADE = 16.0
@@ -67,6 +70,7 @@ class DefaultComposer(nn.Module):
     iris: torch.Tensor
     outside: torch.Tensor
     scalp: torch.Tensor
+    lids: torch.Tensor
     iris_path: torch.Tensor
     #: Modes of this composer.
     MODES = ("blend",)
@@ -93,7 +97,13 @@ class DefaultComposer(nn.Module):
         self.register_buffer("iris", iris[None].float() / 255, persistent=False)
         self.register_buffer("outside", outside[None], persistent=False)
         self.register_buffer("scalp", _scalp(template, (height, width)) * outside, persistent=False)
+        lids = (parts == PARTS.index("lids")).float()[None]
+        for _ in range(2):
+            lids = box_blurred(lids, _LIDS_FADE)
         self.back_box, self.iris_box = mask_box(outside > 0), mask_box(iris > 0)
+        self.lids_box = mask_box(lids[0] > 0.01)
+        absorbed = lids[(..., *self.lids_box)] * torch.tensor(_LIDS)[:, None, None]
+        self.register_buffer("lids", 1 - absorbed, persistent=False)
         self.register_buffer("iris_path", torch.tensor(_IRIS_PATH), persistent=False)
 
     @classmethod
@@ -132,6 +142,7 @@ class DefaultComposer(nn.Module):
         tile = torch.lerp(tile, tone, _border(tile.shape[-1], tile.device))
         tile = self.complexion(tile, identity, texture_noise, self.micro.projections(identity))
         atlas[:, :, self.rows, self.columns] = self.micro(tile, identity, texture_noise)
+        atlas[(..., *self.lids_box)] *= self.lids
         # Update only the charts that change: the whole atlas would cost three times as much.
         box = (..., *self.back_box)
         hair = SCALP_COVER * self.micro.hair_strength(identity)[:, None, None, None] * self.scalp[box]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +15,18 @@ from facekit.motion import Motion
 from facekit.motion.head import angles
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
-from facekit.reconstruct.api import TONGUE, assembled, cameras_at, refine_and_fit, view_of
+from facekit.reconstruct.api import assembled, cameras_at, refine_and_fit, view_of
 from facekit.reconstruct.clip.film import Film
 from facekit.reconstruct.clip.follow import Followed, follow, personal_bias_of
 from facekit.reconstruct.clip.result import ClipReconstruction
 from facekit.reconstruct.clip.track import Track, Tracker
 from facekit.reconstruct.clip.views import Pool, for_skin
 from facekit.reconstruct.dense import LandmarkRefiner, load_refiner
-from facekit.reconstruct.encoded import WINDOW, Reader
 from facekit.reconstruct.find import average_close_ups
-from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
+from facekit.reconstruct.landmarker import Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.observe import Picture
-from facekit.reconstruct.response import Response, certainty
+from facekit.reconstruct.response import Response
 from facekit.reconstruct.unknowns import View
 
 #: Standard deviation of the log focal length in single frames, where it is already known from the key frames.
@@ -36,9 +34,6 @@ _FOCAL = 1e-3
 #: Relative tolerance between the container's frame rate and the frames' timestamps; beyond it the container's rate is
 #: rejected.
 _SAME_RATE = 0.02
-#: Factor on the encoder's standard deviations on videos, relative to renders.
-DOUBT = 1.3
-_Row = tuple[float, tuple[FaceLandmarks, FaceLandmarks] | None]
 
 
 def reconstruct_clip(
@@ -79,10 +74,9 @@ def reconstruct_clip(
         keys = pool.chosen()
         faces = [average_close_ups(key.frame.pixels, key.face, finder, photo.mirror) for key in keys]
         pictures = [Picture(key.frame.pixels, f"{film.path.name} at {key.frame.time:.2f} s") for key in keys]
-        reader = Reader(photo.points)
         fitted, faces = refine_and_fit(photo, pictures, faces)
         times, focal = np.array(track.times), (float(np.log(fitted.focal[0])), _FOCAL)
-        frames = progress(_views(track, calm, film.size, response, reader, focal), len(track), "expressions")
+        frames = progress(_views(track, calm, film.size, response, focal), len(track), "expressions")
         followed = follow(photo, response, fitted, frames, times, personal_bias_of(response, fitted, faces), calm)
     if not followed.found.any():
         raise InputError("a face that can be tracked", f"none in {film.path.name}", "take a sharper, larger one")
@@ -134,61 +128,18 @@ def _tracked(
             if seen.face is None:
                 track.add(seen.frame.time, None)
             else:
-                track.add(seen.frame.time, seen.face, refiner.refine_once(seen.frame.pixels, seen.face))
+                track.add(seen.frame.time, refiner.refine_once(seen.frame.pixels, seen.face))
                 pool.offer(seen.frame, seen.face)
     return pool, tracker.faces
 
 
 def _views(
-    track: Track,
-    calm: float,
-    size: tuple[int, int],
-    response: Response,
-    reader: Reader,
-    focal: tuple[float, float],
+    track: Track, calm: float, size: tuple[int, int], response: Response, focal: tuple[float, float]
 ) -> Iterator[View | None]:
-    """Yield the fit's input for every frame, from the landmark network and from the encoder, which also sees the
-    neighbours.
+    """Yield the fit's input for every frame, with the network's reading as the prior of expression.
+
+    Not the encoder's, though it sees the neighbours and is closer on stills: after the fit it follows a film less well
+    (docs/from-a-video.md).
     """
-    sure = certainty(reader.missed, DOUBT, (TONGUE,))
-    for past, now, ahead in _blocks(zip(track.times, track.faces(calm), strict=True)):
-        there = [(time, pair[0]) for time, pair in (*past, *now, *ahead) if pair is not None]
-        told = None
-        if there:
-            told = reader([face for _, face in there], [size] * len(there), [time for time, _ in there])
-        place = sum(pair is not None for _, pair in past)
-        for _, pair in now:
-            if pair is None or told is None:
-                yield None
-                continue
-            view = view_of(size, pair[1], response, sure, focal)
-            yield _joined(view, _rest_tongue(told.shapes[place]), sure)
-            place += 1
-
-
-def _joined(view: View, shapes: np.ndarray, sure: np.ndarray) -> View:
-    """Combine a view's blendshape prior with another mean (52,) and its inverse square root covariance (52, 52)."""
-    precision = view.certainty.T @ view.certainty + sure.T @ sure
-    both = view.certainty.T @ view.certainty @ view.expected + sure.T @ sure @ shapes
-    root = np.linalg.cholesky(precision)
-    return dataclasses.replace(view, expected=np.linalg.solve(precision, both).clip(0, 1), certainty=root.T)
-
-
-def _blocks(rows: Iterable[_Row]) -> Iterator[tuple[list[_Row], list[_Row], list[_Row]]]:
-    """Yield half a window at a time, with a quarter of a window before and after it."""
-    half, quarter = WINDOW // 2, WINDOW // 4
-    past: list[_Row] = []
-    buffer: list[_Row] = []
-    for row in rows:
-        buffer.append(row)
-        if len(buffer) == half + quarter:
-            yield past, buffer[:half], buffer[half:]
-            past, buffer = buffer[half - quarter : half], buffer[half:]
-    if buffer:
-        yield past, buffer, []
-
-
-def _rest_tongue(shapes: np.ndarray) -> np.ndarray:
-    shapes = shapes.copy()
-    shapes[TONGUE] = 0.0
-    return shapes
+    for face in track.faces(calm):
+        yield None if face is None else view_of(size, face, response, focal)

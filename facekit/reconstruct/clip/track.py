@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -22,9 +22,8 @@ from facekit.conventions import BLENDSHAPES
 from facekit.errors import InputError, optional_import
 from facekit.reconstruct.clip.film import Film, Frame
 from facekit.reconstruct.clip.steady import smoothed
-from facekit.reconstruct.dense import Reading
 from facekit.reconstruct.find import all_faces, overlap
-from facekit.reconstruct.landmarker import LEFT_IRIS, POINTS, RIGHT_IRIS, FaceLandmarks, Landmarker
+from facekit.reconstruct.landmarker import LEFT_IRIS, POINTS, RIGHT_IRIS, FaceLandmarks, Landmarker, Reading
 
 #: A window's side in face sizes, and in pixels; the face's largest distance from its centre in face sizes, and largest
 #: change of scale, before the window is placed anew.
@@ -36,17 +35,16 @@ _NEIGHBOURS = 3
 #: A lost face is searched for in the whole frame: within this many face sizes, and this many more per second; anywhere
 #: after this many seconds. Every so many frames the search includes small faces.
 _NEAR, _SPEED, _ANYWHERE, _TILES_EVERY = 1.2, 4.0, 1.5, 10
-#: Columns of a frame's row: the landmarker's points, refined points, scores, predicted blendshapes, their standard
-#: deviations, the points' standard deviations, rotation.
-_FOUND = slice(0, 2 * POINTS)
-_POINTS = slice(_FOUND.stop, _FOUND.stop + 2 * POINTS)
-_SCORES = slice(_POINTS.stop, _POINTS.stop + len(BLENDSHAPES))
-_SHAPES = slice(_SCORES.stop, _SCORES.stop + len(BLENDSHAPES))
+#: Columns of a frame's row: refined points, predicted blendshapes, their standard deviations, the points' standard
+#: deviations, rotation.
+_POINTS = slice(0, 2 * POINTS)
+_SHAPES = slice(_POINTS.stop, _POINTS.stop + len(BLENDSHAPES))
 _UNSURE = slice(_SHAPES.stop, _SHAPES.stop + len(BLENDSHAPES))
 _SPREAD = slice(_UNSURE.stop, _UNSURE.stop + POINTS)
 _NUMBERS = _SPREAD.stop + 9
-#: Frames smoothed at once, and their overlap; lower bounds of the noise of points, in iris distances, and of scores.
-_PART, _OVERLAP, _LEAST, _LEAST_SCORE = 600, 90, 1e-4, 4e-3
+#: Frames smoothed at once, and their overlap; lower bounds of the noise of points, in iris distances, and of
+#: blendshapes.
+_PART, _OVERLAP, _LEAST, _LEAST_SHAPE = 600, 90, 1e-4, 4e-3
 
 
 @dataclass(frozen=True)
@@ -68,21 +66,20 @@ class Track:
     def __len__(self) -> int:
         return len(self.times)
 
-    def add(self, time: float, face: FaceLandmarks | None, again: FaceLandmarks | None = None) -> None:
-        """Append a frame: the landmarker's face, and the refined face."""
+    def add(self, time: float, face: FaceLandmarks | None) -> None:
+        """Append a frame with its refined face."""
         row = np.zeros(_NUMBERS, np.float32)
         if face is not None:
-            assert again is not None and again.reading is not None and again.spread is not None
-            row[_FOUND], row[_POINTS] = face.points.reshape(-1), again.points.reshape(-1)
-            row[_SCORES] = [face.scores.get(name, 0.0) for name in BLENDSHAPES]
-            row[_SHAPES], row[_UNSURE] = again.reading.shapes, again.reading.shapes_spread
-            row[_SPREAD], row[_SPREAD.stop :] = again.spread, face.matrix[:3, :3].reshape(-1)
+            assert face.reading is not None and face.spread is not None
+            row[_POINTS] = face.points.reshape(-1)
+            row[_SHAPES], row[_UNSURE] = face.reading.shapes, face.reading.shapes_spread
+            row[_SPREAD], row[_SPREAD.stop :] = face.spread, face.matrix[:3, :3].reshape(-1)
         self._file.write(row.tobytes())
         self.times.append(time)
         self.found.append(face is not None)
 
-    def faces(self, calm: float = 1.0) -> Iterator[tuple[FaceLandmarks, FaceLandmarks] | None]:
-        """Yield the faces in order, as pairs of the landmarker's and the refined one, both smoothed.
+    def faces(self, calm: float = 1.0) -> Iterator[FaceLandmarks | None]:
+        """Yield the refined faces in order, smoothed.
 
         Parameters
         ----------
@@ -96,9 +93,8 @@ class Track:
             if there.any() and calm > 0:
                 right, left = (rows[there][:, 2 * eye : 2 * eye + 2] for eye in (RIGHT_IRIS[0], LEFT_IRIS[0]))
                 distance = np.median(np.linalg.norm(left - right, axis=1))
-                places = (_FOUND, _POINTS)
-                kinds = [(part, _LEAST * float(distance)) for part in places]
-                for part, least in (*kinds, (_SCORES, _LEAST_SCORE), (_SHAPES, _LEAST_SCORE)):
+                kinds = ((_POINTS, _LEAST * float(distance)), (_SHAPES, _LEAST_SHAPE))
+                for part, least in kinds:
                     rows[:, part] = smoothed(rows[:, part], times[low:high], there, least, calm)
             for k in range(start, min(start + _PART, len(self))):
                 yield _face(rows[k - low]) if found[k] else None
@@ -235,16 +231,13 @@ class _Window:
         return FaceLandmarks(np.mean([one.points for _, one in looks], axis=0), looks[0][1].scores, looks[0][1].matrix)
 
 
-def _face(row: np.ndarray) -> tuple[FaceLandmarks, FaceLandmarks]:
-    """Rebuild a frame's faces from its row: the landmarker's and the refined one."""
+def _face(row: np.ndarray) -> FaceLandmarks:
+    """Rebuild a frame's refined face from its row."""
     matrix = np.eye(4)
     matrix[:3, :3] = row[_SPREAD.stop :].reshape(3, 3)
-    told = dict(zip(BLENDSHAPES, row[_SCORES].clip(0, 1).tolist(), strict=True))
-    found = FaceLandmarks(row[_FOUND].reshape(POINTS, 2), told, matrix)
     nobody = np.zeros(0)  # identity was predicted from other frames
     reading = Reading(nobody, nobody, row[_SHAPES].clip(0, 1), row[_UNSURE])
-    again = replace(found, points=row[_POINTS].reshape(POINTS, 2), spread=row[_SPREAD], reading=reading)
-    return found, again
+    return FaceLandmarks(row[_POINTS].reshape(POINTS, 2), {}, matrix, row[_SPREAD], reading)
 
 
 def _middle(face: FaceLandmarks) -> np.ndarray:

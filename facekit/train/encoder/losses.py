@@ -38,6 +38,12 @@ class Losses:
         self.by_unit = torch.stack(each)
         self.to_units = to_units[:, [list(ACTION_UNITS).index(unit) for unit in units]]
 
+    def to(self, device: torch.device) -> Losses:
+        """Move to a device, in place."""
+        for name in ("regions", "shapes", "modes", "by_unit", "to_units"):
+            setattr(self, name, getattr(self, name).to(device))
+        return self
+
     def __call__(self, told: Encoded, clips: Clips, units: bool = True, speed: bool = True) -> dict[str, torch.Tensor]:
         """Return every term, weighted; their sum is the loss."""
         off = told.shapes - clips.shapes

@@ -1,6 +1,8 @@
 """The encoder stage: the linear path in closed form, then the transformer; one file, ``encoder.safetensors``.
 
-Needs the frames of the photos stage in the work folder. Takes a quarter of an hour on one core.
+Needs the head stage's shape basis, the extra ``photo``, and the landmark network of the installed default, which looks
+at renders of people outside of its own training. These take ten minutes on one core; the training takes half an
+hour there, and three minutes on a GPU.
 """
 
 from __future__ import annotations
@@ -15,22 +17,33 @@ from facekit.models.config import EncoderConfig
 from facekit.models.encoder import Encoder
 from facekit.motion.mapping import WORDS, tables
 from facekit.pipeline import FacePipeline
+from facekit.progress import progress
+from facekit.reconstruct.dense import load_refiner
+from facekit.reconstruct.encoded import Normaliser
+from facekit.reconstruct.landmarker import Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.train import export
 from facekit.train.context import Context
-from facekit.train.encoder.data import Clips, Renders, Simulator, load_frames
+from facekit.train.encoder.data import Clips, Renders, Simulator
+from facekit.train.encoder.errors import Errors
+from facekit.train.encoder.frames import ReadFrames, read_pictures
 from facekit.train.encoder.losses import Losses
+from facekit.train.landmarks.stage import SKINS, default_anchors
+from facekit.train.landmarks.studio import Studio
 from facekit.train.loop import Average, Checkpoint, cosine, descend, set_rate, step_generator
 
 _FILE = "encoder.safetensors"
 #: Steps, frames per step, fraction of them that are renders, and peak learning rate.
-_STEPS, _FRAMES, _RENDERED, _RATE = 2000, 96, 0.4, 1e-3
+_STEPS, _FRAMES, _RENDERED, _RATE = 3336, 96, 0.5, 1e-3
 #: Lengths of clips, drawn with equal probability.
-_LENGTHS = (1, 1, 2, 3, 4, 6, 8, 12)
-#: Least standard deviation of a blendshape.
-_LEAST_SHAPE = 0.03
+_LENGTHS = (1, 1, 2, 3, 5, 8, 9, 16)
+#: Number of rendered people, people per file, pictures per person, and number of the first person: the landmark
+#: network has seen none of them.
+PEOPLE, PART, SHOTS, FIRST = 170, 10, 9, 2_000_000
+#: Numbers of frames for calibration; errors beyond this many deviations count as that many.
+_CALIBRATED, _WRONG = (1, 3, 9), 5.0
 #: Number of simulated frames to solve the linear path, weight of a render in it, ridge, frames per chunk.
-_LINEAR, _WEIGHT, _RIDGE, _AT_ONCE = 24000, 3.0, 30.0, 1500
+_LINEAR, _WEIGHT, _RIDGE, _AT_ONCE = 24000, 10.0, 100.0, 1500
 
 
 @dataclass(frozen=True)
@@ -42,36 +55,73 @@ class Material:
     losses: Losses
 
     @classmethod
-    def of(cls, folder: Path, config: EncoderConfig, biased: bool = True) -> Material:
-        """Read frames from a folder; the rest comes from the installed default."""
-        pipe = FacePipeline.from_pretrained(device="cpu")
-        photo = PhotoModel.of(pipe)
-        frames = load_frames(folder)
-        table = tables()["expressions", "blendshapes"].weights
-        simulator = Simulator(photo.points, photo.response, table, frames, biased)
+    def of(cls, read: ReadFrames, config: EncoderConfig, naive: bool = False) -> Material:
+        """Prepare renders; the rest comes from the installed default.
+
+        Parameters
+        ----------
+        naive:
+            Whether to simulate without the measured error model, see :meth:`Errors.naive`.
+        """
+        photo = PhotoModel.of(FacePipeline.from_pretrained(device="cpu"))
+        renders = Renders(read, photo.points, Normaliser(photo.points), photo.mirror)
+        errors = Errors.measured(read[torch.cat(renders.split()[0])], photo.points)
+        if naive:
+            errors = errors.naive(len(photo.modes))
+        simulator = Simulator(photo.points, errors, tables()["expressions", "blendshapes"].weights)
         recipes = tables()["units", "blendshapes"].weights[[WORDS["units"].index(unit) for unit in config.units]]
         losses = Losses(photo.points, recipes, tables()["blendshapes", "units"].weights, config.units)
-        return cls(simulator, Renders(frames, photo.points, simulator.normaliser), losses)
+        return cls(simulator, renders, losses)
 
 
 def run(context: Context) -> None:
-    """Train on the installed default, and write ``encoder.safetensors``."""
+    """Render people, train on the installed default, and write ``encoder.safetensors``."""
     config = replace(EncoderConfig(), width=context.widths(EncoderConfig().width)[0])
-    material = Material.of(context.work, config)
-    model = trained(config, material, context.work, context.scaled(_STEPS), linear=context.scaled(_LINEAR, 100))
-    model.missed.copy_(missed(model, material))
+    folder = context.work / "encoder"
+    folder.mkdir(exist_ok=True)
+    read = rendered(context.shape_basis, folder, context.scaled(PEOPLE, 2 * PART), context.scaled(SKINS, 1))
+    material = Material.of(read, config)
+    model = trained(config, material, folder, context.scaled(_STEPS), linear=context.scaled(_LINEAR, 100)).cpu()
+    calibrate(model, material)
     export.write_weights(model, context.out / _FILE)
 
 
+def rendered(basis: Path, folder: Path, people: int, skins: int) -> ReadFrames:
+    """Return renders of people, from the folder if they exist."""
+    pipe = FacePipeline.from_pretrained(device="cpu")
+    refiner, _ = load_refiner(PhotoModel.of(pipe))
+    studio, anchors, parts = Studio(pipe, basis, skins), default_anchors(), []
+    for start in progress(range(0, people, PART), desc="renders"):
+        path = folder / f"read_{start}.npz"
+        if not path.is_file():
+            pictures = (shot for k in range(start, start + PART) for shot in studio.pictures(FIRST + k, SHOTS))
+            with Landmarker() as landmarker:
+                read_pictures(pictures, anchors, landmarker, refiner).save(path)
+        parts.append(ReadFrames.load(path))
+    return ReadFrames.cat(parts)
+
+
 @torch.no_grad()
-def missed(model: Encoder, material: Material) -> torch.Tensor:
-    """Return the covariance (52, 52) of blendshape errors on renders of held-out people."""
-    off = []
-    for person in material.renders.split()[1]:
-        clips = material.renders.clips([person], len(person), None)
-        off.append((model(*clips.given).shapes - clips.shapes)[0])
-    left = torch.cat(off).double()
-    return (left.T @ left / len(left) + _LEAST_SHAPE**2 * torch.eye(left.shape[1])).float()
+def calibrate(model: Encoder, material: Material) -> tuple[float, float]:
+    """Scale the predicted deviations to the errors on renders of held-out people; return the factors of blendshapes
+    and identity.
+    """
+    off, who = [], []
+    for count in _CALIBRATED:
+        clips = material.renders.clips(material.renders.split()[1], count, None)
+        told = model(clips.seen)
+        off.append(((told.shapes - clips.shapes).square() * (-told.shapes_spread).exp()).flatten())
+        who.append(((told.identity - clips.identity).square() * (-told.identity_spread).exp()).flatten())
+    factors = []
+    for squares, head, count in (
+        (off, model.shapes_out[1], model.config.shapes),
+        (who, model.identity_out[1], model.config.modes),
+    ):
+        assert isinstance(head, torch.nn.Linear)
+        factor = torch.cat(squares).clamp(max=_WRONG**2).mean()
+        head.bias[-count:] += factor.log()
+        factors.append(float(factor.sqrt()))
+    return factors[0], factors[1]
 
 
 def trained(
@@ -100,10 +150,12 @@ def trained(
         Number of simulated frames to solve the linear path.
     """
     torch.manual_seed(0)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = Encoder(config)
     model.regions.copy_(material.losses.regions)
     people, held = material.renders.split()
     solve_linear(model, material, people, linear, rendered > 0)
+    model, losses = model.to(device), material.losses.to(device)
     model.linear.requires_grad_(False)  # thousands of inputs: the learning rate of the other parameters would ruin it
     average = Average(model, 0.997)
     optimiser = torch.optim.AdamW(
@@ -114,8 +166,8 @@ def trained(
     for step in Checkpoint(folder / f"{name}.pt", parts).steps(steps, "encoder"):
         set_rate(optimiser, cosine(step, whole, _RATE, warmup=min(200, max(1, whole // 4))))
         g = step_generator(11, step)
-        clips = drawn_clips(material, people, rendered, g)
-        terms = material.losses(model(*clips.given), clips, units)
+        clips = drawn_clips(material, people, rendered, g).to(device)
+        terms = losses(model(clips.seen), clips, units)
         loss = torch.stack(list(terms.values())).sum()
         descend(loss, model, optimiser, average)
         if step % 100 == 0:
@@ -127,17 +179,13 @@ def drawn_clips(material: Material, people: list[torch.Tensor], rendered: float,
     """Return clips of one random length, some of them of renders."""
     length = _LENGTHS[int(torch.randint(len(_LENGTHS), (), generator=g))]
     count = max(1, _FRAMES // length)
-    some = 0
-    if length <= 5:
-        some = round(rendered * count * 1.6)
-    parts = [material.simulator.clips(count - min(some, count - 1), length, g)]
+    some = min(round(rendered * count), count - 1) if length <= SHOTS else 0
+    parts = [material.simulator.clips(count - some, length, g)]
     if some:
-        picked = [people[k] for k in torch.randint(len(people), (min(some, count - 1),), generator=g).tolist()]
-        if picked:
-            parts.append(material.renders.clips(picked, length, g))
-    clips = Clips.cat(parts)
-    jitter = 1 + 0.02 * torch.randn(clips.scores.shape, generator=g)
-    return replace(clips, scores=(clips.scores * jitter).clamp(0, 1))
+        picked = [people[k] for k in torch.randint(len(people), (some,), generator=g).tolist()]
+        clips = material.renders.clips(picked, length, g)
+        parts.append(material.renders.mirrored(clips) if torch.rand((), generator=g) < 0.5 else clips)
+    return Clips.cat(parts)
 
 
 @torch.no_grad()
@@ -147,18 +195,20 @@ def solve_linear(model: Encoder, material: Material, people: list[torch.Tensor],
     gram, right = torch.zeros(size, size, dtype=torch.float64), 0.0
 
     def add(clips: Clips, weight: float) -> torch.Tensor:
-        rows = model.flat(clips.offsets[:, 0], clips.scores[:, 0], clips.pose[:, 0])
+        seen = model.used(clips.seen)
+        rows = model.flat(seen)[:, 0]
         rows = torch.cat((rows, torch.ones(len(rows), 1)), dim=1).double()
-        wanted = torch.cat((clips.shapes[:, 0], clips.identity), dim=1).double()
+        wanted = (torch.cat((clips.identity, clips.shapes[:, 0]), dim=1) - seen.reading[:, 0]).double()
         gram.addmm_(rows.T, rows, alpha=weight)
         return weight * rows.T @ wanted
 
     g = torch.Generator().manual_seed(5)
     for _ in range(max(1, count // _AT_ONCE)):
         right = right + add(material.simulator.clips(min(_AT_ONCE, count), 1, g), 1.0)
-    if rendered:
+    if rendered:  # all frames of all people, as they are and mirrored
         every = [frame[None] for person in people for frame in person]
-        right = right + add(material.renders.clips(every, 1, None), _WEIGHT)
+        clips = material.renders.clips(every, 1, None)
+        right = right + add(clips, _WEIGHT) + add(material.renders.mirrored(clips), _WEIGHT)
     ridge = torch.full((size,), _RIDGE, dtype=torch.float64)
     ridge[-1] = 1e-3
     found = torch.linalg.solve(gram + torch.diag(ridge), right).float()
@@ -172,9 +222,10 @@ def _log(
 ) -> None:
     """Log errors on held-out people in mm: expression and identity, from one frame and from five."""
     figures = []
+    device = model.cls.device
     for length in (1, 5):
-        clips = material.renders.clips(held, length, None)
-        told = model(*clips.given)
+        clips = material.renders.clips(held, length, None).to(device)
+        told = model(clips.seen)
         off, who = told.shapes - clips.shapes, told.identity - clips.identity
         losses = material.losses
         figures += [float(((off @ losses.shapes) * off).sum(-1).mean().sqrt()),

@@ -33,9 +33,9 @@ SCLERA, SCLERA_EDGE, VEIN = (
 )
 IRIS_GREY = 0.72
 ENAMEL, ENAMEL_NECK, ENAMEL_EDGE = (
-    np.array([0.91, 0.88, 0.81]),
-    np.array([0.80, 0.72, 0.60]),
-    np.array([0.87, 0.86, 0.83]),
+    np.array([0.91, 0.85, 0.76]),
+    np.array([0.80, 0.69, 0.56]),
+    np.array([0.87, 0.83, 0.78]),
 )
 GUM, GUM_DEEP = np.array([0.76, 0.45, 0.43]), np.array([0.42, 0.16, 0.15])
 TONGUE, TONGUE_DEEP = np.array([0.74, 0.41, 0.40]), np.array([0.42, 0.16, 0.16])

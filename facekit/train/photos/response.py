@@ -92,11 +92,17 @@ def rows_of(frames: Frames, identity: np.ndarray) -> np.ndarray:
     return features(yaw, pitch, distance, frames.blendshapes.double().numpy(), identity)
 
 
-def solved(rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return the ridge regression of offsets (N, 956) on rows (N, FEATURES)."""
+def solved(rows: np.ndarray, offsets: np.ndarray, firm: float = 1.0) -> np.ndarray:
+    """Return the ridge regression of offsets (N, D) on rows (N, FEATURES).
+
+    Parameters
+    ----------
+    firm:
+        Factor on the ridge of identity, for frames with more pictures a person.
+    """
     ridge = np.zeros(FEATURES)
     for kind, strength in _RIDGE:
-        ridge[kind] = strength
+        ridge[kind] = strength * (firm if kind in (PEOPLE, TURNED_PEOPLE) else 1.0)
     return np.linalg.solve(rows.T @ rows + np.diag(ridge), rows.T @ offsets)
 
 

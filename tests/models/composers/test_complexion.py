@@ -10,7 +10,7 @@ import torch
 import facekit.models.composers.complexion as complexion
 from facekit.errors import FacekitError
 from facekit.files.readers import load_arrays
-from facekit.metrics.texture import delta_e, high_frequency_energy
+from facekit.metrics.texture import delta_e, high_frequency_energy, lab
 from facekit.traits import TRAITS, set_traits, trait_axes
 
 ASSET = Path(complexion.__file__).parents[2] / "assets" / "complexion.npz"
@@ -97,3 +97,13 @@ def test_old_skin_has_more_of_it(layer, codes):
 def test_missing_arrays_are_told():
     with pytest.raises(FacekitError, match="moles"):
         complexion.Complexion({"structure": torch.zeros(1, 4, 4)})
+
+
+@pytest.mark.parametrize("male", [0.05, 0.95])
+def test_lips_are_darker_and_redder_than_the_network_painted_them(layer, codes, male):
+    tile, identity, noise = codes
+    identity = set_traits(identity, masculinity=male)
+    made = lab(layer(tile, identity, noise, traits(identity)))
+    lips, skin = (layer.lips[0, 0] > 0.9), (layer.lips[0, 0] == 0) & (torch.arange(512)[:, None] > 330)
+    light, red = ((made[:, k, lips].mean(1) - made[:, k, skin].mean(1)).mean() for k in (0, 1))
+    assert float(light) < -0.5 and float(red) > 0.5

@@ -4393,9 +4393,10 @@ void main() {
     gleam += reach * lit * f * spread * 0.25 / (peak * peak * hidden) * lampColour[i] * lampGloss[i].x;
   }
   if (coat > 0.01 && lampCount > 0) {
-    // Wet eyes mirror the key light's box.
+    // Wet eyes mirror the key light's box, by a cornea that is more curved than the mesh.
     float size = radians(lampGloss[0].y);
-    float t = smoothstep(cos(0.8 * size), cos(0.55 * size), dot(2.0 * facing * n - v, lampDirection[0]));
+    vec3 bent = normalize(1.4 * n - 0.4 * facing * v);
+    float t = smoothstep(cos(0.8 * size), cos(0.55 * size), dot(reflect(-v, bent), lampDirection[0]));
     gleam += 0.85 * t * coat * clamp((occlusion - 0.12) / 0.12, 0.0, 1.0) * lampColour[0];
   }
   colour = vec4(toSrgb(tone(gleam + base * diffuse)), 1.0);
