@@ -80,6 +80,8 @@ the fraction of people whose displacement never decreases with intensity from 0 
   construction and follows no population; features follow the ICT scans, whose subjects are not documented in detail.
 - Age and masculinity of head and skin are linked by a prior from average anthropometry, not from labelled scans: years
   are on the model's own scale, and masculinity is a matter of degree.
+- An independent recogniser takes many pairs of strangers for one person, and an independent network reads ages too low,
+  and everyone without hair as a man: docs/figures.md.
 - Eight hair styles, one length each, chosen by rule from the code; two of them hide an eye. Hair is pushed out of the
   skin, but is not simulated. Three beards, one length each; no glasses, no scars, no make-up.
 - Expressions are combinations of blendshapes; individual differences are modelled, not observed. Teeth and tongue are
