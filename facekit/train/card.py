@@ -82,7 +82,7 @@ the fraction of people whose displacement never decreases with intensity from 0 
   are on the model's own scale, and masculinity is a matter of degree.
 - An independent recogniser takes many pairs of strangers for one person, and an independent network reads ages too low,
   and everyone without hair as a man: docs/figures.md.
-- Eight hair styles, one length each, chosen by rule from the code; two of them hide an eye. Hair is pushed out of the
+- Nine hair styles, one length each, chosen by rule from the code; two of them hide an eye. Hair is pushed out of the
   skin, but is not simulated. Three beards, one length each; no glasses, no scars, no make-up.
 - Expressions are combinations of blendshapes; individual differences are modelled, not observed. Teeth and tongue are
   simple. Strong combinations can push lips into each other, above all on people far from the mean, with thin lips.
