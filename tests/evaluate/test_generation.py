@@ -128,7 +128,7 @@ def test_a_blind_network_paints_skins_of_nobody(default_pipeline, people, tmp_pa
         SkinControls.load(tmp_path)
     SkinControls(tmp_path, noise(8, 3, TILE, TILE).sigmoid(), 100, 0.1).save()
     controls = SkinControls.load(tmp_path)
-    assert "for 100 steps, 0.1 of" in controls.note() and controls.painted.shape == (8, 3, TILE, TILE)
+    assert "for 100 steps, 10% of" in controls.note() and controls.painted.shape == (8, 3, TILE, TILE)
     model = BlindSkin(controls.network(default_pipeline, BLIND), people.measured)
     codes = model.latents([5], "smile", 1.0)
     assert not codes.identity.any() and torch.equal(codes.texture_noise, FaceLatents.sample(5).texture_noise)
