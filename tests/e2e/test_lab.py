@@ -234,7 +234,8 @@ def test_a_folder_comes_through_its_link(browser, lab, tmp_path):
     page = context.new_page()
     page.set_default_timeout(60_000)
     opened = Lab(page)
-    page.goto(f"{address}lab/tree/deeper/download.ipynb")
+    # In a workspace of its own: the other notebook's, restored, would come to the front.
+    page.goto(f"{address}lab/workspaces/second/tree/deeper/download.ipynb")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell")
     page.wait_for_function("window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
     opened.run_all(timeout=90)
