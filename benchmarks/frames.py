@@ -83,7 +83,7 @@ class Ways:
     def __init__(self, pipe: FacePipeline, read: ReadFrames) -> None:
         self.photo, self.read = PhotoModel.of(pipe), read
         _, self.response = load_refiner(self.photo)
-        self.faces, self.size = [read.face(k) for k in range(len(read))], (int(read.frames.size), int(read.frames.size))
+        self.faces, self.size = [read.face(k) for k in range(len(read))], (int(read.size), int(read.size))
 
     def mean(self, index: torch.Tensor) -> Answer:
         return np.zeros(len(self.photo.modes)), np.zeros((len(index), 52))
@@ -155,7 +155,7 @@ def measured(ways: Ways, way: Way, count: int) -> tuple[np.ndarray, np.ndarray, 
     """Errors (people, 3) mm, and blendshapes found and true (frames, 52)."""
     inner = np.ones(POINTS, dtype=bool)
     inner[[*OVAL, *RIGHT_IRIS, *LEFT_IRIS]] = False
-    frames, points, rows, found, true = ways.read.frames, ways.photo.points, [], [], []
+    frames, points, rows, found, true = ways.read, ways.photo.points, [], [], []
     for number in frames.person.unique():
         person = torch.nonzero(frames.person == number)[:, 0]
         count = min(count, len(person))  # a face was missed in some
@@ -222,7 +222,7 @@ def main() -> None:
         *((f"transformer alone: {path.stem}", ways.encoder(loaded(path))) for path in args.others),
     ]
     chosen = [row for row in rows if args.rows is None or row[0].startswith(tuple(args.rows))]
-    print(f"{len(read.frames.person.unique())} people, {len(read)} frames\n")
+    print(f"{len(read.person.unique())} people, {len(read)} frames\n")
     heads = (
         "way",
         "K",

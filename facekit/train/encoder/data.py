@@ -76,14 +76,12 @@ class Renders:
     def __init__(self, read: ReadFrames, points: FacePoints, normaliser: Normaliser, mirror: np.ndarray) -> None:
         self.mirror, self.swapped = torch.from_numpy(mirror), torch.tensor(swapped())
         self.across = torch.from_numpy(mirrored_identity(points, mirror)).float()
-        side = int(read.frames.size)
-        self.offsets, self.pose = normaliser(read.points, (side, side))
-        self.scores, self.shapes = read.frames.scores, read.frames.blendshapes
-        self.reading = torch.cat((read.identity, read.shapes), dim=1)
-        self.unsure = torch.cat((read.identity_spread, read.shapes_spread), dim=1).log()
-        self.identity = torch.from_numpy(identity_of(read.frames, points)).float()
-        numbers = read.frames.person
-        self.people = [torch.nonzero(numbers == person)[:, 0] for person in numbers.unique()]
+        side = int(read.size)
+        self.offsets, self.pose = normaliser(read.read_points, (side, side))
+        self.scores, self.shapes = read.scores, read.blendshapes
+        self.reading, self.unsure = read.reading, read.reading_spread.log()
+        self.identity = torch.from_numpy(identity_of(read, points)).float()
+        self.people = [torch.nonzero(read.person == person)[:, 0] for person in read.person.unique()]
 
     def clips(self, people: list[torch.Tensor], count: int, generator: torch.Generator | None) -> Clips:
         """Return a clip of ``count`` frames per person, random or, without a generator, the first ones."""

@@ -55,9 +55,9 @@ class Errors:
     @classmethod
     def measured(cls, read: ReadFrames, points: FacePoints) -> Errors:
         """Fit the model to renders of several pictures a person."""
-        frames, identity = read.frames, identity_of(read.frames, points)
+        identity = identity_of(read, points)
         seen = np.concatenate([offsets_of(read.refined, points)[0].reshape(len(read), -1), outputs(read)], axis=1)
-        rows = rows_of(frames, identity)
+        rows = rows_of(read, identity)
         # A ridge would shrink the readings' gains: they are solved before it, each alone.
         modes, first = identity.shape[1], np.zeros((rows.shape[1], seen.shape[1]))
         pairs = ((PEOPLE.start, modes), (SHAPES.start, BLENDSHAPE_DIM))
@@ -68,7 +68,7 @@ class Errors:
         rest = seen - rows @ first
         weights = solved(rows, rest, _FIRM)
         # Residuals are too small within the fit, and too large on people left out of it: the truth is between.
-        people, left = frames.person.numpy(), rest - rows @ weights
+        people, left = read.person.numpy(), rest - rows @ weights
         for fold in range(_FOLDS):
             out = people % _FOLDS == fold
             left[out] = (left[out] + rest[out] - rows[out] @ solved(rows[~out], rest[~out], _FIRM)) / 2
@@ -85,7 +85,7 @@ class Errors:
         ones = [np.flatnonzero(people == person)[0] for person in np.unique(people)]
         stays, _ = _rows(means[ones], kept)
         varies, own = _rows(white - means, varying)
-        turns, shifts = (t.double().numpy() for t in (frames.rotation, frames.translation))
+        turns, shifts = (t.double().numpy() for t in (read.rotation, read.translation))
         yaw = np.array([seen_from(turn, shift)[0] for turn, shift in zip(turns, shifts, strict=True)])
         order = np.argsort(yaw)
         arrays = (first + weights, stays, varies, own, yaw[order], spreads[order])
@@ -123,13 +123,13 @@ class Errors:
 
 def outputs(read: ReadFrames) -> np.ndarray:
     """Return readings and scores (N, M + 104) float64."""
-    return torch.cat((read.identity, read.shapes, read.frames.scores), dim=1).double().numpy()
+    return torch.cat((read.reading, read.scores), dim=1).double().numpy()
 
 
 def spreads_of(read: ReadFrames, left: np.ndarray) -> np.ndarray:
     """Return the standard deviations (N, D): those of the network, and for scores those of their residuals."""
-    points = read.spread.repeat_interleave(2, dim=1).double().numpy()
-    told = torch.cat((read.identity_spread, read.shapes_spread), dim=1).double().numpy().clip(_LEAST, None)
+    points = read.read_spread.repeat_interleave(2, dim=1).double().numpy()
+    told = read.reading_spread.double().numpy().clip(_LEAST, None)
     scores = left[:, -BLENDSHAPE_DIM:].std(axis=0).clip(_LEAST, None)
     return np.concatenate((points, told, np.broadcast_to(scores, (len(read), BLENDSHAPE_DIM))), axis=1)
 

@@ -5,101 +5,78 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from facekit.conventions import BLENDSHAPES
-from facekit.files.atomic import atomic_write
 from facekit.reconstruct.dense import LandmarkRefiner
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker, Reading
 from facekit.train.photos.anchors import Anchors
-from facekit.train.photos.frames import Frames, found_in, frame_row
+from facekit.train.photos.frames import Frames, detected
 from facekit.train.photos.photographs import Photograph
 
 _READ = ("points", "spread", "identity", "identity_spread", "shapes", "shapes_spread")
 
 
 @dataclass(frozen=True)
-class ReadFrames:
-    """N renders as arrays.
+class ReadFrames(Frames):
+    """N renders as arrays: what the landmarker found, the ground truth, and what the network reads.
 
     Parameters
     ----------
-    frames:
-        What the landmarker found, and the ground truth.
-    points:
+    read_points:
         (N, 478, 2) float32: refined landmarks in pixels.
-    spread:
+    read_spread:
         (N, 478) float32: their standard deviations in mm.
-    identity, identity_spread, shapes, shapes_spread:
-        (N, M) and (N, 52) float32: the network's reading, see :class:`facekit.reconstruct.dense.Reading`.
+    read_identity, read_identity_spread, read_shapes, read_shapes_spread:
+        (N, M) and (N, 52) float32: the network's :class:`facekit.reconstruct.landmarker.Reading`.
     """
 
-    frames: Frames
-    points: torch.Tensor
-    spread: torch.Tensor
-    identity: torch.Tensor
-    identity_spread: torch.Tensor
-    shapes: torch.Tensor
-    shapes_spread: torch.Tensor
+    read_points: torch.Tensor
+    read_spread: torch.Tensor
+    read_identity: torch.Tensor
+    read_identity_spread: torch.Tensor
+    read_shapes: torch.Tensor
+    read_shapes_spread: torch.Tensor
 
-    def __len__(self) -> int:
-        return len(self.points)
-
-    def __getitem__(self, index: torch.Tensor) -> ReadFrames:
-        return ReadFrames(self.frames[index], **{name: getattr(self, name)[index] for name in _READ})
+    @classmethod
+    def of(cls, frames: Frames, *read: torch.Tensor) -> ReadFrames:
+        """Add what the network reads, in the order of the fields, to frames."""
+        return cls(*(getattr(frames, field.name) for field in dataclasses.fields(Frames)), *read)
 
     @property
     def refined(self) -> Frames:
         """Return the frames with refined landmarks in place of the landmarker's."""
-        return dataclasses.replace(self.frames, points=self.points)
+        return dataclasses.replace(self, points=self.read_points)
+
+    @property
+    def reading(self) -> torch.Tensor:
+        """Return identity and blendshapes as the network reads them, (N, M + 52)."""
+        return torch.cat((self.read_identity, self.read_shapes), dim=1)
+
+    @property
+    def reading_spread(self) -> torch.Tensor:
+        """Return their standard deviations, (N, M + 52)."""
+        return torch.cat((self.read_identity_spread, self.read_shapes_spread), dim=1)
 
     def face(self, k: int) -> FaceLandmarks:
         """Return one frame's face as reconstruction has it after the network."""
-        scores = dict(zip(BLENDSHAPES, self.frames.scores[k].tolist(), strict=True))
+        scores = dict(zip(BLENDSHAPES, self.scores[k].tolist(), strict=True))
         matrix = np.eye(4)
-        matrix[:3, :3] = self.frames.matrices[k].double().numpy()
-        reading = Reading(*(getattr(self, name)[k].double().numpy() for name in _READ[2:]))
-        points, spread = (getattr(self, name)[k].double().numpy() for name in _READ[:2])
-        return FaceLandmarks(points, scores, matrix, spread=spread, reading=reading)
-
-    def save(self, path: Path) -> None:
-        """Write an npz file."""
-        arrays: dict[str, Any] = {f.name: getattr(self.frames, f.name).numpy() for f in dataclasses.fields(Frames)}
-        arrays |= {f"read_{name}": getattr(self, name).numpy() for name in _READ}
-        with atomic_write(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
-
-    @classmethod
-    def load(cls, path: Path) -> ReadFrames:
-        """Read a file written by :meth:`save`."""
-        with np.load(path, allow_pickle=False) as data:
-            read = {name: torch.from_numpy(data[f"read_{name}"]) for name in _READ}
-        return cls(Frames.load(path), **read)
-
-    @classmethod
-    def cat(cls, parts: list[ReadFrames]) -> ReadFrames:
-        """Concatenate frames of one size."""
-        read = {name: torch.cat([getattr(part, name) for part in parts]) for name in _READ}
-        return cls(Frames.cat([part.frames for part in parts]), **read)
+        matrix[:3, :3] = self.matrices[k].double().numpy()
+        points, spread, *reading = (getattr(self, f"read_{name}")[k].double().numpy() for name in _READ)
+        return FaceLandmarks(points, scores, matrix, spread=spread, reading=Reading(*reading))
 
 
 def read_pictures(
     pictures: Iterable[Photograph], anchors: Anchors, landmarker: Landmarker, refiner: LandmarkRefiner
 ) -> ReadFrames:
     """Detect and refine the face in each picture as in reconstruction; pictures without detection are dropped."""
-    rows, faces, size = [], [], torch.tensor(0)
-    for picture in pictures:
-        size = torch.tensor(picture.pixels.shape[0])
-        places = anchors(picture.verts)
-        found = found_in(picture, places, landmarker, anchors)
-        if found is not None:
-            rows.append(frame_row(picture, places, anchors(picture.neutral), found))
-            faces.append(refiner(picture.pixels, found))
-    frames = Frames(size=size, **{name: torch.stack([row[name] for row in rows]) for name in rows[0]})
+    faces, frames = [], []
+    for picture, found, frame in detected(pictures, anchors, landmarker):
+        faces.append(refiner(picture.pixels, found))
+        frames.append(frame)
     columns = [[face.points for face in faces], [face.spread for face in faces]]
     columns += [[getattr(face.reading, name) for face in faces] for name in _READ[2:]]
-    return ReadFrames(frames, *(torch.from_numpy(np.stack(column)).float() for column in columns))
+    return ReadFrames.of(Frames.cat(frames), *(torch.from_numpy(np.stack(column)).float() for column in columns))

@@ -21,7 +21,7 @@ from facekit.reconstruct.model import PhotoModel
 from facekit.train.landmarks.augment import Draw, changed
 from facekit.train.landmarks.studio import SIZE, Studio, room
 from facekit.train.photos.anchors import Anchors
-from facekit.train.photos.frames import Frames, found_in, frame_row
+from facekit.train.photos.frames import Frames, detected
 
 #: Standard deviations of the crop's misplacement: radians, logarithm of the size, pixels.
 _TURN, _ZOOM, _SHIFT = 0.09, 0.06, 5.0
@@ -68,16 +68,11 @@ def make_frames(
     studio: Studio, anchors: Anchors, landmarker: Landmarker, path: Path, start: int, people: int, shots: int
 ) -> None:
     """Render several pictures of each of ``people`` people with blendshape expressions: frames and their pixels."""
-    pixels, rows = [], []
-    for number in progress(range(start, start + people), desc="frames"):
-        for shot in studio.pictures(number, shots):
-            places = anchors(shot.verts)
-            found = found_in(shot, places, landmarker, anchors)
-            if found is not None:
-                pixels.append(shot.pixels), rows.append(frame_row(shot, places, anchors(shot.neutral), found))
-    frames = Frames(size=torch.tensor(SIZE), **{name: torch.stack([row[name] for row in rows]) for name in rows[0]})
-    frames.save(path)
-    _save_pixels(path, pixels)
+    numbers = progress(range(start, start + people), desc="frames")
+    pictures = (shot for number in numbers for shot in studio.pictures(number, shots))
+    shown, _, frames = zip(*detected(pictures, anchors, landmarker), strict=True)
+    Frames.cat(list(frames)).save(path)
+    _save_pixels(path, [shot.pixels for shot in shown])
 
 
 def _save_pixels(path: Path, pixels: list[np.ndarray]) -> None:

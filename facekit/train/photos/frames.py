@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from facekit.train.photos.photographs import Photograph
 
 #: Median distance in mm beyond which a detection is another face.
 _LOST = 12.0
+
+_F = TypeVar("_F", bound="Frames")
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Frames:
     def __len__(self) -> int:
         return len(self.person)
 
-    def __getitem__(self, index: torch.Tensor) -> Frames:
+    def __getitem__(self: _F, index: torch.Tensor) -> _F:
         picked = {name: getattr(self, name)[index] for name in self.__dataclass_fields__ if name != "size"}
         return dataclasses.replace(self, **picked)
 
@@ -83,13 +85,13 @@ class Frames:
             np.savez(file, **arrays)
 
     @classmethod
-    def cat(cls, parts: list[Frames]) -> Frames:
+    def cat(cls: type[_F], parts: list[_F]) -> _F:
         """Concatenate frames of one size."""
         names = [name for name in cls.__dataclass_fields__ if name != "size"]
         return cls(size=parts[0].size, **{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
     @classmethod
-    def load(cls, path: Path) -> Frames:
+    def load(cls: type[_F], path: Path) -> _F:
         """Read a file written by :meth:`save`."""
         with np.load(path, allow_pickle=False) as data:
             return cls(**{name: torch.from_numpy(data[name]) for name in cls.__dataclass_fields__})
@@ -97,15 +99,18 @@ class Frames:
 
 def observed(pictures: Iterable[Photograph], anchors: Anchors, landmarker: Landmarker) -> Frames:
     """Detect the face in each picture as in reconstruction; pictures without detection are dropped."""
-    rows: list[dict[str, torch.Tensor]] = []
-    size = torch.tensor(0)
+    return Frames.cat([frame for _, _, frame in detected(pictures, anchors, landmarker)])
+
+
+def detected(
+    pictures: Iterable[Photograph], anchors: Anchors, landmarker: Landmarker
+) -> Iterator[tuple[Photograph, FaceLandmarks, Frames]]:
+    """Yield the pictures with a detected face, the face, and its frame (N = 1)."""
     for picture in pictures:
-        size = torch.tensor(picture.pixels.shape[0])
         places = anchors(picture.verts)
         face = found_in(picture, places, landmarker, anchors)
         if face is not None:
-            rows.append(frame_row(picture, places, anchors(picture.neutral), face))
-    return Frames(size=size, **{name: torch.stack([row[name] for row in rows]) for name in rows[0]})
+            yield picture, face, frame_of(picture, places, anchors(picture.neutral), face)
 
 
 def found_in(
@@ -121,21 +126,21 @@ def found_in(
     return None
 
 
-def frame_row(
-    picture: Photograph, posed: torch.Tensor, neutral: torch.Tensor, face: FaceLandmarks
-) -> dict[str, torch.Tensor]:
+def frame_of(picture: Photograph, posed: torch.Tensor, neutral: torch.Tensor, face: FaceLandmarks) -> Frames:
+    """Return one picture's frame (N = 1)."""
     scores = torch.tensor([face.scores.get(name, 0.0) for name in BLENDSHAPES])
     rotation = picture.camera.rotation()[0]
     shapes = torch.zeros(len(BLENDSHAPES)) if picture.blendshapes is None else picture.blendshapes
-    return {
-        "person": torch.tensor(picture.person),
-        "points": torch.from_numpy(face.points).float(),
-        "scores": scores,
-        "matrices": torch.from_numpy(face.matrix[:3, :3]).float(),
-        "posed": posed,
-        "neutral": neutral,
-        "blendshapes": shapes,
-        "rotation": rotation,
-        "translation": -rotation @ picture.camera.position[0],
-        "focal": picture.camera.focal(picture.pixels.shape[0])[0],
-    }
+    return Frames(
+        person=torch.tensor([picture.person]),
+        points=torch.from_numpy(face.points).float()[None],
+        scores=scores[None],
+        matrices=torch.from_numpy(face.matrix[:3, :3]).float()[None],
+        posed=posed[None],
+        neutral=neutral[None],
+        blendshapes=shapes[None],
+        rotation=rotation[None],
+        translation=(-rotation @ picture.camera.position[0])[None],
+        focal=picture.camera.focal(picture.pixels.shape[0])[:1],
+        size=torch.tensor(picture.pixels.shape[0]),
+    )

@@ -37,7 +37,7 @@ def read(model) -> ReadFrames:  # noqa: F811
     spreads = ((frames.points[..., 0], 0.4), (told, 0.5), (shapes, SHAPES))
     points, unsure, sure = (np.full(like.shape, size) for like, size in spreads)
     columns = (torch.from_numpy(column).float() for column in (points, told, unsure, shapes.clip(0, 1), sure))
-    return ReadFrames(frames, frames.points, *columns)
+    return ReadFrames.of(frames, frames.points, *columns)
 
 
 @pytest.fixture(scope="module")
