@@ -40,6 +40,10 @@ class MissingDependencyError(FacekitError, ImportError):
     """Missing optional package."""
 
 
+#: Errors of one item of many, which may be passed over; a missing package would fail all of them.
+ITEM_ERRORS = (FileError, InputError)
+
+
 def optional_import(module: str, extra: str, purpose: str):
     """Import an optional package, or raise an error with the install command for this kind of installation.
 

@@ -76,9 +76,8 @@ def run(args: argparse.Namespace) -> None:
     results = experiment.run(args.out, methods)
     if not len(results):
         reasons = [note for note in results.notes if note not in experiment.notes]
-        raise FileError(
-            "at least one method that can be measured", f"none: {reasons[0]}", "see facekit evaluate --list"
-        )
+        why = reasons[0] if reasons else "nothing was found to measure"
+        raise FileError("at least one method that can be measured", f"none: {why}", "see facekit evaluate --list")
     for path in results.save(args.out):
         report_file(path)
     for note in results.notes:

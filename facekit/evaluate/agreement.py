@@ -16,7 +16,7 @@ import numpy as np
 
 from facekit.data.layout import FILMS, PICTURES, files
 from facekit.errors import FileError
-from facekit.evaluate.experiment import Cell, Experiment, Figure, contents
+from facekit.evaluate.experiment import Cell, Experiment, Figure, sources
 from facekit.evaluate.judges import (
     NO_JUDGE,
     PERSON_JUDGES,
@@ -71,7 +71,7 @@ def agreement(
         Cell(folder.name, "pairs", name, False, functools.partial(_figures, folder, renders, judges[name], measure))
         for name, measure in measures.items()
     ]
-    settings = {"data": str(folder), "predictions": str(renders), "files": contents(renders)}
+    settings = sources(folder, renders)
     return Experiment("agreement", f"Agreement: {renders.name}", PROTOCOL, cells, settings, [NOTE])
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from facekit.data import disfa as labels
 from facekit.errors import FileError
-from facekit.evaluate.experiment import Cell, Experiment, Figure, contents
+from facekit.evaluate.experiment import Cell, Experiment, Figure, sources
 from facekit.files.atomic import expanded
 from facekit.metrics.agreement import f1, icc
 
@@ -50,7 +50,7 @@ def disfa(folder: str | Path, predictions: str | Path) -> Experiment:
         Cell("DISFA", "all subjects", predictions.name, False, lambda: _figures(folder, predictions)),
         Cell("DISFA", "all subjects", "always absent", True, lambda: _figures(folder, None)),
     ]
-    settings = {"data": str(folder), "predictions": str(predictions), "files": contents(predictions)}
+    settings = sources(folder, predictions)
     return Experiment("disfa", f"DISFA: {predictions.name}", PROTOCOL, cells, settings, NOTES)
 
 

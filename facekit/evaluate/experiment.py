@@ -139,13 +139,14 @@ class Experiment:
         return folder / "cells" / f"{self.name}-{''.join(c if c.isalnum() else '-' for c in cell.method)}-{digest}.json"
 
 
-def contents(folder: Path) -> str:
-    """Return a digest of names, sizes and times of all files below a folder.
+def sources(folder: Path, predictions: Path) -> dict[str, str]:
+    """Return settings of an experiment on predictions: both paths, and a digest of the predictions' files.
 
-    As one of an experiment's settings it keeps figures of earlier predictions from being taken for those of new ones.
+    The digest of names, sizes and times keeps figures of earlier predictions from being taken for those of new ones.
     """
-    stats = [(p.relative_to(folder).as_posix(), p.stat()) for p in sorted(folder.rglob("*")) if p.is_file()]
-    return hashlib.sha256(repr([(name, s.st_size, s.st_mtime_ns) for name, s in stats]).encode()).hexdigest()[:12]
+    stats = [(p.relative_to(predictions).as_posix(), p.stat()) for p in sorted(predictions.rglob("*")) if p.is_file()]
+    files = hashlib.sha256(repr([(name, s.st_size, s.st_mtime_ns) for name, s in stats]).encode()).hexdigest()[:12]
+    return {"data": str(folder), "predictions": str(predictions), "files": files}
 
 
 def _read(path: Path | None) -> Results | None:

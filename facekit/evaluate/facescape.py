@@ -14,8 +14,8 @@ import numpy as np
 
 from facekit.data import facescape_benchmark as data
 from facekit.data.layout import read_surface
-from facekit.errors import FileError, InputError
-from facekit.evaluate.experiment import Cell, Experiment, Figure, contents
+from facekit.errors import ITEM_ERRORS, FileError
+from facekit.evaluate.experiment import Cell, Experiment, Figure, sources
 from facekit.files.atomic import expanded
 from facekit.metrics.cylinder import SIZE, CylinderErrors, cylinder_errors, depth_shift
 from facekit.metrics.scans import Surface
@@ -44,7 +44,7 @@ def facescape(folder: str | Path, predictions: str | Path, size: int = SIZE) -> 
         for name, where in ((predictions.name, predictions), ("the scan itself", None)):
             measure = functools.partial(_figures, folder, where, split, size)
             cells.append(Cell("FaceScape", split, name, where is None, measure))
-    settings = {"data": str(folder), "predictions": str(predictions), "files": contents(predictions), "size": size}
+    settings = {**sources(folder, predictions), "size": size}
     return Experiment("facescape", f"FaceScape: {predictions.name}", PROTOCOL, cells, settings, [NOTE])
 
 
@@ -95,5 +95,5 @@ def _errors(item: data.Item, control: bool, size: int) -> CylinderErrors | None:
             own = in_camera(item, scan).moved(1 / item.scale, np.eye(3), np.zeros(3))
             return placed_errors(item, own, scan, size)
         return None if item.mesh is None else placed_errors(item, read_surface(item.mesh), scan, size)
-    except (FileError, InputError):
+    except ITEM_ERRORS:
         return None

@@ -16,8 +16,8 @@ import numpy as np
 
 from facekit.data import now as data
 from facekit.data.layout import read_surface
-from facekit.errors import FileError, InputError
-from facekit.evaluate.experiment import Cell, Experiment, Figure, contents
+from facekit.errors import ITEM_ERRORS, FileError
+from facekit.evaluate.experiment import Cell, Experiment, Figure, sources
 from facekit.files.atomic import expanded
 from facekit.io.reading import read_untextured
 from facekit.metrics.scans import Surface, aligned, refined
@@ -77,7 +77,7 @@ def now(folder: str | Path, predictions: str | Path) -> Experiment:
         Cell("NoW", "validation", predictions.name, False, lambda: _figures(folder, predictions)),
         Cell("NoW", "validation", "mean face", True, lambda: _figures(folder, None)),
     ]
-    settings = {"data": str(folder), "predictions": str(predictions), "files": contents(predictions)}
+    settings = sources(folder, predictions)
     return Experiment("now", f"NoW: {predictions.name}", PROTOCOL, cells, settings)
 
 
@@ -114,7 +114,7 @@ def _distances(item: data.Item, control: bool) -> np.ndarray:
         return np.empty(0)
     try:
         return scan_to_mesh(scan, marks, read_surface(item.mesh), data.read_landmarks(item.mesh_marks))
-    except (FileError, InputError):
+    except ITEM_ERRORS:
         return np.empty(0)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facekit.data import now, realy
 from facekit.data.layout import PICTURES, files, write_surface
-from facekit.errors import FileError, InputError, optional_import
+from facekit.errors import ITEM_ERRORS, FileError, optional_import
 from facekit.evaluate.keypoints import benchmark_keypoints, place_keypoints
 from facekit.files.atomic import expanded
 from facekit.mesh import FaceMesh
@@ -105,7 +105,7 @@ def _predict(jobs: Iterable[tuple[Path, Path]], write: Callable[[Path, Path], ob
     for picture, path in progress([job for job in jobs if not job[1].is_file()], desc="pictures"):
         try:
             write(picture, path)
-        except (FileError, InputError):
+        except ITEM_ERRORS:
             continue
         written.append(path)
     return written

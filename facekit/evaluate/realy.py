@@ -13,8 +13,8 @@ import numpy as np
 
 from facekit.data import realy as data
 from facekit.data.layout import read_surface
-from facekit.errors import FileError, InputError
-from facekit.evaluate.experiment import Cell, Experiment, Figure, contents
+from facekit.errors import ITEM_ERRORS, FileError
+from facekit.evaluate.experiment import Cell, Experiment, Figure, sources
 from facekit.evaluate.keypoints import benchmark_keypoints, place_keypoints
 from facekit.files.atomic import expanded
 from facekit.metrics.regions import REGIONS, realy_errors
@@ -38,7 +38,7 @@ def realy(folder: str | Path, predictions: str | Path) -> Experiment:
             ("frontal", "mean face", None),
         )
     ]
-    settings = {"data": str(folder), "predictions": str(predictions), "files": contents(predictions)}
+    settings = sources(folder, predictions)
     return Experiment("realy", f"REALY: {predictions.name}", PROTOCOL, cells, settings, [NOTE])
 
 
@@ -67,7 +67,7 @@ def _errors(item: data.Item, keypoints: data.Keypoints, surface: Surface | None)
                 return {}
             surface = read_surface(item.mesh)
         found = realy_errors(surface, keypoints(surface.verts), regions, scan_keypoints)
-    except (FileError, InputError, IndexError):
+    except (*ITEM_ERRORS, IndexError):
         return {}
     return {name: error * item.scale for name, error in found.items()}
 

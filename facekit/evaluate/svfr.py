@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 
 from facekit.data import nersemble as data
-from facekit.errors import FileError, InputError
+from facekit.errors import ITEM_ERRORS
 from facekit.evaluate.experiment import Cell, Experiment, Figure
 from facekit.evaluate.predict import Reconstructor, reconstructor
 from facekit.files.atomic import expanded
@@ -45,7 +45,7 @@ def _written(folder: Path, target: Path, way: Reconstructor) -> list[Figure]:
         for item in progress(items, desc="pictures"):
             try:
                 meshes = way(item.picture)
-            except (FileError, InputError):
+            except ITEM_ERRORS:
                 found.append(math.nan)
                 continue
             for task, mesh in zip(data.TASKS, meshes, strict=True):

@@ -173,9 +173,15 @@ def _square(
     return crop, box, seen, (marks - marks.new_tensor([left, top])) * (_SIDE / side)
 
 
+def _centres() -> tuple[torch.Tensor, ...]:
+    """Return the rows and the columns (S, S) of the square's pixel centres."""
+    along = torch.arange(_SIDE) + 0.5
+    return torch.meshgrid(along, along, indexing="ij")
+
+
 def _cheeks(marks: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
     """Return the mask (S, S) bool of both cheeks."""
-    y, x = torch.meshgrid(torch.arange(_SIDE) + 0.5, torch.arange(_SIDE) + 0.5, indexing="ij")
+    y, x = _centres()
     reach = _CHEEK * float((marks[CHIN] - marks[27]).norm())
     found = torch.zeros(_SIDE, _SIDE, dtype=torch.bool)
     for eye, nose in ((36, 31), (45, 35)):
@@ -189,7 +195,7 @@ def _backdrop(anyone: torch.Tensor, head: torch.Tensor, marks: torch.Tensor) -> 
 
     Beside the face wide hair reaches beyond every style, and would be taken for background.
     """
-    y, x = torch.meshgrid(torch.arange(_SIDE) + 0.5, torch.arange(_SIDE) + 0.5, indexing="ij")
+    y, x = _centres()
     some = ((anyone > 0.02) | (head > 0.02)).float()[None]
     away = F.max_pool2d(some, 2 * _APART + 1, stride=1, padding=_APART)[0] == 0
     height = marks[CHIN, 1] - marks[17:27, 1].mean()
@@ -201,7 +207,7 @@ def _beside(cover: dict[str, torch.Tensor], likely: torch.Tensor, seen: torch.Te
     """Return the fraction of hair beside the neck, where no short style reaches: the mean of the sides, 0 if unseen."""
     short = torch.stack([c for style, c in cover.items() if style not in (*_LONG, "ponytail01")]).amax(dim=0)
     spots = (cover["mid01"] > 0.5) & (short < 0.1) & seen
-    left = (torch.arange(_SIDE) + 0.5 < middle).expand_as(spots)
+    left = _centres()[1] < middle
     sides = [likely[spots & side] for side in (left, ~left)]
     shares = [float(side.mean()) for side in sides if len(side) >= _FEWEST // 4]
     return sum(shares) / max(len(shares), 1)

@@ -148,7 +148,11 @@ class Response:
         ruled_out:
             Blendshapes that are pinned to their expected values.
         """
-        return certainty(self.missed, doubt, ruled_out)
+        covariance = doubt**2 * (_SHARED * self.missed + (1 - _SHARED) * np.diag(np.diag(self.missed)))
+        for shape in ruled_out:
+            covariance[shape], covariance[:, shape] = 0, 0
+            covariance[shape, shape] = 1e-6
+        return np.linalg.inv(np.linalg.cholesky(covariance))
 
     def without(self) -> Response:
         """Return the control without bias and with the same noise."""
@@ -176,15 +180,6 @@ class Response:
         if found.weights.shape != (FEATURES, 2 * POINTS):
             raise WeightsError(f"a response of {FEATURES} features", f"{found.weights.shape}", "reinstall facekit")
         return found
-
-
-def certainty(missed: np.ndarray, doubt: float, ruled_out: Sequence[int] = ()) -> np.ndarray:
-    """Return :meth:`Response.certainty` for an error covariance (52, 52)."""
-    covariance = doubt**2 * (_SHARED * missed + (1 - _SHARED) * np.diag(np.diag(missed)))
-    for shape in ruled_out:
-        covariance[shape], covariance[:, shape] = 0, 0
-        covariance[shape, shape] = 1e-6
-    return np.linalg.inv(np.linalg.cholesky(covariance))
 
 
 def upright(rotation: np.ndarray) -> np.ndarray:

@@ -108,11 +108,6 @@ class World:
 ALONE = World()
 
 
-def alone() -> World:
-    """Return a world of one process, on CUDA if there is a GPU."""
-    return World(device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-
-
 @contextlib.contextmanager
 def joined(precision: str | None = None) -> Iterator[World]:
     """Join the processes started by ``torchrun``, if any: NCCL on CUDA, Gloo on CPUs.

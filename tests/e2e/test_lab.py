@@ -48,21 +48,6 @@ class Lab:
         self.page.evaluate(f"k => {{ {cell}.activeCellIndex = k; }}", index)
         self.command("notebook:run-cell")
 
-    def run_all(self, timeout: float = 400) -> None:
-        """Run all cells until they have ended; JupyterLab can lose a command that comes while it opens a notebook."""
-        from playwright.sync_api import TimeoutError as Late  # an extra: tests are skipped without it
-
-        begun = """() => window.jupyterapp.shell.currentWidget?.content?.widgets?.some(
-          (w) => w.model.executionState === "running" || w.model.toJSON().execution_count)"""
-        for attempt in range(4):
-            self.command("notebook:run-all-cells")
-            try:
-                self.page.wait_for_function(begun, timeout=15_000)
-                break
-            except Late:
-                assert attempt < 3, "no cell begins"
-        self.idle(timeout)
-
     def idle(self, timeout: float = 400) -> None:
         """Wait until every code cell has run and the kernel is idle."""
         code = """() => {
@@ -107,7 +92,8 @@ def notebook(browser, lab):
     page.goto(f"{address}lab/tree/{NAME}")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell")
     page.wait_for_function("window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
-    opened.run_all()
+    opened.command("notebook:run-all-cells")
+    opened.idle()
     yield opened
     context.close()
 
@@ -238,7 +224,8 @@ def test_a_folder_comes_through_its_link(browser, lab, tmp_path):
     page.goto(f"{address}lab/workspaces/second/tree/deeper/download.ipynb")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell")
     page.wait_for_function("window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
-    opened.run_all(timeout=90)
+    opened.command("notebook:run-all-cells")
+    opened.idle(timeout=90)
     assert opened.errors() == []
     link = page.locator(".jp-OutputArea-output a")
     with page.expect_download() as waiting:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from facekit.assembly import pick_device
 from facekit.models.config import EncoderConfig
 from facekit.models.encoder import Encoder
 from facekit.motion.mapping import WORDS, tables
@@ -150,7 +151,7 @@ def trained(
         Number of simulated frames to solve the linear path.
     """
     torch.manual_seed(0)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = pick_device(None)
     model = Encoder(config)
     model.regions.copy_(material.losses.regions)
     people, held = material.renders.split()

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from facekit import weights
+from facekit.assembly import pick_device
 from facekit.files.readers import load_arrays
 from facekit.models.config import DenseConfig
 from facekit.models.dense_landmarks import SHAPE_UNIT, UNIT, DenseLandmarks, DenseOutput
@@ -59,7 +60,7 @@ def run(context: Context) -> None:
     folder.mkdir(exist_ok=True)
     pipe = FacePipeline.from_pretrained(device="cpu")
     photo, anchors = PhotoModel.of(pipe), default_anchors()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = pick_device(None)
     people, steps = context.scaled(PEOPLE, 4 * PART), context.scaled(STEPS)
     with shards(context.shape_basis, folder / "pictures", people, context.scaled(SKINS, 1)) as coming:
         samples = Samples(photo, people * SHOTS * VIEWS, device)

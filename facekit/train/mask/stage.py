@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from facekit.assembly import pick_device
 from facekit.models.skin_mask import WIDTHS, SkinMask
 from facekit.pipeline import FacePipeline
 from facekit.train import export
@@ -33,8 +34,7 @@ def run(context: Context) -> None:
         files.append(folder / f"samples_{start}_{count}.npz")
         if not files[-1].is_file():
             make_samples(pipe, context.pack, files[-1], count, start)
-    model = SkinMask(context.widths(*WIDTHS))
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    model = SkinMask(context.widths(*WIDTHS)).to(pick_device(None))
     model = train_mask(model, files, context.work, context.scaled(_STEPS)).cpu()
     export.write_weights(model, context.out / _FILE)
 

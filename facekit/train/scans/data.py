@@ -180,8 +180,8 @@ class ScanTextures:
             tiles = F.avg_pool2d(tiles, tiles.shape[-1] // size)
         worn = F.one_hot(torch.from_numpy(self.scans.worn[rows]), EXPRESSION_DIM).float()
         noise = torch.randn(count, TEXTURE_NOISE_DIM, generator=generator).repeat(2, 1)
-        parts = (noise, self.codes[torch.from_numpy(np.concatenate([who, who]))], worn)
-        return TextureCodes(*(part.to(self.device) for part in parts)), tiles
+        codes = TextureCodes(noise, self.codes[torch.from_numpy(np.concatenate([who, who]))], worn)
+        return codes.to(self.device), tiles
 
 
 def _any(choices: np.ndarray, generator: torch.Generator) -> int:

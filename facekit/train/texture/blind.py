@@ -10,10 +10,11 @@ import dataclasses
 
 import torch
 
+from facekit.assembly import pick_device
 from facekit.evaluate.skins import BLIND, SIGHTED, TILE, SkinControls
 from facekit.train import export
 from facekit.train.context import Context
-from facekit.train.distributed import alone
+from facekit.train.distributed import World
 from facekit.train.texture.data import TextureCodes, TexturePairs, TextureSamples, held_out
 from facekit.train.texture.networks import start_texture
 from facekit.train.texture.stage import SCHEDULE, train_texture
@@ -39,7 +40,7 @@ def run(context: Context) -> None:
     folder = context.work / "controls"
     folder.mkdir(parents=True, exist_ok=True)
     schedule = tuple(dataclasses.replace(phase, steps=context.scaled(phase.steps)) for phase in SCHEDULE)
-    world = alone()
+    world = World(device=pick_device(None))
     samples = TextureSamples(context.skin_layers, context.texture_config.sizes[-1], world.device)
     painted = torch.cat([samples.paint(some, TILE) for some in _neutral(_PAINTED)]).cpu()
     SkinControls(folder, painted, sum(phase.steps for phase in schedule), context.steps_scale).save()

@@ -89,8 +89,8 @@ class TextureSamples:
         """
         one = TextureCodes.sample(count, generator)
         other = random_expressions(count, generator)
-        codes = TextureCodes(one.noise.repeat(2, 1), one.identity.repeat(2, 1), torch.cat([one.expression, other]))
-        codes = codes.to(self.device)
+        expression = torch.cat([one.expression, other])
+        codes = TextureCodes(one.noise.repeat(2, 1), one.identity.repeat(2, 1), expression).to(self.device)
         return codes, self.paint(codes, size)
 
 

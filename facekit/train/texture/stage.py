@@ -15,10 +15,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+from facekit.assembly import pick_device
 from facekit.models.texture import TextureModel
 from facekit.train import export
 from facekit.train.context import Context
-from facekit.train.distributed import ALONE, World, alone, descend
+from facekit.train.distributed import ALONE, World, descend
 from facekit.train.loop import Average, Checkpoint, cosine, set_rate, step_generator
 from facekit.train.skin.teacher import NOISES
 from facekit.train.soap import Soap
@@ -68,7 +69,7 @@ def run(context: Context) -> None:
     torch.manual_seed(0)
     config = context.texture_config
     schedule = tuple(dataclasses.replace(phase, steps=context.scaled(phase.steps)) for phase in SCHEDULE)
-    world = alone()
+    world = World(device=pick_device(None))
     samples = TextureSamples(context.skin_layers, config.sizes[-1], world.device)
     model = train_texture(start_texture(config).to(world.device), samples, context.work, schedule, world=world)
     export.write_weights(model.cpu(), context.out / "texture.safetensors")
