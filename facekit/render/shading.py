@@ -97,16 +97,22 @@ def sheen(mesh: FaceMesh) -> torch.Tensor:
         return verts.new_ones(len(verts))
     marks = verts[mesh.landmarks]
     unit = (marks[45] - marks[36]).norm()
-    brows = torch.cdist(verts, marks[LANDMARK_GROUPS["brows"]]).amin(dim=1) / unit
+    brows = _nearest(verts, marks[LANDMARK_GROUPS["brows"]]) / unit
     far = (verts - marks[28]).norm(dim=1) / unit
     dull = torch.maximum(
         (1 - _DULL_BROW) * (1 - step(brows, *_BROW)),
         (1 - _DULL_FAR) * step(far, *_FAR),
     )
     skin = torch.isin(parts, parts.new_tensor([PARTS.index(name) for name in _DULLED]))
-    folds = torch.cdist(verts, marks[_CORNERS]).amin(dim=1) / unit
+    folds = _nearest(verts, marks[_CORNERS]) / unit
     fold = (1 - _DULL_FOLD) * (1 - step(folds, *_FOLD)) * (skin | (parts == PARTS.index("lips")))
     return torch.where(skin, 1 - dull, 1.0) * (1 - fold)
+
+
+def _nearest(verts: torch.Tensor, marks: torch.Tensor) -> torch.Tensor:
+    """Return each vertex's distance (V,) to the nearest of a few points, several times faster than ``torch.cdist``."""
+    rows = verts.t().contiguous()
+    return torch.stack([dot(away, away) for away in (rows - mark[:, None] for mark in marks)]).amin(dim=0).sqrt()
 
 
 def albedo(found: Surface, texture: MipTexture | None) -> torch.Tensor:
