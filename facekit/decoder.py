@@ -4,35 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from facekit.assembly import load_blendshapes, load_detail, load_wardrobe
-from facekit.conventions import EXPRESSIONS, PARTS
+from facekit.assembly import load_detail, load_wardrobe
 from facekit.detail import FaceDetail, check_detail
 from facekit.errors import InputError
-from facekit.geometry.lists import alike
 from facekit.hair import Hair
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
-from facekit.models.blendshapes import Blendshapes, wanted
+from facekit.models.blendshapes import wanted
 from facekit.models.composers import Composer, DefaultComposer
 from facekit.models.detail_layer import DetailLayer
 from facekit.models.facial_hair import SHAVEN, Brows
-from facekit.models.folds import Unfolding
 from facekit.models.hair import Outfit, Wardrobe
 from facekit.models.hair_choice import choose_beards, choose_hair, choose_lashes
-from facekit.models.lids import LidContact, raised_lids
-from facekit.models.lips import LipContact
 from facekit.models.shape import ShapeModel
-from facekit.models.shutting import following, sealed
-from facekit.models.sides import SIDED, mirrored
 from facekit.models.texture import TextureModel
-from facekit.models.walls import MouthWall
-from facekit.person import Person
+from facekit.shape_decoder import ShapeDecoder
 from facekit.template import Template
 from facekit.torch_defaults import with_torch_defaults
 
@@ -41,15 +32,9 @@ if TYPE_CHECKING:
 
 # Number of faces whose textures, detail and hair are made at once: more is not faster on a CPU and costs memory.
 _TEXTURE_CHUNK, _DETAIL_CHUNK, _HAIR_CHUNK = 4, 16, 8
-# Expressions whose lips fold over at the mouth corners, from this weight on.
-_FOLDING, _FOLDED = [EXPRESSIONS.index(name) for name in ("lip_funneler", "anger")], 0.25
-# Latents that the shape networks take.
-_SHAPED = ("identity", "style", "shape_noise", "expression")
-# Vertices that blendshapes move by this much, mm, or more have full contact handling, whatever the expression did.
-_STILL = 1.0
 
 
-class FaceDecoder:
+class FaceDecoder(ShapeDecoder):
     """Parts of one model on one device, and its forward pass.
 
     Parameters
@@ -68,17 +53,11 @@ class FaceDecoder:
         composer: Composer,
         detail: Path | None = None,
     ) -> None:
-        self.template, self.shape, self.texture, self.composer = template, shape, texture, composer
+        super().__init__(template, shape, isinstance(composer, DefaultComposer))
+        self.texture, self.composer = texture, composer
         self.detail = detail
-        #: Person to make instead of the identity codes; None for any.
-        self.person: Person | None = None
         #: True to generate textures in half precision: faster on CUDA, with an error below one 8-bit step.
         self.half = template.verts.is_cuda
-
-    @property
-    def device(self) -> torch.device:
-        """The device that the model is on."""
-        return self.template.verts.device
 
     @with_torch_defaults
     def decode(
@@ -131,142 +110,6 @@ class FaceDecoder:
         if not wanted(latents.blendshapes):
             return mesh
         return dataclasses.replace(mesh, ao=self.blendshapes.ao(latents.blendshapes))
-
-    def to_model_codes(self, latents: FaceLatents) -> FaceLatents:
-        """Convert expressions to the model's own code: see :attr:`mirrored_pairs`.
-
-        In a pipeline with a person, the other codes are replaced by that person's.
-        """
-        if self.person is not None:
-            latents = self.person.wearing(latents)
-        if not self.mirrored_pairs:
-            return latents
-        return dataclasses.replace(latents, expression=self._in_other_order(latents.expression))
-
-    def _in_other_order(self, expression: torch.Tensor) -> torch.Tensor:
-        """Convert codes (B, 20) from facekit's order to the model's, or back."""
-        if not self.mirrored_pairs:
-            return expression
-        names = {a: b for pair in self.mirrored_pairs for a, b in (pair, pair[::-1])}
-        return expression[:, [EXPRESSIONS.index(names.get(name, name)) for name in EXPRESSIONS]]
-
-    @functools.cached_property
-    def mirrored_pairs(self) -> tuple[tuple[str, str], ...]:
-        """Pairs of expressions whose names are swapped in this model's code.
-
-        ``*_left`` is the subject's left in facekit. FaceScape's names do not say whose left they mean, so it is
-        measured once on the mean face. Faces and morph targets are corrected for this; :meth:`decode_shape` and
-        :meth:`decode_texture` take the model's own code.
-        """
-        mean = FaceLatents.sample(0, expression="neutral", intensity=0.0, truncation=0.0)
-        names = ("neutral", *(name for pair in SIDED for name in pair))
-        posed = FaceLatents.cat([mean, *(mean.with_expression(name) for name in names[1:])]).to(self.device)
-        with torch.no_grad():
-            verts = dict(zip(names, self.decode_shape(posed), strict=True))
-        moved = {name: value - verts["neutral"] for name, value in verts.items()}
-        return tuple(pair for pair in SIDED if mirrored(moved[pair[0]], moved[pair[1]], self.template))
-
-    @with_torch_defaults
-    def decode_shape(self, latents: FaceLatents) -> torch.Tensor:
-        """Return vertices (B, V, 3) float32 in mm.
-
-        Displacements of expression and blendshapes are summed. Fold-overs caused by blendshapes are then removed, and
-        if the model has eyeballs and a full mouth, lips are kept from intersecting each other, and lids from sinking
-        into the eyes, further than with the expression alone; the oral vestibule's wall stays behind the skin.
-        """
-        latents = latents.to(self.device)
-        own = _once(latents)
-        worn = self._regressed(own)
-        rest = functools.cache(lambda: self._regressed(_once(own.at_rest())))
-        if self.contact is not None:
-            shut = _shut(own)
-            if wanted(shut):
-                worn = sealed(worn, shut, self.blendshapes)
-            worn = self.contact[0](worn)
-            worn = self._unfolded(own, worn, rest)
-        if not wanted(latents.blendshapes):
-            worn = worn if self.wall is None or not wanted(own.expression) else self.wall(worn)
-            return worn if len(worn) == len(latents) else worn.repeat(len(latents), 1, 1)
-        neutral, shapes = rest(), self.blendshapes
-        verts = worn + shapes(latents.blendshapes, neutral, self._in_other_order(latents.expression))
-        if self.contact is None:
-            return self.unfolding(verts, neutral, worn)
-        _, lips, lids = self.contact
-        # Expressions without blendshapes keep the network's output: contact is only resolved where blendshapes move
-        # vertices. Elsewhere the correction fades out, as a hard limit would push surfaces together again.
-        still = (1 - (verts - worn).norm(dim=-1, keepdim=True) / _STILL).clamp(0, 1)
-        pushed, before = lips(torch.cat((verts, worn))).split((len(verts), len(worn)))
-        apart = lids(pushed, shapes.turns(latents.blendshapes)) - still * (lids(before, None) - worn)
-        apart = self.unfolding(apart, neutral, worn)
-        return apart if self.wall is None else self.wall(apart)
-
-    @with_torch_defaults
-    def decode_neutral(self, latents: FaceLatents) -> torch.Tensor:
-        """Return the neutral faces (B or 1, V, 3) float32 in mm of these people; one if all are the same person."""
-        return self.decode_shape(_once(latents.at_rest()))
-
-    def _regressed(self, latents: FaceLatents) -> torch.Tensor:
-        """Return vertices of the shape networks; for a person, the neutral face plus the networks' displacement."""
-        posed = self._displaced(latents)
-        if self.person is None:
-            return self.template.verts + posed + self.raised * (1 - _shut(latents))[..., None]
-        if not wanted(latents.expression):
-            return self.person.neutral.expand(len(latents), -1, -1)
-        rest = self._displaced(latents.at_rest())
-        worn = self.person.neutral + posed - rest
-        shut = _shut(latents)
-        if self.contact is not None and wanted(shut):
-            others = self.person.neutral - self.template.verts - rest
-            worn = worn + following(others, shut, self.blendshapes)
-        return worn
-
-    def _unfolded(self, latents: FaceLatents, worn: torch.Tensor, rest: Callable[[], torch.Tensor]) -> torch.Tensor:
-        """Return vertices (B, V, 3) without the fold-overs of some expressions; ``rest`` makes the neutral faces."""
-        rows = (latents.expression.detach()[:, _FOLDING] > _FOLDED).any(dim=1).nonzero()[:, 0]
-        if not len(rows):
-            return worn
-        return worn.index_copy(0, rows, self.unfolding(worn[rows], rest().expand_as(worn)[rows]))
-
-    def _displaced(self, latents: FaceLatents) -> torch.Tensor:
-        return self.shape(latents.shape_noise, latents.identity, latents.style, latents.expression)
-
-    @functools.cached_property
-    def contact(self) -> tuple[LidContact, LipContact, LidContact] | None:
-        """Contact handling for expressions and then for blendshapes; None for models without eyeballs, such as the
-        published one.
-        """
-        if not bool((self.template.parts == PARTS.index("eyes")).any()):
-            return None
-        with torch.inference_mode(False):  # cached tensors must also work for callers that need gradients
-            template = self.template.to("cpu")
-            outer, lips, lids = LidContact(template, outer=True), LipContact(template), LidContact(template)
-            return outer.to(self.device), lips.to(self.device), lids.to(self.device)
-
-    @functools.cached_property
-    def raised(self) -> torch.Tensor:
-        """Displacement (V, 3) in mm of resting lids that the networks lack; zero for models without eyeballs."""
-        with torch.inference_mode(False):
-            return raised_lids(self.template.to("cpu")).to(self.device)
-
-    @functools.cached_property
-    def wall(self) -> MouthWall | None:
-        """Keeps the oral vestibule's wall behind the skin; None for a model without a full mouth, as the published."""
-        if self.contact is None:
-            return None
-        with torch.inference_mode(False):
-            return MouthWall(self.template.to("cpu")).to(self.device)
-
-    @functools.cached_property
-    def unfolding(self) -> Unfolding:
-        """Removes fold-overs of skin caused by several blendshapes."""
-        with torch.inference_mode(False):
-            return Unfolding(self.template.to("cpu")).to(self.device)
-
-    @functools.cached_property
-    def blendshapes(self) -> Blendshapes:
-        """ARKit's 52 blendshapes on this model's topology, loaded on first use."""
-        with torch.inference_mode(False):
-            return load_blendshapes(self.template)
 
     @with_torch_defaults
     def skin(self, latents: FaceLatents) -> torch.Tensor:
@@ -406,16 +249,3 @@ class FaceDecoder:
         """Detail module on this model's topology, loaded on first use."""
         with torch.inference_mode(False):
             return load_detail(self.template, self.composer.size, self.detail)
-
-
-def _once(latents: FaceLatents) -> FaceLatents:
-    """Return the first face of latents that differ in blendshapes only, as frames of a motion do; otherwise all.
-
-    Latents with gradients are never reduced: each face has a graph of its own.
-    """
-    return latents[:1] if alike(*(getattr(latents, name) for name in _SHAPED)) else latents
-
-
-def _shut(latents: FaceLatents) -> torch.Tensor:
-    """Return how far expressions close the eyes, (B, 1) in [0, 1]."""
-    return latents.expression[:, EXPRESSIONS.index("eye_closed"), None].clamp(0, 1)

@@ -58,7 +58,7 @@ FLOORS = {
     "exchange": ("io",),
     "networks": ("models",),
     "published weights": ("convert",),
-    "faces": ("assembly", "decoder", "pipeline", "hub", "sweeps", "motion", "reconstruct"),
+    "faces": ("assembly", "shape_decoder", "decoder", "pipeline", "hub", "sweeps", "motion", "reconstruct"),
     "tools": ("doctor", "data", "generate", "dataset", "evaluate", "viz", "compare", "demo", "app"),
     "shell": ("cli",),
     "training": ("train",),

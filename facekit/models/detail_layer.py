@@ -12,6 +12,7 @@ from facekit.geometry.charts import mask_box
 from facekit.geometry.lists import alike, weighted_sum
 from facekit.geometry.strain import StrainGraph, lines_across
 from facekit.geometry.uv import bake, rasterize_uv, sample_texture
+from facekit.models.ageing import aged
 from facekit.models.composers.micro import MicroLayer
 from facekit.models.creases import LipCreases
 from facekit.models.detail import DetailModel
@@ -20,6 +21,8 @@ from facekit.template import Template
 # Number of smoothing passes over neighbours: computed strain is discontinuous between triangles, skin's response is
 # not.
 _SMOOTHING = 4
+#: Fraction of the furrows of expressions that stay in the neutral faces of the oldest.
+_LASTING = 0.7
 #: Reference strain of the scalar composition.
 SCALAR_REFERENCE = 0.12
 
@@ -169,10 +172,14 @@ class DetailLayer(nn.Module):
         if alike(identity, texture_noise):
             identity, texture_noise = identity[:1], texture_noise[:1]
         static, compressed, stretched = self.model.maps(self.model.coefficients(identity))
-        static = self.creases(static, texture_noise)
+        static = self.creases(static, texture_noise) + self._lasting(identity)[:, None, None, None] * compressed
         relief = self.micro.relief(identity, texture_noise)
         static = self._on_mesh(static, "full") + self._on_mesh(relief, "full")
         return static, self._on_mesh(compressed, "half"), self._on_mesh(stretched, "half")
+
+    def _lasting(self, identity: torch.Tensor) -> torch.Tensor:
+        """Return the fraction (B,) of the furrows of expressions that stay in neutral faces: none in the young."""
+        return _LASTING * aged(self.micro.projections(identity)["age"])
 
     def _on_mesh(self, tile: torch.Tensor, name: str) -> torch.Tensor:
         """Resample a map (B, 1, S, S) on the tile to the mesh's UV layout."""

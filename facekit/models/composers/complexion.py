@@ -13,14 +13,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facekit.errors import WeightsError
+from facekit.models.ageing import aged
 
 #: Entries of the texture noise that choose skins, their mirroring, blotches, moles. The teacher's own entries come
 #: first.
 _SKINS, _SIDES, _BLOTCHES, _MOLES = slice(24, 38), slice(38, 52), slice(52, 84), slice(84, 124)
+# Those of the blotches that place age spots.
+_SPOTS = slice(60, 68)
 #: Weights of identity, noise, age and sex in the choice of skins; larger ones mix fewer skins.
 _CHOICE, _CHANCE, _OLD, _MALE = 1.6, 1.6, 2.5, 1.5
 #: Optical density of blotches at one standard deviation: of melanin and of blood.
 _PIGMENT, _BLOOD = 0.046, 0.050
+#: Additions for the oldest: to the amount of blotches and to the contrast of structure; and the share of the colour of
+#: lips that they lose.
+_AGED_BLOTCHES, _AGED_STRUCTURE, _AGED_LIPS = 0.35, 0.5, 0.5
+#: Age spots: size of their map, frequency band in waves per tile, threshold in standard deviations without age and its
+#: fall with it, and the optical density of melanin.
+_SPOT_FIELD, _SPOT_WAVES, _SPOT_LEAST, _SPOT_FALL, _SPOT = 256, (22.0, 48.0), 3.6, 1.75, 0.16
 #: Side of the blotch maps, and their frequency band in waves per tile.
 _FIELD, _WAVES = 64, (1.5, 9.0)
 _ARRAYS = ("structure", "tint", "rows", "old", "male", "fade", "lips", "melanin", "blood", "moles", "mole_corners")
@@ -40,14 +49,15 @@ def without_blotches(texture_noise: Tensor) -> Tensor:
     return plain
 
 
-def blotch_fields(count: int, size: int = _FIELD) -> Tensor:
-    """Return fixed band-passed noise (count, size, size), zero mean, unit standard deviation; low frequencies
-    dominate.
+def blotch_fields(count: int, size: int = _FIELD, band: tuple[float, float] = _WAVES, seed: int = 64) -> Tensor:
+    """Return fixed noise (count, size, size) in a band of waves per tile, zero mean, unit standard deviation; low
+    frequencies dominate.
     """
-    noise = torch.randn(count, size, size, generator=torch.Generator().manual_seed(64))
+    noise = torch.randn(count, size, size, generator=torch.Generator().manual_seed(seed))
     waves = size * torch.hypot(torch.fft.fftfreq(size)[:, None], torch.fft.rfftfreq(size))
-    band = torch.sigmoid(4 * (waves - _WAVES[0])) * torch.sigmoid(_WAVES[1] - waves) / waves.clamp_min(1.0)
-    fields = torch.fft.irfft2(torch.fft.rfft2(noise) * band, s=(size, size))
+    low, high = band
+    band_pass = torch.sigmoid(4 * (waves - low)) * torch.sigmoid(high - waves) / waves.clamp_min(1.0)
+    fields = torch.fft.irfft2(torch.fft.rfft2(noise) * band_pass, s=(size, size))
     return fields / fields.std(dim=(1, 2), keepdim=True)
 
 
@@ -72,6 +82,8 @@ class Complexion(nn.Module):
     old: Tensor
     male: Tensor
     fields: Tensor
+    spots: Tensor
+    spot_fade: Tensor
     melanin: Tensor
     blood: Tensor
     lips: Tensor
@@ -88,6 +100,9 @@ class Complexion(nn.Module):
         kept["moles"], lips = kept["moles"] / 255, kept["lips"][None, None] / 255
         kept["lips"] = F.interpolate(lips, size=(self.size, self.size), mode="bilinear", align_corners=False)
         kept["fields"] = (blotch_fields(_BLOTCHES.stop - _BLOTCHES.start) * arrays["fade"].float()).flatten(1)
+        fade = F.interpolate(arrays["fade"].float()[None, None], (_SPOT_FIELD, _SPOT_FIELD), mode="bilinear")
+        kept["spot_fade"] = fade[0, 0].flatten()
+        kept["spots"] = blotch_fields(_SPOTS.stop - _SPOTS.start, _SPOT_FIELD, _SPOT_WAVES, 65).flatten(1)
         self.corners: list[tuple[int, int]] = [(int(y), int(x)) for y, x in arrays["mole_corners"].tolist()]
         for name, value in kept.items():
             self.register_buffer(name, value.contiguous(), persistent=False)
@@ -106,17 +121,20 @@ class Complexion(nn.Module):
         """
         batch, size = len(tile), self.size
         age, male, dark = (torch.special.ndtr(traits[name]) for name in ("age", "masculinity", "melanin"))
-        depth = self._structure(identity, texture_noise, age, male).view(batch, 1, size, size)
-        melanin, blood = self._blotches(texture_noise, traits, age, dark)
+        old = aged(traits["age"])
+        depth = self._structure(identity, texture_noise, age, male, old).view(batch, 1, size, size)
+        melanin, blood = self._blotches(texture_noise, traits, age, dark, old)
         broad = melanin[:, None] * self.melanin[:, None, None] + blood[:, None] * self.blood[:, None, None]
         broad = F.interpolate(broad, size=(size, size), mode="bicubic", align_corners=False)
         density = torch.addcmul(broad, depth, self.tint[:, None, None])
+        density = density + self._age_spots(texture_noise, old, dark)[:, None] * self.melanin[:, None, None]
         colour = _LIPS[0] * self.blood + _LIPS[1] * self.melanin
-        density = density + (1 - (1 - _MENS_LIPS) * male)[:, None, None, None] * self.lips * colour[:, None, None]
+        share = (1 - (1 - _MENS_LIPS) * male) * (1 - _AGED_LIPS * old)
+        density = density + share[:, None, None, None] * self.lips * colour[:, None, None]
         density = self._with_moles(density, texture_noise, dark)
         return ((tile + 0.055) * torch.exp(density / -2.4) - 0.055).clamp(0, 1)
 
-    def _structure(self, identity: Tensor, texture_noise: Tensor, age: Tensor, male: Tensor) -> Tensor:
+    def _structure(self, identity: Tensor, texture_noise: Tensor, age: Tensor, male: Tensor, old: Tensor) -> Tensor:
         """Return the density (B, S * S) of folds, pores and mottling: a mix of a few skins, each partly mirrored."""
         chance, turned = (texture_noise[:, part][:, : len(self.rows)] for part in (_SKINS, _SIDES))
         wish = _CHOICE * identity @ self.rows.T + _CHANCE * chance
@@ -126,15 +144,18 @@ class Complexion(nn.Module):
         sides = torch.sigmoid(2 * turned)
         both = torch.stack((weights * sides, weights * (1 - sides)))
         # Averaging details reduces contrast; dividing by the norm of the weights restores it.
-        loud = (0.54 + 0.2 * age + 0.5 * age**3) / both.square().sum(dim=(0, 2)).sqrt().clamp_min(0.25)
+        loud = (0.54 + 0.2 * age + 0.5 * age**3 + _AGED_STRUCTURE * old) / both.square().sum(
+            dim=(0, 2)
+        ).sqrt().clamp_min(0.25)
         plain, mirrored = (both * loud[:, None]) @ self.structure
         return plain + mirrored.view(-1, self.size, self.size).flip(-1).flatten(1)
 
     def _blotches(
-        self, texture_noise: Tensor, traits: Mapping[str, Tensor], age: Tensor, dark: Tensor
+        self, texture_noise: Tensor, traits: Mapping[str, Tensor], age: Tensor, dark: Tensor, old: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return maps of melanin and of blood (B, 64, 64): more in old, mottled and pale skin."""
-        amount = (0.6 + 0.4 * torch.special.ndtr(traits["mottling"]) + 0.5 * age) * (1 - 0.4 * dark)
+        amount = 0.6 + 0.4 * torch.special.ndtr(traits["mottling"]) + 0.5 * age + _AGED_BLOTCHES * old
+        amount = amount * (1 - 0.4 * dark)
         mix = texture_noise[:, _BLOTCHES]
         half = mix.shape[1] // 2
         maps = [
@@ -144,6 +165,14 @@ class Complexion(nn.Module):
         melanin, blood = (m.view(-1, _FIELD, _FIELD) for m in maps)
         # Lack of blood makes skin yellow; reduce it.
         return melanin, torch.where(blood < 0, 0.5 * blood, blood)
+
+    def _age_spots(self, texture_noise: Tensor, old: Tensor, dark: Tensor) -> Tensor:
+        """Return the density (B, S, S) of age spots: flat, a few millimetres wide, in old faces."""
+        mix = texture_noise[:, _SPOTS] @ self.spots * len(self.spots) ** -0.5
+        spots = torch.sigmoid(7 * (mix - (_SPOT_LEAST - _SPOT_FALL * old)[:, None])) * self.spot_fade
+        spots = (_SPOT * old * (1 - 0.5 * dark))[:, None] * spots
+        side = (self.size, self.size)
+        return F.interpolate(spots.view(-1, 1, _SPOT_FIELD, _SPOT_FIELD), side, mode="bilinear")[:, 0]
 
     def _with_moles(self, density: Tensor, texture_noise: Tensor, dark: Tensor) -> Tensor:
         """Add the moles of each face: two or three of forty."""

@@ -26,6 +26,8 @@ BROW_NOISE, _GROWTH = slice(124, 128), 5.0
 PATTERN = 384
 PORE_DEPTH = 1.0
 """Millimetres that the skin lies deeper where its grain takes all light: pores come out 0.02 to 0.05 mm deep."""
+#: Darkness relative to the forehead at which a texel of the brows counts as hair.
+_BROW_DARK = 0.35
 SCALP_COVER = 0.62
 """Share of the skin that the scalp's hair hides where it is densest."""
 
@@ -115,6 +117,7 @@ class MicroLayer(nn.Module):
     axes: Tensor
     layers: Tensor
     strands: Tensor
+    brow_zone: Tensor
     patterns: Tensor
     amplitude: Tensor
     hair_density: Tensor
@@ -135,6 +138,7 @@ class MicroLayer(nn.Module):
             "axes": axes,
             "layers": layers.flatten(1),
             "strands": (strands * zone).flatten(1),
+            "brow_zone": zone,
             "patterns": patterns.flatten(1),
             "amplitude": amplitude[0, 0],
             "hair_density": _density(torch.tensor(HAIR_SRGB) / 255),
@@ -201,7 +205,8 @@ class MicroLayer(nn.Module):
         freckles = 0.13 * torch.sigmoid(12 * (freckle_density(p)[:, None] - steps))
         gain -= (freckles @ self.layers[:3]).view(batch, ATLAS, ATLAS)
         rows = slice(self.top, self.top + self.strands.shape[1] // ATLAS)
-        gain[:, rows] -= self._strand_gate(tile) * self._strands(texture_noise).view(batch, -1, ATLAS)
+        gate = self._strand_gate(tile)
+        gain[:, rows] -= gate * self._strands(texture_noise).view(batch, -1, ATLAS)
         hairs = torch.stack([stubble_strength(p), self.hair_strength(identity)], 1)
         cover = (hairs @ self.layers[3:]).view(batch, ATLAS, ATLAS)
         gain *= 1 - cover
@@ -209,6 +214,9 @@ class MicroLayer(nn.Module):
         # `antialias` only selects the separable resampler: the same filter for upsampling, several times faster.
         # Bilinear, because bicubic alone would take the whole time budget and the grain hides the difference.
         out = F.interpolate(tile, size=(ATLAS, ATLAS), mode="bilinear", align_corners=False, antialias=True)
+        # The network's brows stay dark when the hair turns grey.
+        grey = hair_weights(p)[:, -1, None, None] * self.brow_zone * (gate / _BROW_DARK).clamp_max(1.0)
+        out[:, :, rows] += grey[:, None] * (hair[:, :, None, None] - out[:, :, rows])
         return out.mul_(gain[:, None]).addcmul_(hair[:, :, None, None], cover[:, None]).clamp_(0, 1)
 
 
