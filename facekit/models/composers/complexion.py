@@ -26,7 +26,7 @@ _CHOICE, _CHANCE, _OLD, _MALE = 1.6, 1.6, 2.5, 1.5
 _PIGMENT, _BLOOD = 0.046, 0.050
 #: Additions for the oldest: to the amount of blotches and to the contrast of structure; and the share of the colour of
 #: lips that they lose.
-_AGED_BLOTCHES, _AGED_STRUCTURE, _AGED_LIPS = 0.35, 0.5, 0.5
+_AGED_BLOTCHES, _AGED_STRUCTURE, _AGED_LIPS = 0.0, 0.5, 0.5
 #: Age spots: size of their map, frequency band in waves per tile, threshold in standard deviations without age and its
 #: fall with it, and the optical density of melanin.
 _SPOT_FIELD, _SPOT_WAVES, _SPOT_LEAST, _SPOT_FALL, _SPOT = 256, (22.0, 48.0), 3.6, 1.75, 0.16
