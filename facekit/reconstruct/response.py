@@ -154,6 +154,12 @@ class Response:
             covariance[shape, shape] = 1e-6
         return np.linalg.inv(np.linalg.cholesky(covariance))
 
+    def damped(self, factor: float) -> Response:
+        """Return the model with this fraction of the bias that depends on pose alone."""
+        weights = self.weights.copy()
+        weights[POSE] *= factor
+        return dataclasses.replace(self, weights=weights)
+
     def without(self) -> Response:
         """Return the control without bias and with the same noise."""
         return dataclasses.replace(self, weights=np.zeros_like(self.weights))

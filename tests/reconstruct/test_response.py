@@ -82,3 +82,13 @@ def test_the_control_has_no_bias(photo_model):
     control = photo_model.response.without()
     assert not control.bias(0.3, 0.1, 600.0, np.ones(52), np.ones(80)).any()
     assert (control.sigma == photo_model.response.sigma).all()
+
+
+def test_damped_halves_what_pose_alone_does(photo_model):
+    response = photo_model.response
+    half, place, nobody = response.damped(0.5), (0.3, 0.1, 600.0), (np.zeros(52), np.zeros(80))
+    someone = np.linspace(0, 1, 52), np.linspace(-1, 1, 80)
+    np.testing.assert_allclose(half.bias(*place, *nobody), response.bias(*place, *nobody) / 2)
+    own = response.bias(*place, *someone) - response.bias(*place, *nobody)
+    np.testing.assert_allclose(half.bias(*place, *someone) - half.bias(*place, *nobody), own, atol=1e-12)
+    assert np.abs(own).max() > 1

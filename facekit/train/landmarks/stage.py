@@ -42,9 +42,9 @@ from facekit.train.photos.stage import write_arrays
 #: Number of people, people per file, expressions per person, pictures per expression; skins per process.
 PEOPLE, PART, SHOTS, VIEWS, SKINS = 8000, 10, 2, 2, 24
 #: Number of people for the error model, people per file, and pictures per person.
-_RESPONSE, _RESPONSE_PART, _RESPONSE_SHOTS = 240, 20, 4
-#: First number of the people for the error model.
-_OTHERS = 1_000_000
+_RESPONSE, _RESPONSE_PART, _RESPONSE_SHOTS = 170, 10, 9
+#: First number of the people for the error model: those that the encoder learns from.
+_OTHERS = 2_000_000
 #: Steps, batch size, and peak learning rate: hours on many cores, or ten minutes on a GPU.
 STEPS, _BATCH, RATE = 6500, 224, 2e-3
 #: Number of files for validation; number of files to wait for before training begins.
