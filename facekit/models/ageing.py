@@ -99,10 +99,9 @@ class Ageing(nn.Module):
 
     def __init__(self, template: Template) -> None:
         super().__init__()
-        tile, normals = _tile(template), vertex_normals(template.verts[None], template.faces)[0]
+        tile, normals = tile_places(template), vertex_normals(template.verts[None], template.faces)[0]
         fixed = torch.isin(template.parts, template.parts.new_tensor([PARTS.index(name) for name in _FIXED]))
-        lids = template.verts[template.parts == PARTS.index("lids")]
-        free = step(torch.cdist(template.verts, lids).amin(dim=1), *_LIDS) * ~fixed
+        free = step(_from_lids(template), *_LIDS) * ~fixed
         down = template.verts.new_tensor([0.0, -1.0, 0.0])
         fields = []
         for changes in CHANGES.values():
@@ -131,13 +130,23 @@ def aged(trait: torch.Tensor) -> torch.Tensor:
     return ((torch.special.ndtr(trait) - _FROM) / (1 - _FROM)).clamp_min(1e-6) ** _POWER
 
 
-def _tile(template: Template) -> torch.Tensor:
+def tile_places(template: Template) -> torch.Tensor:
     """Return tile coordinates (V, 2) of vertices, those of one of their UVs."""
     u0, v0, u1, v1 = template.tile_rect
     uvs = (template.uvs - template.uvs.new_tensor([u0, v0])) / template.uvs.new_tensor([u1 - u0, v1 - v0])
     place = template.verts.new_full((len(template.verts), 2), -9.0)
     place[template.faces.reshape(-1)] = torch.stack((uvs[:, 0], 1 - uvs[:, 1]), dim=1)[template.faces_uvs.reshape(-1)]
     return place
+
+
+def _from_lids(template: Template) -> torch.Tensor:
+    """Return the distance (V,) in mm of vertices from the lids; inf where it is larger than matters."""
+    verts, lids = template.verts, template.verts[template.parts == PARTS.index("lids")]
+    low, high = lids.amin(dim=0) - _LIDS[1], lids.amax(dim=0) + _LIDS[1]
+    near = ((verts > low) & (verts < high)).all(dim=1)
+    away = torch.full((len(verts),), torch.inf)
+    away[near] = torch.cdist(verts[near], lids).amin(dim=1)
+    return away
 
 
 def _distance(

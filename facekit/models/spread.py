@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import nn
 
 from facekit.geometry.charts import step
 from facekit.models.eyes import Eyeball
-from facekit.models.ties import Ties
 from facekit.template import Template
 
 #: Factor on a person's deviation from the mean head: in the face, and on skull, ears and neck.
 _FACE, _HEAD = 1.65, 1.05
 #: Distance from the face's centre over which one becomes the other, mm.
 _FADE = (75.0, 130.0)
-#: Distances from the centre of an eye, mm, up to which its surroundings move rigidly with it, and from which on freely.
-_EYE = (15.0, 32.0)
-_MOUTH = (14.0, 45.0)
-#: Side in mm of the cells in which deviations are averaged, and the number of cells that a vertex follows.
-_CELL, _CELLS = 8.0, 8
+#: Distances in mm from the centre of an eye and of the mouth, up to which the surroundings move rigidly with it, and
+#: from which on freely.
+_EYE, _MOUTH = (15.0, 32.0), (14.0, 45.0)
+#: Side in mm of the cells over which deviations are smoothed.
+_CELL = 8.0
 
 
 class Spread(nn.Module):
@@ -27,47 +28,62 @@ class Spread(nn.Module):
     The networks' heads differ less than heads drawn from the modes that they were trained on: by a sixth at the jaw, a
     quarter around the eyes and at the brows. A recogniser takes too many of them for one person.
 
-    What is added is smooth over some 8 mm, so that closed lips move together; around the eyes it is a translation, so
-    that eyeballs stay round and lids on them.
+    What is added is smooth, and around eyes and mouth it is a translation: eyeballs stay round and lids on them, and
+    closed lips closed.
 
     Parameters
     ----------
     template:
-        Template with landmarks.
+        Template with landmarks and eyes.
     centre:
         (V, 3) mm: displacement of the head in the middle, which stays.
     """
 
     centre: torch.Tensor
     gain: torch.Tensor
-    cell: torch.Tensor
-    size: torch.Tensor
+    node: torch.Tensor
+    share: torch.Tensor
+    total: torch.Tensor
+    around: torch.Tensor
+    rigid: torch.Tensor
 
     def __init__(self, template: Template, centre: torch.Tensor) -> None:
         super().__init__()
         verts = template.verts
-        middle = verts[template.landmarks[17:]].mean(dim=0)
-        far = step((verts - middle).norm(dim=1), *_FADE)
-        _, cell, size = torch.unique((verts / _CELL).floor(), dim=0, return_inverse=True, return_counts=True)
-        places = torch.zeros(len(size), 3).index_add(0, cell, verts) / size[:, None]
-        ties = Ties.nearest(verts, places, torch.arange(len(size)), _CELLS, _CELL)
-        eyes = [Eyeball(template, left).centre(verts[None])[0, 0] for left in (False, True)]
-        lips = verts[template.landmarks[48:]].mean(dim=0)
-        middles = [(eyes[0], _EYE), (eyes[1], _EYE), (lips, _MOUTH)]
-        around = torch.stack([1 - step((verts - at).norm(dim=1), *reach) for at, reach in middles])
-        around = around / around.sum(0).clamp_min(1)
-        values = {"centre": centre, "gain": (_FACE - 1 + (_HEAD - _FACE) * far)[:, None], "cell": cell}
-        values.update(size=size[:, None].float(), index=ties.index, share=ties.share, around=around)
+        far = step((verts - verts[template.landmarks[17:]].mean(dim=0)).norm(dim=1), *_FADE)
+        node, share = _nodes(verts)
+        total = torch.zeros(int(node.max()) + 1).index_add(0, node.flatten(), share.flatten())
+        middles = [(Eyeball(template, left).centre(verts[None])[0, 0], _EYE) for left in (False, True)]
+        middles.append((verts[template.landmarks[48:]].mean(dim=0), _MOUTH))
+        around = torch.stack([1 - step((verts - middle).norm(dim=1), *reach) for middle, reach in middles])
+        whole = (around >= 1).float()
+        values = {
+            "centre": centre,
+            "gain": (_FACE - 1 + (_HEAD - _FACE) * far)[:, None],
+            "node": node,
+            "share": share[..., None],
+            "total": total.clamp_min(1e-6)[:, None],
+            "around": around / around.sum(0).clamp_min(1),
+            "rigid": whole / whole.sum(1, keepdim=True),
+        }
         for name, value in values.items():
             self.register_buffer(name, value, persistent=False)
 
     def forward(self, rest: torch.Tensor) -> torch.Tensor:
         """Return what is to be added (B, V, 3) to displacements of neutral heads (B, V, 3), mm; differentiable."""
-        away = rest - self.centre
-        mean = away.new_zeros(len(away), len(self.size), 3).index_add(1, self.cell, away) / self.size
-        ties = Ties(self.get_buffer("index"), self.get_buffer("share"))
-        smooth = self.gain * ties(mean)
-        around = self.get_buffer("around")
-        whole = (around > 0.999).to(smooth)
-        moved = (whole / whole.sum(1, keepdim=True)) @ smooth  # (B, 2, 3)
-        return smooth * (1 - around.sum(0))[:, None] + around.t() @ moved
+        away = (rest - self.centre)[:, :, None] * self.share
+        means = rest.new_zeros(len(rest), len(self.total), 3).index_add(1, self.node.flatten(), away.flatten(1, 2))
+        smooth = self.gain * ((means / self.total)[:, self.node] * self.share).sum(2)
+        return smooth * (1 - self.around.sum(0))[:, None] + self.around.t() @ (self.rigid @ smooth)
+
+
+def _nodes(verts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the eight nodes of a grid around each vertex, (V, 8) int64, and their trilinear weights (V, 8)."""
+    place = verts / _CELL - (verts / _CELL).amin(dim=0).floor()
+    low = place.long()
+    sides = place.new_tensor(list(itertools.product((0, 1), repeat=3)))
+    share = (1 - sides + (2 * sides - 1) * (place - low)[:, None]).prod(dim=2)
+    size = int(low.max()) + 2
+    corner = low[:, None] + sides.long()
+    _, node = torch.unique((corner[..., 0] * size + corner[..., 1]) * size + corner[..., 2], return_inverse=True)
+    return node, share

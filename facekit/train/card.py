@@ -80,6 +80,10 @@ the fraction of people whose displacement never decreases with intensity from 0 
   construction and follows no population; features follow the ICT scans, whose subjects are not documented in detail.
 - Age and masculinity of head and skin are linked by a prior from average anthropometry, not from labelled scans: years
   are on the model's own scale, and masculinity is a matter of degree.
+- Heads of the networks are too alike: their deviation from the mean is increased by rule (`facekit.models.spread`), in
+  the face beyond that of the head model, around eyes and mouth only in place. What the years do to soft tissue, furrows
+  and brows is a rule, too, after anatomy (`facekit.models.ageing`), not learned from scans. The tables above are of the
+  networks without either.
 - An independent recogniser takes many pairs of strangers for one person, and an independent network reads ages too low,
   and everyone without hair as a man: docs/figures.md.
 - Nine hair styles, one length each, chosen by rule from the code; two of them hide an eye. Hair is pushed out of the

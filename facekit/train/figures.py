@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from dataclasses import dataclass
@@ -100,7 +101,9 @@ def measure_autoencoder(context: Context, basis: ShapeBasis) -> AutoencoderFigur
 
 
 def measure_shape(pipe: FacePipeline, teacher: ShapeTeacher, count: int) -> ShapeReport:
-    """Compare generated faces of ``count`` people with the teacher's."""
+    """Compare the networks' faces of ``count`` people, not spread out or aged, with the teacher's."""
+    pipe = copy.copy(pipe)
+    pipe.spread = None
     template, basis = pipe.template, teacher.basis
     people, face = FaceLatents.sample(_PEOPLE_SEED, count), face_vertices(template.parts)
     modes = teacher.modes(people.identity, people.shape_noise)
