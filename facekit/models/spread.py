@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from facekit.geometry.charts import step
@@ -41,9 +42,11 @@ class Spread(nn.Module):
 
     centre: torch.Tensor
     gain: torch.Tensor
+    member: torch.Tensor
+    weight: torch.Tensor
+    begin: torch.Tensor
     node: torch.Tensor
     share: torch.Tensor
-    total: torch.Tensor
     around: torch.Tensor
     rigid: torch.Tensor
 
@@ -52,7 +55,9 @@ class Spread(nn.Module):
         verts = template.verts
         far = step((verts - verts[template.landmarks[17:]].mean(dim=0)).norm(dim=1), *_FADE)
         node, share = _nodes(verts)
-        total = torch.zeros(int(node.max()) + 1).index_add(0, node.flatten(), share.flatten())
+        count = torch.bincount(node.flatten())
+        total = torch.zeros(len(count)).index_add(0, node.flatten(), share.flatten()).clamp_min(1e-6)
+        order = node.flatten().argsort(stable=True)
         middles = [(Eyeball(template, left).centre(verts[None])[0, 0], _EYE) for left in (False, True)]
         middles.append((verts[template.landmarks[48:]].mean(dim=0), _MOUTH))
         around = torch.stack([1 - step((verts - middle).norm(dim=1), *reach) for middle, reach in middles])
@@ -60,9 +65,12 @@ class Spread(nn.Module):
         values = {
             "centre": centre,
             "gain": (_FACE - 1 + (_HEAD - _FACE) * far)[:, None],
+            # Members of each node, one after another, with their weights in its mean.
+            "member": order // node.shape[1],
+            "weight": (share / total[node]).flatten()[order],
+            "begin": count.cumsum(0) - count,
             "node": node,
-            "share": share[..., None],
-            "total": total.clamp_min(1e-6)[:, None],
+            "share": share,
             "around": around / around.sum(0).clamp_min(1),
             "rigid": whole / whole.sum(1, keepdim=True),
         }
@@ -71,9 +79,10 @@ class Spread(nn.Module):
 
     def forward(self, rest: torch.Tensor) -> torch.Tensor:
         """Return what is to be added (B, V, 3) to displacements of neutral heads (B, V, 3), mm; differentiable."""
-        away = (rest - self.centre)[:, :, None] * self.share
-        means = rest.new_zeros(len(rest), len(self.total), 3).index_add(1, self.node.flatten(), away.flatten(1, 2))
-        smooth = self.gain * ((means / self.total)[:, self.node] * self.share).sum(2)
+        away = (rest - self.centre).permute(1, 0, 2).flatten(1)
+        means = F.embedding_bag(self.member, away, self.begin, mode="sum", per_sample_weights=self.weight)
+        smooth = F.embedding_bag(self.node, means, mode="sum", per_sample_weights=self.share)
+        smooth = self.gain * smooth.unflatten(1, (-1, 3)).permute(1, 0, 2)
         return smooth * (1 - self.around.sum(0))[:, None] + self.around.t() @ (self.rigid @ smooth)
 
 
