@@ -41,12 +41,12 @@ class ShapeDecoder:
     ----------
     template, shape:
         See :mod:`facekit.assembly`, which loads them.
-    traits:
+    has_traits:
         Whether identity codes have the default's traits (:mod:`facekit.traits`), age among them.
     """
 
-    def __init__(self, template: Template, shape: ShapeModel, traits: bool) -> None:
-        self.template, self.shape, self.traits = template, shape, traits
+    def __init__(self, template: Template, shape: ShapeModel, has_traits: bool) -> None:
+        self.template, self.shape, self.has_traits = template, shape, has_traits
         #: Person to make instead of the identity codes; None for any.
         self.person: Person | None = None
 
@@ -133,16 +133,16 @@ class ShapeDecoder:
         if self.person is not None and not wanted(latents.expression):
             return self.person.neutral.expand(len(latents), -1, -1)
         posed, shut = self._displaced(latents), _shut(latents)
-        worn = self.template.verts + posed + self.raised * (1 - shut)[..., None]
-        if self.person is None and self.spread is None:
-            return worn
-        rest = self._displaced(latents.at_rest()) if wanted(latents.expression) else posed
-        # What the neutral face has over the networks'.
+        # Others: what the neutral face has over the networks'.
         if self.person is not None:
+            rest = self._displaced(latents.at_rest())
             others = self.person.neutral - self.template.verts - rest
             worn = self.person.neutral + posed - rest
         else:
-            assert self.spread is not None and self.ageing is not None
+            worn = self.template.verts + posed + self.raised * (1 - shut)[..., None]
+            if self.spread is None or self.ageing is None:
+                return worn
+            rest = self._displaced(latents.at_rest()) if wanted(latents.expression) else posed
             others = self.spread(rest) + self.ageing(latents.identity)
             worn = worn + others
         return worn + following(others, shut, self.blendshapes) if self.contact is not None and wanted(shut) else worn
@@ -178,7 +178,7 @@ class ShapeDecoder:
     @functools.cached_property
     def spread(self) -> Spread | None:
         """Increase of the differences between heads; None for other models than the default."""
-        if not self.traits:
+        if not self.has_traits:
             return None
         mean = FaceLatents.sample(0, intensity=0.0, truncation=0.0).to(self.device)
         with torch.inference_mode(False), torch.no_grad():
@@ -187,7 +187,7 @@ class ShapeDecoder:
     @functools.cached_property
     def ageing(self) -> Ageing | None:
         """Change of heads with age; None for models whose identity codes have no age, such as the published one."""
-        if not self.traits:
+        if not self.has_traits:
             return None
         with torch.inference_mode(False):
             return Ageing(self.template.to("cpu")).to(self.device)

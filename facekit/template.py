@@ -78,6 +78,12 @@ class Template:
         openings = None if self.openings is None else self.openings.to(device)
         return FaceMesh(verts=verts, texture=texture, openings=openings, **shared)
 
+    @property
+    def tile_uvs(self) -> torch.Tensor:
+        """(T, 2): coordinates of the UVs in the face tile, which is [0, 1]²; origin bottom-left."""
+        u0, v0, u1, v1 = self.tile_rect
+        return (self.uvs - self.uvs.new_tensor([u0, v0])) / self.uvs.new_tensor([u1 - u0, v1 - v0])
+
     @functools.cached_property
     def openings(self) -> Openings | None:
         """Vertices between lids and lips; None for a topology without eyeballs."""

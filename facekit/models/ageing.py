@@ -7,13 +7,14 @@ bags and troughs below the eyes, folds from nose and mouth, jowls, hollow temple
 
 from __future__ import annotations
 
+import dataclasses
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from facekit.conventions import IDENTITY_DIM, PARTS
-from facekit.geometry.charts import step
+from facekit.geometry.charts import step, vertex_uvs
 from facekit.geometry.normals import vertex_normals
 from facekit.template import Template
 from facekit.traits import TRAITS, trait_axes
@@ -75,7 +76,7 @@ CHANGES: dict[str, tuple[Change, ...]] = {
 
 #: Quantile of age from which on faces change, and the exponent of the increase to the oldest.
 _FROM, _POWER = 0.10, 1.15
-#: Deviation of the logarithm of a change between people, and its limit; a tenth of it differs between the sides.
+#: Deviation of the logarithm of a change between people, and its limit; weight of what a side adds to a person's own.
 _VARIES, _MOST, _ASIDE = 0.45, 0.7, 0.4
 #: Distance from the lids, mm, within which nothing moves: they lie on the eyeballs.
 _LIDS = (1.5, 6.0)
@@ -131,12 +132,9 @@ def aged(trait: torch.Tensor) -> torch.Tensor:
 
 
 def tile_places(template: Template) -> torch.Tensor:
-    """Return tile coordinates (V, 2) of vertices, those of one of their UVs."""
-    u0, v0, u1, v1 = template.tile_rect
-    uvs = (template.uvs - template.uvs.new_tensor([u0, v0])) / template.uvs.new_tensor([u1 - u0, v1 - v0])
-    place = template.verts.new_full((len(template.verts), 2), -9.0)
-    place[template.faces.reshape(-1)] = torch.stack((uvs[:, 0], 1 - uvs[:, 1]), dim=1)[template.faces_uvs.reshape(-1)]
-    return place
+    """Return tile coordinates (V, 2) of vertices, x = u and y = 1 - v."""
+    x, y = vertex_uvs(dataclasses.replace(template, uvs=template.tile_uvs)).unbind(1)
+    return torch.stack((x, 1 - y), dim=1)
 
 
 def _from_lids(template: Template) -> torch.Tensor:

@@ -244,9 +244,7 @@ class _TileMap:
     """Lookup of positions on the face tile as barycentric coordinates on the head."""
 
     def __init__(self, template: Template) -> None:
-        u0, v0, u1, v1 = template.tile_rect
-        self.faces, scale = template.faces, template.uvs.new_tensor([u1 - u0, v1 - v0])
-        tile = (template.uvs - template.uvs.new_tensor([u0, v0])) / scale
+        self.faces, tile = template.faces, template.tile_uvs
         self.corners = tile[template.faces_uvs]
         inside = ((self.corners >= 0) & (self.corners <= 1)).all(2).all(1).nonzero()[:, 0]
         ids, _ = rasterize_uv(tile, template.faces_uvs[inside], _MAP)

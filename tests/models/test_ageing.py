@@ -40,7 +40,7 @@ def test_folds_sink_and_bags_stand_out(ageing, default_pipeline):
         assert near(mirror(0.402), 0.330) < -0.4, "troughs"
 
 
-def test_eyes_and_teeth_stay_and_lids_nearly(ageing, default_pipeline):
+def test_eyes_teeth_and_lids_stay(ageing, default_pipeline):
     moved = ageing(of_age(80))[0].norm(dim=1)
     parts = default_pipeline.template.parts
     for name in ("eyes", "teeth", "lids"):

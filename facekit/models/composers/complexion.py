@@ -24,9 +24,8 @@ _SPOTS = slice(60, 68)
 _CHOICE, _CHANCE, _OLD, _MALE = 1.6, 1.6, 2.5, 1.5
 #: Optical density of blotches at one standard deviation: of melanin and of blood.
 _PIGMENT, _BLOOD = 0.046, 0.050
-#: Additions for the oldest: to the amount of blotches and to the contrast of structure; and the share of the colour of
-#: lips that they lose.
-_AGED_BLOTCHES, _AGED_STRUCTURE, _AGED_LIPS = 0.0, 0.5, 0.5
+#: Addition to the contrast of structure for the oldest, and the share of the colour of lips that they lose.
+_AGED_STRUCTURE, _AGED_LIPS = 0.5, 0.5
 #: Age spots: size of their map, frequency band in waves per tile, threshold in standard deviations without age and its
 #: fall with it, and the optical density of melanin.
 _SPOT_FIELD, _SPOT_WAVES, _SPOT_LEAST, _SPOT_FALL, _SPOT = 256, (22.0, 48.0), 3.6, 1.75, 0.16
@@ -123,7 +122,7 @@ class Complexion(nn.Module):
         age, male, dark = (torch.special.ndtr(traits[name]) for name in ("age", "masculinity", "melanin"))
         old = aged(traits["age"])
         depth = self._structure(identity, texture_noise, age, male, old).view(batch, 1, size, size)
-        melanin, blood = self._blotches(texture_noise, traits, age, dark, old)
+        melanin, blood = self._blotches(texture_noise, traits, age, dark)
         broad = melanin[:, None] * self.melanin[:, None, None] + blood[:, None] * self.blood[:, None, None]
         broad = F.interpolate(broad, size=(size, size), mode="bicubic", align_corners=False)
         density = torch.addcmul(broad, depth, self.tint[:, None, None])
@@ -144,18 +143,16 @@ class Complexion(nn.Module):
         sides = torch.sigmoid(2 * turned)
         both = torch.stack((weights * sides, weights * (1 - sides)))
         # Averaging details reduces contrast; dividing by the norm of the weights restores it.
-        loud = (0.54 + 0.2 * age + 0.5 * age**3 + _AGED_STRUCTURE * old) / both.square().sum(
-            dim=(0, 2)
-        ).sqrt().clamp_min(0.25)
+        loud = 0.54 + 0.2 * age + 0.5 * age**3 + _AGED_STRUCTURE * old
+        loud = loud / both.square().sum(dim=(0, 2)).sqrt().clamp_min(0.25)
         plain, mirrored = (both * loud[:, None]) @ self.structure
         return plain + mirrored.view(-1, self.size, self.size).flip(-1).flatten(1)
 
     def _blotches(
-        self, texture_noise: Tensor, traits: Mapping[str, Tensor], age: Tensor, dark: Tensor, old: Tensor
+        self, texture_noise: Tensor, traits: Mapping[str, Tensor], age: Tensor, dark: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return maps of melanin and of blood (B, 64, 64): more in old, mottled and pale skin."""
-        amount = 0.6 + 0.4 * torch.special.ndtr(traits["mottling"]) + 0.5 * age + _AGED_BLOTCHES * old
-        amount = amount * (1 - 0.4 * dark)
+        amount = (0.6 + 0.4 * torch.special.ndtr(traits["mottling"]) + 0.5 * age) * (1 - 0.4 * dark)
         mix = texture_noise[:, _BLOTCHES]
         half = mix.shape[1] // 2
         maps = [

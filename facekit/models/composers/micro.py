@@ -26,10 +26,10 @@ BROW_NOISE, _GROWTH = slice(124, 128), 5.0
 PATTERN = 384
 PORE_DEPTH = 1.0
 """Millimetres that the skin lies deeper where its grain takes all light: pores come out 0.02 to 0.05 mm deep."""
-#: Darkness relative to the forehead at which a texel of the brows counts as hair.
-_BROW_DARK = 0.35
 SCALP_COVER = 0.62
 """Share of the skin that the scalp's hair hides where it is densest."""
+# Darkness relative to the forehead at which a texel of the brows counts as hair.
+_BROW_DARK = 0.35
 
 
 def hair_weights(p: dict[str, Tensor]) -> Tensor:

@@ -130,9 +130,7 @@ def furrows(template: Template, size: int) -> dict[str, Furrow]:
 
 def tile_metric(template: Template, size: int) -> np.ndarray:
     """Return the first fundamental form of the template in tile coordinates, (S, S, 3) float32: E, F, G in mm²."""
-    u0, v0, u1, v1 = template.tile_rect
-    uvs = (template.uvs - template.uvs.new_tensor([u0, v0])) / template.uvs.new_tensor([u1 - u0, v1 - v0])
-    ids, weights = rasterize_uv(uvs, template.faces_uvs, size)
+    ids, weights = rasterize_uv(template.tile_uvs, template.faces_uvs, size)
     place = bake(template.verts[None], template.faces, ids, weights)[0].numpy().transpose(1, 2, 0)
     known = ids.numpy() >= 0
     place = place[

@@ -70,9 +70,7 @@ class DetailTeacher(nn.Module):
             keep(f"profile_{name}", family.profiles * mask)
             keep(f"rows_{name}", unit_rows(len(family.profiles) + 3, seed))
             seed += 1
-        u0, v0, u1, v1 = template.tile_rect
-        uvs = (template.uvs - template.uvs.new_tensor([u0, v0])) / template.uvs.new_tensor([u1 - u0, v1 - v0])
-        self.ids, self.weights = rasterize_uv(uvs, template.faces_uvs, _STRAINS)
+        self.ids, self.weights = rasterize_uv(template.tile_uvs, template.faces_uvs, _STRAINS)
         self.faces = template.faces
 
     @torch.no_grad()
