@@ -25,6 +25,7 @@ from facekit.models.walls import MouthWall
 from facekit.person import Person
 from facekit.template import Template
 from facekit.torch_defaults import with_torch_defaults
+from facekit.traits import dimorphic
 
 # Expressions whose lips fold over at the mouth corners, from this weight on.
 _FOLDING, _FOLDED = [EXPRESSIONS.index(name) for name in ("lip_funneler", "anger")], 0.25
@@ -56,12 +57,16 @@ class ShapeDecoder:
         return self.template.verts.device
 
     def to_model_codes(self, latents: FaceLatents) -> FaceLatents:
-        """Convert expressions to the model's own code: see :attr:`mirrored_pairs`.
+        """Convert expressions to the model's own code (:attr:`mirrored_pairs`), and people's masculinity to that of the
+        default's networks (:func:`facekit.traits.dimorphic`).
 
-        In a pipeline with a person, the other codes are replaced by that person's.
+        In a pipeline with a person, all but the expressions is replaced by that person's model codes.
         """
         if self.person is not None:
             latents = self.person.wearing(latents)
+        elif self.has_traits:
+            identity, style = dimorphic(latents.identity), dimorphic(latents.style)
+            latents = dataclasses.replace(latents, identity=identity, style=style)
         if not self.mirrored_pairs:
             return latents
         return dataclasses.replace(latents, expression=self._in_other_order(latents.expression))
@@ -144,6 +149,10 @@ class ShapeDecoder:
                 return worn
             rest = self._displaced(latents.at_rest()) if wanted(latents.expression) else posed
             others = self.spread(rest) + self.ageing(latents.identity)
+            if self.resting_wall is not None:
+                # Deep folds of age must not sink through the mouth's walls.
+                neutral = self.template.verts + rest + others
+                others = others + (self.resting_wall(neutral) - neutral)
             worn = worn + others
         return worn + following(others, shut, self.blendshapes) if self.contact is not None and wanted(shut) else worn
 
@@ -199,6 +208,14 @@ class ShapeDecoder:
             return None
         with torch.inference_mode(False):
             return MouthWall(self.template.to("cpu")).to(self.device)
+
+    @functools.cached_property
+    def resting_wall(self) -> MouthWall | None:
+        """The same for all of the vestibule at rest."""
+        if self.contact is None:
+            return None
+        with torch.inference_mode(False):
+            return MouthWall(self.template.to("cpu"), whole=True).to(self.device)
 
     @functools.cached_property
     def unfolding(self) -> Unfolding:

@@ -25,6 +25,8 @@ TRAITS: tuple[str, ...] = (
 AGES = (18.0, 80.0)
 """Years of the youngest and the oldest; people are spread evenly between."""
 
+# Masculinity z becomes these times z, and tanh of a multiple of z: see dimorphic.
+_WITHIN, _BETWEEN, _STEEP = 0.6, 1.05, 1.6
 # Limits of quantiles, those of one in a thousand people: the networks were not trained beyond.
 _RAREST = 0.001
 
@@ -67,3 +69,14 @@ def set_traits(identity: torch.Tensor, **traits: float) -> torch.Tensor:
         wanted = torch.special.ndtri(torch.tensor(share, dtype=torch.float64)).to(identity)
         identity = identity + (wanted - identity @ axis)[:, None] * axis
     return identity
+
+
+def dimorphic(identity: torch.Tensor) -> torch.Tensor:
+    """Return codes (B, 20) with masculinity in two groups, as the networks of the embedded default take them.
+
+    People are spread evenly over the trait, but few faces lie between the sexes: a quantile of 0.35 becomes a woman's
+    and 0.65 a man's; 0.5 stays androgynous, and the order of people stays. Differentiable.
+    """
+    axis = trait_axes().to(identity)[TRAITS.index("masculinity")]
+    amount = identity @ axis
+    return identity + ((_WITHIN - 1) * amount + _BETWEEN * torch.tanh(_STEEP * amount))[:, None] * axis

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from facekit.latents import FaceLatents
+from facekit.traits import dimorphic
 from tests.models import plain
 
 FIELDS = ("identity", "expression", "shape_noise", "texture_noise", "style", "blendshapes")
@@ -97,7 +98,7 @@ def test_gradients_reach_every_code(default_pipeline, codes, worn, what, fields,
 
 @pytest.mark.parametrize("name", ["identity", "expression", "style", "shape_noise"])
 def test_shape_gradients_are_finite_differences(default_pipeline, codes, name):
-    check_slope(default_pipeline, codes, name, "verts", 3e-3, 2e-2)
+    check_slope(default_pipeline, codes, name, "verts", 3e-4, 2e-2)
 
 
 @pytest.mark.parametrize("name", ["blendshapes", "identity", "expression"])
@@ -153,8 +154,9 @@ def test_shape_gradients_are_the_plain_networks(default_pipeline, codes):
     weight = torch.randn(36, 3, generator=torch.Generator().manual_seed(3))
     (pipe.decode(latents, texture=False, detail=False).verts[0, seen] * weight).sum().backward()
     other = learning(codes)
-    rest = plain_displacement(pipe, other.at_rest())
-    verts = pipe.template.verts + plain_displacement(pipe, other) + pipe.spread(rest) + pipe.ageing(other.identity)
+    own = dataclasses.replace(other, identity=dimorphic(other.identity), style=dimorphic(other.style))
+    rest = plain_displacement(pipe, own.at_rest())
+    verts = pipe.template.verts + plain_displacement(pipe, own) + pipe.spread(rest) + pipe.ageing(own.identity)
     (verts[0, seen] * weight).sum().backward()
     for name in ("identity", "expression", "shape_noise", "style"):
         torch.testing.assert_close(getattr(latents, name).grad, getattr(other, name).grad, rtol=1e-3, atol=1e-4)

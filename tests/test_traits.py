@@ -9,9 +9,10 @@ import torch
 from facekit import FaceLatents
 from facekit.errors import InputError
 from facekit.files.readers import load_arrays
+from facekit.models.composers.micro import stubble_strength
 from facekit.person import Person
 from facekit.train.shape.traits import MEASURES, mode_axes, turn
-from facekit.traits import TRAITS, read_traits, set_traits, trait_axes
+from facekit.traits import TRAITS, dimorphic, read_traits, set_traits, trait_axes
 from facekit.weights import verified
 
 
@@ -82,3 +83,21 @@ def test_turn_is_a_rotation_that_takes_directions_there():
     torch.testing.assert_close(matrix @ matrix.T, torch.eye(20), atol=1e-5, rtol=0)
     own = trait_axes()[[TRAITS.index("masculinity"), TRAITS.index("age")]]
     torch.testing.assert_close(own @ matrix.T, torch.from_numpy(axes).float(), atol=1e-5, rtol=0)
+
+
+def test_few_people_look_between_the_sexes():
+    identity = torch.randn(2000, 20, generator=torch.Generator().manual_seed(1))
+    drawn, looks = (read_traits(codes)["masculinity"] for codes in (identity, dimorphic(identity)))
+    between = ((looks > 0.35) & (looks < 0.65)).float().mean()
+    assert 0.05 < between < 0.15 < ((drawn > 0.35) & (drawn < 0.65)).float().mean()
+    assert torch.equal(drawn.argsort(), looks.argsort())
+    assert torch.equal(drawn > 0.5, looks > 0.5)
+    others = [name for name in TRAITS if name != "masculinity"]
+    before, after = read_traits(identity), read_traits(dimorphic(identity))
+    for name in others:
+        torch.testing.assert_close(before[name], after[name], atol=1e-4, rtol=0)
+
+
+def test_women_have_no_stubble(default_pipeline):
+    codes = default_pipeline.to_model_codes(FaceLatents.sample(0, 400, masculinity=0.4))
+    assert stubble_strength(default_pipeline.composer.micro.projections(codes.identity)).max() < 0.05

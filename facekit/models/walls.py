@@ -1,4 +1,4 @@
-"""Oral vestibule: the lower lip's inner wall is kept behind the skin, also where the fold under the lip is deep."""
+"""Oral vestibule: its walls are kept behind the skin, also where the folds beside nose and mouth are deep."""
 
 from __future__ import annotations
 
@@ -9,17 +9,24 @@ from facekit.conventions import PARTS
 from facekit.geometry.normals import vertex_normals
 from facekit.template import Template
 
-# Region of wall and skin: this range below the lower lip, mm, between the mouth corners; and the largest distance of
-# the wall from the skin, mm.
-_BELOW, _REACH = (0.0, 20.0), 12.0
+# Region of wall and skin, mm: down to this far below the lower lip, between the mouth's corners; for the whole mouth,
+# up to this far below the nose, and this far beyond the corners. Largest distance of the wall from the skin.
+_BELOW, _UNDER_NOSE, _BESIDE, _REACH = 20.0, 3.0, 8.0, 12.0
 # Thickness that is kept, as a share of that of the template, and at most, mm.
 _SHARE, _MOST = 0.5, 1.5
 
 
 class MouthWall(nn.Module):
-    """Pushes the lower lip's inner wall behind the skin, each vertex along the skin's normal.
+    """Pushes the walls behind the skin, each vertex along the skin's normal.
 
     For a template with an oral cavity and the 68 landmarks; a wall with enough distance is not moved.
+
+    Parameters
+    ----------
+    template:
+        The topology.
+    whole:
+        Whether all walls are pushed, for mouths at rest; otherwise the lower lip's, for moving ones.
     """
 
     wall: torch.Tensor
@@ -28,12 +35,13 @@ class MouthWall(nn.Module):
     skin: torch.Tensor
     kept: torch.Tensor
 
-    def __init__(self, template: Template) -> None:
+    def __init__(self, template: Template, whole: bool = False) -> None:
         super().__init__()
         verts, faces, parts = template.verts, template.faces, template.parts
-        left, right, low = verts[template.landmarks[[48, 54, 57]]]
-        under = low[1] - verts[:, 1]
-        front = (under > _BELOW[0]) & (under < _BELOW[1]) & (verts[:, 0] > left[0]) & (verts[:, 0] < right[0])
+        left, right, low, nose = verts[template.landmarks[[48, 54, 57, 33]]]
+        top, beside = (nose[1] - _UNDER_NOSE, _BESIDE) if whole else (low[1], 0.0)
+        front = (verts[:, 1] > low[1] - _BELOW) & (verts[:, 1] < top)
+        front &= (verts[:, 0] > left[0] - beside) & (verts[:, 0] < right[0] + beside)
         normals = vertex_normals(verts[None], faces)[0]
         front &= normals[:, 2] > 0
         skin = ((parts == PARTS.index("skin")) & front).nonzero()[:, 0]

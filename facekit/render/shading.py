@@ -34,6 +34,8 @@ CLAY = (0.80, 0.765, 0.735)
 CLAY_MATERIAL = (0.55, 0.035, 0.35, 0.0)
 #: Wrap per colour channel, and width of the soft terminator, from the diffusion of red, green and blue in skin.
 WRAP = (0.23, 0.16, 0.13)
+# Reflectance at grazing angles, at most 1, relative to that at normal incidence.
+_GRAZING = 50.0
 # Occlusion below which wet surfaces reflect no lamp; from twice as much on they do fully.
 _DRY = 0.12
 # Curvature of the cornea, of radius 7.8 mm, relative to the template's, of 11 mm: lamps are mirrored nearer to the
@@ -48,8 +50,11 @@ TONE_START = 0.62
 _BROW, _FAR = (0.06, 0.10), (0.70, 1.30)
 # The mouth's corners, where skin and lips fold into each other, which vertices alone do not tell.
 _FOLD = (0.015, 0.06)
+# The flanks of the nose, on which the cheeks hide the lamps from behind, which cast no shadows here: places between
+# the bridge and the outside of the wing, but for its ridge.
+_FLANK, _FLANKS, _RIDGE = (0.12, 0.18), (0.0, 0.25, 0.5, 0.75), (0.06, 0.10)
 # Factors on the reflectance there, and increase in roughness.
-_DULL_BROW, _DULL_FAR, _DULL_FOLD, ROUGHER = 0.35, 0.40, 0.35, 0.12
+_DULL_BROW, _DULL_FAR, _DULL_FOLD, _DULL_FLANK, ROUGHER = 0.35, 0.40, 0.35, 0.25, 0.12
 _DULLED = ("skin", "lids", "back_of_head", "neck")
 _CORNERS = [48, 54, 60, 64]
 
@@ -99,10 +104,14 @@ def sheen(mesh: FaceMesh) -> torch.Tensor:
     unit = (marks[45] - marks[36]).norm()
     brows = _nearest(verts, marks[LANDMARK_GROUPS["brows"]]) / unit
     far = (verts - marks[28]).norm(dim=1) / unit
+    bridge, wings = torch.lerp(marks[27], marks[[39, 42]], 0.4), torch.lerp(marks[[35, 31]], marks[[31, 35]], 1.3)
+    flanks = torch.cat([torch.lerp(bridge, wings, share) for share in _FLANKS])
     dull = torch.maximum(
         (1 - _DULL_BROW) * (1 - step(brows, *_BROW)),
         (1 - _DULL_FAR) * step(far, *_FAR),
     )
+    flank = (1 - step(_nearest(verts, flanks) / unit, *_FLANK)) * step(_nearest(verts, marks[27:31]) / unit, *_RIDGE)
+    dull = torch.maximum(dull, (1 - _DULL_FLANK) * flank)
     skin = torch.isin(parts, parts.new_tensor([PARTS.index(name) for name in _DULLED]))
     folds = _nearest(verts, marks[_CORNERS]) / unit
     fold = (1 - _DULL_FOLD) * (1 - step(folds, *_FOLD)) * (skin | (parts == PARTS.index("lips")))
@@ -248,7 +257,10 @@ def direct(
     seen = (1.0 + between) * scale
     spread = alpha.square()
     peak = torch.addcmul(torch.ones_like(h), h * h, spread - 1.0).square()
-    f = torch.addcmul(reflectance, 1.0 - reflectance, torch.exp2((-5.55473 * seen - 6.98316) * seen))
+    # Dull skin does not glint at grazing angles either: no dielectric reflects less than two percent, so less means
+    # occlusion on a small scale (Lagarde and de Rousiers, *Moving Frostbite to PBR*, 2014).
+    grazing = (_GRAZING * reflectance).clamp_max(1.0) - reflectance
+    f = torch.addcmul(reflectance, grazing, torch.exp2((-5.55473 * seen - 6.98316) * seen))
     k = 0.5 * alpha
     rest = 1.0 - k
     hidden = torch.addcmul(k, facing, rest) * torch.addcmul(k, lit, rest)

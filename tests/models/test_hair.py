@@ -40,10 +40,11 @@ def test_the_head_is_the_same_with_hair(default_pipeline, face):
 
 def test_identity_alone_decides(default_pipeline):
     codes = FaceLatents.sample(0, count=200)
-    traits = default_pipeline.composer.micro.projections(codes.identity)
-    names = choose_hair(traits, default_pipeline.hair_styles)
-    older = default_pipeline.composer.micro.projections(codes[100:].with_traits(age=40).identity)
-    assert sum(a == b for a, b in zip(names[100:], choose_hair(older, default_pipeline.hair_styles), strict=True)) > 80
+    pipe, styles = default_pipeline, default_pipeline.hair_styles
+    traits = pipe.composer.micro.projections(pipe.to_model_codes(codes).identity)
+    names = choose_hair(traits, styles)
+    older = pipe.composer.micro.projections(pipe.to_model_codes(codes[100:].with_traits(age=40)).identity)
+    assert sum(a == b for a, b in zip(names[100:], choose_hair(older, styles), strict=True)) > 80
     assert names[:8] == [
         default_pipeline(seed=k).hair[0].style.split("+")[0] for k in range(8)
     ]  # seeds and batches agree

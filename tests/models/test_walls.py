@@ -1,4 +1,4 @@
-"""The mouth's wall does not come through the skin under the lip."""
+"""The mouth's walls do not come through the skin around the lips."""
 
 from __future__ import annotations
 
@@ -45,3 +45,12 @@ def test_expressions_that_would_fold_do_not(default_pipeline, name):
     person = FaceLatents.sample(16).at_rest()
     rest, posed = (default_pipeline.decode_shape(codes) for codes in (person, person.with_expression(name)))
     assert int(flipped_triangles(default_pipeline.template.faces, rest, posed).sum()) <= 10
+
+
+def test_an_old_face_with_deep_folds_keeps_its_mouth_inside(default_pipeline, monkeypatch):
+    """A person whose folds beside the mouth sank through its wall."""
+    whole = MouthWall(default_pipeline.template, whole=True)
+    codes = default_pipeline.to_model_codes(FaceLatents.sample(4019).at_rest())
+    assert behind(whole, default_pipeline.decode_shape(codes)) > 0
+    monkeypatch.setitem(default_pipeline.__dict__, "resting_wall", None)
+    assert behind(whole, default_pipeline.decode_shape(codes)) < 0

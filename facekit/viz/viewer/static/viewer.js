@@ -4388,7 +4388,7 @@ void main() {
     float h = min((lit + facing) * scale, 1.0);
     float seen = (1.0 + between) * scale;
     float peak = h * h * (spread - 1.0) + 1.0;
-    float f = reflectance + (1.0 - reflectance) * exp2((-5.55473 * seen - 6.98316) * seen);
+    float f = reflectance + (min(50.0 * reflectance, 1.0) - reflectance) * exp2((-5.55473 * seen - 6.98316) * seen);
     float hidden = (facing * (1.0 - k) + k) * (lit * (1.0 - k) + k);
     gleam += reach * lit * f * spread * 0.25 / (peak * peak * hidden) * lampColour[i] * lampGloss[i].x;
   }
