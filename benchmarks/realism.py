@@ -51,7 +51,8 @@ def report(people: int, pack: Path | None) -> str:
     for k in range(people):
         codes = FaceLatents.sample(FIRST_SEED + k)
         other = dataclasses.replace(codes, texture_noise=FaceLatents.sample(FIRST_SEED + 5000 + k).texture_noise)
-        tile, again = (pipe.skin(c)[:, :, composer.rows, composer.columns] for c in (codes, other))
+        skins = (pipe.skin(pipe.to_model_codes(c)) for c in (codes, other))
+        tile, again = (skin[:, :, composer.rows, composer.columns] for skin in skins)
         tiles.append(tile)
         low, high = round(0.10 * tile.shape[-1]), round(0.80 * tile.shape[-1])
         middle = (..., slice(low, high), slice(round(0.2 * tile.shape[-1]), round(0.8 * tile.shape[-1])))

@@ -65,7 +65,7 @@ def poses(folder: Path, people: int) -> dict[str, dict[str, list[list[float]]]]:
         texture = pipe(latents=person, detail=False).texture
         wanted = looks | {name: person.with_blendshapes({name: 1.0}) for name in BLENDSHAPES}
         wanted |= {f"{STILL}{name}": codes for name, codes in looks.items() if name != "neutral"}
-        rest = pipe.decode_shape(person)
+        rest = pipe.decode_shape(pipe.to_model_codes(person))
         balls = torch.cat([eye.ball for eye in pipe.blendshapes.eyes])
         for name, codes in wanted.items():
             with torch.no_grad():
