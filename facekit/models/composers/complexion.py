@@ -26,6 +26,8 @@ _CHOICE, _CHANCE, _OLD, _MALE = 1.6, 1.6, 2.5, 1.5
 _PIGMENT, _BLOOD = 0.046, 0.050
 #: Addition to the contrast of structure for the oldest, and the share of the colour of lips that they lose.
 _AGED_STRUCTURE, _AGED_LIPS = 0.5, 0.5
+#: Factor on the contrast of structure for the most feminine, whose skin has finer pores, and for the most masculine.
+_SMOOTH, _ROUGH = 0.75, 1.15
 #: Age spots: size of their map, frequency band in waves per tile, threshold in standard deviations without age and its
 #: fall with it, and the optical density of melanin.
 _SPOT_FIELD, _SPOT_WAVES, _SPOT_LEAST, _SPOT_FALL, _SPOT = 256, (22.0, 48.0), 3.6, 1.75, 0.16
@@ -35,7 +37,7 @@ _ARRAYS = ("structure", "tint", "rows", "old", "male", "fade", "lips", "melanin"
 # Optical density of blood and of melanin that the most feminine lips have over the network's, and the share of it that
 # the most masculine have: facial contrast is a cue to sex (Russell, *A sex difference in facial contrast*, Perception
 # 2009), but everyone's lips are darker and redder than the skin.
-_LIPS, _MENS_LIPS = (0.15, 0.045), 0.3
+_LIPS, _MENS_LIPS = (0.23, 0.065), 0.15
 
 
 def without_blotches(texture_noise: Tensor) -> Tensor:
@@ -143,7 +145,7 @@ class Complexion(nn.Module):
         sides = torch.sigmoid(2 * turned)
         both = torch.stack((weights * sides, weights * (1 - sides)))
         # Averaging details reduces contrast; dividing by the norm of the weights restores it.
-        loud = 0.54 + 0.2 * age + 0.5 * age**3 + _AGED_STRUCTURE * old
+        loud = (0.54 + 0.2 * age + 0.5 * age**3 + _AGED_STRUCTURE * old) * (_SMOOTH + (_ROUGH - _SMOOTH) * male)
         loud = loud / both.square().sum(dim=(0, 2)).sqrt().clamp_min(0.25)
         plain, mirrored = (both * loud[:, None]) @ self.structure
         return plain + mirrored.view(-1, self.size, self.size).flip(-1).flatten(1)
