@@ -79,7 +79,8 @@ the fraction of people whose displacement never decreases with intensity from 0 
 - 14 skins and one linear head model cannot represent all people. Skin tone is uniform over the whole range by
   construction and follows no population; features follow the ICT scans, whose subjects are not documented in detail.
 - Age and masculinity of head and skin are linked by a prior from average anthropometry, not from labelled scans: years
-  are on the model's own scale, and masculinity is a matter of degree.
+  are on the model's own scale, and masculinity is a matter of degree; that most people look like a woman or like a man
+  is a rule (`facekit.traits.dimorphic`).
 - Heads of the networks are too alike: their deviation from the mean is increased by rule (`facekit.models.spread`), in
   the face beyond that of the head model, around eyes and mouth only in place. What the years do to soft tissue, furrows
   and brows is a rule, too, after anatomy (`facekit.models.ageing`), not learned from scans. The tables above are of the
