@@ -18,8 +18,8 @@ from facekit.template import Template
 _SOFT, _NEAR = ("lips", "lids", "mouth"), 20.0
 _HARD = ("eyes", "teeth")
 _LANDMARKS = slice(17, 68)
-#: Heads without an oral cavity have transferred shapes, which fold under the chin: distance from the jawline, mm.
-_JAW, _CHIN = slice(3, 14), 40.0
+#: An open jaw folds the skin under a receding chin: distance from the jawline, mm.
+_JAW, _CHIN = slice(3, 14), 60.0
 #: Of its area at rest a triangle keeps this share, seen along its normal at rest.
 _KEPT = 0.1
 #: Number of constraint projections, all at once and over-relaxed; repeated up to so many times for faces in which a
@@ -45,8 +45,7 @@ class Unfolding(nn.Module):
         verts, parts = template.verts, template.parts
         soft, hard = (torch.isin(parts, parts.new_tensor([PARTS.index(n) for n in names])) for names in (_SOFT, _HARD))
         near = torch.cdist(verts, verts[template.landmarks[_LANDMARKS]]).amin(dim=1) < _NEAR
-        if not bool((parts == PARTS.index("mouth")).any()):
-            near |= torch.cdist(verts, verts[template.landmarks[_JAW]]).amin(dim=1) < _CHIN
+        near |= torch.cdist(verts, verts[template.landmarks[_JAW]]).amin(dim=1) < _CHIN
         bends = soft | (near & ~hard)
         self.register_buffer("faces", template.faces[bends[template.faces].all(dim=1)], persistent=False)
 
