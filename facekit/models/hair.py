@@ -62,8 +62,9 @@ class Wardrobe:
     arrays:
         Content of the file. For styles and lashes ``NAME/verts`` (N, 3) int16 in steps of 1/50 mm, ``NAME/uvs`` (T, 2)
         uint16, ``NAME/faces`` and ``NAME/faces_uvs`` (F, 3) uint16, and ``NAME/strands`` (2, H, W) uint8, or
-        ``NAME/picture`` (n,) uint8, the name in ASCII of the style whose ``strands`` it has; for styles also ``NAME/along`` (N, 3) int8, ``NAME/openness`` (N,), ``NAME/cap`` and ``NAME/shade`` (V,) uint8; and the
-        arrays of :class:`facekit.models.facial_hair.FacialHair`.
+        ``NAME/picture`` (n,) uint8, the name in ASCII of the style whose ``strands`` it has; for styles also
+        ``NAME/along`` (N, 3) int8, ``NAME/openness`` (N,), ``NAME/cap`` and ``NAME/shade`` (V,) uint8; and the arrays
+        of :class:`facekit.models.facial_hair.FacialHair`.
     template:
         Template that the file was made for.
     """

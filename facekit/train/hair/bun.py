@@ -64,7 +64,5 @@ def _coil() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     u = u0 + (u1 - u0) * np.abs((np.arange(_AROUND)[None] * 2 / (_AROUND - 1) + share[:, None] * 3) % 2 - 1)
     uvs = np.stack(np.broadcast_arrays(u, v0 + (v1 - v0) * fold), -1)
     k = (np.arange(_ALONG - 1)[:, None] * _AROUND + np.arange(_AROUND - 1)).reshape(-1)
-    quads = np.concatenate(
-        (np.stack((k, k + 1, k + _AROUND + 1), 1), np.stack((k, k + _AROUND + 1, k + _AROUND), 1))
-    )
+    quads = np.concatenate((np.stack((k, k + 1, k + _AROUND + 1), 1), np.stack((k, k + _AROUND + 1, k + _AROUND), 1)))
     return points.reshape(-1, 3), uvs.reshape(-1, 2), quads

@@ -49,20 +49,24 @@ class Cut:
 CUTS = {
     "long01": Cut(-255.0),
     "mid01": Cut(-112.0),
-    "side01": Cut(-235.0, parting=27.0, volume=5.0, sweep=30.0, forward=14.0),
-    "wavy01": Cut(-165.0, parting=-14.0, volume=8.0, forward=42.0, waves=7.5, grid=(22, 43), locks=(10, 24)),
+    "side01": Cut(-235.0, parting=27.0, volume=5.0, sweep=19.0, forward=14.0),
+    "wavy01": Cut(
+        -165.0, parting=-20.0, volume=8.0, sweep=18.0, forward=42.0, waves=7.5, grid=(22, 43), locks=(5, 24)
+    ),
     "bob03": Cut(-80.0, volume=6.0, forward=10.0, inward=12.0, fringe=True, grid=(24, 27), locks=(12, 13)),
 }
 #: Columns, out of all, over which the parting returns to the middle, the sweep ends, and hair falls forward.
 _PARTED, _SWEPT, _FALLING = 0.72, 0.45, 0.42
-#: How far the hairline is raised at a parting on the side, and half of the width, mm.
+#: Height by which a parting on the side raises the hairline, and half of the width, mm.
 _RISE, _PEAK = 11.0, 16.0
+#: Place where the larger side is let down most, mm from the middle, and half of the width, mm.
+_CORNER = (31.0, 17.0)
 #: Length of waves, mm, share of the strand from which on they rise to their full amplitude, and columns per bundle.
-_WAVE, _FROM, _BUNDLE = 68.0, (0.18, 0.55), 3.2
+_WAVE, _FROM, _BUNDLE = 68.0, (0.14, 0.5), 3.2
 #: Heights, mm: hair falls forward from the first to the second; ends turn inward within the third above the tips.
 _CHEEK, _JAW, _TURNED = 30.0, -70.0, 45.0
 #: Standard deviation, mm, of the front edge, its number of knots, and the columns over which it vanishes.
-_RAGGED, _KNOTS, _INNER = 1.6, 16, 3.0
+_RAGGED, _KNOTS, _INNER = 1.8, 22, 3.0
 
 
 def completed(left: np.ndarray, right: np.ndarray, apart: float = 20.0) -> tuple[np.ndarray, np.ndarray]:
@@ -116,7 +120,7 @@ def fallen(sheet: np.ndarray, cut: Cut, larger: bool) -> np.ndarray:
         sheet += (_RISE * np.clip(1 - place / _SWEPT, 0, 1) * near)[..., None] * [0.0, 1.0, -0.8]
     if larger and cut.sweep:
         # Over the forehead's corner: from the middle to the temple.
-        wide = np.exp(-(((np.abs(sheet[..., 0]) - 38) / 20) ** 2)) * (height > 0)
+        wide = np.exp(-(((-np.sign(cut.parting) * sheet[..., 0] - _CORNER[0]) / _CORNER[1]) ** 2)) * (height > 0)
         sheet[..., 1] -= cut.sweep * np.clip(1 - place / _SWEPT, 0, 1) * wide
     fall = np.clip((_CHEEK - height) / (_CHEEK - _JAW), 0, 1)
     front = np.clip(1 - place / _FALLING, 0, 1)

@@ -17,18 +17,14 @@ _ALONG, _ACROSS = 14.0, 0.8
 _STRIPS = 0.63
 #: Locks: their width, mm, height above the sheet, mm, and range of roots, as fractions of the sheet.
 _LOCK_WIDTH, _ABOVE, _FROM = (7.0, 15.0), (2.2, 4.2), (0.22, 0.55)
-#: Locks of a fringe, their width, mm, and height above it, mm.
-_FRINGE_LOCKS, _FRINGE_WIDTH, _FRINGE_ABOVE = (12, 9), (6.0, 12.0), (0.8, 2.0)
-#: Flyaway hairs at the front edge per sheet, their rows, width and length, mm, and how far they bend outward, mm.
-_FLYAWAYS, _FLY_ROWS, _FLY_WIDTH, _FLY_LENGTH, _FLY_OUT = 6, 5, (2.5, 5.0), (32.0, 75.0), (1.5, 5.5)
 #: Number of columns at the front that are turned inward in the pack.
 _TURNED = 1
 #: Index along a column, out of 256, of the points whose mean between both sides is the parting.
 _GROOVE = 5
 #: A point inside of the head, mm; least height of strands above the skin, mm, above the shoulders' height, mm.
 _INNER, _CLEAR, _SHOULDERS = np.array([0.0, 20.0, -20.0]), 2.2, -90.0
-#: Share of the sheet's texture, from and to, that a fringe has.
-_BANGS = (0.15, 0.85)
+#: Share of the sheet's texture that a fringe has, across and from the tips up.
+_BANGS, _BANGS_ROOT = (0.2, 0.75), 0.62
 
 
 def long_cards(raw: dict[str, np.ndarray], size: int, cut: Cut, skin: Skin, seed: int = 21) -> dict[str, np.ndarray]:
@@ -75,14 +71,11 @@ def long_cards(raw: dict[str, np.ndarray], size: int, cut: Cut, skin: Skin, seed
             # Behind its front edge the second sheet runs the other way, so that the sides are no mirror images.
             u[1:] = SHEET / size + u[0, 1] - u[1:]
         parts.append(_quads(sheet, u, 1 - _heights(cut.grid[1])))
-        locks = _locks(sheet, rng, cut.locks, _LOCK_WIDTH, _ABOVE) + _flyaways(sheet, rng)
-        parts += [_ribbon(lock, kind, size) for lock, kind in locks]
+        parts += [_ribbon(lock, kind, size) for lock, kind in _locks(sheet, rng, cut.locks)]
     if cut.fringe:
         sheet = fringe_sheet(skin, rng)
         u = SHEET / size * np.linspace(*_BANGS, len(sheet))
-        parts.append(_quads(sheet, np.stack((u[:-1], u[1:]), 1), np.linspace(1, 0, sheet.shape[1])))
-        locks = _locks(sheet, rng, _FRINGE_LOCKS, _FRINGE_WIDTH, _FRINGE_ABOVE)
-        parts += [_ribbon(lock, kind, size) for lock, kind in locks]
+        parts.append(_quads(sheet, np.stack((u[:-1], u[1:]), 1), np.linspace(_BANGS_ROOT, 0, sheet.shape[1])))
     starts = np.cumsum([[0, 0]] + [[len(part[0]), len(part[1])] for part in parts], axis=0)
     return {
         "verts": np.concatenate([part[0] for part in parts]).astype(np.float32),
@@ -197,13 +190,7 @@ def _normals(sheet: np.ndarray) -> np.ndarray:
     return normal * np.sign((normal * (sheet - _INNER)).sum())
 
 
-def _locks(
-    sheet: np.ndarray,
-    rng: np.random.Generator,
-    counts: tuple[int, int],
-    widths: tuple[float, float],
-    above: tuple[float, float],
-) -> list[tuple[np.ndarray, int]]:
+def _locks(sheet: np.ndarray, rng: np.random.Generator, counts: tuple[int, int]) -> list[tuple[np.ndarray, int]]:
     """Return ribbons (2, I, 3) mm over a sheet, and the index of each one's pattern; ``counts`` of them and of rows."""
     across, rows, _ = sheet.shape
     normal, (count, steps) = _normals(sheet), counts
@@ -211,33 +198,15 @@ def _locks(
     out = []
     for k in range(count):
         middle = (k + rng.uniform(0.2, 0.8)) / count * (across - 1)
-        half, drift = 0.5 * rng.uniform(*widths) / width, rng.normal(0, 0.5)
+        half, drift = 0.5 * rng.uniform(*_LOCK_WIDTH) / width, rng.normal(0, 0.5)
         share = np.linspace(rng.uniform(*_FROM), 1, steps)
         row = share ** (1 / _DENSE) * (rows - 1)
-        lift = rng.uniform(*above) * np.minimum(1, 0.4 + (share - share[0]) / 0.15)[:, None]
+        lift = rng.uniform(*_ABOVE) * np.minimum(1, 0.4 + (share - share[0]) / 0.15)[:, None]
         ribbon = []
         for end in (-half, half):
             j = np.clip(middle + end + drift * (share - share[0]), 0, across - 1)
             ribbon.append(_at(sheet, j, row) + lift * _at(normal, j, row))
         out.append((np.stack(ribbon), int(rng.integers(PATTERNS))))
-    return out
-
-
-def _flyaways(sheet: np.ndarray, rng: np.random.Generator) -> list[tuple[np.ndarray, int]]:
-    """Return short ribbons (2, I, 3) mm that leave the front edge of a sheet, and the index of each one's pattern."""
-    _, rows, _ = sheet.shape
-    length = np.linalg.norm(np.diff(sheet[0], axis=0), axis=1).sum()
-    out, normal, zero = [], _normals(sheet), np.zeros(_FLY_ROWS)
-    for k in range(_FLYAWAYS):
-        begin = (k + rng.uniform(0, 0.6)) / _FLYAWAYS * 0.7
-        share = np.linspace(begin, min(1.0, begin + rng.uniform(*_FLY_LENGTH) / length), _FLY_ROWS)
-        row = share ** (1 / _DENSE) * (rows - 1)
-        edge, inner, up = _at(sheet, zero, row), _at(sheet, zero + 1, row), _at(normal, zero, row)
-        way = edge - inner
-        way /= np.linalg.norm(way, axis=1, keepdims=True)
-        bend, half = rng.uniform(*_FLY_OUT) * np.linspace(0, 1, _FLY_ROWS) ** 1.4, 0.5 * rng.uniform(*_FLY_WIDTH)
-        middle = edge + (bend - 2.0)[:, None] * way + 1.2 * up
-        out.append((np.stack((middle + half * way, middle - half * way)), int(rng.integers(PATTERNS))))
     return out
 
 
