@@ -61,9 +61,10 @@ class Wardrobe:
     ----------
     arrays:
         Content of the file. For styles and lashes ``NAME/verts`` (N, 3) int16 in steps of 1/50 mm, ``NAME/uvs`` (T, 2)
-        uint16, ``NAME/faces`` and ``NAME/faces_uvs`` (F, 3) uint16, and ``NAME/strands`` (2, H, W) uint8; for styles
-        also ``NAME/along`` (N, 3) int8, ``NAME/openness`` (N,), ``NAME/cap`` and ``NAME/shade`` (V,) uint8; and the
-        arrays of :class:`facekit.models.facial_hair.FacialHair`.
+        uint16, ``NAME/faces`` and ``NAME/faces_uvs`` (F, 3) uint16, and ``NAME/strands`` (2, H, W) uint8, or
+        ``NAME/picture`` (n,) uint8, the name in ASCII of the style whose ``strands`` it has; for styles also
+        ``NAME/along`` (N, 3) int8, ``NAME/openness`` (N,), ``NAME/cap`` and ``NAME/shade`` (V,) uint8; and the arrays
+        of :class:`facekit.models.facial_hair.FacialHair`.
     template:
         Template that the file was made for.
     """
@@ -195,7 +196,9 @@ class Wardrobe:
         """Return a part whose cards are stored in the file."""
         verts, uvs = self._part(name, "verts").float() * _STEP, self._part(name, "uvs").float() / 65535
         faces, faces_uvs = (self._part(name, k).long() for k in ("faces", "faces_uvs"))
-        return _Piece(part, name, verts, faces, uvs, faces_uvs, along, openness, ties)
+        drawn = self._arrays.get(f"{name}/picture")
+        picture = name if drawn is None else bytes(drawn.tolist()).decode("ascii")
+        return _Piece(part, picture, verts, faces, uvs, faces_uvs, along, openness, ties)
 
     def _joined(self, outfit: Outfit, pieces: list[_Piece]) -> HairCards:
         """Join all parts, with one strand texture that has the lashes on the right."""

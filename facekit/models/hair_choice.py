@@ -11,12 +11,19 @@ from facekit.models.facial_hair import SHAVEN
 #: styles, bob02 and short03, hide an eye and are used only on request.
 _STYLES: dict[str, tuple[float, float]] = {
     "short01": (3.0, 0.05),
-    "short02": (2.6, 0.35),
+    "short02": (2.6, 0.7),
     "short04": (2.4, 0.05),
-    "ponytail01": (0.25, 0.7),
-    "mid01": (0.0, 3.0),
-    "long01": (0.25, 4.2),
+    "ponytail01": (0.25, 0.8),
+    "bun01": (0.0, 1.0),
+    "side01": (0.0, 2.0),
+    "bob03": (0.0, 1.8),
+    "long01": (0.25, 1.8),
+    "mid01": (0.0, 1.7),
+    "wavy01": (0.0, 2.0),
 }
+#: Factors on women's weights at the greatest age, and one over them at the least: long hair gets rarer. What gets rarer
+#: stands beside what gets more frequent, so that most people keep their style when their age is edited.
+_AGED = {"short02": 2.0, "ponytail01": 0.7, "bun01": 1.4, "side01": 0.7, "bob03": 1.4, "long01": 0.55, "wavy01": 0.8}
 _CURLS = "afro01"
 #: Weights of beards for people with strong beard growth, and the least stubble strength that counts as such.
 _BEARDS, _GROWS = {"full": 3.6, "moustache": 0.9, "goatee": 1.5, SHAVEN: 4.0}, 0.75
@@ -43,7 +50,7 @@ def choose_hair(traits: dict[str, torch.Tensor], styles: tuple[str, ...]) -> lis
         # People between the ends get a blend of both weights, with a steep transition.
         share = min(max((man[k] - 0.3) / 0.3, 0.0), 1.0)
         for name, (his, hers) in _STYLES.items():
-            weights[name] = share * his + (1 - share) * hers
+            weights[name] = share * his + (1 - share) * hers * _AGED.get(name, 1.0) ** (2 * age[k] - 1)
         weights[_CURLS] = 5.0 * min(max((dark[k] - 0.6) / 0.25, 0.0), 1.0)
         weights = {name: weight for name, weight in weights.items() if name in styles}
         found.append(_among(weights, chance[k]))

@@ -47,12 +47,14 @@ _WARM = 0.45
 #: Ratio of hair albedo to observed brightness, which includes self-shadowing.
 _SHADED = 1.2
 #: Styles that hang beside the neck; the least fraction of hair there for one of them, and for one that agrees well.
-_LONG, _HANGING, _AGREED, _WELL = ("long01", "mid01"), 0.65, 0.5, 0.78
+_LONG, _HANGING, _AGREED, _WELL = ("long01", "mid01", "side01", "wavy01"), 0.65, 0.5, 0.78
+#: Styles that end at the chin, so that hair beside the neck says nothing of them.
+_CHIN_LONG = ("bob03",)
 #: Distance in pixels from all styles beyond which there is no hair above the eyes; height below the chin from which,
 #: and half width in which, the chest is free of hair, both as fractions of the brow-to-chin distance.
 _APART, _CHEST = 6, (0.5, 0.3)
 #: Penalty on the agreement of rare styles, and of long ones, which hang over dark clothes.
-_RARE = {"bob02": 0.03, "short03": 0.03, "long01": 0.01}
+_RARE = {"bob02": 0.03, "short03": 0.03, "bob03": 0.02, "bun01": 0.02, "long01": 0.01, "side01": 0.01, "wavy01": 0.01}
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def find_hair(picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, c
     }
     beside = _beside(cover, likely, seen, float(marks[27, 0]))
     hangs = beside > (_AGREED if max(agreement[style] for style in _LONG) > _WELL else _HANGING)
-    fitting = [style for style in cover if (style in _LONG) == hangs]
+    fitting = [style for style in cover if style in _CHIN_LONG or (style in _LONG) == hangs]
     best = max(fitting, key=lambda style: agreement[style] - _RARE.get(style, 0.0))
     colour = natural_colour((_SHADED * lit[0] / lit[1].clamp_min(1e-3) * _albedo(pipe, codes)).clamp(0.004, 0.7))
     return FoundHair(best, linear_to_srgb(colour), agreement)
@@ -205,7 +207,8 @@ def _backdrop(anyone: torch.Tensor, head: torch.Tensor, marks: torch.Tensor) -> 
 
 def _beside(cover: dict[str, torch.Tensor], likely: torch.Tensor, seen: torch.Tensor, middle: float) -> float:
     """Return the fraction of hair beside the neck, where no short style reaches: the mean of the sides, 0 if unseen."""
-    short = torch.stack([c for style, c in cover.items() if style not in (*_LONG, "ponytail01")]).amax(dim=0)
+    short = [c for style, c in cover.items() if style not in (*_LONG, *_CHIN_LONG, "ponytail01")]
+    short = torch.stack(short).amax(dim=0)
     spots = (cover["mid01"] > 0.5) & (short < 0.1) & seen
     left = _centres()[1] < middle
     sides = [likely[spots & side] for side in (left, ~left)]

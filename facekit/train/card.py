@@ -87,8 +87,9 @@ the fraction of people whose displacement never decreases with intensity from 0 
   networks without either.
 - An independent recogniser takes many pairs of strangers for one person, and an independent network reads ages too low,
   and everyone without hair as a man: docs/figures.md.
-- Nine hair styles, one length each, chosen by rule from the code; two of them hide an eye. Hair is pushed out of the
-  skin, but is not simulated. Three beards, one length each; no glasses, no scars, no make-up.
+- Thirteen hair styles, one length each, chosen by rule from the code; two of them hide an eye and are worn on request
+  only. Hair is pushed out of the skin, but is not simulated. Three beards, one length each; no glasses, no scars, no
+  make-up.
 - Expressions are combinations of blendshapes; individual differences are modelled, not observed. Teeth and tongue are
   simple. Strong combinations can push lips into each other, above all on people far from the mean, with thin lips.
 - Photographs and videos: a network trained on renders alone (31,560 pictures of 7,890 people, some 6,400 steps)

@@ -10,6 +10,7 @@ import torch
 from facekit.errors import InputError
 from facekit.geometry.normals import vertex_normals
 from facekit.latents import FaceLatents
+from facekit.models.hair import Outfit
 from facekit.models.hair_choice import choose_hair
 
 
@@ -49,10 +50,64 @@ def test_identity_alone_decides(default_pipeline):
         default_pipeline(seed=k).hair[0].style.split("+")[0] for k in range(8)
     ]  # seeds and batches agree
     assert "bob02" not in names, "it hides an eye"
-    assert len(set(names)) >= 6 and max(names.count(n) for n in set(names)) < 80
+    assert len(set(names)) >= 6 and max(names.count(n) for n in set(names)) < 50
     manly = traits["masculinity"] > 0.8
     tied = torch.tensor([n in ("ponytail01", "long01", "bob02") for n in names])
     assert tied[~manly].float().mean() > 2 * tied[manly].float().mean()
+
+
+@pytest.fixture(scope="module")
+def women(default_pipeline):
+    """Traits of 400 women."""
+    traits = default_pipeline.composer.micro.projections(FaceLatents.sample(0, count=1600).identity)
+    chosen = (traits["masculinity"] < -0.52).nonzero()[:400, 0]
+    assert len(chosen) == 400
+    return {name: values[chosen] for name, values in traits.items()}
+
+
+def test_women_wear_all_kinds_of_hair(default_pipeline, women):
+    names = choose_hair(women, default_pipeline.hair_styles)
+    for name in ("side01", "wavy01", "bob03", "bun01", "long01", "mid01", "ponytail01", "short02"):
+        assert names.count(name) >= 8, name
+    assert max(names.count(name) for name in names) < 0.25 * len(names)
+    young, old = (
+        choose_hair(women | {"age": torch.full((400,), age)}, default_pipeline.hair_styles) for age in (-2.0, 2.0)
+    )
+    for name, more in (("long01", young), ("side01", young), ("short02", old), ("bob03", old), ("bun01", old)):
+        less = old if more is young else young
+        assert more.count(name) > less.count(name), name
+
+
+def test_men_wear_none_of_womens_styles(default_pipeline, women):
+    names = choose_hair(women | {"masculinity": torch.full((400,), 2.0)}, default_pipeline.hair_styles)
+    assert not {"side01", "wavy01", "bob03", "bun01", "mid01"} & set(names)
+
+
+def hidden(pipe, seed: int, style: str) -> int:
+    """Count points on cards that lie before an iris or within a few millimetres of it, seen from the front."""
+    worn = pipe(seed=seed, hair=style, detail=False)
+    cards = worn.hair[0].cards
+    corner = worn.hair[0].verts[cards.faces][cards.on_scalp[cards.faces].all(1)]
+    share = torch.rand(24, 1, 3, generator=torch.Generator().manual_seed(0)) ** 2
+    points = (corner[None] * (share / share.sum(-1, keepdim=True))[..., None]).sum(2).reshape(-1, 3)
+    landmarks, count = worn.verts[0, worn.mesh.landmarks], 0
+    for eye in (landmarks[36:42].mean(0), landmarks[42:48].mean(0)):
+        count += int(((points[:, 2] > eye[2]) & ((points - eye)[:, :2].norm(dim=1) < 9.0)).sum())
+    return count
+
+
+def test_eyes_are_free(default_pipeline):
+    for style in ("side01", "wavy01", "bob03", "bun01"):
+        assert not any(hidden(default_pipeline, seed, style) for seed in (4002, 4009, 4029)), style
+    assert hidden(default_pipeline, 4001, "bob02") > 0, "it hides an eye"
+
+
+def test_styles_share_a_strand_texture(default_pipeline):
+    wardrobe, lashes = default_pipeline.wardrobe, default_pipeline.wardrobe.lashes[0]
+    for style, other in (("wavy01", "long01"), ("bun01", "ponytail01")):
+        one, two = (wardrobe.cards(Outfit(name, lashes)) for name in (style, other))
+        assert torch.equal(one.strands, two.strands) and len(one.verts) != len(two.verts)
+        assert len(one.verts) - int(one.lash.sum()) <= 3000
 
 
 def test_hair_stays_out_of_the_skin(default_pipeline):

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from facekit.train.hair.bun import bunned
+from facekit.train.hair.clearance import Skin
 from facekit.train.hair.curls import curl_picture, outside
+from facekit.train.hair.cuts import CUTS, Cut, parted
 from facekit.train.hair.fringe import with_fringe
 from facekit.train.hair.lashes import SETS, SIZE, lash_cards
 from facekit.train.hair.light import openness, relaxed
 from facekit.train.hair.pictures import combed, grey_strands, strand_direction
-from facekit.train.hair.sheets import long_cards, sheet_picture
+from facekit.train.hair.sheet_picture import sheet_picture
+from facekit.train.hair.sheets import long_cards
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +121,16 @@ def curtains() -> dict[str, np.ndarray]:
     return {"verts": np.concatenate(verts), "uvs": np.concatenate(uvs), "faces": index, "faces_uvs": index}
 
 
-def test_long_hair_is_cut_parted_and_smooth(curtains):
-    made = long_cards(curtains, 512, -150.0)
+@pytest.fixture(scope="module")
+def ball() -> Skin:
+    """A head that is a ball inside of the curtains."""
+    away = np.random.default_rng(0).normal(size=(4000, 3))
+    away /= np.linalg.norm(away, axis=1, keepdims=True)
+    return Skin(70 * away + [0.0, 60.0, 0.0], away)
+
+
+def test_long_hair_is_cut_parted_and_smooth(curtains, ball):
+    made = long_cards(curtains, 512, Cut(-150.0), ball)
     verts, faces = made["verts"], made["faces"]
     assert len(made["uvs"]) > made["faces_uvs"].max() and len(verts) == faces.max() + 1
     assert -160 < verts[:, 1].min() < -140 and made["uvs"].min() >= 0 and made["uvs"].max() <= 1
@@ -129,6 +141,49 @@ def test_long_hair_is_cut_parted_and_smooth(curtains):
     corner = verts[faces]
     area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
     assert (area > 1e-3).all()
+
+
+@pytest.mark.parametrize("where", [20.0, -20.0])
+def test_a_parting_moves_and_strands_go_on_across_the_middle(where):
+    share = np.linspace(0, 1, 60)[:, None]
+    left = [np.concatenate((90 * share, 100 - 50 * share, 0 * share + 90 - 10 * k), 1) for k in range(10)]
+    right = [column * [-1, 1, 1] for column in left]
+    roots = np.array([[0.0, 100.0, 90.0 - 10 * k] for k in range(10)])
+    one, two, line = parted(left, right, roots, where)
+    assert abs(line[0, 0] - where) < 2 and (line[-1] == roots[-1]).all()
+    larger, smaller = (two, one) if where > 0 else (one, two)
+    assert larger[0][0, 0] * where > 0 > larger[0][-1, 0] * where, "strands cross the middle"
+    assert (smaller[0][:, 0] * where > 0).all() and np.abs(smaller[0][0] - larger[0][0]).max() < 1e-9
+    assert np.abs(np.diff(np.abs(larger[0][:, 0]))).max() < 3, "without a gap"
+
+
+def test_cuts_differ_as_they_say(curtains, ball):
+    made = {name: long_cards(curtains, 512, cut, ball) for name, cut in CUTS.items()}
+    for name, cut in CUTS.items():
+        verts = made[name]["verts"]
+        assert verts[:, 1].min() > cut.lowest - 12 and len(verts) <= 3000, name
+        assert np.abs(np.linalg.norm(made[name]["along"], axis=1) - 1).max() < 1e-5
+    forehead = {name: ((m["verts"][:, 2] > 60) & (m["verts"][:, 1] < 85)).sum() for name, m in made.items()}
+    assert forehead["bob03"] > forehead["mid01"] + 50, "a fringe"
+
+
+def test_hair_is_pushed_out_of_the_skin_and_laid_on_it(ball):
+    points = np.array([[0.0, 60.0, 60.0], [0.0, 60.0, 90.0]])
+    heights = np.linalg.norm(ball.cleared(points, 4.0) - [0.0, 60.0, 0.0], axis=1) - 70
+    assert abs(heights[0] - 4) < 0.7 and abs(heights[1] - 20) < 1e-6
+    laid = np.linalg.norm(ball.laid(points, 6.0) - [0.0, 60.0, 0.0], axis=1) - 70
+    assert np.abs(laid - 6).max() < 0.7
+
+
+def test_a_bun_takes_the_place_of_the_tail(strip):
+    tail = strip["verts"] + [0.0, -180.0, -120.0]
+    verts = np.concatenate((strip["verts"] + [0.0, 40.0, 0.0], tail))
+    faces = np.concatenate((strip["faces"], strip["faces"] + len(strip["verts"])))
+    cards = {"verts": verts, "uvs": np.concatenate((strip["uvs"],) * 2), "faces": faces, "faces_uvs": faces}
+    made = bunned(cards)
+    used = made["verts"][np.unique(made["faces"])]
+    assert used[:, 1].min() > 0 and len(used) > len(strip["verts"])
+    assert (used[:, 2] < -90).sum() > 100, "behind the head"
 
 
 def test_sheets_have_fine_strands_with_frayed_tips():

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
-from facekit.train.hair.pictures import blurred
+from facekit.train.hair.bangs import fringe_sheet
+from facekit.train.hair.clearance import Skin
+from facekit.train.hair.cuts import Cut, completed, fallen, parted, ragged, waved
+from facekit.train.hair.sheet_picture import GAP, PATTERNS, SHEET, WIDE, sheet_picture
 
-#: Columns and rows of each sheet, and rows of each lock; rows are denser at the root, by this power.
-_COLUMNS, _ROWS, _LOCK_ROWS, _DENSE = 27, 31, 15, 1.35
+#: Rows of each sheet are denser at the root, by this power.
+_DENSE = 1.35
 #: Standard deviations, mm, of the smoothing along strands, and columns, across them.
 _ALONG, _ACROSS = 14.0, 0.8
 #: UVs of the pack beyond this u are loose strips, which cross the sheets.
 _STRIPS = 0.63
-#: Texels of the strand texture that each sheet spans, and each of the locks' patterns after them.
-_SHEET, _GAP, _PATTERNS, _WIDE = 440, 4, 2, 30
-#: Number of locks per side, their width, mm, height above the sheet, mm, and range of roots, as fractions of the sheet.
-_LOCKS, _LOCK_WIDTH, _ABOVE, _FROM = 14, (7.0, 15.0), (2.2, 4.2), (0.22, 0.55)
+#: Locks: their width, mm, height above the sheet, mm, and range of roots, as fractions of the sheet.
+_LOCK_WIDTH, _ABOVE, _FROM = (7.0, 15.0), (2.2, 4.2), (0.22, 0.55)
 #: Number of columns at the front that are turned inward in the pack.
 _TURNED = 1
-#: Index along a column, out of 256, of the points whose mean between both sides is the parting, and how far the sheets
-#: are moved outward, mm.
-_GROOVE, _VOLUME = 5, 3.0
-#: Texels over which the front edge frays, and a point inside of the head, mm.
-_RIM, _INNER = 14.0, np.array([0.0, 20.0, -20.0])
-#: Contrast of strands by width in texels, and lengths, in texels, over which they vary.
-_CONTRASTS = ((0, 0.16, 64), (1, 0.15, 110), (5, 0.07, 200))
-#: Sideways shift of strands, texels; darkening at the root.
-_BEND, _PARTING = 3.5, 0.7
+#: Index along a column, out of 256, of the points whose mean between both sides is the parting.
+_GROOVE = 5
+#: A point inside of the head, mm; least height of strands above the skin, mm, above the shoulders' height, mm.
+_INNER, _CLEAR, _SHOULDERS = np.array([0.0, 20.0, -20.0]), 2.2, -90.0
+#: Share of the sheet's texture that a fringe has, across and from the tips up.
+_BANGS, _BANGS_ROOT = (0.2, 0.75), 0.62
 
 
-def long_cards(raw: dict[str, np.ndarray], size: int, lowest: float, seed: int = 21) -> dict[str, np.ndarray]:
+def long_cards(raw: dict[str, np.ndarray], size: int, cut: Cut, skin: Skin, seed: int = 21) -> dict[str, np.ndarray]:
     """Rebuild the pack's long hair.
 
     Its sheet is a grid of quads with a column per strand. These columns are cut at a height, smoothed and resampled.
@@ -42,35 +38,48 @@ def long_cards(raw: dict[str, np.ndarray], size: int, lowest: float, seed: int =
         ``verts``, ``uvs``, ``faces`` and ``faces_uvs`` of the pack's style, two triangles per quad.
     size:
         Side of the strand texture in texels, at least 512.
-    lowest:
-        Height of the tips, mm.
+    cut:
+        How it is parted and cut.
+    skin:
+        The head.
 
     Returns
     -------
     dict
-        ``verts``, ``uvs``, ``faces``, ``faces_uvs`` as for the pack's styles, and ``strands`` (2, size, size).
+        ``verts``, ``uvs``, ``faces``, ``faces_uvs`` as for the pack's styles, ``along`` (N, 3), the directions of
+        strands, and ``strands`` (2, size, size).
     """
     rng = np.random.default_rng(seed)
-    left, right = ([_cut(column, lowest) for column in side[_TURNED:]] for side in _columns(raw))
+    pairs = [completed(*pair) for pair in zip(*(side[_TURNED:] for side in _columns(raw)), strict=True)]
+    left, right = ([_shortened(pair[k], cut.lowest) for pair in pairs] for k in (0, 1))
     roots = _smooth(np.stack([0.5 * (a[_GROOVE] + b[_GROOVE]) for a, b in zip(left, right, strict=True)]), 1.0)
-    parts, sheets = [], [_sheet(columns, roots) for columns in (left, right)]
+    left, right, roots = parted(left, right, roots, cut.parting)
+    left, right = ([_evened(column) for column in side] for side in (left, right))
+    roots = _smooth(roots, 1.0)
+    sheets = [_sheet(columns, roots, cut, skin, larger) for columns, larger in _sides(left, right, cut)]
+    columns, parts = cut.grid[0], []
+    if cut.waves:
+        sheets = [waved(sheet, _normals(sheet), cut.waves, rng) for sheet in sheets]
     # At the back both sheets end in the same column.
     seam = 0.5 * (sheets[0][-1] + sheets[1][-1])
     for side, sheet in enumerate(sheets):
-        sheet += np.clip((np.arange(_COLUMNS) - _COLUMNS + 5) / 4, 0, 1)[:, None, None] * (seam - sheet[-1])
-        across, rows, _ = sheet.shape
-        u = _SHEET / size * np.linspace(0, 1, across)
+        sheet += np.clip((np.arange(columns) - columns + 5) / 4, 0, 1)[:, None, None] * (seam - sheet[-1])
+        sheet = _cleared(ragged(sheet, rng), skin)
+        u = SHEET / size * np.linspace(0, 1, columns)
         u = np.stack((u[:-1], u[1:]), 1)
         if side:
             # Behind its front edge the second sheet runs the other way, so that the sides are no mirror images.
-            u[1:] = _SHEET / size + u[0, 1] - u[1:]
-        parts.append(_quads(sheet, u, 1 - _heights(rows)))
-        for lock, kind in _locks(sheet, rng):
-            first = _SHEET + _GAP + kind * (_WIDE + _GAP)
-            parts.append(_quads(lock, np.array([[first, first + _WIDE]]) / size, np.linspace(1, 0, lock.shape[1])))
-    starts = np.cumsum([[0, 0]] + [[len(verts), len(uvs)] for verts, uvs, _, _ in parts], axis=0)
+            u[1:] = SHEET / size + u[0, 1] - u[1:]
+        parts.append(_quads(sheet, u, 1 - _heights(cut.grid[1])))
+        parts += [_ribbon(lock, kind, size) for lock, kind in _locks(sheet, rng, cut.locks)]
+    if cut.fringe:
+        sheet = fringe_sheet(skin, rng)
+        u = SHEET / size * np.linspace(*_BANGS, len(sheet))
+        parts.append(_quads(sheet, np.stack((u[:-1], u[1:]), 1), np.linspace(_BANGS_ROOT, 0, sheet.shape[1])))
+    starts = np.cumsum([[0, 0]] + [[len(part[0]), len(part[1])] for part in parts], axis=0)
     return {
         "verts": np.concatenate([part[0] for part in parts]).astype(np.float32),
+        "along": np.concatenate([part[4] for part in parts]).astype(np.float32),
         "uvs": np.concatenate([part[1] for part in parts]).astype(np.float32),
         "faces": np.concatenate([part[2] + start for part, (start, _) in zip(parts, starts, strict=False)]),
         "faces_uvs": np.concatenate([part[3] + start for part, (_, start) in zip(parts, starts, strict=False)]),
@@ -78,52 +87,9 @@ def long_cards(raw: dict[str, np.ndarray], size: int, lowest: float, seed: int =
     }
 
 
-def sheet_picture(size: int, seed: int = 22) -> torch.Tensor:
-    """Draw straight strands along v, grey and coverage (2, size, size) in [0, 1]: the sheet with frayed tips and
-    edges on the left, sparse locks on the right.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    out = torch.zeros(size, size)
-    for radius, contrast, length in _CONTRASTS:
-        noise = torch.randn(1, 1, size // length + 3, size, generator=generator)
-        noise = F.interpolate(noise, size=(size, size), mode="bicubic", align_corners=True)[0]
-        noise = blurred(F.pad(noise, (16, 16), mode="reflect"), radius)[0, :, 16:-16] if radius else noise[0]
-        out = out + contrast * noise / noise.std()
-    out = _waved(out, generator)
-    row = torch.linspace(0, 1, size)[:, None]
-    # At the root strands are in each other's shade: the parting is a dark line.
-    out = out - _PARTING * torch.exp(-((row * size / 7) ** 2))
-    grey = (0.5 * out.clamp(-1.0, 0.7).exp()).clamp(0.2, 1)
-    # Each strand has a length of its own, in bundles.
-    single, bundle = (torch.randn(1, 1, 1, n, generator=generator) for n in (size, size // 9))
-    bundle = F.interpolate(bundle, size=(1, size), mode="bicubic")
-    noise = (0.6 * single + 0.8 * bundle)[0, 0, 0]
-    column = torch.arange(size)[None]
-    end = (0.955 + 0.03 * noise[None]).clamp_max(0.985)
-    cover = ((end - row) / 0.012).clamp(0, 1)
-    # The front edge is ragged too: every strand there is visible along a part of its way only.
-    reach = F.interpolate(torch.randn(1, 1, 20, size, generator=generator), size=(size, size), mode="bicubic")[0, 0]
-    rim = (column / _RIM).clamp(0, 1)
-    cover = cover * (1.6 * rim - 0.3 + 0.35 * reach * (1 - rim)).clamp(0, 1)
-    locks = column >= _SHEET + _GAP // 2
-    place = (column - _SHEET - _GAP) % (_WIDE + _GAP)
-    middle = (1 - (2 * place / (_WIDE - 1) - 1).abs()).clamp(0, 1)
-    noise = F.avg_pool1d(noise[None], 3, 1, 1)[0] * 1.5
-    thin = (middle * 1.6 + 0.9 * noise[None] - 0.5 - 1.2 * row.square()).clamp(0, 1)
-    thin = thin * (row / 0.2).clamp(0, 1) * (((0.97 + 0.06 * noise[None]).clamp_max(0.985) - row) / 0.05).clamp(0, 1)
-    inside = (place < _WIDE) & (place >= 0)
-    cover = torch.where(locks, thin * inside, cover)
-    return torch.stack((grey, cover.clamp(0, 1)))
-
-
-def _waved(picture: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Shift the strands of a picture (N, N) sideways by smooth noise: they are neither straight nor parallel."""
-    size = len(picture)
-    bend = torch.randn(1, 1, size // 80, size // 12, generator=generator)
-    bend = _BEND * F.interpolate(bend, size=(size, size), mode="bicubic", align_corners=True)[0, 0]
-    row, column = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
-    grid = torch.stack((column + bend, row.float()), -1) * (2 / (size - 1)) - 1
-    return F.grid_sample(picture[None, None], grid[None], padding_mode="reflection", align_corners=True)[0, 0]
+def _sides(left: list[np.ndarray], right: list[np.ndarray], cut: Cut) -> list[tuple[list[np.ndarray], bool]]:
+    """Return the columns of both sides, and which side is larger."""
+    return [(left, cut.parting < 0), (right, cut.parting > 0)]
 
 
 def _columns(raw: dict[str, np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -162,14 +128,17 @@ def _columns(raw: dict[str, np.ndarray]) -> tuple[list[np.ndarray], list[np.ndar
     return [c for _, c in found[:half]], [c for _, c in found[: half - 1 : -1]]
 
 
-def _cut(column: np.ndarray, lowest: float) -> np.ndarray:
-    """Return a column down to a height, mm, resampled to one point per 2 mm of arc, and smoothed."""
+def _shortened(column: np.ndarray, lowest: float) -> np.ndarray:
+    """Return a column down to a height, mm, resampled to 256 points, and smoothed."""
     fine = _resampled(column, np.linspace(0, 1, 600))
     below = np.flatnonzero(fine[:, 1] < lowest)
-    fine = fine[: below[0]] if len(below) else fine
-    length = np.linalg.norm(np.diff(fine, axis=0), axis=1).sum()
-    fine = _resampled(fine, np.linspace(0, 1, 256))
-    return _smooth(fine, _ALONG * 255 / length)
+    return _evened(fine[: below[0]] if len(below) else fine)
+
+
+def _evened(column: np.ndarray) -> np.ndarray:
+    """Return a column resampled to 256 points, and smoothed."""
+    length = np.linalg.norm(np.diff(column, axis=0), axis=1).sum()
+    return _smooth(_resampled(column, np.linspace(0, 1, 256)), _ALONG * 255 / length)
 
 
 def _resampled(points: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -191,20 +160,27 @@ def _heights(rows: int) -> np.ndarray:
     return np.linspace(0, 1, rows) ** _DENSE
 
 
-def _sheet(columns: list[np.ndarray], roots: np.ndarray) -> np.ndarray:
-    """Return a smooth grid (_COLUMNS, _ROWS, 3) mm through columns, whose first points become ``roots``."""
+def _sheet(columns: list[np.ndarray], roots: np.ndarray, cut: Cut, skin: Skin, larger: bool) -> np.ndarray:
+    """Return a smooth grid (J, I, 3) mm through columns, whose first points become ``roots``."""
     from scipy.interpolate import CubicSpline
 
+    across, rows = cut.grid
     grid = np.stack(columns)
     fade = np.clip(1 - np.linspace(0, 1, grid.shape[1]) / 0.12, 0, 1)[None, :, None]
     grid = grid + fade * (roots - grid[:, 0])[:, None]
     grid = _smooth(grid, _ACROSS)
     at = np.concatenate(([0], np.cumsum(np.linalg.norm(np.diff(grid, axis=0), axis=2).mean(1))))
-    grid = CubicSpline(at, grid)(np.linspace(0, at[-1], _COLUMNS))
-    grid = np.stack([_resampled(column, _heights(_ROWS)) for column in grid])
+    grid = CubicSpline(at, grid)(np.linspace(0, at[-1], across))
+    grid = np.stack([_resampled(column, _heights(rows)) for column in grid])
     # Fuller away from the parting and from the face.
-    full = np.clip(_heights(_ROWS) / 0.2, 0, 1)[None] * np.clip(np.arange(_COLUMNS) / 4, 0, 1)[:, None]
-    return grid + _VOLUME * full[..., None] * _normals(grid)
+    full = np.clip(_heights(rows) / 0.2, 0, 1)[None] * np.clip(np.arange(across) / 4, 0, 1)[:, None]
+    grid = grid + cut.volume * full[..., None] * _normals(grid)
+    return _cleared(fallen(grid, cut, larger), skin)
+
+
+def _cleared(sheet: np.ndarray, skin: Skin) -> np.ndarray:
+    """Return a sheet outside of the head and the neck; on shoulders it may lie as it falls."""
+    return skin.cleared(sheet, np.where(sheet[..., 1] > _SHOULDERS, _CLEAR, -np.inf))
 
 
 def _normals(sheet: np.ndarray) -> np.ndarray:
@@ -214,24 +190,29 @@ def _normals(sheet: np.ndarray) -> np.ndarray:
     return normal * np.sign((normal * (sheet - _INNER)).sum())
 
 
-def _locks(sheet: np.ndarray, rng: np.random.Generator) -> list[tuple[np.ndarray, int]]:
-    """Return ribbons (2, _LOCK_ROWS, 3) mm over a sheet, and the index of each one's pattern."""
+def _locks(sheet: np.ndarray, rng: np.random.Generator, counts: tuple[int, int]) -> list[tuple[np.ndarray, int]]:
+    """Return ribbons (2, I, 3) mm over a sheet, and the index of each one's pattern; ``counts`` of them and of rows."""
     across, rows, _ = sheet.shape
-    normal = _normals(sheet)
+    normal, (count, steps) = _normals(sheet), counts
     width = np.linalg.norm(np.diff(sheet, axis=0), axis=2).sum(0).mean() / (across - 1)
     out = []
-    for k in range(_LOCKS):
-        middle = (k + rng.uniform(0.2, 0.8)) / _LOCKS * (across - 1)
+    for k in range(count):
+        middle = (k + rng.uniform(0.2, 0.8)) / count * (across - 1)
         half, drift = 0.5 * rng.uniform(*_LOCK_WIDTH) / width, rng.normal(0, 0.5)
-        share = np.linspace(rng.uniform(*_FROM), 1, _LOCK_ROWS)
+        share = np.linspace(rng.uniform(*_FROM), 1, steps)
         row = share ** (1 / _DENSE) * (rows - 1)
         lift = rng.uniform(*_ABOVE) * np.minimum(1, 0.4 + (share - share[0]) / 0.15)[:, None]
         ribbon = []
         for end in (-half, half):
             j = np.clip(middle + end + drift * (share - share[0]), 0, across - 1)
             ribbon.append(_at(sheet, j, row) + lift * _at(normal, j, row))
-        out.append((np.stack(ribbon), int(rng.integers(_PATTERNS))))
+        out.append((np.stack(ribbon), int(rng.integers(PATTERNS))))
     return out
+
+
+def _ribbon(lock: np.ndarray, kind: int, size: int) -> tuple[np.ndarray, ...]:
+    first = SHEET + GAP + kind * (WIDE + GAP)
+    return _quads(lock, np.array([[first, first + WIDE]]) / size, np.linspace(1, 0, lock.shape[1]))
 
 
 def _at(grid: np.ndarray, j: np.ndarray, i: np.ndarray) -> np.ndarray:
@@ -241,9 +222,9 @@ def _at(grid: np.ndarray, j: np.ndarray, i: np.ndarray) -> np.ndarray:
     return np.stack([map_coordinates(grid[..., k], (j, i), order=1, mode="nearest") for k in range(3)], 1)
 
 
-def _quads(grid: np.ndarray, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return vertices, UVs, faces and UV faces of a grid (J, I, 3), with u (J - 1, 2) at the sides of each strip of
-    quads, and v (I,).
+def _quads(grid: np.ndarray, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return vertices, UVs, faces, UV faces and strand directions of a grid (J, I, 3), with u (J - 1, 2) at the sides
+    of each strip of quads, and v (I,).
     """
     across, rows, _ = grid.shape
     first = np.arange(across - 1)[:, None]
@@ -253,4 +234,6 @@ def _quads(grid: np.ndarray, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, 
         np.concatenate((np.stack((n, n + rows, n + rows + 1), 1), np.stack((n, n + rows + 1, n + 1), 1)))
         for n in (k, t)
     )
-    return grid.reshape(-1, 3), chart, faces, faces_uvs
+    along = np.gradient(grid, axis=1).reshape(-1, 3)
+    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    return grid.reshape(-1, 3), chart, faces, faces_uvs, along

@@ -15,7 +15,10 @@ from facekit.geometry.normals import vertex_normals
 from facekit.progress import progress
 from facekit.template import Template
 from facekit.train.context import Context
+from facekit.train.hair.bun import bunned
+from facekit.train.hair.clearance import Skin
 from facekit.train.hair.curls import curl_cards
+from facekit.train.hair.cuts import CUTS
 from facekit.train.hair.facial import facial_arrays
 from facekit.train.hair.fringe import with_fringe
 from facekit.train.hair.lashes import SETS, lash_cards
@@ -26,12 +29,12 @@ from facekit.train.hair.sheets import long_cards
 #: Names of the styles derived from the pack's, and the side in texels of their strand textures.
 STYLES = {
     "short01": 512, "short02": 512, "short03": 512, "short04": 512, "bob02": 512,
-    "long01": 512, "mid01": 512, "ponytail01": 768,
+    "long01": 512, "mid01": 512, "side01": 512, "wavy01": 512, "bob03": 512, "ponytail01": 768, "bun01": 768,
 }  # fmt: skip
 #: The procedural style, and the style of the pack that it replaces.
 CURLS = "afro01"
-#: Styles that are other cuts of a style of the pack.
-_CUTS = {"mid01": "long01"}
+#: Styles that are made of a style of the pack, and with its strand texture.
+_MADE_OF = {"mid01": "long01", "side01": "long01", "wavy01": "long01", "bob03": "long01", "bun01": "ponytail01"}
 #: Quantisation of positions: steps per millimetre; 16 bits reach 650 mm.
 STEPS_A_MM = 50
 _FILE, _CROWN = "hair.npz", (0.0, 140.0, -25.0)
@@ -40,13 +43,13 @@ _EMPTY = 0.06
 #: Bounding box of the left ear, mm; least ambient light on the head under hair.
 _EARS, _LEAST = ((61.0, -25.0, -18.0), (100.0, 36.0, 16.5)), 0.35
 _CONCHA = ((58.0, -24.0, -13.0), (110.0, 26.0, 16.0))
-#: Least ambient light inside of hair, which is translucent; styles that are rebuilt, and the height of their tips, mm.
-_INSIDE, _SHEETS = 0.3, {"long01": -255.0, "mid01": -112.0}
+#: Least ambient light inside of hair, which is translucent.
+_INSIDE = 0.3
 #: Styles whose picture is blurred.
-_REDRAWN = ("ponytail01",)
+_REDRAWN = ("ponytail01", "bun01")
 #: Styles that end on the scalp and so define its extent; styles that hang over the face; styles with a fringe of loose
 #: strands.
-_TIGHT, _LOOSE, _FRINGED = ("short01", "short04", "ponytail01"), ("short03", "bob02", "long01", "mid01"), ("short02",)
+_TIGHT, _LOOSE, _FRINGED = ("short01", "short04", "ponytail01"), ("short03", "bob02", *CUTS), ("short02",)
 #: Rounds of smoothing by style, for vertices below this height, mm.
 _SMOOTHED, _ABOVE_EARS = {"bob02": 4}, 100.0
 
@@ -72,18 +75,22 @@ def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
     """
     pack = np.load(folder / "hair.npz", allow_pickle=False)
     out: dict[str, np.ndarray] = {}
-    scalp = _ears(template).astype(float)
+    scalp, skin = _ears(template).astype(float), _skin(template)
     for name in progress([*STYLES, CURLS], desc="hair"):
-        raw = {part: pack[f"{_CUTS.get(name, name)}/{part}"] for part in ("verts", "uvs", "faces", "faces_uvs")}
+        raw = {part: pack[f"{_MADE_OF.get(name, name)}/{part}"] for part in ("verts", "uvs", "faces", "faces_uvs")}
         if name == CURLS:
             raw = _curls(raw, template)
-        elif name in _SHEETS:
-            raw = long_cards(raw, STYLES[name], _SHEETS[name])
+        elif name in CUTS:
+            raw = long_cards(raw, STYLES[name], CUTS[name], skin)
         else:
-            picture = load_image(folder / f"{name}.png")
+            picture = load_image(folder / f"{_MADE_OF.get(name, name)}.png")
+            raw = bunned(raw) if name == "bun01" else raw
             raw["strands"] = grey_strands(picture, raw["uvs"], raw["faces_uvs"], STYLES[name], name in _REDRAWN).numpy()
         for part, value in _style(raw, template, name).items():
             out[f"{name}/{part}"] = value
+        if name in _MADE_OF:  # the same picture is stored once
+            del out[f"{name}/strands"]
+            out[f"{name}/picture"] = np.frombuffer(_MADE_OF[name].encode("ascii"), np.uint8)
         if name in _TIGHT:
             scalp = np.maximum(scalp, out[f"{name}/cap"] / 255)
     # Hair that hangs over the face shades it, but only the scalp gets the hair's tone.
@@ -111,7 +118,9 @@ def _style(raw: dict[str, np.ndarray], template: Template, name: str) -> dict[st
         strands = frayed(strands, raw["uvs"], faces, raw["faces_uvs"], ends)
     grey, cover = (torch.from_numpy(t) for t in strands)
     along = along_cards(verts, raw["uvs"], faces, raw["faces_uvs"], strand_direction(grey, cover), np.array(_CROWN))
-    if name == CURLS:  # curls have no common direction
+    if "along" in raw:
+        along = raw["along"]
+    elif name == CURLS:  # curls have no common direction
         along = np.random.default_rng(3).normal(size=verts.shape)
         along /= np.linalg.norm(along, axis=1, keepdims=True)
     cap = _cap(raw, strands[1], template, name)
@@ -142,7 +151,7 @@ def _cap(raw: dict[str, np.ndarray], cover: np.ndarray, template: Template, name
     normals = vertex_normals(template.verts[None], template.faces)[0].numpy().astype(np.float64)
     # Ears are bare, except under loose hair: where they poke through it, they get its tone.
     grows = np.isin(template.parts.numpy(), [PARTS.index(n) for n in ("skin", "back_of_head", "neck")])
-    grows &= ~(_ears(template) & (name not in _LOOSE or name in _SHEETS))
+    grows &= ~(_ears(template) & (name not in _LOOSE or name in CUTS))
     cap = np.zeros(len(head))
     if "cap" in raw:
         cap = raw["cap"]
@@ -197,7 +206,15 @@ def _without_empty(raw: dict[str, np.ndarray], cover: np.ndarray) -> dict[str, n
     for points, index in (("verts", "faces"), ("uvs", "faces_uvs")):
         used, place = np.unique(raw[index][kept], return_inverse=True)
         out[points], out[index] = raw[points][used], place.reshape(-1, 3)
+        if points == "verts" and "along" in raw:
+            out["along"] = raw["along"][used]
     return out
+
+
+def _skin(template: Template) -> Skin:
+    solid = np.isin(template.parts.numpy(), [PARTS.index(n) for n in ("skin", "back_of_head", "neck", "lids")])
+    normals = vertex_normals(template.verts[None], template.faces)[0].numpy().astype(np.float64)
+    return Skin(template.verts.numpy().astype(np.float64)[solid], normals[solid])
 
 
 def _ears(template: Template) -> np.ndarray:

@@ -1,0 +1,68 @@
+"""A bun in place of the pack's ponytail: a coil of hair where the tail is tied."""
+
+from __future__ import annotations
+
+import numpy as np
+
+#: Cards that reach below this height, mm, belong to the tail.
+_TAIL = -60.0
+#: Centre of the coil on the head, mm, and its axis, away from the head.
+_CENTRE, _AXIS = np.array([-3.0, 80.0, -98.0]), np.array([0.0, 0.30, -0.95])
+#: Turns of the coil; its radius and height above the head, mm, outside and inside; radius of the strand that is coiled.
+_TURNS, _RADIUS, _HEIGHT, _THICK = 2.15, (28.0, 5.0), (0.0, 20.0), (14.0, 10.0)
+#: Vertices along and around the strand, and rows before its texture turns back.
+_ALONG, _AROUND, _REPEAT = 57, 11, 8
+#: Part of the pack's texture that is hair throughout, strands along v: u and v from and to.
+_TEXTURE = ((0.467, 0.520), (0.27, 0.44))
+
+
+def bunned(raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Replace the tail of the pack's ponytail with a bun.
+
+    Takes and returns ``verts``, ``uvs``, ``faces`` and ``faces_uvs`` as for the pack's styles.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    verts, faces = raw["verts"], raw["faces"].astype(np.int64)
+    _, weld = np.unique(np.round(verts, 2), axis=0, return_inverse=True)
+    tris = weld.reshape(-1)[faces]
+    ends, count = np.concatenate((tris[:, :2], tris[:, 1:])), int(tris.max()) + 1
+    graph = coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
+    part = connected_components(graph, directed=False)[1][tris[:, 0]]
+    lowest = np.full(part.max() + 1, np.inf)
+    np.minimum.at(lowest, part, verts[faces][..., 1].min(1))
+    kept = lowest[part] > _TAIL
+    points, uvs, quads = _coil()
+    return {
+        "verts": np.concatenate((verts, points)).astype(np.float32),
+        "uvs": np.concatenate((raw["uvs"], uvs)).astype(np.float32),
+        "faces": np.concatenate((faces[kept], quads + len(verts))),
+        "faces_uvs": np.concatenate((raw["faces_uvs"].astype(np.int64)[kept], quads + len(raw["uvs"]))),
+    }
+
+
+def _coil() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return vertices (N, 3) mm, UVs (N, 2) and triangles (F, 3) of the coil."""
+    share = np.linspace(0, 1, _ALONG)
+    axis = _AXIS / np.linalg.norm(_AXIS)
+    right = np.cross([0.0, 1.0, 0.0], axis)
+    right /= np.linalg.norm(right)
+    up = np.cross(axis, right)
+    turn = 2 * np.pi * _TURNS * share + 0.6
+    radius, height, thick = (a + (b - a) * share for a, b in (_RADIUS, _HEIGHT, _THICK))
+    # Both ends go under the coil.
+    thick = thick * np.clip(share / 0.06 + 0.3, 0, 1) * np.clip((1 - share) / 0.10 + 0.15, 0, 1)
+    out = np.cos(turn)[:, None] * right + np.sin(turn)[:, None] * up
+    middle = _CENTRE + radius[:, None] * out + height[:, None] * axis
+    around = np.linspace(0, 2 * np.pi, _AROUND)[None, :, None]
+    ring = np.cos(around) * out[:, None] + np.sin(around) * axis
+    points = middle[:, None] + thick[:, None, None] * ring
+    (u0, u1), (v0, v1) = _TEXTURE
+    fold = np.abs((np.arange(_ALONG) / _REPEAT + 1) % 2 - 1)[:, None]
+    # Strands twist around the coil a little.
+    u = u0 + (u1 - u0) * np.abs((np.arange(_AROUND)[None] * 2 / (_AROUND - 1) + share[:, None] * 3) % 2 - 1)
+    uvs = np.stack(np.broadcast_arrays(u, v0 + (v1 - v0) * fold), -1)
+    k = (np.arange(_ALONG - 1)[:, None] * _AROUND + np.arange(_AROUND - 1)).reshape(-1)
+    quads = np.concatenate((np.stack((k, k + 1, k + _AROUND + 1), 1), np.stack((k, k + _AROUND + 1, k + _AROUND), 1)))
+    return points.reshape(-1, 3), uvs.reshape(-1, 2), quads
