@@ -1,4 +1,4 @@
-"""Core of the rasterizer in plain torch: the samples that triangles cover, and the nearest triangle per sample.
+"""Core of the rasterizer in plain torch: the samples that triangles cover.
 
 Triangles come as homogeneous pixel points ``p = (X w, Y w, w)``, where (X, Y) is the position in pixels (origin at the
 upper left corner) and w the depth. With ``n0 = p1 x p2`` and so on, the ray ``d = (X, Y, 1)`` hits the triangle where
@@ -9,7 +9,7 @@ camera covers just the pixels where its depth is beyond the near plane.
 The work expands in three steps, each on compact lists: triangles (those with a sample in their bounding box), their
 rows (an exact interval of columns from the edge functions), the samples of the rows. The first step, which costs as
 much as the others together, is done once by :func:`prepare` for coarse and fine samples. The nearest triangle per
-sample is found by one ``scatter_reduce`` on keys that hold the depth's bits above the triangle's index.
+sample is found by :mod:`facekit.geometry.raster`.
 
 Edge functions are float64, with triangles enlarged by far less than is visible: no sample is lost between triangles
 that share an edge or a corner, and coverage does not depend on how far a triangle extends off-screen.
@@ -22,12 +22,8 @@ from dataclasses import dataclass
 import torch
 
 from facekit.geometry.lists import expand, flat_indices, pick, pieces
+from facekit.geometry.raster import Raster
 from facekit.geometry.triangles import bounds, edge_functions
-
-#: Key of an empty sample: as two halves infinite depth and face -1; greater than every other key.
-_EMPTY = (0x7F800000 << 32) | 0xFFFFFFFF
-#: Memory in bytes for intermediate lists. Small lists on a CPU reuse memory that the process already has.
-_BUDGET_CPU, _BUDGET_CUDA = 32 << 20, 512 << 20
 
 
 @dataclass(frozen=True)
@@ -99,8 +95,7 @@ class Triangles:
         cells = self.frames * self.height * self.width * scale * scale
         total = cells if slots is None else int(slots.max()) + 1 if slots.numel() else 0
         assert grid & (grid - 1) == 0 and scale & (scale - 1) == 0
-        keys = torch.full((total * grid * grid,), _EMPTY, dtype=torch.int64, device=self.face.device)
-        raster = _Raster.of(keys, scale, grid, shear, slots, budget)
+        raster = Raster.of(total * grid * grid, self.face.device, scale, grid, shear, slots, budget)
         chosen, boxes = self._boxes(raster)
         if chosen.numel() and total:
             if slots is None:
@@ -112,9 +107,7 @@ class Triangles:
                 rest = flat_indices(~self._hidden(raster, chosen, boxes))
                 chosen, boxes = chosen.index_select(0, rest), pick(boxes, rest)
             self._draw(raster, chosen, boxes)
-        # Split the keys, lower half first: every machine that torch runs on is little-endian.
-        face, depth = keys.view(torch.int32).view(-1, grid * grid, 2).unbind(2)
-        return face.to(torch.int64), depth.contiguous().view(torch.float32)
+        return raster.nearest()
 
     def fragments(
         self,
@@ -142,7 +135,7 @@ class Triangles:
             in the upper half, so that keys sort by depth, and the face in the lower.
         """
         found: list[tuple[torch.Tensor, torch.Tensor]] = []
-        raster = _Raster.of(self.face.new_empty(0), scale, grid, shear, slots, budget, limit, found)
+        raster = Raster.of(0, self.face.device, scale, grid, shear, slots, budget, limit, found)
         if len(limit):
             chosen, boxes = self._boxes(raster)
             self._draw(raster, chosen, boxes)
@@ -151,7 +144,7 @@ class Triangles:
         place, key = zip(*found, strict=True)
         return torch.cat(place), torch.cat(key)
 
-    def _boxes(self, raster: _Raster) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def _boxes(self, raster: Raster) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Return triangles that may cover samples, and their boxes in samples: int64 rows x0, x1, y0, y1, inclusive."""
         fine, aside = raster.fine, 0.5 + abs(raster.shear) * raster.grid
         x0, x1, y0, y1 = self.box * fine
@@ -166,7 +159,7 @@ class Triangles:
             chosen, boxes = chosen.index_select(0, some), pick(boxes, some)
         return chosen, boxes
 
-    def _touches(self, raster: _Raster, chosen: torch.Tensor, boxes: list[torch.Tensor]) -> torch.Tensor:
+    def _touches(self, raster: Raster, chosen: torch.Tensor, boxes: list[torch.Tensor]) -> torch.Tensor:
         """Return which boxes contain a wanted cell, using a summed-area table."""
         height, width = self.height * raster.scale, self.width * raster.scale
         assert raster.slots is not None
@@ -182,15 +175,15 @@ class Triangles:
         take = flat.index_select
         return take(0, bottom + x1) - take(0, bottom + x0) > take(0, top + x1) - take(0, top + x0)
 
-    def _draw(self, raster: _Raster, chosen: torch.Tensor, boxes: list[torch.Tensor]) -> None:
+    def _draw(self, raster: Raster, chosen: torch.Tensor, boxes: list[torch.Tensor]) -> None:
         """Rasterise triangles into the keys: their rows, then the rows' samples, in chunks that fit the budget."""
         # About 20 numbers of 8 bytes per row and 8 per sample are alive at once.
         for lo, hi in pieces(boxes[3] - boxes[2] + 1, raster.budget // 160):
             rows = self._rows(raster, chosen[lo:hi], [row[lo:hi] for row in boxes])
             for a, b in pieces(rows[3] - rows[2] + 1, raster.budget // 64):
-                _samples(raster, self.near, *(t[a:b] for t in rows))
+                raster.write(self.near, *(t[a:b] for t in rows))
 
-    def _rows(self, raster: _Raster, chosen: torch.Tensor, boxes: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    def _rows(self, raster: Raster, chosen: torch.Tensor, boxes: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """Return rows with samples: face, first cell of the line, first and last column, 1 / depth at the first, its
         step per column, and the row.
         """
@@ -234,22 +227,18 @@ class Triangles:
         inverse = t.add_(s.mul_(place)).add_((begin + shift).mul_(r).div_(fine)).to(torch.float32)
         return self.face.index_select(0, owner), line, first, last, inverse, r.div_(fine).to(torch.float32), y
 
-    def _hidden(self, raster: _Raster, chosen: torch.Tensor, boxes: list[torch.Tensor], tile: int = 8) -> torch.Tensor:
+    def _hidden(self, raster: Raster, chosen: torch.Tensor, boxes: list[torch.Tensor], tile: int = 8) -> torch.Tensor:
         """Return triangles behind everything drawn so far in the tiles that they touch (Greene et al., *Hierarchical
         Z-buffer visibility*, 1993). Exact; only triangles that span at most two tiles in each direction are tested.
         """
         if raster.grid > 1:
             return torch.zeros_like(chosen, dtype=torch.bool)
-        height, width = self.height * raster.scale, self.width * raster.scale
-        high, wide = -(-height // tile), -(-width // tile)
-        keys = torch.nn.functional.pad(
-            raster.keys.view(self.frames, height, width), (0, wide * tile - width, 0, high * tile - height)
-        )
-        farthest = keys.view(self.frames, high, tile, wide, tile).amax(2).amax(3).view(-1)
+        farthest = raster.farthest(self.frames, self.height * raster.scale, self.width * raster.scale, tile)
+        _, high, wide = farthest.shape
         x0, x1, y0, y1 = (row >> (tile.bit_length() - 1) for row in boxes)
         start = (self.start.index_select(0, chosen) // self.height) * high
         top, bottom = (start + y0) * wide, (start + y1) * wide
-        take = farthest.index_select
+        take = farthest.view(-1).index_select
         above = torch.maximum(take(0, top + x0), take(0, top + x1))
         below = torch.maximum(take(0, bottom + x0), take(0, bottom + x1))
         # Tolerance of a millionth: stored depths are rounded, and a tie must stay a tie.
@@ -284,83 +273,3 @@ def prepare(
     count, frames = len(faces), points.shape[0]
     face, start = (tri, torch.zeros_like(tri)) if frames == 1 else (tri % count, tri // count * height)
     return Triangles(height, width, near, frames, face, start, box, edges, front, closest)
-
-
-@dataclass(frozen=True)
-class _Raster:
-    """Sample grid, and the arguments of :meth:`Triangles.nearest`. ``counts``: number of wanted cells before each;
-    ``found``: collects samples and keys up to a ``limit``, see :meth:`Triangles.fragments`.
-    """
-
-    keys: torch.Tensor
-    scale: int
-    grid: int
-    shear: float
-    slots: torch.Tensor | None
-    counts: torch.Tensor | None
-    budget: int
-    limit: torch.Tensor | None = None
-    found: list[tuple[torch.Tensor, torch.Tensor]] | None = None
-
-    @classmethod
-    def of(
-        cls,
-        keys: torch.Tensor,
-        scale: int,
-        grid: int,
-        shear: float,
-        slots: torch.Tensor | None,
-        budget: int | None,
-        limit: torch.Tensor | None = None,
-        found: list[tuple[torch.Tensor, torch.Tensor]] | None = None,
-    ) -> _Raster:
-        """Count the wanted cells, and replace a budget of None by the device's default."""
-        if budget is None:
-            budget = _BUDGET_CUDA if keys.is_cuda else _BUDGET_CPU
-        counts = None
-        if slots is not None:
-            counts = torch.nn.functional.pad((slots >= 0).to(torch.int32).cumsum(0), (1, 0))
-        return cls(keys, scale, grid, shear, slots, counts, budget, limit, found)
-
-    @property
-    def fine(self) -> int:
-        """Number of samples along a pixel's side."""
-        return self.scale * self.grid
-
-    @property
-    def bits(self) -> int:
-        """Right shift that maps a sample's column to its cell's: much faster than division."""
-        return self.grid.bit_length() - 1
-
-
-def _samples(raster: _Raster, near: float, ids, line, first, last, inverse, slope, y) -> None:
-    """Expand rows to samples and write them into the keys."""
-    grid = raster.grid
-    row, local = expand(last - first + 1)
-    if raster.slots is None and grid == 1:
-        place = (line + first).index_select(0, row).add_(local)
-    else:
-        x = first.index_select(0, row).add_(local)
-        place = line.index_select(0, row).add_(x >> raster.bits)
-        if raster.slots is not None:
-            place = raster.slots.index_select(0, place)
-            wanted = flat_indices(place >= 0)
-            row, local, x, place = pick((row, local, x, place), wanted)
-        within = (y & (grid - 1)).mul_(grid).index_select(0, row).add_(x.bitwise_and_(grid - 1))
-        place = place.mul_(grid * grid).add_(within)
-    depth = torch.addcmul(inverse.index_select(0, row), slope.index_select(0, row), local.to(torch.float32))
-    depth = depth.reciprocal_()
-    if raster.found is not None and raster.limit is not None:
-        near_enough = depth < raster.limit.index_select(0, place if grid == 1 else place // (grid * grid))
-        some = flat_indices(near_enough & (depth >= near))
-        place, depth, row = pick((place, depth, row), some)
-        key = (depth.view(torch.int32).to(torch.int64) << 32).bitwise_or_(ids.index_select(0, row))
-        raster.found.append((place, key))
-        return
-    # Positive floats sort like their bits.
-    key = (depth.view(torch.int32).to(torch.int64) << 32).bitwise_or_(ids.index_select(0, row))
-    low, high = (float(t) for t in depth.aminmax()) if depth.numel() else (near, near)
-    if not near <= low <= high < float("inf"):  # also rejects NaN
-        good = flat_indices((depth >= near) & (depth < float("inf")))
-        place, key = pick((place, key), good)
-    raster.keys.scatter_reduce_(0, place, key, "amin")

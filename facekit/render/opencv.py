@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from facekit.errors import InputError
-from facekit.render.camera import rotation_matrices
+from facekit.render.pinhole import rotation_matrices
 
 if TYPE_CHECKING:
     from facekit.render.camera import Camera

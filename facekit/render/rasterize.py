@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from facekit.render.backends import choose, visibility
-from facekit.render.camera import Camera, size_of
+from facekit.render.camera import Camera
+from facekit.render.pinhole import size_of
 from facekit.torch_defaults import with_torch_defaults
 
 

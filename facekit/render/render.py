@@ -13,13 +13,14 @@ from facekit.errors import InputError
 from facekit.hair import Hair
 from facekit.mesh import FaceMesh
 from facekit.render.backends import choose
-from facekit.render.camera import HAIR_FRAMING, Camera, scene_unit, size_of
+from facekit.render.camera import HAIR_FRAMING, Camera
 from facekit.render.frames import side_by_side
 from facekit.render.labels import Labels
 from facekit.render.lights import Lights
 from facekit.render.memory import frame_bytes, frames_at_once, free_memory
 from facekit.render.output import Background, RenderOutput, background_of
 from facekit.render.passes import Scene, pictures_of
+from facekit.render.pinhole import scene_unit, size_of
 from facekit.render.relief import relief_of
 from facekit.torch_defaults import with_torch_defaults
 

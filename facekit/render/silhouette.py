@@ -18,7 +18,8 @@ from facekit.errors import InputError
 from facekit.geometry.lists import expand, flat_indices, unique_pairs
 from facekit.mesh import FaceMesh
 from facekit.render.backends import choose, visibility
-from facekit.render.camera import Camera, size_of
+from facekit.render.camera import Camera
+from facekit.render.pinhole import size_of
 from facekit.render.rasterize import pixel_points
 from facekit.render.render import default_camera, frame_count
 from facekit.torch_defaults import with_torch_defaults

@@ -10,7 +10,7 @@ import torch
 
 from facekit.errors import InputError
 from facekit.render import Camera, Lights, render, silhouette
-from facekit.render.camera import scene_unit
+from facekit.render.pinhole import scene_unit
 from tests.render.scenes import ball
 
 SIZE = (96, 128)
