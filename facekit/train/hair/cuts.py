@@ -50,9 +50,7 @@ CUTS = {
     "long01": Cut(-255.0),
     "mid01": Cut(-112.0),
     "side01": Cut(-235.0, parting=27.0, volume=5.0, sweep=19.0, forward=14.0),
-    "wavy01": Cut(
-        -165.0, parting=-20.0, volume=8.0, sweep=18.0, forward=42.0, waves=7.5, grid=(22, 43), locks=(5, 24)
-    ),
+    "wavy01": Cut(-165.0, parting=-20.0, volume=8.0, sweep=18.0, forward=42.0, waves=7.5, grid=(22, 43), locks=(5, 24)),
     "bob03": Cut(-80.0, volume=6.0, forward=10.0, inward=12.0, fringe=True, grid=(24, 27), locks=(12, 13)),
 }
 #: Columns, out of all, over which the parting returns to the middle, the sweep ends, and hair falls forward.
