@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +12,9 @@ from typing import Any
 
 import torch
 
-from facekit.checks import as_slice, finite, one_of, whole
-from facekit.conventions import (
-    BLENDSHAPE_DIM,
-    BLENDSHAPES,
-    EXPRESSION_DIM,
-    EXPRESSIONS,
-    IDENTITY_DIM,
-    MAX_INTENSITY,
-    SHAPE_NOISE_DIM,
-    TEXTURE_NOISE_DIM,
-)
+from facekit.checks import as_slice, finite, whole
+from facekit.codes import blendshape_code, expression_code
+from facekit.conventions import BLENDSHAPE_DIM, EXPRESSION_DIM, IDENTITY_DIM, SHAPE_NOISE_DIM, TEXTURE_NOISE_DIM
 from facekit.errors import FileError, InputError
 from facekit.files.atomic import atomic_write, expanded
 from facekit.files.pickling import compact_state
@@ -44,82 +35,6 @@ _LATER = ("blendshapes",)
 _MOVES = ("expression", "blendshapes")
 #: Tolerance of weights outside of [0, 1], for rounding.
 _ROUNDING = 1e-3
-
-
-#: Largest sum of a blend without a warning: two expressions at the largest intensity.
-_MOST_IN_ALL = 2 * MAX_INTENSITY
-
-
-@with_torch_defaults
-def expression_code(expression: str | Mapping[str, float], intensity: float = 1.0) -> torch.Tensor:
-    """Return the weighted one-hot code of an expression, (20,) float32.
-
-    Parameters
-    ----------
-    expression:
-        One of :data:`facekit.conventions.EXPRESSIONS`, or a blend ``{"smile": 0.6, "brow_raiser": 0.4}`` of weights.
-    intensity:
-        Factor on the code: 0 is neutral, 1 the posed expression, up to 1.5 extrapolated. Warns once for more than 1.5,
-        or a blend with a sum of more than 3.
-
-    Raises
-    ------
-    InputError
-        If a name is unknown, a weight or intensity is negative or not finite, or a blend is empty.
-    """
-    if not isinstance(expression, (str, Mapping)):
-        raise InputError("an expression's name or a blend of weights", repr(expression), 'pass for instance "smile"')
-    weights = {expression: 1.0} if isinstance(expression, str) else dict(expression)
-    if not weights:
-        raise InputError("at least one expression", "an empty blend", 'pass for instance {"smile": 1.0}')
-    code = torch.zeros(EXPRESSION_DIM)
-    for name, weight in weights.items():
-        one_of(name, EXPRESSIONS, "an expression")
-        value = finite(weight, f"the weight of {name!r}") * finite(intensity, "the intensity")
-        if value < 0:
-            raise InputError("an intensity of 0 or more", f"{value:g}", "use 0 for the neutral face")
-        code[EXPRESSIONS.index(name)] = value
-    _warn_beyond({name: float(code[EXPRESSIONS.index(name)]) for name in weights})
-    return code
-
-
-def blendshape_code(weights: Mapping[str, float]) -> torch.Tensor:
-    """Return blendshape weights by name as (52,) float32, zero for missing names.
-
-    Parameters
-    ----------
-    weights:
-        ``{"jawOpen": 0.4, "eyeBlinkLeft": 1.0}``, names from :data:`facekit.conventions.BLENDSHAPES`, in [0, 1].
-
-    Raises
-    ------
-    InputError
-        If a name is unknown, or a weight is not in [0, 1].
-    """
-    if not isinstance(weights, Mapping):
-        raise InputError("weights by name", repr(weights), 'pass for instance {"jawOpen": 0.4}')
-    code = torch.zeros(BLENDSHAPE_DIM)
-    for name, weight in weights.items():
-        if name not in BLENDSHAPES:
-            raise InputError("a blendshape of ARKit's 52", repr(name), "see facekit.BLENDSHAPES for their names")
-        value = finite(weight, f"the weight of {name!r}")
-        if not 0 <= value <= 1:
-            raise InputError(f"a weight of {name!r} in [0, 1]", f"{value:g}", "0 is at rest, 1 the whole shape")
-        code[BLENDSHAPES.index(name)] = value
-    return code
-
-
-def _warn_beyond(values: Mapping[str, float]) -> None:
-    """Warn once of intensities beyond training: a single one, or the sum of a blend."""
-    far = [name for name, value in values.items() if value > MAX_INTENSITY + 1e-6]
-    total = sum(values.values())
-    if len(far) == 1:
-        told = f"{far[0]} at intensity {values[far[0]]:g}: beyond {MAX_INTENSITY}"
-    elif total > _MOST_IN_ALL + 1e-6:
-        told = f"{len(values)} expressions whose intensities add up to {total:g}: beyond {_MOST_IN_ALL:g}"
-    else:
-        return
-    warnings.warn(f"{told} the models extrapolate and faces may break", stacklevel=5)
 
 
 def _generator(seed: int, field: str) -> torch.Generator:
@@ -235,7 +150,7 @@ class FaceLatents:
         return cls(expression=code, style=fields["identity"].clone(), **fields).to(device)
 
     def with_expression(self, expression: str | Mapping[str, float], intensity: float = 1.0) -> FaceLatents:
-        """Return the same people with another expression; see :func:`expression_code` for the arguments."""
+        """Return the same people with another expression; arguments as in :func:`facekit.codes.expression_code`."""
         code = expression_code(expression, intensity).to(self.device)
         return dataclasses.replace(self, expression=code.expand(len(self), -1).clone())
 
@@ -263,7 +178,7 @@ class FaceLatents:
         Parameters
         ----------
         weights:
-            Weights by name, see :func:`blendshape_code`; or (52,) or (B, 52) float32.
+            Weights by name, see :func:`facekit.codes.blendshape_code`; or (52,) or (B, 52) float32.
         """
         code = weights if isinstance(weights, torch.Tensor) else blendshape_code(weights)
         code = code.to(self.identity)

@@ -53,7 +53,7 @@ FLOORS = {
     ),
     "files": ("files", "report", "weights"),
     "geometry": ("geometry",),
-    "values": ("traits", "latents", "person", "detail", "mesh", "dense", "template", "hair", "source", "face"),
+    "values": ("traits", "codes", "latents", "person", "detail", "mesh", "dense", "template", "hair", "source", "face"),
     "pictures": ("render", "metrics"),
     "exchange": ("io",),
     "networks": ("models",),

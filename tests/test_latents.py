@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from facekit import FaceLatents
+from facekit.codes import expression_code
 from facekit.conventions import BLENDSHAPES, EXPRESSIONS, MORPH_TARGETS
 from facekit.errors import FileError, InputError
-from facekit.latents import expression_code
 
 FIELDS = {"identity": 20, "expression": 20, "shape_noise": 5, "texture_noise": 128, "style": 20, "blendshapes": 52}
 

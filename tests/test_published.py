@@ -25,7 +25,7 @@ from facekit import (
 from facekit.cli import main as cli
 from facekit.conventions import EXPRESSIONS
 from facekit.errors import InputError
-from facekit.io.glb import TOLERANCE
+from facekit.io.glb_primitives import TOLERANCE
 from facekit.io.glb_read import read_rig
 from facekit.models.sides import SIDED, mirrored
 from tests.convert.published import DECODER, EXPRESSION, IDENTITY, NAME, TEXTURE, build, install

@@ -1,7 +1,7 @@
 """Binary glTF 2.0 with named morph targets.
 
-All conversion to glTF's conventions is done here: from millimetres to metres, and from V upward to V downward. The axes
-agree (+Y up, +Z forward, +X the subject's left).
+All conversion to glTF's conventions is done here and in :mod:`facekit.io.glb_primitives`: from millimetres to metres,
+and from V upward to V downward. The axes agree (+Y up, +Z forward, +X the subject's left).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from facekit.color import srgb_to_linear
-from facekit.conventions import AXES, BLENDSHAPES, MM_PER_METRE
+from facekit.conventions import AXES, MM_PER_METRE
 from facekit.errors import InputError
 from facekit.face import FaceOutput
 from facekit.files.atomic import atomic_write
 from facekit.files.images import encode, to_uint8
 from facekit.geometry.charts import open_edges
-from facekit.hair import HAIR_PARTS, HairRig
+from facekit.hair import HairRig
 from facekit.io.arrays import SplitTopology, mesh_of, split_at_seams
-from facekit.io.glb_builder import ARRAY_BUFFER, ELEMENT_BUFFER, GlbBuilder, normalized
+from facekit.io.glb_builder import GlbBuilder
+from facekit.io.glb_primitives import base_primitive, face_targets, hair_targets
 from facekit.io.hair import worn_by
 from facekit.mesh import FaceMesh
 from facekit.source import FaceRig
@@ -34,18 +34,8 @@ from facekit.version import __version__
 QUANTIZATION = "KHR_mesh_quantization"
 _MIME = {".png": "image/png", ".jpg": "image/jpeg"}
 
-#: Displacements below this many millimetres are dropped from a morph target, and fade in up to twice that. The
-#: expression networks move the whole head by some hundredths; blendshapes are exactly zero where they have no effect.
-TOLERANCE = {"expression": 0.1, "blendshape": 0.03}
-#: The same for changes of a unit normal: three degrees, which is not visible.
-NORMAL_TOLERANCE = 0.05
 #: Alpha cutoff of strands: lower coverage is discarded.
 _CUT = {"alphaMode": "MASK", "alphaCutoff": 0.35}
-#: Displacements of hair below this, mm, are dropped: it would follow the head's smallest movements otherwise. Ends of a
-#: beard's hairs may be off by more than brows and lashes, which meet the lids.
-_HAIR_STILL, _BEARD_STILL = 0.12, 0.35
-#: Tolerances without quantisation: a thousandth of a millimetre, and a twentieth of a degree.
-_EXACT, _EXACT_NORMAL = 1e-3, 1e-3
 
 
 @dataclass(frozen=True)
@@ -103,8 +93,9 @@ def write(
         Morph targets: "expressions" for 19, "arkit" for ARKit's 52 blendshapes, "both" for 71; None for the
         expressions, or for both if the face has blendshape weights.
     quantize:
-        Whether to store morph targets in 16 bits without displacements below :data:`TOLERANCE`, which takes a third of
-        the size. Otherwise floats, exact to a thousandth of a millimetre.
+        Whether to store morph targets in 16 bits without displacements below
+        :data:`facekit.io.glb_primitives.TOLERANCE`, which takes a third of the size. Otherwise floats, exact to a
+        thousandth of a millimetre.
     """
     data = encode_glb(subject, morph_targets, texture_format, double_sided, normal_map, level, rig, quantize)
     with atomic_write(path) as temporary:
@@ -152,9 +143,9 @@ def encode_glb(
     with ThreadPoolExecutor(2) as pool:
         albedo = None if mesh.texture is None else pool.submit(_albedo, mesh, suffix)
         bumps = pool.submit(_bumps, mesh, suffix) if mapped else None
-        primitive = _base(builder, mesh, split, mapped, quantize)
+        primitive = base_primitive(builder, mesh, split, mapped, quantize)
         if found is not None:
-            primitive["targets"] = _targets(builder, mesh, found, split, quantize)
+            primitive["targets"] = face_targets(builder, mesh, found, split, quantize)
     node_mesh: dict[str, Any] = {"name": "face", "primitives": [primitive]}
     if found is not None:
         node_mesh["weights"] = [round(float(w), 6) for w in found.weights]
@@ -178,34 +169,6 @@ def encode_glb(
     return builder.pack({**gltf, **builder.tables()})
 
 
-def _base(
-    builder: GlbBuilder, mesh: FaceMesh, split: SplitTopology, mapped: bool, quantize: bool = False
-) -> dict[str, Any]:
-    """Return the primitive without its morph targets; with tangents if it has a normal map."""
-    positions = mesh.verts[0].numpy()[split.vertex] / np.float32(MM_PER_METRE)
-    normals = mesh.normals()[0].numpy()[split.vertex]
-    uvs = mesh.uvs.numpy()[split.uv] * np.array([1, -1], np.float32) + np.array([0, 1], np.float32)
-    index_type = np.uint16 if len(split.vertex) < 65535 else np.uint32  # 65535 itself is reserved for primitive restart
-    # The base is stored as floats, for readers without the extension: only morph targets are quantised.
-    attributes = {
-        "POSITION": builder.accessor(positions, bounds=True, target=ARRAY_BUFFER),
-        "NORMAL": builder.accessor(normals, target=ARRAY_BUFFER),
-        "TEXCOORD_0": builder.accessor(uvs, target=ARRAY_BUFFER),
-    }
-    if mesh.texture is None and mesh.vertex_colors is not None:
-        linear = srgb_to_linear(mesh.vertex_colors.clamp(0, 1))
-        attributes["COLOR_0"] = builder.accessor(linear.numpy()[split.vertex], target=ARRAY_BUFFER)
-    if mapped:
-        from facekit.geometry.displace import tangents
-
-        # glTF's bitangent is w (normal x tangent), too, and green points up in its normal maps as in ours.
-        along = tangents(mesh, torch.from_numpy(split.vertex), torch.from_numpy(split.uv))[0].numpy()
-        along = normalized(along, np.int8) if quantize else along
-        attributes["TANGENT"] = builder.accessor(along, target=ARRAY_BUFFER)
-    indices = builder.accessor(split.faces.astype(index_type).reshape(-1), target=ELEMENT_BUFFER)
-    return {"attributes": attributes, "indices": indices, "material": 0, "mode": 4}
-
-
 def _hair_of(subject: FaceOutput | FaceMesh, rig: FaceRig | None) -> HairRig | None:
     """Return hair and lashes on the CPU, with their morph targets if there is a rig; None without any."""
     if rig is not None:
@@ -222,14 +185,10 @@ def _hair(builder: GlbBuilder, node_mesh: dict[str, Any], hair: HairRig, quantiz
     """
     mesh = hair.neutral.mesh
     split = split_at_seams(mesh)
-    primitive = _base(builder, mesh, split, False)
+    primitive = base_primitive(builder, mesh, split, False)
     primitive["material"] = 1
     if node_mesh["primitives"][0].get("targets"):
-        beard = hair.neutral.cards.part.numpy()[split.vertex] == HAIR_PARTS.index("beard")
-        least = np.where(beard, _BEARD_STILL, _HAIR_STILL) if quantize else np.full(len(beard), _EXACT)
-        primitive["targets"] = [
-            _moved_hair(builder, delta.numpy()[split.vertex], least, quantize) for delta in hair.deltas
-        ]
+        primitive["targets"] = hair_targets(builder, hair, split, quantize)
     node_mesh["primitives"].append(primitive)
     pixels = to_uint8(hair.neutral.texture)
     surface = {
@@ -238,51 +197,6 @@ def _hair(builder: GlbBuilder, node_mesh: dict[str, Any], hair: HairRig, quantiz
         "roughnessFactor": 0.55,
     }
     return {"name": "hair", "pbrMetallicRoughness": surface, "doubleSided": True, **_CUT}
-
-
-def _moved_hair(builder: GlbBuilder, delta: np.ndarray, least: np.ndarray, quantize: bool) -> dict[str, int]:
-    """Return a morph target of the cards: positions that move by more than ``least`` (N,) mm; cards hardly turn."""
-    kept = np.abs(delta).max(axis=1) > least
-    moved = (delta / MM_PER_METRE).astype(np.float32)
-    none = np.zeros_like(moved)
-    if quantize:
-        moved, none = normalized(moved, np.int16), normalized(none, np.int8)
-        kept &= (moved != 0).any(axis=1)
-    nothing = np.zeros(len(delta), bool)
-    return {"POSITION": builder.sparse(moved, kept, bounds=True), "NORMAL": builder.sparse(none, nothing)}
-
-
-def _targets(
-    builder: GlbBuilder, mesh: FaceMesh, rig: FaceRig, split: SplitTopology, quantize: bool
-) -> list[dict[str, int]]:
-    """Return one POSITION and one NORMAL displacement per morph target.
-
-    In 16 bits a step is a thirtieth of a millimetre, as the integers represent [-1, 1] metres; normals have steps of
-    half a degree.
-    """
-    from facekit.geometry.normals import vertex_normals
-
-    base = mesh.normals()
-    targets = []
-    # One at a time: the normals of all at once would exceed the CPU's cache.
-    for name, delta in zip(rig.names, rig.deltas.detach().cpu(), strict=True):
-        size, turn = delta.norm(dim=1), (vertex_normals(mesh.verts + delta, mesh.faces) - base)[0]
-        if quantize:
-            least = TOLERANCE["blendshape" if name in BLENDSHAPES else "expression"]
-            share = (size / least - 1).clamp(0, 1)  # fade in: a step would be visible on the skin
-            moved = normalized((delta * (share * share * (3 - 2 * share))[:, None] / MM_PER_METRE).numpy(), np.int16)
-            kept = (moved[:, 0] != 0) | (moved[:, 1] != 0) | (moved[:, 2] != 0)
-            turned = (turn.norm(dim=1) > NORMAL_TOLERANCE).numpy()
-            turn = normalized(turn.numpy(), np.int8)
-        else:
-            moved, turn = (delta / MM_PER_METRE).numpy(), turn.numpy()
-            kept, turned = (size > _EXACT).numpy(), np.abs(turn).max(axis=1) > _EXACT_NORMAL
-        position, normal = (
-            builder.sparse(values[split.vertex], some[split.vertex], bounds)
-            for values, some, bounds in ((moved, kept, True), (turn, turned, False))
-        )
-        targets.append({"POSITION": position, "NORMAL": normal})
-    return targets
 
 
 def _animated(builder: GlbBuilder, clip: Clip) -> dict[str, Any]:

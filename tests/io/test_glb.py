@@ -13,7 +13,8 @@ import facekit
 from facekit.conventions import MORPH_TARGETS
 from facekit.errors import FileError, InputError
 from facekit.files.images import decode, to_uint8
-from facekit.io.glb import TOLERANCE, Clip, encode_glb
+from facekit.io.glb import Clip, encode_glb
+from facekit.io.glb_primitives import TOLERANCE
 from facekit.io.glb_read import Accessors, chunks, read_rig
 
 

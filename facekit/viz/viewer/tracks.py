@@ -10,13 +10,14 @@ import numpy as np
 import torch
 
 from facekit.checks import whole
+from facekit.codes import expression_code
 from facekit.conventions import BLENDSHAPES, MAX_INTENSITY, PARTS
 from facekit.errors import InputError
 from facekit.files.images import encode, to_uint8
 from facekit.geometry.uv import slopes
 from facekit.hair import hair_to
 from facekit.io.arrays import mesh_of, split_at_seams
-from facekit.latents import FaceLatents, expression_code
+from facekit.latents import FaceLatents
 from facekit.render.shading import sheen
 from facekit.viz.viewer.block import (
     POSITION_BUDGET,
