@@ -27,7 +27,7 @@ _PIGMENT, _BLOOD = 0.046, 0.050
 #: Addition to the contrast of structure for the oldest, and the share of the colour of lips that they lose.
 _AGED_STRUCTURE, _AGED_LIPS = 0.5, 0.5
 #: Factor on the contrast of structure for the most feminine, whose skin has finer pores, and for the most masculine.
-_SMOOTH, _ROUGH = 0.75, 1.15
+_SMOOTH, _ROUGH = 0.66, 1.02
 #: Age spots: size of their map, frequency band in waves per tile, threshold in standard deviations without age and its
 #: fall with it, and the optical density of melanin.
 _SPOT_FIELD, _SPOT_WAVES, _SPOT_LEAST, _SPOT_FALL, _SPOT = 256, (22.0, 48.0), 3.6, 1.75, 0.16

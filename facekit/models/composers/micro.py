@@ -183,7 +183,7 @@ class MicroLayer(nn.Module):
         mix = texture_noise[:, 16:24]
         mix = mix / mix.norm(dim=1, keepdim=True).clamp_min(1e-3)
         repeats = ATLAS // PATTERN
-        old = 0.85 + 0.3 * torch.special.ndtr(self.projections(identity)["age"])
+        old = 0.76 + 0.27 * torch.special.ndtr(self.projections(identity)["age"])
         grain = (mix @ self.patterns * old[:, None]).view(-1, 1, PATTERN, 1, PATTERN)
         return grain * self.amplitude.view(1, repeats, PATTERN, repeats, PATTERN)
 
