@@ -37,7 +37,7 @@ def known() -> Motion:
 @pytest.fixture(scope="module")
 def film(default_pipeline, known, tmp_path_factory) -> Path:
     """The video; nobody is visible in two frames."""
-    faces = default_pipeline.animate(default_pipeline(seed=1).latents, known, 6, detail=False)
+    faces = default_pipeline.animate(default_pipeline(seed=48).latents, known, 6, detail=False)
     frames = [
         (one * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
         for some in faces
@@ -72,7 +72,7 @@ def test_the_motion_comes_back(found, known):
     assert float(torch.corrcoef(torch.stack((jaw, true)))[0, 1]) > 0.95 and float(jaw[-1]) > 0.4
     for side in ("Left", "Right"):
         lid = found.motion.track(f"eyeBlink{side}")
-        assert float(lid[9:11].amax()) > 0.7 and float(lid[:5].amax()) < 0.4
+        assert float(lid[9:11].amax()) > 0.8 and float(lid[:5].amax()) < 0.4
     turn = found.motion.head[:, 0]
     assert float(turn[-1] - turn[0]) == pytest.approx(14, abs=3)
 
