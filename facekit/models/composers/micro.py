@@ -47,7 +47,7 @@ def hair_weights(p: dict[str, Tensor]) -> Tensor:
 
 
 def stubble_strength(p: dict[str, Tensor]) -> Tensor:
-    """Return the beard shadow (B,) in [0, 1]: nearly 0 for women and half of the men."""
+    """Return the beard shadow (B,) in [0, 1]: nearly 0 for women, but for the most androgynous, and half of the men."""
     male = torch.special.ndtr(p["masculinity"])
     return torch.sigmoid(3.2 * p["stubble"] + 9 * (male - 0.72)) * torch.sigmoid(24 * (male - 0.45))
 
