@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from facekit.train.hair.pictures import welded
+
 #: Cards that reach below this height, mm, belong to the tail.
 _TAIL = -60.0
 #: Centre of the coil on the head, mm, and its axis, away from the head.
@@ -21,16 +23,10 @@ def bunned(raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
     Takes and returns ``verts``, ``uvs``, ``faces`` and ``faces_uvs`` as for the pack's styles.
     """
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
     verts, faces = raw["verts"], raw["faces"].astype(np.int64)
-    _, weld = np.unique(np.round(verts, 2), axis=0, return_inverse=True)
-    tris = weld.reshape(-1)[faces]
-    ends, count = np.concatenate((tris[:, :2], tris[:, 1:])), int(tris.max()) + 1
-    graph = coo_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
-    part = connected_components(graph, directed=False)[1][tris[:, 0]]
-    lowest = np.full(part.max() + 1, np.inf)
+    _, tris, cards = welded(verts, faces)
+    part = cards[tris[:, 0]]
+    lowest = np.full(len(cards), np.inf)
     np.minimum.at(lowest, part, verts[faces][..., 1].min(1))
     kept = lowest[part] > _TAIL
     points, uvs, quads = _coil()

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from facekit.geometry.normals import vertex_normals
+from facekit.template import Template
+
 #: Number of nearest vertices that a height is a mean over, and of rounds of pushing.
 _NEAREST, _ROUNDS = 6, 3
+
+
+def head_normals(template: Template) -> np.ndarray:
+    """Return the mean head's vertex normals (V, 3) float64."""
+    return vertex_normals(template.verts[None], template.faces)[0].numpy().astype(np.float64)
 
 
 class Skin:

@@ -9,9 +9,9 @@ from PIL import Image, ImageDraw
 
 from facekit.conventions import PARTS
 from facekit.geometry.charts import vertex_uvs
-from facekit.geometry.normals import vertex_normals
 from facekit.models.facial_hair import BEARD_PICTURE, BROW_PICTURE, CHIN, JAW, MOUSTACHE, NECK
 from facekit.template import Template
+from facekit.train.hair.clearance import head_normals
 from facekit.train.hair.light import smoothed
 from facekit.train.hair.sampling import apart, areas, on_triangles
 from facekit.train.skin import marks
@@ -92,7 +92,7 @@ def beard_arrays(pack: Path, template: Template) -> dict[str, np.ndarray]:
         ``beard/zone`` (N,) uint8; ``beard/cap`` (4, V) uint8: density of each zone at each head vertex.
     """
     verts, faces = template.verts.numpy().astype(np.float64), template.faces.numpy()
-    normals = vertex_normals(template.verts[None], template.faces)[0].numpy().astype(np.float64)
+    normals = head_normals(template)
     density = _density(pack, template)
     rng = np.random.default_rng(90)
     of_vertex = _zones(verts, normals, template)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from facekit.geometry.connected import components, on_border
 from facekit.geometry.uv import bake, rasterize_uv
 
 #: Blur radius that separates strands from painted shading, as a fraction of the texture's side, and the fraction of the
@@ -149,37 +150,40 @@ def along_cards(
     return (total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)).astype(np.float32)
 
 
+def welded(verts: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weld vertices (N, 3) mm at the same position, so that UV seams separate nothing.
+
+    Returns each vertex's point (N,) int64, the triangles of points (F, 3) int64, and each point's card (n,) int64: the
+    smallest point in its connected component.
+    """
+    weld = np.unique(np.round(verts, 2), axis=0, return_inverse=True)[1].reshape(-1)
+    tris = weld[faces]
+    return weld, tris, components(torch.from_numpy(tris), int(tris.max()) + 1).numpy()
+
+
 def hairline(verts: np.ndarray, faces: np.ndarray, head: np.ndarray, bare: np.ndarray, width: float) -> np.ndarray:
     """Return the distance of vertices (N,) from the hairline, scaled so that it is 0 there and 1 from ``width`` mm on.
 
     The hairline is the open border of large cards, near the head and near bare skin; elsewhere borders are under other
     cards. ``head`` (V, 3) mm are the head's vertices, ``bare`` (n, 3) mm those without hair.
     """
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
     from scipy.spatial import KDTree
 
-    # Weld vertices at the same position, so that UV seams do not count as borders.
-    _, weld = np.unique(np.round(verts, 2), axis=0, return_inverse=True)
-    tris = weld.reshape(-1)[faces]
-    count = int(tris.max()) + 1
-    ends = np.sort(np.concatenate((tris[:, :2], tris[:, 1:], tris[:, ::2])), axis=1)
-    sides, times = np.unique(ends, axis=0, return_counts=True)
-    graph = coo_matrix((np.ones(len(sides)), (sides[:, 0], sides[:, 1])), shape=(count, count))
-    part = connected_components(graph, directed=False)[1]
+    weld, tris, part = welded(verts, faces)
+    count = len(part)
     corner = verts[faces]
     area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
-    share = np.bincount(part[tris[:, 0]], area, part.max() + 1) / area.sum()
-    open_ends = np.unique(sides[times == 1])
+    share = np.bincount(part[tris[:, 0]], area, count) / area.sum()
+    open_ends = np.flatnonzero(on_border(torch.from_numpy(tris), count).numpy())
     place = np.zeros((count, 3))
-    place[weld.reshape(-1)] = verts
+    place[weld] = verts
     on_skin = KDTree(head).query(place[open_ends])[0] < _ON_SKIN
     at_rim = KDTree(bare).query(place[open_ends])[0] < _AT_RIM
     open_ends = open_ends[(share[part[open_ends]] > 0.12) & on_skin & at_rim]
     if not len(open_ends):
         return np.ones(len(verts))
     distance = KDTree(place[open_ends]).query(verts)[0]
-    large = share[part[weld.reshape(-1)]] > 0.12
+    large = share[part[weld]] > 0.12
     return np.where(large, np.clip(distance / width, 0, 1), 1.0)
 
 

@@ -56,7 +56,8 @@ def long_cards(raw: dict[str, np.ndarray], size: int, cut: Cut, skin: Skin, seed
     left, right, roots = parted(left, right, roots, cut.parting)
     left, right = ([_evened(column) for column in side] for side in (left, right))
     roots = _smooth(roots, 1.0)
-    sheets = [_sheet(columns, roots, cut, skin, larger) for columns, larger in _sides(left, right, cut)]
+    sides = ((left, cut.parting < 0), (right, cut.parting > 0))
+    sheets = [_sheet(strands, roots, cut, skin, larger) for strands, larger in sides]
     columns, parts = cut.grid[0], []
     if cut.waves:
         sheets = [waved(sheet, _normals(sheet), cut.waves, rng) for sheet in sheets]
@@ -85,11 +86,6 @@ def long_cards(raw: dict[str, np.ndarray], size: int, cut: Cut, skin: Skin, seed
         "faces_uvs": np.concatenate([part[3] + start for part, (_, start) in zip(parts, starts, strict=False)]),
         "strands": sheet_picture(size).numpy(),
     }
-
-
-def _sides(left: list[np.ndarray], right: list[np.ndarray], cut: Cut) -> list[tuple[list[np.ndarray], bool]]:
-    """Return the columns of both sides, and which side is larger."""
-    return [(left, cut.parting < 0), (right, cut.parting > 0)]
 
 
 def _columns(raw: dict[str, np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -11,12 +11,11 @@ from facekit.conventions import PARTS
 from facekit.errors import optional_import
 from facekit.files.atomic import atomic_write
 from facekit.files.images import load_image
-from facekit.geometry.normals import vertex_normals
 from facekit.progress import progress
 from facekit.template import Template
 from facekit.train.context import Context
 from facekit.train.hair.bun import bunned
-from facekit.train.hair.clearance import Skin
+from facekit.train.hair.clearance import Skin, head_normals
 from facekit.train.hair.curls import curl_cards
 from facekit.train.hair.cuts import CUTS
 from facekit.train.hair.facial import facial_arrays
@@ -117,18 +116,19 @@ def _style(raw: dict[str, np.ndarray], template: Template, name: str) -> dict[st
         ends = np.where(_between(verts, *_CONCHA), 0.0, ends)
         strands = frayed(strands, raw["uvs"], faces, raw["faces_uvs"], ends)
     grey, cover = (torch.from_numpy(t) for t in strands)
-    along = along_cards(verts, raw["uvs"], faces, raw["faces_uvs"], strand_direction(grey, cover), np.array(_CROWN))
     if "along" in raw:
         along = raw["along"]
     elif name == CURLS:  # curls have no common direction
         along = np.random.default_rng(3).normal(size=verts.shape)
         along /= np.linalg.norm(along, axis=1, keepdims=True)
+    else:
+        along = along_cards(verts, raw["uvs"], faces, raw["faces_uvs"], strand_direction(grey, cover), np.array(_CROWN))
     cap = _cap(raw, strands[1], template, name)
     if name in _FRINGED:
         raw, strands, along = with_fringe(raw, strands, along, head[grown & (cap < 0.3) & (head[:, 1] > 20)])
         verts, faces = raw["verts"], raw["faces"]
     points, _ = card_points(verts, faces, raw["uvs"], raw["faces_uvs"], strands[1])
-    normals = vertex_normals(template.verts[None], template.faces)[0].numpy().astype(np.float64)
+    normals = head_normals(template)
     tris = template.faces.numpy()
     both = np.concatenate((points, head[grown]))
     return {
@@ -148,7 +148,7 @@ def _cap(raw: dict[str, np.ndarray], cover: np.ndarray, template: Template, name
     ``cover`` (H, W) is the coverage of the strand texture.
     """
     head, tris = template.verts.numpy().astype(np.float64), template.faces.numpy()
-    normals = vertex_normals(template.verts[None], template.faces)[0].numpy().astype(np.float64)
+    normals = head_normals(template)
     # Ears are bare, except under loose hair: where they poke through it, they get its tone.
     grows = np.isin(template.parts.numpy(), [PARTS.index(n) for n in ("skin", "back_of_head", "neck")])
     grows &= ~(_ears(template) & (name not in _LOOSE or name in CUTS))
@@ -168,7 +168,7 @@ def _cap(raw: dict[str, np.ndarray], cover: np.ndarray, template: Template, name
 def _curls(raw: dict[str, np.ndarray], template: Template) -> dict[str, np.ndarray]:
     """Build procedural curls over the region of the pack's cards, which have no texture."""
     head = template.verts.numpy().astype(np.float64)
-    normals = vertex_normals(template.verts[None], template.faces)[0].numpy().astype(np.float64)
+    normals = head_normals(template)
     faces = raw["faces"].astype(np.int64)
     points, each = card_points(
         raw["verts"].astype(np.float64), faces, raw["uvs"], raw["faces_uvs"], np.ones((4, 4), np.float32)
@@ -213,8 +213,7 @@ def _without_empty(raw: dict[str, np.ndarray], cover: np.ndarray) -> dict[str, n
 
 def _skin(template: Template) -> Skin:
     solid = np.isin(template.parts.numpy(), [PARTS.index(n) for n in ("skin", "back_of_head", "neck", "lids")])
-    normals = vertex_normals(template.verts[None], template.faces)[0].numpy().astype(np.float64)
-    return Skin(template.verts.numpy().astype(np.float64)[solid], normals[solid])
+    return Skin(template.verts.numpy().astype(np.float64)[solid], head_normals(template)[solid])
 
 
 def _ears(template: Template) -> np.ndarray:
