@@ -21,7 +21,7 @@ from facekit.template import Template
 _CLOSE, _OPEN, _TONGUE = (BLENDSHAPES.index(name) for name in ("mouthClose", "jawOpen", "tongueOut"))
 #: The tongue is what of the mouth tongueOut brings this far forward, mm; and the least occlusion of what is shown.
 _TONGUE_OUT, _OPEN_AO = 4.0, 0.6
-#: The blinks of the right and the left eye.
+#: Indices of the blinks, right eye first.
 BLINKS = tuple(BLENDSHAPES.index(f"eyeBlink{side}") for side in ("Right", "Left"))
 
 

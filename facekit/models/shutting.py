@@ -14,7 +14,7 @@ from facekit.geometry.charts import step
 from facekit.models.blendshapes import Blendshapes
 
 #: From this share of the closed eye on lids are sealed, wholly at 1; by what the upper lid then overlaps, mm.
-_SETS_IN, _OVERLAP = 0.75, 0.4
+_SETS_IN, _OVERLAP = 0.75, 0.45
 #: Moves shorter than this, mm, are taken in part.
 _SOFT = 0.15
 
