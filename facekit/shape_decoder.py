@@ -145,7 +145,8 @@ class ShapeDecoder:
         rest = self._displaced(latents.at_rest()) if wanted(latents.expression) else posed
         neutral, worn = template + rest, template + posed
         if self.resting_lids is not None:
-            neutral, worn = self.resting_lids(neutral, neutral), self.resting_lids(neutral, worn)
+            worn = self.resting_lids(neutral, worn)
+            neutral = worn if posed is rest else self.resting_lids(neutral, neutral)
         # Others: what the person's neutral face has over the networks'.
         others = self._others(latents, rest, neutral) if self.person is None else self.person.neutral - neutral
         worn = worn + others

@@ -22,7 +22,7 @@ _CLOSE, _OPEN, _TONGUE = (BLENDSHAPES.index(name) for name in ("mouthClose", "ja
 #: The tongue is what of the mouth tongueOut brings this far forward, mm; and the least occlusion of what is shown.
 _TONGUE_OUT, _OPEN_AO = 4.0, 0.6
 #: Indices of the blinks, right eye first.
-BLINKS = tuple(BLENDSHAPES.index(f"eyeBlink{side}") for side in ("Right", "Left"))
+BLINKS = (BLENDSHAPES.index("eyeBlinkRight"), BLENDSHAPES.index("eyeBlinkLeft"))
 
 
 class Blendshapes(nn.Module):

@@ -32,6 +32,8 @@ def sealed(verts: torch.Tensor, shut: torch.Tensor, shapes: Blendshapes) -> torc
     by less than three quarters as they are. Differentiable."""
     for side in (0, 1):
         share = step(shut[:, side, None, None], _SETS_IN, 1.0)
+        if not bool(share.any()):
+            continue
         row, weight = getattr(shapes, f"blink_row_{side}"), getattr(shapes, f"blink_weight_{side}")
         # Each row is a share of upper minus lower, whose absolute weights add up to twice that share.
         over = torch.zeros_like(verts[0, :, 1]).index_add(0, row, weight.abs() * (_OVERLAP / 2))
