@@ -43,6 +43,7 @@ SCORES: dict[str, tuple[str, ...]] = {
     "brow_lower": ("browDownLeft",),
 }
 _LEVELS, _RISES = (0.5, 1.0, 1.5), 0.01
+_BLINK = {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0}
 
 
 def main() -> None:
@@ -58,20 +59,32 @@ def main() -> None:
     for level in (1.0, 1.5):
         seen = [_pixels(pipe, seed, "eye_closed", level, _EYES, "eyes") for seed in seeds]
         print(f"| people with a slit in eye_closed at {level} | {sum(n > _SEEN for n in seen)} of {a.count} |")
-    for name in ("neutral", "jaw_forward", "cheek_blowing"):
+    for name in ("neutral", "brow_raiser", "smile"):
+        seen = [_pixels(pipe, seed, name, 1.0, _EYES, "eyes", _BLINK) for seed in seeds]
+        print(f"| people with a slit in eyeBlink at 1 and {name} | {sum(n > _SEEN for n in seen)} of {a.count} |")
+    for name in ("neutral", "jaw_forward", "jaw_left", "cheek_blowing"):
         seen = [_pixels(pipe, seed, name, 1.0, _MOUTH, "teeth") for seed in seeds]
         print(f"| people with teeth in {name}, brighter than the lips | {sum(n > _SEEN for n in seen)} of {a.count} |")
     with Landmarker() as landmarker:
         for name in ("neutral", "smile"):
             ratios = [_opening(f) for f in (_look(pipe, seed, name, 1.0, landmarker) for seed in seeds) if f]
             mean, spread = np.mean(ratios), np.std(ratios)
-            print(f"| height of the eyes over their width, {name}, {len(ratios)} people | {mean:.3f} ± {spread:.3f} |")
+            text = f"{mean:.3f} ± {spread:.3f}, {min(ratios):.2f} to {max(ratios):.2f}"
+            print(f"| height of the eyes over their width, {name}, {len(ratios)} people | {text} |")
         _judge(pipe, range(_FIRST, _FIRST + a.judged), landmarker)
 
 
-def _pixels(pipe: facekit.FacePipeline, seed: int, name: str, level: float, camera: Camera, part: str) -> int:
+def _pixels(
+    pipe: facekit.FacePipeline,
+    seed: int,
+    name: str,
+    level: float,
+    camera: Camera,
+    part: str,
+    shapes: dict[str, float] | None = None,
+) -> int:
     """Count the visible pixels of a part; for teeth only those brighter than the median of the lips."""
-    face = pipe(seed=seed, expression=name, intensity=level, hair=None)
+    face = pipe(seed=seed, expression=name, intensity=level, blendshapes=shapes, hair=None)
     picture = face.render(image_size=512, camera=camera)
     assert picture.labels is not None
     ids, light = picture.labels.part_ids(picture.face_ids)[0], picture.rgb[0].mean(dim=0)

@@ -27,6 +27,7 @@ from facekit.conventions import NOSE_TIP
 from facekit.files.images import load_image
 from facekit.mesh import FaceMesh
 from facekit.metrics.scans import Surface, aligned, refined
+from facekit.models.blendshapes import BLINKS
 from facekit.reconstruct.api import refine_and_fit, views_of
 from facekit.reconstruct.dense import expected_identity
 from facekit.reconstruct.find import find
@@ -34,7 +35,6 @@ from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import LEFT_IRIS, OVAL, RIGHT_IRIS, FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.observe import Picture
-from facekit.reconstruct.response import BLINKS
 from facekit.render import Camera, Light, Lights, rasterize, render
 from facekit.train.landmarks.stage import default_anchors
 

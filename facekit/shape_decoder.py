@@ -13,10 +13,11 @@ from facekit.conventions import EXPRESSIONS, PARTS
 from facekit.geometry.lists import alike
 from facekit.latents import FaceLatents
 from facekit.models.ageing import Ageing
-from facekit.models.blendshapes import Blendshapes, wanted
+from facekit.models.blendshapes import BLINKS, Blendshapes, wanted
 from facekit.models.folds import Unfolding
-from facekit.models.lids import LidContact, raised_lids
+from facekit.models.lids import LidContact
 from facekit.models.lips import LipContact
+from facekit.models.resting_lids import RestingLids
 from facekit.models.shape import ShapeModel
 from facekit.models.shutting import following, sealed
 from facekit.models.sides import SIDED, mirrored
@@ -109,22 +110,23 @@ class ShapeDecoder:
         if self.contact is not None:
             shut = _shut(own)
             if wanted(shut):
-                worn = sealed(worn, shut, self.blendshapes)
+                worn = sealed(worn, shut.expand(-1, 2), self.blendshapes)
             worn = self.contact[0](worn)
             worn = self._unfolded(own, worn, rest)
         if not wanted(latents.blendshapes):
             worn = worn if self.wall is None or not wanted(own.expression) else self.wall(worn)
             return worn if len(worn) == len(latents) else worn.repeat(len(latents), 1, 1)
         neutral, shapes = rest(), self.blendshapes
-        verts = worn + shapes(latents.blendshapes, neutral, self._in_other_order(latents.expression))
+        verts = worn + shapes(latents.blendshapes, worn, self._in_other_order(latents.expression))
         if self.contact is None:
             return self.unfolding(verts, neutral, worn)
         _, lips, lids = self.contact
         # Expressions without blendshapes keep the network's output: contact is only resolved where blendshapes move
         # vertices. Elsewhere the correction fades out, as a hard limit would push surfaces together again.
         still = (1 - (verts - worn).norm(dim=-1, keepdim=True) / _STILL).clamp(0, 1)
+        verts = sealed(verts, latents.blendshapes[:, BLINKS].clamp(0, 1), shapes)
         pushed, before = lips(torch.cat((verts, worn))).split((len(verts), len(worn)))
-        apart = lids(pushed, shapes.turns(latents.blendshapes)) - still * (lids(before, None) - worn)
+        apart = lids(pushed) - still * (lids(before) - worn)
         apart = self.unfolding(apart, neutral, worn)
         return apart if self.wall is None else self.wall(apart)
 
@@ -137,24 +139,28 @@ class ShapeDecoder:
         """Return vertices of the shape networks; for a person, the neutral face plus the networks' displacement."""
         if self.person is not None and not wanted(latents.expression):
             return self.person.neutral.expand(len(latents), -1, -1)
-        posed, shut = self._displaced(latents), _shut(latents)
-        # Others: what the neutral face has over the networks'.
-        if self.person is not None:
-            rest = self._displaced(latents.at_rest())
-            others = self.person.neutral - self.template.verts - rest
-            worn = self.person.neutral + posed - rest
-        else:
-            worn = self.template.verts + posed + self.raised * (1 - shut)[..., None]
-            if self.spread is None or self.ageing is None:
-                return worn
-            rest = self._displaced(latents.at_rest()) if wanted(latents.expression) else posed
-            others = self.spread(rest) + self.ageing(latents.identity)
-            if self.resting_wall is not None:
-                # Deep folds of age must not sink through the mouth's walls.
-                neutral = self.template.verts + rest + others
-                others = others + (self.resting_wall(neutral) - neutral)
-            worn = worn + others
+        posed, shut, template = self._displaced(latents), _shut(latents), self.template.verts
+        if self.person is None and not self.has_traits:
+            return template + posed
+        rest = self._displaced(latents.at_rest()) if wanted(latents.expression) else posed
+        neutral, worn = template + rest, template + posed
+        if self.resting_lids is not None:
+            worn = self.resting_lids(neutral, worn)
+            neutral = worn if posed is rest else self.resting_lids(neutral, neutral)
+        # Others: what the person's neutral face has over the networks'.
+        others = self._others(latents, rest, neutral) if self.person is None else self.person.neutral - neutral
+        worn = worn + others
         return worn + following(others, shut, self.blendshapes) if self.contact is not None and wanted(shut) else worn
+
+    def _others(self, latents: FaceLatents, rest: torch.Tensor, neutral: torch.Tensor) -> torch.Tensor:
+        """Return what is added to the default's ``neutral`` faces (B, V, 3) mm, which the networks displace by
+        ``rest``."""
+        assert self.spread is not None and self.ageing is not None
+        others = self.spread(rest) + self.ageing(latents.identity)
+        if self.resting_wall is not None:
+            # Deep folds of age must not sink through the mouth's walls.
+            others = others + (self.resting_wall(neutral + others) - (neutral + others))
+        return others
 
     def _unfolded(self, latents: FaceLatents, worn: torch.Tensor, rest: Callable[[], torch.Tensor]) -> torch.Tensor:
         """Return vertices (B, V, 3) without the fold-overs of some expressions; ``rest`` makes the neutral faces."""
@@ -179,10 +185,12 @@ class ShapeDecoder:
             return outer.to(self.device), lips.to(self.device), lids.to(self.device)
 
     @functools.cached_property
-    def raised(self) -> torch.Tensor:
-        """Displacement (V, 3) in mm of resting lids that the networks lack; zero for models without eyeballs."""
+    def resting_lids(self) -> RestingLids | None:
+        """Lets lids rest as people's do; None for other models than the default."""
+        if not self.has_traits or self.contact is None:
+            return None
         with torch.inference_mode(False):
-            return raised_lids(self.template.to("cpu")).to(self.device)
+            return RestingLids(self.template.to("cpu"), self.blendshapes).to(self.device)
 
     @functools.cached_property
     def spread(self) -> Spread | None:

@@ -25,7 +25,7 @@ _UPPER, _LOWER = (0.62, 0.20), (0.28, 0.55)
 _CORNER, _OPEN = (0.24, 0.50), 0.95
 # Gap between the lips at which light starts to enter the mouth, and range over which it increases; light in the closed
 # mouth.
-_GAP, _WIDE, _CLOSED = 0.03, 0.30, 0.06
+_GAP, _WIDE, _CLOSED = 0.03, 0.23, 0.06
 # Depth behind the lips from which on teeth lie in the shade, and least size of the opening that they see light through.
 _BEHIND, _SMALLEST = 0.60, 0.30
 # Least light at the inner edges of the closed lips.
@@ -109,15 +109,16 @@ class Openings:
         ]
         radius = (points[0] - centres[0]).norm(dim=-1).mean(dim=1)[:, None]
         shade = ao.to(verts).expand(len(verts), -1).clone()
-        upper, lower = self.lips
-        gap = (verts[:, upper] - verts[:, lower]).norm(dim=-1).mean(dim=1, keepdim=True) / radius
-        light = _CLOSED + (1 - _CLOSED) * step(gap, _GAP, _GAP + _WIDE)
-        shade[:, self.inside] *= light
-        shade[:, self.edge] *= _EDGE + (1 - _EDGE) * light
         rims = torch.cat((self.upper, self.lower), 1)
         out = torch.stack([verts[:, row] - c for row, c in zip(rims, centres, strict=True)]).mean(dim=(0, 2))
         across = F.normalize(centres[1] - centres[0], dim=-1)[:, 0]
         up = F.normalize(torch.linalg.cross(out, across), dim=-1)
+        # Along the face's height alone: lips of a jaw that is pushed forward or aside may lie on each other.
+        upper, lower = (verts[:, lip].mean(dim=1) for lip in self.lips)
+        gap = ((upper - lower) * up).sum(dim=-1, keepdim=True).clamp_min(0) / radius
+        light = _CLOSED + (1 - _CLOSED) * step(gap, _GAP, _GAP + _WIDE)
+        shade[:, self.inside] *= light
+        shade[:, self.edge] *= _EDGE + (1 - _EDGE) * light
         front = verts[:, self.lips].mean(dim=(1, 2))
         depth = ((front[:, None] - verts[:, self.teeth]) @ F.normalize(out, dim=-1)[:, :, None])[..., 0] / radius
         deep = (depth - _BEHIND).clamp_min(0) / gap.clamp_min(_SMALLEST)

@@ -21,7 +21,8 @@ from facekit.template import Template
 _CLOSE, _OPEN, _TONGUE = (BLENDSHAPES.index(name) for name in ("mouthClose", "jawOpen", "tongueOut"))
 #: The tongue is what of the mouth tongueOut brings this far forward, mm; and the least occlusion of what is shown.
 _TONGUE_OUT, _OPEN_AO = 4.0, 0.6
-_BLINKS = tuple(BLENDSHAPES.index(f"eyeBlink{side}") for side in ("Right", "Left"))
+#: Indices of the blinks, right eye first.
+BLINKS = (BLENDSHAPES.index("eyeBlinkRight"), BLENDSHAPES.index("eyeBlinkLeft"))
 
 
 class Blendshapes(nn.Module):
@@ -79,7 +80,8 @@ class Blendshapes(nn.Module):
         weights:
             (B, 52) float32, in the order of :data:`facekit.conventions.BLENDSHAPES`, meant for [0, 1].
         neutral:
-            (B or 1, V, 3) float32 mm, the same people's neutral faces.
+            (B or 1, V, 3) float32 mm, the same people's faces without blendshapes: neutral, or in ``expression``, whose
+            lids are those that a blink closes.
         expression:
             (B, 20) float32, the expression that is worn besides, which may open the jaw, too; None for none.
         """
@@ -134,7 +136,7 @@ class Blendshapes(nn.Module):
         """Correction with which this person's lids meet, added to that of the mean head; linear in the neutral face."""
         own = neutral - self.mean
         added = own.new_zeros(len(weights), *own.shape[1:])
-        for side, blink in enumerate(_BLINKS):
+        for side, blink in enumerate(BLINKS):
             row, column, weight = (getattr(self, f"blink_{name}_{side}") for name in ("row", "column", "weight"))
             follow = own.index_select(1, column)[..., 1:] * weight[:, None] * weights[:, blink, None, None]
             added = added.index_add(1, row, torch.nn.functional.pad(follow, (1, 0)))

@@ -10,8 +10,8 @@ from facekit.geometry.openings import sphere_weights
 from facekit.template import Template
 
 EYES = PARTS.index("eyes")
-# Lids lie within this angle (cosine) of straight ahead. The eyeball's profile is sampled at steps that divide it, and
-# further back: the rotating eye brings its back there.
+# Lids lie within this angle (cosine) of straight ahead. The eyeball's profile, about its own axis, is sampled at steps
+# that divide it, and further back: the rotating eye brings its back there.
 AHEAD = 0.36
 _STEPS, _BEHIND = 23, 24
 _BINS = _STEPS + _BEHIND + 1
@@ -31,6 +31,7 @@ class Eyeball(nn.Module):
     ball: torch.Tensor
     weights: torch.Tensor
     size: torch.Tensor
+    front: torch.Tensor
     profile: torch.Tensor
 
     def __init__(self, template: Template, left: bool) -> None:
@@ -42,8 +43,10 @@ class Eyeball(nn.Module):
         radius = (points - centre).norm(dim=1)
         self.register_buffer("ball", ball, persistent=False)
         self.register_buffer("weights", weights, persistent=False)
+        front = points[:, 2].argmax()
         self.register_buffer("size", radius.mean().float(), persistent=False)
-        profile = _profile((points - centre)[:, 2] / radius, radius)
+        self.register_buffer("front", ball[front], persistent=False)
+        profile = _profile((points - centre) @ (points[front] - centre) / (radius[front] * radius), radius)
         self.register_buffer("profile", profile.float(), persistent=False)
 
     def centre(self, verts: torch.Tensor) -> torch.Tensor:
@@ -55,8 +58,13 @@ class Eyeball(nn.Module):
         away = verts.index_select(1, self.ball) - self.centre(verts)
         return away.norm(dim=-1).mean(dim=1, keepdim=True) / self.size.to(verts)
 
+    def axis(self, verts: torch.Tensor) -> torch.Tensor:
+        """Return the direction (B, 3) from the eyeball's centre to the middle of its pupil, of length 1; people's eyes
+        look a few degrees up, down or aside at rest."""
+        return torch.nn.functional.normalize(verts[:, self.front] - self.centre(verts)[:, 0], dim=1)
+
     def radius(self, ahead: torch.Tensor) -> torch.Tensor:
-        """Return the template's largest radius in mm at angles from straight ahead, given as cosines (...)."""
+        """Return the template's largest radius in mm at angles from the eyeball's axis, given as cosines (...)."""
         place = _place(ahead).clamp(0, _BINS - 1)
         low = place.detach().floor().long().clamp_max(_BINS - 2)
         profile = self.profile.to(ahead)

@@ -1,4 +1,4 @@
-"""Lids that shut: what the expression eye_closed needs beyond what its network regresses.
+"""Lids that shut: what the expression eye_closed needs beyond what its network regresses, and blinks do.
 
 The network closes the lids of the person whom the codes tell, to a few tenths of a millimetre, which is a slit; and a
 person out of a photograph is not whom the codes tell. The rig's blink matrices read off posed lids how far the upper
@@ -14,7 +14,7 @@ from facekit.geometry.charts import step
 from facekit.models.blendshapes import Blendshapes
 
 #: From this share of the closed eye on lids are sealed, wholly at 1; by what the upper lid then overlaps, mm.
-_SETS_IN, _OVERLAP = 0.75, 0.4
+_SETS_IN, _OVERLAP = 0.75, 0.45
 #: Moves shorter than this, mm, are taken in part.
 _SOFT = 0.15
 
@@ -28,10 +28,12 @@ def following(difference: torch.Tensor, shut: torch.Tensor, shapes: Blendshapes)
 
 
 def sealed(verts: torch.Tensor, shut: torch.Tensor, shapes: Blendshapes) -> torch.Tensor:
-    """Vertices (B, V, 3) mm with the rims of closed lids on each other; of eyes that are ``shut`` (B, 1) by less than
-    three quarters as they are. Differentiable."""
-    share = step(shut, _SETS_IN, 1.0)[..., None]
+    """Vertices (B, V, 3) mm with the rims of closed lids on each other; of right and left eyes that are ``shut`` (B, 2)
+    by less than three quarters as they are. Differentiable."""
     for side in (0, 1):
+        share = step(shut[:, side, None, None], _SETS_IN, 1.0)
+        if not bool(share.any()):
+            continue
         row, weight = getattr(shapes, f"blink_row_{side}"), getattr(shapes, f"blink_weight_{side}")
         # Each row is a share of upper minus lower, whose absolute weights add up to twice that share.
         over = torch.zeros_like(verts[0, :, 1]).index_add(0, row, weight.abs() * (_OVERLAP / 2))

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from facekit.conventions import BLENDSHAPE_DIM, GAZE_ACROSS, GAZE_UP
+from facekit.models.blendshapes import BLINKS
 from facekit.reconstruct.landmarker import LEFT_IRIS, OVAL, POINTS, RIGHT_IRIS
 from facekit.reconstruct.points import FacePoints
-from facekit.reconstruct.response import BLINKS, Response, seen_from, upright
+from facekit.reconstruct.response import Response, seen_from, upright
 from facekit.reconstruct.unknowns import GAZE_DIFFERS_ACROSS, GAZE_DIFFERS_UP, POSE, Fitted, State, View
 
 #: Prior of the camera's distance from the head: mean and standard deviation of its logarithm (mm).

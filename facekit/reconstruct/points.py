@@ -13,11 +13,10 @@ import torch
 
 from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES, GAZE_ACROSS, GAZE_UP
 from facekit.geometry.normals import vertex_normals
-from facekit.models.blendshapes import Blendshapes
+from facekit.models.blendshapes import BLINKS, Blendshapes
 from facekit.models.eyes import gaze_rotation
 from facekit.reconstruct.landmarker import LEFT_IRIS, RIGHT_IRIS
 from facekit.reconstruct.modes import IdentityModes
-from facekit.reconstruct.response import BLINKS
 from facekit.template import Template
 
 _CLOSE, _OPEN = BLENDSHAPES.index("mouthClose"), BLENDSHAPES.index("jawOpen")

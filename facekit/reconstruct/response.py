@@ -36,8 +36,6 @@ FEATURES = TURNED_SHAPES.stop
 _SHARED = 0.8
 #: Cosines between a point's normal and the direction to the camera at which ``growth`` is tabulated.
 FACING = (-0.4, -0.1, 0.1, 0.3, 0.5, 0.7, 0.9)
-#: Indices of the blink blendshapes, right eye first.
-BLINKS = (BLENDSHAPES.index("eyeBlinkRight"), BLENDSHAPES.index("eyeBlinkLeft"))
 
 
 def features(

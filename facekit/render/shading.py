@@ -38,9 +38,10 @@ WRAP = (0.23, 0.16, 0.13)
 _GRAZING = 50.0
 # Occlusion below which wet surfaces reflect no lamp; from twice as much on they do fully.
 _DRY = 0.12
-# Curvature of the cornea, of radius 7.8 mm, relative to the template's, of 11 mm: lamps are mirrored nearer to the
-# pupil, where no lid cuts them.
-_CORNEA = 1.4
+# Curvature of the cornea relative to the template's, which has a radius of 11 mm: a real one of 7.8 mm would be 1.4.
+# Lids lie over more of these large irises than in people, and lamps are mirrored still nearer to the pupil, so that
+# fewer are hidden.
+_CORNEA = 1.75
 #: Start of the tone curve's shoulder.
 TONE_START = 0.62
 

@@ -95,3 +95,12 @@ def test_sphere_weights_find_the_centre_of_moved_points():
     points = torch.nn.functional.normalize(torch.randn(50, 3, generator=torch.Generator().manual_seed(2)), dim=1)
     weights = sphere_weights(12 * points + torch.tensor([30.0, 40.0, 70.0]))
     torch.testing.assert_close(weights @ (3 * points + 1), torch.ones(3), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["jaw_forward", "jaw_left", "jaw_right"])
+def test_lips_that_slide_over_each_other_let_no_light_in(default_pipeline, name):
+    template = default_pipeline.template
+    mesh = default_pipeline(seed=5001, expression=name, detail=False, hair=None).mesh
+    upper, lower = (mesh.verts[0, template.landmarks[k]] for k in (62, 66))
+    assert float((upper - lower)[[0, 2]].norm()) > 2, "mm, beside and in front of each other"
+    assert float(mesh.occlusion()[0, part(template, "teeth")].max()) < 0.2

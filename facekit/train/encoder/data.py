@@ -15,13 +15,14 @@ import numpy as np
 import torch
 
 from facekit.conventions import BLENDSHAPES, GAZE_ACROSS, GAZE_UP
+from facekit.models.blendshapes import BLINKS
 from facekit.models.encoder import Observed
 from facekit.models.eyes import gaze_rotation
 from facekit.reconstruct.dense import mirrored_identity, swapped
 from facekit.reconstruct.encoded import STILLS, Normaliser
 from facekit.reconstruct.landmarker import LEFT_IRIS, POINTS, RIGHT_IRIS
 from facekit.reconstruct.points import FacePoints
-from facekit.reconstruct.response import BLINKS, features
+from facekit.reconstruct.response import features
 from facekit.render.camera import HEAD_CENTRE
 from facekit.train.encoder.errors import Errors
 from facekit.train.encoder.frames import ReadFrames

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from facekit.conventions import BLENDSHAPE_DIM
+from facekit.models.blendshapes import BLINKS
 from facekit.reconstruct.landmarker import LEFT_IRIS, RIGHT_IRIS
 from facekit.reconstruct.points import FacePoints
 from facekit.reconstruct.response import (
-    BLINKS,
     FACING,
     FEATURES,
     PEOPLE,

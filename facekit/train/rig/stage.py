@@ -154,7 +154,7 @@ def _folds(module: Blendshapes, settler: Settler, *shapes: int) -> int:
     """Return the largest number of triangles that turn over on one of the people with these shapes at 1."""
     code = _code(*shapes)
     moved = settler.people + module(code.expand(len(settler.people), -1), settler.people)
-    moved = settler.apart(moved, module.turns(code).expand(len(moved), -1, -1, -1))
+    moved = settler.apart(moved)
     return int(settler.flips(moved - settler.people).sum(dim=1).max())
 
 
