@@ -163,7 +163,7 @@ def surface(
         step = depth * (pixel if pixel.shape[0] == 1 else pixel.index_select(0, frame))
         area = (chart[6] * inverse * step * step).abs() + 1e-20
         span = 0.5 * torch.log2(area) - 0.15 * torch.log2(dot(smooth, view).clamp_min(0.05))
-    values, uv, normal = _mix(facets.values.index_select(1, index), u, v), _mix(chart[:6], u, v), smooth
+    values, uv, normal = mixed(facets.values.index_select(1, index), u, v), mixed(chart[:6], u, v), smooth
     if relief is not None:
         assert facets.gradients is not None
         rise = relief.sample(uv, span + relief.detail, frame)
@@ -179,7 +179,7 @@ def _fan(table: torch.Tensor, corners: list[torch.Tensor]) -> tuple[torch.Tensor
     return a, b - a, c - a
 
 
-def _mix(fan: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+def mixed(fan: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """Interpolate (3 C, P) values of :func:`_fan`: (C, P)."""
     a, b, c = fan.view(3, len(fan) // 3, fan.shape[1])
     return torch.addcmul(torch.addcmul(a, b, u), c, v)
@@ -204,7 +204,7 @@ def _hit(facets: Facets, index: torch.Tensor, ray: torch.Tensor) -> tuple[torch.
     """Return barycentric u and v, 1 / determinant and depth of rays on their facets, all (P,)."""
     plane = facets.planes.index_select(1, index)
     u, v, inverse = barycentric(plane, ray)
-    return u, v, inverse, -_mix(plane[9:], u, v)[0]
+    return u, v, inverse, -mixed(plane[9:], u, v)[0]
 
 
 def _facing(facets: Facets, index: torch.Tensor, ray: torch.Tensor, u, v) -> tuple[torch.Tensor, ...]:
@@ -213,7 +213,7 @@ def _facing(facets: Facets, index: torch.Tensor, ray: torch.Tensor, u, v) -> tup
     """
     dx, dy = ray
     view = torch.stack((-dx, -dy, torch.ones_like(dx))) * torch.rsqrt(dx * dx + dy * dy + 1.0)
-    normal = _mix(facets.normals.index_select(1, index), u, v)
+    normal = mixed(facets.normals.index_select(1, index), u, v)
     facing = dot(normal, view)
     turn = torch.sign(facing + 0.3)
     lack = (0.02 - facing * turn).clamp_min(0.0)
