@@ -11,7 +11,8 @@ import torch
 
 from facekit.color import srgb_to_linear
 from facekit.files.pickling import compact_state
-from facekit.geometry.uv import MipTexture, bake, box_blurred, rasterize_uv
+from facekit.geometry.mip import MipTexture
+from facekit.geometry.uv import bake, box_blurred, rasterize_uv
 from facekit.mesh import FaceMesh
 
 #: Kinds of hair; ids in :attr:`HairCards.part` are indices into this.

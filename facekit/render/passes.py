@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from facekit.geometry.lists import flat_indices
+from facekit.geometry.mip import MipTexture, halve
 from facekit.geometry.normals import vertex_normals
-from facekit.geometry.uv import MipTexture, halve
 from facekit.hair import Hair
 from facekit.mesh import FaceMesh
 from facekit.render.backends import visibility

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from facekit.geometry.uv import halve
+from facekit.geometry.mip import halve
 from facekit.hair import HIDDEN, Hair
 from facekit.render.camera import Camera
 from facekit.render.hair import Layers, hair_layers

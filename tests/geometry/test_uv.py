@@ -2,7 +2,8 @@
 
 import torch
 
-from facekit.geometry.uv import MipTexture, bake, halve, rasterize_uv, sample_texture
+from facekit.geometry.mip import MipTexture, halve
+from facekit.geometry.uv import bake, rasterize_uv, sample_texture
 
 
 def test_halving_takes_means():
