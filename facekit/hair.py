@@ -86,7 +86,7 @@ class HairCards:
     @functools.cached_property
     def mip(self) -> MipTexture:
         """Mip chain of the strand texture, for the renderer."""
-        return MipTexture.build(self.strands[None])
+        return MipTexture.build(self.strands[None]).packed()
 
     def cap_map(self, mesh: FaceMesh) -> torch.Tensor:
         """Return the coverage by hair of each texel of a head's texture, (1, 1, H, W) in [0, 1]; cached."""

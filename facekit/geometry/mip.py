@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from facekit.geometry.lists import flat_indices
+from facekit.geometry.lists import flat_indices, pick
 
 
 @dataclass(frozen=True)
@@ -20,19 +20,19 @@ class Taps:
 
     Parameters
     ----------
+    full, half:
+        (1, 1, ·, 2) float32: places in the image, and among the halved levels; None if all levels are in the image.
+        Those of second levels come last.
     fine, coarse:
         (N,) and (P - N,) int64: samples whose first level is the full size, and the others.
-    full, half:
-        (1, 1, ·, 2) float32: their places in the image and, for ``coarse``, among the halved levels. Those of the
-        second level follow, P of them.
     part:
         (P,) float32: share of the second level; None for one level a sample.
     """
 
+    full: torch.Tensor
+    half: torch.Tensor | None
     fine: torch.Tensor
     coarse: torch.Tensor
-    full: torch.Tensor
-    half: torch.Tensor
     part: torch.Tensor | None
 
 
@@ -40,22 +40,22 @@ class Taps:
 class MipTexture:
     """Textures with their mip pyramid.
 
-    The full size is not copied. The halved levels are stored in one image, so that a level is an offset in it: the
-    largest on the left, the others stacked to its right (Williams, *Pyramidal parametrics*, SIGGRAPH 1983). Values are
-    filtered as stored, albedo in sRGB: this keeps the unlit picture equal to the texture, and avoids decoding.
+    The halved levels are stored in one image, so that a level is an offset in it: the largest on the left, the others
+    stacked to its right (Williams, *Pyramidal parametrics*, SIGGRAPH 1983). Values are filtered as stored, albedo in
+    sRGB: this keeps the unlit picture equal to the texture, and avoids decoding.
 
     Parameters
     ----------
     image:
-        (B, C, H, W) float32: the full size.
+        (B, C, H, W) float32: the full size, which is not copied.
     halved:
-        (B, C, H / 2, W / 2 + W / 4) float32: the other levels; without pixels if there are none.
+        (B, C, H / 2, W / 2 + W / 4) float32: the other levels; None if there are none.
     layout:
         (levels, 4) float32 on the CPU: x, y, width and height of each level in its image, in texels.
     """
 
     image: torch.Tensor
-    halved: torch.Tensor
+    halved: torch.Tensor | None
     layout: torch.Tensor
 
     @property
@@ -67,7 +67,7 @@ class MipTexture:
     @property
     def form(self) -> tuple[int, ...]:
         """Numbers that are equal for textures with the same :meth:`taps`."""
-        return (*self.image.shape[::2], self.image.shape[3], len(self.layout))
+        return (*self.image.shape[::2], self.image.shape[3], len(self.layout), self.halved is None)
 
     @classmethod
     def build(cls, texture: torch.Tensor, levels: int | None = None) -> MipTexture:
@@ -86,7 +86,7 @@ class MipTexture:
             halved.append(level)
             x, y = width // 2, y + level.shape[2] if x else 0
         if not halved:
-            return cls(texture, texture[..., :0, :0], torch.tensor(layout))
+            return cls(texture, None, torch.tensor(layout))
         image = texture.new_empty(*texture.shape[:2], height // 2, width // 2 + (width // 4 if len(halved) > 1 else 0))
         y = 0
         for level, (left, top, wide, high) in zip(halved, layout[1:], strict=True):
@@ -97,6 +97,19 @@ class MipTexture:
                 y = rows.stop
         image[..., y:, width // 2 :] = 0.0
         return cls(texture, image, torch.tensor(layout))
+
+    def packed(self) -> MipTexture:
+        """Return the same with all levels in one image, which are sampled in two thirds of the time: for textures that
+        many pictures share.
+        """
+        if self.halved is None:
+            return self
+        width, (low, narrow) = self.image.shape[3], self.halved.shape[2:]
+        image = F.pad(self.image, (0, narrow))
+        image[..., :low, width:] = self.halved
+        layout = self.layout.clone()
+        layout[1:, 0] += width
+        return MipTexture(image, None, layout)
 
     def sample(
         self, uv: torch.Tensor, level: torch.Tensor, frame: torch.Tensor | None = None, smooth: bool = True
@@ -125,44 +138,50 @@ class MipTexture:
         first = level.detach().floor() if smooth else (level + 0.5).floor()
         part = level - first if smooth and top else None
         index = first.to(torch.int64)
-        fine, coarse = flat_indices(index == 0), flat_indices(index > 0)
-        x, y = self._texels(uv, index, frame)
-        full = self._places(x, y, fine, self.image)
-        half = [self._places(x, y, coarse, self.halved)]
+        places = [self._texels(uv, index, frame)]
         if part is not None:
-            half.append(self._places(*self._texels(uv, (index + 1).clamp_max(top), frame), None, self.halved))
-        return Taps(fine, coarse, full, torch.cat(half, 2), part)
+            places.append(self._texels(uv, (index + 1).clamp_max(top), frame))
+        if self.halved is None:
+            full = torch.cat([_places(place, self.image) for place in places], 2)
+            return Taps(full, None, index[:0], index[:0], part)
+        fine, coarse = flat_indices(index == 0), flat_indices(index > 0)
+        full = _places(pick(places[0], fine), self.image)
+        places[0] = pick(places[0], coarse)
+        half = torch.cat([_places(place, self.halved) for place in places], 2)
+        return Taps(full, half, fine, coarse, part)
 
     def at(self, taps: Taps) -> torch.Tensor:
         """Return samples (C, P) float32 at taps of this form."""
-        near, coarse = _read(self.image, taps.full), taps.coarse
-        if not taps.half.shape[2]:
-            return near
-        other = _read(self.halved, taps.half)
-        if len(coarse):
-            rows = near.new_empty(len(near), len(taps.fine) + len(coarse))
-            near = rows.index_copy(1, taps.fine, near).index_copy(1, coarse, other[:, : len(coarse)])
-        return near if taps.part is None else torch.lerp(near, other[:, len(coarse) :], taps.part)
+        near, first = _read(self.image, taps.full), len(taps.coarse)
+        if taps.half is None:
+            if taps.part is None:
+                return near
+            near, far = near.chunk(2, dim=1)
+            return torch.lerp(near, far, taps.part)
+        assert self.halved is not None
+        far = _read(self.halved, taps.half)
+        if first:
+            rows = near.new_empty(len(near), len(taps.fine) + first)
+            near = rows.index_copy(1, taps.fine, near).index_copy(1, taps.coarse, far[:, :first])
+        return near if taps.part is None else torch.lerp(near, far[:, first:], taps.part)
 
-    def _texels(
-        self, uv: torch.Tensor, level: torch.Tensor, frame: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the positions (P,) of samples in the image of their level, in texels."""
+    def _texels(self, uv: torch.Tensor, level: torch.Tensor, frame: torch.Tensor | None) -> list[torch.Tensor]:
+        """Return the positions x and y (P,) of samples in the image of their level, in texels."""
         x0, y0, w, h = self.layout.t().to(uv.device).contiguous().index_select(1, level)
         x = x0 + torch.minimum((uv[0] * w).clamp_min(0.5), w - 0.5)
         y = y0 + torch.minimum(((1.0 - uv[1]) * h).clamp_min(0.5), h - 0.5)
         if frame is not None and len(self.image) > 1:
             # Textures are stacked vertically: one flat list of samples serves the whole batch.
-            y = y + frame * torch.where(level > 0, self.halved.shape[2], self.image.shape[2])
-        return x, y
+            low = self.image.shape[2] if self.halved is None else self.halved.shape[2]
+            y = y + frame * torch.where(level > 0, low, self.image.shape[2])
+        return [x, y]
 
-    @staticmethod
-    def _places(x: torch.Tensor, y: torch.Tensor, some: torch.Tensor | None, image: torch.Tensor) -> torch.Tensor:
-        """Return some positions as ``grid_sample`` expects them for an image, (1, 1, P, 2)."""
-        if some is not None:
-            x, y = x.index_select(0, some), y.index_select(0, some)
-        scale = 2.0 / max(image.shape[3], 1), 2.0 / max(image.shape[0] * image.shape[2], 1)
-        return torch.stack((x * scale[0] - 1.0, y * scale[1] - 1.0), dim=-1)[None, None]
+
+def _places(place: list[torch.Tensor], image: torch.Tensor) -> torch.Tensor:
+    """Return positions x and y (P,) in images, in texels, as ``grid_sample`` expects them, (1, 1, P, 2)."""
+    x, y = place
+    across, down = 2.0 / image.shape[3], 2.0 / (image.shape[0] * image.shape[2])
+    return torch.stack((x * across - 1.0, y * down - 1.0), dim=-1)[None, None]
 
 
 def _read(image: torch.Tensor, places: torch.Tensor) -> torch.Tensor:

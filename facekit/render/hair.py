@@ -196,30 +196,26 @@ def _blended(
         hit, sample = begin.view(-1).index_select(0, at), going.expand(end - first, -1).reshape(-1).index_select(0, at)
         face, far = samples.face.index_select(0, hit), samples.depth.index_select(0, hit)
         rgb, cover = scene.shaded(face, far, samples.ray.index_select(1, sample))
-        # At the head's silhouette, hair behind the head is blended on its own.
+        # Hair behind the head is blended on its own: fragments in front of it come first. Where there are fewer
+        # fragments than layers, nothing is covered.
         behind = far > head.index_select(0, sample)
+        covers = head.new_zeros(2, begin.numel())
+        covers.view(-1).index_copy_(0, at + begin.numel() * behind, cover)
+        before = left.index_select(1, going)[:, None]
+        after = before * (1.0 - covers.view(2, *begin.shape)).cumprod(1)
+        # At low transmittance a layer stands for those behind it, if there are any.
+        after = after * ((after > _ENOUGH) | (most <= rank + 1)).to(torch.float32).cumprod(1)
+        after[1] = torch.where(after[0, -1] > 0.0, after[1], before[1])
+        before = torch.cat((before, after[:, :-1]), dim=1)
         # Brows and lashes do not count: depth and part are those of the surface below.
         hides = (scene.part.index_select(0, face) < _FINE) & ~behind
-        covers = head.new_zeros(begin.numel()).scatter_(0, at, cover).view_as(begin)
-        back, solid = (
-            torch.zeros_like(begin, dtype=torch.bool).view(-1).scatter_(0, at, t).view_as(begin)
-            for t in (behind, hides)
-        )
-        ahead, beyond = left.index_select(1, going)
-        crossed, amounts = half.index_select(0, going), []
-        for k in range(end - first):
-            before = torch.where(back[k], beyond, ahead)
-            after = before * (1.0 - covers[k] * (ahead * beyond > 0.0))
-            # At low transmittance this layer stands for those behind it, if there are any.
-            after = after * ((after > _ENOUGH) | (most <= rank[k] + 1))
-            amounts.append(before - after)
-            crossed = torch.where((before >= 0.5) & (after < 0.5) & solid[k], begin[k], crossed)
-            ahead, beyond = torch.where(back[k], ahead, after), torch.where(back[k], after, beyond)
-        left.index_copy_(1, going, torch.stack((ahead, beyond)))
-        half.index_copy_(0, going, crossed)
+        solid = torch.zeros_like(begin, dtype=torch.bool).view(-1).index_copy_(0, at, hides).view_as(begin)
+        crossed = torch.where((before[0] >= 0.5) & (after[0] < 0.5) & solid, begin, -1).amax(0)
+        half.index_copy_(0, going, torch.maximum(half.index_select(0, going), crossed))
+        left.index_copy_(1, going, after[:, -1])
+        amount = (before - after).sum(0).view(-1).index_select(0, at)
         owner, share = samples.owner.index_select(0, sample), samples.share.index_select(0, sample)
-        amount = torch.cat(amounts).index_select(0, at) * share
-        colour.index_add_(1, owner + pixels * behind, amount * rgb)
+        colour.index_add_(1, owner + pixels * behind, (amount * share) * rgb)
     return left, half, colour
 
 
