@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 
 from facekit.geometry.lists import expand, flat_indices, pick, pieces
-from facekit.geometry.raster import Raster
+from facekit.geometry.raster import Raster, farthest
 from facekit.geometry.triangles import bounds, edge_functions
 
 
@@ -104,8 +104,8 @@ class Triangles:
                 first, back = flat_indices(front), flat_indices(~front)
                 self._draw(raster, chosen.index_select(0, first), pick(boxes, first))
                 chosen, boxes = chosen.index_select(0, back), pick(boxes, back)
-                rest = flat_indices(~self._hidden(raster, chosen, boxes))
-                chosen, boxes = chosen.index_select(0, rest), pick(boxes, rest)
+                if grid == 1:
+                    chosen, boxes = self._before(raster.keys, raster, chosen, boxes, 8)
             self._draw(raster, chosen, boxes)
         return raster.nearest()
 
@@ -138,6 +138,10 @@ class Triangles:
         raster = Raster.of(0, self.face.device, scale, grid, shear, slots, budget, limit, found)
         if len(limit):
             chosen, boxes = self._boxes(raster)
+            if slots is None and grid == 1:
+                # Half of a head's hair is behind the head.
+                bits = limit.view(torch.int32).to(torch.int64) << 32
+                chosen, boxes = self._before(bits, raster, chosen, boxes, 16)
             self._draw(raster, chosen, boxes)
         if not found:
             return self.face.new_empty(0), self.face.new_empty(0)
@@ -227,24 +231,26 @@ class Triangles:
         inverse = t.add_(s.mul_(place)).add_((begin + shift).mul_(r).div_(fine)).to(torch.float32)
         return self.face.index_select(0, owner), line, first, last, inverse, r.div_(fine).to(torch.float32), y
 
-    def _hidden(self, raster: Raster, chosen: torch.Tensor, boxes: list[torch.Tensor], tile: int = 8) -> torch.Tensor:
-        """Return triangles behind everything drawn so far in the tiles that they touch (Greene et al., *Hierarchical
-        Z-buffer visibility*, 1993). Exact; only triangles that span at most two tiles in each direction are tested.
+    def _before(
+        self, keys: torch.Tensor, raster: Raster, chosen: torch.Tensor, boxes: list[torch.Tensor], tile: int
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Return the triangles, and their boxes, that are not behind all keys in the tiles that they touch (Greene et
+        al., *Hierarchical Z-buffer visibility*, 1993). Exact; only triangles that span at most two tiles in each
+        direction are tested.
         """
-        if raster.grid > 1:
-            return torch.zeros_like(chosen, dtype=torch.bool)
-        farthest = raster.farthest(self.frames, self.height * raster.scale, self.width * raster.scale, tile)
-        _, high, wide = farthest.shape
+        most = farthest(keys, self.frames, self.height * raster.scale, self.width * raster.scale, tile)
+        _, high, wide = most.shape
         x0, x1, y0, y1 = (row >> (tile.bit_length() - 1) for row in boxes)
         start = (self.start.index_select(0, chosen) // self.height) * high
         top, bottom = (start + y0) * wide, (start + y1) * wide
-        take = farthest.view(-1).index_select
+        take = most.view(-1).index_select
         above = torch.maximum(take(0, top + x0), take(0, top + x1))
         below = torch.maximum(take(0, bottom + x0), take(0, bottom + x1))
         # Tolerance of a millionth: stored depths are rounded, and a tie must stay a tie.
         closest = (self.closest.index_select(0, chosen) * (1 - 1e-6)).clamp_min(0.0)
         behind = (closest.view(torch.int32).to(torch.int64) << 32) > torch.maximum(above, below)
-        return behind & (x1 - x0 <= 1) & (y1 - y0 <= 1)
+        rest = flat_indices(~(behind & (x1 - x0 <= 1) & (y1 - y0 <= 1)))
+        return chosen.index_select(0, rest), pick(boxes, rest)
 
 
 def prepare(
