@@ -168,16 +168,17 @@ class Triangles:
         height, width = self.height * raster.scale, self.width * raster.scale
         assert raster.slots is not None
         wanted = (raster.slots >= 0).view(self.frames, height, width).to(torch.int32)
-        table = torch.nn.functional.pad(wanted.cumsum(1, dtype=torch.int32).cumsum(2, dtype=torch.int32), (1, 0, 1, 0))
-        flat, stride = table.view(-1), width + 1
+        # Transposed in between, and left so: sums along rows take a fifth of the time of those along columns.
+        table = wanted.cumsum(2, dtype=torch.int32).transpose(1, 2).contiguous().cumsum(2, dtype=torch.int32)
+        flat, stride = torch.nn.functional.pad(table, (1, 0, 1, 0)).view(-1), height + 1
         x0, x1, y0, y1 = boxes
-        top, bottom = y0 * stride, (y1 + 1) * stride
+        left, right = x0 * stride, (x1 + 1) * stride
         if self.frames > 1:
-            start = (self.start.index_select(0, chosen) // self.height) * ((height + 1) * stride)
-            top, bottom = top + start, bottom + start
-        x1 = x1 + 1
+            start = (self.start.index_select(0, chosen) // self.height) * ((width + 1) * stride)
+            left, right = left + start, right + start
+        y1 = y1 + 1
         take = flat.index_select
-        return take(0, bottom + x1) - take(0, bottom + x0) > take(0, top + x1) - take(0, top + x0)
+        return take(0, right + y1) - take(0, left + y1) > take(0, right + y0) - take(0, left + y0)
 
     def _draw(self, raster: Raster, chosen: torch.Tensor, boxes: list[torch.Tensor]) -> None:
         """Rasterise triangles into the keys: their rows, then the rows' samples, in chunks that fit the budget."""
