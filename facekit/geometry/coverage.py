@@ -196,6 +196,15 @@ class Triangles:
         x0, x1, y0, y1 = boxes
         local, offset = expand(y1 - y0 + 1)
         y = offset.add_(y0.index_select(0, local))
+        line = y >> raster.bits
+        if self.frames > 1:
+            line = line + self.start.index_select(0, chosen.index_select(0, local)) * raster.scale
+        line = line * (self.width * raster.scale)
+        if raster.counts is not None:
+            # Rows of boxes without a wanted cell need not be computed.
+            before = raster.counts.index_select(0, line + (x0 >> raster.bits).index_select(0, local))
+            after = raster.counts.index_select(0, line + (x1 >> raster.bits).add_(1).index_select(0, local))
+            local, y, line = pick((local, y, line), flat_indices(after > before))
         place = y.to(torch.float64).add_(0.5).div_(fine)
         owner = chosen.index_select(0, local)
         # The centre of column c has X = (c + shift) / fine.
@@ -215,19 +224,9 @@ class Triangles:
         torch.maximum(first, x0.to(torch.float64).index_select(0, local), out=first).ceil_()
         torch.minimum(last, x1.to(torch.float64).index_select(0, local), out=last).floor_()
         some = flat_indices(first <= last)
-        owner, y, place, begin = pick((owner, y, place, first), some)
+        owner, y, line, place, begin = pick((owner, y, line, place, first), some)
         first, last = begin.to(torch.int64), last.index_select(0, some).to(torch.int64)
         shift = shift if not shear else shift.index_select(0, some)
-        line = y >> raster.bits
-        if self.frames > 1:
-            line = line + self.start.index_select(0, owner) * raster.scale
-        line = line * (self.width * raster.scale)
-        if raster.counts is not None:
-            # Rows without a wanted cell need not be expanded.
-            before = raster.counts.index_select(0, line + (first >> raster.bits))
-            some = flat_indices(raster.counts.index_select(0, line + (last >> raster.bits) + 1) > before)
-            owner, y, place, begin, line, first, last = pick((owner, y, place, begin, line, first, last), some)
-            shift = shift if not shear else shift.index_select(0, some)
         r, s, t = pick(edges[9:], owner)
         inverse = t.add_(s.mul_(place)).add_((begin + shift).mul_(r).div_(fine)).to(torch.float32)
         return self.face.index_select(0, owner), line, first, last, inverse, r.div_(fine).to(torch.float32), y
