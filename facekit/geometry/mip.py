@@ -16,7 +16,7 @@ from facekit.geometry.lists import flat_indices, pick
 
 @dataclass(frozen=True)
 class Taps:
-    """Where P samples read a texture, the same for all textures of one :attr:`MipTexture.form`.
+    """Places where P samples read a texture, the same for all textures of one :attr:`MipTexture.form`.
 
     Parameters
     ----------
