@@ -18,9 +18,9 @@ from facekit.render.strands import Strands
 
 #: Depth bias, mm: hair up to this far under the skin is still visible, for its triangles are coarser than the head's.
 _BIAS = 3.0
-#: First and last layer, exclusive, of those that are shaded together: most samples are opaque after the first. There
-#: are seven at most.
-_WAVES = ((0, 1), (1, 7))
+#: First and last layer, exclusive, of those that are shaded together: most samples are opaque after two. There are
+#: seven at most.
+_WAVES = ((0, 2), (2, 7))
 #: Transmittance below which further layers are skipped.
 _ENOUGH = 0.08
 #: Parts of this id or more (brows, lashes) leave the depth and ids of the head below unchanged.
