@@ -16,6 +16,7 @@ from facekit.hair import Hair
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
 from facekit.models.blendshapes import wanted
+from facekit.models.brows import brow_thickness
 from facekit.models.composers import Composer, DefaultComposer
 from facekit.models.detail_layer import DetailLayer
 from facekit.models.facial_hair import SHAVEN, Brows
@@ -229,8 +230,9 @@ class FaceDecoder(ShapeDecoder):
     def brows(self, latents: FaceLatents) -> Brows:
         """Return the brows of people with these model codes, for models with hair."""
         assert self.wardrobe is not None and isinstance(self.composer, DefaultComposer)
-        traits = self.composer.micro.projections(latents.identity)
-        return self.wardrobe.facial.brows_of(latents.identity, latents.texture_noise, traits)
+        shape, traits = self.composer.brows, self.composer.micro.projections(latents.identity)
+        form = shape.form(latents.identity, latents.texture_noise, traits)
+        return self.wardrobe.facial.brows_of(shape, form, brow_thickness(traits), latents.texture_noise)
 
     def turned_hair(self, hair: tuple[Hair | None, ...], neck: Neck, head: torch.Tensor) -> tuple[Hair | None, ...]:
         """Rotate hair with the heads, at angles (B, 3) in degrees, like the vertices."""

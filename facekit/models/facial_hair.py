@@ -12,14 +12,8 @@ from facekit.conventions import PARTS
 from facekit.errors import InputError
 from facekit.geometry.charts import step
 from facekit.geometry.uv import rasterize_uv
-from facekit.models.composers.micro import (
-    BROW_NOISE,
-    brow_height,
-    brow_lift,
-    brow_lines,
-    brow_stretch,
-    brow_thickness,
-)
+from facekit.models.brows import BrowForm, BrowShape
+from facekit.models.composers.micro import BROW_NOISE
 from facekit.models.ties import Ties
 from facekit.template import Template
 
@@ -41,6 +35,8 @@ _UNDER = 0.5
 _HIDES, _SHADES, _ROOT_LIGHT = 0.82, 0.35, 0.5
 #: Fraction of ambient light that reaches brows.
 _BROW_LIGHT = 0.85
+#: Golden section: its multiples leave tufts out evenly.
+_GOLDEN = 0.618034
 #: Resolution of the triangle index over the face tile, and number of head vertices that each card vertex is tied to.
 _MAP, _TIES = 512, 6
 #: Softness of these ties, mm.
@@ -105,8 +101,6 @@ class FacialHair:
         #: Names of beards, :data:`SHAVEN` first.
         self.beards = (SHAVEN, *_ZONES)
         self._rows, self._rank = part("brows/rows").float() / 65535, part("brows/rank").float() / 255
-        self._guides, self._lift, self._centre = (part(f"brows/{name}") for name in ("guides", "lift", "centre"))
-        self._columns = part("brows/columns")
         self._face, self._share = part("beard/face").long(), part("beard/share").float()
         self._share = self._share / self._share.sum(1, keepdim=True)
         self._ways, self._side = part("beard/ways").float() / 5, part("beard/side").float() / 20
@@ -116,37 +110,25 @@ class FacialHair:
 
     # -- brows of an identity ---------------------------------------------------------------------------------------
 
-    def brows_of(self, identity: torch.Tensor, texture_noise: torch.Tensor, traits: dict[str, torch.Tensor]) -> Brows:
-        """Return the brows that the texture network paints for these codes.
-
-        The network was trained on a teacher that shifts, stretches and thins one pair of brows; this repeats its rule.
+    def brows_of(self, shape: BrowShape, form: BrowForm, thick: torch.Tensor, texture_noise: torch.Tensor) -> Brows:
+        """Return the brows of a form, as `shape` warps the painted ones.
 
         Parameters
         ----------
-        identity, texture_noise:
-            (B, 20) and (B, 128) codes.
-        traits:
-            Trait projections (B,) by name, see :data:`facekit.traits.TRAITS`.
+        shape, form:
+            Shape of brows, and its result for these people.
+        thick:
+            (B,) in [0, 1]: see :func:`facekit.models.brows.brow_thickness`.
+        texture_noise:
+            (B, 128) codes, which choose the growth pattern.
         """
-        thick = brow_thickness(traits)
-        lift = brow_lift(brow_lines(identity, self._guides), self._lift, brow_height(traits))
         layout = texture_noise[:, BROW_NOISE].argmax(1)
         rows, rank = self._rows[layout], self._rank[layout]
-        # Columns run from the inner end of the brow outward, with decreasing x on the tile's left half; the right half
-        # is mirrored.
-        x = 0.5 - (rows[..., 0] - 0.5).abs()
-        place = (self._columns[0] - x) / (self._columns[0] - self._columns[-1]) * (len(self._columns) - 1)
-        place = place.clamp(0, len(self._columns) - 1.001)
-        low, part = place.long(), place.frac()
-        flat = low.flatten(1)
-        rise = torch.lerp(lift.gather(1, flat), lift.gather(1, flat + 1), part.flatten(1)).view_as(x)
-        centre = torch.lerp(self._centre[low], self._centre[low + 1], part)
-        stretch = brow_stretch(thick)[:, None, None]
-        y = centre + rise + stretch * (rows[..., 1] - centre)
-        # A thin brow has only the central tufts of a thick one.
+        # A thin brow has only the central tufts of a thick one, and a sparse one lacks some everywhere.
         reach = 0.34 + 0.46 * thick[:, None]
-        grown = step(reach - rank, -0.06, 0.10)
-        return Brows(torch.stack((rows[..., 0], y), -1), grown)
+        thinned = torch.arange(rank.shape[1], device=rank.device) * _GOLDEN % 1.0
+        grown = step(reach - rank, -0.06, 0.10) * step(form.density[:, None] - thinned, -0.05, 0.05)
+        return Brows(shape.placed(form, rows), grown)
 
     # -- cards ------------------------------------------------------------------------------------------------------
 

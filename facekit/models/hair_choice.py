@@ -44,17 +44,27 @@ def choose_hair(traits: dict[str, torch.Tensor], styles: tuple[str, ...]) -> lis
         Names of the available styles.
     """
     man, age, dark = (torch.special.ndtr(traits[name]).tolist() for name in ("masculinity", "age", "melanin"))
-    found, chance = [], _chance(traits)
-    for k in range(len(chance)):
-        weights = {"bald": _OLD_AND_BALD * max(0.0, 2 * age[k] - 1) * max(0.0, 2 * man[k] - 1) * 6}
-        # People between the ends get a blend of both weights, with a steep transition.
-        share = min(max((man[k] - 0.3) / 0.3, 0.0), 1.0)
-        for name, (his, hers) in _STYLES.items():
-            weights[name] = share * his + (1 - share) * hers * _AGED.get(name, 1.0) ** (2 * age[k] - 1)
-        weights[_CURLS] = 5.0 * min(max((dark[k] - 0.6) / 0.25, 0.0), 1.0)
-        weights = {name: weight for name, weight in weights.items() if name in styles}
-        found.append(_among(weights, chance[k]))
-    return found
+    chance = _chance(traits)
+    return [_among(style_weights(man[k], age[k], dark[k], styles), chance[k]) for k in range(len(chance))]
+
+
+def style_weights(man: float, age: float, dark: float, styles: tuple[str, ...]) -> dict[str, float]:
+    """Return how often styles are worn, by name, up to a common factor.
+
+    Parameters
+    ----------
+    man, age, dark:
+        Masculinity, age and melanin as quantiles in [0, 1].
+    styles:
+        Names of the available styles.
+    """
+    weights = {"bald": _OLD_AND_BALD * max(0.0, 2 * age - 1) * max(0.0, 2 * man - 1) * 6}
+    # People between the ends get a blend of both weights, with a steep transition.
+    share = min(max((man - 0.3) / 0.3, 0.0), 1.0)
+    for name, (his, hers) in _STYLES.items():
+        weights[name] = share * his + (1 - share) * hers * _AGED.get(name, 1.0) ** (2 * age - 1)
+    weights[_CURLS] = 5.0 * min(max((dark - 0.6) / 0.25, 0.0), 1.0)
+    return {name: weight for name, weight in weights.items() if name in styles}
 
 
 def choose_beards(traits: dict[str, torch.Tensor]) -> list[str]:

@@ -29,8 +29,8 @@ class Spread(nn.Module):
     The networks' heads differ less than heads drawn from the modes that they were trained on: by a sixth at the jaw, a
     quarter around the eyes and at the brows. A recogniser takes too many of them for one person.
 
-    What is added is smooth, and around eyes and mouth it is a translation: eyeballs stay round and lids on them, and
-    closed lips closed.
+    What is added is smooth. Around the eyes it is a translation and a rotation about the line of sight, so that
+    eyeballs stay round and lids on them; around the mouth an affine map, so that closed lips stay closed.
 
     Parameters
     ----------
@@ -49,6 +49,8 @@ class Spread(nn.Module):
     share: torch.Tensor
     around: torch.Tensor
     rigid: torch.Tensor
+    slopes: torch.Tensor
+    offset: torch.Tensor
 
     def __init__(self, template: Template, centre: torch.Tensor) -> None:
         super().__init__()
@@ -62,6 +64,7 @@ class Spread(nn.Module):
         middles.append((verts[template.landmarks[48:]].mean(dim=0), _MOUTH))
         around = torch.stack([1 - step((verts - middle).norm(dim=1), *reach) for middle, reach in middles])
         whole = (around >= 1).float()
+        offset = verts - torch.stack([middle for middle, _ in middles])[:, None]
         values = {
             "centre": centre,
             "gain": (_FACE - 1 + (_HEAD - _FACE) * far)[:, None],
@@ -73,6 +76,8 @@ class Spread(nn.Module):
             "share": share,
             "around": around / around.sum(0).clamp_min(1),
             "rigid": whole / whole.sum(1, keepdim=True),
+            "slopes": torch.stack([_slopes(*pair) for pair in zip(offset, around, strict=True)]),
+            "offset": offset,
         }
         for name, value in values.items():
             self.register_buffer(name, value, persistent=False)
@@ -83,7 +88,19 @@ class Spread(nn.Module):
         means = F.embedding_bag(self.member, away, self.begin, mode="sum", per_sample_weights=self.weight)
         smooth = F.embedding_bag(self.node, means, mode="sum", per_sample_weights=self.share)
         smooth = self.gain * smooth.unflatten(1, (-1, 3)).permute(1, 0, 2)
-        return smooth * (1 - self.around.sum(0))[:, None] + self.around.t() @ (self.rigid @ smooth)
+        out = smooth * (1 - self.around.sum(0))[:, None] + self.around.t() @ (self.rigid @ smooth)
+        bent = torch.einsum("kiv,bvj->bkij", self.slopes, smooth)  # of displacement j along axis i
+        turn = 0.5 * (bent[:, :2, 0, 1] - bent[:, :2, 1, 0])[..., None, None]
+        quarter = turn.new_tensor([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+        linear = torch.cat((turn * quarter, bent[:, 2:]), 1)
+        return out + torch.einsum("kv,kvi,bkij->bvj", self.around, self.offset, linear)
+
+
+def _slopes(offset: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Return the matrix (3, V) from values at offsets (V, 3) mm to the slopes of their linear fit with weights (V,)."""
+    away = torch.cat((offset, torch.ones_like(offset[:, :1])), 1).double()
+    weighed = away * weight[:, None]
+    return torch.linalg.solve(weighed.t() @ away, weighed.t())[:3].float()
 
 
 def _nodes(verts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

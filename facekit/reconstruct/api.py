@@ -152,7 +152,8 @@ def assembled(
     person = pipe.with_person(Person(neutral, codes, skin.albedo.float()))
     if hair is not None:
         posed = codes.repeat(len(pictures)).with_blendshapes(weights)
-        person = dressed(person, colours, posed, cameras, hair)
+        man = photo.masculine(pipe.template, torch.from_numpy(fitted.identity))
+        person = dressed(person, colours, posed, cameras, hair, man)
     names = [picture.name for picture in pictures]
     return Reconstruction(
         pipe=person,
@@ -182,16 +183,20 @@ def posed_heads(
 
 
 def dressed(
-    pipe: FacePipeline, colours: list[torch.Tensor], latents: FaceLatents, cameras: Camera, hair: str
+    pipe: FacePipeline, colours: list[torch.Tensor], latents: FaceLatents, cameras: Camera, hair: str, man: float = 0.5
 ) -> FacePipeline:
-    """Return the pipeline with hair in the colour found in the photographs; for "auto" in the style found there."""
+    """Return the pipeline with hair in the colour found in the photographs; for "auto" in the style found there.
+
+    ``man`` is the probability of :func:`facekit.reconstruct.hair.find_hair`.
+    """
     wanted, _, beard = hair.partition("+")
     if wanted not in ("auto", *pipe.hair_styles):
         raise InputError(f"hair out of {', '.join(pipe.hair_styles)}", repr(hair), 'name one of them, "auto" or None')
     if beard not in ("", *pipe.beard_styles):
         raise InputError(f"a beard out of {', '.join(pipe.beard_styles)}", repr(beard), "name one of them, or none")
     found = [
-        find_hair(colours[k].permute(2, 0, 1), pipe, latents[k], cameras[k]) for k in range(min(len(colours), _LOOKED))
+        find_hair(colours[k].permute(2, 0, 1), pipe, latents[k], cameras[k], man)
+        for k in range(min(len(colours), _LOOKED))
     ]
     known = [one for one in found if one is not None]
     assert pipe.person is not None

@@ -1,11 +1,14 @@
 """Hair from photographs: the closest style in the wardrobe, and its colour.
 
-Each style is put on the fitted head and rendered with the photograph's camera; the style whose silhouette agrees best
-with the hair-coloured pixels is chosen. The hair colour is sampled at the crown, which all styles cover.
+Each style is put on the fitted head and rendered with the photograph's camera. Chosen is the style whose silhouette
+agrees best with the hair-coloured pixels, given how often heads of such measures and such skin wear it, which decides
+where silhouettes hardly differ: hair tied behind the head looks like short hair from the front. The hair colour is
+sampled at the crown, which all styles cover.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +22,7 @@ from facekit.latents import FaceLatents
 from facekit.metrics.texture import lab
 from facekit.models.composers import DefaultComposer
 from facekit.models.hair import Outfit
-from facekit.models.hair_choice import choose_lashes
+from facekit.models.hair_choice import choose_lashes, style_weights
 from facekit.render import Camera, Lights, render
 from facekit.render.hair import hair_layers
 
@@ -53,8 +56,15 @@ _CHIN_LONG = ("bob03",)
 #: Distance in pixels from all styles beyond which there is no hair above the eyes; height below the chin from which,
 #: and half width in which, the chest is free of hair, both as fractions of the brow-to-chin distance.
 _APART, _CHEST = 6, (0.5, 0.3)
-#: Penalty on the agreement of rare styles, and of long ones, which hang over dark clothes.
-_RARE = {"bob02": 0.03, "short03": 0.03, "bob03": 0.02, "bun01": 0.02, "long01": 0.01, "side01": 0.01, "wavy01": 0.01}
+#: Agreement that a style of e times the frequency makes up for, and the frequency that is added to each; quantile of
+#: age that frequencies are taken at.
+_PRIOR, _ODD, _AGE = 0.05, 0.12, 0.4
+#: L* of the cheeks in the picture at quantiles 0 and 1 of melanin.
+_TONES = (75.0, 30.0)
+#: Styles tied behind the head, which are one from the front; least fraction of hair beside the neck for the first.
+_TIED, _TAIL = ("ponytail01", "bun01"), 0.25
+#: Share that the bound of a bald crown's colour difference loses for feminine heads.
+_SELDOM_BALD = 0.55
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,9 @@ class FoundHair:
 
 
 @torch.no_grad()
-def find_hair(picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, camera: Camera) -> FoundHair | None:
+def find_hair(
+    picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, camera: Camera, man: float = 0.5
+) -> FoundHair | None:
     """Find the hair of a person in one photograph; return None if the crown is outside of it.
 
     Parameters
@@ -90,6 +102,9 @@ def find_hair(picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, c
         Latents of the face in the picture.
     camera:
         Camera of the whole picture.
+    man:
+        Probability in [0, 1] that such a head is called a man's, for how often styles are worn:
+        :meth:`facekit.reconstruct.model.PhotoModel.masculine`.
     """
     wardrobe, composer = pipe.wardrobe, pipe.composer
     if wardrobe is None or not isinstance(composer, DefaultComposer):
@@ -119,7 +134,8 @@ def find_hair(picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, c
     tone, hair = colours[:, cheeks].median(dim=1).values, colours[:, crown]
     lit = [srgb_to_linear(crop[:, where]).median(dim=1).values for where in (crown, cheeks)]
     low, high = _BARE_RANGE
-    if float((hair.median(dim=1).values - tone).norm()) < min(max(_BARE * float(tone[0]), low), high):
+    bound = min(max(_BARE * float(tone[0]), low), high) * (1 - _SELDOM_BALD * (1 - man))
+    if float((hair.median(dim=1).values - tone).norm()) < bound:
         return FoundHair("bald", linear_to_srgb(lit[0]), {"bald": 1.0})
     likely = _likely(colours, hair, tone, outside)
     # Pixels that all styles cover, or none, carry no information; nor do those outside of the picture.
@@ -130,9 +146,24 @@ def find_hair(picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, c
     beside = _beside(cover, likely, seen, float(marks[27, 0]))
     hangs = beside > (_AGREED if max(agreement[style] for style in _LONG) > _WELL else _HANGING)
     fitting = [style for style in cover if style in _CHIN_LONG or (style in _LONG) == hangs]
-    best = max(fitting, key=lambda style: agreement[style] - _RARE.get(style, 0.0))
+    worn = _frequencies(tuple(cover), man, float(tone[0]))
+    best = max(fitting, key=lambda style: agreement[style] + _PRIOR * math.log(worn[style] + _ODD))
+    if best in _TIED:
+        best = _TIED[0] if beside > _TAIL else _TIED[1]
     colour = natural_colour((_SHADED * lit[0] / lit[1].clamp_min(1e-3) * _albedo(pipe, codes)).clamp(0.004, 0.7))
     return FoundHair(best, linear_to_srgb(colour), agreement)
+
+
+def _frequencies(styles: tuple[str, ...], man: float, light: float) -> dict[str, float]:
+    """Return how often styles are worn, up to a factor, by heads that are a man's with probability `man` and whose
+    cheeks have the L* `light`.
+    """
+    pale, deep = _TONES
+    dark = min(max((pale - light) / (pale - deep), 0.0), 1.0)
+    his, hers = (style_weights(end, _AGE, dark, styles) for end in (1.0, 0.0))
+    worn = {style: man * his.get(style, 0.0) + (1 - man) * hers.get(style, 0.0) for style in styles}
+    tied = sum(worn.get(style, 0.0) for style in _TIED)
+    return worn | {style: tied for style in _TIED if style in worn}
 
 
 def natural_colour(colour: torch.Tensor) -> torch.Tensor:

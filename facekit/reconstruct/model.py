@@ -11,13 +11,18 @@ import torch
 from facekit import weights
 from facekit.errors import InputError
 from facekit.files.readers import load_arrays
+from facekit.metrics.anthropometry import masculine_excess
 from facekit.pipeline import FacePipeline
 from facekit.reconstruct.modes import IdentityModes, unpack
 from facekit.reconstruct.points import FacePoints
 from facekit.reconstruct.response import Response
+from facekit.template import Template
 
 #: Model whose topology the identity modes belong to.
 HOME = "default"
+#: Excess of masculine measures where men and women are equally likely, and its logistic's width: from the means of 25
+#: men and 26 women, and their spread, in reconstructions from photographs.
+_EQUAL, _WIDTH = -2.4, 1.05
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,15 @@ class PhotoModel:
     def neutral(self, template: torch.Tensor, identity: torch.Tensor) -> torch.Tensor:
         """Return vertices (V, 3) in mm of the neutral head with identity weights (M,)."""
         return template + self.modes.displacements(identity[None].float().cpu())[0].to(template)
+
+    def masculine(self, template: Template, identity: torch.Tensor) -> float:
+        """Return the probability in [0, 1] that a head with identity weights (M,) is called a man's, by its measures
+        (:func:`facekit.metrics.anthropometry.masculine_excess`).
+        """
+        mean = template.verts[template.landmarks].cpu().double().numpy()
+        modes = self.modes.deltas[:, template.landmarks.cpu()].double().numpy()
+        marks = mean + np.einsum("m,mvc->vc", identity.cpu().double().numpy(), modes)
+        return float(1 / (1 + np.exp((_EQUAL - masculine_excess(marks, mean, modes)) / _WIDTH)))
 
 
 @functools.lru_cache(maxsize=1)

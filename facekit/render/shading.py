@@ -47,7 +47,7 @@ TONE_START = 0.62
 
 # Areas of dull skin: around the brows, whose hairs scatter light, and far from the centre of the face, where there are
 # few glands. Start and end of the fade, in distances between the outer corners of the eyes.
-_BROW, _FAR = (0.06, 0.10), (0.70, 1.30)
+_BROW, _FAR = (0.02, 0.11), (0.70, 1.30)
 # The mouth's corners, where skin and lips fold into each other, which vertices alone do not tell.
 _FOLD = (0.015, 0.06)
 # The flanks of the nose, on which the cheeks hide the lamps from behind, which cast no shadows here: places between
@@ -102,7 +102,10 @@ def sheen(mesh: FaceMesh) -> torch.Tensor:
         return verts.new_ones(len(verts))
     marks = verts[mesh.landmarks]
     unit = (marks[45] - marks[36]).norm()
-    brows = _nearest(verts, marks[LANDMARK_GROUPS["brows"]]) / unit
+    # Points between the marks, too: around the marks alone the dull skin would be a row of discs.
+    row = marks[LANDMARK_GROUPS["brows"]].view(2, 5, 3)
+    line = torch.cat([torch.lerp(row[:, :-1], row[:, 1:], share) for share in (0.0, 0.33, 0.67, 1.0)], 1)
+    brows = _nearest(verts, line.flatten(0, 1)) / unit
     far = (verts - marks[28]).norm(dim=1) / unit
     bridge, wings = torch.lerp(marks[27], marks[[39, 42]], 0.4), torch.lerp(marks[[35, 31]], marks[[31, 35]], 1.3)
     flanks = torch.cat([torch.lerp(bridge, wings, share) for share in _FLANKS])

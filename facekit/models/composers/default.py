@@ -18,6 +18,7 @@ from facekit.errors import InputError
 from facekit.files.readers import load_arrays, load_picture
 from facekit.geometry.charts import mask_box, rect_box, step
 from facekit.geometry.uv import bake, box_blurred, rasterize_uv
+from facekit.models.brows import BrowShape
 from facekit.models.composers.complexion import Complexion
 from facekit.models.composers.micro import SCALP_COVER, MicroLayer
 from facekit.template import Template
@@ -62,6 +63,8 @@ class DefaultComposer(nn.Module):
         Layer of structure, blotches and moles.
     micro:
         Layer of the finest detail.
+    brows:
+        Shape of the brows.
     template:
         Template with the tile's rectangle in the atlas, and the hairline on the back of the head.
     """
@@ -82,12 +85,13 @@ class DefaultComposer(nn.Module):
         iris: torch.Tensor,
         complexion: Complexion,
         micro: MicroLayer,
+        brows: BrowShape,
         template: Template,
     ) -> None:
         super().__init__()
         height, width = parts.shape
         self.rows, self.columns = rect_box(template.tile_rect, height, width)
-        self.complexion, self.micro = complexion, micro
+        self.complexion, self.micro, self.brows = complexion, micro, brows
         skin = torch.zeros(len(PARTS) + 1)
         for name in ("skin", "lips", "lids", "back_of_head", "neck"):
             skin[PARTS.index(name)] = 1.0
@@ -110,8 +114,9 @@ class DefaultComposer(nn.Module):
     def load(cls, files: Mapping[str, Path], template: Template, mode: str = "blend") -> DefaultComposer:
         """Build it from the files ``base``, ``parts``, ``iris``, ``complexion`` and ``micro``."""
         base, parts, iris = (load_picture(files[role]) for role in ("base", "parts", "iris"))
-        complexion, micro = Complexion(load_arrays(files["complexion"])), MicroLayer(load_arrays(files["micro"]))
-        return cls(base, parts, iris, complexion, micro, template).with_mode(mode)
+        fine = load_arrays(files["micro"])
+        layers = Complexion(load_arrays(files["complexion"])), MicroLayer(fine), BrowShape(fine)
+        return cls(base, parts, iris, *layers, template).with_mode(mode)
 
     @property
     def size(self) -> int:
@@ -140,7 +145,9 @@ class DefaultComposer(nn.Module):
         atlas = self.base.expand(len(tile), -1, -1, -1).clone()
         tone = self.border_tone(tile)[:, :, None, None]
         tile = torch.lerp(tile, tone, _border(tile.shape[-1], tile.device))
-        tile = self.complexion(tile, identity, texture_noise, self.micro.projections(identity))
+        traits = self.micro.projections(identity)
+        tile = self.brows.painted(self.brows.form(identity, texture_noise, traits), tile)
+        tile = self.complexion(tile, identity, texture_noise, traits)
         atlas[:, :, self.rows, self.columns] = self.micro(tile, identity, texture_noise)
         atlas[(..., *self.lids_box)] *= self.lids
         # Update only the charts that change: the whole atlas would cost three times as much.

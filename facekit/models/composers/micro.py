@@ -52,32 +52,6 @@ def stubble_strength(p: dict[str, Tensor]) -> Tensor:
     return torch.sigmoid(3.2 * p["stubble"] + 9 * (male - 0.72)) * torch.sigmoid(24 * (male - 0.45))
 
 
-def brow_thickness(p: dict[str, Tensor]) -> Tensor:
-    """Return the thickness of brows (B,) in [0, 1]: thicker in men."""
-    male = torch.special.ndtr(p["masculinity"])
-    return torch.sigmoid(1.3 * p["brow_thickness"] + 1.2 * (2 * male - 1) + 0.2)
-
-
-def brow_stretch(thickness: Tensor) -> Tensor:
-    """Return the factor (B,) on a brow's height at this thickness."""
-    return 0.78 + 0.32 * thickness
-
-
-def brow_lines(identity: Tensor, guides: Tensor) -> Tensor:
-    """Return the mix (B, L) of brow lines, which sums to 1, of codes (B, 20), by one direction (L, 20) per line."""
-    return torch.softmax(2.5 * identity @ guides.T, -1)
-
-
-def brow_height(p: dict[str, Tensor]) -> Tensor:
-    """Return the height of brows (B,) in [-1, 1], 0 in the mean."""
-    return torch.tanh(0.6 * p["brow_height"])
-
-
-def brow_lift(lines: Tensor, lift: Tensor, height: Tensor) -> Tensor:
-    """Return how far brows lie below the mean line, (B, C) of the tile, by lines (B, L) that do so by (L, C)."""
-    return 1.3 * lines @ lift - 0.007 * height[:, None]
-
-
 def freckle_density(p: dict[str, Tensor]) -> Tensor:
     """Return the freckle density (B,) from 0 (none) to about 1.4 (pale and very freckled)."""
     return torch.special.ndtr(p["freckles"]) * (1.4 - 1.2 * torch.special.ndtr(p["melanin"]))

@@ -16,7 +16,6 @@ from facekit.train.hair.light import smoothed
 from facekit.train.hair.sampling import apart, areas, on_triangles
 from facekit.train.skin import marks
 from facekit.train.skin.photographs import load_chart
-from facekit.train.skin.teacher import unit_rows
 
 #: Size of the texture of tufts (height, width) in texels, and the supersampling factor of its drawing.
 SIZE, _FINE = (128, 512), 4
@@ -51,12 +50,9 @@ def brow_arrays(pack: Path) -> dict[str, np.ndarray]:
     dict
         ``brows/rows`` (L, N, 3, 2) uint16: tile coordinates (x, y down) of each tuft's root, middle and tip in steps of
         1/65535, for L growth patterns; ``brows/rank`` (L, N) uint8: position of each tuft between the brow's core, 0,
-        and its fringe, 255; ``brows/guides`` (12, 20) float32: directions of the identity code, one for each of 12 brow
-        lines; ``brows/lift`` (12, 48) float32: heights of these lines relative to their mean ``brows/centre`` (48,)
-        float32, at the tile's x in ``brows/columns`` (48,).
+        and its fringe, 255.
     """
-    guides = marks.brow_guides(pack)
-    centre = guides.mean(0)
+    centre = marks.brow_guides(pack).mean(0)
     rows, ranks = [], []
     for seed, (upright, long, unruly, _) in enumerate(marks.BROW_GROWTH):
         rng = np.random.default_rng(70 + seed)
@@ -73,10 +69,6 @@ def brow_arrays(pack: Path) -> dict[str, np.ndarray]:
     return {
         "brows/rows": np.round(np.clip(np.stack(rows), 0, 1) * 65535).astype(np.uint16),
         "brows/rank": np.round(np.stack(ranks).clip(0, 1) * 255).astype(np.uint8),
-        "brows/guides": unit_rows(len(guides), 4),
-        "brows/lift": (guides - centre).astype(np.float32),
-        "brows/centre": centre.astype(np.float32),
-        "brows/columns": marks.BROW_X.astype(np.float32),
     }
 
 

@@ -15,6 +15,7 @@ from facekit.train.context import Context
 from facekit.train.skin import marks
 from facekit.train.skin.complexion import build_complexion_asset
 from facekit.train.skin.photographs import ellipse, load_chart, reliable_skin, tile_grid
+from facekit.train.skin.teacher import unit_rows
 from facekit.traits import trait_axes
 
 STRAND_ROWS = (96, 240)  # atlas rows of brows and lashes; a multiple of 3, to start on a tile row
@@ -70,7 +71,8 @@ def build_micro_asset(pack: Path, path: Path, grain: float = 0.78) -> None:
     crop = marks.scalp(ATLAS) * SCALP_COVER * even / dots.mean()
     layers = np.stack([*(freckles * chart.fade * (1 - zones["lips"])), stubble, crop]).clip(0, 1)
 
-    centre = marks.brow_guides(pack).mean(0)
+    guides = marks.brow_guides(pack)
+    centre = guides.mean(0)
     rows = slice(*STRAND_ROWS)
     strands = marks.strand_layers(ATLAS, centre)[:, rows]
     band = strands / np.stack([layer[np.abs(layer) > 0.02].std() for layer in strands])[:, None, None]
@@ -86,6 +88,10 @@ def build_micro_asset(pack: Path, path: Path, grain: float = 0.78) -> None:
             strands=(128 + 48 * band).round().clip(0, 255).astype(np.uint8),
             strand_zone=np.rint(zone[rows] * 255).astype(np.uint8),
             strand_top=np.int32(STRAND_ROWS[0]),
+            brow_guides=unit_rows(len(guides), 4),
+            brow_lift=(guides - centre).astype(np.float32),
+            brow_centre=centre.astype(np.float32),
+            brow_columns=marks.BROW_X.astype(np.float32),
         )
 
 

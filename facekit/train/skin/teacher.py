@@ -18,17 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from facekit.errors import InputError
-from facekit.models.composers.micro import (
-    HAIR_SRGB,
-    brow_height,
-    brow_lift,
-    brow_lines,
-    brow_stretch,
-    brow_thickness,
-    freckle_density,
-    hair_weights,
-    stubble_strength,
-)
+from facekit.models.brows import brow_height, brow_lift, brow_lines, brow_stretch, brow_thickness
+from facekit.models.composers.micro import HAIR_SRGB, freckle_density, hair_weights, stubble_strength
 from facekit.train.skin import marks
 from facekit.train.skin.folds import FLUSH_DRIVES, FOLD_DRIVES, drive_matrix
 from facekit.train.skin.layers import FULL, MOLES, NOISES, SMOOTH, SkinLayers
