@@ -26,7 +26,7 @@ import torch
 from facekit.errors import FacekitError
 from facekit.mesh import FaceMesh
 from facekit.render import Camera, rasterize, render
-from facekit.render.passes import edges
+from facekit.render.samples import edges
 
 
 def head() -> tuple[FaceMesh, str]:

@@ -11,7 +11,8 @@ import torch
 
 from facekit.color import srgb_to_linear
 from facekit.files.pickling import compact_state
-from facekit.geometry.uv import MipTexture, bake, box_blurred, rasterize_uv
+from facekit.geometry.mip import MipTexture
+from facekit.geometry.uv import bake, box_blurred, rasterize_uv
 from facekit.mesh import FaceMesh
 
 #: Kinds of hair; ids in :attr:`HairCards.part` are indices into this.
@@ -85,7 +86,7 @@ class HairCards:
     @functools.cached_property
     def mip(self) -> MipTexture:
         """Mip chain of the strand texture, for the renderer."""
-        return MipTexture.build(self.strands[None])
+        return MipTexture.build(self.strands[None]).packed()
 
     def cap_map(self, mesh: FaceMesh) -> torch.Tensor:
         """Return the coverage by hair of each texel of a head's texture, (1, 1, H, W) in [0, 1]; cached."""

@@ -17,7 +17,7 @@ from facekit.compare.axes import Axis
 from facekit.errors import InputError
 from facekit.face import FaceOutput
 from facekit.files.atomic import expanded
-from facekit.geometry.uv import halve
+from facekit.geometry.mip import halve
 from facekit.latents import FaceLatents
 from facekit.metrics.geometry import wrinkle_amplitude
 from facekit.metrics.identity import proportions

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 
 from facekit.geometry.lists import expand, flat_indices, pick, pieces
-from facekit.geometry.raster import Raster
+from facekit.geometry.raster import Raster, farthest
 from facekit.geometry.triangles import bounds, edge_functions
 
 
@@ -104,8 +104,8 @@ class Triangles:
                 first, back = flat_indices(front), flat_indices(~front)
                 self._draw(raster, chosen.index_select(0, first), pick(boxes, first))
                 chosen, boxes = chosen.index_select(0, back), pick(boxes, back)
-                rest = flat_indices(~self._hidden(raster, chosen, boxes))
-                chosen, boxes = chosen.index_select(0, rest), pick(boxes, rest)
+                if grid == 1:
+                    chosen, boxes = self._before(raster.keys, raster, chosen, boxes, 8)
             self._draw(raster, chosen, boxes)
         return raster.nearest()
 
@@ -138,6 +138,10 @@ class Triangles:
         raster = Raster.of(0, self.face.device, scale, grid, shear, slots, budget, limit, found)
         if len(limit):
             chosen, boxes = self._boxes(raster)
+            if slots is None and grid == 1:
+                # Half of a head's hair is behind the head.
+                bits = limit.view(torch.int32).to(torch.int64) << 32
+                chosen, boxes = self._before(bits, raster, chosen, boxes, 16)
             self._draw(raster, chosen, boxes)
         if not found:
             return self.face.new_empty(0), self.face.new_empty(0)
@@ -164,16 +168,17 @@ class Triangles:
         height, width = self.height * raster.scale, self.width * raster.scale
         assert raster.slots is not None
         wanted = (raster.slots >= 0).view(self.frames, height, width).to(torch.int32)
-        table = torch.nn.functional.pad(wanted.cumsum(1, dtype=torch.int32).cumsum(2, dtype=torch.int32), (1, 0, 1, 0))
-        flat, stride = table.view(-1), width + 1
+        # Transposed in between, and left so: sums along rows take a fifth of the time of those along columns.
+        table = wanted.cumsum(2, dtype=torch.int32).transpose(1, 2).contiguous().cumsum(2, dtype=torch.int32)
+        flat, stride = torch.nn.functional.pad(table, (1, 0, 1, 0)).view(-1), height + 1
         x0, x1, y0, y1 = boxes
-        top, bottom = y0 * stride, (y1 + 1) * stride
+        left, right = x0 * stride, (x1 + 1) * stride
         if self.frames > 1:
-            start = (self.start.index_select(0, chosen) // self.height) * ((height + 1) * stride)
-            top, bottom = top + start, bottom + start
-        x1 = x1 + 1
+            start = (self.start.index_select(0, chosen) // self.height) * ((width + 1) * stride)
+            left, right = left + start, right + start
+        y1 = y1 + 1
         take = flat.index_select
-        return take(0, bottom + x1) - take(0, bottom + x0) > take(0, top + x1) - take(0, top + x0)
+        return take(0, right + y1) - take(0, left + y1) > take(0, right + y0) - take(0, left + y0)
 
     def _draw(self, raster: Raster, chosen: torch.Tensor, boxes: list[torch.Tensor]) -> None:
         """Rasterise triangles into the keys: their rows, then the rows' samples, in chunks that fit the budget."""
@@ -191,6 +196,15 @@ class Triangles:
         x0, x1, y0, y1 = boxes
         local, offset = expand(y1 - y0 + 1)
         y = offset.add_(y0.index_select(0, local))
+        line = y >> raster.bits
+        if self.frames > 1:
+            line = line + self.start.index_select(0, chosen.index_select(0, local)) * raster.scale
+        line = line * (self.width * raster.scale)
+        if raster.counts is not None:
+            # Rows of boxes without a wanted cell need not be computed.
+            before = raster.counts.index_select(0, line + (x0 >> raster.bits).index_select(0, local))
+            after = raster.counts.index_select(0, line + (x1 >> raster.bits).add_(1).index_select(0, local))
+            local, y, line = pick((local, y, line), flat_indices(after > before))
         place = y.to(torch.float64).add_(0.5).div_(fine)
         owner = chosen.index_select(0, local)
         # The centre of column c has X = (c + shift) / fine.
@@ -210,41 +224,33 @@ class Triangles:
         torch.maximum(first, x0.to(torch.float64).index_select(0, local), out=first).ceil_()
         torch.minimum(last, x1.to(torch.float64).index_select(0, local), out=last).floor_()
         some = flat_indices(first <= last)
-        owner, y, place, begin = pick((owner, y, place, first), some)
+        owner, y, line, place, begin = pick((owner, y, line, place, first), some)
         first, last = begin.to(torch.int64), last.index_select(0, some).to(torch.int64)
         shift = shift if not shear else shift.index_select(0, some)
-        line = y >> raster.bits
-        if self.frames > 1:
-            line = line + self.start.index_select(0, owner) * raster.scale
-        line = line * (self.width * raster.scale)
-        if raster.counts is not None:
-            # Rows without a wanted cell need not be expanded.
-            before = raster.counts.index_select(0, line + (first >> raster.bits))
-            some = flat_indices(raster.counts.index_select(0, line + (last >> raster.bits) + 1) > before)
-            owner, y, place, begin, line, first, last = pick((owner, y, place, begin, line, first, last), some)
-            shift = shift if not shear else shift.index_select(0, some)
         r, s, t = pick(edges[9:], owner)
         inverse = t.add_(s.mul_(place)).add_((begin + shift).mul_(r).div_(fine)).to(torch.float32)
         return self.face.index_select(0, owner), line, first, last, inverse, r.div_(fine).to(torch.float32), y
 
-    def _hidden(self, raster: Raster, chosen: torch.Tensor, boxes: list[torch.Tensor], tile: int = 8) -> torch.Tensor:
-        """Return triangles behind everything drawn so far in the tiles that they touch (Greene et al., *Hierarchical
-        Z-buffer visibility*, 1993). Exact; only triangles that span at most two tiles in each direction are tested.
+    def _before(
+        self, keys: torch.Tensor, raster: Raster, chosen: torch.Tensor, boxes: list[torch.Tensor], tile: int
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Return the triangles, and their boxes, that are not behind all keys in the tiles that they touch (Greene et
+        al., *Hierarchical Z-buffer visibility*, 1993). Exact; only triangles that span at most two tiles in each
+        direction are tested.
         """
-        if raster.grid > 1:
-            return torch.zeros_like(chosen, dtype=torch.bool)
-        farthest = raster.farthest(self.frames, self.height * raster.scale, self.width * raster.scale, tile)
-        _, high, wide = farthest.shape
+        most = farthest(keys, self.frames, self.height * raster.scale, self.width * raster.scale, tile)
+        _, high, wide = most.shape
         x0, x1, y0, y1 = (row >> (tile.bit_length() - 1) for row in boxes)
         start = (self.start.index_select(0, chosen) // self.height) * high
         top, bottom = (start + y0) * wide, (start + y1) * wide
-        take = farthest.view(-1).index_select
+        take = most.view(-1).index_select
         above = torch.maximum(take(0, top + x0), take(0, top + x1))
         below = torch.maximum(take(0, bottom + x0), take(0, bottom + x1))
         # Tolerance of a millionth: stored depths are rounded, and a tie must stay a tie.
         closest = (self.closest.index_select(0, chosen) * (1 - 1e-6)).clamp_min(0.0)
         behind = (closest.view(torch.int32).to(torch.int64) << 32) > torch.maximum(above, below)
-        return behind & (x1 - x0 <= 1) & (y1 - y0 <= 1)
+        rest = flat_indices(~(behind & (x1 - x0 <= 1) & (y1 - y0 <= 1)))
+        return chosen.index_select(0, rest), pick(boxes, rest)
 
 
 def prepare(

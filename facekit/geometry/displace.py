@@ -14,10 +14,10 @@ import torch
 
 from facekit.checks import whole
 from facekit.errors import InputError
+from facekit.geometry.mip import MipTexture
 from facekit.geometry.normals import cross, vertex_normals
 from facekit.geometry.subdivide import Subdivision, levels, phong_rows, phong_surface
 from facekit.geometry.texels import Texels, check_uvs, texels_of
-from facekit.geometry.uv import MipTexture
 
 if TYPE_CHECKING:
     from facekit.mesh import FaceMesh

@@ -28,8 +28,8 @@ class Raster:
         (P,) int64: key of the nearest triangle at every sample.
     scale, grid, shear, slots, budget:
         See :meth:`facekit.geometry.coverage.Triangles.nearest`.
-    counts:
-        Number of wanted cells before each, int32; None without slots.
+    wanted, counts:
+        The wanted cells (W,) int64 in order, and the number of them before each cell; None without slots.
     limit, found:
         List that collects samples and keys up to the limit instead, see
         :meth:`facekit.geometry.coverage.Triangles.fragments`.
@@ -40,6 +40,7 @@ class Raster:
     grid: int
     shear: float
     slots: torch.Tensor | None
+    wanted: torch.Tensor | None
     counts: torch.Tensor | None
     budget: int
     limit: torch.Tensor | None = None
@@ -64,10 +65,11 @@ class Raster:
         keys = torch.full((samples,), _EMPTY, dtype=torch.int64, device=device)
         if budget is None:
             budget = _BUDGET_CUDA if keys.is_cuda else _BUDGET_CPU
-        counts = None
+        wanted = counts = None
         if slots is not None:
-            counts = torch.nn.functional.pad((slots >= 0).to(torch.int32).cumsum(0), (1, 0))
-        return cls(keys, scale, grid, shear, slots, counts, budget, limit, found)
+            some = slots >= 0
+            wanted, counts = flat_indices(some), torch.nn.functional.pad(some.cumsum(0), (1, 0))
+        return cls(keys, scale, grid, shear, slots, wanted, counts, budget, limit, found)
 
     @property
     def fine(self) -> int:
@@ -101,16 +103,23 @@ class Raster:
             column, and the row.
         """
         grid = self.grid
-        row, local = expand(last - first + 1)
-        if self.slots is None and grid == 1:
-            place = (line + first).index_select(0, row).add_(local)
-        else:
+        if self.slots is None:
+            row, local = expand(last - first + 1)
             x = first.index_select(0, row).add_(local)
-            place = line.index_select(0, row).add_(x >> self.bits)
-            if self.slots is not None:
-                place = self.slots.index_select(0, place)
-                wanted = flat_indices(place >= 0)
-                row, local, x, place = pick((row, local, x, place), wanted)
+            place = line.index_select(0, row).add_(x if grid == 1 else x >> self.bits)
+        else:
+            # Only the wanted cells of each row, all of their columns.
+            assert self.wanted is not None and self.counts is not None
+            begin = self.counts.index_select(0, line + (first >> self.bits))
+            count = self.counts.index_select(0, line + (last >> self.bits) + 1).sub_(begin)
+            row, local = expand(count << self.bits)
+            place = self.wanted.index_select(0, begin.index_select(0, row).add_(local >> self.bits))
+            x = (place - line.index_select(0, row)).mul_(grid).add_(local.bitwise_and_(grid - 1))
+            local = x - first.index_select(0, row)
+            inside = flat_indices((local >= 0) & (x <= last.index_select(0, row)))
+            row, local, x, place = pick((row, local, x, place), inside)
+            place = self.slots.index_select(0, place)
+        if grid > 1:
             within = (y & (grid - 1)).mul_(grid).index_select(0, row).add_(x.bitwise_and_(grid - 1))
             place = place.mul_(grid * grid).add_(within)
         depth = torch.addcmul(inverse.index_select(0, row), slope.index_select(0, row), local.to(torch.float32))
@@ -130,18 +139,17 @@ class Raster:
             place, key = pick((place, key), good)
         self.keys.scatter_reduce_(0, place, key, "amin")
 
-    def farthest(self, frames: int, height: int, width: int, tile: int) -> torch.Tensor:
-        """Return the largest key per tile of a picture of height x width cells, with one sample each: (frames, rows of
-        tiles, columns of tiles) int64.
-        """
-        high, wide = -(-height // tile), -(-width // tile)
-        keys = torch.nn.functional.pad(
-            self.keys.view(frames, height, width), (0, wide * tile - width, 0, high * tile - height)
-        )
-        return keys.view(frames, high, tile, wide, tile).amax(2).amax(3)
-
     def nearest(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return face int64 and depth float32 at every sample, (cells, grid * grid) each; -1 and inf for none."""
         # Split the keys, lower half first: every machine that torch runs on is little-endian.
         face, depth = self.keys.view(torch.int32).view(-1, self.grid * self.grid, 2).unbind(2)
         return face.to(torch.int64), depth.contiguous().view(torch.float32)
+
+
+def farthest(depth: torch.Tensor, frames: int, height: int, width: int, tile: int) -> torch.Tensor:
+    """Return the largest of values (frames * height * width,) per tile: (frames, rows of tiles, columns of tiles)."""
+    high, wide = -(-height // tile), -(-width // tile)
+    padded = torch.nn.functional.pad(
+        depth.view(frames, height, width), (0, wide * tile - width, 0, high * tile - height)
+    )
+    return padded.view(frames, high, tile, wide, tile).amax(2).amax(3)

@@ -1,125 +1,12 @@
-"""Textures: mip-mapped sampling at UVs, and baking of per-vertex values into UV space.
+"""Textures: slopes of maps, sampling at UVs, and baking of per-vertex values into UV space.
 
 UVs have their origin bottom-left and texel edges at 0 and 1; image row 0 is the top (v = 1).
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
-
-
-@dataclass(frozen=True)
-class MipTexture:
-    """Textures with their mip pyramid in one image, built once and sampled often.
-
-    The pyramid is stored in one image, so that a level is an offset in it: level 0 on the left, the others stacked to
-    its right (Williams, *Pyramidal parametrics*, SIGGRAPH 1983). Values are filtered as stored, albedo in sRGB: this
-    keeps the unlit picture equal to the texture, and avoids decoding.
-
-    Parameters
-    ----------
-    image:
-        (B, C, H, W + W / 2) float32.
-    layout:
-        (levels, 4) float32 on the CPU: x, y, width and height of each level in texels.
-    """
-
-    image: torch.Tensor
-    layout: torch.Tensor
-
-    @property
-    def detail(self) -> float:
-        """The mip level for a UV length l is log2 l plus this, the log2 of the number of texels per unit of UV."""
-        width, height = self.layout[0, 2:].tolist()
-        return 0.5 * math.log2(width * height)
-
-    @classmethod
-    def build(cls, texture: torch.Tensor, levels: int | None = None) -> MipTexture:
-        """Build the pyramid from (B, C, H, W) float, with at most ``levels`` levels, by default down to 4 texels.
-        Differentiable.
-        """
-        height, width = texture.shape[2:]
-        layout, halved = [(0.0, 0.0, float(width), float(height))], []
-        y, level = 0, texture
-        while min(level.shape[2:]) >= 8 and (levels is None or len(layout) < levels):
-            level = halve(level)
-            if y + level.shape[2] > height:
-                break
-            layout.append((float(width), float(y), float(level.shape[3]), float(level.shape[2])))
-            halved.append(level)
-            y += level.shape[2]
-        if not halved:
-            return cls(texture, torch.tensor(layout))
-        image = texture.new_empty(*texture.shape[:2], height, width + width // 2)
-        image[..., :width] = texture
-        y = 0
-        for level in halved:
-            rows, columns = slice(y, y + level.shape[2]), width + level.shape[3]
-            image[..., rows, width:columns] = level
-            image[..., rows, columns:] = 0.0  # neighbours that a sample at the edge touches with weight 0
-            y = rows.stop
-        image[..., y:, width:] = 0.0
-        return cls(image, torch.tensor(layout))
-
-    def sample(
-        self, uv: torch.Tensor, level: torch.Tensor, frame: torch.Tensor | None = None, smooth: bool = True
-    ) -> torch.Tensor:
-        """Return trilinear samples, clamped at the texture's border.
-
-        Parameters
-        ----------
-        uv:
-            (2, P) float32.
-        level:
-            (P,) float32: mip level, 0 is the full texture. Clamped to the available levels.
-        frame:
-            (P,) int64: index of the texture in the batch; None if there is only one.
-        smooth:
-            Whether to blend two levels (trilinear); else the nearer one is used, in half the time.
-
-        Returns
-        -------
-        torch.Tensor
-            (C, P) float32.
-        """
-        top = len(self.layout) - 1
-        level = level.clamp(0.0, float(top))
-        if not smooth:
-            return self._bilinear(uv, (level + 0.5).to(torch.int64), frame)
-        base = level.detach().floor()
-        part = level - base
-        index = base.to(torch.int64)
-        near = self._bilinear(uv, index, frame)
-        if top == 0:
-            return near
-        far = self._bilinear(uv, (index + 1).clamp_max(top), frame)
-        return torch.lerp(near, far, part)
-
-    def _bilinear(self, uv: torch.Tensor, level: torch.Tensor, frame: torch.Tensor | None) -> torch.Tensor:
-        batch, channels, height, width = self.image.shape
-        x0, y0, w, h = self.layout.t().to(uv.device).contiguous().index_select(1, level)
-        x = x0 + torch.minimum((uv[0] * w).clamp_min(0.5), w - 0.5)
-        y = y0 + torch.minimum(((1.0 - uv[1]) * h).clamp_min(0.5), h - 0.5)
-        image = self.image
-        if frame is not None and batch > 1:
-            # Textures are stacked vertically: one flat list of samples serves the whole batch.
-            y = y + frame * height
-            image = image.transpose(0, 1).reshape(1, channels, batch * height, width)
-        place = torch.stack((x * (2.0 / width) - 1.0, y * (2.0 / image.shape[2]) - 1.0), dim=-1)
-        found = F.grid_sample(image, place[None, None], mode="bilinear", padding_mode="border", align_corners=False)
-        return found[0, :, 0]
-
-
-def halve(image: torch.Tensor) -> torch.Tensor:
-    """Downsample (B, C, H, W) by two, averaging four values each; an odd last row or column is dropped."""
-    image = image[..., : image.shape[-2] // 2 * 2, : image.shape[-1] // 2 * 2]
-    # Two strided sums: several times faster on a CPU than avg_pool2d and interpolate.
-    rows = image[..., 0::2, :] + image[..., 1::2, :]
-    return (rows[..., 0::2] + rows[..., 1::2]) * 0.25
 
 
 def slopes(heights: torch.Tensor) -> torch.Tensor:
@@ -134,7 +21,7 @@ def slopes(heights: torch.Tensor) -> torch.Tensor:
         pad = (2, 2, 0, 0) if axis == 3 else (0, 0, 2, 2)
         wide, count = F.pad(heights, pad, mode="replicate"), heights.shape[axis]
         a, b, c, d = (wide.narrow(axis, k, count) for k in (0, 1, 3, 4))
-        steps.append((c - b).mul_(scale * 8 / 12).add_(a - d, alpha=scale / 12))
+        steps.append((c - b).mul_(scale * 8 / 12).add_(a, alpha=scale / 12).sub_(d, alpha=scale / 12))
     return torch.cat(steps, dim=1)
 
 

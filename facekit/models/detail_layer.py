@@ -163,7 +163,7 @@ class DetailLayer(nn.Module):
         displacement[(..., *self.full_box)] += dynamic
         static, compressed, stretched = (m.expand(batch, -1, -1, -1) for m in (static, compressed, stretched))
         parts = FaceDetail(static, compressed, stretched, compress, stretch, strain, strength)
-        return displacement * strength, parts
+        return displacement.mul_(strength), parts
 
     def _maps(self, identity: torch.Tensor, texture_noise: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return the three maps in the mesh's UV layout, static at full size, the others at half size; B may be reduced

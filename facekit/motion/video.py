@@ -17,6 +17,7 @@ from facekit.files.film import write_mp4
 from facekit.motion.motion import Motion
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
+from facekit.render.frames import ahead
 
 if TYPE_CHECKING:
     from facekit.render import Camera
@@ -77,7 +78,7 @@ def save_video(
     faces = pipe.animate(
         face.latents, motion, chunk, detail, face.settings.detail_strength, face.settings.hair if face.hair else None
     )
-    frames = progress(_pictures(faces, options), len(motion), "frames")
+    frames = progress(_pictures(ahead(faces, pipe.device), options), len(motion), "frames")
     if path.suffix.lower() == ".webp":
         return _webp(frames, path, motion.fps)
     return write_mp4(frames, path, motion.fps, audio)

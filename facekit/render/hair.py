@@ -7,22 +7,24 @@ from dataclasses import dataclass
 
 import torch
 
-from facekit.geometry.coverage import prepare
+from facekit.geometry.coverage import Triangles, prepare
 from facekit.geometry.lists import flat_indices, pick
 from facekit.hair import HAIR_PARTS, Hair
 from facekit.render.camera import Camera
 from facekit.render.lights import Lights
 from facekit.render.rasterize import pixel_points
+from facekit.render.samples import SHEAR, SPOTS
 from facekit.render.strands import Strands
 
 #: Depth bias, mm: hair up to this far under the skin is still visible, for its triangles are coarser than the head's.
 _BIAS = 3.0
-#: Largest number of layers per pixel, and the transmittance below which further layers are skipped.
-_LAYERS, _ENOUGH = 7, 0.08
+#: First and last layer, exclusive, of those that are shaded together: most samples are opaque after two. There are
+#: seven at most.
+_WAVES = ((0, 2), (2, 7))
+#: Transmittance below which further layers are skipped.
+_ENOUGH = 0.08
 #: Parts of this id or more (brows, lashes) leave the depth and ids of the head below unchanged.
 _FINE = HAIR_PARTS.index("brows")
-#: Sample positions in pixels at edges, as for the head, and in the centre of all others.
-_SHEAR, _SPOTS = 0.125, ((0.375, 0.25), (0.875, 0.25), (0.125, 0.75), (0.625, 0.75), (0.5, 0.5))
 
 
 @dataclass(frozen=True)
@@ -49,24 +51,6 @@ class Layers:
         return linear, 1.0 - self.through * rest * self.through_behind
 
 
-def window(hair: Hair, camera: Camera, size: tuple[int, int]) -> tuple[slice, slice]:
-    """Return the rows and columns of a picture that hair can cover, or the whole picture if some hair is behind the
-    camera. They begin and end at even pixels or at the picture's edge.
-    """
-    height, width = size
-    with torch.no_grad():
-        x, y, away = camera.project(hair.verts[None], (height, width))[0].unbind(1)
-        if not bool((away > 1.0).all()):
-            return slice(0, height), slice(0, width)
-        # A margin of two pixels for operations that read a pixel's neighbours.
-        ends = [float(v) for t in (y, x) for v in t.aminmax()]
-    (top, bottom), (left, right) = (
-        (max(0, (int(low) - 2) // 2 * 2), min(most, (int(high) + 4) // 2 * 2))
-        for low, high, most in ((ends[0], ends[1], height), (ends[2], ends[3], width))
-    )
-    return slice(top, bottom), slice(left, right)
-
-
 @torch.no_grad()
 def hair_layers(
     hair: Hair, camera: Camera, lights: Lights, size: tuple[int, int], depth: torch.Tensor, alpha: torch.Tensor
@@ -86,9 +70,36 @@ def hair_layers(
         (H, W) of the head: depth, mm, inf in the background, and coverage.
     """
     height, width = size
-    verts, cards = hair.verts[None], hair.cards
+    verts, pixels = hair.verts[None], height * width
     points = pixel_points(verts, camera, height, width)
-    triangles = prepare(points, cards.faces, height, width, near=camera.near_plane(verts))
+    triangles = prepare(points, hair.cards.faces, height, width, near=camera.near_plane(verts))
+    head, limit = _head(depth, alpha)
+    step = camera.intrinsics(size)[0]
+    scene = Strands.of(hair, camera, lights, float(1.0 / step[1]))
+    samples = _Samples.of(triangles, limit, step)
+    left, half, colour = _blended(scene, samples, head, pixels)
+    cover = head.new_zeros(2, pixels).index_add_(1, samples.owner, (1.0 - left) * samples.share)
+    far, bent = head.new_full((pixels,), torch.inf), head.new_zeros(3, pixels)
+    part = torch.zeros(pixels, dtype=torch.int64, device=head.device)
+    # A pixel with four samples takes the depth of the last one, for simplicity.
+    kept = flat_indices(half >= 0)
+    at, hit = samples.owner.index_select(0, kept), half.index_select(0, kept)
+    face = samples.face.index_select(0, hit)
+    far[at], part[at] = samples.depth.index_select(0, hit), scene.part.index_select(0, face).long()
+    bent[:, at] = scene.normal(face, samples.ray.index_select(1, kept))
+    front, behind = colour.view(3, 2, height, width).unbind(1)
+    through, through_behind = (1.0 - cover).view(2, height, width)
+    return Layers(
+        front, through, behind, through_behind, far.view(height, width), bent.view(3, height, width),
+        part.view(height, width),
+    )  # fmt: skip
+
+
+def _head(depth: torch.Tensor, alpha: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return for each pixel (H * W,) the depth beyond which hair is behind the head, and that beyond which it is
+    hidden.
+    """
+    height, width = alpha.shape
     whole, head = (alpha > 0.999).reshape(-1), depth.reshape(-1) + _BIAS
     part = flat_indices((alpha > 0).reshape(-1) & ~whole)
     if len(part):
@@ -100,73 +111,112 @@ def hair_layers(
             for i in (-1, 0, 1)
         ]
         head = head.index_copy(0, part, head[torch.stack(around)].amin(0))
-    limit = torch.where(whole, head, torch.inf)
-    pixels, step = height * width, camera.intrinsics(size)[0]
-    scene = Strands.of(hair, camera, lights, float(1.0 / step[1]))
-    place, key = triangles.fragments(limit)
-    edge = flat_indices(_outline(place, height, width))
-    slots = torch.full((pixels,), -1, device=key.device).scatter_(0, edge, torch.arange(len(edge), device=key.device))
-    fine = triangles.fragments(limit.index_select(0, edge), grid=2, shear=_SHEAR, slots=slots)
-    middle = flat_indices(slots.index_select(0, place) < 0)
-    place, key = pick((place, key), middle)
-    place, key = torch.cat((place, fine[0] + pixels)), torch.cat((key, fine[1]))
-    depth = (key >> 32).to(torch.int32).view(torch.float32)
-    place, order = _in_order(place, depth, pixels + 4 * len(edge))
-    face, depth = (key & 0xFFFFFFFF).index_select(0, order), depth.index_select(0, order)
-    # Start and length of the fragment list of each sample with hair.
-    begins = torch.ones(len(place), dtype=torch.bool, device=key.device)
-    torch.ne(place[1:], place[:-1], out=begins[1:])
-    start = flat_indices(begins)
-    sample, count = place.index_select(0, start), torch.diff(start, append=start.new_tensor([len(place)]))
-    inner = sample < pixels
-    within = (sample - pixels).clamp_min(0)
-    owner = sample if not len(edge) else torch.where(inner, sample, edge[(within >> 2).clamp_max(len(edge) - 1)])
-    spot = step.new_tensor(_SPOTS)[torch.where(inner, 4, within & 3)]
-    row = torch.div(owner, width, rounding_mode="floor")
-    x, y = owner - row * width, row
-    ray = torch.stack(((x + spot[:, 0] - step[2]) / step[0], (step[3] - y - spot[:, 1]) / step[1]))
-    head = head.index_select(0, owner)
-    colour, left = step.new_zeros(3, 2 * len(sample)), step.new_ones(2 * len(sample))
-    deep, normal = step.new_full((len(sample),), float("inf")), step.new_zeros(3, len(sample))
-    kind = torch.zeros(len(sample), dtype=torch.uint8, device=key.device)
-    hit = torch.arange(len(sample), device=key.device)
-    for layer in range(_LAYERS):
-        if layer:
+    return head, torch.where(whole, head, torch.inf)
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """The S samples with hair, and their P fragments in order: by sample, and from near to far.
+
+    Parameters
+    ----------
+    face, depth:
+        (P,) int64 and float32 mm of the fragments.
+    start, count:
+        (S,) int64: first fragment of each sample, and their number.
+    owner, share:
+        (S,) int64 and float32: pixel of each sample, and its fraction of it.
+    ray:
+        (2, S): X and Y at depth 1.
+    """
+
+    face: torch.Tensor
+    depth: torch.Tensor
+    start: torch.Tensor
+    count: torch.Tensor
+    owner: torch.Tensor
+    share: torch.Tensor
+    ray: torch.Tensor
+
+    @classmethod
+    def of(cls, triangles: Triangles, limit: torch.Tensor, step: torch.Tensor) -> _Samples:
+        """Find fragments up to the depths ``limit`` (H * W,); ``step`` are the camera's intrinsics, in pixels."""
+        height, width, pixels = triangles.height, triangles.width, len(limit)
+        place, key = triangles.fragments(limit)
+        edge = flat_indices(_outline(place, height, width))
+        slots = torch.full((pixels,), -1, device=key.device).scatter_(
+            0, edge, torch.arange(len(edge), device=key.device)
+        )
+        fine = triangles.fragments(limit.index_select(0, edge), grid=2, shear=SHEAR, slots=slots)
+        place, key = pick((place, key), flat_indices(slots.index_select(0, place) < 0))
+        place, key = torch.cat((place, fine[0] + pixels)), torch.cat((key, fine[1]))
+        depth = (key >> 32).to(torch.int32).view(torch.float32)
+        place, order = _in_order(place, depth, pixels + 4 * len(edge))
+        face, depth = key.bitwise_and_(0xFFFFFFFF).index_select(0, order), depth.index_select(0, order)
+        begins = torch.ones(len(place), dtype=torch.bool, device=key.device)
+        torch.ne(place[1:], place[:-1], out=begins[1:])
+        start = flat_indices(begins)
+        count = torch.diff(start, append=start.new_tensor([len(place)]))
+        # Samples in the middle of their pixels come first, then those of the outline, four a pixel.
+        sample = place.index_select(0, start)
+        inner = int(torch.searchsorted(sample, pixels))
+        within = sample[inner:] - pixels
+        owner = torch.cat((sample[:inner], edge.index_select(0, within >> 2)))
+        spot = torch.nn.functional.pad(within & 3, (inner, 0), value=4)
+        share = step.new_ones(len(owner))
+        share[inner:] = 0.25
+        row = torch.div(owner, width, rounding_mode="floor")
+        across, down = step.new_tensor(SPOTS).t().contiguous().index_select(1, spot)
+        ray = torch.stack(((owner - row * width + across - step[2]) / step[0], (step[3] - row - down) / step[1]))
+        return cls(face, depth, start, count, owner, share, ray)
+
+
+def _blended(
+    scene: Strands, samples: _Samples, head: torch.Tensor, pixels: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Blend fragments front to back, in front of the head and behind it.
+
+    Returns the transmittance of the samples (2, S), the fragment (S,) int64 at which it falls below a half, -1 for
+    none, and the pixels' premultiplied colours (3, 2 * pixels).
+    """
+    count, total = samples.count, len(samples.start)
+    left, colour = head.new_ones(2, total), head.new_zeros(3, 2 * pixels)
+    half = torch.full_like(samples.start, -1)
+    head = head.index_select(0, samples.owner)
+    going = torch.arange(total, device=head.device)
+    for first, end in _WAVES:
+        if first:
             # Go on with samples that have further fragments and are not opaque yet.
-            most = left[: len(sample)] * left[len(sample) :]
-            hit = hit.index_select(0, flat_indices(((count > layer) & (most > 0.0)).index_select(0, hit)))
-        if not len(hit):
+            going = flat_indices((count > first) & (left[0] * left[1] > 0.0))
+        if not len(going):
             break
-        seen = start.index_select(0, hit) + layer
-        triangle, far = face.index_select(0, seen), depth.index_select(0, seen)
-        # At the head's silhouette, hair behind the head accumulates in the second half of the arrays.
-        side = hit + len(sample) * (far > head.index_select(0, hit))
-        rgb, cover, corner = scene.shaded(triangle, far, ray.index_select(1, hit))
-        before = left.index_select(0, side)
-        after = before * (1.0 - cover)
-        # At low transmittance this layer stands for those behind it, if there are any.
-        after = after * ((after > _ENOUGH) | (count.index_select(0, hit) == layer + 1))
-        colour.index_add_(1, side, (before - after) * rgb)
-        left.index_copy_(0, side, after)
+        rank = torch.arange(first, end, device=head.device)[:, None]
+        most, begin = count.index_select(0, going), samples.start.index_select(0, going) + rank
+        at = flat_indices(most > rank)
+        hit, sample = begin.view(-1).index_select(0, at), going.expand(end - first, -1).reshape(-1).index_select(0, at)
+        face, far = samples.face.index_select(0, hit), samples.depth.index_select(0, hit)
+        rgb, cover = scene.shaded(face, far, samples.ray.index_select(1, sample))
+        # Hair behind the head is blended on its own: fragments in front of it come first. Where there are fewer
+        # fragments than layers, nothing is covered.
+        behind = far > head.index_select(0, sample)
+        covers = head.new_zeros(2, begin.numel())
+        covers.view(-1).index_copy_(0, at + begin.numel() * behind, cover)
+        before = left.index_select(1, going)[:, None]
+        after = before * (1.0 - covers.view(2, *begin.shape)).cumprod(1)
+        # At low transmittance a layer stands for those behind it, if there are any.
+        after = after * ((after > _ENOUGH) | (most <= rank + 1)).to(torch.float32).cumprod(1)
+        after[1] = torch.where(after[0, -1] > 0.0, after[1], before[1])
+        before = torch.cat((before, after[:, :-1]), dim=1)
         # Brows and lashes do not count: depth and part are those of the surface below.
-        hides = (before >= 0.5) & (after < 0.5) & (side < len(sample)) & (scene.part.index_select(0, triangle) < _FINE)
-        half = flat_indices(hides)
-        at = hit.index_select(0, half)
-        deep[at], kind[at] = far[half], scene.part[triangle[half]]
-        normal[:, at] = scene.normal(triangle[half], *pick(corner, half))
-    share = torch.where(inner, 1.0, 0.25)
-    rows = torch.cat((colour[:, : len(sample)], colour[:, len(sample) :], 1.0 - left.view(2, -1))) * share
-    picture = step.new_zeros(8, pixels).index_add_(1, owner, rows).view(8, height, width)
-    far, bent = step.new_full((pixels,), float("inf")), step.new_zeros(3, pixels)
-    part_of = torch.zeros(pixels, dtype=torch.int64, device=key.device)
-    # A pixel with four samples takes the depth of the last one, for simplicity.
-    kept = flat_indices(deep < torch.inf)
-    far[owner[kept]], bent[:, owner[kept]] = deep[kept], normal[:, kept]
-    part_of[owner[kept]] = kind[kept].long()
-    return Layers(
-        picture[0:3], 1.0 - picture[6], picture[3:6], 1.0 - picture[7], far.view(height, width),
-        bent.view(3, height, width), part_of.view(height, width),
-    )  # fmt: skip
+        hides = (scene.part.index_select(0, face) < _FINE) & ~behind
+        solid = torch.zeros_like(begin, dtype=torch.bool).view(-1).index_copy_(0, at, hides).view_as(begin)
+        crossed = torch.where((before[0] >= 0.5) & (after[0] < 0.5) & solid, begin, -1).amax(0)
+        half.index_copy_(0, going, torch.maximum(half.index_select(0, going), crossed))
+        left.index_copy_(1, going, after[:, -1])
+        amount = (before - after).sum(0).view(-1).index_select(0, at)
+        owner, share = samples.owner.index_select(0, sample), samples.share.index_select(0, sample)
+        colour.index_add_(1, owner + pixels * behind, (amount * share) * rgb)
+    return left, half, colour
 
 
 def _in_order(place: torch.Tensor, depth: torch.Tensor, places: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -182,10 +232,7 @@ def _in_order(place: torch.Tensor, depth: torch.Tensor, places: int) -> tuple[to
     most = 2**bits - 1
     steps = ((depth - low) * (most / max(high - low, 1e-6))).to(torch.int64).clamp_(0, most)
     keys = (((place << bits) | steps) << number) | torch.arange(len(place), device=place.device)
-    if keys.device.type == "cpu":
-        keys.numpy().sort()  # in place, and twice as fast as torch's
-    else:
-        keys = keys.sort()[0]
+    keys = keys.sort()[0]
     return keys >> (bits + number), keys & ((1 << number) - 1)
 
 

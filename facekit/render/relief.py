@@ -7,8 +7,9 @@ import math
 import torch
 import torch.nn.functional as F
 
+from facekit.geometry.mip import MipTexture, halve
 from facekit.geometry.normals import cross, dot
-from facekit.geometry.uv import MipTexture, halve, slopes
+from facekit.geometry.uv import slopes
 
 #: Slopes are limited to this (63°): overhanging surfaces cannot be shown by bending normals.
 _STEEPEST = 2.0
@@ -32,7 +33,7 @@ def relief_of(displacement: torch.Tensor) -> MipTexture:
     for _ in range(max(1, round(math.log2(max(size) * _AROUND)))):
         if min(low.shape[2:]) > 1:
             low = halve(low)
-    hollow = (F.interpolate(low, size, mode="bilinear", align_corners=False) - displacement).clamp_min(0.0)
+    hollow = (F.interpolate(low, size, mode="bilinear", align_corners=False) - displacement).clamp_min_(0.0)
     return MipTexture.build(torch.cat((slopes(displacement), hollow), 1))
 
 

@@ -13,7 +13,7 @@ from facekit.hair import HAIR_PARTS, MIDDLE, Hair, tinted
 from facekit.render.camera import Camera
 from facekit.render.lights import Lights
 from facekit.render.shading import tone
-from facekit.render.surface import barycentric
+from facekit.render.surface import barycentric, mixed
 
 #: Cards fade out when seen edge-on: cosines of the angle between normal and view at which they are gone, and whole.
 _EDGE_ON = (0.03, 0.30)
@@ -44,11 +44,11 @@ class Strands:
     planes:
         (9, F), as in :class:`facekit.render.surface.Facets`.
     values:
-        (3 * 7, F): fans of diffuse and specular light and of the cosine between normal and view.
+        (3 * 7, F): fans of diffuse and specular light and of the cosine between normal and view, which is 1 for lashes.
     normals, charts:
         (9, F) and (6, F): fans of normals and of UVs.
-    level:
-        (F,): mip level of the strand texture at a depth of 1 mm.
+    marks:
+        (2, F): mip level of the strand texture at a depth of 1 mm, and the first column of ``paint``.
     part:
         (F,) uint8, indices into :data:`facekit.hair.HAIR_PARTS`.
     paint:
@@ -62,7 +62,7 @@ class Strands:
     values: torch.Tensor
     normals: torch.Tensor
     charts: torch.Tensor
-    level: torch.Tensor
+    marks: torch.Tensor
     part: torch.Tensor
     paint: torch.Tensor
     unlit: bool
@@ -91,38 +91,35 @@ class Strands:
         level = 0.5 * torch.log2(dense.clamp_min(1e-12)) + math.log2(pixel)
         fans, bent = (torch.cat(_fan(table, cards.faces)) for table in (values, normals))
         part = cards.part.index_select(0, cards.faces[:, 0])
-        return cls(hair, planes, fans, bent, torch.cat(chart), level, part, _paint(hair), lights.unlit)
+        lash = part == _LASHES
+        # Lashes are round: they do not fade out edge-on.
+        fans[6::7].masked_fill_(lash, 0.0)[0].masked_fill_(lash, 1.0)
+        marks = torch.stack((level, _GREYS * lash))
+        return cls(hair, planes, fans, bent, torch.cat(chart), marks, part, _paint(hair), lights.unlit)
 
-    def shaded(
-        self, ids: torch.Tensor, depth: torch.Tensor, ray: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+    def shaded(self, ids: torch.Tensor, depth: torch.Tensor, ray: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Shade the intersections of rays (2, P) with faces ``ids`` (P,) at depths (P,).
 
-        Returns linear RGB (3, P), coverage (P,), and the barycentric coordinates of the second and third corner (P,)
-        each.
+        Returns linear RGB (3, P) and coverage (P,).
         """
         u, v, _ = barycentric(self.planes.index_select(1, ids), ray)
         mip = self.hair.cards.mip
-        chart = self.charts.index_select(1, ids)
-        uv = torch.addcmul(torch.addcmul(chart[:2], chart[2:4], u), chart[4:], v)
-        level = self.level.index_select(0, ids) + (torch.log2(depth) + mip.detail)
-        grey, cover = mip.sample(uv, level, smooth=False)
-        fan = self.values.index_select(1, ids).view(3, 7, -1)
-        found = torch.addcmul(torch.addcmul(fan[0], fan[1], u), fan[2], v)
-        lash = (self.part.index_select(0, ids) == _LASHES).to(torch.float32)
+        level, first = self.marks.index_select(1, ids)
+        level = torch.log2(depth).add_(level).add_(mip.detail)
+        grey, cover = mip.sample(mixed(self.charts.index_select(1, ids), u, v), level, smooth=False)
+        found = mixed(self.values.index_select(1, ids), u, v)
         low, high = _EDGE_ON
-        t = ((found[6].abs() - low + _SPLIT * (grey - MIDDLE)) / (high - low)).clamp_(0.0, 1.0)
-        cover = cover * torch.maximum(t * t * (3.0 - 2.0 * t), lash)
-        tone_of = ((grey + lash) * (_GREYS - 1) + (lash + 0.5)).to(torch.int64)
-        base = self.paint.index_select(1, tone_of)
+        t = torch.add(found[6].abs() - (low + _SPLIT * MIDDLE), grey, alpha=_SPLIT).div_(high - low).clamp_(0.0, 1.0)
+        cover = cover * (t * t * (3.0 - 2.0 * t))
+        base = self.paint.index_select(1, torch.add(first, grey, alpha=_GREYS - 1).add_(0.5).to(torch.int64))
         if self.unlit:
-            return base[:3], cover, (u, v)
-        return tone(torch.addcmul(base[:3] * found[:3], found[3:6], base[3])), cover, (u, v)
+            return base[:3], cover
+        return tone(torch.addcmul(base[:3] * found[:3], found[3:6], base[3])), cover
 
-    def normal(self, ids: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        """Interpolate unit normals (3, P) of faces (P,) at barycentric coordinates of the second and third corner."""
-        fan = self.normals.index_select(1, ids).view(3, 3, -1)
-        found = torch.addcmul(torch.addcmul(fan[0], fan[1], u), fan[2], v)
+    def normal(self, ids: torch.Tensor, ray: torch.Tensor) -> torch.Tensor:
+        """Interpolate unit normals (3, P) at the intersections of rays (2, P) with faces (P,)."""
+        u, v, _ = barycentric(self.planes.index_select(1, ids), ray)
+        found = mixed(self.normals.index_select(1, ids), u, v)
         return found * torch.rsqrt(dot(found, found).clamp_min(1e-12))
 
 
@@ -170,20 +167,21 @@ def strand_light(
     soft = 0.5 * (sky + ground) + 0.5 * (sky - ground) * dot(normal, up)
     around = lights.irradiance(normal, rotation, torch.zeros_like(gloss, dtype=torch.int64))
     soft = (soft if around is None else soft + around) * openness
-    shine = torch.zeros_like(soft)
+    if not lights.lights:
+        return soft, torch.zeros_like(soft)
+    # One row per light. The half vector is never computed: it is (l + v) / |l + v|, and |l + v|² = 2 + 2 l . v.
+    toward = lights.directions(rotation)[0]
+    facing, leaning = toward @ normal, toward @ along
+    lit = ((facing + _WRAPPED) / (1.0 + _WRAPPED)).clamp_min(0.0)
+    body = _ROUND + (1.0 - _ROUND) * (1.0 - leaning.square()).clamp_min(0.0).sqrt()
+    scale = torch.rsqrt((2.0 + 2.0 * (toward @ view)).clamp_min(1e-8))
+    across, ahead, length = facing + dot(normal, view), leaning + dot(along, view), dot(along, along)
+    peaks = torch.zeros_like(lit)
+    for shift, exponent, amount in _LOBES:
+        # The shifted tangent's two parts are orthogonal.
+        tilt = torch.add(ahead, across, alpha=shift) * scale * torch.rsqrt(length + shift**2)
+        peaks.add_((1.0 - tilt.square()).clamp_min(1e-6).pow(0.5 * exponent), alpha=amount)
     dull = openness.square() * (0.35 + 0.65 * openness) * gloss
-    for light, toward in zip(lights.lights, lights.directions(rotation)[0], strict=True):
-        toward = toward[:, None]
-        lit = ((dot(normal, toward) + _WRAPPED) / (1.0 + _WRAPPED)).clamp_min(0.0)
-        body = _ROUND + (1.0 - _ROUND) * (1.0 - dot(along, toward).square()).clamp_min(0.0).sqrt()
-        half = view + toward
-        half = half * torch.rsqrt(dot(half, half).clamp_min(1e-8))
-        peaks = torch.zeros_like(lit)
-        for shift, exponent, amount in _LOBES:
-            moved = along + normal * shift
-            tilt = dot(moved, half) * torch.rsqrt(dot(moved, moved))
-            peaks = peaks + amount * (1.0 - tilt.square()).clamp_min(1e-6).pow(0.5 * exponent)
-        strength = light.strength * normal.new_tensor(light.colour)[:, None]
-        soft = soft + strength * (lit * body * openness)
-        shine = shine + strength * (peaks * lit * dull * light.gloss)
-    return soft, shine
+    colours = normal.new_tensor([[light.strength * c for c in light.colour] for light in lights.lights])
+    glossy = colours * normal.new_tensor([light.gloss for light in lights.lights])[:, None]
+    return soft + colours.t() @ (lit * body * openness), glossy.t() @ (peaks * lit * dull)

@@ -6,13 +6,13 @@ picture. Lists are rows of coordinates, such as (3, P), for which plain torch is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from facekit.geometry.lists import flat_indices, pick
+from facekit.geometry.mip import MipTexture, Taps
 from facekit.geometry.normals import cross, dot
-from facekit.geometry.uv import MipTexture
 from facekit.render.relief import tilted, uv_gradients
 
 #: Additional occlusion per mm of depth of a hollow.
@@ -118,6 +118,8 @@ class Surface:
         (2, P), and (P,): log2 of the UV length of a pixel.
     values:
         (C, P): other interpolated values.
+    taps:
+        Where textures are read, by their forms: relief and colour are often of one size.
     """
 
     frame: torch.Tensor
@@ -129,6 +131,13 @@ class Surface:
     uv: torch.Tensor
     span: torch.Tensor
     values: torch.Tensor
+    taps: dict[tuple[int, ...], Taps] = field(default_factory=dict)
+
+    def sampled(self, texture: MipTexture) -> torch.Tensor:
+        """Sample a texture (C, P) float32."""
+        if texture.form not in self.taps:
+            self.taps[texture.form] = texture.taps(self.uv, self.span + texture.detail, self.frame)
+        return texture.at(self.taps[texture.form])
 
 
 def surface(
@@ -163,14 +172,16 @@ def surface(
         step = depth * (pixel if pixel.shape[0] == 1 else pixel.index_select(0, frame))
         area = (chart[6] * inverse * step * step).abs() + 1e-20
         span = 0.5 * torch.log2(area) - 0.15 * torch.log2(dot(smooth, view).clamp_min(0.05))
-    values, uv, normal = _mix(facets.values.index_select(1, index), u, v), _mix(chart[:6], u, v), smooth
-    if relief is not None:
-        assert facets.gradients is not None
-        rise = relief.sample(uv, span + relief.detail, frame)
-        normal = tilted(smooth, view, turn, rise, facets.gradients.index_select(1, index))
-        # Occlusion is the first of the values.
-        values = torch.cat((values[:1] / (1.0 + _CAVITY * rise[2:]), values[1:]))
-    return Surface(frame, ray, depth, normal, smooth, view, uv, span, values)
+    values, uv = mixed(facets.values.index_select(1, index), u, v), mixed(chart[:6], u, v)
+    found = Surface(frame, ray, depth, smooth, smooth, view, uv, span, values)
+    if relief is None:
+        return found
+    assert facets.gradients is not None
+    rise = found.sampled(relief)
+    normal = tilted(smooth, view, turn, rise, facets.gradients.index_select(1, index))
+    # Occlusion is the first of the values.
+    values = torch.cat((values[:1] / (1.0 + _CAVITY * rise[2:]), values[1:]))
+    return replace(found, normal=normal, values=values)
 
 
 def _fan(table: torch.Tensor, corners: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -179,7 +190,7 @@ def _fan(table: torch.Tensor, corners: list[torch.Tensor]) -> tuple[torch.Tensor
     return a, b - a, c - a
 
 
-def _mix(fan: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+def mixed(fan: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """Interpolate (3 C, P) values of :func:`_fan`: (C, P)."""
     a, b, c = fan.view(3, len(fan) // 3, fan.shape[1])
     return torch.addcmul(torch.addcmul(a, b, u), c, v)
@@ -204,7 +215,7 @@ def _hit(facets: Facets, index: torch.Tensor, ray: torch.Tensor) -> tuple[torch.
     """Return barycentric u and v, 1 / determinant and depth of rays on their facets, all (P,)."""
     plane = facets.planes.index_select(1, index)
     u, v, inverse = barycentric(plane, ray)
-    return u, v, inverse, -_mix(plane[9:], u, v)[0]
+    return u, v, inverse, -mixed(plane[9:], u, v)[0]
 
 
 def _facing(facets: Facets, index: torch.Tensor, ray: torch.Tensor, u, v) -> tuple[torch.Tensor, ...]:
@@ -213,7 +224,7 @@ def _facing(facets: Facets, index: torch.Tensor, ray: torch.Tensor, u, v) -> tup
     """
     dx, dy = ray
     view = torch.stack((-dx, -dy, torch.ones_like(dx))) * torch.rsqrt(dx * dx + dy * dy + 1.0)
-    normal = _mix(facets.normals.index_select(1, index), u, v)
+    normal = mixed(facets.normals.index_select(1, index), u, v)
     facing = dot(normal, view)
     turn = torch.sign(facing + 0.3)
     lack = (0.02 - facing * turn).clamp_min(0.0)

@@ -57,3 +57,34 @@ def test_shear_moves_even_rows_right_and_odd_rows_left():
     upright, sheared = (triangles.nearest(grid=2, shear=s)[0].view(4, 20, 4)[1, 10].tolist() for s in (0.0, 0.125))
     assert upright == [-1, 0, -1, 0]  # at 10.25 and 10.75
     assert sheared == [0, 0, -1, 0]  # at 10.375 and 10.875, below at 10.125 and 10.625
+
+
+def test_fragments_end_at_the_limit_whatever_is_culled():
+    random = torch.Generator().manual_seed(5)
+    # Small triangles: each fits into a few tiles.
+    middle, offset = (torch.rand(2, 200, n, 3, generator=random, dtype=torch.float64) for n in (1, 3))
+    spread = torch.tensor([12.0, 12.0, 2.0], dtype=torch.float64)
+    x, y, depth = (middle * torch.tensor([90.0, 70.0, 60.0]) + offset * spread + 5.0).flatten(1, 2).unbind(2)
+    faces = torch.arange(600).view(200, 3)
+    triangles = prepare(torch.stack((x * depth, y * depth, depth), -1), faces, 70, 90, near=1.0)
+    limit = torch.full((2 * 70 * 90,), 30.0)
+    limit[: 70 * 90 // 2] = torch.inf
+    place, key = triangles.fragments(torch.full_like(limit, torch.inf))
+    far = (key >> 32).to(torch.int32).view(torch.float32)
+    kept = far < limit[place]
+    found = torch.stack(triangles.fragments(limit)).tolist()
+    expected = torch.stack((place[kept], key[kept])).tolist()
+    assert sorted(zip(*found, strict=True)) == sorted(zip(*expected, strict=True))
+    assert 500 < len(found[0]) < 0.9 * len(place)
+
+
+def test_fragments_at_slots_are_those_of_all_cells():
+    triangles, cells = at(1), 2 * 24 * 40
+    wanted = (torch.rand(cells, generator=torch.Generator().manual_seed(1)) < 0.1).nonzero()[:, 0]
+    slots = torch.full((cells,), -1).scatter_(0, wanted, torch.arange(len(wanted)))
+    inf = torch.full((cells,), torch.inf)
+    place, key = triangles.fragments(inf, grid=2, shear=0.125)
+    cell = slots[place // 4]
+    expected = torch.stack((cell * 4 + place % 4, key))[:, cell >= 0].tolist()
+    found = torch.stack(triangles.fragments(inf[wanted], grid=2, shear=0.125, slots=slots)).tolist()
+    assert sorted(zip(*found, strict=True)) == sorted(zip(*expected, strict=True)) and len(found[0]) > 50

@@ -2,7 +2,8 @@
 
 import torch
 
-from facekit.geometry.uv import MipTexture, bake, halve, rasterize_uv, sample_texture
+from facekit.geometry.mip import MipTexture, halve
+from facekit.geometry.uv import bake, rasterize_uv, sample_texture
 
 
 def test_halving_takes_means():
@@ -19,8 +20,9 @@ def test_levels_are_the_halved_textures():
         y, x = torch.meshgrid((torch.arange(h) + 0.5) / h, (torch.arange(w) + 0.5) / w, indexing="ij")
         uv = torch.stack((x.reshape(-1), 1.0 - y.reshape(-1)))
         for b in range(2):
-            found = pyramid.sample(uv, torch.full((h * w,), float(k)), torch.full((h * w,), b))
-            assert torch.allclose(found.view(3, h, w), level[b], atol=1e-4)
+            for form in (pyramid, pyramid.packed()):
+                found = form.sample(uv, torch.full((h * w,), float(k)), torch.full((h * w,), b))
+                assert torch.allclose(found.view(3, h, w), level[b], atol=1e-4)
         level = halve(level)
 
 
@@ -34,6 +36,18 @@ def test_origin_is_bottom_left_and_rows_start_at_the_top():
     texture = torch.zeros(1, 1, 4, 4)
     texture[0, 0, 3, 0] = 1.0
     assert float(sample_texture(texture, torch.tensor([[0.125, 0.125]]))) == 1.0
+
+
+def test_packed_levels_are_blended_alike_and_taps_are_shared():
+    first, second = MipTexture.build(torch.rand(1, 3, 32, 64)), MipTexture.build(torch.rand(1, 2, 32, 64))
+    uv, level = torch.rand(2, 300), torch.rand(300) * 4 - 0.5
+    for smooth in (True, False):
+        taps = first.taps(uv, level, smooth=smooth)
+        assert first.form == second.form != second.packed().form
+        for pyramid in (first, second):
+            found = pyramid.at(taps)
+            assert torch.allclose(found, pyramid.sample(uv, level, smooth=smooth))
+            assert torch.allclose(found, pyramid.packed().sample(uv, level, smooth=smooth), atol=1e-4)
 
 
 def test_texture_gradient_flows_to_all_levels():

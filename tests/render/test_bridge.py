@@ -10,7 +10,7 @@ from facekit.geometry.uv import sample_texture
 from facekit.mesh import FaceMesh
 from facekit.render import Camera, render
 from facekit.render.bridge import pytorch3d
-from facekit.render.passes import edges
+from facekit.render.samples import edges
 from tests.render.scenes import ball
 
 

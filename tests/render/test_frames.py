@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from facekit.render import Camera, render
-from facekit.render.frames import side_by_side
+from facekit.render.frames import ahead, side_by_side
 
 CPU = torch.device("cpu")
 
@@ -77,3 +77,45 @@ def test_pictures_do_not_depend_on_it(two_threads, tiny_mesh, monkeypatch):
     single = render(tiny_mesh, cameras, 48, quality="high")
     assert torch.equal(parallel.rgb, single.rgb)
     assert torch.equal(parallel.face_ids, single.face_ids)
+
+
+def test_what_comes_next_is_made_meanwhile(two_threads):
+    made = threading.Event()
+
+    def items():
+        for k in range(5):
+            if k == 1:
+                made.set()
+            yield k, threading.current_thread().name, torch.get_num_threads()
+
+    found = []
+    for k, name, threads in ahead(items(), CPU):
+        assert made.wait(5)  # the second is begun while the first is in use
+        found.append(k)
+        assert name.startswith("facekit-ahead") and threads == 1
+    assert found == list(range(5))
+    assert torch.get_num_threads() == 2
+
+
+def test_nothing_is_made_after_the_caller_stops(two_threads):
+    begun = []
+
+    def items():
+        for k in range(40):
+            begun.append(k)
+            yield k
+
+    for _ in ahead(items(), CPU):
+        break
+    assert len(begun) <= 2 and torch.get_num_threads() == 2
+
+
+def test_errors_of_what_is_made_ahead_arrive(two_threads):
+    def items():
+        yield 0
+        raise KeyError("second")
+
+    found = ahead(items(), CPU)
+    assert next(found) == 0
+    with pytest.raises(KeyError, match="second"):
+        next(found)

@@ -11,8 +11,9 @@ import facekit
 from facekit.errors import InputError
 from facekit.hair import HAIR_PARTS, HIDDEN, Hair, HairCards
 from facekit.mesh import FaceMesh
-from facekit.render import Camera
+from facekit.render import Camera, passes
 from facekit.render.hair import _in_order
+from facekit.render.shading import shade
 
 
 def sheet(z: float, half: float = 40.0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -70,6 +71,25 @@ def test_buffers_tell_of_hair_where_it_hides(plane):
     thin, thick = drawn(plane, cards([(20.0, 40.0)], 4)), drawn(plane, cards([(20.0, 40.0), (21.0, 40.0)], 4))
     assert int(thin.face_ids[0, 32, 32]) >= 0 and abs(float(thin.depth[0, 0, 32, 32]) - 500) < 1e-2
     assert int(thick.face_ids[0, 32, 32]) == HIDDEN and abs(float(thick.depth[0, 0, 32, 32]) - 480) < 1.1
+
+
+def test_what_opaque_hair_hides_is_not_shaded(plane, monkeypatch):
+    counts = []
+    monkeypatch.setattr(passes, "shade", lambda found, *rest: counts.append(len(found.span)) or shade(found, *rest))
+    for quality in ("standard", "high"):
+        counts.clear()
+        opaque = cards([(20.0, 40.0)], 4)
+        dense = dataclasses.replace(opaque.cards, strands=torch.stack((torch.full((16, 16), 0.5), torch.ones(16, 16))))
+        bare, half = drawn(plane, None, quality=quality), drawn(plane, opaque, quality=quality)
+        shown = drawn(plane, dataclasses.replace(opaque, cards=dense), quality=quality)
+        first, second, third = counts
+        assert first == second and third < 0.7 * first
+        # What is beside the hair is as before, and the buffers tell of the hair.
+        beside = shown.hair == 0
+        assert torch.equal(shown.depth[beside], bare.depth[beside])
+        assert torch.equal(shown.rgb[beside.expand(-1, 3, -1, -1)], bare.rgb[beside.expand(-1, 3, -1, -1)])
+        assert int(shown.face_ids[0, 32, 32]) == HIDDEN and abs(float(shown.depth[0, 0, 32, 32]) - 480) < 1e-2
+        assert float(half.hair[0, 0, 32, 32]) < float(shown.hair[0, 0, 32, 32]) == 1.0
 
 
 def test_a_beard_says_so_and_brows_hide_nothing(plane):
