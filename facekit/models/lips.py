@@ -31,11 +31,11 @@ _REACH, _WIDTH = 3.0, 2.0
 # contact counts below the first cosine between the two, all from the second.
 _STRAIGHT = (0.7, 0.9)
 # Depth may grow by no more than this, mm, from one search to the next: more is no contact.
-_DEEPER = 1.5
+_DEEPER = 2.5
 # The first rounds push whole patches, so that lips stay smooth, by more than the depth, since the mean over a patch is
 # less than its middle; the last rounds push single vertices by half of what is left. Faces in which more than this is
 # left, mm, get more rounds of either kind.
-_ROUNDS, _SHARES, _STUCK, _MORE = (6, 2), (1.2, 0.5), 0.15, (10, 4)
+_ROUNDS, _SHARES, _STUCK, _MORE = (6, 2), (1.2, 0.5), 0.15, (24, 12)
 # Contacts are searched anew in every second round.
 _SEARCHED = 2
 # Lips of which none is pushed further than this, mm, lie well.

@@ -31,12 +31,17 @@ _FOLLOWS, _MIDDLE = 9.0, 2.0
 #: of the opening by which upper lids make room in half closed eyes: smiling people's are hardly narrower.
 _NARROWED, _ROOM = (0.4, 1.0), 0.12
 
+#: How far an expression has raised the upper lid by itself, mm, where it begins to widen the eye as far as the networks
+#: have it, and from which on it does.
+_RAISED = (0.4, 1.8)
+
 
 class RestingLids(nn.Module):
     """Turns lids about the eyeballs, to where they rest in people.
 
     Differences between people are kept in part. Each place of a rim turns by a share of the angle to the other rim, so
-    that the corners stay. Where an expression narrows the eyes, the turn gets less, and closed ones are left alone.
+    that the corners stay. Where an expression narrows the eyes, the turn gets less, and closed ones are left alone;
+    where it raises upper lids, they rise further, until the eye is as open as the networks have it.
 
     Parameters
     ----------
@@ -88,6 +93,9 @@ class RestingLids(nn.Module):
             turned = (rest - wanted).clamp(-_MOST, _MOST) / high
             open_by = (now.sum(dim=1, keepdim=True) / high).clamp(0, 1)
             room = 4 * open_by * (1 - open_by) * rest.new_tensor((_ROOM, 0.0))
+            # Eyes that an expression widens get as wide as the networks have them: by their upper lids.
+            wide = step((now - rest)[:, :1] / scale, *_RAISED) * rest.new_tensor((1.0, 0.0))
+            turned = turned - wide * turned.clamp_min(0).sum(dim=1, keepdim=True)
             turned = turned * step(open_by, *_NARROWED) - room
             moved = posed
             for k in (0, 1):

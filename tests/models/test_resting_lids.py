@@ -77,3 +77,15 @@ def test_lids_stay_on_the_eyes(default_pipeline, lids, plain):
 def test_a_person_from_photographs_keeps_the_eyes(default_pipeline, plain):
     pipe = default_pipeline.with_person(Person(plain[0], FaceLatents.sample(109)))
     assert torch.equal(pipe.decode_neutral(pipe.to_model_codes(FaceLatents.sample(1)))[0], plain[0])
+
+
+def test_expressions_that_widen_the_eyes_do_so_as_the_networks(default_pipeline, lids):
+    people = FaceLatents.cat([FaceLatents.sample(seed, expression="mouth_stretch") for seed in range(109, 117)])
+    codes, template = default_pipeline.to_model_codes(people), default_pipeline.template.verts
+    with torch.no_grad():
+        neutral, posed = (template + default_pipeline._displaced(c) for c in (codes.at_rest(), codes))
+        moved = lids(neutral, posed), lids(neutral, neutral)
+    for side in (0, 1):
+        wide, plain = (lids.heights(verts, side).sum(dim=1) for verts in (moved[0], posed))
+        rest = lids.heights(moved[1], side).sum(dim=1)
+        assert float((plain - wide).max()) < 0.5 and float((wide - rest).min()) > 1.0, "mm"
