@@ -30,7 +30,8 @@ class Spread(nn.Module):
     quarter around the eyes and at the brows. A recogniser takes too many of them for one person.
 
     What is added is smooth. Around the eyes it is a translation and a rotation about the line of sight, so that
-    eyeballs stay round and lids on them; around the mouth an affine map, so that closed lips stay closed.
+    eyeballs stay round and lids on them; around the mouth an affine map, so that closed lips stay closed. Lips keep
+    their height: shapes of the rig that press them together were made for it.
 
     Parameters
     ----------
@@ -92,7 +93,8 @@ class Spread(nn.Module):
         bent = torch.einsum("kiv,bvj->bkij", self.slopes, smooth)  # of displacement j along axis i
         turn = 0.5 * (bent[:, :2, 0, 1] - bent[:, :2, 1, 0])[..., None, None]
         quarter = turn.new_tensor([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
-        linear = torch.cat((turn * quarter, bent[:, 2:]), 1)
+        across = bent[:, 2:] * turn.new_tensor([[1.0], [0.0], [0.0]])
+        linear = torch.cat((turn * quarter, across), 1)
         return out + torch.einsum("kv,kvi,bkij->bvj", self.around, self.offset, linear)
 
 
