@@ -7,7 +7,8 @@ Whoever is not named is not asked. To have them, each in a place of its own:
     npm install --prefix faceapi @vladmandic/face-api @tensorflow/tfjs @tensorflow/tfjs-backend-wasm pngjs
 
 then ``--dlib dlib/bin/python --faceapi faceapi``. Portraits are 512² in the studio's light, all from one camera, of
-people on whom nothing was set.
+people on whom nothing was set. ``--photographs FOLDER`` adds real people from one camera in one light, such as the
+neutral faces of the Face Research Lab London Set (DeBruine and Jones 2017, CC BY 4.0, doi 10.6084/m9.figshare.5047666).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import torch
 from portraits import ACTORS, AGES, CONTROLS, LEVELS, SEXES, STRANGERS, WORN, paint, paint_controls
 
 from facekit import FaceLatents, FacePipeline
+from facekit.files.images import load_image, save_image
 from facekit.metrics.texture import lab
 
 #: Two vectors of dlib's network that are nearer than this are one person's, says its author.
@@ -34,6 +36,8 @@ MOST = {"hair": "10 %", "bare": "20 %"}
 #: What face-api should read in an expression at 1.
 READ = {"neutral": "neutral", "smile": "happy", "mouth_stretch": "surprised", "anger": "angry"}
 _DRAWS = 2000
+#: Longer side, in pixels, to which photographs are shrunk.
+_SIDE = 800
 _HERE = Path(__file__).parent
 
 
@@ -45,6 +49,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="keep the pictures here; those that are here are not made again")
     parser.add_argument("--people", type=int, default=40, help="strangers (default 40)")
     parser.add_argument("--judged", type=int, default=12, help="people of each other question (default 12)")
+    parser.add_argument("--photographs", type=Path, help="folder with one JPEG of each of many people, as a control")
     args = parser.parse_args()
     if not (args.dlib or args.faceapi):
         parser.error("name a judge: --dlib PYTHON, --faceapi FOLDER")
@@ -54,9 +59,10 @@ def main() -> None:
         folder = args.pictures or Path(temporary)
         paint(pipe, folder, args.people, args.judged)
         paint_controls(pipe, folder, args.people)
+        photographed = shrunk(args.photographs, folder / "strangers-photographed") if args.photographs else []
         if args.dlib:
             features = asked([args.dlib, str(_HERE / "judge_dlib.py")], folder, ("strangers-*/*", "acting/*"))
-            print("\n".join(recogniser(pipe, features, args.people, args.judged)), flush=True)
+            print("\n".join(recogniser(pipe, features, args.people, args.judged, photographed)), flush=True)
         if args.faceapi:
             posed = (f"acting/* {name} 1.0" for name in READ)
             worn = (f"{who}-{worn}/*" for who in ("strangers", *SEXES) for worn in WORN)
@@ -78,10 +84,25 @@ def asked(command: list[str], folder: Path, patterns: tuple[str, ...], **variabl
     return {name.removesuffix(".png"): faces for name, faces in json.loads(done.stdout.splitlines()[-1]).items()}
 
 
+def shrunk(source: Path, folder: Path) -> list[str]:
+    """Write photographs of real people as PNGs of the portraits' size, and return their names."""
+    folder.mkdir(exist_ok=True)
+    files = sorted(source.glob("*.jpg"))
+    for file in files:
+        picture = load_image(file)[..., :3]
+        share = max(1, round(max(picture.shape) / _SIDE))
+        high, wide = (length // share * share for length in picture.shape[:2])
+        blocks = picture[:high, :wide].reshape(high // share, share, wide // share, share, 3)
+        save_image(blocks.mean((1, 3)).round().astype(np.uint8), folder / f"{file.stem}.png")
+    return [file.stem for file in files]
+
+
 # -- who looks like whom ----------------------------------------------------------------------------------------------
 
 
-def recogniser(pipe: FacePipeline, features: dict[str, list[list[float]]], people: int, judged: int) -> list[str]:
+def recogniser(
+    pipe: FacePipeline, features: dict[str, list[list[float]]], people: int, judged: int, photographed: list[str]
+) -> list[str]:
     """Tables of dlib's network: strangers whom it takes for one person, what they share, and who stays the same."""
     lines = [
         "**dlib's recogniser**",
@@ -90,15 +111,16 @@ def recogniser(pipe: FacePipeline, features: dict[str, list[list[float]]], peopl
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     tables = {}
-    for look in (*WORN, *CONTROLS):
-        names, vectors = _seen(features, [f"strangers-{look}/{seed}" for seed in range(STRANGERS, STRANGERS + people)])
+    shown = {look: [str(seed) for seed in range(STRANGERS, STRANGERS + people)] for look in (*WORN, *CONTROLS)}
+    for look, wanted in (shown | ({"photographed": photographed} if photographed else {})).items():
+        names, vectors = _seen(features, [f"strangers-{look}/{name}" for name in wanted])
         apart = distances(vectors)
         pairs = apart[np.triu_indices(len(apart), 1)]
         low, high = interval(apart)
         if look in WORN:
             tables[look] = [int(name.split("/")[1]) for name in names], apart
         lines.append(
-            f"| {CONTROLS.get(look, look)} | {len(names)} of {people} | {(pairs < ALIKE).mean():.1%} "
+            f"| {CONTROLS.get(look, look)} | {len(names)} of {len(wanted)} | {(pairs < ALIKE).mean():.1%} "
             f"| {low:.1%} to {high:.1%} | {np.median(pairs):.2f} | {MOST.get(look, '')} |"
         )
     names = [name for name in features if name.startswith("acting/")]
