@@ -17,7 +17,7 @@ from facekit.models.blendshapes import BLINKS, Blendshapes, wanted
 from facekit.models.folds import Unfolding
 from facekit.models.lids import LidContact
 from facekit.models.lips import LipContact
-from facekit.models.resting_lids import RestingLids
+from facekit.models.resting_lids import RestingLids, rims
 from facekit.models.shape import ShapeModel
 from facekit.models.shutting import following, sealed
 from facekit.models.sides import SIDED, mirrored
@@ -155,7 +155,8 @@ class ShapeDecoder:
     def _others(self, latents: FaceLatents, rest: torch.Tensor, neutral: torch.Tensor) -> torch.Tensor:
         """Return what is added to the default's ``neutral`` faces (B, V, 3) mm, which the networks displace by
         ``rest``."""
-        assert self.spread is not None and self.ageing is not None
+        if self.spread is None or self.ageing is None:
+            return torch.zeros_like(neutral)
         others = self.spread(rest) + self.ageing(latents.identity)
         if self.resting_wall is not None:
             # Deep folds of age must not sink through the mouth's walls.
@@ -186,8 +187,10 @@ class ShapeDecoder:
 
     @functools.cached_property
     def resting_lids(self) -> RestingLids | None:
-        """Lets lids rest as people's do; None for other models than the default."""
+        """Lets lids rest as people's do; None for other models than the default, and for a rig that shuts no eyes."""
         if not self.has_traits or self.contact is None:
+            return None
+        if not all(len(rim) for side in (0, 1) for rim in rims(self.blendshapes, side)):
             return None
         with torch.inference_mode(False):
             return RestingLids(self.template.to("cpu"), self.blendshapes).to(self.device)

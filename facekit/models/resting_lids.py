@@ -31,9 +31,16 @@ _FOLLOWS, _MIDDLE = 9.0, 2.0
 #: of the opening by which upper lids make room in half closed eyes: smiling people's are hardly narrower.
 _NARROWED, _ROOM = (0.4, 1.0), 0.12
 
-#: How far an expression has raised the upper lid by itself, mm, where it begins to widen the eye as far as the networks
-#: have it, and from which on it does.
+#: Rise of the upper lid by an expression itself, mm, from which on the eye widens further, and from which on it is as
+#: open as the networks have it.
 _RAISED = (0.4, 1.8)
+
+
+def rims(shapes: Blendshapes, side: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the vertices (n,) of the upper and of the lower lid's rim of a side, 0 right and 1 left; none for a rig
+    whose blinks bring nothing together."""
+    column, weight = (getattr(shapes, f"blink_{name}_{side}") for name in ("column", "weight"))
+    return column[weight < 0].unique(), column[weight > 0].unique()
 
 
 class RestingLids(nn.Module):
@@ -58,10 +65,9 @@ class RestingLids(nn.Module):
         free = torch.isin(template.parts, template.parts.new_tensor(_LIDS))
         for side, eye in enumerate(self.eyes):
             centre = eye.centre(verts[None])[0, 0]
-            column, weight = (getattr(shapes, f"blink_{name}_{side}").to(verts.device) for name in ("column", "weight"))
-            rims = column[weight < 0].unique(), column[weight > 0].unique()
-            away = torch.stack([torch.cdist(verts, verts[rim]).amin(dim=1) for rim in rims])
-            for k, (rim, other) in enumerate((rims, rims[::-1])):
+            both = tuple(rim.to(verts.device) for rim in rims(shapes, side))
+            away = torch.stack([torch.cdist(verts, verts[rim]).amin(dim=1) for rim in both])
+            for k, (rim, other) in enumerate((both, both[::-1])):
                 across = (verts[rim, :1] - verts[other, 0]).abs().argmin(dim=1)
                 moves = (free & (away[k] < _FOLLOWS) & (away[k] <= away[1 - k])).nonzero()[:, 0]
                 nearest = torch.cdist(verts[moves], verts[rim]).argmin(dim=1)
