@@ -54,6 +54,9 @@ _FOLD = (0.015, 0.06)
 # The flanks of the nose, on which the cheeks hide the lamps from behind, which cast no shadows here: places between
 # the bridge and the outside of the wing, but for its ridge.
 _FLANK, _FLANKS, _RIDGE = (0.12, 0.18), (0.0, 0.25, 0.5, 0.75), (0.06, 0.10)
+# Crow's feet beside the outer corners of the eyes, whose ridges the lamps from behind graze: places beyond the corner,
+# in widths of the eye outward and down.
+_FEET, _BESIDE = (0.06, 0.16), ((0.15, 0.10), (0.35, 0.22), (0.55, 0.34))
 # Factors on the reflectance there, and increase in roughness.
 _DULL_BROW, _DULL_FAR, _DULL_FOLD, _DULL_FLANK, ROUGHER = 0.35, 0.40, 0.35, 0.25, 0.12
 _DULLED = ("skin", "lids", "back_of_head", "neck")
@@ -116,6 +119,10 @@ def sheen(mesh: FaceMesh) -> torch.Tensor:
     )
     flank = (1 - step(_nearest(verts, flanks) / unit, *_FLANK)) * step(_nearest(verts, marks[27:31]) / unit, *_RIDGE)
     dull = torch.maximum(dull, (1 - _DULL_FLANK) * flank)
+    wide, down = marks[[36, 45]] - marks[[39, 42]], marks.new_tensor([0.0, -1.0, 0.0])
+    feet = [marks[[36, 45]] + out * wide + low * wide.norm(dim=1, keepdim=True) * down for out, low in _BESIDE]
+    crow = 1 - step(_nearest(verts, torch.cat(feet)) / unit, *_FEET)
+    dull = torch.maximum(dull, (1 - _DULL_FLANK) * crow)
     skin = torch.isin(parts, parts.new_tensor([PARTS.index(name) for name in _DULLED]))
     folds = _nearest(verts, marks[_CORNERS]) / unit
     fold = (1 - _DULL_FOLD) * (1 - step(folds, *_FOLD)) * (skin | (parts == PARTS.index("lips")))

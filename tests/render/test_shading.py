@@ -239,3 +239,13 @@ def test_brows_and_the_crown_shine_less(default_pipeline):
     assert float(share[mesh.verts[0, :, 1].argmax()]) < 0.6
     assert float(share[marks[[48, 54]]].max()) < 0.5 < float(share[marks[[51, 57]]].min())  # corners of the mouth, lips
     assert bool((sheen(dataclasses.replace(mesh, landmarks=None)) == 1).all())
+
+
+def test_crows_feet_and_the_sides_of_the_nose_shine_less(default_pipeline):
+    mesh = default_pipeline.template.mesh(default_pipeline.template.verts[None])
+    share, verts = sheen(mesh), mesh.verts[0]
+    marks = verts[mesh.landmarks]
+    beside = marks[[36, 45]] + torch.tensor([[-9.0, -6.0, 0.0], [9.0, -6.0, 0.0]])
+    cheeks = 0.5 * (marks[[36, 45]] + marks[[48, 54]])
+    near = [share[torch.cdist(places, verts).argmin(1)] for places in (beside, cheeks)]
+    assert float(near[0].max()) < 0.5 and float(near[1].min()) > 0.9
