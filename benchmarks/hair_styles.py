@@ -61,6 +61,7 @@ def main() -> None:
     folder = parser.parse_args().folder
     torch.set_num_threads(1)
     like = {int(number): styles.split() for styles, numbers in SEEN.items() for number in numbers.split()}
+    common = Counter(style for styles in like.values() for style in styles).most_common(1)[0][0]
     pipe = FacePipeline.from_pretrained(device="cpu")
     photo, rest = PhotoModel.of(pipe), FaceLatents.sample(0, expression="neutral", intensity=0.0, truncation=0.0)
     right: dict[str, list[list[bool]]] = {name: [[], []] for name in ("found", "silhouette", "most frequent")}
@@ -72,17 +73,17 @@ def main() -> None:
             (picture,) = read_all(file)
             picture, marks, _ = find(picture, landmarker, photo.mirror, None)
             fitted, _ = refine_and_fit(photo, [picture], [marks])
-            person = pipe.with_person(Person(posed_heads(fitted, pipe, photo, rest)[0], rest))
+            neutral, _ = posed_heads(fitted, pipe, photo, rest)
+            person = pipe.with_person(Person(neutral, rest))
             codes = rest.with_blendshapes(torch.from_numpy(fitted.blendshapes).float())
             colours = torch.from_numpy(picture.pixels).float().permute(2, 0, 1) / 255
-            man = photo.masculine(pipe.template, torch.from_numpy(fitted.identity))
+            man = photo.masculine(pipe.template, neutral)
             found = find_hair(colours, person, codes, cameras_of(fitted, [picture])[0], man)
             if found is None:
                 continue
             best = max(found.agreement, key=lambda style: found.agreement[style])
             for name, style in (("found", found.style), ("silhouette", best)):
                 right[name][row % 2].append(style in like[number])
-            common = Counter(style for styles in like.values() for style in styles).most_common(1)[0][0]
             right["most frequent"][row % 2].append(common in like[number])
     print("| style | where constants were set | elsewhere |\n| --- | ---: | ---: |")
     for name, halves in right.items():

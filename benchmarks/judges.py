@@ -21,6 +21,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from portraits import ACTORS, AGES, CONTROLS, LEVELS, SEXES, STRANGERS, WORN, paint, paint_controls
@@ -91,9 +92,8 @@ def shrunk(source: Path, folder: Path) -> list[str]:
     for file in files:
         picture = load_image(file)[..., :3]
         share = max(1, round(max(picture.shape) / _SIDE))
-        high, wide = (length // share * share for length in picture.shape[:2])
-        blocks = picture[:high, :wide].reshape(high // share, share, wide // share, share, 3)
-        save_image(blocks.mean((1, 3)).round().astype(np.uint8), folder / f"{file.stem}.png")
+        size = picture.shape[1] // share, picture.shape[0] // share
+        save_image(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), folder / f"{file.stem}.png")
     return [file.stem for file in files]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import math
 import tempfile
-import time
 from pathlib import Path
 
 import tracker
@@ -146,36 +145,33 @@ def files() -> str:
 
 def film(frames: int) -> str:
     """Frames a second of a film at 512², and how memory grows from its first tenth to its end."""
+    from film import filmed
+
     from facekit import FacePipeline, Motion
+    from facekit.motion import video
 
     pipe = FacePipeline.from_pretrained(device="cpu")
     motion = Motion.cat([Motion.sample()] * math.ceil(frames / 300))[:frames]
     face = pipe(seed=7)
     marks = []
-    with tempfile.TemporaryDirectory() as folder:
-        from facekit.motion import video
+    watched = video.progress
 
-        watched = video.progress
+    def watching(items, total, desc):
+        for k, item in enumerate(watched(items, total, desc)):
+            if total == frames and k in (frames // 10, frames - 1):
+                marks.append(resident())
+            yield item
 
-        def watching(items, total, desc):
-            start = time.perf_counter()
-            for k, item in enumerate(watched(items, total, desc)):
-                if k in (frames // 10, frames - 1):
-                    marks.append((k, time.perf_counter() - start, resident()))
-                yield item
-
-        video.progress = watching
-        start, used = time.perf_counter(), time.process_time()
-        motion.save(Path(folder) / "film.mp4", face, image_size=SIZE)
-        wall, processor = time.perf_counter() - start, time.process_time() - used
-        video.progress = watched
-    (_, _, early), (_, _, late) = marks
+    video.progress = watching
+    rate, processor = filmed(face, motion, SIZE)
+    video.progress = watched
+    early, late = marks
     return "\n".join(
         [
             "**Film**",
             "",
-            f"{frames} frames at {SIZE}²: {frames / wall:.1f} frames a second on the clock, "
-            f"{processor / frames * 1000:.0f} ms of processor time each, "
+            f"{frames} frames at {SIZE}²: {rate:.1f} frames a second on the clock, "
+            f"{processor:.0f} ms of processor time each, "
             f"memory {early:.0f} MB at a tenth and {late:.0f} MB at the end.",
             "",
         ]

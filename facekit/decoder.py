@@ -16,7 +16,6 @@ from facekit.hair import Hair
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
 from facekit.models.blendshapes import wanted
-from facekit.models.brows import brow_thickness
 from facekit.models.composers import Composer, DefaultComposer
 from facekit.models.detail_layer import DetailLayer
 from facekit.models.facial_hair import SHAVEN, Brows
@@ -232,7 +231,7 @@ class FaceDecoder(ShapeDecoder):
         assert self.wardrobe is not None and isinstance(self.composer, DefaultComposer)
         shape, traits = self.composer.brows, self.composer.micro.projections(latents.identity)
         form = shape.form(latents.identity, latents.texture_noise, traits)
-        return self.wardrobe.facial.brows_of(shape, form, brow_thickness(traits), latents.texture_noise)
+        return self.wardrobe.facial.brows_of(shape, form, latents.texture_noise)
 
     def turned_hair(self, hair: tuple[Hair | None, ...], neck: Neck, head: torch.Tensor) -> tuple[Hair | None, ...]:
         """Rotate hair with the heads, at angles (B, 3) in degrees, like the vertices."""

@@ -132,12 +132,19 @@ class Blendshapes(nn.Module):
         tongue = weights[:, _TONGUE].detach().amax().clamp(0, 1)
         return torch.lerp(self.open_eyes, torch.maximum(self.open_eyes, self.open_tongue), tongue)
 
+    def blink(self, side: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return row, column and weight (n,) of a side's matrix, which reads off posed lids how far they are apart.
+
+        Side 0 is the right side, 1 the left.
+        """
+        return tuple(getattr(self, f"blink_{name}_{side}") for name in ("row", "column", "weight"))
+
     def lids(self, weights: torch.Tensor, neutral: torch.Tensor) -> torch.Tensor:
         """Correction with which this person's lids meet, added to that of the mean head; linear in the neutral face."""
         own = neutral - self.mean
         added = own.new_zeros(len(weights), *own.shape[1:])
         for side, blink in enumerate(BLINKS):
-            row, column, weight = (getattr(self, f"blink_{name}_{side}") for name in ("row", "column", "weight"))
+            row, column, weight = self.blink(side)
             follow = own.index_select(1, column)[..., 1:] * weight[:, None] * weights[:, blink, None, None]
             added = added.index_add(1, row, torch.nn.functional.pad(follow, (1, 0)))
         return added

@@ -46,6 +46,8 @@ _SPARSE, _DENSITY = 0.55, (1.2, 1.0)
 _ABOVE, _BELOW, _ENDS, _MOST = 9.0, 6.5, 6.0, 3.5
 # How far it reaches beyond the brow's ends, as a fraction of its length, and how far the line goes on straight there.
 _BEYOND, _FURTHER = 0.22, 0.1
+# Rows and columns of the forehead on a tile of 512 texels.
+_FOREHEAD = (40, 66, 200, 312)
 # Darkness relative to the forehead at which skin begins to be hair, and at which it is.
 _DARK = (0.08, 0.30)
 
@@ -58,8 +60,10 @@ class BrowForm:
     ----------
     line, bow:
         (B, 1, C) and (B, 2, C) tile units, down: the painted brow's centre line, and how far this person's is below.
-    height, stretch:
-        (B, 2, C) and (B,): heights of this person's and of the painted brow relative to the drawn pair.
+    height:
+        (B, 2, C): height relative to the drawn pair's.
+    thickness:
+        (B,): see :func:`brow_thickness`.
     ends:
         (B, 2, 2): how far the inner and the outer end move outward, as fractions of the brow's length.
     density:
@@ -69,7 +73,7 @@ class BrowForm:
     line: Tensor
     bow: Tensor
     height: Tensor
-    stretch: Tensor
+    thickness: Tensor
     ends: Tensor
     density: Tensor
 
@@ -105,7 +109,7 @@ class BrowShape(nn.Module):
     def form(self, identity: Tensor, texture_noise: Tensor, traits: dict[str, Tensor]) -> BrowForm:
         """Return the brows of codes (B, 20) and (B, 128) with these trait projections (B,) by name."""
         male = torch.special.ndtr(traits["masculinity"])[:, None]
-        thick = brow_thickness(traits)[:, None]
+        thickness = brow_thickness(traits)
         draws = _BOUND * torch.tanh(texture_noise[:, _NOISE] @ self.axes / _BOUND)
         count = len(_VARIES)
         both, apart, (high, dense) = draws[:, :count], draws[:, count : 2 * count], draws[:, 2 * count :].unbind(1)
@@ -120,14 +124,14 @@ class BrowShape(nn.Module):
         line = _falling(line, t)
         bow = _falling(line[:, None] + bow / _MM[1], t) - line[:, None]
         taper = F.interpolate(both.new_tensor(_TAPER)[None, None], len(t), mode="linear", align_corners=True)[0]
-        height = (_THIN + (_THICK - _THIN) * thick) * torch.exp(_HEIGHT_VARIES * high[:, None]) * taper
+        height = (_THIN + (_THICK - _THIN) * thickness[:, None]) * torch.exp(_HEIGHT_VARIES * high[:, None]) * taper
         length = float(self.columns[0] - self.columns[-1]) * _MM[0]
         density = _SPARSE + (1 - _SPARSE) * torch.sigmoid(_DENSITY[0] * dense + _DENSITY[1])
         return BrowForm(
             line[:, None],
             bow,
             height[:, None].expand(-1, 2, -1),
-            brow_stretch(thick[:, 0]),
+            thickness,
             torch.stack((inner, outer), -1) / length,
             density,
         )
@@ -137,12 +141,12 @@ class BrowShape(nn.Module):
         places = points.flatten(1, -2)
         side = (places[..., 0] > 0.5).long()
         t = self._along(places[..., 0])
-        inner, outer = form.ends.flatten(1).gather(1, torch.cat((2 * side, 2 * side + 1), 1)).chunk(2, 1)
+        inner, outer = _ends(form, side)
         # Hairs that reach beyond the brow's end keep their direction.
         on = t.clamp(0, 1)
         moved = on + inner + (outer - inner) * on
-        off = places[..., 1] - _at(self.centre[None, None], on, torch.zeros_like(side))
-        line = _at(form.line, moved, torch.zeros_like(side)) + _at(form.bow, moved, side)
+        off = places[..., 1] - _at(self.centre[None, None], on)
+        line = _at(form.line, moved) + _at(form.bow, moved, side)
         y = line + off * _at(form.height, on, side) * (1 - _TAIL * step(on, _TAIL_FROM, 1.0))
         return torch.stack((self._column(moved + t - on, side), y), -1).view_as(points)
 
@@ -154,25 +158,23 @@ class BrowShape(nn.Module):
         x = (torch.arange(size, device=tile.device) + 0.5) / size
         side = (x > 0.5).long().expand(len(tile), -1)
         t = self._along(x).expand(len(tile), -1)
-        inner, outer = form.ends[..., 0].gather(1, side), form.ends[..., 1].gather(1, side)
+        inner, outer = _ends(form, side)
         on = ((t - inner) / (1 + outer - inner)).clamp(0, 1)
         moved = on + inner + (outer - inner) * on
         source = on + t - moved
-        one = torch.zeros_like(side)
-        line = (_at(form.line, moved, one) + _at(form.bow, moved, side))[:, None]
+        line = (_at(form.line, moved) + _at(form.bow, moved, side))[:, None]
         # Distance from this person's line, mm, and from the painted one where the same skin is painted.
         off = (y - line) * _MM[1]
-        more = off * ((form.stretch[:, None] / _at(form.height, on, side))[:, None] - 1)
-        there = _at(form.line, on, one)[:, None] + (off + _MOST * torch.tanh(more / _MOST)) / _MM[1]
+        more = off * ((brow_stretch(form.thickness)[:, None] / _at(form.height, on, side))[:, None] - 1)
+        there = _at(form.line, on)[:, None] + (off + _MOST * torch.tanh(more / _MOST)) / _MM[1]
         share = _window(t, off)
         dx = (self._column(source, side) - x)[:, None] * share
         rows = torch.lerp(y.expand_as(there), there, share)
         grid = torch.stack(((x + dx) * 2 - 1, (rows * size - low) / (high - low) * 2 - 1), -1)
         band = tile[:, :, low:high]
-        forehead = tile[:, :, 2 * size // 25 : size // 8, 2 * size // 5 : 3 * size // 5].mean((2, 3), keepdim=True)
-        dark = 1 - band.mean(1, keepdim=True) / forehead.mean(1, keepdim=True).clamp_min(0.02)
-        bare = (1 - form.density)[:, None, None, None] * step(dark, *_DARK)
-        band = torch.lerp(band, forehead, bare * _window(t, off)[:, None])
+        skin = forehead(tile)[:, :, None, None]
+        bare = (1 - form.density)[:, None, None, None] * step(darkness(band, skin), *_DARK)
+        band = torch.lerp(band, skin, bare * share[:, None])
         band = F.grid_sample(band, grid, mode="bilinear", padding_mode="border", align_corners=False)
         return torch.cat((tile[:, :, :low], band, tile[:, :, high:]), 2)
 
@@ -226,7 +228,23 @@ def brow_lift(lines: Tensor, lift: Tensor, height: Tensor) -> Tensor:
     return 1.3 * lines @ lift - 0.007 * height[:, None]
 
 
-def _at(curves: Tensor, t: Tensor, side: Tensor) -> Tensor:
+def forehead(tile: Tensor) -> Tensor:
+    """Return the mean colour (B, 3) of the forehead of tiles (B, 3, S, S)."""
+    top, bottom, left, right = (edge * tile.shape[-1] // 512 for edge in _FOREHEAD)
+    return tile[:, :, top:bottom, left:right].mean((2, 3))
+
+
+def darkness(tile: Tensor, skin: Tensor) -> Tensor:
+    """Return how much darker (B, 1, H, W) than the skin (B, 3, 1, 1) a tile (B, 3, H, W) is: 0 as light, 1 black."""
+    return 1 - tile.mean(1, keepdim=True) / skin.mean(1, keepdim=True).clamp_min(0.02)
+
+
+def _ends(form: BrowForm, side: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how far the inner and the outer end move (B, N) on the sides (B, N)."""
+    return form.ends[..., 0].gather(1, side), form.ends[..., 1].gather(1, side)
+
+
+def _at(curves: Tensor, t: Tensor, side: Tensor | int = 0) -> Tensor:
     """Interpolate curves (B, K, C) at positions t (B, N), 0 to 1 and a little beyond; `side` (B, N) chooses of K."""
     last = curves.shape[-1] - 1
     place = t.clamp(-_FURTHER, 1 + _FURTHER) * last

@@ -63,6 +63,12 @@ class Eyeball(nn.Module):
         look a few degrees up, down or aside at rest."""
         return torch.nn.functional.normalize(verts[:, self.front] - self.centre(verts)[:, 0], dim=1)
 
+    def gap(self, verts: torch.Tensor) -> torch.Tensor:
+        """Return how far vertices (V, 3) of the template's size are off the eyeball's surface, (V,) mm."""
+        ray = verts - self.centre(verts[None])[0]
+        distance = ray.norm(dim=1)
+        return distance - self.radius(ray @ self.axis(verts[None])[0] / distance)
+
     def radius(self, ahead: torch.Tensor) -> torch.Tensor:
         """Return the template's largest radius in mm at angles from the eyeball's axis, given as cosines (...)."""
         place = _place(ahead).clamp(0, _BINS - 1)

@@ -110,22 +110,20 @@ class FacialHair:
 
     # -- brows of an identity ---------------------------------------------------------------------------------------
 
-    def brows_of(self, shape: BrowShape, form: BrowForm, thick: torch.Tensor, texture_noise: torch.Tensor) -> Brows:
+    def brows_of(self, shape: BrowShape, form: BrowForm, texture_noise: torch.Tensor) -> Brows:
         """Return the brows of a form, as `shape` warps the painted ones.
 
         Parameters
         ----------
         shape, form:
             Shape of brows, and its result for these people.
-        thick:
-            (B,) in [0, 1]: see :func:`facekit.models.brows.brow_thickness`.
         texture_noise:
             (B, 128) codes, which choose the growth pattern.
         """
         layout = texture_noise[:, BROW_NOISE].argmax(1)
         rows, rank = self._rows[layout], self._rank[layout]
         # A thin brow has only the central tufts of a thick one, and a sparse one lacks some everywhere.
-        reach = 0.34 + 0.46 * thick[:, None]
+        reach = 0.34 + 0.46 * form.thickness[:, None]
         thinned = torch.arange(rank.shape[1], device=rank.device) * _GOLDEN % 1.0
         grown = step(reach - rank, -0.06, 0.10) * step(form.density[:, None] - thinned, -0.05, 0.05)
         return Brows(shape.placed(form, rows), grown)

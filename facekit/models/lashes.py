@@ -75,7 +75,7 @@ class Lashes:
         share = lash.new_zeros(len(lash), _ROOTS)
         for side, eye in enumerate(self._eyes):
             ray = verts - eye.centre(verts[None])[0]
-            gap = ray.norm(dim=1) - eye.radius(ray @ eye.axis(verts[None])[0] / ray.norm(dim=1))
+            gap = eye.gap(verts)
             rim = lids & ((verts[:, 0] > 0) == bool(side)) & (gap.abs() < _RIM) & (ray[:, 2] > AHEAD * ray.norm(dim=1))
             corners = verts[self.template.landmarks[[42, 45] if side else [36, 39]]]
             slope = (corners[1, 1] - corners[0, 1]) / (corners[1, 0] - corners[0, 0])

@@ -47,7 +47,7 @@ class LidContact(nn.Module):
             distance = ray.norm(dim=1)
             ahead = ray[:, 2] / distance
             skin = torch.isin(template.parts, template.parts.new_tensor(_SKIN))
-            gap = distance - eye.radius(ray @ eye.axis(template.verts[None])[0] / distance)
+            gap = eye.gap(template.verts)
             least = _OUTER if outer else 2 * _AT_REST[0]
             lids = (skin & (distance < _REACH) & (ahead > AHEAD) & (gap > least)).nonzero()[:, 0]
             kept = torch.full_like(gap[lids], _CLEARANCE) if outer else _interpolated(gap[lids])

@@ -39,7 +39,7 @@ _RAISED = (0.4, 1.8)
 def rims(shapes: Blendshapes, side: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the vertices (n,) of the upper and of the lower lid's rim of a side, 0 right and 1 left; none for a rig
     whose blinks bring nothing together."""
-    column, weight = (getattr(shapes, f"blink_{name}_{side}") for name in ("column", "weight"))
+    _, column, weight = shapes.blink(side)
     return column[weight < 0].unique(), column[weight > 0].unique()
 
 

@@ -34,7 +34,7 @@ def sealed(verts: torch.Tensor, shut: torch.Tensor, shapes: Blendshapes) -> torc
         share = step(shut[:, side, None, None], _SETS_IN, 1.0)
         if not bool(share.any()):
             continue
-        row, weight = getattr(shapes, f"blink_row_{side}"), getattr(shapes, f"blink_weight_{side}")
+        row, _, weight = shapes.blink(side)
         # Each row is a share of upper minus lower, whose absolute weights add up to twice that share.
         over = torch.zeros_like(verts[0, :, 1]).index_add(0, row, weight.abs() * (_OVERLAP / 2))
         move = _read(verts, shapes, side) - F.pad(over[:, None], (1, 1))
@@ -46,6 +46,6 @@ def sealed(verts: torch.Tensor, shut: torch.Tensor, shapes: Blendshapes) -> torc
 
 def _read(points: torch.Tensor, shapes: Blendshapes, side: int) -> torch.Tensor:
     """Apply one side's matrix to points (B, V, 3). Returns the result in y and z."""
-    row, column, weight = (getattr(shapes, f"blink_{name}_{side}") for name in ("row", "column", "weight"))
+    row, column, weight = shapes.blink(side)
     moved = F.pad(points.index_select(1, column)[..., 1:] * weight[:, None], (1, 0))
     return torch.zeros_like(points).index_add(1, row, moved)

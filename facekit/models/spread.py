@@ -66,6 +66,8 @@ class Spread(nn.Module):
         around = torch.stack([1 - step((verts - middle).norm(dim=1), *reach) for middle, reach in middles])
         whole = (around >= 1).float()
         offset = verts - torch.stack([middle for middle, _ in middles])[:, None]
+        slopes = torch.stack([_slopes(*pair) for pair in zip(offset, around, strict=True)])
+        slopes[2, 1:] = 0  # of the mouth, those across the face alone
         values = {
             "centre": centre,
             "gain": (_FACE - 1 + (_HEAD - _FACE) * far)[:, None],
@@ -77,7 +79,7 @@ class Spread(nn.Module):
             "share": share,
             "around": around / around.sum(0).clamp_min(1),
             "rigid": whole / whole.sum(1, keepdim=True),
-            "slopes": torch.stack([_slopes(*pair) for pair in zip(offset, around, strict=True)]),
+            "slopes": slopes,
             "offset": offset,
         }
         for name, value in values.items():
@@ -93,8 +95,7 @@ class Spread(nn.Module):
         bent = torch.einsum("kiv,bvj->bkij", self.slopes, smooth)  # of displacement j along axis i
         turn = 0.5 * (bent[:, :2, 0, 1] - bent[:, :2, 1, 0])[..., None, None]
         quarter = turn.new_tensor([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
-        across = bent[:, 2:] * turn.new_tensor([[1.0], [0.0], [0.0]])
-        linear = torch.cat((turn * quarter, across), 1)
+        linear = torch.cat((turn * quarter, bent[:, 2:]), 1)
         return out + torch.einsum("kv,kvi,bkij->bvj", self.around, self.offset, linear)
 
 

@@ -152,8 +152,7 @@ def assembled(
     person = pipe.with_person(Person(neutral, codes, skin.albedo.float()))
     if hair is not None:
         posed = codes.repeat(len(pictures)).with_blendshapes(weights)
-        man = photo.masculine(pipe.template, torch.from_numpy(fitted.identity))
-        person = dressed(person, colours, posed, cameras, hair, man)
+        person = dressed(person, colours, posed, cameras, hair, photo.masculine(pipe.template, neutral))
     names = [picture.name for picture in pictures]
     return Reconstruction(
         pipe=person,

@@ -72,13 +72,12 @@ class PhotoModel:
         """Return vertices (V, 3) in mm of the neutral head with identity weights (M,)."""
         return template + self.modes.displacements(identity[None].float().cpu())[0].to(template)
 
-    def masculine(self, template: Template, identity: torch.Tensor) -> float:
-        """Return the probability in [0, 1] that a head with identity weights (M,) is called a man's, by its measures
+    def masculine(self, template: Template, neutral: torch.Tensor) -> float:
+        """Return the probability in [0, 1] that a neutral head (V, 3) mm is called a man's, by its measures
         (:func:`facekit.metrics.anthropometry.masculine_excess`).
         """
-        mean = template.verts[template.landmarks].cpu().double().numpy()
+        marks, mean = (v[template.landmarks].cpu().double().numpy() for v in (neutral, template.verts))
         modes = self.modes.deltas[:, template.landmarks.cpu()].double().numpy()
-        marks = mean + np.einsum("m,mvc->vc", identity.cpu().double().numpy(), modes)
         return float(1 / (1 + np.exp((_EQUAL - masculine_excess(marks, mean, modes)) / _WIDTH)))
 
 

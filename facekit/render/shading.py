@@ -108,7 +108,7 @@ def sheen(mesh: FaceMesh) -> torch.Tensor:
     unit = (marks[45] - marks[36]).norm()
     # Points between the marks, too: around the marks alone the dull skin would be a row of discs.
     row = marks[LANDMARK_GROUPS["brows"]].view(2, 5, 3)
-    line = torch.cat([torch.lerp(row[:, :-1], row[:, 1:], share) for share in (0.0, 0.33, 0.67, 1.0)], 1)
+    line = torch.cat((row, *(torch.lerp(row[:, :-1], row[:, 1:], share) for share in (0.33, 0.67))), 1)
     brows = _nearest(verts, line.flatten(0, 1)) / unit
     far = (verts - marks[28]).norm(dim=1) / unit
     bridge, wings = torch.lerp(marks[27], marks[[39, 42]], 0.4), torch.lerp(marks[[35, 31]], marks[[31, 35]], 1.3)

@@ -29,7 +29,7 @@ def drawn_tile(shape, form, darkness=0.6):
     x = (torch.arange(SIZE) + 0.5) / SIZE
     t = (shape.columns[0] - (0.5 - (x - 0.5).abs())) / (shape.columns[0] - shape.columns[-1])
     index = (t.clamp(0, 1) * (form.line.shape[-1] - 1)).round().long()
-    off = (y - form.line[:, :, index]) * 263.0 / form.stretch[:, None, None]
+    off = (y - form.line[:, :, index]) * 263.0 / brow_stretch(form.thickness)[:, None, None]
     bar = (off.abs() < 3.0) & (t >= 0) & (t <= 1)
     return (1 - darkness * bar.float())[:, None].expand(-1, 3, -1, -1) * 0.7
 

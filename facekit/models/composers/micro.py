@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from facekit.errors import WeightsError
 from facekit.geometry.charts import step
+from facekit.models.brows import darkness, forehead
 from facekit.traits import TRAITS
 
 HAIR_SRGB = ((28, 22, 20), (54, 37, 27), (92, 62, 42), (152, 114, 76), (124, 62, 32), (122, 115, 108))
@@ -142,9 +143,8 @@ class MicroLayer(nn.Module):
         """Return the darkness (B, rows, 768) in [0, 0.5] of the strand rows' texels relative to the forehead."""
         rows = self.strands.shape[1] // ATLAS
         low, high = self.top * TILE // ATLAS, (self.top + rows) * TILE // ATLAS
-        light = tile[:, :, low:high].mean(1, keepdim=True)
-        skin = tile[:, :, 40:66, 200:312].mean((1, 2, 3))[:, None, None, None].clamp_min(0.02)
-        dark = (F.avg_pool2d(1 - light / skin, 3, 1, 1) - 0.10).clamp(0, 0.5)
+        dark = darkness(tile[:, :, low:high], forehead(tile)[:, :, None, None])
+        dark = (F.avg_pool2d(dark, 3, 1, 1) - 0.10).clamp(0, 0.5)
         return F.interpolate(dark, size=(rows, ATLAS), mode="bilinear", align_corners=False)[:, 0]
 
     def _strands(self, texture_noise: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ def _strip(template: Template, left: bool, lower: bool) -> tuple[np.ndarray, np.
     centre = eye.centre(template.verts[None])[0]
     ray = template.verts - centre
     distance = ray.norm(dim=1)
-    gap = distance - eye.radius(ray @ eye.axis(template.verts[None])[0] / distance)
+    gap = eye.gap(template.verts)
     lids = (template.parts == PARTS.index("lids")) & ((template.verts[:, 0] > 0) == left)
     rim = (lids & (gap.abs() < _NEAR) & (ray[:, 2] > AHEAD * distance)).numpy()
     head, middle = template.verts.numpy().astype(np.float64), centre[0].numpy().astype(np.float64)
