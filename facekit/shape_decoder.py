@@ -14,6 +14,7 @@ from facekit.geometry.lists import alike
 from facekit.latents import FaceLatents
 from facekit.models.ageing import Ageing
 from facekit.models.blendshapes import BLINKS, Blendshapes, wanted
+from facekit.models.eye_corners import EyeCorners
 from facekit.models.folds import Unfolding
 from facekit.models.lids import LidContact
 from facekit.models.lips import LipContact
@@ -144,7 +145,9 @@ class ShapeDecoder:
             return template + posed
         rest = self._displaced(latents.at_rest()) if wanted(latents.expression) else posed
         neutral, worn = template + rest, template + posed
-        if self.resting_lids is not None:
+        if self.resting_lids is not None and self.eye_corners is not None:
+            apart = self.eye_corners(neutral)
+            neutral, worn = neutral + apart, worn + apart
             worn = self.resting_lids(neutral, worn)
             neutral = worn if posed is rest else self.resting_lids(neutral, neutral)
         # Others: what the person's neutral face has over the networks'.
@@ -194,6 +197,14 @@ class ShapeDecoder:
             return None
         with torch.inference_mode(False):
             return RestingLids(self.template.to("cpu"), self.blendshapes).to(self.device)
+
+    @functools.cached_property
+    def eye_corners(self) -> EyeCorners | None:
+        """Moves the corners of eyes apart; None for other models than the default."""
+        if not self.has_traits or self.contact is None:
+            return None
+        with torch.inference_mode(False):
+            return EyeCorners(self.template.to("cpu")).to(self.device)
 
     @functools.cached_property
     def spread(self) -> Spread | None:

@@ -22,7 +22,7 @@ _INNER = ((61, 62, 63), (67, 66, 65))
 # the upper and of the lower lid, and light remaining at the rim.
 _UPPER, _LOWER = (0.62, 0.20), (0.28, 0.55)
 # Fraction of the eye's width over which its corners are dark, and light remaining there; light of the open eye.
-_CORNER, _OPEN = (0.24, 0.50), 0.95
+_CORNER, _OPEN = (0.20, 0.66), 0.95
 # Gap between the lips at which light starts to enter the mouth, and range over which it increases; light in the closed
 # mouth.
 _GAP, _WIDE, _CLOSED = 0.03, 0.23, 0.06

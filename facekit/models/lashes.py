@@ -12,6 +12,8 @@ from facekit.template import Template
 
 #: Largest distance of a lid's margin from the eyeball, mm; number of its vertices that each lash vertex is tied to.
 _RIM, _ROOTS = 1.6, 6
+#: Length relative to the sets' own, which are combed and curled up.
+_LENGTH = 0.72
 #: Softness of these ties, mm, and factor on distances across the lid.
 _SOFT, _ACROSS = 1.0, 0.4
 
@@ -51,7 +53,7 @@ class Lashes:
         left = self._left
         home = self.ties(self.template.verts[None])
         root, now = self.ties(rest), self.ties(verts)
-        placed = self.verts + root - home
+        placed = root + _LENGTH * (self.verts - home)
         centre, centre_now = (
             torch.where(left[:, None], self._eyes[1].centre(v), self._eyes[0].centre(v)) for v in (rest, verts)
         )

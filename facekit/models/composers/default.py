@@ -21,6 +21,7 @@ from facekit.geometry.uv import bake, box_blurred, rasterize_uv
 from facekit.models.brows import BrowShape
 from facekit.models.composers.complexion import Complexion
 from facekit.models.composers.micro import SCALP_COVER, MicroLayer
+from facekit.models.eyelids import Eyelids
 from facekit.template import Template
 
 # Iris colours, sRGB, from dark brown to blue-grey: control points of a path that the identity interpolates.
@@ -92,6 +93,7 @@ class DefaultComposer(nn.Module):
         height, width = parts.shape
         self.rows, self.columns = rect_box(template.tile_rect, height, width)
         self.complexion, self.micro, self.brows = complexion, micro, brows
+        self.eyelids = Eyelids(template, template.tile_uvs, self.rows.stop - self.rows.start)
         skin = torch.zeros(len(PARTS) + 1)
         for name in ("skin", "lips", "lids", "back_of_head", "neck"):
             skin[PARTS.index(name)] = 1.0
@@ -150,6 +152,8 @@ class DefaultComposer(nn.Module):
         tile = self.complexion(tile, identity, texture_noise, traits)
         atlas[:, :, self.rows, self.columns] = self.micro(tile, identity, texture_noise)
         atlas[(..., *self.lids_box)] *= self.lids
+        face, box = atlas[:, :, self.rows, self.columns], (..., *self.eyelids.box)
+        face[box] = self.eyelids.painted(face[box], texture_noise, traits)
         # Update only the charts that change: the whole atlas would cost three times as much.
         box = (..., *self.back_box)
         hair = SCALP_COVER * self.micro.hair_strength(identity)[:, None, None, None] * self.scalp[box]
