@@ -119,7 +119,8 @@ class PictureStudy:
             with torch.enable_grad():
                 found = delight(pipe, views, grid, masks=[region] * count)
             with torch.no_grad():
-                drawn, spread, skins = _coarse_tile(pipe, grid, found), mask.spread_of_skins(pipe, grid), []
+                drawn, skins = _coarse_tile(pipe, grid, found), []
+                spread = grid.gather(mask.spread_of_skins(pipe.texture, COARSE))
                 for view, light in zip(views, found.lights, strict=True):
                     seen = view.texels(grid)
                     photo = _albedo(view, light, seen, drawn)
@@ -163,12 +164,13 @@ class PictureStudy:
             )
             atlas = drawn.clone()
             atlas[0, :, tile[0], tile[1]] = linear_to_srgb(made)
-            atlas = _back_toned(pipe, atlas, drawn, tile)
+            canvas = TileGrid.of(pipe.template, size, (0.0, 0.0, 1.0, 1.0))
+            atlas = _back_toned(canvas, atlas, drawn, tile)
             if isinstance(pipe.composer, DefaultComposer):
                 coloured = [pair for pair in zip(self.views, found.lights, strict=True) if not pair[0].grey]
                 iris = eyes.iris_colour(pipe, coloured, found.identity)
                 atlas = eyes.with_iris(pipe.composer, atlas, iris)
-                atlas = eyes.with_teeth(pipe, atlas, eyes.teeth_tone(pipe, coloured))
+                atlas = eyes.with_teeth(canvas, atlas, eyes.teeth_tone(pipe, coloured))
         seen = torch.zeros(1, 1, size, size)
         seen[0, :, tile[0], tile[1]] = grid.spread(fused.weight[None])
         return TextureResult(atlas, codes, [light.lights() for light in found.lights], seen, self._notes(grid, fused))
@@ -263,11 +265,10 @@ def _coarse_tile(pipe: FacePipeline, grid: TileGrid, found: Delit) -> torch.Tens
     return srgb_to_linear(grid.gather(tile).clamp(0, 1))
 
 
-def _back_toned(
-    pipe: FacePipeline, atlas: torch.Tensor, drawn: torch.Tensor, tile: tuple[slice, slice]
-) -> torch.Tensor:
-    """Match the back of the head, which lies outside of the tile, to the tone at the tile's edge."""
-    grid = TileGrid.of(pipe.template, atlas.shape[-1], (0.0, 0.0, 1.0, 1.0))
+def _back_toned(grid: TileGrid, atlas: torch.Tensor, drawn: torch.Tensor, tile: tuple[slice, slice]) -> torch.Tensor:
+    """Match the back of the head, which lies outside of the tile, to the tone at the tile's edge; ``grid`` is the whole
+    atlas.
+    """
     back = F.max_pool2d(grid.spread(grid.skin.float()[None])[None], 9, 1, 4)
     back[..., tile[0], tile[1]] = 0.0
     ends = [srgb_to_linear(_edges(picture[0, :, tile[0], tile[1]])) + FLOOR for picture in (atlas, drawn)]

@@ -83,9 +83,8 @@ def teeth_tone(pipe: FacePipeline, views: list[tuple[View, KeyLight]]) -> torch.
     return torch.lerp(torch.ones(3), seen, ratios.shape[1] / (ratios.shape[1] + _TEETH_PRIOR))
 
 
-def with_teeth(pipe: FacePipeline, atlas: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:
-    """Return an atlas (1, 3, S, S) sRGB with the teeth multiplied by these factors."""
-    grid = TileGrid.of(pipe.template, atlas.shape[-1], (0.0, 0.0, 1.0, 1.0))
+def with_teeth(grid: TileGrid, atlas: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:
+    """Return an atlas (1, 3, S, S) sRGB, of which ``grid`` is the whole, with the teeth multiplied by these factors."""
     teeth = grid.spread((grid.parts == PARTS.index("teeth")).float()[None])
     toned = linear_to_srgb((srgb_to_linear(atlas) * tone[:, None, None]).clamp(0, 1))
     return torch.lerp(atlas, toned, F.max_pool2d(teeth[None], 5, 1, 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -207,11 +208,15 @@ class View:
         shares = torch.stack((1 - u - v, u, v), -1).clamp(0, 1)
         charts = template.uvs[template.faces_uvs[self.ids.view(-1)[index]]]
         mixed = (corners * shares[..., None]).sum(1).T
-        # Eyes and teeth are not skin for the mask; use the probability of the skin around them.
-        rim = max(2, round(0.012 * height))
-        open_ = F.max_pool2d(self.bare[None], 2 * rim + 1, 1, rim)[0, 0].view(-1)[index]
         colour = self.picture.flatten(1)[:, index]
-        return Pixels(colour, (charts * shares[..., None]).sum(1), _geometry(mixed), open_)
+        return Pixels(colour, (charts * shares[..., None]).sum(1), _geometry(mixed), self._open.view(-1)[index])
+
+    @functools.cached_property
+    def _open(self) -> torch.Tensor:
+        """(1, h, w): the highest probability of bare skin nearby; eyes and teeth are not skin for the mask."""
+        rim = max(2, round(0.012 * self.size[0]))
+        rows = F.max_pool2d(self.bare[None], (2 * rim + 1, 1), 1, (rim, 0))  # separable: many times quicker
+        return F.max_pool2d(rows, (1, 2 * rim + 1), 1, (0, rim))[0]
 
 
 @dataclass(frozen=True)
@@ -256,7 +261,9 @@ class Pixels:
 
 def _around(mask: torch.Tensor, reach: int) -> torch.Tensor:
     """Return the fraction (1, h, w) of a mask (h, w) bool that is set within ``reach`` pixels."""
-    return F.avg_pool2d(mask.float()[None, None], 2 * reach + 1, 1, reach, count_include_pad=False)[0]
+    wide = 2 * reach + 1
+    rows = F.avg_pool2d(mask.float()[None, None], (wide, 1), 1, (reach, 0), count_include_pad=False)
+    return F.avg_pool2d(rows, (1, wide), 1, (0, reach), count_include_pad=False)[0]
 
 
 def _sparse(image: torch.Tensor) -> torch.Tensor:
