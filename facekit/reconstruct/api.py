@@ -29,9 +29,7 @@ from facekit.reconstruct.quality import Quality
 from facekit.reconstruct.response import Response
 from facekit.reconstruct.result import Reconstruction
 from facekit.reconstruct.silhouettes import Silhouettes
-from facekit.reconstruct.texture.compose import compose_texture
-from facekit.reconstruct.texture.delight import COARSE
-from facekit.reconstruct.texture.mask import spread_of_skins
+from facekit.reconstruct.texture.compose import compose_texture, prepare
 from facekit.reconstruct.unknowns import Fitted, View
 from facekit.render import Camera
 from facekit.render.frames import on_one_thread, together
@@ -114,7 +112,9 @@ def reconstruct(
         )
         found = [find(picture, landmarker, photo.mirror, face) for picture in pictures]
     pictures, faces = [picture for picture, _, _ in found], [marks for _, marks, _ in found]
-    fitted, faces = refine_and_fit(photo, pictures, faces)
+    (fitted, faces), _ = together(
+        lambda: refine_and_fit(photo, pictures, faces), lambda: pipe.contact, torch.device("cpu")
+    )
     return assembled(fitted, pictures, faces, pipe, photo, texture, size, hair)
 
 
@@ -156,11 +156,11 @@ def assembled(
     weights = torch.from_numpy(fitted.blendshapes).float()
     rest = FaceLatents.sample(0, expression="neutral", intensity=0.0, truncation=0.0, device=pipe.device)
     neutral, verts = posed_heads(fitted, pipe, photo, rest)
-    colours = [torch.from_numpy(picture.pixels).float() / 255 for picture in pictures]
+    colours = [torch.from_numpy(picture.pixels) for picture in pictures]
     views = [cameras[k] for k in range(len(pictures))]
 
     def silhouettes() -> list[Silhouettes | None]:
-        _ = pipe.detail_layer, spread_of_skins(pipe.texture, COARSE)  # which the texture asks for late
+        prepare(pipe, size)  # the texture asks for it late
         looked = list(zip(colours, verts.split(1), views, strict=True))[: 0 if hair is None else _LOOKED]
         return [Silhouettes.of(c.permute(2, 0, 1), pipe, neutral[None], v, camera) for c, v, camera in looked]
 

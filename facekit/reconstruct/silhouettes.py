@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from facekit.conventions import CHIN
 from facekit.hair import Hair
 from facekit.models.hair import BALD, Outfit
+from facekit.reconstruct.texture.views import unit
 from facekit.render import Camera, Lights, render
 from facekit.render.hair import hair_layers
 
@@ -57,7 +58,7 @@ class Silhouettes:
         Parameters
         ----------
         picture:
-            (3, H, W) float32 sRGB in [0, 1].
+            (3, H, W) sRGB, float32 in [0, 1] or uint8.
         neutral, posed:
             (1, V, 3) float32 mm: the head at rest, and as in the picture.
         camera:
@@ -91,16 +92,22 @@ def _square(
     side = _HEIGHT * float((marks[CHIN] - marks[[19, 24]].mean(0)).norm())
     left, top = float(marks[27, 0]) - side / 2, float(marks[27, 1]) - _ABOVE * side
     box = camera.crop(top, left, (round(side), round(side)), size)
-    axis = (torch.arange(SIDE) + 0.5) / SIDE * side
-    grid = torch.stack(
-        torch.meshgrid(2 * (left + axis) / size[1] - 1, 2 * (top + axis) / size[0] - 1, indexing="xy"),
-        -1,
-    )
-    # Shrink by averaging, or strands would alias.
     shrink = max(1, int(side / SIDE))
-    small = (
-        F.avg_pool2d(picture[None], shrink, ceil_mode=True, count_include_pad=False) if shrink > 1 else picture[None]
-    )
-    crop = F.grid_sample(small, grid[None], mode="bilinear", padding_mode="border", align_corners=False)[0]
-    seen = (grid.abs() <= 1).all(-1)
+    # Only the square is averaged, with a margin: photographs are large.
+    (x0, x1), (y0, y1) = (_reach(start, side, shrink, end) for start, end in ((left, size[1]), (top, size[0])))
+    part = unit(picture[None, :, y0:y1, x0:x1])
+    if shrink > 1:  # or strands would alias
+        part = F.avg_pool2d(part, shrink, ceil_mode=True, count_include_pad=False)
+    axis = (torch.arange(SIDE) + 0.5) / SIDE * side
+    x, y = left + axis, top + axis
+    wide, high = (shrink * count for count in (part.shape[3], part.shape[2]))  # the last pixels may be of fewer
+    place = torch.stack(torch.meshgrid(2 * (x - x0) / wide - 1, 2 * (y - y0) / high - 1, indexing="xy"), -1)
+    crop = F.grid_sample(part, place[None], mode="bilinear", padding_mode="border", align_corners=False)[0]
+    seen = ((y >= 0) & (y <= size[0]))[:, None] & ((x >= 0) & (x <= size[1]))
     return crop, box, seen, (marks - marks.new_tensor([left, top])) * (SIDE / side)
+
+
+def _reach(start: float, side: float, shrink: int, end: int) -> tuple[int, int]:
+    """Return the pixels of a picture, from a multiple of ``shrink`` to at most ``end``, that hold the square's side."""
+    low = min(max(0, int(start) - shrink), max(0, end - shrink)) // shrink * shrink
+    return low, min(end, max(int(start + side), low) + 2 * shrink)

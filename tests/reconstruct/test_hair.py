@@ -73,6 +73,26 @@ def test_hair_wider_and_lighter_than_any_style_is_no_background(person_of):
     assert found is not None and found.style == "long01"
 
 
+def test_bytes_and_floats_are_one_picture(person_of):
+    face, pipe = person_of(401, "afro01")
+    pixels = (face.render(CAMERA, image_size=320).rgb[0] * 255).round().byte()
+    one, other = (silhouettes(picture, pipe, face) for picture in (pixels, pixels.float() / 255))
+    assert torch.equal(one.crop, other.crop) and one.crop.mean() > 0.1
+
+
+def test_the_square_is_the_pictures_part(person_of):
+    face, pipe = person_of(401, "bald")
+    far = Camera.front(distance=1800.0, target=(0.0, 0.0, 40.0))
+    rows, columns = torch.meshgrid(torch.arange(1500.0), torch.arange(1500.0), indexing="ij")
+    found = silhouettes(torch.stack((columns, rows, rows)) / 1500, pipe, face, far)
+    at = found.crop[:2] * 1500 + 0.5  # where each of the square's pixels lies in the photograph
+    first, last = at[:, 0, 0], at[:, -1, -1]
+    assert bool(found.seen.all()) and float(last[0] - first[0]) > 3 * 144  # averaged over three pixels and more
+    marks = far.project(pipe.decode_shape(face.latents)[:, pipe.template.landmarks], (1500, 1500))[0, :, :2]
+    expected = (marks - first) / (last - first) * 143 + 0.5
+    assert float((expected - found.marks).abs().max()) < 0.1
+
+
 def test_a_crown_outside_of_the_picture_tells_nothing(person_of):
     face, pipe = person_of(401, "afro01")
     low = Camera.front(distance=420.0, target=(0.0, -60.0, 40.0))

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _REACH = (88.0, 112.0)
 #: The same below the chin, and behind the front of the ears.
 _NECK, _EARS = (6.0, 30.0), (4.0, 22.0)
-#: Number of sampled people to measure the variation of skin.
-_PEOPLE = 24
+#: Number of sampled people to measure the variation of skin, and of those drawn at once.
+_PEOPLE, _AT_ONCE = 24, 4
 #: Standard deviations of log albedo from errors in the light: darker, brighter, and in colour.
 _BRIGHTNESS, _GLEAM, _COLOUR = 0.20, 0.11, 0.09
 #: Deviations at which a texel starts to be rejected, and is fully rejected.
@@ -66,7 +66,8 @@ def spread_of_skins(texture: TextureModel, size: int) -> torch.Tensor:
     Relative to each person's mean tone, and to neighbouring texels, as features are not at the same place in everyone.
     """
     people = FaceLatents.sample(0, _PEOPLE)
-    tiles = texture.coarse(people.texture_noise, people.identity, torch.zeros(_PEOPLE, EXPRESSION_DIM), size)
+    rows = zip(*(codes.split(_AT_ONCE) for codes in (people.texture_noise, people.identity)), strict=True)
+    tiles = torch.cat([texture.coarse(*some, torch.zeros(len(some[0]), EXPRESSION_DIM), size) for some in rows])
     logs = (srgb_to_linear(tiles.clamp(0.01, 1)) + 0.01).log()
     logs = logs - logs.flatten(2).median(2).values[..., None, None]
     grey = logs.mean(1, keepdim=True)
