@@ -26,6 +26,7 @@ from facekit.reconstruct.hair import find_hair
 from facekit.reconstruct.landmarker import Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.observe import read_all
+from facekit.reconstruct.silhouettes import Silhouettes
 
 _TIED, _SHORT = "bun01 ponytail01", "short01 short02 short03 short04"
 #: Styles that are like the hair in the photographs, by their numbers.
@@ -73,12 +74,13 @@ def main() -> None:
             (picture,) = read_all(file)
             picture, marks, _ = find(picture, landmarker, photo.mirror, None)
             fitted, _ = refine_and_fit(photo, [picture], [marks])
-            neutral, _ = posed_heads(fitted, pipe, photo, rest)
+            neutral, posed = posed_heads(fitted, pipe, photo, rest)
             person = pipe.with_person(Person(neutral, rest))
             codes = rest.with_blendshapes(torch.from_numpy(fitted.blendshapes).float())
             colours = torch.from_numpy(picture.pixels).float().permute(2, 0, 1) / 255
             man = photo.masculine(pipe.template, neutral)
-            found = find_hair(colours, person, codes, cameras_of(fitted, [picture])[0], man)
+            drawn = Silhouettes.of(colours, pipe, neutral[None], posed, cameras_of(fitted, [picture])[0])
+            found = find_hair(person, codes, drawn, man)
             if found is None:
                 continue
             best = max(found.agreement, key=lambda style: found.agreement[style])

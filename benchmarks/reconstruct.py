@@ -1,6 +1,7 @@
 """Errors of heads from photographs, as Markdown::
 
     python benchmarks/reconstruct.py [--pack path/to/training-pack] [--people 12] [--seed 9000]
+    python benchmarks/reconstruct.py --time [PHOTOGRAPH …] [--repeat 5]
 
 The photographs are synthetic, drawn from the seed: random pose within 45°, lens, light, background and expression.
 People of "pack" are drawn from all of the pack's identity modes and make faces with its own 57 muscles, which the fit
@@ -9,12 +10,21 @@ response was measured on other draws. Figures are mm, means over the face (skin,
 of the nose), at rest, after rigid alignment with known correspondence; in brackets with scale, which one photograph of
 unknown focal length does not tell. Controls: the mean face; fits of the landmarker's points, without and with its
 response; and the identity as the network reads it, without a fit. Needs the extra ``photo``.
+
+``--time`` prints what one photograph takes instead, all stages from ``import facekit`` on, each time in a fresh
+process: median and least clock, processor's time, which other work on the machine changes less, and peak memory. The
+default is the package's sample photograph.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
+import statistics
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,10 +43,13 @@ from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.observe import Picture
 from facekit.reconstruct.response import Response
+from facekit.reconstruct.sample import PHOTOGRAPH
 from facekit.train.photos.photographs import FOV, Photograph, Photographer, Pose, drawn_people
 from facekit.train.shape.data import ShapeBasis, ShapeTeacher, random_expressions, soft_cap
 
 PICTURES, REACH_MM = 5, 95.0
+#: What one photograph may take: seconds of clock on two quiet cores, and MB.
+ASKED_S, ASKED_MB = 8, 1500
 Sample = tuple[Photograph, FaceLandmarks]
 
 
@@ -138,6 +151,32 @@ def found_in(photographs: list[Photograph], landmarker: Landmarker, mirror: np.n
     return [(photo, average_close_ups(photo.pixels, marks[0], landmarker, mirror)) for photo, marks in pairs if marks]
 
 
+def spent(file: Path) -> tuple[float, float, float]:
+    """Seconds of clock and of processor, and peak MB, of a process that reconstructs one photograph."""
+    program = "import facekit, sys; facekit.reconstruct(sys.argv[1])"
+    start = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-c", program, str(file)], stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    clock, process.returncode = time.perf_counter() - start, os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, program)
+    unit = 1e6 if sys.platform == "darwin" else 1e6 / 1024
+    return clock, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit
+
+
+def print_times(files: list[Path], repeat: int) -> None:
+    """Print the table of what one photograph takes."""
+    print(f"| photograph | clock, s (asked {ASKED_S}) | least | processor, s | memory, MB (asked {ASKED_MB}) |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    for file in files:
+        clock, busy, memory = zip(*(spent(file) for _ in range(repeat)), strict=True)
+        middle = statistics.median
+        print(
+            f"| {file.name} | {middle(clock):.1f} | {min(clock):.1f} | {middle(busy):.1f} | {max(memory):.0f} |",
+            flush=True,
+        )
+
+
 @torch.no_grad()
 def main() -> None:
     """Measure and print."""
@@ -146,7 +185,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path(".train"), help="where the head stage's shape basis lies")
     parser.add_argument("--people", type=int, default=12, help="of each set (default 12)")
     parser.add_argument("--seed", type=int, default=9000)
+    parser.add_argument("--time", type=Path, nargs="*", metavar="PHOTOGRAPH", help="print what one photograph takes")
+    parser.add_argument("--repeat", type=int, default=5, help="processes for each photograph (default 5)")
     args = parser.parse_args()
+    if args.time is not None:
+        print_times(args.time or [PHOTOGRAPH], args.repeat)
+        return
     pipe = FacePipeline.from_pretrained(device="cpu")
     judge, sets = Judge(pipe), {"default": default_people(pipe, args.people, args.seed)}
     basis = args.work / "shape_basis.npz"

@@ -93,6 +93,12 @@ def box_blurred(maps: torch.Tensor, width: int) -> torch.Tensor:
     return F.avg_pool2d(rows, (1, width), 1, (0, width // 2))
 
 
+def box_max(maps: torch.Tensor, width: int) -> torch.Tensor:
+    """Return the greatest values of maps (B, C, H, W) in squares of ``width`` (odd) texels."""
+    rows = F.max_pool2d(maps, (width, 1), 1, (width // 2, 0))  # separable: many times quicker
+    return F.max_pool2d(rows, (1, width), 1, (0, width // 2))
+
+
 def bake(
     values: torch.Tensor, faces: torch.Tensor, face_ids: torch.Tensor, weights: torch.Tensor, fill: float = 0.0
 ) -> torch.Tensor:

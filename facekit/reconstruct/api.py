@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,11 @@ from facekit.reconstruct.observe import Picture, read_all
 from facekit.reconstruct.quality import Quality
 from facekit.reconstruct.response import Response
 from facekit.reconstruct.result import Reconstruction
-from facekit.reconstruct.texture.compose import compose_texture
+from facekit.reconstruct.silhouettes import Silhouettes
+from facekit.reconstruct.texture.compose import compose_texture, prepare
 from facekit.reconstruct.unknowns import Fitted, View
 from facekit.render import Camera
+from facekit.render.frames import on_one_thread, together
 from facekit.torch_defaults import with_torch_defaults
 
 #: Standard deviation of a log focal length read from EXIF; factor on the standard deviations of blendshape scores,
@@ -103,15 +106,24 @@ def reconstruct(
             source, texture=texture, face=face, calm=smoothing, texture_size=size, hair=hair, model=model
         )
     pictures = read_all(source)
-    pipe = model if isinstance(model, FacePipeline) else FacePipeline.from_pretrained(model)
-    photo = PhotoModel.of(pipe)
-    with Landmarker() as landmarker:
+    with contextlib.ExitStack() as opened:
+        (pipe, photo), landmarker = together(
+            lambda: _loaded(model), lambda: opened.enter_context(Landmarker()), torch.device("cpu")
+        )
         found = [find(picture, landmarker, photo.mirror, face) for picture in pictures]
     pictures, faces = [picture for picture, _, _ in found], [marks for _, marks, _ in found]
-    fitted, faces = refine_and_fit(photo, pictures, faces)
+    (fitted, faces), _ = together(
+        lambda: refine_and_fit(photo, pictures, faces), lambda: pipe.contact, torch.device("cpu")
+    )
     return assembled(fitted, pictures, faces, pipe, photo, texture, size, hair)
 
 
+def _loaded(model: str | Path | FacePipeline) -> tuple[FacePipeline, PhotoModel]:
+    pipe = model if isinstance(model, FacePipeline) else FacePipeline.from_pretrained(model)
+    return pipe, PhotoModel.of(pipe)
+
+
+@on_one_thread
 def refine_and_fit(
     photo: PhotoModel, pictures: list[Picture], faces: list[FaceLandmarks]
 ) -> tuple[Fitted, list[FaceLandmarks]]:
@@ -144,15 +156,24 @@ def assembled(
     weights = torch.from_numpy(fitted.blendshapes).float()
     rest = FaceLatents.sample(0, expression="neutral", intensity=0.0, truncation=0.0, device=pipe.device)
     neutral, verts = posed_heads(fitted, pipe, photo, rest)
-    colours = [torch.from_numpy(picture.pixels).float() / 255 for picture in pictures]
-    skin = compose_texture(
-        colours, verts, [cameras[k] for k in range(len(pictures))], neutral, pipe, mode=texture, size=size
+    colours = [torch.from_numpy(picture.pixels) for picture in pictures]
+    views = [cameras[k] for k in range(len(pictures))]
+
+    def silhouettes() -> list[Silhouettes | None]:
+        prepare(pipe, size)  # the texture asks for it late
+        looked = list(zip(colours, verts.split(1), views, strict=True))[: 0 if hair is None else _LOOKED]
+        return [Silhouettes.of(c.permute(2, 0, 1), pipe, neutral[None], v, camera) for c, v, camera in looked]
+
+    skin, styles = together(
+        lambda: compose_texture(colours, verts, views, neutral, pipe, mode=texture, size=size),
+        silhouettes,
+        pipe.device,
     )
     codes = dataclasses.replace(rest, **{name: getattr(skin.codes, name).float() for name in _CODES})
     person = pipe.with_person(Person(neutral, codes, skin.albedo.float()))
     if hair is not None:
         posed = codes.repeat(len(pictures)).with_blendshapes(weights)
-        person = dressed(person, colours, posed, cameras, hair, photo.masculine(pipe.template, neutral))
+        person = dressed(person, posed, styles, hair, photo.masculine(pipe.template, neutral))
     names = [picture.name for picture in pictures]
     return Reconstruction(
         pipe=person,
@@ -169,6 +190,7 @@ def assembled(
     )
 
 
+@on_one_thread
 @torch.no_grad()
 def posed_heads(
     fitted: Fitted, pipe: FacePipeline, photo: PhotoModel, rest: FaceLatents
@@ -181,22 +203,20 @@ def posed_heads(
     return neutral, shaped.decode_shape(shaped.to_model_codes(rest.repeat(len(weights)).with_blendshapes(weights)))
 
 
+@on_one_thread
 def dressed(
-    pipe: FacePipeline, colours: list[torch.Tensor], latents: FaceLatents, cameras: Camera, hair: str, man: float = 0.5
+    pipe: FacePipeline, latents: FaceLatents, silhouettes: list[Silhouettes | None], hair: str, man: float = 0.5
 ) -> FacePipeline:
     """Return the pipeline with hair in the colour found in the photographs; for "auto" in the style found there.
 
-    ``man`` is the probability of :func:`facekit.reconstruct.hair.find_hair`.
+    For the arguments see :func:`facekit.reconstruct.hair.find_hair`, which takes one photograph.
     """
     wanted, _, beard = hair.partition("+")
     if wanted not in ("auto", *pipe.hair_styles):
         raise InputError(f"hair out of {', '.join(pipe.hair_styles)}", repr(hair), 'name one of them, "auto" or None')
     if beard not in ("", *pipe.beard_styles):
         raise InputError(f"a beard out of {', '.join(pipe.beard_styles)}", repr(beard), "name one of them, or none")
-    found = [
-        find_hair(colours[k].permute(2, 0, 1), pipe, latents[k], cameras[k], man)
-        for k in range(min(len(colours), _LOOKED))
-    ]
+    found = [find_hair(pipe, latents[k], one, man) for k, one in enumerate(silhouettes)]
     known = [one for one in found if one is not None]
     assert pipe.person is not None
     if not known:

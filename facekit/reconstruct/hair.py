@@ -17,20 +17,14 @@ import torch.nn.functional as F
 
 from facekit.color import linear_to_srgb, luminance, srgb_to_linear
 from facekit.conventions import CHIN
-from facekit.hair import Hair
 from facekit.latents import FaceLatents
 from facekit.metrics.texture import lab
-from facekit.models.composers import DefaultComposer
-from facekit.models.hair import Outfit
-from facekit.models.hair_choice import choose_lashes, style_weights
-from facekit.render import Camera, Lights, render
-from facekit.render.hair import hair_layers
+from facekit.models.hair_choice import style_weights
+from facekit.reconstruct.silhouettes import SIDE, Silhouettes
 
 if TYPE_CHECKING:
     from facekit.pipeline import FacePipeline
 
-#: Side of the analysed square, in pixels and in brow-to-chin distances; fraction of it above the eyes.
-_SIDE, _HEIGHT, _ABOVE = 144, 2.6, 0.45
 #: Coverage from which on a style counts as opaque.
 _COVERED = 0.6
 #: Least height of the crown sample above the brows, and radius of the cheek samples, both as fractions of the
@@ -88,45 +82,29 @@ class FoundHair:
 
 @torch.no_grad()
 def find_hair(
-    picture: torch.Tensor, pipe: FacePipeline, latents: FaceLatents, camera: Camera, man: float = 0.5
+    pipe: FacePipeline, latents: FaceLatents, silhouettes: Silhouettes | None, man: float = 0.5
 ) -> FoundHair | None:
     """Find the hair of a person in one photograph; return None if the crown is outside of it.
 
     Parameters
     ----------
-    picture:
-        (3, H, W) float32 sRGB in [0, 1].
     pipe:
         The pipeline with this person.
     latents:
         Latents of the face in the picture.
-    camera:
-        Camera of the whole picture.
+    silhouettes:
+        Those of the styles in the picture, from :meth:`facekit.reconstruct.silhouettes.Silhouettes.of`.
     man:
         Probability in [0, 1] that such a head is called a man's, for how often styles are worn:
         :meth:`facekit.reconstruct.model.PhotoModel.masculine`.
     """
-    wardrobe, composer = pipe.wardrobe, pipe.composer
-    if wardrobe is None or not isinstance(composer, DefaultComposer):
+    if silhouettes is None:
         return None
-    codes = pipe.to_model_codes(latents)
-    posed, rest = pipe.decode_shape(codes), pipe.decode_neutral(codes)
-    mesh = pipe.template.mesh(posed)
-    crop, box, seen, marks = _square(picture, mesh.verts, pipe.template.landmarks, camera)
-    colours = lab(crop[None])[0]
-    lashes = choose_lashes(composer.micro.projections(latents.identity), wardrobe.lashes)[0]
-    bare, light = render(mesh, box, (_SIDE, _SIDE), lights="flat"), Lights.preset("flat")
-    head = bare.alpha[0, 0]
-    cover: dict[str, torch.Tensor] = {}
-    for style in wardrobe.styles:
-        if style == "bald":
-            continue
-        cards = wardrobe.cards(Outfit(style, lashes))
-        worn = Hair(cards, wardrobe.wear(cards, rest, posed)[0], crop.new_tensor([0.2, 0.15, 0.1]))
-        cover[style] = 1.0 - hair_layers(worn, box, light, (_SIDE, _SIDE), bare.depth[0, 0], head).through
+    crop, seen, marks = silhouettes.crop, silhouettes.seen, silhouettes.marks
+    head, cover, colours = silhouettes.head, silhouettes.cover, lab(crop[None])[0]
     everyone, anyone = torch.stack(list(cover.values())).aminmax(dim=0)
     brows = float(marks[17:27, 1].mean())
-    above = torch.arange(_SIDE)[:, None] < brows - _CROWN * (float(marks[CHIN, 1]) - brows)
+    above = torch.arange(SIDE)[:, None] < brows - _CROWN * (float(marks[CHIN, 1]) - brows)
     crown, cheeks = (everyone > _COVERED) & above & seen, _cheeks(marks, head) & seen
     if int(crown.sum()) < _FEWEST or not bool(cheeks.any()):
         return None
@@ -150,7 +128,7 @@ def find_hair(
     best = max(fitting, key=lambda style: agreement[style] + _PRIOR * math.log(worn[style] + _ODD))
     if best in _TIED:
         best = _TIED[0] if beside > _TAIL else _TIED[1]
-    colour = natural_colour((_SHADED * lit[0] / lit[1].clamp_min(1e-3) * _albedo(pipe, codes)).clamp(0.004, 0.7))
+    colour = natural_colour((_SHADED * lit[0] / lit[1].clamp_min(1e-3) * _albedo(pipe, latents)).clamp(0.004, 0.7))
     return FoundHair(best, linear_to_srgb(colour), agreement)
 
 
@@ -180,35 +158,9 @@ def natural_colour(colour: torch.Tensor) -> torch.Tensor:
     return found * (luminance(colour.view(1, 3, 1, 1)) / luminance(found.view(1, 3, 1, 1))).item()
 
 
-def _square(
-    picture: torch.Tensor, verts: torch.Tensor, landmarks: torch.Tensor, camera: Camera
-) -> tuple[torch.Tensor, Camera, torch.Tensor, torch.Tensor]:
-    """Crop the square around a head: picture (3, S, S), its camera, the mask of pixels inside the photograph,
-    landmarks.
-    """
-    size = (picture.shape[1], picture.shape[2])
-    marks = camera.project(verts[:, landmarks], size)[0, :, :2]
-    side = _HEIGHT * float((marks[CHIN] - marks[[19, 24]].mean(0)).norm())
-    left, top = float(marks[27, 0]) - side / 2, float(marks[27, 1]) - _ABOVE * side
-    box = camera.crop(top, left, (round(side), round(side)), size)
-    axis = (torch.arange(_SIDE) + 0.5) / _SIDE * side
-    grid = torch.stack(
-        torch.meshgrid(2 * (left + axis) / size[1] - 1, 2 * (top + axis) / size[0] - 1, indexing="xy"),
-        -1,
-    )
-    # Shrink by averaging, or strands would alias.
-    shrink = max(1, int(side / _SIDE))
-    small = (
-        F.avg_pool2d(picture[None], shrink, ceil_mode=True, count_include_pad=False) if shrink > 1 else picture[None]
-    )
-    crop = F.grid_sample(small, grid[None], mode="bilinear", padding_mode="border", align_corners=False)[0]
-    seen = (grid.abs() <= 1).all(-1)
-    return crop, box, seen, (marks - marks.new_tensor([left, top])) * (_SIDE / side)
-
-
 def _centres() -> tuple[torch.Tensor, ...]:
     """Return the rows and the columns (S, S) of the square's pixel centres."""
-    along = torch.arange(_SIDE) + 0.5
+    along = torch.arange(SIDE) + 0.5
     return torch.meshgrid(along, along, indexing="ij")
 
 
@@ -216,7 +168,7 @@ def _cheeks(marks: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
     """Return the mask (S, S) bool of both cheeks."""
     y, x = _centres()
     reach = _CHEEK * float((marks[CHIN] - marks[27]).norm())
-    found = torch.zeros(_SIDE, _SIDE, dtype=torch.bool)
+    found = torch.zeros(SIDE, SIDE, dtype=torch.bool)
     for eye, nose in ((36, 31), (45, 35)):
         spot = torch.stack((0.5 * (marks[eye, 0] + marks[nose, 0]), marks[nose, 1]))
         found |= torch.hypot(x - spot[0], y - spot[1]) < reach
@@ -275,9 +227,9 @@ def _groups(samples: torch.Tensor) -> list[torch.Tensor]:
     return [group for group in groups if group.shape[1] >= _FEWEST // 4]
 
 
-def _albedo(pipe: FacePipeline, codes: FaceLatents) -> torch.Tensor:
+def _albedo(pipe: FacePipeline, latents: FaceLatents) -> torch.Tensor:
     """Return the skin albedo (3,), linear RGB, of the cheeks in the person's atlas."""
-    atlas = pipe.skin(codes)[0]
+    atlas = pipe.skin(pipe.to_model_codes(latents))[0]
     template = pipe.template
     marks = template.verts[template.landmarks]
     near = torch.cdist(template.verts, 0.5 * (marks[[36, 45]] + marks[[31, 35]])).amin(1) < _NEAR

@@ -4,13 +4,15 @@ the next faces are made beside the pictures.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import torch
 
+P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -44,6 +46,44 @@ def side_by_side(function: Callable[[T], R], items: Sequence[T], device: torch.d
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)
+
+
+def on_one_thread(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a function with one thread of torch's: many small operations wait for each other on more."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            torch.set_num_threads(threads)
+
+    return run
+
+
+@torch.no_grad()
+def together(first: Callable[[], T], second: Callable[[], R], device: torch.device) -> tuple[T, R]:
+    """Return the results of two functions without gradients, the second run beside the first, on one thread each.
+
+    They run in turn on other devices than the CPU, or if torch has one thread.
+    """
+    if torch.get_num_threads() < 2 or device.type != "cpu":
+        return first(), second()
+    inference = torch.is_inference_mode_enabled()
+
+    def beside() -> R:
+        with torch.inference_mode(inference), torch.no_grad():
+            return second()
+
+    @on_one_thread  # the worker's, too, until both are done
+    def both() -> tuple[T, R]:
+        with ThreadPoolExecutor(1, thread_name_prefix="facekit-beside") as pool:
+            future = pool.submit(beside)
+            return first(), future.result()
+
+    return both()
 
 
 def ahead(items: Iterable[T], device: torch.device) -> Iterator[T]:

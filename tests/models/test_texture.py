@@ -118,3 +118,15 @@ def test_the_coarse_tile_is_nearly_the_average_of_the_fine_one(default_pipeline)
     assert float(off.mean()) < 0.008
     with pytest.raises(InputError, match="a size out of"):
         default_pipeline.texture.coarse(*codes, size=100)
+
+
+@pytest.mark.parametrize("box", [(slice(40, 90), slice(20, 61)), (slice(1, 128), slice(0, 30))])
+def test_a_part_of_the_coarse_tile_is_that_of_the_whole(default_pipeline, box):
+    codes, texture = FaceLatents.sample(1), default_pipeline.texture
+    with torch.inference_mode():
+        whole, part = (
+            texture.coarse(codes.texture_noise, codes.identity, torch.zeros(1, 20), 128, some) for some in (None, box)
+        )
+    assert part.shape == whole.shape
+    assert torch.allclose(part[(..., *box)], whole[(..., *box)], atol=1e-5)
+    assert not part[..., -20:].any()

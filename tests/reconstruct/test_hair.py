@@ -9,6 +9,7 @@ from facekit.color import luminance
 from facekit.person import Person
 from facekit.reconstruct.api import dressed
 from facekit.reconstruct.hair import find_hair, natural_colour
+from facekit.reconstruct.silhouettes import Silhouettes
 from facekit.render import Camera
 
 CAMERA = Camera.front(distance=900.0, target=(0.0, 0.0, 40.0))
@@ -24,11 +25,16 @@ def person_of(default_pipeline):
     return make
 
 
+def silhouettes(picture, pipe, face, camera=CAMERA):
+    neutral, posed = pipe.decode_neutral(face.latents), pipe.decode_shape(face.latents)
+    return Silhouettes.of(picture, pipe, neutral, posed, camera[0])
+
+
 @pytest.mark.parametrize(("seed", "style"), [(404, "afro01"), (403, "long01"), (406, "short02"), (400, "bald")])
 def test_the_style_that_was_worn_is_found(person_of, seed, style):
     face, pipe = person_of(seed, style)
     picture = face.render(CAMERA, image_size=320).rgb[0]
-    found = find_hair(picture, pipe, face.latents, CAMERA[0])
+    found = find_hair(pipe, face.latents, silhouettes(picture, pipe, face))
     assert found is not None and found.style == style
     if style != "bald":
         assert found.agreement[style] > 0.8
@@ -39,7 +45,7 @@ def test_the_style_that_was_worn_is_found(person_of, seed, style):
 def test_how_often_styles_are_worn_decides_where_silhouettes_are_alike(person_of):
     face, pipe = person_of(406, "bun01")
     picture = face.render(CAMERA, image_size=320).rgb[0]
-    hers, his = (find_hair(picture, pipe, face.latents, CAMERA[0], man) for man in (0.02, 0.98))
+    hers, his = (find_hair(pipe, face.latents, silhouettes(picture, pipe, face), man) for man in (0.02, 0.98))
     assert hers.agreement == his.agreement
     assert hers.style == "bun01" and his.style in ("short01", "short02", "short04")
 
@@ -51,7 +57,7 @@ def test_hair_beside_the_neck_is_a_tail(person_of):
     tail[190:262, 196:232] = True
     colour = drawn.rgb[0][:, drawn.hair[0, 0] > 0.9].median(dim=1).values
     picture = torch.where(tail & (drawn.alpha[0, 0] < 0.5), colour[:, None, None], drawn.rgb[0])
-    found = find_hair(picture, pipe, face.latents, CAMERA[0], 0.02)
+    found = find_hair(pipe, face.latents, silhouettes(picture, pipe, face), 0.02)
     assert found is not None and found.style == "ponytail01"
 
 
@@ -63,25 +69,46 @@ def test_hair_wider_and_lighter_than_any_style_is_no_background(person_of):
     ends = (hair | (wide & (drawn.alpha[0, 0] < 0.5))) & low
     colour = 1.4 * drawn.rgb[0][:, hair].median(dim=1).values
     picture = torch.where(ends, colour[:, None, None], drawn.rgb[0]).clamp(0, 1)
-    found = find_hair(picture, pipe, face.latents, CAMERA[0])
+    found = find_hair(pipe, face.latents, silhouettes(picture, pipe, face))
     assert found is not None and found.style == "long01"
+
+
+def test_bytes_and_floats_are_one_picture(person_of):
+    face, pipe = person_of(401, "afro01")
+    pixels = (face.render(CAMERA, image_size=320).rgb[0] * 255).round().byte()
+    one, other = (silhouettes(picture, pipe, face) for picture in (pixels, pixels.float() / 255))
+    assert torch.equal(one.crop, other.crop) and one.crop.mean() > 0.1
+
+
+def test_the_square_is_the_pictures_part(person_of):
+    face, pipe = person_of(401, "bald")
+    far = Camera.front(distance=1800.0, target=(0.0, 0.0, 40.0))
+    rows, columns = torch.meshgrid(torch.arange(1500.0), torch.arange(1500.0), indexing="ij")
+    found = silhouettes(torch.stack((columns, rows, rows)) / 1500, pipe, face, far)
+    at = found.crop[:2] * 1500 + 0.5  # where each of the square's pixels lies in the photograph
+    first, last = at[:, 0, 0], at[:, -1, -1]
+    assert bool(found.seen.all()) and float(last[0] - first[0]) > 3 * 144  # averaged over three pixels and more
+    marks = far.project(pipe.decode_shape(face.latents)[:, pipe.template.landmarks], (1500, 1500))[0, :, :2]
+    expected = (marks - first) / (last - first) * 143 + 0.5
+    assert float((expected - found.marks).abs().max()) < 0.1
 
 
 def test_a_crown_outside_of_the_picture_tells_nothing(person_of):
     face, pipe = person_of(401, "afro01")
     low = Camera.front(distance=420.0, target=(0.0, -60.0, 40.0))
     picture = face.render(low, image_size=256).rgb[0]
-    assert find_hair(picture, pipe, face.latents, low[0]) is None
+    assert find_hair(pipe, face.latents, silhouettes(picture, pipe, face, low)) is None
 
 
 def test_the_person_wears_it_from_then_on(person_of):
     face, pipe = person_of(403, "long01")
     assert pipe(latents=face.latents).hair == ()
-    picture = face.render(CAMERA, image_size=256).rgb[0].permute(1, 2, 0)
-    wearing = dressed(pipe, [picture], face.latents, CAMERA, "auto")
+    picture = face.render(CAMERA, image_size=256).rgb[0]
+    styles = [silhouettes(picture, pipe, face)]
+    wearing = dressed(pipe, face.latents, styles, "auto")
     hair = wearing(latents=face.latents.with_expression("smile"), detail=False).hair
     assert hair[0].style.startswith("long01") and torch.equal(hair[0].colour, wearing.person.hair_colour)
-    named = dressed(pipe, [picture], face.latents, CAMERA, "short01")
+    named = dressed(pipe, face.latents, styles, "short01")
     assert named.person.hair == "short01"
     assert wearing(latents=face.latents, hair=None, detail=False).hair == ()
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from facekit.render import Camera, render
-from facekit.render.frames import ahead, side_by_side
+from facekit.render.frames import ahead, side_by_side, together
 
 CPU = torch.device("cpu")
 
@@ -119,3 +119,38 @@ def test_errors_of_what_is_made_ahead_arrive(two_threads):
     assert next(found) == 0
     with pytest.raises(KeyError, match="second"):
         next(found)
+
+
+def test_two_functions_run_beside_each_other(two_threads):
+    met = threading.Barrier(2, timeout=20)
+
+    def job():
+        met.wait()  # breaks unless both are under way
+        return threading.current_thread().name, torch.get_num_threads(), torch.is_grad_enabled()
+
+    first, second = together(job, job, CPU)
+    assert first == (threading.current_thread().name, 1, False)
+    assert second[0].startswith("facekit-beside") and second[1:] == (1, False)
+    assert torch.get_num_threads() == 2 and torch.is_grad_enabled()
+
+
+def test_on_one_thread_they_run_in_turn():
+    before, said = torch.get_num_threads(), []
+    torch.set_num_threads(1)
+    try:
+        together(lambda: said.append((1, threading.get_ident())), lambda: said.append((2, threading.get_ident())), CPU)
+    finally:
+        torch.set_num_threads(before)
+    assert said == [(1, threading.get_ident()), (2, threading.get_ident())]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_an_error_of_either_arrives(two_threads, which):
+    def fails():
+        raise ValueError("no")
+
+    jobs = [lambda: 1, lambda: 2]
+    jobs[which] = fails
+    with pytest.raises(ValueError, match="no"):
+        together(*jobs, CPU)
+    assert torch.get_num_threads() == 2

@@ -22,7 +22,7 @@ from facekit.reconstruct import TEXTURES
 from facekit.reconstruct.texture import eyes, mask
 from facekit.reconstruct.texture.complete import FLOOR, Fused, complete, fuse, membrane, without_stains
 from facekit.reconstruct.texture.delight import COARSE, Delit, delight, trait_direction
-from facekit.reconstruct.texture.grid import TileGrid
+from facekit.reconstruct.texture.grid import TileGrid, atlas_masks
 from facekit.reconstruct.texture.lighting import KeyLight
 from facekit.reconstruct.texture.segment import bare_skin, network
 from facekit.reconstruct.texture.views import Texels, View
@@ -119,7 +119,8 @@ class PictureStudy:
             with torch.enable_grad():
                 found = delight(pipe, views, grid, masks=[region] * count)
             with torch.no_grad():
-                drawn, spread, skins = _coarse_tile(pipe, grid, found), mask.spread_of_skins(pipe, grid), []
+                drawn, skins = _coarse_tile(pipe, grid, found), []
+                spread = grid.gather(mask.spread_of_skins(pipe.texture, COARSE))
                 for view, light in zip(views, found.lights, strict=True):
                     seen = view.texels(grid)
                     photo = _albedo(view, light, seen, drawn)
@@ -151,7 +152,7 @@ class PictureStudy:
         if size != drawn.shape[-1]:
             drawn = F.interpolate(drawn, size=(size, size), mode="bicubic", antialias=True).clamp(0, 1)
         tile = rect_box(pipe.template.tile_rect, size, size)
-        grid = TileGrid.of(pipe.template, tile[0].stop - tile[0].start)
+        grid = _tile_grid(pipe, size)
         linear = srgb_to_linear(drawn[0, :, tile[0], tile[1]])
         fused = self._fused(grid, linear)
         atlas = drawn
@@ -163,12 +164,13 @@ class PictureStudy:
             )
             atlas = drawn.clone()
             atlas[0, :, tile[0], tile[1]] = linear_to_srgb(made)
-            atlas = _back_toned(pipe, atlas, drawn, tile)
+            skin, teeth = atlas_masks(pipe.template, size)
+            atlas = _back_toned(skin, atlas, drawn, tile)
             if isinstance(pipe.composer, DefaultComposer):
                 coloured = [pair for pair in zip(self.views, found.lights, strict=True) if not pair[0].grey]
                 iris = eyes.iris_colour(pipe, coloured, found.identity)
                 atlas = eyes.with_iris(pipe.composer, atlas, iris)
-                atlas = eyes.with_teeth(pipe, atlas, eyes.teeth_tone(pipe, coloured))
+                atlas = eyes.with_teeth(teeth, atlas, eyes.teeth_tone(pipe, coloured))
         seen = torch.zeros(1, 1, size, size)
         seen[0, :, tile[0], tile[1]] = grid.spread(fused.weight[None])
         return TextureResult(atlas, codes, [light.lights() for light in found.lights], seen, self._notes(grid, fused))
@@ -214,7 +216,7 @@ def compose_texture(
     Parameters
     ----------
     pictures:
-        K pictures (H, W, 3) float32, sRGB in [0, 1], of any size.
+        K pictures (H, W, 3), sRGB, float32 in [0, 1] or uint8, of any size.
     verts:
         (K, V, 3) float32 mm: the head posed as in each picture.
     cameras:
@@ -235,10 +237,23 @@ def compose_texture(
     return PictureStudy.of(pictures, verts, cameras, pipe, neutral).texture(mode, size)
 
 
+@torch.no_grad()
+def prepare(pipe: FacePipeline, size: int) -> None:
+    """Make what all textures of a model share, which is cached; for threads beside :func:`compose_texture`."""
+    _ = pipe.detail_layer, mask.spread_of_skins(pipe.texture, COARSE)
+    _ = _tile_grid(pipe, size), atlas_masks(pipe.template, size)
+
+
+def _tile_grid(pipe: FacePipeline, size: int) -> TileGrid:
+    """Return the grid of the tile in an atlas of ``size`` texels per side."""
+    rows, _ = rect_box(pipe.template.tile_rect, size, size)
+    return TileGrid.of(pipe.template, rows.stop - rows.start)
+
+
 def _view(picture: torch.Tensor, verts: torch.Tensor, camera: Camera, pipe: FacePipeline) -> View:
-    if picture.ndim != 3 or picture.shape[2] != 3 or not picture.is_floating_point():
+    if picture.ndim != 3 or picture.shape[2] != 3 or not (picture.is_floating_point() or picture.dtype == torch.uint8):
         got = f"{tuple(picture.shape)} {picture.dtype}"
-        raise InputError("pictures (H, W, 3), float in [0, 1]", got, "see facekit.files.images.to_float")
+        raise InputError("pictures (H, W, 3), float in [0, 1] or uint8", got, "see facekit.files.images.to_float")
     with torch.no_grad():
         view = View.of(picture.detach(), verts.detach().float(), camera, pipe.template)
         return dataclasses.replace(view, bare=bare_skin(network(), view, pipe.template))
@@ -264,11 +279,10 @@ def _coarse_tile(pipe: FacePipeline, grid: TileGrid, found: Delit) -> torch.Tens
 
 
 def _back_toned(
-    pipe: FacePipeline, atlas: torch.Tensor, drawn: torch.Tensor, tile: tuple[slice, slice]
+    skin: torch.Tensor, atlas: torch.Tensor, drawn: torch.Tensor, tile: tuple[slice, slice]
 ) -> torch.Tensor:
-    """Match the back of the head, which lies outside of the tile, to the tone at the tile's edge."""
-    grid = TileGrid.of(pipe.template, atlas.shape[-1], (0.0, 0.0, 1.0, 1.0))
-    back = F.max_pool2d(grid.spread(grid.skin.float()[None])[None], 9, 1, 4)
+    """Match the back of the head, skin (1, 1, S, S) outside of the tile, to the tone at the tile's edge."""
+    back = skin.clone()
     back[..., tile[0], tile[1]] = 0.0
     ends = [srgb_to_linear(_edges(picture[0, :, tile[0], tile[1]])) + FLOOR for picture in (atlas, drawn)]
     toned = linear_to_srgb((srgb_to_linear(drawn) * (ends[0] / ends[1])[:, None, None]).clamp(0, 1))

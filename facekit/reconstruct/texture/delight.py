@@ -22,7 +22,9 @@ import torch.nn.functional as F
 
 from facekit.color import srgb_to_linear
 from facekit.conventions import EXPRESSION_DIM, IDENTITY_DIM, PARTS, TEXTURE_NOISE_DIM
+from facekit.geometry.charts import mask_box
 from facekit.models.composers import DefaultComposer
+from facekit.reconstruct.texture.adam import Adam
 from facekit.reconstruct.texture.grid import TileGrid
 from facekit.reconstruct.texture.lighting import Geometry, KeyLight, gleaming, luminances, untone
 from facekit.reconstruct.texture.views import View
@@ -116,7 +118,7 @@ def delight(
         (P,) in [0, 1] per picture, over the grid's texels: skin mask. By default all texels may be skin.
     """
     shots = [_shot(pipe, view, grid, None if masks is None else masks[k]) for k, view in enumerate(views)]
-    draw = _drawer(pipe, grid)
+    draw = _drawer(pipe, grid, shots)
     with torch.no_grad():
         identity, lights = _start(pipe, shots, draw)
     noise = torch.zeros(1, TEXTURE_NOISE_DIM)
@@ -127,24 +129,18 @@ def delight(
         first = _mean(shots, draw(noise, identity))
     codes = [identity, noise]
     lamps = [[light.sh, light.key, light.colour.log()] for light in lights]
-    for tensor in (*codes, *(t for lamp in lamps for t in lamp)):
-        tensor.requires_grad_(True)
-    groups = [
-        {"params": codes, "lr": _CODE_RATE},
-        {"params": [t for lamp in lamps for t in lamp], "lr": _LIGHT_RATE},
-    ]
-    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98))
+    leaves = [*codes, *(t for lamp in lamps for t in lamp)]
+    rates = [_CODE_RATE] * len(codes) + [_LIGHT_RATE] * (len(leaves) - len(codes))
+    for leaf in leaves:
+        leaf.requires_grad_(True)
+    optimizer = Adam(leaves, rates, betas=(0.9, 0.98))
     for step in range(steps):
-        for group, rate in zip(optimizer.param_groups, (_CODE_RATE, _LIGHT_RATE), strict=True):
-            group["lr"] = rate * min(1.0, 3.0 * (1 - step / steps) + 0.05)
         albedo = draw(noise, identity)
         lift, cost = first / _mean(shots, albedo), _code_cost(identity, noise, free)
         for shot, lamp in zip(shots, lamps, strict=True):
             light = KeyLight(lamp[0] * lift, lamp[1], lamp[2].exp() * lift)
             cost = cost + _cost(shot, light, albedo) + _light_cost(light)
-        optimizer.zero_grad()
-        cost.backward()
-        optimizer.step()
+        optimizer.step(cost, min(1.0, 3.0 * (1 - step / steps) + 0.05))
     with torch.no_grad():
         albedo, misfit = draw(noise, identity), []
         lift = first / _mean(shots, albedo)
@@ -156,12 +152,18 @@ def delight(
     return Delit(identity.detach(), noise.detach(), found, misfit, any(shot.white for shot in shots))
 
 
-def _drawer(pipe: FacePipeline, grid: TileGrid) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """Return a function from codes to the linear albedo (3, P) at the grid's texels."""
+def _drawer(
+    pipe: FacePipeline, grid: TileGrid, shots: list[_Shot]
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Return a function from codes to the linear albedo (3, P) at the texels; only what pictures show is right."""
+    shown = grid.parts.new_zeros(len(grid.parts)).float()
+    for shot in shots:
+        shown[shot.texels] = 1.0
+    box = mask_box(grid.spread(shown[None])[0] > 0) if bool(shown.any()) else None
 
     def draw(noise: torch.Tensor, identity: torch.Tensor) -> torch.Tensor:
         rest = torch.zeros(1, EXPRESSION_DIM)
-        tile = pipe.texture.coarse(noise, identity, rest, grid.size)[0]
+        tile = pipe.texture.coarse(noise, identity, rest, grid.size, box)[0]
         return srgb_to_linear(grid.gather(tile).clamp(0.01, 1.0))
 
     return draw

@@ -14,7 +14,6 @@ from facekit.conventions import PARTS
 from facekit.models.composers import DefaultComposer
 from facekit.models.composers.default import IRIS_GREY
 from facekit.reconstruct.texture.delight import drawn_eyes
-from facekit.reconstruct.texture.grid import TileGrid
 from facekit.reconstruct.texture.lighting import KeyLight
 from facekit.reconstruct.texture.views import View
 
@@ -83,9 +82,7 @@ def teeth_tone(pipe: FacePipeline, views: list[tuple[View, KeyLight]]) -> torch.
     return torch.lerp(torch.ones(3), seen, ratios.shape[1] / (ratios.shape[1] + _TEETH_PRIOR))
 
 
-def with_teeth(pipe: FacePipeline, atlas: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:
-    """Return an atlas (1, 3, S, S) sRGB with the teeth multiplied by these factors."""
-    grid = TileGrid.of(pipe.template, atlas.shape[-1], (0.0, 0.0, 1.0, 1.0))
-    teeth = grid.spread((grid.parts == PARTS.index("teeth")).float()[None])
+def with_teeth(teeth: torch.Tensor, atlas: torch.Tensor, tone: torch.Tensor) -> torch.Tensor:
+    """Return an atlas (1, 3, S, S) sRGB with the texels of teeth (1, 1, S, S) multiplied by these factors."""
     toned = linear_to_srgb((srgb_to_linear(atlas) * tone[:, None, None]).clamp(0, 1))
-    return torch.lerp(atlas, toned, F.max_pool2d(teeth[None], 5, 1, 2))
+    return torch.lerp(atlas, toned, teeth)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import torch
 
 from facekit.conventions import PARTS
 from facekit.geometry.lists import flat_indices, weighted_sum
-from facekit.geometry.uv import rasterize_uv
+from facekit.geometry.uv import box_max, rasterize_uv
 from facekit.template import Template
 
 #: Parts that pictures may show as skin; the rest of the tile is the inside of lips and lids.
 SKIN_PARTS = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "neck", "back_of_head"))
+_TEETH = PARTS.index("teeth")
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,13 @@ class TileGrid:
     parts: torch.Tensor
 
     @classmethod
-    def of(cls, template: Template, size: int, rect: tuple[float, float, float, float] | None = None) -> TileGrid:
-        """Rasterise a template's face tile, or another part (u0, v0, u1, v1) of its atlas.
+    @functools.lru_cache(maxsize=2)
+    def of(cls, template: Template, size: int) -> TileGrid:
+        """Rasterise a template's face tile; cached for the last two sizes.
 
         Tiles of the default atlas are symmetric: the mirror image of column i is column S - 1 - i.
         """
-        u0, v0, u1, v1 = template.tile_rect if rect is None else rect
+        u0, v0, u1, v1 = template.tile_rect
         low, span = template.uvs.new_tensor([u0, v0]), template.uvs.new_tensor([u1 - u0, v1 - v0])
         ids, weights = rasterize_uv((template.uvs - low) / span, template.faces_uvs, size)
         inside = flat_indices(ids >= 0)
@@ -73,3 +76,16 @@ class TileGrid:
         table = torch.zeros(256, dtype=torch.bool, device=self.parts.device)
         table[list(SKIN_PARTS)] = True
         return table[self.parts.long()]
+
+
+@functools.lru_cache(maxsize=1)
+def atlas_masks(template: Template, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return where the whole atlas shows skin, and where teeth: (1, 1, S, S) float32 in {0, 1}, four and two texels
+    wider than their triangles; cached for the last size.
+    """
+    ids, weights = rasterize_uv(template.uvs, template.faces_uvs, size)
+    corner = weights.argmax(2, keepdim=True)
+    part = template.parts[template.faces[ids.clamp_min(0)].gather(2, corner)[..., 0]].long()
+    part = torch.where(ids >= 0, part, torch.full_like(part, 255))[None, None]
+    skin, teeth = (torch.isin(part, part.new_tensor(kinds)).float() for kinds in (SKIN_PARTS, [_TEETH]))
+    return box_max(skin, 9), box_max(teeth, 5)

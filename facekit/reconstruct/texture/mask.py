@@ -7,6 +7,7 @@ texel (brows, lips and beards do, cheeks do not) is measured on samples of the t
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +17,7 @@ from facekit.color import srgb_to_linear
 from facekit.conventions import CHIN, EXPRESSION_DIM, NOSE_TIP
 from facekit.geometry.charts import step
 from facekit.latents import FaceLatents
+from facekit.models.texture import TextureModel
 from facekit.reconstruct.texture.grid import TileGrid
 
 if TYPE_CHECKING:
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 _REACH = (88.0, 112.0)
 #: The same below the chin, and behind the front of the ears.
 _NECK, _EARS = (6.0, 30.0), (4.0, 22.0)
-#: Number of sampled people to measure the variation of skin.
-_PEOPLE = 24
+#: Number of sampled people to measure the variation of skin, and of those drawn at once.
+_PEOPLE, _AT_ONCE = 24, 4
 #: Standard deviations of log albedo from errors in the light: darker, brighter, and in colour.
 _BRIGHTNESS, _GLEAM, _COLOUR = 0.20, 0.11, 0.09
 #: Deviations at which a texel starts to be rejected, and is fully rejected.
@@ -55,21 +57,22 @@ def region(pipe: FacePipeline, grid: TileGrid) -> torch.Tensor:
     return found * step(grid.gather(scalp)[0], 0.45, 0.1)
 
 
-def spread_of_skins(pipe: FacePipeline, grid: TileGrid) -> torch.Tensor:
-    """Return the standard deviation (2, P) of log albedo between people at the grid's texels, in brightness and colour.
+@functools.lru_cache(maxsize=1)
+@torch.no_grad()
+def spread_of_skins(texture: TextureModel, size: int) -> torch.Tensor:
+    """Return the standard deviation (2, S, S) of log albedo between people in a tile of ``size`` texels per side, in
+    brightness and colour; cached.
 
     Relative to each person's mean tone, and to neighbouring texels, as features are not at the same place in everyone.
     """
     people = FaceLatents.sample(0, _PEOPLE)
-    with torch.no_grad():
-        rest = torch.zeros(_PEOPLE, EXPRESSION_DIM)
-        tiles = pipe.texture.coarse(people.texture_noise, people.identity, rest, grid.size).clamp(0.01, 1)
-    logs = (srgb_to_linear(tiles) + 0.01).log()
+    rows = zip(*(codes.split(_AT_ONCE) for codes in (people.texture_noise, people.identity)), strict=True)
+    tiles = torch.cat([texture.coarse(*some, torch.zeros(len(some[0]), EXPRESSION_DIM), size) for some in rows])
+    logs = (srgb_to_linear(tiles.clamp(0.01, 1)) + 0.01).log()
     logs = logs - logs.flatten(2).median(2).values[..., None, None]
     grey = logs.mean(1, keepdim=True)
     parts = torch.cat((grey, (logs - grey).square().sum(1, keepdim=True).sqrt()), 1)
-    spread = 2.2 * parts.square().mean(0).sqrt()
-    return grid.gather(F.max_pool2d(spread[None], 7, 1, 3)[0])
+    return F.max_pool2d(2.2 * parts.square().mean(0).sqrt()[None], 7, 1, 3)[0]
 
 
 def skin_mask(
@@ -86,7 +89,7 @@ def skin_mask(
     seen:
         (P,) in [0, 1]: visibility of each texel.
     spread:
-        (2, P), from :func:`spread_of_skins`.
+        (2, P): :func:`spread_of_skins` at the grid's texels.
 
     Returns
     -------

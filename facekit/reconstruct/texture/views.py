@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from facekit.errors import InputError
 from facekit.geometry.charts import step
 from facekit.geometry.lists import flat_indices
 from facekit.geometry.normals import dot
+from facekit.geometry.uv import box_max
 from facekit.reconstruct.texture.grid import SKIN_PARTS, TileGrid
 from facekit.reconstruct.texture.lighting import Geometry, untone
 from facekit.render import Camera
@@ -87,7 +89,7 @@ class View:
         Parameters
         ----------
         picture:
-            (H, W, 3) float32, sRGB in [0, 1].
+            (H, W, 3) sRGB: float32 in [0, 1], or uint8.
         verts:
             (V, 3) float32, mm: vertices posed as in the picture.
         camera:
@@ -98,8 +100,7 @@ class View:
         InputError
             If the head lies outside of the picture or is smaller than sixteen pixels.
         """
-        image = picture.permute(2, 0, 1).to(torch.float32)
-        height, width = image.shape[1:]
+        height, width = picture.shape[:2]
         place = camera.project(verts[None], (height, width))[0]
         front = place[(place[:, 2] > 0) & torch.isfinite(place).all(1)][:, :2]
         low, high = (front.amin(0), front.amax(0)) if len(front) else (place[0, :2], place[0, :2])
@@ -110,7 +111,9 @@ class View:
             got = f"one from {[round(v) for v in low.tolist()]} to {[round(v) for v in high.tolist()]}"
             raise InputError(f"a head inside of the picture of {width} x {height}", got, "fit it to the picture first")
         near = camera.crop(top, left, (bottom - top, right - left), (height, width))
-        linear, scene = srgb_to_linear(image[:, top:bottom, left:right]), srgb_to_linear(_sparse(image))
+        # One channel at a time: photographs are large.
+        linear = torch.stack([srgb_to_linear(unit(row)) for row in picture[top:bottom, left:right].unbind(2)])
+        scene = srgb_to_linear(unit(_sparse(picture)))
         longest = max(linear.shape[1:])
         scale = min(1.0, _LARGEST / longest) * max(1.0, _SMALLEST / longest)
         if scale != 1:  # averages are taken in linear light
@@ -132,7 +135,8 @@ class View:
         bright = F.avg_pool2d(linear.amax(0)[None, None], 5, 1, 2, count_include_pad=False)[0]
         sound = step(bright, *_BURNT[::-1])
         middle = untone(scene).median(1).values
-        grey = float((image.amax(0) - image.amin(0)).mean()) < _GREY
+        least, most = picture.aminmax(dim=2)
+        grey = float(unit(most - least).mean()) < _GREY
         return cls(
             untone(linear),
             sound,
@@ -207,11 +211,13 @@ class View:
         shares = torch.stack((1 - u - v, u, v), -1).clamp(0, 1)
         charts = template.uvs[template.faces_uvs[self.ids.view(-1)[index]]]
         mixed = (corners * shares[..., None]).sum(1).T
-        # Eyes and teeth are not skin for the mask; use the probability of the skin around them.
-        rim = max(2, round(0.012 * height))
-        open_ = F.max_pool2d(self.bare[None], 2 * rim + 1, 1, rim)[0, 0].view(-1)[index]
         colour = self.picture.flatten(1)[:, index]
-        return Pixels(colour, (charts * shares[..., None]).sum(1), _geometry(mixed), open_)
+        return Pixels(colour, (charts * shares[..., None]).sum(1), _geometry(mixed), self._open.view(-1)[index])
+
+    @functools.cached_property
+    def _open(self) -> torch.Tensor:
+        """(1, h, w): the highest probability of bare skin nearby; eyes and teeth are not skin for the mask."""
+        return box_max(self.bare[None], 2 * max(2, round(0.012 * self.size[0])) + 1)[0]
 
 
 @dataclass(frozen=True)
@@ -254,15 +260,22 @@ class Pixels:
         return Pixels(self.colour[:, index], self.uv[index], self.geometry[index], self.bare[index])
 
 
+def unit(colour: torch.Tensor) -> torch.Tensor:
+    """Return colours of any shape, uint8 or in [0, 1], as float32 in [0, 1]."""
+    return colour.float() / 255 if colour.dtype == torch.uint8 else colour.float()
+
+
 def _around(mask: torch.Tensor, reach: int) -> torch.Tensor:
     """Return the fraction (1, h, w) of a mask (h, w) bool that is set within ``reach`` pixels."""
-    return F.avg_pool2d(mask.float()[None, None], 2 * reach + 1, 1, reach, count_include_pad=False)[0]
+    wide = 2 * reach + 1
+    rows = F.avg_pool2d(mask.float()[None, None], (wide, 1), 1, (reach, 0), count_include_pad=False)
+    return F.avg_pool2d(rows, (1, wide), 1, (0, reach), count_include_pad=False)[0]
 
 
-def _sparse(image: torch.Tensor) -> torch.Tensor:
-    """Subsample a picture to about 40,000 pixels (3, N)."""
-    flat = image.flatten(1)
-    return flat[:, :: max(1, flat.shape[1] // 40000)]
+def _sparse(picture: torch.Tensor) -> torch.Tensor:
+    """Subsample a picture (H, W, 3) to about 40,000 pixels (3, N)."""
+    flat = picture.flatten(0, 1)
+    return flat[:: max(1, len(flat) // 40000)].T
 
 
 def _materials(template: Template, verts: torch.Tensor) -> torch.Tensor:

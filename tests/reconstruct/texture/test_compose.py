@@ -101,7 +101,7 @@ def test_what_does_not_fit_is_refused(default_pipeline):
         ({"pictures": [picture] * 2}, "match their numbers"),
         ({"verts": verts[:, :-1]}, r"vertices \(K, 24586, 3\)"),
         ({"pictures": [picture.permute(2, 0, 1)]}, r"pictures \(H, W, 3\)"),
-        ({"pictures": [(picture * 255).byte()]}, "float in"),
+        ({"pictures": [(picture * 255).int()]}, "float in"),
         ({"mode": "best"}, "a texture mode"),
     ):
         arguments = {

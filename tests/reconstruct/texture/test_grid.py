@@ -9,7 +9,7 @@ from facekit.color import srgb_to_linear
 from facekit.conventions import PARTS
 from facekit.errors import InputError
 from facekit.latents import FaceLatents
-from facekit.reconstruct.texture.grid import TileGrid
+from facekit.reconstruct.texture.grid import TileGrid, atlas_masks
 from facekit.reconstruct.texture.lighting import untone
 from facekit.reconstruct.texture.views import View
 from facekit.render import Camera, render
@@ -35,10 +35,18 @@ def test_gather_undoes_spread(grid):
     assert float(grid.spread(rows, 7.0).amax()) == 7.0
 
 
-def test_other_parts_of_the_atlas(default_pipeline):
-    whole = TileGrid.of(default_pipeline.template, 128, (0.0, 0.0, 1.0, 1.0))
-    assert {"eyes", "teeth"} <= {PARTS[int(k)] for k in whole.parts.unique()}
-    assert not bool(whole.skin[whole.parts == PARTS.index("teeth")].any())
+def test_masks_of_the_whole_atlas(default_pipeline):
+    template = default_pipeline.template
+    skin, teeth = atlas_masks(template, 128)
+    assert set(skin.unique().tolist()) == set(teeth.unique().tolist()) == {0.0, 1.0}
+    place = torch.stack((2 * template.uvs[:, 0] - 1, 1 - 2 * template.uvs[:, 1]), -1)[None, None]
+    part = torch.full((len(template.uvs),), 255)
+    part[template.faces_uvs] = template.parts[template.faces].long()
+    for mask, name in ((skin, "skin"), (skin, "back_of_head"), (teeth, "teeth")):
+        shown = torch.nn.functional.grid_sample(mask, place, mode="nearest", align_corners=False)[0, 0, 0] > 0
+        assert bool(shown[part == PARTS.index(name)].all())
+        assert 0.02 < float(shown.float().mean()) < 0.98
+    assert not bool((teeth[..., : int(0.4 * 128), : int(0.4 * 128)] > 0).all())
 
 
 def test_a_picture_gives_the_texture_back(default_pipeline, grid):
