@@ -17,6 +17,7 @@ import torch.nn.functional as F
 
 from facekit.color import linear_to_srgb, luminance, srgb_to_linear
 from facekit.conventions import CHIN
+from facekit.geometry.charts import step
 from facekit.latents import FaceLatents
 from facekit.metrics.texture import lab
 from facekit.models.hair_choice import style_weights
@@ -41,8 +42,14 @@ _CLUSTERS, _ROUNDS = 4, 8
 _NEAR = 16.0
 #: Least difference of natural hair between red and green as a fraction of that between red and blue, linear RGB.
 _WARM = 0.45
-#: Ratio of hair albedo to observed brightness, which includes self-shadowing.
-_SHADED = 1.2
+#: Ratio of hair albedo to observed brightness, which includes self-shadowing; the share of a crown, its darkest part,
+#: that mirrors hardly a lamp, and the ratio of the albedo to that. Fitted to renders of hair of known colour.
+_SHADED, _DARKEST, _MATT = 0.95, 0.4, 1.6
+#: Red less blue of natural hair that mirrors nothing, as a fraction of red, linear; brightness of the darkest part, as
+#: a fraction of the cheeks', from which on less colour means grey hair, and no mirror.
+_COLOURED, _GREY = 0.6, (0.16, 0.36)
+#: Colour difference from the background from which on a crown is hair, and the least share of it that must be.
+_BEHIND, _MOSTLY = 14.0, 0.3
 #: Styles that hang beside the neck; the least fraction of hair there for one of them, and for one that agrees well.
 _LONG, _HANGING, _AGREED, _WELL = ("long01", "mid01", "side01", "wavy01"), 0.65, 0.5, 0.78
 #: Styles that end at the chin, so that hair beside the neck says nothing of them.
@@ -109,8 +116,10 @@ def find_hair(
     if int(crown.sum()) < _FEWEST or not bool(cheeks.any()):
         return None
     outside = colours[:, _backdrop(anyone, head, marks) & seen]
+    crown = _hairy(crown, colours, outside)
     tone, hair = colours[:, cheeks].median(dim=1).values, colours[:, crown]
-    lit = [srgb_to_linear(crop[:, where]).median(dim=1).values for where in (crown, cheeks)]
+    matt = crown & (colours[0] <= hair[0].quantile(_DARKEST))
+    lit = [srgb_to_linear(crop[:, where]).median(dim=1).values for where in (crown, matt, cheeks)]
     low, high = _BARE_RANGE
     bound = min(max(_BARE * float(tone[0]), low), high) * (1 - _SELDOM_BALD * (1 - man))
     if float((hair.median(dim=1).values - tone).norm()) < bound:
@@ -128,7 +137,7 @@ def find_hair(
     best = max(fitting, key=lambda style: agreement[style] + _PRIOR * math.log(worn[style] + _ODD))
     if best in _TIED:
         best = _TIED[0] if beside > _TAIL else _TIED[1]
-    colour = natural_colour((_SHADED * lit[0] / lit[1].clamp_min(1e-3) * _albedo(pipe, latents)).clamp(0.004, 0.7))
+    colour = natural_colour(_unlit(*lit, _albedo(pipe, latents)).clamp(0.004, 0.7))
     return FoundHair(best, linear_to_srgb(colour), agreement)
 
 
@@ -142,6 +151,18 @@ def _frequencies(styles: tuple[str, ...], man: float, light: float) -> dict[str,
     worn = {style: man * his.get(style, 0.0) + (1 - man) * hers.get(style, 0.0) for style in styles}
     tied = sum(worn.get(style, 0.0) for style in _TIED)
     return worn | {style: tied for style in _TIED if style in worn}
+
+
+def _unlit(hair: torch.Tensor, matt: torch.Tensor, cheeks: torch.Tensor, skin: torch.Tensor) -> torch.Tensor:
+    """Return the albedo (3,) of hair: what it mirrors of the lamps, which has no colour, is taken off.
+
+    All (3,) linear RGB: the hair's median in the picture, that of its darkest part, the cheeks', and their albedo.
+    """
+    white = skin / cheeks.clamp_min(1e-3)
+    whole, matt = hair * white, matt * white
+    coloured = ((whole[0] - whole[2]) / (_COLOURED * whole[0])).clamp(0, 1)
+    grey = step(matt.mean() / skin.mean(), *_GREY)
+    return torch.maximum(_SHADED * coloured * whole, _MATT * grey * matt)
 
 
 def natural_colour(colour: torch.Tensor) -> torch.Tensor:
@@ -186,6 +207,17 @@ def _backdrop(anyone: torch.Tensor, head: torch.Tensor, marks: torch.Tensor) -> 
     height = marks[CHIN, 1] - marks[17:27, 1].mean()
     chest = (y > marks[CHIN, 1] + _CHEST[0] * height) & ((x - marks[27, 0]).abs() < _CHEST[1] * height)
     return (away & (y < marks[27, 1])) | chest
+
+
+def _hairy(crown: torch.Tensor, colours: torch.Tensor, outside: torch.Tensor) -> torch.Tensor:
+    """Return a crown (S, S) bool without the background above hair that lies flat; all of it if hair looks alike."""
+    groups = _groups(outside)
+    if not groups:
+        return crown
+    middles = torch.stack([group.median(dim=1).values for group in groups])
+    away = (colours - middles[..., None, None]).norm(dim=1).amin(0)
+    own = crown & (away > _BEHIND)
+    return own if int(own.sum()) > max(_MOSTLY * int(crown.sum()), _FEWEST) else crown
 
 
 def _beside(cover: dict[str, torch.Tensor], likely: torch.Tensor, seen: torch.Tensor, middle: float) -> float:

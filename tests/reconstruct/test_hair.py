@@ -8,7 +8,7 @@ import torch
 from facekit.color import luminance
 from facekit.person import Person
 from facekit.reconstruct.api import dressed
-from facekit.reconstruct.hair import find_hair, natural_colour
+from facekit.reconstruct.hair import _hairy, _unlit, find_hair, natural_colour
 from facekit.reconstruct.silhouettes import Silhouettes
 from facekit.render import Camera
 
@@ -131,3 +131,24 @@ def test_no_hair_is_violet_or_green():
         found = natural_colour(colour)
         assert found.tolist() == sorted(found.tolist(), reverse=True)
         assert luminance(found.view(1, 3, 1, 1)).item() == pytest.approx(luminance(colour.view(1, 3, 1, 1)).item())
+
+
+def test_lamps_mirrored_in_hair_do_not_lighten_it_and_grey_hair_stays_grey():
+    skin, light = torch.tensor([0.42, 0.24, 0.16]), torch.tensor([1.1, 1.0, 0.9])
+    brown, grey, blond = (torch.tensor(c) for c in ([0.040, 0.020, 0.012], [0.20, 0.18, 0.165], [0.30, 0.18, 0.08]))
+    for albedo, lamps in ((brown, 0.0), (brown, 0.03), (grey, 0.02), (blond, 0.02)):
+        shown = [(share * albedo + mirrored) * light for share, mirrored in ((1.0, lamps), (0.6, 0.2 * lamps))]
+        found = _unlit(*shown, skin * light, skin)
+        assert 0.6 < float(found.mean() / albedo.mean()) < 1.6, (albedo, lamps, found)
+
+
+def test_the_background_above_flat_hair_is_not_its_colour():
+    colours = torch.full((3, 64, 64), 40.0)
+    colours[:, :20] = torch.tensor([86.0, 0.0, 0.0])[:, None, None]
+    crown = torch.zeros(64, 64, dtype=torch.bool)
+    crown[10:40, 20:40] = True
+    outside = torch.tensor([86.0, 0.0, 0.0])[:, None] + torch.linspace(-1, 1, 200)
+    own = _hairy(crown, colours, outside)
+    assert bool(own[20:40, 20:40].all()) and not own[:20].any()
+    assert torch.equal(_hairy(crown, colours, outside[:, :4]), crown), "no background to tell from"
+    assert torch.equal(_hairy(crown, torch.full((3, 64, 64), 86.0), outside), crown), "hair like the background"
