@@ -119,11 +119,11 @@ def find_hair(
     crown = _hairy(crown, colours, outside)
     tone, hair = colours[:, cheeks].median(dim=1).values, colours[:, crown]
     matt = crown & (colours[0] <= hair[0].quantile(_DARKEST))
-    lit = [srgb_to_linear(crop[:, where]).median(dim=1).values for where in (crown, matt, cheeks)]
+    whole, least, cheek = (srgb_to_linear(crop[:, where]).median(dim=1).values for where in (crown, matt, cheeks))
     low, high = _BARE_RANGE
     bound = min(max(_BARE * float(tone[0]), low), high) * (1 - _SELDOM_BALD * (1 - man))
     if float((hair.median(dim=1).values - tone).norm()) < bound:
-        return FoundHair("bald", linear_to_srgb(lit[0]), {"bald": 1.0})
+        return FoundHair("bald", linear_to_srgb(whole), {"bald": 1.0})
     likely = _likely(colours, hair, tone, outside)
     # Pixels that all styles cover, or none, carry no information; nor do those outside of the picture.
     told = ((anyone > 0.3) & (everyone < 0.7) & seen).float()
@@ -137,7 +137,7 @@ def find_hair(
     best = max(fitting, key=lambda style: agreement[style] + _PRIOR * math.log(worn[style] + _ODD))
     if best in _TIED:
         best = _TIED[0] if beside > _TAIL else _TIED[1]
-    colour = natural_colour(_unlit(*lit, _albedo(pipe, latents)).clamp(0.004, 0.7))
+    colour = natural_colour(_unlit(whole, least, cheek, _albedo(pipe, latents)).clamp(0.004, 0.7))
     return FoundHair(best, linear_to_srgb(colour), agreement)
 
 

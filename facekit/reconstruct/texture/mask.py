@@ -67,7 +67,7 @@ def spread_of_skins(texture: TextureModel, size: int) -> torch.Tensor:
     """
     people = FaceLatents.sample(0, _PEOPLE)
     rows = zip(*(codes.split(_AT_ONCE) for codes in (people.texture_noise, people.identity)), strict=True)
-    tiles = torch.cat([texture.coarse(*some, torch.zeros(len(some[0]), EXPRESSION_DIM), size) for some in rows])
+    tiles = torch.cat([texture.coarse(n, i, torch.zeros(len(n), EXPRESSION_DIM), size) for n, i in rows])
     logs = (srgb_to_linear(tiles.clamp(0.01, 1)) + 0.01).log()
     logs = logs - logs.flatten(2).median(2).values[..., None, None]
     grey = logs.mean(1, keepdim=True)
