@@ -36,7 +36,7 @@ _ODD = (1.5, 2.6)
 #: Rows and columns of the tile with nose and cheeks, as fractions of its side.
 _MIDDLE = ((0.34, 0.5), (0.28, 0.72))
 #: The same for eyes, nose and mouth.
-_FEATURES = ((0.20, 0.66), (0.27, 0.73))
+_FEATURES = ((0.17, 0.66), (0.21, 0.79))
 #: Erosion and blur of the coarse mask, in coarse texels.
 _SHRINK, _SOFT = 3, 3
 
