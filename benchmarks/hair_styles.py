@@ -17,15 +17,10 @@ from pathlib import Path
 
 import torch
 
-from facekit import FaceLatents, FacePipeline
-from facekit.person import Person
+import facekit
+from facekit import FacePipeline, Reconstruction
 from facekit.progress import progress
-from facekit.reconstruct.api import cameras_of, posed_heads, refine_and_fit
-from facekit.reconstruct.find import find
 from facekit.reconstruct.hair import find_hair
-from facekit.reconstruct.landmarker import Landmarker
-from facekit.reconstruct.model import PhotoModel
-from facekit.reconstruct.observe import read_all
 from facekit.reconstruct.silhouettes import Silhouettes
 
 _TIED, _SHORT = "bun01 ponytail01", "short01 short02 short03 short04"
@@ -64,32 +59,30 @@ def main() -> None:
     like = {int(number): styles.split() for styles, numbers in SEEN.items() for number in numbers.split()}
     common = Counter(style for styles in like.values() for style in styles).most_common(1)[0][0]
     pipe = FacePipeline.from_pretrained(device="cpu")
-    photo, rest = PhotoModel.of(pipe), FaceLatents.sample(0, expression="neutral", intensity=0.0, truncation=0.0)
     right: dict[str, list[list[bool]]] = {name: [[], []] for name in ("found", "silhouette", "most frequent")}
-    with Landmarker() as landmarker:
-        for row, file in enumerate(progress(sorted(folder.glob("*_03.jpg")), desc="hair")):
-            number = int(file.name[:3])
-            if number not in like:
-                continue
-            (picture,) = read_all(file)
-            picture, marks, _ = find(picture, landmarker, photo.mirror, None)
-            fitted, _ = refine_and_fit(photo, [picture], [marks])
-            neutral, posed = posed_heads(fitted, pipe, photo, rest)
-            person = pipe.with_person(Person(neutral, rest))
-            codes = rest.with_blendshapes(torch.from_numpy(fitted.blendshapes).float())
-            colours = torch.from_numpy(picture.pixels).float().permute(2, 0, 1) / 255
-            man = photo.masculine(pipe.template, neutral)
-            drawn = Silhouettes.of(colours, pipe, neutral[None], posed, cameras_of(fitted, [picture])[0])
-            found = find_hair(person, codes, drawn, man)
-            if found is None:
-                continue
-            best = max(found.agreement, key=lambda style: found.agreement[style])
-            for name, style in (("found", found.style), ("silhouette", best)):
-                right[name][row % 2].append(style in like[number])
-            right["most frequent"][row % 2].append(common in like[number])
+    for row, file in enumerate(progress(sorted(folder.glob("*_03.jpg")), desc="hair")):
+        number = int(file.name[:3])
+        if number not in like:
+            continue
+        person = facekit.reconstruct(file, model=pipe, texture_size=512)
+        best = _closest(person)
+        if best is None:
+            continue
+        worn = person.pipe.person.hair if person.pipe.person else None
+        for name, style in (("found", worn), ("silhouette", best), ("most frequent", common)):
+            right[name][row % 2].append(style in like[number])
     print("| style | where constants were set | elsewhere |\n| --- | ---: | ---: |")
     for name, halves in right.items():
         print(f"| {name} |" + "".join(f" {sum(half)} of {len(half)} |" for half in halves))
+
+
+def _closest(person: Reconstruction) -> str | None:
+    """Return the style whose silhouette agrees best with the photograph; None if the crown is outside of it."""
+    colours = torch.from_numpy(person.pictures[0].pixels).permute(2, 0, 1)
+    neutral = person.neutral.verts
+    drawn = Silhouettes.of(colours, person.pipe, neutral, person.face.verts, person.cameras[0])
+    found = find_hair(person.pipe, person.latents, drawn)
+    return None if found is None else max(found.agreement, key=lambda style: found.agreement[style])
 
 
 if __name__ == "__main__":

@@ -115,5 +115,7 @@ def test_masculine_measures_are_called_a_mans():
         for size in (-2.0, -1.0, -0.5, 0.5, 2.0)
     ]
     assert told == sorted(told) and told[0] < 0.05 and told[-1] > 0.95
+    skins = [photo.masculine(pipe.template, pipe.template.verts, skin) for skin in (-0.8, -0.4, 0.0, 0.4)]
+    assert skins == sorted(skins) and skins[0] < 0.2 < 0.8 < skins[-1]
     # The mean head is nearer to the men in photographs, whose reconstructions have eyes that are too open.
     assert photo.masculine(pipe.template, pipe.template.verts) > 0.5

@@ -30,6 +30,7 @@ from facekit.reconstruct.response import Response
 from facekit.reconstruct.result import Reconstruction
 from facekit.reconstruct.silhouettes import Silhouettes
 from facekit.reconstruct.texture.compose import compose_texture, prepare
+from facekit.reconstruct.texture.delight import trait_direction
 from facekit.reconstruct.unknowns import Fitted, View
 from facekit.render import Camera
 from facekit.render.frames import on_one_thread, together
@@ -173,7 +174,9 @@ def assembled(
     person = pipe.with_person(Person(neutral, codes, skin.albedo.float()))
     if hair is not None:
         posed = codes.repeat(len(pictures)).with_blendshapes(weights)
-        person = dressed(person, posed, styles, hair, photo.masculine(pipe.template, neutral))
+        trait = trait_direction(pipe, "masculinity")
+        man = photo.masculine(pipe.template, neutral, None if trait is None else float(codes.identity[0] @ trait))
+        person = dressed(person, posed, styles, hair, man)
     names = [picture.name for picture in pictures]
     return Reconstruction(
         pipe=person,

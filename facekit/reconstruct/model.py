@@ -23,6 +23,8 @@ HOME = "default"
 #: Excess of masculine measures where men and women are equally likely, and its logistic's width: from the means of 25
 #: men and 26 women, and their spread, in reconstructions from photographs.
 _EQUAL, _WIDTH = -2.4, 1.05
+#: Weights of the head's log odds and of the skin's trait in their sum: their ratio is from 51 people in photographs.
+_HEAD, _SKIN = 0.7, 6.0
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,15 @@ class PhotoModel:
         """Return vertices (V, 3) in mm of the neutral head with identity weights (M,)."""
         return template + self.modes.displacements(identity[None].float().cpu())[0].to(template)
 
-    def masculine(self, template: Template, neutral: torch.Tensor) -> float:
+    def masculine(self, template: Template, neutral: torch.Tensor, skin: float | None = None) -> float:
         """Return the probability in [0, 1] that a neutral head (V, 3) mm is called a man's, by its measures
-        (:func:`facekit.metrics.anthropometry.masculine_excess`).
+        (:func:`facekit.metrics.anthropometry.masculine_excess`) and its skin's trait "masculinity", in standard
+        deviations of drawn people, as the texture network has it: None if unknown.
         """
         marks, mean = (v[template.landmarks].cpu().double().numpy() for v in (neutral, template.verts))
         modes = self.modes.deltas[:, template.landmarks.cpu()].double().numpy()
-        return float(1 / (1 + np.exp((_EQUAL - masculine_excess(marks, mean, modes)) / _WIDTH)))
+        odds = (masculine_excess(marks, mean, modes) - _EQUAL) / _WIDTH
+        return float(1 / (1 + np.exp(-(odds if skin is None else _HEAD * odds + _SKIN * skin))))
 
 
 @functools.lru_cache(maxsize=1)
