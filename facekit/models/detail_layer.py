@@ -80,7 +80,7 @@ class DetailLayer(nn.Module):
         self.model, self.micro, self.size = model, micro, size
         self.creases = LipCreases(template, tile_uvs, model.config.size)
         self.eyelids = Eyelids(template, tile_uvs, ATLAS)
-        self.register_buffer("lasting", _lasting_share(model.config.size))
+        self.register_buffer("lasting", _lasting_share(model.config.size).to(tile_uvs))
         self.graph = StrainGraph.of(template.faces, len(template.verts))
         self.register_buffer("tile_uvs", tile_uvs)
         self.register_buffer("trust", trust)

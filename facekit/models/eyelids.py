@@ -31,8 +31,8 @@ _FLESH, _FLESH_COVER = ((0.78, 0.51, 0.46), (0.50, 0.30, 0.27)), 0.75
 # Darkness of the roots' line: of upper lids with sparse lashes, what full lashes add, and the lower lids' share.
 _LINE, _FULLER, _LOWER = 0.22, 0.30, 0.35
 # Height of the crease above the upper lid's margin, mm: at the corners, what the middle has over it, and its standard
-# deviation; where along the eye it fades in and out.
-_HEIGHT, _ARCH, _VARIES = 3.0, 1.2, 0.7
+# deviation, with a bound in these; where along the eye it fades in and out.
+_HEIGHT, _ARCH, _VARIES, _BOUND = 3.0, 1.2, 0.7, 2.0
 _FROM, _TO = (0.08, 0.45), (1.20, 0.75)
 # Depth of the crease and height of the fold above it, mm; distance between them, and their widths, mm.
 _DEEP, _FOLD, _ABOVE, _WIDE = 0.50, 0.25, 1.5, (0.42, 1.0)
@@ -73,9 +73,9 @@ class Eyelids(nn.Module):
     def __init__(self, template: Template, tile_uvs: Tensor, size: int) -> None:
         super().__init__()
         noise = torch.randn(_NOISE.stop - _NOISE.start, 2, generator=torch.Generator().manual_seed(32))
-        self.register_buffer("axes", torch.linalg.qr(noise)[0], persistent=False)
+        self.register_buffer("axes", torch.linalg.qr(noise)[0].to(tile_uvs), persistent=False)
         self.box = slice(0, 0), slice(0, 0)
-        maps = torch.zeros(6, 0, 0)
+        maps = tile_uvs.new_zeros(6, 0, 0)
         if bool((template.parts == PARTS.index("eyes")).any()):
             self.box, maps = _maps(template, tile_uvs, size)
         for name, value in zip(("margin", "flesh", "roots", "above", "height", "window"), maps, strict=True):
@@ -104,8 +104,8 @@ class Eyelids(nn.Module):
         """Return the profile (B, h, w) in [0, 1] of what lies ``off`` mm above the crease and is so wide."""
         high, deep = (texture_noise[:, _NOISE] @ self.axes)[..., None, None].unbind(1)
         depth = torch.sigmoid(_DEPTH[0] * deep + _DEPTH[1])
-        place = self.above - self.height - _VARIES * torch.tanh(high / 2) * 2 - off
-        return depth * self.window * torch.exp(-(place / wide).square())
+        above = self.above - self.height - _VARIES * _BOUND * torch.tanh(high / _BOUND) - off
+        return depth * self.window * torch.exp(-(above / wide).square())
 
 
 def _maps(template: Template, tile_uvs: Tensor, size: int) -> tuple[tuple[slice, slice], Tensor]:
@@ -114,7 +114,7 @@ def _maps(template: Template, tile_uvs: Tensor, size: int) -> tuple[tuple[slice,
     """
     verts, lids = template.verts, template.parts == PARTS.index("lids")
     skin = lids | (template.parts == PARTS.index("skin"))
-    values = torch.zeros(len(verts), 6)
+    values = verts.new_zeros(len(verts), 6)
     near = torch.zeros_like(lids)
     for left in (False, True):
         eye = Eyeball(template, left)
@@ -126,7 +126,8 @@ def _maps(template: Template, tile_uvs: Tensor, size: int) -> tuple[tuple[slice,
         rise = verts[:, 1] - torch.lerp(corners[0, 1], corners[1, 1], along.clamp(0, 1))
         # Margins are where lids lie on the eyeball, and the crease is above the upper one.
         margin = own & lids & (gap < _MARGIN[0])
-        above = torch.cdist(verts, verts[margin & (rise > 0)]).amin(dim=1)
+        above = torch.zeros_like(gap)
+        above[own] = torch.cdist(verts[own], verts[margin & (rise > 0)]).amin(dim=1)
         inmost = verts[margin][(verts[margin] - corners[0]).norm(dim=1).argmin()]
         middle = torch.lerp(corners[0], inmost, _CARUNCLE)
         flesh = 1 - step((verts - middle).norm(dim=1), *_RADII)
