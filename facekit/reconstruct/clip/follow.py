@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES, GAZE_SHAPES
+from facekit.models.blendshapes import BLINKS
 from facekit.reconstruct.clip.steady import smoothed
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.landmarker import OVAL, POINTS, FaceLandmarks
@@ -19,6 +20,9 @@ from facekit.reconstruct.unknowns import Fitted, View, rotation_of, vector_of
 _LEAST = {"shapes": 0.012, "turn": 0.002, "shift": 0.1, "scale": 0.0008}
 #: A frame with a larger error, in % of the distance between the eyes, counts as not detected.
 _OFF = 12.0
+#: Blinks from which on lids that are nearly shut, as every reading errs toward the mean, are shut, and from which fully:
+#: nobody's lids stay a hair's breadth apart.
+_NEARLY, _SHUT = 0.70, 0.88
 _GAZE = [BLENDSHAPES.index(name) for name, _, _ in GAZE_SHAPES]
 
 
@@ -114,6 +118,7 @@ def follow(
     calmed = {kind: smoothed(rows, times, found, _LEAST[kind], calm) for kind, rows in kinds.items()}
     focal = float(fitted.focal[0])
     far = -focal / np.exp(calmed["scale"])
+    calmed["shapes"][:, BLINKS] = closed(calmed["shapes"][:, BLINKS])
     return Followed(
         calmed["shapes"].clip(0, 1),
         np.stack([rotation_of(vector) @ first for vector in calmed["turn"]]),
@@ -122,6 +127,12 @@ def follow(
         found,
         error,
     )
+
+
+def closed(blinks: np.ndarray) -> np.ndarray:
+    """Return blinks (T, 2) with nearly closed lids closed."""
+    share = ((blinks - _NEARLY) / (_SHUT - _NEARLY)).clip(0, 1)
+    return blinks + (1 - blinks) * share**2 * (3 - 2 * share)
 
 
 def _off(photo: PhotoModel, found: Fitted, view: View) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from facekit.reconstruct.clip.follow import closed
 from facekit.reconstruct.clip.steady import noise_of, smoothed
 
 T, NOISE = 150, 0.02
@@ -73,3 +74,11 @@ def test_strength_zero_changes_nothing_and_two_runs_are_equal(seen):
 def test_short_films(count):
     rows = np.random.default_rng(0).normal(size=(count, 2))
     assert np.isfinite(smoothed(rows, np.arange(count) / 30, np.ones(count, bool), 1e-3)).all()
+
+
+def test_lids_that_are_nearly_shut_are_shut_and_others_stay():
+    blinks = np.linspace(0, 1, 101)[:, None].repeat(2, axis=1)
+    shut = closed(blinks)
+    assert bool((np.diff(shut, axis=0) >= 0).all()), "in order"
+    np.testing.assert_allclose(shut[:71], blinks[:71], atol=1e-9)
+    assert float(shut[88:].min()) > 0.999 and float(shut.max()) == 1.0
