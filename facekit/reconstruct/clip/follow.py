@@ -20,7 +20,7 @@ from facekit.reconstruct.unknowns import Fitted, View, rotation_of, vector_of
 _LEAST = {"shapes": 0.012, "turn": 0.002, "shift": 0.1, "scale": 0.0008}
 #: A frame with a larger error, in % of the distance between the eyes, counts as not detected.
 _OFF = 12.0
-#: Blinks from which on lids that are nearly shut, as every reading errs toward the mean, are shut, and from which fully:
+#: Blinks from which on lids that are nearly shut are shut, and from which on fully: readings err toward the mean, and
 #: nobody's lids stay a hair's breadth apart.
 _NEARLY, _SHUT = 0.70, 0.88
 _GAZE = [BLENDSHAPES.index(name) for name, _, _ in GAZE_SHAPES]
