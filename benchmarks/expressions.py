@@ -1,6 +1,6 @@
 """Measure what expressions promise: lids that shut, teeth that stay in, eyes as open as people's, a judge that agrees.
 
-Run: python benchmarks/expressions.py [--count 40] [--judged 12]
+Run: python benchmarks/expressions.py [--count 40] [--judged 12] [--photographs FOLDER]
 
 Seeds that no constant was set on. Eyeballs and teeth are counted in the pictures' own labels, at 512² from nearby; the
 judge is MediaPipe's landmarker (extra ``photo``), which had no part in any training.
@@ -9,13 +9,16 @@ judge is MediaPipe's landmarker (extra ``photo``), which had no part in any trai
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import torch
 
 import facekit
 from facekit.conventions import PARTS
-from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
+from facekit.reconstruct.landmarker import LEFT_IRIS, RIGHT_IRIS, FaceLandmarks, Landmarker
+from facekit.reconstruct.observe import read
 from facekit.render.camera import Camera
 
 _FIRST = 5000
@@ -51,6 +54,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=40, help="people who are counted on (default: 40)")
     parser.add_argument("--judged", type=int, default=12, help="people whom the landmarker judges (default: 12)")
+    parser.add_argument(
+        "--photographs", type=Path, help="folder with a JPEG of each of many people at rest, as a control"
+    )
     a = parser.parse_args()
     torch.set_num_threads(1)
     pipe = facekit.FacePipeline.from_pretrained(device="cpu")
@@ -67,10 +73,10 @@ def main() -> None:
         print(f"| people with teeth in {name}, brighter than the lips | {sum(n > _SEEN for n in seen)} of {a.count} |")
     with Landmarker() as landmarker:
         for name in ("neutral", "smile"):
-            ratios = [_opening(f) for f in (_look(pipe, seed, name, 1.0, landmarker) for seed in seeds) if f]
-            mean, spread = np.mean(ratios), np.std(ratios)
-            text = f"{mean:.3f} ± {spread:.3f}, {min(ratios):.2f} to {max(ratios):.2f}"
-            print(f"| height of the eyes over their width, {name}, {len(ratios)} people | {text} |")
+            _print_openings(name, (_look(pipe, seed, name, 1.0, landmarker) for seed in seeds))
+        if a.photographs is not None:
+            files = sorted(a.photographs.glob("*.jpg"))
+            _print_openings("photographs", (next(iter(landmarker(read(file).pixels)), None) for file in files))
         _judge(pipe, range(_FIRST, _FIRST + a.judged), landmarker)
 
 
@@ -103,10 +109,21 @@ def _look(
     return found[0] if found else None
 
 
-def _opening(found: FaceLandmarks) -> float:
-    p = found.points
-    ratios = [np.linalg.norm(p[up] - p[down]) / np.linalg.norm(p[a] - p[b]) for a, b, up, down in _OPENINGS]
-    return float(np.mean(ratios))
+def _print_openings(name: str, looks: Iterable[FaceLandmarks | None]) -> None:
+    """Print how high eyes are over their width, and how wide over the distance between the irises."""
+    found = [_opening(look.points) for look in looks if look]
+    for what, values in zip(
+        ("height of the eyes over their width", "width over the irises' distance"),
+        zip(*found, strict=True),
+        strict=True,
+    ):
+        text = f"{np.mean(values):.3f} ± {np.std(values):.3f}, {min(values):.2f} to {max(values):.2f}"
+        print(f"| {what}, {name}, {len(found)} people | {text} |")
+
+
+def _opening(p: np.ndarray) -> tuple[float, float]:
+    high, wide = (np.array([np.linalg.norm(p[o[a]] - p[o[b]]) for o in _OPENINGS]) for a, b in ((2, 3), (0, 1)))
+    return float(np.mean(high / wide)), float(wide.mean() / np.linalg.norm(p[LEFT_IRIS[0]] - p[RIGHT_IRIS[0]]))
 
 
 def _judge(pipe: facekit.FacePipeline, seeds: range, landmarker: Landmarker) -> None:
