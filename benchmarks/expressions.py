@@ -111,14 +111,10 @@ def _look(
 
 def _print_openings(name: str, looks: Iterable[FaceLandmarks | None]) -> None:
     """Print how high eyes are over their width, and how wide over the distance between the irises."""
-    found = [_opening(look.points) for look in looks if look]
-    for what, values in zip(
-        ("height of the eyes over their width", "width over the irises' distance"),
-        zip(*found, strict=True),
-        strict=True,
-    ):
+    high, wide = zip(*(_opening(look.points) for look in looks if look), strict=True)
+    for what, values in (("height of the eyes over their width", high), ("width over the irises' distance", wide)):
         text = f"{np.mean(values):.3f} ± {np.std(values):.3f}, {min(values):.2f} to {max(values):.2f}"
-        print(f"| {what}, {name}, {len(found)} people | {text} |")
+        print(f"| {what}, {name}, {len(values)} people | {text} |")
 
 
 def _opening(p: np.ndarray) -> tuple[float, float]:
