@@ -45,6 +45,9 @@ _DRY = 0.12
 # Lids lie over more of these large irises than in people, and lamps are mirrored still nearer to the pupil, so that
 # fewer are hidden.
 _CORNEA = 1.75
+# Height of the lamp that eyes mirror, as a fraction of the key light's: photographers hang softboxes, and turn faces,
+# so that lids do not hide them.
+_MIRRORED = 0.35
 #: Start of the tone curve's shoulder.
 TONE_START = 0.62
 
@@ -230,7 +233,9 @@ def shade(
     if wet.numel() and lights.lights:
         # Wet eyes reflect the key light's softbox, one highlight each, as in portraits.
         key = lights.lights[0]
-        toward = directions[0, 0, :, None] if single else directions[:, 0].t()[:, found.frame[wet]]
+        low = directions[:, 0] * directions.new_tensor([1.0, _MIRRORED, 1.0])
+        low = torch.nn.functional.normalize(low, dim=1)
+        toward = low[0, :, None] if single else low.t()[:, found.frame[wet]]
         # The lid's shadow does not dim the lamp's reflection, unless the lid hides it.
         bare = ((occlusion - _DRY) / _DRY).clamp(0.0, 1.0)
         n, v, f, amount = (t.index_select(-1, wet) for t in (normal, view, facing, coat * bare))
