@@ -24,7 +24,7 @@ from facekit.template import Template
 _SMOOTHING = 4
 #: Fraction of the furrows of expressions that stay in the neutral faces of the oldest.
 _LASTING = 0.7
-#: Where less stays, as a factor on that: places on the tile, x and y down, with their radii. Frowns between the brows
+#: Places on the tile, x and y down, with their radii, where less stays, as a factor on that. Frowns between the brows
 #: and the pitted chin show in expressions only; the folds from nose and mouth are in the shape of old heads already.
 _LESS = (
     ((0.495, 0.195), (0.055, 0.055), 0.40),

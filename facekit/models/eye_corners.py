@@ -16,11 +16,11 @@ from facekit.models.eyes import Eyeball
 from facekit.template import Template
 
 _MOVES = [PARTS.index(name) for name in ("skin", "lids", "mouth")]
-#: How far the inner and the outer corners turn apart about the eyeball's centre, radians; how far the outer one also
-#: moves away from the eyeball, which is too large to be followed there, mm; and the distance from the eyeball over
+#: Angles by which the inner and the outer corners turn apart about the eyeball's centre, radians; how far the outer one
+#: also moves away from the eyeball, which is too large to be followed there, mm; and the distance from the eyeball over
 #: which skin moves on straight, mm.
 _APART, _OFF, _STRAIGHT = (0.105, 0.115), 0.2, 1.5
-#: Where this ends, mm: aside of a corner, above and below it, and from the eyeball's centre.
+#: Distances over which this ends, mm: aside of a corner, above and below it, and from the eyeball's centre.
 _ASIDE, _HIGH, _AWAY = 11.0, (8.0, 18.0), (24.0, 32.0)
 
 

@@ -75,7 +75,7 @@ def test_mediapipe_sees_the_landmarks_where_they_are(maker):
             own = torch.tensor(sample.numbers["landmarks478"]["points"])
             eyes = (own[468] - own[473]).norm()
             away.append((torch.from_numpy(found.points).float() - own).norm(dim=1) / eyes)
-    assert float(torch.cat(away).median()) < 0.033
+    assert float(torch.cat(away).median()) < 0.035
 
 
 def test_both_sides_are_the_subjects(maker):

@@ -153,7 +153,8 @@ class DefaultComposer(nn.Module):
         atlas[:, :, self.rows, self.columns] = self.micro(tile, identity, texture_noise)
         atlas[(..., *self.lids_box)] *= self.lids
         face, box = atlas[:, :, self.rows, self.columns], (..., *self.eyelids.box)
-        face[box] = self.eyelids.painted(face[box], texture_noise, traits)
+        # A copy: gradients need what was there before.
+        face[box] = self.eyelids.painted(face[box].clone(), texture_noise, traits)
         # Update only the charts that change: the whole atlas would cost three times as much.
         box = (..., *self.back_box)
         hair = SCALP_COVER * self.micro.hair_strength(identity)[:, None, None, None] * self.scalp[box]
