@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from facekit.errors import WeightsError
 from facekit.geometry.charts import step
 
-# Entries of the texture noise whose projections shape the brows. Those of moles, of which only the rare large values
-# show otherwise, and which photographs set to zero.
-_NOISE = slice(84, 124)
+#: Entries of the texture noise whose projections shape brows and eyelids. Those of moles, of which only the rare large
+#: values show otherwise, and which photographs set to zero.
+SHAPING = slice(84, 124)
 # Millimetres per tile unit around the brows, in x and y.
 _MM = (185.0, 263.0)
 # Height relative to the drawn pair's, of the thinnest and of the thickest, and its logarithm's standard deviation.
@@ -103,14 +103,13 @@ class BrowShape(nn.Module):
         for name in names:
             self.register_buffer(name, arrays[f"brow_{name}"].float(), persistent=False)
         count = 2 * len(_VARIES) + 2
-        noise = torch.randn(_NOISE.stop - _NOISE.start, count, generator=torch.Generator().manual_seed(31))
-        self.register_buffer("axes", torch.linalg.qr(noise)[0], persistent=False)
+        self.register_buffer("axes", noise_axes(count, 31), persistent=False)
 
     def form(self, identity: Tensor, texture_noise: Tensor, traits: dict[str, Tensor]) -> BrowForm:
         """Return the brows of codes (B, 20) and (B, 128) with these trait projections (B,) by name."""
         male = torch.special.ndtr(traits["masculinity"])[:, None]
         thickness = brow_thickness(traits)
-        draws = _BOUND * torch.tanh(texture_noise[:, _NOISE] @ self.axes / _BOUND)
+        draws = _BOUND * torch.tanh(texture_noise[:, SHAPING] @ self.axes / _BOUND)
         count = len(_VARIES)
         both, apart, (high, dense) = draws[:, :count], draws[:, count : 2 * count], draws[:, 2 * count :].unbind(1)
         sides = torch.stack((both + _SIDES * apart, both - _SIDES * apart), 1) * both.new_tensor(_VARIES)
@@ -187,6 +186,12 @@ class BrowShape(nn.Module):
         """Return the tile's columns of positions along the brow of a side."""
         x = self.columns[0] - t * (self.columns[0] - self.columns[-1])
         return torch.where(side > 0, 1 - x, x)
+
+
+def noise_axes(count: int, seed: int) -> Tensor:
+    """Return orthonormal axes (N, ``count``) in the N entries :data:`SHAPING`, the same for a seed."""
+    noise = torch.randn(SHAPING.stop - SHAPING.start, count, generator=torch.Generator().manual_seed(seed))
+    return torch.linalg.qr(noise)[0]
 
 
 def _falling(line: Tensor, t: Tensor) -> Tensor:

@@ -15,11 +15,10 @@ from torch import Tensor, nn
 from facekit.conventions import PARTS
 from facekit.geometry.charts import step
 from facekit.geometry.uv import bake, rasterize_uv
+from facekit.models.brows import SHAPING, noise_axes
 from facekit.models.eyes import Eyeball
 from facekit.template import Template
 
-# Entries of the texture noise whose projections shape creases; the brows' share them.
-_NOISE = slice(84, 124)
 # Distance from the eyeball, mm, at which a lid's margin ends and its skin begins, and from which on it is no margin;
 # and that of the lashes' roots, with the width of their line.
 _MARGIN, _ROOTS = (1.2, 1.9), (2.1, 0.7)
@@ -72,8 +71,7 @@ class Eyelids(nn.Module):
 
     def __init__(self, template: Template, tile_uvs: Tensor, size: int) -> None:
         super().__init__()
-        noise = torch.randn(_NOISE.stop - _NOISE.start, 2, generator=torch.Generator().manual_seed(32))
-        self.register_buffer("axes", torch.linalg.qr(noise)[0].to(tile_uvs), persistent=False)
+        self.register_buffer("axes", noise_axes(2, 32).to(tile_uvs), persistent=False)
         self.box = slice(0, 0), slice(0, 0)
         maps = tile_uvs.new_zeros(6, 0, 0)
         if bool((template.parts == PARTS.index("eyes")).any()):
@@ -102,7 +100,7 @@ class Eyelids(nn.Module):
 
     def _crease(self, texture_noise: Tensor, off: float, wide: float) -> Tensor:
         """Return the profile (B, h, w) in [0, 1] of what lies ``off`` mm above the crease and is so wide."""
-        high, deep = (texture_noise[:, _NOISE] @ self.axes)[..., None, None].unbind(1)
+        high, deep = (texture_noise[:, SHAPING] @ self.axes)[..., None, None].unbind(1)
         depth = torch.sigmoid(_DEPTH[0] * deep + _DEPTH[1])
         above = self.above - self.height - _VARIES * _BOUND * torch.tanh(high / _BOUND) - off
         return depth * self.window * torch.exp(-(above / wide).square())

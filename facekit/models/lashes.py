@@ -36,6 +36,7 @@ class Lashes:
         self._left = verts[:, 0] > 0
         #: Ties to the margins of the lids.
         self.ties = self._rooted(faces)
+        self._arm = _LENGTH * (verts - self.ties(template.verts[None]))
 
     def __call__(self, rest: torch.Tensor, verts: torch.Tensor) -> torch.Tensor:
         """Rotate lashes about the eyes' centres with the margins of their lids.
@@ -51,9 +52,8 @@ class Lashes:
             (B, N, 3) mm.
         """
         left = self._left
-        home = self.ties(self.template.verts[None])
         root, now = self.ties(rest), self.ties(verts)
-        placed = root + _LENGTH * (self.verts - home)
+        placed = root + self._arm
         centre, centre_now = (
             torch.where(left[:, None], self._eyes[1].centre(v), self._eyes[0].centre(v)) for v in (rest, verts)
         )

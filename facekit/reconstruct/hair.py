@@ -115,8 +115,8 @@ def find_hair(
     crown, cheeks = (everyone > _COVERED) & above & seen, _cheeks(marks, head) & seen
     if int(crown.sum()) < _FEWEST or not bool(cheeks.any()):
         return None
-    outside = colours[:, _backdrop(anyone, head, marks) & seen]
-    crown = _hairy(crown, colours, outside)
+    behind = _groups(colours[:, _backdrop(anyone, head, marks) & seen])
+    crown = _hairy(crown, colours, behind)
     tone, hair = colours[:, cheeks].median(dim=1).values, colours[:, crown]
     matt = crown & (colours[0] <= hair[0].quantile(_DARKEST))
     whole, least, cheek = (srgb_to_linear(crop[:, where]).median(dim=1).values for where in (crown, matt, cheeks))
@@ -124,7 +124,7 @@ def find_hair(
     bound = min(max(_BARE * float(tone[0]), low), high) * (1 - _SELDOM_BALD * (1 - man))
     if float((hair.median(dim=1).values - tone).norm()) < bound:
         return FoundHair("bald", linear_to_srgb(whole), {"bald": 1.0})
-    likely = _likely(colours, hair, tone, outside)
+    likely = _likely(colours, hair, tone, behind)
     # Pixels that all styles cover, or none, carry no information; nor do those outside of the picture.
     told = ((anyone > 0.3) & (everyone < 0.7) & seen).float()
     agreement = {
@@ -209,12 +209,14 @@ def _backdrop(anyone: torch.Tensor, head: torch.Tensor, marks: torch.Tensor) -> 
     return (away & (y < marks[27, 1])) | chest
 
 
-def _hairy(crown: torch.Tensor, colours: torch.Tensor, outside: torch.Tensor) -> torch.Tensor:
-    """Return a crown (S, S) bool without the background above hair that lies flat; all of it if hair looks alike."""
-    groups = _groups(outside)
-    if not groups:
+def _hairy(crown: torch.Tensor, colours: torch.Tensor, behind: list[torch.Tensor]) -> torch.Tensor:
+    """Return a crown (S, S) bool without the background above hair that lies flat; all of it if hair looks alike.
+
+    ``behind`` are clusters (3, n) of background colours, from :func:`_groups`.
+    """
+    if not behind:
         return crown
-    middles = torch.stack([group.median(dim=1).values for group in groups])
+    middles = torch.stack([group.median(dim=1).values for group in behind])
     away = (colours - middles[..., None, None]).norm(dim=1).amin(0)
     own = crown & (away > _BEHIND)
     return own if int(own.sum()) > max(_MOSTLY * int(crown.sum()), _FEWEST) else crown
@@ -231,7 +233,7 @@ def _beside(cover: dict[str, torch.Tensor], likely: torch.Tensor, seen: torch.Te
     return sum(shares) / max(len(shares), 1)
 
 
-def _likely(colours: torch.Tensor, hair: torch.Tensor, tone: torch.Tensor, outside: torch.Tensor) -> torch.Tensor:
+def _likely(colours: torch.Tensor, hair: torch.Tensor, tone: torch.Tensor, behind: list[torch.Tensor]) -> torch.Tensor:
     """Return the probability (S, S) that pixels in L*a*b* (3, S, S) are hair rather than skin or background."""
 
     def far(samples: torch.Tensor) -> torch.Tensor:
@@ -242,7 +244,7 @@ def _likely(colours: torch.Tensor, hair: torch.Tensor, tone: torch.Tensor, outsi
 
     own = far(hair)
     others = [far(tone[:, None] + tone.new_tensor([[-14.0, -4.0, 0.0, 4.0, 14.0]]))]
-    others += [far(group) for group in _groups(outside)]
+    others += [far(group) for group in behind]
     return torch.sigmoid(0.5 * (torch.stack(others).amin(0) - own)).clamp(0, 1)
 
 

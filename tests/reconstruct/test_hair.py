@@ -8,7 +8,7 @@ import torch
 from facekit.color import luminance
 from facekit.person import Person
 from facekit.reconstruct.api import dressed
-from facekit.reconstruct.hair import _hairy, _unlit, find_hair, natural_colour
+from facekit.reconstruct.hair import _groups, _hairy, _unlit, find_hair, natural_colour
 from facekit.reconstruct.silhouettes import Silhouettes
 from facekit.render import Camera
 
@@ -148,7 +148,9 @@ def test_the_background_above_flat_hair_is_not_its_colour():
     crown = torch.zeros(64, 64, dtype=torch.bool)
     crown[10:40, 20:40] = True
     outside = torch.tensor([86.0, 0.0, 0.0])[:, None] + torch.linspace(-1, 1, 200)
-    own = _hairy(crown, colours, outside)
+    own = _hairy(crown, colours, _groups(outside))
     assert bool(own[20:40, 20:40].all()) and not own[:20].any()
-    assert torch.equal(_hairy(crown, colours, outside[:, :4]), crown), "no background to tell from"
-    assert torch.equal(_hairy(crown, torch.full((3, 64, 64), 86.0), outside), crown), "hair like the background"
+    assert torch.equal(_hairy(crown, colours, _groups(outside[:, :4])), crown), "no background to tell from"
+    assert torch.equal(_hairy(crown, torch.full((3, 64, 64), 86.0), _groups(outside)), crown), (
+        "hair like the background"
+    )
