@@ -200,8 +200,8 @@ class FacialHair:
         return (root[:, :, None] + grown @ _frames(corners).transpose(-1, -2)).flatten(1, 2)
 
     def _plant(self, style: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return the triangles' vertices (N, 3) at a beard's roots, the roots' barycentric weights (N, 3), and its cards'
-        vertices (N, 6, 3) mm from the roots, in the frames of these triangles.
+        """Return the triangles' vertices (N, 3) at a beard's roots, the roots' barycentric weights (N, 3), and vertices
+        (N, 6, 3) mm of cards from their roots, in the frames of these triangles.
         """
         some = torch.isin(self._zone, self._zone.new_tensor(_ZONES[style]))
         tris, ways, side = self.template.faces[self._face[some]], self._ways[some], self._side[some, None]
