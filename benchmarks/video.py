@@ -3,14 +3,17 @@
     python benchmarks/video.py --work .train [--seconds 10] [--seed 41]
 
 A person of all of the pack's identity modes makes ``Motion.sample()`` before a camera; the film is H.264 with noise.
-Then one frame of it, repeated with noise. Needs the extras ``photo`` and ``video``, and what the head stage left in the
-work folder.
+Then what a frame takes: tracking by the landmarker, the network's reading, and all that a further frame costs a
+reconstruction, without the tracking. Last one frame, repeated with noise. Needs the extras ``photo`` and ``video``, and
+what the head stage left in the work folder.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +27,8 @@ from facekit.files.film import write_mp4
 from facekit.person import Person
 from facekit.reconstruct.clip.film import Film
 from facekit.reconstruct.clip.result import ClipReconstruction
+from facekit.reconstruct.clip.track import Tracker
+from facekit.reconstruct.dense import load_refiner
 from facekit.reconstruct.landmarker import LEFT_IRIS, RIGHT_IRIS, Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.train.photos.photographs import drawn_background, drawn_people
@@ -86,6 +91,32 @@ def compared(found: np.ndarray, true: np.ndarray) -> str:
     )
 
 
+def times(pipe: FacePipeline, path: Path, fps: float) -> str:
+    """Seconds a frame of tracking, of the network, and of all but the tracking."""
+    photo = PhotoModel.of(pipe)
+    refiner, _ = load_refiner(photo)
+    with Landmarker() as finder, Tracker(finder, photo.mirror) as tracker:
+        began = time.perf_counter()
+        seen = list(tracker.follow(Film.open(path)))
+        tracking = (time.perf_counter() - began) / len(seen)
+    faces = [(one.frame.pixels, one.face) for one in seen if one.face is not None]
+    began = time.perf_counter()
+    for pixels, face in faces:
+        refiner.refine_once(pixels, face)
+    reading = (time.perf_counter() - began) / len(faces)
+    half = len(seen) // 2
+    short = write_mp4((frame.pixels for frame in itertools.islice(Film.open(path), half)), path.with_stem("half"), fps)
+    took = []
+    for film in (short, path, short, path):
+        began = time.perf_counter()
+        facekit.reconstruct(film, texture="gan", texture_size=512, model=pipe)
+        took.append(time.perf_counter() - began)
+    whole = (min(took[1::2]) - min(took[::2])) / (len(seen) - half)
+    return (
+        f"{tracking:.3f} s the landmarker, {reading:.3f} s the network, {whole - tracking:.3f} s all but the landmarker"
+    )
+
+
 @torch.no_grad()
 def main() -> None:
     """Film, reconstruct and print."""
@@ -113,6 +144,7 @@ def main() -> None:
             print(f"{name}: {found}; tremble {tremble(laid(found)):.3f}, of the landmarker {tremble(seen):.3f}")
             if name == "moving":
                 print(compared(found.motion.blendshapes.numpy(), motion.blendshapes.numpy()))
+                print(f"a frame: {times(pipe, path, motion.fps)}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from facekit.color import srgb_to_linear
 from facekit.files.pickling import compact_state
 from facekit.geometry.mip import MipTexture
 from facekit.geometry.uv import bake, box_blurred, rasterize_uv
+from facekit.hairline import hairs, thinned
 from facekit.mesh import FaceMesh
 
 #: Kinds of hair; ids in :attr:`HairCards.part` are indices into this.
@@ -104,7 +105,8 @@ class HairCards:
             baked = bake(self.cap[None, :, None].to(mesh.uvs), mesh.faces, ids, weights)
             # Extend it past the edges of UV charts, so that texture filters do not mix in bare skin.
             spread = [box_blurred(t, 9) for t in (baked * known, known)]
-            kept[size] = torch.where(known > 0, baked, spread[0] / spread[1].clamp_min(1e-6))
+            smooth = torch.where(known > 0, baked, spread[0] / spread[1].clamp_min(1e-6))
+            kept[size] = thinned(smooth, hairs(*smooth.shape[2:], smooth.device).image)
         return kept[size]
 
     def __repr__(self) -> str:

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from facekit.conventions import BLENDSHAPE_DIM, GAZE_ACROSS, GAZE_UP
+from facekit.conventions import BLENDSHAPE_DIM
 from facekit.models.blendshapes import BLINKS
 from facekit.reconstruct.landmarker import LEFT_IRIS, OVAL, POINTS, RIGHT_IRIS
 from facekit.reconstruct.points import FacePoints
 from facekit.reconstruct.response import Response, seen_from, upright
-from facekit.reconstruct.unknowns import GAZE_DIFFERS_ACROSS, GAZE_DIFFERS_UP, POSE, Fitted, State, View
+from facekit.reconstruct.unknowns import POSE, Fitted, State, View
 
 #: Prior of the camera's distance from the head: mean and standard deviation of its logarithm (mm).
 DISTANCE = (np.log(850.0), 0.5)
@@ -26,11 +26,8 @@ _ROUNDS, _POSE_ROUNDS, _DAMPING, _UP, _DOWN = 24, 4, 1e-2, 6.0, 4.0
 #: Landmarks with residuals beyond this many standard deviations are down-weighted (Geman and McClure's idea in Cauchy's
 #: form).
 _OUTLIER = 3.0
-#: Penalty on weights outside [0, 1], in standard deviations per unit.
-_BOUND = 1 / 0.04
-#: Standard deviation, degrees, of the difference in gaze between the eyes; factor on the uncertainty of a closed eye's
-#: iris.
-_TOGETHER, _HIDDEN = 4.0, 8.0
+#: Factor on the uncertainty of a closed eye's iris.
+_HIDDEN = 8.0
 #: Factor on the standard deviation of the face outline, relative to renders: hair and beards hide it.
 _OUTLINE = 1.6
 _ENOUGH = 1e-4
@@ -134,47 +131,55 @@ class _Fit:
 
     # -- one picture --------------------------------------------------------------------------------------------------
 
-    def _predicted(self, state: State, k: int, slopes: bool = False) -> tuple[np.ndarray, ...]:
-        """Return the predicted landmarks of picture k in upright mm from the optical axis; optionally with
-        derivatives.
+    def _predicted(self, state: State, k: int) -> np.ndarray:
+        """Return the predicted landmarks (478, 2) of picture k in upright mm from the optical axis."""
+        head = self.points.places(state.identity, state.weights[k]) @ state.turns[k].T
+        return self._projected(state, k, head)[0]
+
+    def _projected(self, state: State, k: int, head: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Project a turned head's points (478, 3); return landmarks (478, 2), the part of them without bias, and factor
+        (478,) and depth (478,) of the projection.
         """
         turn, lens = state.turns[k], self.lens[k]
         shift = state.translation(k, lens)
-        found = self.points(state.identity, state.weights[k]) if slopes else None
-        places = self.points.places(state.identity, state.weights[k]) if found is None else found[0]
-        head = places @ turn.T
         camera = head + shift
         depth = -camera[:, 2]
-        focal, scale = np.exp(state.focal[lens]), np.exp(state.scales[k])
-        zoom = focal / depth / scale  # near 1: a point's scale relative to that of the head's centre
+        # Near 1: a point's scale relative to that of the head's centre.
+        zoom = np.exp(state.focal[lens]) / depth / np.exp(state.scales[k])
         flat = camera[:, :2] * zoom[:, None]
-        yaw, pitch, far = seen_from(turn, shift)
+        bias = self.response.bias(*seen_from(turn, shift), state.weights[k], state.identity) + self.personal_bias
+        return flat @ upright(turn).T + bias, flat, zoom, depth
+
+    def _linearised(self, state: State, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the predicted landmarks (478, 2) of picture k and their derivatives (478, 2, N) by identity unless it
+        is fixed, focal length, blendshapes and pose.
+        """
+        turn = state.turns[k]
+        places, by_identity, by_weights = self.points(state.identity, state.weights[k])
+        head = places @ turn.T
+        predicted, flat, zoom, depth = self._projected(state, k, head)
+        yaw, pitch, far = seen_from(turn, state.translation(k, self.lens[k]))
         upright_turn = upright(turn)
-        bias = self.response.bias(yaw, pitch, far, state.weights[k], state.identity) + self.personal_bias
-        predicted = flat @ upright_turn.T + bias
-        if found is None:
-            return predicted, turn, shift, depth
-        _, by_identity, by_weights = found
         # d flat = zoom * (dx, dy) + flat / depth * dz, as depth is -z.
         towards = np.zeros((POINTS, 2, 3))
         towards[:, 0, 0] = towards[:, 1, 1] = zoom
         towards[:, :, 2] = flat / depth[:, None]
-        along = np.einsum("ij,njk->nik", upright_turn, towards)
+        along = upright_turn @ towards
         by_shapes, by_people = self.response.slopes(yaw, self.modes)
-        own = np.einsum("nij,jk->nik", along, turn)
-        jacobian_identity = np.einsum("nij,njm->nim", own, by_identity) + by_people
-        jacobian_weights = np.einsum("nij,njm->nim", own, by_weights) + by_shapes
+        own = along @ turn
         pose = np.zeros((POINTS, 2, POSE))
         cross = np.zeros((POINTS, 3, 3))  # -[head]x: a small turn w moves a point by w x head
         cross[:, 0, 1], cross[:, 0, 2] = head[:, 2], -head[:, 1]
         cross[:, 1, 0], cross[:, 1, 2] = -head[:, 2], head[:, 0]
         cross[:, 2, 0], cross[:, 2, 1] = head[:, 1], -head[:, 0]
-        pose[..., :3] = np.einsum("nij,njk->nik", along, cross)
+        pose[..., :3] = along @ cross
         pose[..., 3:5] = along[..., :2]
         # The head's distance grows with the focal length and decreases with the scale.
         lens_slope = flat @ upright_turn.T - along[..., 2] * far + self.response.distance_slope(yaw, pitch, far)
-        pose[..., 5] = -lens_slope
-        return predicted, turn, shift, depth, jacobian_identity, jacobian_weights, pose, lens_slope
+        # In this iteration's unit the detected landmarks stay fixed, and the predicted ones grow with the scale.
+        pose[..., 5] = predicted - lens_slope
+        identity = [] if self.fixed else [own @ by_identity + by_people]
+        return predicted, np.concatenate((*identity, lens_slope[..., None], own @ by_weights + by_shapes, pose), axis=2)
 
     def _seen(self, state: State, k: int) -> np.ndarray:
         """Return the detected landmarks in the same upright mm."""
@@ -197,64 +202,50 @@ class _Fit:
         off = np.linalg.norm(away, axis=1) / spread
         return 1 / (spread * np.sqrt(1 + (off / _OUTLIER) ** 2))
 
-    def _residual(self, state: State, k: int, certainty: np.ndarray, unit: float) -> np.ndarray:
-        """Return whitened residuals (956,) of picture k; ``unit``, log pixels per mm, is the scale at which
+    def _whitened(self, rows: np.ndarray, certainty: np.ndarray) -> np.ndarray:
+        """Return residuals in mm (478, 2) or their derivatives (478, 2, N) as uncorrelated unit noise, (956,) or (956,
+        N).
+        """
+        scaled = rows * certainty.reshape(-1, *[1] * (rows.ndim - 1))
+        return self.trust * (self.response.whitening @ scaled.reshape(2 * POINTS, *rows.shape[2:]))
+
+    def _off(self, state: State, k: int, certainty: np.ndarray, unit: float) -> np.ndarray:
+        """Return the residuals (956,) of picture k as unit noise; ``unit``, log pixels per mm, is the scale at which
         ``certainty`` holds.
 
         If the unit followed the state's scale, smaller heads would fit better: their errors in mm are smaller.
         """
-        away = (self._predicted(state, k)[0] - self._seen(state, k)) * np.exp(state.scales[k] - unit)
-        return self.trust * (self.response.whitening @ (away * certainty[:, None]).reshape(-1))
+        away = (self._predicted(state, k) - self._seen(state, k)) * np.exp(state.scales[k] - unit)
+        return self._whitened(away, certainty)
 
-    # -- the priors ---------------------------------------------------------------------------------------------------
-
-    def _prior_weights(self, weights: np.ndarray, view: View) -> tuple[np.ndarray, np.ndarray]:
-        """Return the prior's residuals of one picture's blendshapes and their derivatives (rows, 52)."""
-        eye = np.eye(BLENDSHAPE_DIM)
-        rows, slopes = [view.certainty @ (weights - view.expected)], [view.certainty]
-        for over, sign in ((-weights, -1.0), (weights - 1, 1.0)):
-            rows.append(over.clip(0, None) * _BOUND)
-            slopes.append(eye * (sign * _BOUND * (over > 0))[:, None])
-        for turned, degrees in ((GAZE_DIFFERS_ACROSS, GAZE_ACROSS), (GAZE_DIFFERS_UP, GAZE_UP)):
-            row = turned * degrees / _TOGETHER
-            rows.append(np.array([row @ weights]))
-            slopes.append(row[None])
-        return np.concatenate(rows), np.concatenate(slopes)
-
-    def _cost(self, state: State, certainty: Sequence[np.ndarray], units: np.ndarray) -> float:
+    def _cost(self, state: State, off: Sequence[np.ndarray]) -> float:
         cost = (((state.identity - self.mean) / self.deviation) ** 2).sum()
         cost += sum(((f - mean) / sigma) ** 2 for f, (mean, sigma) in zip(state.focal, self.focal_prior, strict=True))
         for k, view in enumerate(self.views):
-            cost += (self._residual(state, k, certainty[k], units[k]) ** 2).sum()
-            cost += (self._prior_weights(state.weights[k], view)[0] ** 2).sum()
+            cost += (off[k] ** 2).sum() + (view.prior(state.weights[k])[0] ** 2).sum()
         return float(cost)
 
     # -- the rounds ---------------------------------------------------------------------------------------------------
 
-    def _normal(self, state: State, certainty: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Return matrix and right-hand side of the normal equations."""
+    def _normal(
+        self, state: State, off: Sequence[np.ndarray], slopes: Sequence[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return matrix and right-hand side of the normal equations for each picture's residuals (956,) and their
+        derivatives (956, N), as unit noise.
+        """
         start = self.modes + len(state.focal)
         own = BLENDSHAPE_DIM + POSE
         size = start + self.count * own
         matrix, slope = np.zeros((size, size)), np.zeros(size)
         for k, view in enumerate(self.views):
-            predicted, _, _, _, by_identity, by_weights, by_pose, by_lens = self._predicted(state, k, slopes=True)
-            # In this iteration's unit the detected landmarks stay fixed, and the predicted ones grow with the scale.
-            moving = (by_lens[..., None], by_weights, by_pose)
-            jacobian = np.concatenate(moving if self.fixed else (by_identity, *moving), axis=2)
-            jacobian[..., -1] += predicted
-            weighted = (jacobian * certainty[k][:, None, None]).reshape(2 * POINTS, -1)
-            weighted = self.trust * (self.response.whitening @ weighted)
-            away = ((predicted - self._seen(state, k)) * certainty[k][:, None]).reshape(-1)
-            away = self.trust * (self.response.whitening @ away)
             whose = np.arange(0 if self.fixed else self.modes)
             where = np.concatenate((whose, [self.modes + self.lens[k]], start + k * own + np.arange(own)))
-            matrix[np.ix_(where, where)] += weighted.T @ weighted
-            slope[where] += weighted.T @ away
-            rows, slopes = self._prior_weights(state.weights[k], view)
+            matrix[np.ix_(where, where)] += slopes[k].T @ slopes[k]
+            slope[where] += slopes[k].T @ off[k]
+            rows, by_weights = view.prior(state.weights[k])
             some = slice(start + k * own, start + k * own + BLENDSHAPE_DIM)
-            matrix[some, some] += slopes.T @ slopes
-            slope[some] += slopes.T @ rows
+            matrix[some, some] += by_weights.T @ by_weights
+            slope[some] += by_weights.T @ rows
         people = np.arange(self.modes)
         matrix[people, people] += 1 / self.deviation**2
         slope[people] += (state.identity - self.mean) / self.deviation**2
@@ -278,19 +269,23 @@ class _Fit:
         state, damping, number = self.state, _DAMPING, 0
         matrix = np.zeros((0, 0))
         for number in range(_ROUNDS):
-            away = [self._predicted(state, k)[0] - self._seen(state, k) for k in range(self.count)]
-            certainty = [self._certainty(state, k, off) for k, off in enumerate(away)]
-            matrix, slope = self._normal(state, certainty)
+            told = [self._linearised(state, k) for k in range(self.count)]
+            away = [predicted - self._seen(state, k) for k, (predicted, _) in enumerate(told)]
+            certainty = [self._certainty(state, k, rows) for k, rows in enumerate(away)]
+            off = [self._whitened(rows, sure) for rows, sure in zip(away, certainty, strict=True)]
+            slopes = [self._whitened(rows, sure) for (_, rows), sure in zip(told, certainty, strict=True)]
+            matrix, slope = self._normal(state, off, slopes)
             free = np.ones(len(slope), dtype=bool)
             free[self._held(number)] = False
-            before, after, tried = self._cost(state, certainty, state.scales), np.inf, state
+            before, after, tried = self._cost(state, off), np.inf, state
             for _ in range(6):
                 step = np.zeros_like(slope)
                 system = matrix[np.ix_(free, free)]
                 system = system + np.diag(np.diag(system) * damping + 1e-9)
                 step[free] = -np.linalg.solve(system, slope[free])
                 tried = state.moved(step)
-                after = self._cost(tried, certainty, state.scales)
+                off = [self._off(tried, k, sure, state.scales[k]) for k, sure in enumerate(certainty)]
+                after = self._cost(tried, off)
                 if after < before:
                     break
                 damping *= _UP
@@ -304,7 +299,7 @@ class _Fit:
     def _result(self, state: State, matrix: np.ndarray, rounds: int) -> Fitted:
         predicted = []
         for k, view in enumerate(self.views):
-            flat = self._predicted(state, k)[0] @ upright(state.turns[k])
+            flat = self._predicted(state, k) @ upright(state.turns[k])
             predicted.append(flat * np.exp(state.scales[k]) * (1, -1) + view.principal)
         covariance = np.linalg.inv(matrix)[: self.modes, : self.modes]
         return Fitted(

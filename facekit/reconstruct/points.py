@@ -99,23 +99,21 @@ class FacePoints:
 
     def neutral(self, identity: np.ndarray) -> np.ndarray:
         """Return neutral positions (478, 3) in mm for identity weights (M,)."""
-        return self.base + self.modes @ identity
+        return self.base + _sum(self.modes, identity)
 
     def places(self, identity: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return positions (478, 3) in mm for identity (M,) and blendshapes (52,)."""
         taken, _ = self._taken(weights)
         rest = self.neutral(identity)
-        places = rest + self.shapes @ taken
-        product = taken[self.pairs[:, 0]] * taken[self.pairs[:, 1]]
-        some = product != 0
-        places += self.corrections[..., some] @ product[some]
+        places = rest + _sum(self.shapes, taken)
+        places += _sum(self.corrections, taken[self.pairs[:, 0]] * taken[self.pairs[:, 1]])
         for blink, follow in zip(BLINKS, self.blinks, strict=True):
             if weights[blink]:
-                places += (follow @ identity) * weights[blink]
+                places += _sum(follow, identity) * weights[blink]
         for side in (0, 1):
             iris = list(_IRISES[side])
             centre = self.centres[side] + self.centre_modes[side] @ identity
-            places[iris] = centre + (rest[iris] - centre) @ gaze(weights, side).T
+            places[iris] = centre + (rest[iris] - centre) @ gaze(weights[None], side)[0].T
         return places
 
     def __call__(self, identity: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -138,14 +136,13 @@ class FacePoints:
         rows = np.arange(len(self.pairs))
         slope[rows, self.pairs[:, 0]] = taken[self.pairs[:, 1]]
         slope[rows, self.pairs[:, 1]] += taken[self.pairs[:, 0]]
-        some = slope.any(axis=1)
-        by_weights += self.corrections[..., some] @ slope[some]
+        by_weights += _sum(self.corrections, slope)
         if closing:
             by_weights[..., _OPEN] += by_weights[..., _CLOSE]
             by_weights[..., _CLOSE] = 0
         for blink, follow in zip(BLINKS, self.blinks, strict=True):
             by_identity += follow * weights[blink]
-            by_weights[..., blink] += follow @ identity
+            by_weights[..., blink] += _sum(follow, identity)
         for side in (0, 1):
             self._turn(side, identity, weights, by_identity, by_weights)
         return self.places(identity, weights), by_identity, by_weights
@@ -165,21 +162,26 @@ class FacePoints:
         iris = list(_IRISES[side])
         centre = self.centres[side] + self.centre_modes[side] @ identity
         away = (self.neutral(identity) - centre)[iris]
-        turn = gaze(weights, side)
+        looks = list(_LOOKS[side])
+        nudged = np.tile(weights, (1 + len(looks), 1))
+        nudged[np.arange(1, 1 + len(looks)), looks] += _STEP
+        turn, *turned = gaze(nudged, side)
         own = self.modes[iris] - self.centre_modes[side]
-        by_identity[iris] = self.centre_modes[side] + np.einsum("ij,njm->nim", turn, own)
+        by_identity[iris] = self.centre_modes[side] + turn @ own
         by_weights[iris] = 0
-        for look in _LOOKS[side]:
-            nudged = weights.copy()
-            nudged[look] += _STEP
-            by_weights[iris, :, look] = away @ ((gaze(nudged, side) - turn) / _STEP).T
+        for look, other in zip(looks, turned, strict=True):
+            by_weights[iris, :, look] = away @ ((other - turn) / _STEP).T
 
 
 def gaze(weights: np.ndarray, side: int) -> np.ndarray:
-    """Return the rotation (3, 3) of the right (0) or the left (1) eye for blendshape weights (52,)."""
-    out, inward, up, down = (weights[k] for k in _LOOKS[side])
-    across = torch.tensor([_TOWARD[side] * GAZE_ACROSS * (out - inward)], dtype=torch.float64)
-    return gaze_rotation(across, torch.tensor([GAZE_UP * (up - down)], dtype=torch.float64))[0].numpy()
+    """Return rotations (K, 3, 3) of the right (0) or the left (1) eye for blendshape weights (K, 52)."""
+    out, inward, up, down = torch.from_numpy(weights[:, _LOOKS[side]]).T
+    return gaze_rotation(_TOWARD[side] * GAZE_ACROSS * (out - inward), GAZE_UP * (up - down)).numpy()
+
+
+def _sum(fields: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return sums of fields (N, 3, K) with weights (K,) or (K, J): (N, 3) or (N, 3, J), in one product of matrices."""
+    return (fields.reshape(-1, len(weights)) @ weights).reshape(*fields.shape[:2], *weights.shape[1:])
 
 
 def _one(shape: int) -> torch.Tensor:

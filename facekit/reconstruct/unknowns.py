@@ -8,11 +8,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES
+from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES, GAZE_ACROSS, GAZE_SHAPES, GAZE_UP
 from facekit.geometry.angles import rotation_of
 
 #: Number of pose parameters: rotation (3), two shifts in mm, logarithm of pixels per mm.
 POSE = 6
+#: Penalty on weights outside [0, 1], in standard deviations per unit.
+_BOUND = 1 / 0.04
+#: Standard deviation, degrees, of the difference in gaze between the eyes.
+_TOGETHER = 4.0
+
+
+def _gaze_differs() -> np.ndarray:
+    """Return rows (2, 52): how many standard deviations the eyes' gaze differs per blendshape, across and up."""
+    rows = np.zeros((2, BLENDSHAPE_DIM))
+    for name, axis, way in GAZE_SHAPES:
+        side = 1 if name.endswith("Left") else -1
+        rows[axis, BLENDSHAPES.index(name)] = side * way * (GAZE_ACROSS, GAZE_UP)[axis] / _TOGETHER
+    return rows
+
+
+_GAZE_DIFFERS = _gaze_differs()
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,15 @@ class View:
     focal: tuple[float, float] | None = None
     camera: int = 0
     spread: np.ndarray | None = None
+
+    def prior(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the prior's residuals (N,) of blendshapes (52,), as unit noise, and their derivatives (N, 52)."""
+        eye = np.eye(BLENDSHAPE_DIM)
+        rows, slopes = [self.certainty @ (weights - self.expected)], [self.certainty]
+        for over, sign in ((-weights, -1.0), (weights - 1, 1.0)):
+            rows.append(over.clip(0, None) * _BOUND)
+            slopes.append(eye * (sign * _BOUND * (over > 0))[:, None])
+        return np.concatenate((*rows, _GAZE_DIFFERS @ weights)), np.concatenate((*slopes, _GAZE_DIFFERS))
 
 
 @dataclass(frozen=True)
@@ -140,19 +165,3 @@ def vector_of(rotation: np.ndarray) -> np.ndarray:
         return np.zeros(3)
     sign = 1.0 if real >= 0 else -1.0
     return sign * 2 * np.arctan2(length, abs(real)) * part / length
-
-
-def _between(pairs: Sequence[tuple[str, float]]) -> np.ndarray:
-    row = np.zeros(BLENDSHAPE_DIM)
-    for name, weight in pairs:
-        row[BLENDSHAPES.index(name)] = weight
-    return row
-
-
-#: Difference in gaze between the eyes, as fractions of full gaze: horizontal and vertical.
-GAZE_DIFFERS_ACROSS = _between(
-    (("eyeLookOutLeft", 1), ("eyeLookInLeft", -1), ("eyeLookInRight", -1), ("eyeLookOutRight", 1)),
-)
-GAZE_DIFFERS_UP = _between(
-    (("eyeLookUpLeft", 1), ("eyeLookDownLeft", -1), ("eyeLookUpRight", -1), ("eyeLookDownRight", 1)),
-)

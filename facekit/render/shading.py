@@ -13,6 +13,7 @@ from facekit.geometry.lists import flat_indices, pick
 from facekit.geometry.mip import MipTexture
 from facekit.geometry.normals import dot
 from facekit.hair import HairCards
+from facekit.hairline import hairs, thinned
 from facekit.mesh import FaceMesh
 from facekit.render.lights import Lights
 from facekit.render.surface import Surface
@@ -181,7 +182,10 @@ def shade(
     """
     base = albedo(found, texture)
     if scalp is not None:
-        base = torch.lerp(base, scalp[:, None], found.values[-1])
+        cover = found.values[-1]
+        if texture is not None:
+            cover = thinned(cover, found.sampled(hairs(*texture.image.shape[2:], base.device))[0])
+        base = torch.lerp(base, scalp[:, None], cover)
     base = srgb_to_linear(base)
     if lights.unlit:
         return base

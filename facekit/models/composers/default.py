@@ -20,6 +20,7 @@ from facekit.geometry.charts import mask_box, rect_box, step
 from facekit.geometry.uv import bake, box_blurred, rasterize_uv
 from facekit.models.brows import BrowShape
 from facekit.models.composers.complexion import Complexion
+from facekit.models.composers.lips import LipTone
 from facekit.models.composers.micro import SCALP_COVER, MicroLayer
 from facekit.models.eyelids import Eyelids
 from facekit.template import Template
@@ -94,6 +95,7 @@ class DefaultComposer(nn.Module):
         self.rows, self.columns = rect_box(template.tile_rect, height, width)
         self.complexion, self.micro, self.brows = complexion, micro, brows
         self.eyelids = Eyelids(template, template.tile_uvs, self.rows.stop - self.rows.start)
+        self.lips = LipTone(parts[self.rows, self.columns])
         skin = torch.zeros(len(PARTS) + 1)
         for name in ("skin", "lips", "lids", "back_of_head", "neck"):
             skin[PARTS.index(name)] = 1.0
@@ -155,6 +157,8 @@ class DefaultComposer(nn.Module):
         face, box = atlas[:, :, self.rows, self.columns], (..., *self.eyelids.box)
         # A copy: gradients need what was there before.
         face[box] = self.eyelids.painted(face[box].clone(), texture_noise, traits)
+        box = (..., *self.lips.box)
+        face[box] = self.lips.painted(face[box].clone(), traits)
         # Update only the charts that change: the whole atlas would cost three times as much.
         box = (..., *self.back_box)
         hair = SCALP_COVER * self.micro.hair_strength(identity)[:, None, None, None] * self.scalp[box]

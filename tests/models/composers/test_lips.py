@@ -1,0 +1,40 @@
+"""Tone of lips by identity."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from facekit.conventions import PARTS
+from facekit.models.composers.lips import LipTone
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def tone() -> LipTone:
+    parts = torch.full((SIZE, SIZE), PARTS.index("skin"), dtype=torch.uint8)
+    parts[40:50, 20:44] = PARTS.index("lips")
+    return LipTone(parts)
+
+
+def painted(tone: LipTone, depth: float, colour: float) -> torch.Tensor:
+    traits = {"lip_depth": torch.tensor([depth]), "lip_colour": torch.tensor([colour])}
+    return tone.painted(torch.full((1, 3, *tone.cover.shape[1:]), 0.5), traits)[0]
+
+
+def test_skin_far_from_lips_stays(tone):
+    rows, columns = tone.box
+    assert 0 < rows.start and rows.stop < SIZE and 0 < columns.start and columns.stop < SIZE
+    assert (painted(tone, 2.0, 2.0)[:, 0, 0] - 0.5).abs().max() < 0.01
+
+
+def test_deep_lips_are_darker_and_coloured_ones_redder(tone):
+    middle = tone.cover.shape[1] // 2, tone.cover.shape[2] // 2
+    pale, deep, red = (painted(tone, *of)[(slice(None), *middle)] for of in ((-1.0, 0.0), (1.0, 0.0), (-1.0, 2.0)))
+    assert (deep < 0.9 * pale).all()
+    assert red[0] / red[1] > 1.1 * pale[0] / pale[1]
+
+
+def test_rare_traits_are_bounded(tone):
+    assert (painted(tone, 3.0, 0.0) - painted(tone, 9.0, 0.0)).abs().max() < 0.03
