@@ -85,6 +85,11 @@ class HairCards:
         return self.part == HAIR_PARTS.index("hair")
 
     @functools.cached_property
+    def capped(self) -> bool:
+        """True if the tone of hair replaces the skin's anywhere."""
+        return bool((self.cap > 0).any())
+
+    @functools.cached_property
     def mip(self) -> MipTexture:
         """Mip chain of the strand texture, for the renderer."""
         return MipTexture.build(self.strands[None]).packed()

@@ -25,6 +25,10 @@ from facekit.geometry.lists import expand, flat_indices, pick, pieces
 from facekit.geometry.raster import Raster, farthest
 from facekit.geometry.triangles import bounds, edge_functions
 
+#: Sides in pixels of the tiles in which triangles are tested against the largest depths: small ones are tighter, large
+#: ones hold larger triangles.
+_TILES = (16, 32)
+
 
 @dataclass(frozen=True)
 class Triangles:
@@ -105,7 +109,8 @@ class Triangles:
                 self._draw(raster, chosen.index_select(0, first), pick(boxes, first))
                 chosen, boxes = chosen.index_select(0, back), pick(boxes, back)
                 if grid == 1:
-                    chosen, boxes = self._before(raster.keys, raster, chosen, boxes, 8)
+                    most = farthest(raster.keys, self.frames, self.height * scale, self.width * scale, 8)
+                    chosen, boxes = self._before(most, chosen, boxes, 8)
             self._draw(raster, chosen, boxes)
         return raster.nearest()
 
@@ -140,8 +145,11 @@ class Triangles:
             chosen, boxes = self._boxes(raster)
             if slots is None and grid == 1:
                 # Half of a head's hair is behind the head.
-                bits = limit.view(torch.int32).to(torch.int64) << 32
-                chosen, boxes = self._before(bits, raster, chosen, boxes, 16)
+                size = self.frames, self.height * scale, self.width * scale
+                for tile in _TILES:
+                    most = farthest(limit, *size, tile)
+                    bits = most.view(torch.int32).to(torch.int64) << 32
+                    chosen, boxes = self._before(bits, chosen, boxes, tile)
             self._draw(raster, chosen, boxes)
         if not found:
             return self.face.new_empty(0), self.face.new_empty(0)
@@ -232,13 +240,12 @@ class Triangles:
         return self.face.index_select(0, owner), line, first, last, inverse, r.div_(fine).to(torch.float32), y
 
     def _before(
-        self, keys: torch.Tensor, raster: Raster, chosen: torch.Tensor, boxes: list[torch.Tensor], tile: int
+        self, most: torch.Tensor, chosen: torch.Tensor, boxes: list[torch.Tensor], tile: int
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Return the triangles, and their boxes, that are not behind all keys in the tiles that they touch (Greene et
-        al., *Hierarchical Z-buffer visibility*, 1993). Exact; only triangles that span at most two tiles in each
-        direction are tested.
+        """Return the triangles, and their boxes, that are not behind the farthest keys ``most`` of the tiles that they
+        touch (Greene et al., *Hierarchical Z-buffer visibility*, 1993). Exact; only triangles that span at most two
+        tiles in each direction are tested.
         """
-        most = farthest(keys, self.frames, self.height * raster.scale, self.width * raster.scale, tile)
         _, high, wide = most.shape
         x0, x1, y0, y1 = (row >> (tile.bit_length() - 1) for row in boxes)
         start = (self.start.index_select(0, chosen) // self.height) * high

@@ -32,9 +32,7 @@ def expand(counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return a ragged arange: for counts (2, 0, 3) the owners (0, 0, 2, 2, 2) and their positions (0, 1, 0, 1, 2)."""
     ends = counts.cumsum(0)
     total = int(ends[-1]) if counts.numel() else 0
-    # Counting the ends that were passed takes half the time of repeat_interleave.
-    passed = counts.new_zeros(total + 1, dtype=torch.int64)
-    owner = passed.scatter_add_(0, ends, torch.ones_like(ends)).cumsum(0)[:total]
+    owner = torch.repeat_interleave(counts, output_size=total)
     local = torch.arange(total, device=counts.device).sub_((ends - counts).index_select(0, owner))
     return owner, local
 

@@ -111,9 +111,7 @@ class MipTexture:
         layout[1:, 0] += width
         return MipTexture(image, None, layout)
 
-    def sample(
-        self, uv: torch.Tensor, level: torch.Tensor, frame: torch.Tensor | None = None, smooth: bool = True
-    ) -> torch.Tensor:
+    def sample(self, uv: torch.Tensor, level: torch.Tensor, frame: torch.Tensor | None = None) -> torch.Tensor:
         """Return trilinear samples (C, P) float32, clamped at the texture's border.
 
         Parameters
@@ -124,19 +122,30 @@ class MipTexture:
             (P,) float32: mip level, 0 is the full texture. Clamped to the available levels.
         frame:
             (P,) int64: index of the texture in the batch; None if there is only one.
-        smooth:
-            Whether to blend two levels (trilinear); else the nearer one is used, in half the time.
         """
-        return self.at(self.taps(uv, level, frame, smooth))
+        return self.at(self.taps(uv, level, frame))
 
-    def taps(
-        self, uv: torch.Tensor, level: torch.Tensor, frame: torch.Tensor | None = None, smooth: bool = True
-    ) -> Taps:
+    def nearest(self, uv: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        """Return bilinear samples (C, P) float32 of the nearest level of one :meth:`packed` texture, without gradients:
+        faster than :meth:`sample`. Overwrites ``level``.
+        """
+        index = level.add_(0.5).clamp_(0.0, len(self.layout) - 0.5).to(torch.int64)
+        # Rows for x and y: factor, largest value and offset of a level, in units of grid_sample.
+        unit = 2.0 / self.layout.new_tensor([self.image.shape[3], self.image.shape[2]])
+        start, size = self.layout.split(2, dim=1)
+        table = torch.cat((size * unit, (size - 0.5) * unit, start * unit - 1.0), dim=1).t()
+        factor, most, offset = table.to(uv.device).contiguous().index_select(1, index).split(2)
+        x, y = torch.minimum(factor.mul_(torch.stack((uv[0], 1.0 - uv[1]))), most, out=factor)
+        for row, least in zip((x, y), unit.tolist(), strict=True):
+            row.clamp_min_(0.5 * least)
+        return _read(self.image, factor.add_(offset).t()[None, None])
+
+    def taps(self, uv: torch.Tensor, level: torch.Tensor, frame: torch.Tensor | None = None) -> Taps:
         """Return where :meth:`sample` reads, to be shared by several textures."""
         top = len(self.layout) - 1
         level = level.clamp(0.0, float(top))
-        first = level.detach().floor() if smooth else (level + 0.5).floor()
-        part = level - first if smooth and top else None
+        first = level.detach().floor()
+        part = level - first if top else None
         index = first.to(torch.int64)
         places = [self._texels(uv, index, frame)]
         if part is not None:

@@ -105,8 +105,11 @@ class Raster:
         grid = self.grid
         if self.slots is None:
             row, local = expand(last - first + 1)
-            x = first.index_select(0, row).add_(local)
-            place = line.index_select(0, row).add_(x if grid == 1 else x >> self.bits)
+            if grid == 1:
+                x = place = (line + first).index_select(0, row).add_(local)
+            else:
+                x = first.index_select(0, row).add_(local)
+                place = line.index_select(0, row).add_(x >> self.bits)
         else:
             # Only the wanted cells of each row, all of their columns.
             assert self.wanted is not None and self.counts is not None
@@ -125,8 +128,8 @@ class Raster:
         depth = torch.addcmul(inverse.index_select(0, row), slope.index_select(0, row), local.to(torch.float32))
         depth = depth.reciprocal_()
         if self.found is not None and self.limit is not None:
-            near_enough = depth < self.limit.index_select(0, place if grid == 1 else place // (grid * grid))
-            some = flat_indices(near_enough & (depth >= near))
+            cell = place if grid == 1 else place >> (2 * self.bits)
+            some = flat_indices((depth < self.limit.index_select(0, cell)) & (depth >= near))
             place, depth, row = pick((place, depth, row), some)
             key = (depth.view(torch.int32).to(torch.int64) << 32).bitwise_or_(ids.index_select(0, row))
             self.found.append((place, key))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from facekit.conventions import LANDMARK_GROUPS, PARTS
-from facekit.geometry.normals import vertex_normals
+from facekit.geometry.normals import dot, vertex_normals
 from facekit.models.ties import Ties
 from facekit.template import Template
 
@@ -37,26 +37,34 @@ class Carried:
     def __init__(self, hair: torch.Tensor, anchors: torch.Tensor, template: Template) -> None:
         self.verts, self.template = hair, template
         #: Ties to the anchors.
-        self.ties, self._near, self._under = self._tied(hair, anchors)
+        self.ties, self._near, under = self._tied(hair, anchors)
+        # The skin under hair: its vertices, and the triangles that their normals need.
+        self._skin, self._under = under.unique(return_inverse=True)
+        around = template.faces[torch.isin(template.faces, self._skin).any(1)]
+        self._around, corners = torch.cat((self._skin, around.flatten())).unique(return_inverse=True)
+        self._places, self._faces = corners[: len(self._skin)], corners[len(self._skin) :].view(-1, 3)
 
     def __call__(self, verts: torch.Tensor) -> torch.Tensor:
         """Deform the hair for heads (B, V, 3) mm: move it with its anchors, then push it out of the skin.
 
         Returns (B, N, 3) mm.
         """
-        close, under = self._near, self._under
         moved = self.verts + self.ties(verts - self.template.verts)
-        normals = vertex_normals(verts, self.template.faces)
-        skin, out = verts[:, under], normals[:, under]
-        near = moved[:, close]
+        normals = vertex_normals(verts.index_select(1, self._around), self._faces).index_select(1, self._places)
+        # Rows of one coordinate each, for which plain torch is fast: of skin vertices and their normals (B, n), and of
+        # hair near the skin (B, N).
+        skin, out = ([*t.unbind(-1)] for t in (verts.index_select(1, self._skin), normals))
+        near = [*moved.index_select(1, self._near).unbind(-1)]
+        candidates = [row[:, self._under] for row in skin]
         for _ in range(_ROUNDS):
-            away = near[:, :, None] - skin
-            nearest = away.square().sum(-1).argmin(2)[..., None, None].expand(-1, -1, 1, 3)
-            normal = out.gather(2, nearest)[:, :, 0]
-            height = (away.gather(2, nearest)[:, :, 0] * normal).sum(-1, keepdim=True)
-            near = near + (_OFF - height).clamp_min(0) * normal
-        moved[:, close] = near
-        return moved
+            x, y, z = (own[..., None] - row for own, row in zip(near, candidates, strict=True))
+            nearest = (x * x + y * y + z * z).argmin(2, keepdim=True)
+            vertex = self._under.expand(len(verts), -1, -1).gather(2, nearest)[..., 0]
+            normal = [row.gather(1, vertex) for row in out]
+            away = [own - row.gather(1, vertex) for own, row in zip(near, skin, strict=True)]
+            push = (_OFF - dot(away, normal)).clamp_min(0)
+            near = [own + push * row for own, row in zip(near, normal, strict=True)]
+        return moved.index_copy(1, self._near, torch.stack(near, -1))
 
     def _tied(self, hair: torch.Tensor, anchors: torch.Tensor) -> tuple[Ties, torch.Tensor, torch.Tensor]:
         """Return ties to the anchors, indices (n,) of hair vertices near the skin, and the k nearest skin vertices

@@ -107,6 +107,7 @@ class FacialHair:
         self._zone, self._cap = part("beard/zone"), part("beard/cap").float() / 255
         self._tile = _TileMap(template)
         self._kept: dict[str, Tufts] = {}
+        self._planted: dict[str, tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
 
     # -- brows of an identity ---------------------------------------------------------------------------------------
 
@@ -190,16 +191,25 @@ class FacialHair:
 
     def grow_beard(self, style: str, verts: torch.Tensor) -> torch.Tensor:
         """Place the cards of a beard on faces (B, V, 3) mm. Returns (B, N * 6, 3) mm."""
-        some = torch.isin(self._zone, self._zone.new_tensor(_ZONES[style]))
-        tris, share = self.template.faces[self._face[some]], self._share[some]
+        if style not in self._planted:
+            self._planted[style] = self._plant(style)
+        tris, share, grown = self._planted[style]
         corners = verts[:, tris]
         root = (corners * share[..., None]).sum(2)
         # Tufts rotate with the triangle at their root.
-        turn = _frames(corners) @ _frames(self.template.verts[tris]).transpose(-1, -2)
-        ways = torch.cat((torch.zeros_like(self._ways[some, :1]), self._ways[some]), 1)
-        rows = root[:, :, None] + ways @ turn.transpose(-1, -2) - _UNDER * _normals(corners)[:, :, None]
-        side = (self._side[some, None] @ turn.transpose(-1, -2)) * verts.new_tensor([0.8, 1.0, 0.9])[:, None]
-        return torch.stack((rows - side, rows + side), 3).flatten(1, 3)
+        return (root[:, :, None] + grown @ _frames(corners).transpose(-1, -2)).flatten(1, 2)
+
+    def _plant(self, style: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the triangles' vertices (N, 3) at a beard's roots, the roots' barycentric weights (N, 3), and vertices
+        (N, 6, 3) mm of cards from their roots, in the frames of these triangles.
+        """
+        some = torch.isin(self._zone, self._zone.new_tensor(_ZONES[style]))
+        tris, ways, side = self.template.faces[self._face[some]], self._ways[some], self._side[some, None]
+        rows = torch.cat((torch.zeros_like(ways[:, :1]), ways), 1)
+        side = side * ways.new_tensor([0.8, 1.0, 0.9])[:, None]
+        grown = torch.stack((rows - side, rows + side), 2).flatten(1, 2) @ _frames(self.template.verts[tris])
+        # The last axis of a frame is the normal.
+        return tris, self._share[some], grown - grown.new_tensor([0.0, 0.0, _UNDER])
 
     def _tufts(self, verts: torch.Tensor, light: torch.Tensor, picture: tuple[float, float, int]) -> Tufts:
         """Build cards from their vertices; ``picture`` is the range of u and the number of tufts in the strand texture,

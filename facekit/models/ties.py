@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 
 @dataclass(frozen=True)
@@ -36,4 +37,6 @@ class Ties:
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
         """Interpolate values (B, V, C) at head vertices. Returns (B, N, C)."""
-        return (values[:, self.index] * self.share[..., None]).sum(2)
+        rows = values.transpose(0, 1).flatten(1)
+        mean = F.embedding_bag(self.index, rows, mode="sum", per_sample_weights=self.share.to(rows))
+        return mean.unflatten(1, values.shape[::2]).transpose(0, 1)

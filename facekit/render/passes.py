@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from facekit.hair import Hair
 from facekit.mesh import FaceMesh
 from facekit.render.backends import visibility
 from facekit.render.camera import Camera
+from facekit.render.frames import together
 from facekit.render.lights import Lights
 from facekit.render.output import resolve
 from facekit.render.rasterize import pixel_points
@@ -30,28 +32,52 @@ _PIECE_CPU, _PIECE_CUDA = 1 << 16, 1 << 22
 
 @dataclass(frozen=True)
 class Scene:
-    """Data shared by frames that are rendered together, or that show the same mesh."""
+    """Data shared by frames that are rendered together, or that show the same mesh; made when it is first needed.
+
+    Parameters
+    ----------
+    shared:
+        Relief of the mesh, if it is known.
+    hair:
+        Hair of each mesh, or none.
+    """
 
     mesh: FaceMesh
-    normals: torch.Tensor
-    texture: MipTexture | None
-    relief: MipTexture | None
-    values: torch.Tensor
+    shared: MipTexture | None
     backend: str
-    topology: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
     hair: tuple[Hair, ...] = ()
 
-    @classmethod
-    def of(cls, mesh: FaceMesh, relief: MipTexture | None, backend: str, worn: tuple[Hair | None, ...]) -> Scene:
-        """Build the scene with transposed topology, as :class:`facekit.render.surface.Facets` reads it."""
-        texture = None if mesh.texture is None else MipTexture.build(mesh.texture)
-        if relief is None and mesh.displacement is not None:
-            relief = relief_of(mesh.displacement)
-        hair = tuple(h for h in worn if h is not None)
-        values = material_table(mesh, hair[0].cards if hair else None)
-        faces, uvs, faces_uvs = (t.t().contiguous() for t in (mesh.faces, mesh.uvs, mesh.faces_uvs))
-        topology = faces, uvs, faces_uvs
-        return cls(mesh, vertex_normals(mesh.verts, mesh.faces), texture, relief, values, backend, topology, hair)
+    @functools.cached_property
+    def normals(self) -> torch.Tensor:
+        """(B, V, 3) unit normals."""
+        return vertex_normals(self.mesh.verts, self.mesh.faces)
+
+    @functools.cached_property
+    def texture(self) -> MipTexture | None:
+        """Mip chain of the mesh's texture."""
+        return None if self.mesh.texture is None else MipTexture.build(self.mesh.texture)
+
+    @functools.cached_property
+    def relief(self) -> MipTexture | None:
+        """Result of :func:`facekit.render.relief.relief_of`."""
+        heights = self.mesh.displacement
+        return self.shared if self.shared is not None or heights is None else relief_of(heights)
+
+    @functools.cached_property
+    def values(self) -> torch.Tensor:
+        """Result of :func:`facekit.render.shading.material_table`."""
+        return material_table(self.mesh, self.hair[0].cards if self.hair else None)
+
+    @functools.cached_property
+    def topology(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Faces, UVs and faces of the UVs, transposed as :class:`facekit.render.surface.Facets` reads them."""
+        faces, uvs, faces_uvs = (t.t().contiguous() for t in (self.mesh.faces, self.mesh.uvs, self.mesh.faces_uvs))
+        return faces, uvs, faces_uvs
+
+    def prepare(self) -> None:
+        """Make all of it."""
+        for name in ("normals", "texture", "relief", "values", "topology"):
+            getattr(self, name)
 
     def casters(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return vertices (B, n, 3) and faces of the shadow casters: the head, and its hair as if it were opaque."""
@@ -65,8 +91,8 @@ class Scene:
 
     @property
     def scalp(self) -> torch.Tensor | None:
-        """Return the skin tone under hair, (3,) sRGB."""
-        return self.hair[0].cap_colour if self.hair else None
+        """Return the skin tone under hair, (3,) sRGB; None where there is no such skin."""
+        return self.hair[0].cap_colour if self.hair and self.hair[0].cards.capped else None
 
 
 @dataclass(frozen=True)
@@ -92,32 +118,34 @@ def pictures_of(
 ) -> tuple[torch.Tensor, ...]:
     """Return the columns of :class:`RenderOutput` for some frames."""
     mesh = scene.mesh
-    verts, normals = mesh.verts, scene.normals
+    verts = mesh.verts
     batch = max(len(cameras), len(verts))
-    rotation = cameras.rotation().expand(batch, 3, 3)
-    points = cameras.view(verts).expand(batch, -1, -1)
-    turned = (normals @ rotation[: len(cameras)].transpose(1, 2)).expand(batch, -1, -1)
     intrinsics = cameras.intrinsics((height, width)).expand(batch, 4)
     step = 1.0 / intrinsics[:, :2]
     square = bool((cameras.aspect == 1).all())
     pixel = step[:, 1] if square else step.prod(1).sqrt()
-    spots, normals = (t.permute(2, 0, 1).reshape(3, -1).contiguous() for t in (points, turned))
-    middle = points.mean(1).t()
-    frames = Frames(spots, normals, rotation, step, pixel, intrinsics[:, 2:], middle, scene.texture)
-
-    on_screen = pixel_points(verts, cameras, height, width)
-    triangles = visibility(on_screen, mesh.faces, height, width, near=cameras.near_plane(verts), backend=scene.backend)
+    on_screen, near = pixel_points(verts, cameras, height, width), cameras.near_plane(verts)
+    triangles = visibility(on_screen, mesh.faces, height, width, near=near, backend=scene.backend)
     ids, seen = (t.view(batch, height, width) for t in triangles.nearest())
     if high:
         fine, seen = (t.view(batch, 2 * height, 2 * width) for t in triangles.nearest(scale=2))
         samples = Samples.of(triangles, fine, seen, pixel / 2, 2)
     else:
         samples = Samples.of(triangles, ids, seen, pixel)
-    alpha = samples.alpha
-    # Hair comes first: what it hides of the head need not be shaded.
-    worn = Worn.of(scene.hair, cameras, lights, seen[:, None], alpha) if scene.hair else None
-    if worn is not None:
+    alpha, worn = samples.alpha, None
+    if scene.hair:
+        # Hair comes first: what it hides of the head need not be shaded. What shading needs is made beside it.
+        def draw() -> Worn:
+            return Worn.of(scene.hair, cameras, lights, near, seen[:, None], alpha)
+
+        worn = draw() if torch.is_grad_enabled() else together(draw, scene.prepare, verts.device)[0]
         samples = samples.outside(worn.hidden)
+    rotation = cameras.rotation().expand(batch, 3, 3)
+    points = cameras.view(verts).expand(batch, -1, -1)
+    turned = (scene.normals @ rotation[: len(cameras)].transpose(1, 2)).expand(batch, -1, -1)
+    spots, normals = (t.permute(2, 0, 1).reshape(3, -1).contiguous() for t in (points, turned))
+    middle = points.mean(1).t()
+    frames = Frames(spots, normals, rotation, step, pixel, intrinsics[:, 2:], middle, scene.texture)
     if high:
         lit = bool(lights.lights) and not lights.unlit
         shadow = key_shadow(*scene.casters(), lights, cameras, 2 * height) if lit else None

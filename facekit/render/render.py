@@ -159,14 +159,17 @@ def _all_frames(
     result = count * size[0] * size[1] * _BYTES_A_PIXEL if mesh.verts.is_cuda else 0
     step = frames_at_once(count, each, result, free_memory(mesh.verts.device))
     # Mip pyramids and normals of a single mesh are shared by all cameras; those of many are made per chunk.
-    scene = Scene.of(mesh, shared, backend, worn) if len(mesh) == 1 else None
+    hair = tuple(h for h in worn if h is not None)
+    scene = Scene(mesh, shared, backend, hair) if len(mesh) == 1 else None
 
     def pictures(some: slice) -> tuple[torch.Tensor, ...]:
-        own = Scene.of(mesh[some], shared, backend, worn[some]) if scene is None else scene
+        own = Scene(mesh[some], shared, backend, hair[some]) if scene is None else scene
         cameras = camera if len(camera) == 1 else camera[some]
         return pictures_of(own, cameras, lights.of_frames(some), *size, high, behind)
 
     chunks = [slice(start, min(start + step, count)) for start in range(0, count, step)]
+    if scene is not None and len(chunks) > 1:
+        scene.prepare()  # once, not in each thread
     columns = None
     for some, parts in zip(chunks, side_by_side(pictures, chunks, mesh.verts.device), strict=True):
         columns = _gathered(columns, parts, some, count)

@@ -76,6 +76,8 @@ class Samples:
 
     def outside(self, hidden: torch.Tensor) -> Samples:
         """Return the samples that do not lie in certain pixels, (b, H, W) bool."""
+        if not bool(hidden.any()):
+            return self
         seen = ~hidden.view(-1)
         middle, fine = (flat_indices(seen.index_select(0, pixels)) for pixels in self.at.split(self._numbers))
         both = torch.cat((middle, fine + len(self.place)))

@@ -184,7 +184,10 @@ def shade(
     if scalp is not None:
         cover = found.values[-1]
         if texture is not None:
-            cover = thinned(cover, found.sampled(hairs(*texture.image.shape[2:], base.device))[0])
+            some = flat_indices((cover > 0.0) & (cover < 1.0))
+            drawn = hairs(*texture.image.shape[2:], base.device)
+            uv, level = found.uv.index_select(1, some), found.span.index_select(0, some) + drawn.detail
+            cover = cover.index_copy(0, some, thinned(cover.index_select(0, some), drawn.sample(uv, level)[0]))
         base = torch.lerp(base, scalp[:, None], cover)
     base = srgb_to_linear(base)
     if lights.unlit:

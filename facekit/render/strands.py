@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from facekit.color import srgb_to_linear
-from facekit.geometry.normals import cross, dot, vertex_normals
-from facekit.hair import HAIR_PARTS, MIDDLE, Hair, tinted
+from facekit.geometry.normals import cross, dot
+from facekit.hair import HAIR_PARTS, MIDDLE, Hair, HairCards, tinted
 from facekit.render.camera import Camera
 from facekit.render.lights import Lights
 from facekit.render.shading import tone
-from facekit.render.surface import barycentric, mixed
 
 #: Cards fade out when seen edge-on: cosines of the angle between normal and view at which they are gone, and whole.
 _EDGE_ON = (0.03, 0.30)
@@ -34,21 +34,107 @@ _GREYS = 1024
 
 
 @dataclass(frozen=True)
-class Strands:
-    """Per-triangle shading data of one head's hair for one camera, one column per triangle.
+class Seen:
+    """Hair of one head in the view of one camera, or in a part of it.
+
+    Parameters
+    ----------
+    rotation:
+        (3, 3): the camera's rotation.
+    points:
+        (3, N): camera space, mm.
+    pixels:
+        (3, N) float64, homogeneous pixel points (X w, Y w, w), where w is the depth in mm.
+    intrinsics:
+        Focal lengths along X and Y, and the principal point x and y, in pixels.
+    near:
+        Depth of the near plane, mm.
+    """
+
+    hair: Hair
+    rotation: torch.Tensor
+    points: torch.Tensor
+    pixels: torch.Tensor
+    intrinsics: tuple[float, float, float, float]
+    near: float
+
+    @classmethod
+    def of(cls, hair: Hair, camera: Camera, size: tuple[int, int], near: float) -> Seen:
+        """Project hair to a picture of this height and width in pixels."""
+        rotation = camera.rotation()[0]
+        x, y, z = points = rotation.double() @ (hair.verts.double() - camera.position[0]).t()
+        fx, fy, cx, cy = camera.intrinsics(size)[0].tolist()
+        pixels = torch.stack((x * fx - z * cx, -y * fy - z * cy, -z))
+        return cls(hair, rotation, points.float(), pixels, (fx, fy, cx, cy), near)
+
+    def crop(self, top: int, left: int) -> Seen:
+        """Return the same for a part of the picture that begins at this pixel."""
+        x, y, w = self.pixels
+        fx, fy, cx, cy = self.intrinsics
+        pixels = torch.stack((x - left * w, y - top * w, w))
+        return replace(self, pixels=pixels, intrinsics=(fx, fy, cx - left, cy - top))
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Data for shading that depend on the cards alone, not on their places.
 
     A fan holds a triangle's value at its first corner, and the differences of the other two corners from it.
 
     Parameters
     ----------
-    planes:
-        (9, F), as in :class:`facekit.render.surface.Facets`.
-    values:
-        (3 * 7, F): fans of diffuse and specular light and of the cosine between normal and view, which is 1 for lashes.
-    normals, charts:
-        (9, F) and (6, F): fans of normals and of UVs.
+    corners, places:
+        (3, F) int64: vertices of each corner; and (9 F,) int64: their X, Y and Z, as :attr:`Seen.points` lie in memory.
+    charts:
+        (3, 2, F): fans of UVs.
     marks:
-        (2, F): mip level of the strand texture at a depth of 1 mm, and the first column of ``paint``.
+        (2, F): mip level of the strand texture for triangles of 1 mm² that are seen at a depth of 1 mm in pixels of
+        1 mm, and the first column of :attr:`Strands.paint`.
+    part:
+        (F,) uint8, indices into :data:`facekit.hair.HAIR_PARTS`.
+    gloss:
+        (N,): :data:`_GLOSS` of the vertices.
+    """
+
+    corners: torch.Tensor
+    places: torch.Tensor
+    charts: torch.Tensor
+    marks: torch.Tensor
+    part: torch.Tensor
+    gloss: torch.Tensor
+
+    @classmethod
+    def of(cls, cards: HairCards) -> _Layout:
+        """Return the layout of cards; cached."""
+        kept = cards.__dict__.get("_layout")
+        if kept is None:
+            corners = cards.faces.t().contiguous()
+            axes = len(cards.verts) * torch.arange(3, device=corners.device)
+            chart = _fan(cards.uvs.t(), cards.faces_uvs.t())
+            _, across, up = chart
+            flat = (across[0] * up[1] - across[1] * up[0]).abs()
+            level = 0.5 * torch.log2(flat.clamp_min(1e-12)) + cards.mip.detail
+            part = cards.part.index_select(0, corners[0])
+            marks = torch.stack((level, _GREYS * (part == _LASHES)))
+            places = (corners.flatten() + axes[:, None]).flatten()
+            gloss = flat.new_tensor(_GLOSS)[cards.part.long()]
+            kept = cards.__dict__["_layout"] = cls(corners, places, torch.stack(chart), marks, part, gloss)
+        return kept
+
+
+@dataclass(frozen=True)
+class Strands:
+    """Per-triangle shading data of one head's hair for one camera, one column per triangle.
+
+    Parameters
+    ----------
+    facets:
+        (38, F). Three rows each of the X, Y and Z of the first three vectors in
+        :attr:`facekit.render.surface.Facets.planes`, Z negative; the mip level of the strand texture at a depth of 1
+        mm, and the first column of ``paint``; then the fans of nine values: diffuse and specular light, the cosine
+        between normal and view, which is 1 for lashes, and UVs.
+    normals:
+        (9, F): fans of normals.
     part:
         (F,) uint8, indices into :data:`facekit.hair.HAIR_PARTS`.
     paint:
@@ -58,84 +144,93 @@ class Strands:
     """
 
     hair: Hair
-    planes: torch.Tensor
-    values: torch.Tensor
+    facets: torch.Tensor
     normals: torch.Tensor
-    charts: torch.Tensor
-    marks: torch.Tensor
     part: torch.Tensor
     paint: torch.Tensor
     unlit: bool
 
     @classmethod
-    def of(cls, hair: Hair, camera: Camera, lights: Lights, pixel: float) -> Strands:
-        cards, verts = hair.cards, hair.verts[None]
-        rotation = camera.rotation()
-        points = camera.view(verts)[0].t()
-        normals = (vertex_normals(verts, cards.faces)[0] @ rotation[0].t()).t()
+    def of(cls, seen: Seen, lights: Lights) -> Strands:
+        hair, points = seen.hair, seen.points
+        cards, layout = hair.cards, _Layout.of(hair.cards)
+        a, b, c = _fan(points, layout.corners)
+        around = torch.stack(cross(b, c))
+        normals = torch.zeros(points.numel(), device=points.device)
+        normals = normals.index_add_(0, layout.places, around.repeat(1, 3).view(-1)).view_as(points)
+        normals = normals * torch.rsqrt(dot(normals, normals).clamp_min(1e-24))
         view = -points * torch.rsqrt(dot(points, points).clamp_min(1e-12))
         # Cards are two-sided: the normal is flipped toward the viewer.
         cosine = dot(normals, view)
         facing = torch.where(cosine < -0.3, -1.0, 1.0)
-        along = (cards.along @ rotation[0].t()).t()
-        gloss = normals.new_tensor(_GLOSS)[cards.part.long()]
-        soft, shine = strand_light(normals * facing, view, along, cards.openness, gloss, lights, rotation)
-        values = torch.cat((soft, shine, cosine[None]))
-        a, b, c = _fan(points, cards.faces)
-        planes = torch.stack((*cross(c, b), *cross(a, c), *cross(b, a)))
-        chart = _fan(cards.uvs.t(), cards.faces_uvs)
-        _, across, up = chart
-        flat = (across[0] * up[1] - across[1] * up[0]).abs()
-        around = torch.stack(cross(b, c))
-        dense = flat / dot(around, around).sqrt().clamp_min(1e-9)
-        level = 0.5 * torch.log2(dense.clamp_min(1e-12)) + math.log2(pixel)
-        fans, bent = (torch.cat(_fan(table, cards.faces)) for table in (values, normals))
-        part = cards.part.index_select(0, cards.faces[:, 0])
-        lash = part == _LASHES
+        along = seen.rotation @ cards.along.t()
+        soft, shine = strand_light(normals * facing, view, along, cards.openness, layout.gloss, lights, seen.rotation)
         # Lashes are round: they do not fade out edge-on.
-        fans[6::7].masked_fill_(lash, 0.0)[0].masked_fill_(lash, 1.0)
-        marks = torch.stack((level, _GREYS * lash))
-        return cls(hair, planes, fans, bent, torch.cat(chart), marks, part, _paint(hair), lights.unlit)
+        values = _fan(torch.cat((soft, shine, cosine.masked_fill(cards.lash, 1.0)[None])), layout.corners)
+        planes = torch.stack((-around, torch.stack(cross(a, c)), torch.stack(cross(b, a))), dim=1)
+        planes[2].neg_()  # along d = (x, y, -1)
+        area = dot(around, around).clamp_min(1e-18)
+        level = layout.marks[0] - 0.25 * torch.log2(area) - math.log2(seen.intrinsics[1])
+        fans = [row for pair in zip(values, layout.charts, strict=True) for row in pair]
+        facets = torch.cat((planes.flatten(0, 1), level[None], layout.marks[1:], *fans))
+        tints = (tuple(colour) for colour in hair.colours.tolist())
+        bent = torch.cat(_fan(normals, layout.corners))
+        return cls(hair, facets, bent, layout.part, _paint(*tints, points.device), lights.unlit)
 
     def shaded(self, ids: torch.Tensor, depth: torch.Tensor, ray: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Shade the intersections of rays (2, P) with faces ``ids`` (P,) at depths (P,).
 
         Returns linear RGB (3, P) and coverage (P,).
         """
-        u, v, _ = barycentric(self.planes.index_select(1, ids), ray)
-        mip = self.hair.cards.mip
-        level, first = self.marks.index_select(1, ids)
-        level = torch.log2(depth).add_(level).add_(mip.detail)
-        grey, cover = mip.sample(mixed(self.charts.index_select(1, ids), u, v), level, smooth=False)
-        found = mixed(self.values.index_select(1, ids), u, v)
+        facet = self.facets.index_select(1, ids)
+        found = _mixed(facet[11:], *_barycentric(facet, ray))
+        grey, cover = self.hair.cards.mip.nearest(found[7:], torch.log2(depth).add_(facet[9]))
         low, high = _EDGE_ON
-        t = torch.add(found[6].abs() - (low + _SPLIT * MIDDLE), grey, alpha=_SPLIT).div_(high - low).clamp_(0.0, 1.0)
-        cover = cover * (t * t * (3.0 - 2.0 * t))
-        base = self.paint.index_select(1, torch.add(first, grey, alpha=_GREYS - 1).add_(0.5).to(torch.int64))
+        t = found[6].abs_().add_(grey, alpha=_SPLIT).sub_(low + _SPLIT * MIDDLE).div_(high - low).clamp_(0.0, 1.0)
+        cover = (3.0 - 2.0 * t).mul_(t).mul_(t).mul_(cover)
+        base = self.paint.index_select(1, torch.add(facet[10], grey, alpha=_GREYS - 1).add_(0.5).to(torch.int64))
         if self.unlit:
             return base[:3], cover
-        return tone(torch.addcmul(base[:3] * found[:3], found[3:6], base[3])), cover
+        return tone(base[:3].mul_(found[:3]).addcmul_(found[3:6], base[3])), cover
 
     def normal(self, ids: torch.Tensor, ray: torch.Tensor) -> torch.Tensor:
         """Interpolate unit normals (3, P) at the intersections of rays (2, P) with faces (P,)."""
-        u, v, _ = barycentric(self.planes.index_select(1, ids), ray)
-        found = mixed(self.normals.index_select(1, ids), u, v)
+        found = _mixed(self.normals.index_select(1, ids), *_barycentric(self.facets[:9].index_select(1, ids), ray))
         return found * torch.rsqrt(dot(found, found).clamp_min(1e-12))
 
 
-def _paint(hair: Hair) -> torch.Tensor:
-    """Return the lookup table ``paint`` of :class:`Strands`. Brighter strands get stronger highlights."""
-    grey = torch.linspace(0.0, 1.0, _GREYS, device=hair.colour.device)
-    base = torch.cat([srgb_to_linear(tinted(grey, colour[:, None])) for colour in hair.colours], dim=1)
+def _barycentric(facet: torch.Tensor, ray: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return u and v as :func:`facekit.render.surface.barycentric` does, for columns (9 or more, P) of
+    :attr:`Strands.facets`, which are written over.
+    """
+    det, u, v = facet[6:9].addcmul_(facet[:3], ray[0]).addcmul_(facet[3:6], ray[1])
+    inverse = det / torch.addcmul(det.new_tensor(1e-24), det, det)
+    v.mul_(inverse).clamp_(0.0, 1.0)
+    return torch.minimum(u.mul_(inverse).clamp_min_(0.0), 1.0 - v, out=u), v
+
+
+def _mixed(fan: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Interpolate (3 C, P) values of :func:`_fan`, which are written over: (C, P)."""
+    a, b, c = fan.view(3, len(fan) // 3, fan.shape[1])
+    return a.addcmul_(b, u).addcmul_(c, v)
+
+
+@functools.lru_cache(maxsize=64)
+def _paint(hair: tuple[float, ...], lash: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """Return the lookup table ``paint`` of :class:`Strands` for hair and lashes of these colours, sRGB. Brighter
+    strands get stronger highlights.
+    """
+    grey = torch.linspace(0.0, 1.0, _GREYS, device=device)
+    base = torch.cat([srgb_to_linear(tinted(grey, grey.new_tensor(own)[:, None])) for own in (hair, lash)], dim=1)
     streak = (1.0 + _STREAK * (grey.repeat(2) - MIDDLE) / MIDDLE).clamp_min(0.0)
     return torch.cat((base, (streak * (0.35 + 1.2 * base.amax(0)))[None]))
 
 
 def _fan(table: torch.Tensor, corners: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the fan of values (C, V) for triangles (F, 3): those at the first corner, and the differences of the other
+    """Return the fan of values (C, V) for triangles (3, F): those at the first corner, and the differences of the other
     two from it, (C, F) each.
     """
-    a, b, c = (table.index_select(1, corner) for corner in corners.unbind(1))
+    a, b, c = (table.index_select(1, corner) for corner in corners)
     return a, b - a, c - a
 
 
@@ -159,29 +254,33 @@ def strand_light(
         (N,) in [0, 1]: fraction of ambient light that reaches them.
     gloss:
         (N,) in [0, 1]: strength of highlights, less for short hairs than for long ones, least for lashes.
+    rotation:
+        (3, 3): the camera's rotation.
     """
     along = along - normal * dot(along, normal)
     along = along * torch.rsqrt(dot(along, along).clamp_min(1e-8))
-    up = rotation[0, :, 1, None]
-    sky, ground = (normal.new_tensor(c)[:, None] for c in (lights.sky, lights.ground))
-    soft = 0.5 * (sky + ground) + 0.5 * (sky - ground) * dot(normal, up)
-    around = lights.irradiance(normal, rotation, torch.zeros_like(gloss, dtype=torch.int64))
+    middle, half = (
+        normal.new_tensor([0.5 * (s + sign * g) for s, g in zip(lights.sky, lights.ground, strict=True)])[:, None]
+        for sign in (1, -1)
+    )
+    soft = torch.addcmul(middle, half, dot(normal, rotation[:, 1, None]))
+    around = lights.irradiance(normal, rotation[None], torch.zeros_like(gloss, dtype=torch.int64))
     soft = (soft if around is None else soft + around) * openness
     if not lights.lights:
         return soft, torch.zeros_like(soft)
     # One row per light. The half vector is never computed: it is (l + v) / |l + v|, and |l + v|² = 2 + 2 l . v.
-    toward = lights.directions(rotation)[0]
+    toward = lights.directions(rotation[None])[0]
     facing, leaning = toward @ normal, toward @ along
-    lit = ((facing + _WRAPPED) / (1.0 + _WRAPPED)).clamp_min(0.0)
-    body = _ROUND + (1.0 - _ROUND) * (1.0 - leaning.square()).clamp_min(0.0).sqrt()
-    scale = torch.rsqrt((2.0 + 2.0 * (toward @ view)).clamp_min(1e-8))
+    lit = (facing / (1.0 + _WRAPPED) + _WRAPPED / (1.0 + _WRAPPED)).clamp_min_(0.0) * openness
+    body = (1.0 - leaning.square()).clamp_min_(0.0).sqrt_().mul_(1.0 - _ROUND).add_(_ROUND)
+    scale = torch.rsqrt((2.0 + 2.0 * (toward @ view)).clamp_min_(1e-8))
     across, ahead, length = facing + dot(normal, view), leaning + dot(along, view), dot(along, along)
     peaks = torch.zeros_like(lit)
     for shift, exponent, amount in _LOBES:
         # The shifted tangent's two parts are orthogonal.
         tilt = torch.add(ahead, across, alpha=shift) * scale * torch.rsqrt(length + shift**2)
-        peaks.add_((1.0 - tilt.square()).clamp_min(1e-6).pow(0.5 * exponent), alpha=amount)
-    dull = openness.square() * (0.35 + 0.65 * openness) * gloss
-    colours = normal.new_tensor([[light.strength * c for c in light.colour] for light in lights.lights])
-    glossy = colours * normal.new_tensor([light.gloss for light in lights.lights])[:, None]
-    return soft + colours.t() @ (lit * body * openness), glossy.t() @ (peaks * lit * dull)
+        peaks.add_((1.0 - tilt.square()).clamp_min_(1e-6).pow_(0.5 * exponent), alpha=amount)
+    dull = openness * (0.35 + 0.65 * openness) * gloss
+    colours = normal.new_tensor([[light.strength * c for c in light.colour] for light in lights.lights]).t()
+    gain = normal.new_tensor([light.gloss for light in lights.lights])
+    return soft + colours @ (lit * body), (colours * gain) @ (peaks * lit * dull)

@@ -59,11 +59,12 @@ def test_shear_moves_even_rows_right_and_odd_rows_left():
     assert sheared == [0, 0, -1, 0]  # at 10.375 and 10.875, below at 10.125 and 10.625
 
 
-def test_fragments_end_at_the_limit_whatever_is_culled():
+@pytest.mark.parametrize("side", [12.0, 30.0])
+def test_fragments_end_at_the_limit_whatever_is_culled(side):
     random = torch.Generator().manual_seed(5)
-    # Small triangles: each fits into a few tiles.
+    # Small triangles: each fits into a few small tiles, or large ones.
     middle, offset = (torch.rand(2, 200, n, 3, generator=random, dtype=torch.float64) for n in (1, 3))
-    spread = torch.tensor([12.0, 12.0, 2.0], dtype=torch.float64)
+    spread = torch.tensor([side, side, 2.0], dtype=torch.float64)
     x, y, depth = (middle * torch.tensor([90.0, 70.0, 60.0]) + offset * spread + 5.0).flatten(1, 2).unbind(2)
     faces = torch.arange(600).view(200, 3)
     triangles = prepare(torch.stack((x * depth, y * depth, depth), -1), faces, 70, 90, near=1.0)

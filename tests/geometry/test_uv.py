@@ -41,13 +41,21 @@ def test_origin_is_bottom_left_and_rows_start_at_the_top():
 def test_packed_levels_are_blended_alike_and_taps_are_shared():
     first, second = MipTexture.build(torch.rand(1, 3, 32, 64)), MipTexture.build(torch.rand(1, 2, 32, 64))
     uv, level = torch.rand(2, 300), torch.rand(300) * 4 - 0.5
-    for smooth in (True, False):
-        taps = first.taps(uv, level, smooth=smooth)
-        assert first.form == second.form != second.packed().form
-        for pyramid in (first, second):
-            found = pyramid.at(taps)
-            assert torch.allclose(found, pyramid.sample(uv, level, smooth=smooth))
-            assert torch.allclose(found, pyramid.packed().sample(uv, level, smooth=smooth), atol=1e-4)
+    taps = first.taps(uv, level)
+    assert first.form == second.form != second.packed().form
+    for pyramid in (first, second):
+        found = pyramid.at(taps)
+        assert torch.allclose(found, pyramid.sample(uv, level))
+        assert torch.allclose(found, pyramid.packed().sample(uv, level), atol=1e-4)
+
+
+def test_the_nearest_level_is_what_trilinear_samples_are_at_whole_levels():
+    random = torch.Generator().manual_seed(2)
+    mip = MipTexture.build(torch.rand(1, 2, 32, 64, generator=random)).packed()
+    uv, off = torch.rand(2, 500, generator=random) * 1.2 - 0.1, torch.rand(500, generator=random) * 0.9 - 0.45
+    level = torch.randint(-1, 6, (500,), generator=random).float()
+    assert (mip.nearest(uv, level + off) - mip.sample(uv, level)).abs().max() < 1e-5
+    assert (mip.nearest(uv, level + 1.0) - mip.sample(uv, level)).abs().max() > 0.1
 
 
 def test_texture_gradient_flows_to_all_levels():

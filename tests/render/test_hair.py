@@ -121,6 +121,28 @@ def test_high_quality_agrees(plane):
     assert (fine.rgb - drawn(plane, hair).rgb).abs().mean() < 0.01
 
 
+def test_threads_change_nothing(default_pipeline):
+    # With two, the head's tables are made beside the hair.
+    face, threads = default_pipeline(seed=7, hair="short02+full"), torch.get_num_threads()
+    pictures = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            pictures.append(face.render(Camera.front(), 64).rgb)
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(threads)
+    assert (pictures[0] - pictures[1]).abs().max() < 1e-6
+
+
+def test_lists_that_are_written_over_are_ones_own(default_pipeline):
+    # What is kept with the cards is the same after a picture as before.
+    face = default_pipeline(seed=7, hair="short02+full")
+    first = face.render(Camera.front(), 64, lights="flat").rgb
+    face.render(Camera.three_quarter(), 64)
+    assert torch.equal(face.render(Camera.front(), 64, lights="flat").rgb, first)
+
+
 def test_a_number_that_fits_nobody_is_refused(plane):
     with pytest.raises(InputError, match="hair for 1"):
         drawn(plane, [None, None])

@@ -16,6 +16,7 @@ from facekit.train.hair.light import openness, relaxed
 from facekit.train.hair.pictures import combed, grey_strands, strand_direction
 from facekit.train.hair.sheet_picture import sheet_picture
 from facekit.train.hair.sheets import long_cards
+from facekit.train.hair.stage import above_ears
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +44,23 @@ def test_lashes_grow_on_all_four_lids(default_pipeline, name):
 
 
 def test_curls_get_sparser_outward():
-    grey, cover = curl_picture(64)
-    quarters = [cover[32:, :32], cover[32:, 32:], cover[:32, :32], cover[:32, 32:]]
-    means = [float(q.mean()) for q in quarters]
-    assert means[0] == 1.0 and means == sorted(means, reverse=True)
-    assert float(grey.min()) > 0 and float(grey.max()) <= 1
+    grey, cover = curl_picture(64, torch.full((32, 32), 50.0))
+    quarters = [(slice(32, None), slice(32)), (slice(32, None), slice(32, None)), (slice(32), slice(32))]
+    means = [float(cover[q].mean()) for q in quarters]
+    assert means[0] == 1.0 and means == sorted(means, reverse=True) and means[-1] > 0.1
+    assert float(grey[quarters[0]].min()) > 0 and float(grey.max()) <= 1
+    # At the hairline, on the left, there are none; further in more and more.
+    _, thin = curl_picture(64, torch.linspace(-5, 50, 32).expand(32, 32))
+    for q, mean in zip(quarters, means, strict=True):
+        columns = thin[q].mean(0)
+        assert float(columns[0]) == 0 < float(columns[4:10].mean()) < mean
+        assert float((thin[q] - cover[q])[:, 20:].abs().max()) < 1e-6
+
+
+def test_temples_end_blunt_in_one_style():
+    points = np.array([[70.0, 60.0, 40.0], [70.0, 10.0, 40.0], [-70.0, 10.0, 40.0], [70.0, 10.0, -20.0], [0, 10, 90]])
+    assert above_ears(points, "short04").tolist() == [1.0, -1.0, -1.0, 1.0, 1.0]
+    assert (above_ears(points, "short01") == 1).all()
 
 
 def test_curls_lose_no_triangle_inside():
@@ -175,15 +188,20 @@ def test_hair_is_pushed_out_of_the_skin_and_laid_on_it(ball):
     assert np.abs(laid - 6).max() < 0.7
 
 
-def test_a_bun_takes_the_place_of_the_tail(strip):
+def test_a_bun_takes_the_place_of_the_tail(strip, ball):
     tail = strip["verts"] + [0.0, -180.0, -120.0]
-    verts = np.concatenate((strip["verts"] + [0.0, 40.0, 0.0], tail))
+    verts = np.concatenate((strip["verts"] + [0.0, 40.0, -90.0], tail))
     faces = np.concatenate((strip["faces"], strip["faces"] + len(strip["verts"])))
     cards = {"verts": verts, "uvs": np.concatenate((strip["uvs"],) * 2), "faces": faces, "faces_uvs": faces}
-    made = bunned(cards)
+    made = bunned(cards, ball)
     used = made["verts"][np.unique(made["faces"])]
     assert used[:, 1].min() > 0 and len(used) > len(strip["verts"])
-    assert (used[:, 2] < -90).sum() > 100, "behind the head"
+    coil = made["verts"][len(verts) :]
+    assert coil[:, 2].max() < 0 and coil[:, 1].max() > 132, "behind the crown, and seen above it"
+    # Hair goes up with it, and stays above the skin.
+    moved = made["verts"][: len(strip["verts"])]
+    shift = moved[:, 1] - verts[: len(strip["verts"]), 1]
+    assert shift.max() > 1 and ball.height(moved).min() > ball.height(verts[: len(strip["verts"])]).min() - 1
 
 
 def test_sheets_have_fine_strands_with_frayed_tips():

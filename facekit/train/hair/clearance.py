@@ -46,6 +46,10 @@ class Skin:
             flat = flat + (height - now)[:, None] * normal
         return flat.reshape(points.shape)
 
+    def height(self, points: np.ndarray) -> np.ndarray:
+        """Return the height of points (n, 3) mm above the skin, (n,) mm."""
+        return self._height(points)[0]
+
     def _height(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return heights (n,) mm above the tangent planes of the nearest vertices, and their mean normals (n, 3)."""
         distance, near = self._tree.query(points, _NEAREST)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from facekit.geometry.uv import bake, rasterize_uv
 from facekit.train.hair.pictures import blurred
 
 #: Heights of the shells as fractions of the outermost, coverage of each, and height of the outermost on the crown, mm.
-_SHELLS, _COVERS, _HEIGHT = (0.62, 0.78, 0.9, 1.0), (1.0, 0.72, 0.45, 0.22), 36.0
+_SHELLS, _COVERS, _HEIGHT = (0.68, 0.86, 1.0), (1.0, 0.66, 0.32), 36.0
 #: Distance from the hairline, mm, over which the height rises to 1 - 1/e of its full value.
-_RISE = 20.0
+_RISE = 24.0
+#: Distances from the hairline, mm, between which the innermost and the outermost shell get dense, and the standard
+#: deviation of the hairline's own place, mm.
+_THIN, _UNEVEN = ((1.0, 9.0), (4.0, 19.0)), 1.5
+#: Largest angle from the crown in the UV map, radians.
+_WIDEST = 2.2
 #: Number of vertices per shell, and direction of the crown, the centre of the UV map.
 _POINTS, _CROWN = 620, np.array([0.0, 0.86, -0.51])
 
@@ -74,12 +80,14 @@ def curl_cards(verts: np.ndarray, normals: np.ndarray, cap: np.ndarray, size: in
         points.append(verts[picked] + out * height[:, None])
         uvs.append(np.clip(chart * 0.5 + 0.5 * np.array([k % 2, k // 2]), 0, 1))
     shells = np.concatenate([tris + k * len(picked) for k in range(len(_SHELLS))])
+    ids, weights = rasterize_uv(torch.from_numpy(chart).float(), torch.from_numpy(tris.astype(np.int64)), size // 2)
+    deep = bake(torch.from_numpy(rim).float()[None, :, None], torch.from_numpy(tris.astype(np.int64)), ids, weights)
     return {
         "verts": np.concatenate(points).astype(np.float32),
         "uvs": np.concatenate(uvs).astype(np.float32),
         "faces": shells,
         "faces_uvs": shells,
-        "strands": curl_picture(size).numpy(),
+        "strands": curl_picture(size, deep[0, 0]).numpy(),
     }
 
 
@@ -90,7 +98,7 @@ def _chart(away: np.ndarray) -> np.ndarray:
     down = np.cross(_CROWN, across)
     theta = np.arccos(np.clip(away @ _CROWN, -1, 1))
     phi = np.arctan2(away @ down, away @ across)
-    return 0.5 + 0.47 * (theta / np.pi)[:, None] * np.stack((np.cos(phi), np.sin(phi)), 1)
+    return 0.5 + 0.47 * (theta / _WIDEST)[:, None] * np.stack((np.cos(phi), np.sin(phi)), 1)
 
 
 def outside(neighbors: np.ndarray, dropped: np.ndarray) -> np.ndarray:
@@ -118,11 +126,16 @@ def _spread(points: np.ndarray, count: int, rim: np.ndarray) -> np.ndarray:
     return np.array(picked)
 
 
-def curl_picture(size: int, seed: int = 11) -> torch.Tensor:
-    """Draw the strand texture of curls, grey and coverage (2, size, size) in [0, 1]: one quadrant for each shell."""
+def curl_picture(size: int, deep: torch.Tensor, seed: int = 11) -> torch.Tensor:
+    """Draw the strand texture of curls, grey and coverage (2, size, size) in [0, 1]: one quadrant for each shell.
+
+    ``deep`` (size / 2, size / 2) is the distance from the hairline, mm: toward it there are fewer curls.
+    """
     generator = torch.Generator().manual_seed(seed)
     half = size // 2
     out = torch.zeros(2, size, size)
+    uneven = blurred(torch.randn(1, half, half, generator=generator), 3)[0]
+    deep = deep + _UNEVEN * uneven / uneven.std()
     for k, cover in enumerate(_COVERS):
         # A sine of smooth noise: its level sets are closed rings, like curls.
         field = blurred(torch.randn(2, half, half, generator=generator), 1)
@@ -131,7 +144,9 @@ def curl_picture(size: int, seed: int = 11) -> torch.Tensor:
         fine = torch.randn(half, half, generator=generator)
         ring = ring + 0.35 * fine
         rank = ring.flatten().argsort().argsort().view(half, half).float() / half**2
-        alpha = ((rank - (1 - cover)) / 0.2 + 0.5).clamp(0, 1) if cover < 1 else torch.ones_like(rank)
+        low, high = (a + (b - a) * k / (len(_COVERS) - 1) for a, b in zip(*_THIN, strict=True))
+        dense = cover * ((deep - low) / (high - low)).clamp(0, 1)
+        alpha = torch.where(dense < 1, ((rank - (1 - dense)) / 0.2 + 0.5 * dense).clamp(0, 1), 1.0)
         grey = (0.5 * torch.exp(0.4 * (rank - 0.5) * 2)).clamp(0, 1) * (0.62 + 0.14 * k)
         v, u = 1 - k // 2, k % 2  # v points up, rows go down
         rows, columns = slice(v * half, (v + 1) * half), slice(u * half, (u + 1) * half)

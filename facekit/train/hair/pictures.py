@@ -192,7 +192,7 @@ def frayed(
 ) -> np.ndarray:
     """Fray the hairline: return strands (2, H, W) whose coverage ends at a different place for every hair.
 
-    ``inner`` (N,) are the vertices' distances from the hairline, see :func:`hairline`.
+    ``inner`` (N,) are the vertices' distances from the hairline, see :func:`hairline`; below 0 there is no hair.
     """
     size = strands.shape[1]
     charts = torch.from_numpy(uvs).float()

@@ -49,6 +49,9 @@ _REDRAWN = ("ponytail01", "bun01")
 #: Styles that end on the scalp and so define its extent; styles that hang over the face; styles with a fringe of loose
 #: strands.
 _TIGHT, _LOOSE, _FRINGED = ("short01", "short04", "ponytail01"), ("short03", "bob02", *CUTS), ("short02",)
+#: Styles whose temples end blunt, where the pack's end in a point: the height of the end above the ear, mm, its rise
+#: toward the front, and the width of the fade, mm; they begin this far to the side and to the front, mm.
+_BLUNT, _TEMPLES = {"short04": (28.0, 0.22, 10.0)}, (45.0, 14.0)
 #: Rounds of smoothing by style, for vertices below this height, mm.
 _SMOOTHED, _ABOVE_EARS = {"bob02": 4}, 100.0
 
@@ -83,7 +86,7 @@ def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
             raw = long_cards(raw, STYLES[name], CUTS[name], skin)
         else:
             picture = load_image(folder / f"{_MADE_OF.get(name, name)}.png")
-            raw = bunned(raw) if name == "bun01" else raw
+            raw = bunned(raw, skin) if name == "bun01" else raw
             raw["strands"] = grey_strands(picture, raw["uvs"], raw["faces_uvs"], STYLES[name], name in _REDRAWN).numpy()
         for part, value in _style(raw, template, name).items():
             out[f"{name}/{part}"] = value
@@ -95,6 +98,8 @@ def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
     # Hair that hangs over the face shades it, but only the scalp gets the hair's tone.
     for name in (*_LOOSE, *_FRINGED):
         out[f"{name}/cap"] = _byte(out[f"{name}/cap"] / 255 * scalp)
+    for name in _BLUNT:
+        out[f"{name}/cap"] = _byte(out[f"{name}/cap"] / 255 * above_ears(template.verts.numpy(), name).clip(0))
     for name in SETS:
         raw = lash_cards(template, name)
         out |= {f"{name}/{part}": value for part, value in _quantised(raw).items()}
@@ -113,7 +118,7 @@ def _style(raw: dict[str, np.ndarray], template: Template, name: str) -> dict[st
         bare = head[grown & (_cap(raw, strands[1], template, name) < 0.3)]
         ends = hairline(verts, faces, head, bare, 6.0 if name == CURLS else 10.0)
         # Keep the ears free where cards pass below their surface.
-        ends = np.where(_between(verts, *_CONCHA), 0.0, ends)
+        ends = np.where(_between(verts, *_CONCHA), -1.0, np.minimum(ends, above_ears(verts, name)))
         strands = frayed(strands, raw["uvs"], faces, raw["faces_uvs"], ends)
     grey, cover = (torch.from_numpy(t) for t in strands)
     if "along" in raw:
@@ -165,6 +170,18 @@ def _cap(raw: dict[str, np.ndarray], cover: np.ndarray, template: Template, name
     return smoothed(cap * grows, tris, 2) * grows
 
 
+def above_ears(points: np.ndarray, name: str) -> np.ndarray:
+    """Return (N,) from -1 to 1 for points (N, 3) mm: less than 0 below the blunt ends of a style at the temples, 1
+    above.
+    """
+    if name not in _BLUNT:
+        return np.ones(len(points))
+    (height, slope, width), (aside, ahead) = _BLUNT[name], _TEMPLES
+    x, y, z = points.T
+    above = np.clip((y - height - slope * (z - ahead)) / width, -1, 1)
+    return np.where((np.abs(x) > aside) & (z > ahead), above, 1.0)
+
+
 def _curls(raw: dict[str, np.ndarray], template: Template) -> dict[str, np.ndarray]:
     """Build procedural curls over the region of the pack's cards, which have no texture."""
     head = template.verts.numpy().astype(np.float64)
@@ -178,7 +195,7 @@ def _curls(raw: dict[str, np.ndarray], template: Template) -> dict[str, np.ndarr
     high = (head[:, 1] > -45) & grown
     cap[high] = covered(head[high], normals[high], points, 2 * each)
     cap = smoothed(cap, template.faces.numpy(), 4)
-    return {**curl_cards(head, normals, cap, 512), "cap": np.clip((cap - 0.5) / 0.4, 0, 1)}
+    return {**curl_cards(head, normals, cap, 512), "cap": np.clip((cap - 0.6) / 0.4, 0, 1)}
 
 
 def _quantised(raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
