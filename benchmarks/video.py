@@ -4,8 +4,8 @@
 
 A person of all of the pack's identity modes makes ``Motion.sample()`` before a camera; the film is H.264 with noise.
 Then what a frame takes: tracking by the landmarker, the network's reading, and all that a further frame costs a
-reconstruction, without the tracking. Last one frame, repeated with noise. Needs the extras ``photo`` and ``video``, and
-what the head stage left in the work folder.
+reconstruction, without the tracking. Then the person looks around, and one frame is repeated with noise. Needs the
+extras ``photo`` and ``video``, and what the head stage left in the work folder.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from facekit.reconstruct.model import PhotoModel
 from facekit.train.photos.photographs import drawn_background, drawn_people
 
 SIZE, STILL, NOISE, LAGS = 360, 60, 2.5, 6
+#: Largest angle in degrees of eyes that look around, across and up or down.
+AROUND = 25.0
 #: Spreads from which a track's correlation and its lag tell something.
 MOVES, CLEAR = 0.03, 0.08
 
@@ -91,6 +93,26 @@ def compared(found: np.ndarray, true: np.ndarray) -> str:
     )
 
 
+def gazed(pipe: FacePipeline, neutral: torch.Tensor, seed: int, folder: str, fps: float) -> str:
+    """Film eyes that go around twice across while they go once up and down; return the shares of their angles found."""
+    time = 2 * np.pi * torch.arange(STILL) / STILL
+    across, up = AROUND * (2 * time).sin(), AROUND * time.sin()
+    motion = Motion(torch.zeros(STILL, len(BLENDSHAPES)), fps).with_gaze(across, up)
+    path = write_mp4(filmed(pipe, neutral, motion, seed), Path(folder) / "around.mp4", fps)
+    found = facekit.reconstruct(path, texture="gan", texture_size=512, model=pipe)
+    assert isinstance(found, ClipReconstruction) and found.motion.gaze is not None
+    told = found.motion.gaze.mean(1).numpy()
+    shares = []
+    for name, axis, true, kept in (
+        ("across", 0, across, across < 99),
+        ("up", 1, up, up >= 0),
+        ("down", 1, up, up <= 0),
+    ):
+        slope = np.polyfit(true[kept].numpy(), told[kept.numpy(), axis], 1)[0]
+        shares.append(f"{name} {slope:.2f}")
+    return ", ".join(shares)
+
+
 def times(pipe: FacePipeline, path: Path, fps: float) -> str:
     """Seconds a frame of tracking, of the network, and of all but the tracking."""
     photo = PhotoModel.of(pipe)
@@ -136,6 +158,7 @@ def main() -> None:
         still = write_mp4(
             (noisy(first, rng) for _ in range(STILL)), Path(folder) / "still.mp4", motion.fps, quality=100
         )
+        print(f"eyes that look around, share of the angle: {gazed(pipe, neutral, args.seed, folder, motion.fps)}")
         for name, path in (("moving", moving), ("still", still)):
             found = facekit.reconstruct(path, texture="gan", texture_size=512, model=pipe)
             assert isinstance(found, ClipReconstruction)
