@@ -55,8 +55,8 @@ _LEVEL_MOST = 0.8
 #: Standard deviations of log whites of eyes against the prediction: in brightness, which the shade of lids and lashes
 #: changes, and in colour.
 _WHITE, _WHITE_TINT = 0.22, 0.15
-#: Whites of eyes in portraits are brighter than ours, and less red: factors halfway between ours and enamel.
-_WHITER = (1.18, 1.22, 1.25)
+#: Factors on our whites of eyes: those in portraits are less red. Brighter ones make light skin lighter than it is.
+_WHITER = (1.00, 1.04, 1.07)
 #: A larger residual means that the white is covered, for instance by dark glasses.
 _WHITE_ODD = 1.0
 #: Least number of pixels that show the white of an eye.
