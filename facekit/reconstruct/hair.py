@@ -62,8 +62,9 @@ _APART, _CHEST = 6, (0.5, 0.3)
 _PRIOR, _ODD, _AGE = 0.05, 0.12, 0.4
 #: L* of the cheeks in the picture at quantiles 0 and 1 of melanin.
 _TONES = (75.0, 30.0)
-#: Styles tied behind the head, which are one from the front; least fraction of hair beside the neck for the first.
-_TIED, _TAIL = ("ponytail01", "bun01"), 0.25
+#: Styles tied behind and on top of the head. Silhouettes do not tell a knot from full hair: both are taken for the
+#: first, which shows none.
+_TIED = ("ponytail01", "bun01")
 #: Share that the bound of a bald crown's colour difference loses for feminine heads.
 _SELDOM_BALD = 0.55
 
@@ -136,7 +137,7 @@ def find_hair(
     worn = _frequencies(tuple(cover), man, float(tone[0]))
     best = max(fitting, key=lambda style: agreement[style] + _PRIOR * math.log(worn[style] + _ODD))
     if best in _TIED:
-        best = _TIED[0] if beside > _TAIL else _TIED[1]
+        best = _TIED[0]
     colour = natural_colour(_unlit(whole, least, cheek, _albedo(pipe, latents)).clamp(0.004, 0.7))
     return FoundHair(best, linear_to_srgb(colour), agreement)
 
