@@ -25,7 +25,7 @@ def painted(tone: LipTone, depth: float, colour: float) -> torch.Tensor:
 
 def test_skin_far_from_lips_stays(tone):
     rows, columns = tone.box
-    assert 0 < rows.start and rows.stop < SIZE and 0 < columns.start and columns.stop < SIZE
+    assert rows.start > 0 and rows.stop < SIZE and columns.start > 0 and columns.stop < SIZE
     assert (painted(tone, 2.0, 2.0)[:, 0, 0] - 0.5).abs().max() < 0.01
 
 
