@@ -13,7 +13,7 @@ from facekit.color import srgb_to_linear
 from facekit.files.pickling import compact_state
 from facekit.geometry.mip import MipTexture
 from facekit.geometry.uv import bake, box_blurred, rasterize_uv
-from facekit.hairline import hairs, thinned
+from facekit.hairline import CAP_SHADE, edge_tone, hairs, thinned
 from facekit.mesh import FaceMesh
 
 #: Kinds of hair; ids in :attr:`HairCards.part` are indices into this.
@@ -24,8 +24,6 @@ HIDDEN = -2
 LASH_SRGB, LASH_SHARE = (0.085, 0.060, 0.052), 0.88
 #: Grey level of the strand texture that is rendered in exactly the hair's colour.
 MIDDLE = 0.5
-#: Factor on the hair's colour for the scalp under it, which is in shade.
-CAP_SHADE = 0.62
 
 
 @dataclass(frozen=True)
@@ -105,8 +103,7 @@ class HairCards:
             baked = bake(self.cap[None, :, None].to(mesh.uvs), mesh.faces, ids, weights)
             # Extend it past the edges of UV charts, so that texture filters do not mix in bare skin.
             spread = [box_blurred(t, 9) for t in (baked * known, known)]
-            smooth = torch.where(known > 0, baked, spread[0] / spread[1].clamp_min(1e-6))
-            kept[size] = thinned(smooth, hairs(*smooth.shape[2:], smooth.device).image)
+            kept[size] = torch.where(known > 0, baked, spread[0] / spread[1].clamp_min(1e-6))
         return kept[size]
 
     def __repr__(self) -> str:
@@ -191,8 +188,8 @@ class Hair:
         if mesh.texture is None:
             return None
         cap = self.cards.cap_map(mesh).to(mesh.texture)
-        tone = self.cap_colour.to(mesh.texture)[None, :, None, None]
-        return torch.lerp(mesh.texture, tone, cap)
+        tone = edge_tone(self.cap_colour.to(mesh.texture)[None, :, None, None], cap)
+        return torch.lerp(mesh.texture, tone, thinned(cap, hairs(*cap.shape[2:], cap.device).image))
 
     @property
     def texture(self) -> torch.Tensor:

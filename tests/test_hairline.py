@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from facekit.hairline import hairs, thinned
+from facekit.hairline import CAP_SHADE, edge_tone, hairs, thinned
 
 CPU = torch.device("cpu")
 
@@ -30,3 +30,9 @@ def test_hairs_are_longer_than_wide_and_always_the_same() -> None:
     hairs.cache_clear()
     assert torch.equal(drawn, hairs(512, 512, CPU).image[0, 0])
     assert drawn.abs().max() <= 1
+
+
+def test_hair_is_lighter_where_it_thins_out() -> None:
+    tone = torch.tensor([0.2, 0.1, 0.05])
+    assert torch.allclose(edge_tone(tone, torch.tensor(1.0)), tone)
+    assert torch.allclose(edge_tone(tone, torch.tensor(0.0)), tone / CAP_SHADE)

@@ -13,7 +13,7 @@ from facekit.geometry.lists import flat_indices, pick
 from facekit.geometry.mip import MipTexture
 from facekit.geometry.normals import dot
 from facekit.hair import HairCards
-from facekit.hairline import hairs, thinned
+from facekit.hairline import edge_tone, hairs, thinned
 from facekit.mesh import FaceMesh
 from facekit.render.lights import Lights
 from facekit.render.surface import Surface
@@ -183,12 +183,13 @@ def shade(
     base = albedo(found, texture)
     if scalp is not None:
         cover = found.values[-1]
+        painted = edge_tone(scalp[:, None], cover)
         if texture is not None:
             some = flat_indices((cover > 0.0) & (cover < 1.0))
             drawn = hairs(*texture.image.shape[2:], base.device)
             uv, level = found.uv.index_select(1, some), found.span.index_select(0, some) + drawn.detail
             cover = cover.index_copy(0, some, thinned(cover.index_select(0, some), drawn.sample(uv, level)[0]))
-        base = torch.lerp(base, scalp[:, None], cover)
+        base = torch.lerp(base, painted, cover)
     base = srgb_to_linear(base)
     if lights.unlit:
         return base
