@@ -1,0 +1,93 @@
+"""Tone of lips beside photographs, as Markdown: python benchmarks/lips.py FOLDER [--people 60] [--first 2201]
+
+The folder has photographs of people from the front, for instance the neutral faces of the Face Research Lab London Set
+(DeBruine and Jones 2017, CC BY 4.0, doi 10.6084/m9.figshare.5047666). Ours are bare heads in daylight. Figures are
+natural logarithms of linear light on the lips over that on the cheeks, within MediaPipe's points: mean and standard
+deviation over people. Constants of :mod:`facekit.models.composers.lips` were set on such a run. Needs the extra
+``photo``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from facekit import FacePipeline
+from facekit.color import srgb_to_linear
+from facekit.progress import progress
+from facekit.reconstruct.landmarker import Landmarker
+from facekit.reconstruct.observe import read
+
+#: MediaPipe's points around each region.
+REGIONS = {
+    "upper": (61, 40, 37, 0, 267, 270, 291, 310, 312, 13, 82, 80),
+    "lower": (61, 91, 84, 17, 314, 321, 291, 318, 317, 14, 87, 88),
+    "right cheek": (50, 117, 118, 101, 205),
+    "left cheek": (280, 346, 347, 330, 425),
+}
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+SIZE = 640
+
+
+def tones(pixels: np.ndarray, points: np.ndarray) -> list[float]:
+    """Luminance, red over green and blue over green of both lips, relative to the cheeks."""
+    light = srgb_to_linear(torch.from_numpy(pixels).float() / 255).numpy()
+    means = {}
+    for name, corners in REGIONS.items():
+        mask = np.zeros(pixels.shape[:2], np.uint8)
+        cv2.fillPoly(mask, [points[list(corners)].round().astype(np.int32)], 1)
+        means[name] = light[mask > 0].mean(axis=0)
+    cheek = (means["right cheek"] + means["left cheek"]) / 2
+    row = []
+    for name in ("upper", "lower"):
+        red, green, blue = np.log(means[name] / cheek)
+        row += [float(np.log(means[name] @ LUMINANCE / (cheek @ LUMINANCE))), red - green, blue - green]
+    return row
+
+
+def measured(pictures: Iterable[np.ndarray]) -> np.ndarray:
+    """Tones (N, 6) of those pictures in which a face is found."""
+    with Landmarker() as landmarker:
+        pairs = [(pixels, landmarker(pixels)) for pixels in pictures]
+    return np.array([tones(pixels, faces[0].points) for pixels, faces in pairs if faces])
+
+
+def photographs(folder: Path) -> Iterator[np.ndarray]:
+    """Pictures of a folder."""
+    for path in progress(sorted(folder.glob("*.jpg")), desc="photographs"):
+        yield read(path).pixels
+
+
+def renders(first: int, count: int) -> Iterator[np.ndarray]:
+    """Pictures of people by their seeds."""
+    pipe = FacePipeline.from_pretrained(device="cpu")
+    for seed in progress(range(first, first + count), desc="people"):
+        rgb = pipe(seed=seed, hair="bald+shaven").render(image_size=SIZE, lights="daylight").rgb[0]
+        yield (rgb.permute(1, 2, 0).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+
+
+@torch.no_grad()
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--people", type=int, default=60)
+    parser.add_argument("--first", type=int, default=2201)
+    args = parser.parse_args()
+    people, ours = measured(photographs(args.folder)), measured(renders(args.first, args.people))
+    print(f"| logarithm | {len(people)} photographs | {len(ours)} of ours |\n| --- | --- | --- |")
+    names = [
+        f"{what}, {lip} lip" for lip in ("upper", "lower") for what in ("luminance", "red / green", "blue / green")
+    ]
+    for k, name in enumerate(names):
+        cells = (f"{rows[:, k].mean():.2f} ± {rows[:, k].std():.2f}" for rows in (people, ours))
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
