@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from facekit import FacePipeline
-from facekit.color import srgb_to_linear
+from facekit.color import LUMINANCE, srgb_to_linear
+from facekit.files.images import to_uint8
 from facekit.progress import progress
 from facekit.reconstruct.landmarker import Landmarker
 from facekit.reconstruct.observe import read
@@ -30,7 +31,6 @@ REGIONS = {
     "right cheek": (50, 117, 118, 101, 205),
     "left cheek": (280, 346, 347, 330, 425),
 }
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 SIZE = 640
 
 
@@ -68,7 +68,7 @@ def renders(first: int, count: int) -> Iterator[np.ndarray]:
     pipe = FacePipeline.from_pretrained(device="cpu")
     for seed in progress(range(first, first + count), desc="people"):
         rgb = pipe(seed=seed, hair="bald+shaven").render(image_size=SIZE, lights="daylight").rgb[0]
-        yield (rgb.permute(1, 2, 0).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+        yield to_uint8(rgb)
 
 
 @torch.no_grad()

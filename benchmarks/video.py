@@ -95,20 +95,17 @@ def compared(found: np.ndarray, true: np.ndarray) -> str:
 
 def gazed(pipe: FacePipeline, neutral: torch.Tensor, seed: int, folder: str, fps: float) -> str:
     """Film eyes that go around twice across while they go once up and down; return the shares of their angles found."""
-    time = 2 * np.pi * torch.arange(STILL) / STILL
-    across, up = AROUND * (2 * time).sin(), AROUND * time.sin()
+    phase = 2 * np.pi * np.arange(STILL) / STILL
+    across, up = AROUND * np.sin(2 * phase), AROUND * np.sin(phase)
     motion = Motion(torch.zeros(STILL, len(BLENDSHAPES)), fps).with_gaze(across, up)
     path = write_mp4(filmed(pipe, neutral, motion, seed), Path(folder) / "around.mp4", fps)
     found = facekit.reconstruct(path, texture="gan", texture_size=512, model=pipe)
     assert isinstance(found, ClipReconstruction) and found.motion.gaze is not None
     told = found.motion.gaze.mean(1).numpy()
     shares = []
-    for name, axis, true, kept in (
-        ("across", 0, across, across < 99),
-        ("up", 1, up, up >= 0),
-        ("down", 1, up, up <= 0),
-    ):
-        slope = np.polyfit(true[kept].numpy(), told[kept.numpy(), axis], 1)[0]
+    ways = (("across", 0, across, slice(None)), ("up", 1, up, up >= 0), ("down", 1, up, up <= 0))
+    for name, axis, true, kept in ways:
+        slope = np.polyfit(true[kept], told[kept, axis], 1)[0]
         shares.append(f"{name} {slope:.2f}")
     return ", ".join(shares)
 

@@ -83,7 +83,7 @@ class HairCards:
         return self.part == HAIR_PARTS.index("hair")
 
     @functools.cached_property
-    def capped(self) -> bool:
+    def covers_skin(self) -> bool:
         """True if the tone of hair replaces the skin's anywhere."""
         return bool((self.cap > 0).any())
 

@@ -90,6 +90,11 @@ def rect_box(rect: tuple[float, float, float, float], height: int, width: int) -
     return slice(round((1 - v1) * height), round((1 - v0) * height)), slice(round(u0 * width), round(u1 * width))
 
 
+def bounded(value: torch.Tensor, most: float) -> torch.Tensor:
+    """Return values limited smoothly to (-most, most), small ones as they are."""
+    return most * torch.tanh(value / most)
+
+
 def step(value: torch.Tensor, start: float, stop: float) -> torch.Tensor:
     """Smoothstep: 0 up to ``start``, 1 from ``stop`` on; decreasing if ``stop`` is less than ``start``."""
     t = ((value - start) / (stop - start)).clamp(0, 1)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facekit.errors import WeightsError
-from facekit.geometry.charts import step
+from facekit.geometry.charts import bounded, step
 
 #: Entries of the texture noise whose projections shape brows and eyelids. Those of moles, of which only the rare large
 #: values show otherwise, and which photographs set to zero.
@@ -109,7 +109,7 @@ class BrowShape(nn.Module):
         """Return the brows of codes (B, 20) and (B, 128) with these trait projections (B,) by name."""
         male = torch.special.ndtr(traits["masculinity"])[:, None]
         thickness = brow_thickness(traits)
-        draws = _BOUND * torch.tanh(texture_noise[:, SHAPING] @ self.axes / _BOUND)
+        draws = bounded(texture_noise[:, SHAPING] @ self.axes, _BOUND)
         count = len(_VARIES)
         both, apart, (high, dense) = draws[:, :count], draws[:, count : 2 * count], draws[:, 2 * count :].unbind(1)
         sides = torch.stack((both + _SIDES * apart, both - _SIDES * apart), 1) * both.new_tensor(_VARIES)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from facekit.conventions import PARTS
-from facekit.geometry.charts import step
+from facekit.geometry.charts import bounded, step
 from facekit.geometry.uv import bake, rasterize_uv
 from facekit.models.brows import SHAPING, noise_axes
 from facekit.models.eyes import Eyeball
@@ -102,7 +102,7 @@ class Eyelids(nn.Module):
         """Return the profile (B, h, w) in [0, 1] of what lies ``off`` mm above the crease and is so wide."""
         high, deep = (texture_noise[:, SHAPING] @ self.axes)[..., None, None].unbind(1)
         depth = torch.sigmoid(_DEPTH[0] * deep + _DEPTH[1])
-        above = self.above - self.height - _VARIES * _BOUND * torch.tanh(high / _BOUND) - off
+        above = self.above - self.height - _VARIES * bounded(high, _BOUND) - off
         return depth * self.window * torch.exp(-(above / wide).square())
 
 

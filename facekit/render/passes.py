@@ -92,7 +92,7 @@ class Scene:
     @property
     def scalp(self) -> torch.Tensor | None:
         """Return the skin tone under hair, (3,) sRGB; None where there is no such skin."""
-        return self.hair[0].cap_colour if self.hair and self.hair[0].cards.capped else None
+        return self.hair[0].cap_colour if self.hair and self.hair[0].cards.covers_skin else None
 
 
 @dataclass(frozen=True)

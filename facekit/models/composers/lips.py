@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from facekit.conventions import PARTS
-from facekit.geometry.charts import mask_box
+from facekit.geometry.charts import bounded, mask_box
 from facekit.geometry.uv import box_blurred
 
 #: Logarithm of red, green and blue: mean, and changes per standard deviation of "lip_depth" and "lip_colour".
@@ -37,7 +37,7 @@ class LipTone(nn.Module):
 
     def painted(self, skin: Tensor, traits: dict[str, Tensor]) -> Tensor:
         """Return skin (B, 3, h, w) sRGB, in the box, with lips of people with these trait projections (B,) by name."""
-        depth, colour = (_BOUND * torch.tanh(traits[name] / _BOUND) for name in ("lip_depth", "lip_colour"))
+        depth, colour = (bounded(traits[name], _BOUND) for name in ("lip_depth", "lip_colour"))
         mean, darker, redder = skin.new_tensor((_MEAN, _DEPTH, _COLOUR))
         amount = mean + depth[:, None] * darker + colour[:, None] * redder
         return skin * torch.exp(self.cover * (amount / _GAMMA)[..., None, None])
