@@ -92,9 +92,10 @@ the fraction of people whose displacement never decreases with intensity from 0 
   make-up.
 - Expressions are combinations of blendshapes; individual differences are modelled, not observed. Teeth and tongue are
   simple. Strong combinations can push lips into each other, above all on people far from the mean, with thin lips.
-- Photographs and videos: a network trained on renders alone (31,560 pictures of 7,890 people, some 6,400 steps)
-  predicts landmarks, identity and blendshapes where MediaPipe detects a face; for its accuracy see
-  docs/from-a-photograph.md and docs/from-a-video.md. The identity of several pictures is predicted by the encoder
+- Photographs and videos: a network trained on renders alone (31,560 pictures of 7,890 people, some 6,400 steps, and
+  23,680 of 5,920 with this release's faces, 7,784 steps) predicts landmarks, identity and blendshapes where MediaPipe
+  detects a face; for its accuracy see docs/from-a-photograph.md and docs/from-a-video.md.
+  The identity of several pictures is predicted by the encoder
   (action-unit tokens, graph attention and transformer after AUFART, Kim and Lee, ICT Express 2025; the linear path, the
   layers across frames and the uncertainties are ours), which was trained on simulations and 1,487 renders that the
   network had looked at, not on photographs; looking down is predicted badly.

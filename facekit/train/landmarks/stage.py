@@ -1,8 +1,9 @@
 """The landmarks stage: train the landmark refinement network, and measure its error model; two files.
 
 ``dense.safetensors`` is the network, ``looked.npz`` the error model of its landmarks, measured like the landmarker's on
-people outside of the training set. Needs the head stage's shape basis and the extra ``photo``. Pictures are stored in
-the work folder in parts; worker processes render them while the network already trains on finished ones.
+people outside of the training set. Training continues from the installed network, which learned from renders of earlier
+faces. Needs the head stage's shape basis and the extra ``photo``. Pictures are stored in the work folder in parts;
+worker processes render them while the network already trains on finished ones.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from facekit.files.readers import load_arrays
 from facekit.models.config import DenseConfig
 from facekit.models.dense_landmarks import SHAPE_UNIT, UNIT, DenseLandmarks, DenseOutput
 from facekit.pipeline import FacePipeline
-from facekit.reconstruct.dense import LandmarkRefiner
+from facekit.reconstruct.dense import LandmarkRefiner, load_refiner
 from facekit.reconstruct.landmarker import OVAL, FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.response import Response
@@ -40,13 +41,13 @@ from facekit.train.photos.frames import Frames
 from facekit.train.photos.stage import write_arrays
 
 #: Number of people, people per file, expressions per person, pictures per expression; skins per process.
-PEOPLE, PART, SHOTS, VIEWS, SKINS = 8000, 10, 2, 2, 120
+PEOPLE, PART, SHOTS, VIEWS, SKINS = 6000, 10, 2, 2, 120
 #: Number of people for the error model, people per file, and pictures per person.
 _RESPONSE, _RESPONSE_PART, _RESPONSE_SHOTS = 170, 10, 9
 #: First number of the people for the error model: those that the encoder learns from.
 _OTHERS = 2_000_000
 #: Steps, batch size, and peak learning rate: hours on many cores, or ten minutes on a GPU.
-STEPS, _BATCH, RATE = 6500, 224, 2e-3
+STEPS, _BATCH, RATE = 7800, 256, 1e-3
 #: Number of files for validation; number of files to wait for before training begins.
 WATCHED, _ENOUGH = 10, 14
 #: Loss weights of first landmarks, identity, and blendshapes, relative to landmarks.
@@ -65,6 +66,7 @@ def run(context: Context) -> None:
     with shards(context.shape_basis, folder / "pictures", people, context.scaled(SKINS, 1)) as coming:
         samples = Samples(photo, people * SHOTS * VIEWS, device)
         model = new_network(photo, device)
+        model.load_state_dict(load_refiner(photo)[0].network.state_dict())
         model = trained(model, samples, coming, folder, steps).cpu()
     export.round_rows(model)
     export.write_weights(model, context.out / "dense.safetensors")
