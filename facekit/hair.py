@@ -24,6 +24,8 @@ HIDDEN = -2
 LASH_SRGB, LASH_SHARE = (0.085, 0.060, 0.052), 0.88
 #: Fraction of the shade under hair that hair painted on skin does not get.
 _LIT = 0.75
+#: Fraction of the light that hair takes which white hair scatters on.
+_SCATTERED = 0.55
 #: Grey level of the strand texture that is rendered in exactly the hair's colour.
 MIDDLE = 0.5
 
@@ -178,6 +180,11 @@ class Hair:
         """(2, 3) float32 sRGB: colours of hair and of lashes."""
         lash = torch.lerp(self.colour, self.colour.new_tensor(LASH_SRGB), LASH_SHARE)
         return torch.stack((self.colour, lash))
+
+    @property
+    def openness(self) -> torch.Tensor:
+        """(N,) float32 in [0, 1]: the cards' openness, with the light that other hairs scatter: more in light hair."""
+        return torch.lerp(self.cards.openness, torch.ones_like(self.cards.openness), _SCATTERED * self.colour.mean())
 
     @property
     def cap_colour(self) -> torch.Tensor:

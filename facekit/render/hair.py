@@ -222,8 +222,7 @@ def _blended(scene: Strands, samples: _Samples) -> tuple[torch.Tensor, torch.Ten
         most, begin = count.index_select(0, going), samples.start.index_select(0, going) + rank
         at = flat_indices(most > rank)
         hit, sample = begin.view(-1).index_select(0, at), going.expand(end - first, -1).reshape(-1).index_select(0, at)
-        face, depth = pick((samples.face, samples.depth), hit)
-        rgb, cover = scene.shaded(face, depth, samples.ray.index_select(1, sample))
+        rgb, cover = scene.shaded(samples.face.index_select(0, hit), samples.ray.index_select(1, sample))
         # Where there are fewer fragments than layers, nothing is covered.
         clear = torch.ones(begin.shape, device=left.device)
         clear.view(-1).index_copy_(0, at, 1.0 - cover)
