@@ -182,15 +182,15 @@ def shade(
     """
     base = albedo(found, texture)
     if scalp is not None:
-        cover = found.values[-1]
-        strands = torch.zeros_like(cover)
+        some = flat_indices(found.values[-1] > 0.0)
+        bare, cover = base.index_select(1, some), found.values[-1].index_select(0, some)
+        strands, amount = torch.zeros_like(cover), cover
         if texture is not None:
-            some = flat_indices(cover > 0.0)
             drawn = hairs(*texture.image.shape[2:], base.device)
             uv, level = found.uv.index_select(1, some), found.span.index_select(0, some) + drawn.detail
-            strands = strands.index_copy(0, some, drawn.sample(uv, level)[0])
-        painted = edge_tone(scalp[:, None], cover, strands)
-        base = torch.lerp(base, painted, thinned(cover, strands) if texture is not None else cover)
+            strands = drawn.sample(uv, level)[0]
+            amount = thinned(cover, strands)
+        base = base.index_copy(1, some, torch.lerp(bare, edge_tone(scalp[:, None], cover, strands), amount))
     base = srgb_to_linear(base)
     if lights.unlit:
         return base
