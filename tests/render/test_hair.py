@@ -133,6 +133,14 @@ def test_a_beard_says_so_and_brows_hide_nothing(plane):
     assert float((beard.hair - brows.hair).abs().max()) < 1e-6
 
 
+def test_outlines_are_smooth_where_borders_are_opaque(plane):
+    # Tufts, whose borders are transparent, have one sample a pixel.
+    for part, smooth in (("hair", True), ("beard", False), ("lashes", False)):
+        cover = drawn(plane, cards([(10.3, 40.2)], 4, part)).hair
+        partial = (cover > 0.01) & (cover < 0.49)
+        assert cover.max() > 0.49 and bool(partial.any()) is smooth
+
+
 def test_fragments_come_in_order():
     place, depth = torch.tensor([3, 1, 3, 1, 2, 3]), torch.tensor([9.0, 5.0, 7.0, 9.0, 9.0, 8.0])
     places, order = _in_order(place, depth, 4)
