@@ -27,7 +27,7 @@ from facekit.models.walls import MouthWall
 from facekit.person import Person
 from facekit.template import Template
 from facekit.torch_defaults import with_torch_defaults
-from facekit.traits import dimorphic
+from facekit.traits import to_networks
 
 # Expressions whose lips fold over at the mouth corners, from this weight on.
 _FOLDING, _FOLDED = [EXPRESSIONS.index(name) for name in ("lip_funneler", "anger")], 0.25
@@ -59,15 +59,15 @@ class ShapeDecoder:
         return self.template.verts.device
 
     def to_model_codes(self, latents: FaceLatents) -> FaceLatents:
-        """Convert expressions to the model's own code (:attr:`mirrored_pairs`), and people's masculinity to that of the
-        default's networks (:func:`facekit.traits.dimorphic`).
+        """Convert expressions to the model's own code (:attr:`mirrored_pairs`), and people's traits to those
+        of the default's networks (:func:`facekit.traits.to_networks`).
 
         In a pipeline with a person, all but the expressions is replaced by that person's model codes.
         """
         if self.person is not None:
             latents = self.person.wearing(latents)
         elif self.has_traits:
-            identity, style = dimorphic(latents.identity), dimorphic(latents.style)
+            identity, style = to_networks(latents.identity), to_networks(latents.style)
             latents = dataclasses.replace(latents, identity=identity, style=style)
         if not self.mirrored_pairs:
             return latents

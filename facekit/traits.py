@@ -25,6 +25,8 @@ TRAITS: tuple[str, ...] = (
 AGES = (18.0, 80.0)
 """Years of the youngest and the oldest; people are spread evenly between."""
 
+# Age by the look of the networks' faces: years at 0, and years per standard deviation of their trait.
+_MIDDLE, _PER = 34.0, 16.0
 # Masculinity z becomes these times z, and tanh of a multiple of z: see dimorphic.
 _WITHIN, _BETWEEN, _STEEP = 0.6, 1.05, 1.6
 # Limits of quantiles, those of one in a thousand people: the networks were not trained beyond.
@@ -80,3 +82,27 @@ def dimorphic(identity: torch.Tensor) -> torch.Tensor:
     axis = trait_axes().to(identity)[TRAITS.index("masculinity")]
     amount = identity @ axis
     return identity + ((_WITHIN - 1) * amount + _BETWEEN * torch.tanh(_STEEP * amount))[:, None] * axis
+
+
+def grown(identity: torch.Tensor) -> torch.Tensor:
+    """Return codes (B, 20) with the age that the networks of the embedded default should be asked for.
+
+    People's ages are spread evenly from 18 to 80, but the model that the networks were trained on has mostly young
+    faces: its mean looks 34, and 60 years are rare. Differentiable; :func:`age_share` goes back.
+    """
+    axis = trait_axes().to(identity)[TRAITS.index("age")]
+    amount = identity @ axis
+    years = AGES[0] + (AGES[1] - AGES[0]) * torch.special.ndtr(amount)
+    return identity + ((years - _MIDDLE) / _PER - amount)[:, None] * axis
+
+
+def age_share(trait: torch.Tensor) -> torch.Tensor:
+    """Return how old people are from the trait "age" of the networks' codes: 0 at the least of :data:`AGES`, 1 at the
+    most.
+    """
+    return ((_MIDDLE + _PER * trait - AGES[0]) / (AGES[1] - AGES[0])).clamp(0, 1)
+
+
+def to_networks(identity: torch.Tensor) -> torch.Tensor:
+    """Return codes (B, 20) as the networks of the embedded default take them: :func:`dimorphic` and :func:`grown`."""
+    return grown(dimorphic(identity))

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from facekit.latents import FaceLatents
-from facekit.traits import dimorphic
+from facekit.traits import to_networks
 from tests.models import plain
 
 FIELDS = ("identity", "expression", "shape_noise", "texture_noise", "style", "blendshapes")
@@ -154,7 +154,7 @@ def test_shape_gradients_are_the_plain_networks(default_pipeline, codes):
     weight = torch.randn(36, 3, generator=torch.Generator().manual_seed(3))
     (pipe.decode(latents, texture=False, detail=False).verts[0, seen] * weight).sum().backward()
     other = learning(codes)
-    own = dataclasses.replace(other, identity=dimorphic(other.identity), style=dimorphic(other.style))
+    own = dataclasses.replace(other, identity=to_networks(other.identity), style=to_networks(other.style))
     rest = plain_displacement(pipe, own.at_rest())
     verts = pipe.template.verts + plain_displacement(pipe, own) + pipe.spread(rest) + pipe.ageing(own.identity)
     (verts[0, seen] * weight).sum().backward()

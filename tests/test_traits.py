@@ -14,7 +14,7 @@ from facekit.models.composers.micro import stubble_strength
 from facekit.person import Person
 from facekit.reconstruct.model import PhotoModel
 from facekit.train.shape.traits import mode_axes, turn
-from facekit.traits import TRAITS, dimorphic, read_traits, set_traits, trait_axes
+from facekit.traits import AGES, TRAITS, age_share, dimorphic, grown, read_traits, set_traits, to_networks, trait_axes
 from facekit.weights import verified
 
 
@@ -98,6 +98,19 @@ def test_few_people_look_between_the_sexes():
     before, after = read_traits(identity), read_traits(dimorphic(identity))
     for name in others:
         torch.testing.assert_close(before[name], after[name], atol=1e-4, rtol=0)
+
+
+def test_the_networks_are_asked_for_the_age_of_people():
+    identity = FaceLatents.sample(0, 300).identity
+    asked, row = grown(identity), trait_axes()[TRAITS.index("age")]
+    years = read_traits(identity)["age"]
+    torch.testing.assert_close(AGES[0] + (AGES[1] - AGES[0]) * age_share(asked @ row), years, atol=1e-2, rtol=0)
+    # The networks' own ages are normal: people of sixty are rarer among them than one in ten.
+    sixty, asked_for = (set_traits(identity, age=60.0) @ row, grown(set_traits(identity, age=60.0)) @ row)
+    assert float(sixty.max()) < 0.5 < 1.3 < float(asked_for.min())
+    torch.testing.assert_close(to_networks(identity) @ row, asked @ row, atol=1e-4, rtol=0)
+    away = asked - identity
+    torch.testing.assert_close(away, (away @ row)[:, None] * row, atol=1e-5, rtol=0)
 
 
 def test_women_have_no_stubble(default_pipeline):

@@ -17,7 +17,7 @@ from facekit.conventions import IDENTITY_DIM, PARTS
 from facekit.geometry.charts import step, vertex_uvs
 from facekit.geometry.normals import vertex_normals
 from facekit.template import Template
-from facekit.traits import TRAITS, trait_axes
+from facekit.traits import TRAITS, age_share, trait_axes
 
 
 class Change(NamedTuple):
@@ -127,8 +127,8 @@ class Ageing(nn.Module):
 
 
 def aged(trait: torch.Tensor) -> torch.Tensor:
-    """Return how far people have aged, in [0, 1], from the trait "age", standard normal: 0 for the young."""
-    return ((torch.special.ndtr(trait) - _FROM) / (1 - _FROM)).clamp_min(1e-6) ** _POWER
+    """Return how far people have aged, in [0, 1], from the networks' trait "age": 0 for the young."""
+    return ((age_share(trait) - _FROM) / (1 - _FROM)).clamp_min(1e-6) ** _POWER
 
 
 def tile_places(template: Template) -> torch.Tensor:

@@ -6,6 +6,7 @@ import torch
 
 from facekit.models.composers.micro import stubble_strength
 from facekit.models.facial_hair import SHAVEN
+from facekit.traits import age_share
 
 #: Weights of styles at the masculine and at the feminine end; tight curls are weighted by skin tone below. The other
 #: styles, bob02 and short03, hide an eye and are used only on request.
@@ -43,7 +44,8 @@ def choose_hair(traits: dict[str, torch.Tensor], styles: tuple[str, ...]) -> lis
     styles:
         Names of the available styles.
     """
-    man, age, dark = (torch.special.ndtr(traits[name]).tolist() for name in ("masculinity", "age", "melanin"))
+    man, dark = (torch.special.ndtr(traits[name]).tolist() for name in ("masculinity", "melanin"))
+    age = age_share(traits["age"]).tolist()
     chance = _chance(traits)
     return [_among(style_weights(man[k], age[k], dark[k], styles), chance[k]) for k in range(len(chance))]
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from facekit.errors import WeightsError
 from facekit.models.ageing import aged
+from facekit.traits import age_share
 
 #: Entries of the texture noise that choose skins, their mirroring, blotches, moles. The teacher's own entries come
 #: first.
@@ -121,8 +122,8 @@ class Complexion(nn.Module):
             Traits of the identity, from :meth:`facekit.models.composers.micro.MicroLayer.projections`.
         """
         batch, size = len(tile), self.size
-        age, male, dark = (torch.special.ndtr(traits[name]) for name in ("age", "masculinity", "melanin"))
-        old = aged(traits["age"])
+        male, dark = (torch.special.ndtr(traits[name]) for name in ("masculinity", "melanin"))
+        age, old = age_share(traits["age"]), aged(traits["age"])
         depth = self._structure(identity, texture_noise, age, male, old).view(batch, 1, size, size)
         melanin, blood = self._blotches(texture_noise, traits, age, dark)
         broad = melanin[:, None] * self.melanin[:, None, None] + blood[:, None] * self.blood[:, None, None]

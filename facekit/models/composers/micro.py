@@ -16,10 +16,12 @@ from torch.nn import functional as F
 from facekit.errors import WeightsError
 from facekit.geometry.charts import step
 from facekit.models.brows import darkness, forehead
-from facekit.traits import TRAITS
+from facekit.traits import TRAITS, age_share
 
-HAIR_SRGB = ((28, 22, 20), (54, 37, 27), (92, 62, 42), (152, 114, 76), (124, 62, 32), (122, 115, 108))
-"""Black, dark brown, brown, blond, red, grey."""
+HAIR_SRGB = (
+    (28, 22, 20), (54, 37, 27), (92, 62, 42), (152, 114, 76), (124, 62, 32), (122, 115, 108), (196, 190, 182),
+)  # fmt: skip
+"""Black, dark brown, brown, blond, red, grey, white."""
 
 TILE, ATLAS = 512, 768
 # Entries of the texture noise that choose the growth pattern of brows, and the sharpness of the choice.
@@ -34,16 +36,17 @@ _BROW_DARK = 0.35
 
 
 def hair_weights(p: dict[str, Tensor]) -> Tensor:
-    """Return mixing weights (B, 6) of ``HAIR_SRGB`` from traits `p` (name -> (B,), standard normal); rows sum to 1.
+    """Return mixing weights (B, 7) of ``HAIR_SRGB`` from traits `p` (name -> (B,), standard normal); rows sum to 1.
 
     Dark skin comes with dark hair; with light skin the code chooses between brown, blond and red. Half of all people
-    are half grey at 62.
+    are half grey or white at 58; a quarter are white at 75.
     """
     fair = 1 - torch.sigmoid(9 * (torch.special.ndtr(p["melanin"]) - 0.32))
-    age, shade = torch.special.ndtr(p["age"]), p["hair_colour"]
+    age, shade = age_share(p["age"]), p["hair_colour"]
     logits = [2.5 - 3.2 * fair - 1.5 * shade, 1.2 - 1.5 * fair - 0.3 * shade, 0.4 + 0 * fair,
               -3.0 + 3.6 * fair + 1.6 * shade, -4.6 + 3.4 * fair + 2.2 * p["hair_red"],
-              -5.5 + 11.0 * torch.sigmoid(9 * (age - 0.62 - 0.08 * p["mottling"]))]  # fmt: skip
+              -5.5 + 11.0 * torch.sigmoid(9 * (age - 0.56 - 0.08 * p["mottling"])),
+              -6.0 + 13.0 * torch.sigmoid(8 * (age - 0.80 - 0.15 * p["hue"]))]  # fmt: skip
     return torch.softmax(1.6 * torch.stack(logits, -1), -1)
 
 
@@ -157,7 +160,7 @@ class MicroLayer(nn.Module):
         mix = texture_noise[:, 16:24]
         mix = mix / mix.norm(dim=1, keepdim=True).clamp_min(1e-3)
         repeats = ATLAS // PATTERN
-        old = 0.76 + 0.27 * torch.special.ndtr(self.projections(identity)["age"])
+        old = 0.76 + 0.27 * age_share(self.projections(identity)["age"])
         grain = (mix @ self.patterns * old[:, None]).view(-1, 1, PATTERN, 1, PATTERN)
         return grain * self.amplitude.view(1, repeats, PATTERN, repeats, PATTERN)
 
@@ -190,7 +193,7 @@ class MicroLayer(nn.Module):
         # Bilinear, because bicubic alone would take the whole time budget and the grain hides the difference.
         out = F.interpolate(tile, size=(ATLAS, ATLAS), mode="bilinear", align_corners=False, antialias=True)
         # The network's brows stay dark when the hair turns grey.
-        grey = hair_weights(p)[:, -1, None, None] * self.brow_zone * (gate / _BROW_DARK).clamp_max(1.0)
+        grey = hair_weights(p)[:, -2:].sum(1)[:, None, None] * self.brow_zone * (gate / _BROW_DARK).clamp_max(1.0)
         out[:, :, rows] += grey[:, None] * (hair[:, :, None, None] - out[:, :, rows])
         return out.mul_(gain[:, None]).addcmul_(hair[:, :, None, None], cover[:, None]).clamp_(0, 1)
 

@@ -16,11 +16,8 @@ import torch
 from facekit.color import linear_to_srgb
 from facekit.evaluate.occluders import OCCLUDERS, occlude
 from facekit.evaluate.photographs import marked, room_background, room_lights
-from facekit.hair import Hair
 from facekit.latents import FaceLatents
-from facekit.models.composers import DefaultComposer
-from facekit.models.hair import Outfit
-from facekit.models.hair_choice import choose_hair
+from facekit.models.hair import BALD
 from facekit.motion.mapping import tables
 from facekit.person import Person
 from facekit.pipeline import FacePipeline
@@ -39,8 +36,11 @@ from facekit.train.shape.data import ShapeBasis, ShapeTeacher, random_expression
 SIZE, SEED = 288, 400_000
 #: Ranges of pose in degrees, of field of view in degrees, and of the picture's height in mm at the head.
 _YAW, _PITCH, _ROLL, _FOV, _HEIGHT = 55.0, 25.0, 9.0, (14.0, 45.0), (285.0, 325.0)
-#: Fractions of faces moved by muscles, of heads with hair, and of pictures with each kind of occluder.
-_MUSCLES, _HAIR, _COVERED = 0.4, 0.7, (0.05, 0.16, 0.05, 0.08, 0.05)
+#: Fractions of faces moved by muscles, and of pictures with each kind of occluder.
+_MUSCLES, _COVERED = 0.4, (0.05, 0.16, 0.05, 0.08, 0.05)
+#: Fractions of heads with nothing, not even lashes, and with a bald scalp; of the others, of those with the style of
+#: the skin's identity; and of heads with any beard instead of the identity's.
+_NOTHING, _BALD, _OWN, _BEARD = 0.08, 0.14, 0.5, 0.2
 _MARKS = 1.0
 
 
@@ -85,7 +85,7 @@ class Studio:
         neutral = drawn_people(self.modes, template.verts, 1, generator)[0]
         codes, atlas = self._skin(int(rng.integers(self.count)))
         person = self.pipe.with_person(Person(neutral, codes, atlas.float() / 255))
-        fov, style = float(rng.uniform(*_FOV)), self._style(codes, rng)
+        fov, style = float(rng.uniform(*_FOV)), self._style(rng)
         for weights in drawn_blendshapes(self.table, shots, generator):
             if muscles and rng.random() < _MUSCLES:
                 verts, posed, known = self._by_muscles(neutral, generator), codes, None
@@ -94,7 +94,7 @@ class Studio:
                 verts = person.decode_shape(person.to_model_codes(posed))[0]
             assert person.person is not None
             mesh = person.mesh(posed, verts[None], person.person.atlas)
-            hair = None if style is None else self._worn(style, codes, neutral, verts)
+            hair = next(iter(self.pipe.dress(codes, verts[None], style, neutral[None])), None)
             for _ in range(views):
                 pose = _drawn(rng, fov)
                 camera = pose.camera()
@@ -114,27 +114,20 @@ class Studio:
     def _skin(self, number: int) -> tuple[FaceLatents, torch.Tensor]:
         """Return codes and an atlas (1, 3, H, W) uint8, with features that the texture network cannot generate."""
         if number not in self.kept:
-            codes = FaceLatents.sample(SEED + number, intensity=0.0)
+            codes = self.pipe.to_model_codes(FaceLatents.sample(SEED + number, intensity=0.0))
             atlas = self.pipe.skin(codes)
             atlas = marked(atlas, self.pipe.template.tile_rect, np.random.default_rng((SEED, number, 1)), _MARKS)
             self.kept[number] = codes, (atlas.clamp(0, 1) * 255).round().to(torch.uint8)
         return self.kept[number]
 
-    def _style(self, codes: FaceLatents, rng: np.random.Generator) -> str | None:
-        """Return the hair style: that of the skin's identity, or a random one."""
-        composer, wardrobe = self.pipe.composer, self.pipe.wardrobe
-        if wardrobe is None or not isinstance(composer, DefaultComposer) or rng.random() > _HAIR:
+    def _style(self, rng: np.random.Generator) -> str | None:
+        """Return what a head wears: its identity's style and beard, or random ones."""
+        chance, wardrobe = rng.random(), self.pipe.wardrobe
+        if wardrobe is None or chance < _NOTHING:
             return None
-        if rng.random() < 0.5:
-            return choose_hair(composer.micro.projections(codes.identity), wardrobe.styles)[0]
-        return str(rng.choice(wardrobe.styles))
-
-    def _worn(self, style: str, codes: FaceLatents, neutral: torch.Tensor, verts: torch.Tensor) -> Hair:
-        wardrobe, composer = self.pipe.wardrobe, self.pipe.composer
-        assert wardrobe is not None and isinstance(composer, DefaultComposer)
-        cards = wardrobe.cards(Outfit(style, wardrobe.lashes[0]))
-        place = wardrobe.wear(cards, neutral[None], verts[None])[0]
-        return Hair(cards, place, composer.micro.hair_colour(codes.identity)[0])
+        own = rng.random() < _OWN
+        style = BALD if chance < _NOTHING + _BALD else "auto" if own else str(rng.choice(wardrobe.styles))
+        return f"{style}+{rng.choice(wardrobe.beards)}" if rng.random() < _BEARD else style
 
     def _by_muscles(self, neutral: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Return the face (V, 3) moved by random muscles of the pack."""

@@ -11,7 +11,7 @@ import facekit.models.composers.micro as micro
 from facekit.errors import FacekitError
 from facekit.files.readers import load_arrays
 from facekit.metrics.texture import high_frequency_energy
-from facekit.traits import AGES, TRAITS
+from facekit.traits import TRAITS, set_traits, to_networks, trait_axes
 
 ASSET = Path(micro.__file__).parents[2] / "assets" / "micro.npz"
 
@@ -26,7 +26,8 @@ def codes():
     generator = torch.Generator().manual_seed(3)
     tile = torch.full((2, 3, 512, 512), 0.6)
     tile[:, 1:] = 0.45
-    return tile, torch.randn(2, 20, generator=generator), torch.randn(2, 128, generator=generator)
+    identity = to_networks(torch.randn(2, 20, generator=generator))
+    return tile, identity, torch.randn(2, 128, generator=generator)
 
 
 def test_shape_range_and_determinism(layer, codes):
@@ -40,11 +41,15 @@ def test_shape_range_and_determinism(layer, codes):
 
 def test_hair_greys_with_age():
     traits = {name: torch.randn(500, generator=torch.Generator().manual_seed(k)) for k, name in enumerate(TRAITS)}
-    grey = {}
-    for years in (40, 62, 75):
-        traits["age"] = torch.special.ndtri(torch.full((500,), (years - AGES[0]) / (AGES[1] - AGES[0])))
-        grey[years] = float((micro.hair_weights(traits)[:, -1] > 0.5).float().mean())
-    assert grey[40] < 0.05 and 0.3 < grey[62] < 0.7 and grey[75] > 0.85
+    row, grey, white = trait_axes()[TRAITS.index("age")], {}, {}
+    for years in (40, 58, 75):
+        traits["age"] = to_networks(set_traits(torch.zeros(1, 20), age=float(years))) @ row
+        traits["age"] = traits["age"].expand(500)
+        weights = micro.hair_weights(traits)
+        grey[years] = float((weights[:, -2:].sum(1) > 0.5).float().mean())
+        white[years] = float((weights[:, -1] > 0.5).float().mean())
+    assert grey[40] < 0.05 and 0.3 < grey[58] < 0.7 and grey[75] > 0.9
+    assert white[40] == 0 and white[58] < 0.05 and 0.15 < white[75] < 0.4
 
 
 def test_batch_equals_single(layer, codes):
