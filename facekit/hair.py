@@ -22,6 +22,10 @@ HAIR_PARTS = ("hair", "beard", "brows", "lashes")
 HIDDEN = -2
 #: Base colour of lashes, a brownish black in sRGB, and its share in their blend with the hair's colour.
 LASH_SRGB, LASH_SHARE = (0.085, 0.060, 0.052), 0.88
+#: Fraction of the shade under hair that hair painted on skin does not get.
+_LIT = 0.75
+#: Fraction of the light that hair takes which white hair scatters on.
+_SCATTERED = 0.55
 #: Grey level of the strand texture that is rendered in exactly the hair's colour.
 MIDDLE = 0.5
 
@@ -81,6 +85,13 @@ class HairCards:
     def on_scalp(self) -> torch.Tensor:
         """(N,) bool: vertices of hair on the scalp, which framing of pictures includes and which casts shadows."""
         return self.part == HAIR_PARTS.index("hair")
+
+    @functools.cached_property
+    def light(self) -> torch.Tensor:
+        """(V,) in [0, 1]: fraction of ambient light at each head vertex. What is painted there is hair, and is as light
+        as the hair above it.
+        """
+        return self.shade + _LIT * self.cap * (1 - self.shade)
 
     @functools.cached_property
     def covers_skin(self) -> bool:
@@ -171,6 +182,11 @@ class Hair:
         return torch.stack((self.colour, lash))
 
     @property
+    def openness(self) -> torch.Tensor:
+        """(N,) float32 in [0, 1]: the cards' openness, with the light that other hairs scatter: more in light hair."""
+        return torch.lerp(self.cards.openness, torch.ones_like(self.cards.openness), _SCATTERED * self.colour.mean())
+
+    @property
     def cap_colour(self) -> torch.Tensor:
         """(3,) float32 sRGB: colour of the scalp under hair."""
         return self.colour * CAP_SHADE
@@ -188,8 +204,9 @@ class Hair:
         if mesh.texture is None:
             return None
         cap = self.cards.cap_map(mesh).to(mesh.texture)
-        tone = edge_tone(self.cap_colour.to(mesh.texture)[None, :, None, None], cap)
-        return torch.lerp(mesh.texture, tone, thinned(cap, hairs(*cap.shape[2:], cap.device).image))
+        drawn = hairs(*cap.shape[2:], cap.device).image
+        tone = edge_tone(self.cap_colour.to(mesh.texture)[None, :, None, None], cap, drawn)
+        return torch.lerp(mesh.texture, tone, thinned(cap, drawn))
 
     @property
     def texture(self) -> torch.Tensor:

@@ -18,15 +18,15 @@ _TUFTS, _CONTRAST, _BARE = 0.4, 1.8, 0.45
 #: Increase of partial coverage, so that hairs stand farther out.
 _OUT = 0.9
 _SEED = 3
-#: Factor on the hair's colour for the scalp under it, which is in shade.
-CAP_SHADE = 0.62
+#: Factor on the hair's colour for the scalp under it, and contrast of the hairs painted there.
+CAP_SHADE, _GRAIN = 0.86, 0.22
 
 
-def edge_tone(tone: torch.Tensor, cover: torch.Tensor) -> torch.Tensor:
-    """Return colours of hair painted on skin, sRGB: ``tone`` where it is dense and in shade, and the hair's own where
-    ``cover`` in [0, 1], which is smooth, falls to 0.
+def edge_tone(tone: torch.Tensor, cover: torch.Tensor, hairs: torch.Tensor) -> torch.Tensor:
+    """Return colours of hair painted on skin, sRGB: ``tone`` where it is dense, and the hair's own where ``cover`` in
+    [0, 1], which is smooth, falls to 0; lighter and darker along single :func:`hairs`, in [-1, 1].
     """
-    return tone * (1 + (1 / CAP_SHADE - 1) * (1 - cover))
+    return tone * (1 + (1 / CAP_SHADE - 1) * (1 - cover)) * (1 + _GRAIN * cover * hairs)
 
 
 def thinned(cover: torch.Tensor, hairs: torch.Tensor) -> torch.Tensor:

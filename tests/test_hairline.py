@@ -33,6 +33,13 @@ def test_hairs_are_longer_than_wide_and_always_the_same() -> None:
 
 
 def test_hair_is_lighter_where_it_thins_out() -> None:
-    tone = torch.tensor([0.2, 0.1, 0.05])
-    assert torch.allclose(edge_tone(tone, torch.tensor(1.0)), tone)
-    assert torch.allclose(edge_tone(tone, torch.tensor(0.0)), tone / CAP_SHADE)
+    tone, whole, none = torch.tensor([0.2, 0.1, 0.05]), torch.tensor(1.0), torch.tensor(0.0)
+    assert torch.allclose(edge_tone(tone, whole, none), tone)
+    assert torch.allclose(edge_tone(tone, none, none), tone / CAP_SHADE)
+
+
+def test_dense_hair_has_lighter_and_darker_hairs() -> None:
+    tone, whole = torch.tensor([0.2, 0.1, 0.05]), torch.tensor(1.0)
+    dark, light = (edge_tone(tone, whole, torch.tensor(hair)) for hair in (-1.0, 1.0))
+    assert (dark < tone).all() and (tone < light).all() and torch.allclose((dark + light) / 2, tone)
+    assert light.max() < 0.3

@@ -22,6 +22,8 @@ _BIAS = 3.0
 _WAVES = ((0, 2), (2, 7))
 #: Transmittance below which further layers are skipped.
 _ENOUGH = 0.08
+#: Cards of parts of this id or more (beards, brows, lashes) have transparent borders: their outlines are not seen.
+_TUFTS = HAIR_PARTS.index("beard")
 #: Parts of this id or more (brows, lashes) leave the depth and ids of the head below unchanged.
 _FINE = HAIR_PARTS.index("brows")
 
@@ -82,7 +84,7 @@ def layers_of(seen: Seen, lights: Lights, depth: torch.Tensor, alpha: torch.Tens
     (height, width), pixels = depth.shape, depth.numel()
     triangles = prepare(seen.pixels.t()[None], seen.hair.cards.faces, height, width, near=seen.near)
     scene = Strands.of(seen, lights)
-    samples = _Samples.of(triangles, *_head(depth, alpha), seen.intrinsics)
+    samples = _Samples.of(triangles, *_head(depth, alpha), seen.intrinsics, scene.part < _TUFTS)
     left, half, colour = _blended(scene, samples)
     # Pixels in front of the head, and then behind it.
     place = samples.owner + pixels * samples.behind
@@ -160,12 +162,21 @@ class _Samples:
 
     @classmethod
     def of(
-        cls, triangles: Triangles, head: torch.Tensor, limit: torch.Tensor, intrinsics: tuple[float, ...]
+        cls,
+        triangles: Triangles,
+        head: torch.Tensor,
+        limit: torch.Tensor,
+        intrinsics: tuple[float, ...],
+        sheets: torch.Tensor,
     ) -> _Samples:
-        """Find fragments up to the depths ``limit`` (H * W,); those beyond ``head`` (H * W,) are behind it."""
+        """Find fragments up to the depths ``limit`` (H * W,); those beyond ``head`` (H * W,) are behind it.
+
+        Pixels at the outline of triangles in ``sheets`` (F,) bool have four samples.
+        """
         height, width, pixels = triangles.height, triangles.width, len(limit)
         place, key = triangles.fragments(limit)
-        edge = flat_indices(_outline(place, height, width))
+        dense = flat_indices(sheets.index_select(0, key & 0xFFFFFFFF))
+        edge = flat_indices(_outline(place.index_select(0, dense), height, width))
         slots = torch.full((pixels,), -1, device=key.device).scatter_(
             0, edge, torch.arange(len(edge), device=key.device)
         )
@@ -222,8 +233,7 @@ def _blended(scene: Strands, samples: _Samples) -> tuple[torch.Tensor, torch.Ten
         most, begin = count.index_select(0, going), samples.start.index_select(0, going) + rank
         at = flat_indices(most > rank)
         hit, sample = begin.view(-1).index_select(0, at), going.expand(end - first, -1).reshape(-1).index_select(0, at)
-        face, depth = pick((samples.face, samples.depth), hit)
-        rgb, cover = scene.shaded(face, depth, samples.ray.index_select(1, sample))
+        rgb, cover = scene.shaded(samples.face.index_select(0, hit), samples.ray.index_select(1, sample))
         # Where there are fewer fragments than layers, nothing is covered.
         clear = torch.ones(begin.shape, device=left.device)
         clear.view(-1).index_copy_(0, at, 1.0 - cover)

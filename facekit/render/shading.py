@@ -92,7 +92,7 @@ def material_table(mesh: FaceMesh, cards: HairCards | None = None) -> torch.Tens
     shade = like.new_ones(1, count) if occlusion is None else occlusion.to(like).view(-1, count)
     table = rows.t()
     if cards is not None:
-        shade = shade * cards.shade.to(like)
+        shade = shade * cards.light.to(like)
         # Skin under hair does not glint.
         table = torch.cat((table[:1], table[1:2] * (1 - cards.cap.to(like)), table[2:]), dim=0)
     if mesh.texture is None and mesh.vertex_colors is not None:
@@ -182,14 +182,15 @@ def shade(
     """
     base = albedo(found, texture)
     if scalp is not None:
-        cover = found.values[-1]
-        painted = edge_tone(scalp[:, None], cover)
+        some = flat_indices(found.values[-1] > 0.0)
+        bare, cover = base.index_select(1, some), found.values[-1].index_select(0, some)
+        strands, amount = torch.zeros_like(cover), cover
         if texture is not None:
-            some = flat_indices((cover > 0.0) & (cover < 1.0))
             drawn = hairs(*texture.image.shape[2:], base.device)
             uv, level = found.uv.index_select(1, some), found.span.index_select(0, some) + drawn.detail
-            cover = cover.index_copy(0, some, thinned(cover.index_select(0, some), drawn.sample(uv, level)[0]))
-        base = torch.lerp(base, painted, cover)
+            strands = drawn.sample(uv, level)[0]
+            amount = thinned(cover, strands)
+        base = base.index_copy(1, some, torch.lerp(bare, edge_tone(scalp[:, None], cover, strands), amount))
     base = srgb_to_linear(base)
     if lights.unlit:
         return base

@@ -1,9 +1,8 @@
-"""Shading of hair cards: ray intersection, texture lookup, and the reflection model of Kajiya and Kay."""
+"""Shading of hair cards: ray intersection and texture lookup."""
 
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,17 +13,14 @@ from facekit.hair import HAIR_PARTS, MIDDLE, Hair, HairCards, tinted
 from facekit.render.camera import Camera
 from facekit.render.lights import Lights
 from facekit.render.shading import tone
+from facekit.render.strand_light import strand_light
 
 #: Cards fade out when seen edge-on: cosines of the angle between normal and view at which they are gone, and whole.
-_EDGE_ON = (0.03, 0.30)
+_EDGE_ON = (0.02, 0.18)
 #: Difference of this cosine between strands of grey 0 and 1: a sheet ends in single strands, not in a blur.
-_SPLIT = 0.25
-#: Kajiya and Kay's highlight as two shifted lobes (Scheuermann, *Practical real-time hair rendering and shading*,
-#: 2004): shift of the tangent along the normal, exponent, and strength.
-_LOBES = ((-0.10, 60.0, 0.16), (0.14, 14.0, 0.18))
-#: Modulation of highlights by the strands' grey level, wrap of diffuse light, and the fraction of diffuse light that is
-#: independent of the strand's direction.
-_STREAK, _WRAPPED, _ROUND = 1.6, 0.35, 0.45
+_SPLIT = 0.18
+#: Modulation of highlights by the strands' grey level.
+_STREAK = 1.6
 #: Strength of highlights for each of :data:`facekit.hair.HAIR_PARTS`.
 _GLOSS = (1.0, 0.35, 0.25, 0.1)
 #: Index of lashes, which have a colour of their own.
@@ -90,6 +86,9 @@ class _Layout:
     marks:
         (2, F): mip level of the strand texture for triangles of 1 mm² that are seen at a depth of 1 mm in pixels of
         1 mm, and the first column of :attr:`Strands.paint`.
+    across:
+        (2, F): differences of the second and third corner from the first in the strand texture across its strands, in
+        texels.
     part:
         (F,) uint8, indices into :data:`facekit.hair.HAIR_PARTS`.
     gloss:
@@ -100,6 +99,7 @@ class _Layout:
     places: torch.Tensor
     charts: torch.Tensor
     marks: torch.Tensor
+    across: torch.Tensor
     part: torch.Tensor
     gloss: torch.Tensor
 
@@ -116,9 +116,13 @@ class _Layout:
             level = 0.5 * torch.log2(flat.clamp_min(1e-12)) + cards.mip.detail
             part = cards.part.index_select(0, corners[0])
             marks = torch.stack((level, _GREYS * (part == _LASHES)))
+            high, wide = cards.strands.shape[1:]
+            sides = [side * side.new_tensor([[wide], [high]]) for side in (across, up)]
             places = (corners.flatten() + axes[:, None]).flatten()
             gloss = flat.new_tensor(_GLOSS)[cards.part.long()]
-            kept = cards.__dict__["_layout"] = cls(corners, places, torch.stack(chart), marks, part, gloss)
+            kept = cards.__dict__["_layout"] = cls(
+                corners, places, torch.stack(chart), marks, _across(cards, corners, sides), part, gloss
+            )
         return kept
 
 
@@ -130,9 +134,9 @@ class Strands:
     ----------
     facets:
         (38, F). Three rows each of the X, Y and Z of the first three vectors in
-        :attr:`facekit.render.surface.Facets.planes`, Z negative; the mip level of the strand texture at a depth of 1
-        mm, and the first column of ``paint``; then the fans of nine values: diffuse and specular light, the cosine
-        between normal and view, which is 1 for lashes, and UVs.
+        :attr:`facekit.render.surface.Facets.planes`, Z negative; the mip level of the strand texture, and the first
+        column of ``paint``; then the fans of nine values: diffuse and specular light, the cosine between normal and
+        view, which is 1 for lashes, and UVs.
     normals:
         (9, F): fans of normals.
     part:
@@ -164,27 +168,28 @@ class Strands:
         cosine = dot(normals, view)
         facing = torch.where(cosine < -0.3, -1.0, 1.0)
         along = seen.rotation @ cards.along.t()
-        soft, shine = strand_light(normals * facing, view, along, cards.openness, layout.gloss, lights, seen.rotation)
+        soft, shine = strand_light(normals * facing, view, along, hair.openness, layout.gloss, lights, seen.rotation)
         # Lashes are round: they do not fade out edge-on.
         values = _fan(torch.cat((soft, shine, cosine.masked_fill(cards.lash, 1.0)[None])), layout.corners)
         planes = torch.stack((-around, torch.stack(cross(a, c)), torch.stack(cross(b, a))), dim=1)
         planes[2].neg_()  # along d = (x, y, -1)
         area = dot(around, around).clamp_min(1e-18)
-        level = layout.marks[0] - 0.25 * torch.log2(area) - math.log2(seen.intrinsics[1])
+        level = layout.marks[0] - 0.25 * torch.log2(area) + torch.log2(-a[2] / seen.intrinsics[1])
+        level = torch.maximum(level, _foreshortened(seen, layout))
         fans = [row for pair in zip(values, layout.charts, strict=True) for row in pair]
         facets = torch.cat((planes.flatten(0, 1), level[None], layout.marks[1:], *fans))
         tints = (tuple(colour) for colour in hair.colours.tolist())
         bent = torch.cat(_fan(normals, layout.corners))
         return cls(hair, facets, bent, layout.part, _paint(*tints, points.device), lights.unlit)
 
-    def shaded(self, ids: torch.Tensor, depth: torch.Tensor, ray: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Shade the intersections of rays (2, P) with faces ``ids`` (P,) at depths (P,).
+    def shaded(self, ids: torch.Tensor, ray: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Shade the intersections of rays (2, P) with faces ``ids`` (P,).
 
         Returns linear RGB (3, P) and coverage (P,).
         """
         facet = self.facets.index_select(1, ids)
         found = _mixed(facet[11:], *_barycentric(facet, ray))
-        grey, cover = self.hair.cards.mip.nearest(found[7:], torch.log2(depth).add_(facet[9]))
+        grey, cover = self.hair.cards.mip.nearest(found[7:], facet[9])
         low, high = _EDGE_ON
         t = found[6].abs_().add_(grey, alpha=_SPLIT).sub_(low + _SPLIT * MIDDLE).div_(high - low).clamp_(0.0, 1.0)
         cover = (3.0 - 2.0 * t).mul_(t).mul_(t).mul_(cover)
@@ -234,53 +239,25 @@ def _fan(table: torch.Tensor, corners: torch.Tensor) -> tuple[torch.Tensor, torc
     return a, b - a, c - a
 
 
-def strand_light(
-    normal: torch.Tensor,
-    view: torch.Tensor,
-    along: torch.Tensor,
-    openness: torch.Tensor,
-    gloss: torch.Tensor,
-    lights: Lights,
-    rotation: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the light on strands at vertices (Kajiya and Kay, *Rendering fur with three dimensional textures*, 1989):
-    diffuse, to be multiplied by their colour, and specular, both (3, N) linear.
+def _across(cards: HairCards, corners: torch.Tensor, sides: list[torch.Tensor]) -> torch.Tensor:
+    """Return :attr:`_Layout.across` for triangles (3, F) with these sides (2, F) in the strand texture, in texels."""
+    _, b, c = _fan(cards.verts.t(), corners)
+    way = cards.along.t()[:, corners].sum(1)
+    # Least squares: the strands' direction as a sum of the sides.
+    bb, bc, cc, bw, cw = dot(b, b), dot(b, c), dot(c, c), dot(b, way), dot(c, way)
+    x, y = (cc * bw - bc * cw) * sides[0] + (bb * cw - bc * bw) * sides[1]
+    # The direction of lashes is not that of their strands, which run along v.
+    x = x.masked_fill(cards.lash.index_select(0, corners[0]), 0.0)
+    scale = torch.rsqrt(x * x + y * y + 1e-12)
+    return torch.stack([(side[0] * y - side[1] * x) * scale for side in sides])
 
-    Parameters
-    ----------
-    normal, view, along:
-        (3, N) unit, camera space: normal of the card, direction to the viewer, and direction of the strands.
-    openness:
-        (N,) in [0, 1]: fraction of ambient light that reaches them.
-    gloss:
-        (N,) in [0, 1]: strength of highlights, less for short hairs than for long ones, least for lashes.
-    rotation:
-        (3, 3): the camera's rotation.
+
+def _foreshortened(seen: Seen, layout: _Layout) -> torch.Tensor:
+    """Return the mip levels (F,) at which a texel is a pixel across the strands of each triangle: where these are seen
+    edge-on, finer levels would show rows of dots.
     """
-    along = along - normal * dot(along, normal)
-    along = along * torch.rsqrt(dot(along, along).clamp_min(1e-8))
-    middle, half = (
-        normal.new_tensor([0.5 * (s + sign * g) for s, g in zip(lights.sky, lights.ground, strict=True)])[:, None]
-        for sign in (1, -1)
-    )
-    soft = torch.addcmul(middle, half, dot(normal, rotation[:, 1, None]))
-    around = lights.irradiance(normal, rotation[None], torch.zeros_like(gloss, dtype=torch.int64))
-    soft = (soft if around is None else soft + around) * openness
-    if not lights.lights:
-        return soft, torch.zeros_like(soft)
-    # One row per light. The half vector is never computed: it is (l + v) / |l + v|, and |l + v|² = 2 + 2 l . v.
-    toward = lights.directions(rotation[None])[0]
-    facing, leaning = toward @ normal, toward @ along
-    lit = (facing / (1.0 + _WRAPPED) + _WRAPPED / (1.0 + _WRAPPED)).clamp_min_(0.0) * openness
-    body = (1.0 - leaning.square()).clamp_min_(0.0).sqrt_().mul_(1.0 - _ROUND).add_(_ROUND)
-    scale = torch.rsqrt((2.0 + 2.0 * (toward @ view)).clamp_min_(1e-8))
-    across, ahead, length = facing + dot(normal, view), leaning + dot(along, view), dot(along, along)
-    peaks = torch.zeros_like(lit)
-    for shift, exponent, amount in _LOBES:
-        # The shifted tangent's two parts are orthogonal.
-        tilt = torch.add(ahead, across, alpha=shift) * scale * torch.rsqrt(length + shift**2)
-        peaks.add_((1.0 - tilt.square()).clamp_min_(1e-6).pow_(0.5 * exponent), alpha=amount)
-    dull = openness * (0.35 + 0.65 * openness) * gloss
-    colours = normal.new_tensor([[light.strength * c for c in light.colour] for light in lights.lights]).t()
-    gain = normal.new_tensor([light.gloss for light in lights.lights])
-    return soft + colours @ (lit * body), (colours * gain) @ (peaks * lit * dull)
+    x, y, away = seen.pixels
+    _, b, c = _fan(torch.stack((x, y)).div_(away.clamp_min(1e-3)).float(), layout.corners)
+    one, two = layout.across
+    steep = one * c - two * b
+    return 0.5 * torch.log2(steep.square().sum(0) / (b[0] * c[1] - b[1] * c[0]).square().clamp_min(1e-6) + 1e-6)

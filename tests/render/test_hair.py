@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -11,9 +12,10 @@ import facekit
 from facekit.errors import InputError
 from facekit.hair import HAIR_PARTS, HIDDEN, Hair, HairCards
 from facekit.mesh import FaceMesh
-from facekit.render import Camera, passes
+from facekit.render import Camera, Lights, passes
 from facekit.render.hair import _in_order
 from facekit.render.shading import shade
+from facekit.render.strands import Seen, Strands
 
 
 def sheet(z: float, half: float = 40.0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -60,6 +62,37 @@ def test_coverage_adds_up_in_layers(plane):
     assert bare.hair is None and (bare.rgb[..., 32, 32] - 0.8).abs().max() < 1e-5
 
 
+def test_strands_seen_edge_on_are_blurred_across_and_not_along():
+    hair = cards([(0.0, 40.0)], 4)  # strands run upward, along v
+    levels = {}
+    for side, axis in (("across", 0), ("along", 1)):
+        for angle in (0.0, 80.0):
+            away = torch.zeros(3)
+            away[axis], away[2] = math.sin(math.radians(angle)), math.cos(math.radians(angle))
+            up = (0.0, 1.0, 0.0) if axis == 0 else (0.0, 0.0, -1.0)
+            camera = Camera(500 * away[None], torch.zeros(1, 3), 22.0, up=up)
+            seen = Seen.of(hair, camera, (64, 64), 1.0)
+            levels[side, angle] = Strands.of(seen, Lights.preset("studio")).facets[9]
+    flat = levels["across", 0.0]
+    assert ((levels["across", 80.0] - flat) > 2.2).all()
+    assert ((levels["along", 80.0] - flat).abs() < 0.4).all()
+
+
+def test_light_hair_is_lit_inside_too(plane):
+    dark = cards([(20.0, 40.0)], 4)
+    dark = dataclasses.replace(dark, cards=dataclasses.replace(dark.cards, openness=torch.full((4,), 0.3)))
+    light = dataclasses.replace(dark, colour=torch.tensor([0.8, 0.8, 0.8]))
+    assert (dark.openness < 0.4).all() and (light.openness > 0.55).all()
+    assert (cards([(20.0, 40.0)], 4).openness == 1).all()
+
+
+def test_painted_hair_is_hardly_in_shade():
+    made = cards([(20.0, 40.0)], 4).cards
+    made = dataclasses.replace(made, shade=torch.full((4,), 0.35), cap=torch.tensor([0.0, 0.5, 1.0, 1.0]))
+    assert made.light[0] == made.shade[0] and (made.light.diff() >= 0).all()
+    assert 0.75 < float(made.light[3]) < 1
+
+
 def test_what_the_head_hides_is_hidden(plane):
     behind = drawn(plane, cards([(-30.0, 40.0)], 4))
     assert (behind.rgb - drawn(plane, None).rgb).abs().max() < 1e-4
@@ -98,6 +131,14 @@ def test_a_beard_says_so_and_brows_hide_nothing(plane):
     assert int(beard.face_ids[0, 32, 32]) == HIDDEN - 1 and float(beard.depth[0, 0, 32, 32]) < 491
     assert int(brows.face_ids[0, 32, 32]) >= 0 and abs(float(brows.depth[0, 0, 32, 32]) - 500) < 1e-2
     assert float((beard.hair - brows.hair).abs().max()) < 1e-6
+
+
+def test_outlines_are_smooth_where_borders_are_opaque(plane):
+    # Tufts, whose borders are transparent, have one sample a pixel.
+    for part, smooth in (("hair", True), ("beard", False), ("lashes", False)):
+        cover = drawn(plane, cards([(10.3, 40.2)], 4, part)).hair
+        partial = (cover > 0.01) & (cover < 0.49)
+        assert cover.max() > 0.49 and bool(partial.any()) is smooth
 
 
 def test_fragments_come_in_order():

@@ -13,7 +13,7 @@ from facekit.train.hair.cuts import CUTS, Cut, parted
 from facekit.train.hair.fringe import with_fringe
 from facekit.train.hair.lashes import SETS, SIZE, lash_cards
 from facekit.train.hair.light import openness, relaxed
-from facekit.train.hair.pictures import combed, grey_strands, strand_direction
+from facekit.train.hair.pictures import combed, grey_strands, locks, outward, strand_direction, strips
 from facekit.train.hair.sheet_picture import sheet_picture
 from facekit.train.hair.sheets import long_cards
 from facekit.train.hair.stage import above_ears
@@ -57,10 +57,10 @@ def test_curls_get_sparser_outward():
         assert float((thin[q] - cover[q])[:, 20:].abs().max()) < 1e-6
 
 
-def test_temples_end_blunt_in_one_style():
+def test_temples_end_blunt_in_some_styles():
     points = np.array([[70.0, 60.0, 40.0], [70.0, 10.0, 40.0], [-70.0, 10.0, 40.0], [70.0, 10.0, -20.0], [0, 10, 90]])
     assert above_ears(points, "short04").tolist() == [1.0, -1.0, -1.0, 1.0, 1.0]
-    assert (above_ears(points, "short01") == 1).all()
+    assert (above_ears(points, "short02") == 1).all()
 
 
 def test_curls_lose_no_triangle_inside():
@@ -83,6 +83,41 @@ def test_painted_light_is_taken_out_and_strands_stay(strip):
     assert float(grey[128].std()) > 0.05 and float(cover.min()) > 0.99
     way = strand_direction(grey, cover)[:, 64:192, 64:192]
     assert float(way[1].abs().mean()) > 0.95
+
+
+def test_hollows_that_are_painted_black_get_strands(strip):
+    size = 128
+    noise = np.random.default_rng(0).uniform(0.4, 0.8, (1, size)) * np.ones((size, 1))
+    noise[40:80, 40:80] = 0.02  # black, without strands
+    rgba = np.round(255 * np.stack((*3 * [noise], np.ones((size, size))), -1)).astype(np.uint8)
+    grey, _ = grey_strands(rgba, strip["uvs"], strip["faces"], size)
+    hollow, beside = grey[48:72, 48:72], grey[48:72, 90:114]
+    assert 0.6 < float(hollow.mean() / beside.mean()) < 1.2
+    assert float(hollow.std()) > 0.5 * float(beside.std())
+
+
+def test_strips_get_thin_toward_their_sides(strip):
+    size = 128
+    large = {**strip, "verts": 10 * strip["verts"] + [100, 0, 0], "uvs": strip["uvs"] * [0.5, 1] + [0.5, 0]}
+    verts = np.concatenate((strip["verts"], large["verts"]))
+    uvs = np.concatenate((strip["uvs"] * [0.12, 0.9] + [0.05, 0.05], large["uvs"]))
+    faces = np.concatenate((strip["faces"], strip["faces"] + len(strip["verts"])))
+    small = strips(verts, faces)
+    assert small[: len(strip["faces"])].all() and not small[len(strip["faces"]) :].any()
+    before = np.stack((np.full((size, size), 0.5), np.ones((size, size)))).astype(np.float32)
+    grey, cover = locks(before, uvs, faces, small)
+    assert (cover[:, 70:] == 1).all() and (grey[:, 70:] == 0.5).all()
+    middle, side = cover[30:90, 13:15].mean(), cover[30:90, [7, 20]].mean()
+    assert middle > 0.8 and side < 0.4 and cover[30:90, 4].max() == 0
+    assert grey[30:90, 8:20].std() > 0.05
+
+
+def test_cards_are_turned_outward(strip):
+    faces, away = strip["faces"], np.array([-20.0, -50.0, 90.0])
+    verts = strip["verts"] + away
+    both = np.concatenate((faces, faces[:, ::-1] + len(verts)))
+    kept = outward(np.concatenate((verts, verts)), both)
+    assert kept[: len(faces)].all() and not kept[len(faces) :].any()
 
 
 def test_smoothing_keeps_ends_and_what_is_above(strip):

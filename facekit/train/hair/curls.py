@@ -15,6 +15,8 @@ _RISE = 24.0
 #: Distances from the hairline, mm, between which the innermost and the outermost shell get dense, and the standard
 #: deviation of the hairline's own place, mm.
 _THIN, _UNEVEN = ((1.0, 9.0), (4.0, 19.0)), 1.5
+#: Share by which hair is lower at the temples, and distances, mm, aside and ahead where that begins and ends.
+_SIDES, _ASIDE, _AHEAD = 0.55, (38.0, 62.0), (0.0, 30.0)
 #: Largest angle from the crown in the UV map, radians.
 _WIDEST = 2.2
 #: Number of vertices per shell, and direction of the crown, the centre of the UV map.
@@ -52,6 +54,7 @@ def curl_cards(verts: np.ndarray, normals: np.ndarray, cap: np.ndarray, size: in
     out = 0.35 * normals[picked] + 0.65 * out
     out /= np.linalg.norm(out, axis=1, keepdims=True)
     rise = _HEIGHT * (1 - np.exp(-np.maximum(rim - 3, 0) / _RISE)) * (0.72 + 0.28 * np.clip(out @ _CROWN, 0, 1))
+    rise *= 1 - _SIDES * _at_temples(verts[picked])
     chart = _chart(verts[picked] - centre)
     net = Delaunay(chart)
     tris = net.simplices
@@ -89,6 +92,13 @@ def curl_cards(verts: np.ndarray, normals: np.ndarray, cap: np.ndarray, size: in
         "faces_uvs": shells,
         "strands": curl_picture(size, deep[0, 0]).numpy(),
     }
+
+
+def _at_temples(points: np.ndarray) -> np.ndarray:
+    """Return how far points (N, 3) mm lie at the temples, (N,) in [0, 1]."""
+    x, z = np.abs(points[:, 0]), points[:, 2]
+    shares = [np.clip((t - low) / (high - low), 0, 1) for t, (low, high) in ((x, _ASIDE), (z, _AHEAD))]
+    return np.prod([t * t * (3 - 2 * t) for t in shares], axis=0)
 
 
 def _chart(away: np.ndarray) -> np.ndarray:
@@ -147,7 +157,7 @@ def curl_picture(size: int, deep: torch.Tensor, seed: int = 11) -> torch.Tensor:
         low, high = (a + (b - a) * k / (len(_COVERS) - 1) for a, b in zip(*_THIN, strict=True))
         dense = cover * ((deep - low) / (high - low)).clamp(0, 1)
         alpha = torch.where(dense < 1, ((rank - (1 - dense)) / 0.2 + 0.5 * dense).clamp(0, 1), 1.0)
-        grey = (0.5 * torch.exp(0.4 * (rank - 0.5) * 2)).clamp(0, 1) * (0.62 + 0.14 * k)
+        grey = (0.5 * torch.exp(0.36 * (rank - 0.5) * 2)).clamp(0, 1) * (0.76 + 0.09 * k)
         v, u = 1 - k // 2, k % 2  # v points up, rows go down
         rows, columns = slice(v * half, (v + 1) * half), slice(u * half, (u + 1) * half)
         out[0, rows, columns], out[1, rows, columns] = grey, alpha

@@ -28,7 +28,7 @@ _SPARSE = 0.25
 #: Number of random points that the roots are chosen from.
 _DARTS = 30_000
 #: Per zone, mm: distance between neighbouring tufts, length of the hair, and half the width of a card.
-_SPACINGS, _LENGTHS, _HALVES = (1.9, 2.5, 2.9, 3.2), (9.0, 13.0, 9.5, 6.5), (1.6, 2.6, 3.1, 3.0)
+_SPACINGS, _LENGTHS, _HALVES = (2.0, 2.9, 3.4, 3.8), (9.0, 13.0, 9.5, 6.5), (1.6, 2.7, 3.2, 3.1)
 #: Angle between card and skin at the root, radians; weight, in the outer half, of the direction along the skin and
 #: down; standard deviation of the direction, radians.
 _LEAN, _FALL, _UNRULY = 0.62, 0.45, 0.30

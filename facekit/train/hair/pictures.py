@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from facekit.geometry.charts import step
 from facekit.geometry.connected import components, on_border
 from facekit.geometry.uv import bake, rasterize_uv
 
@@ -16,17 +17,29 @@ from facekit.geometry.uv import bake, rasterize_uv
 _WIDE, _FLATTEN = 0.035, 0.8
 #: Coverage that is raised to 1, with all below in proportion.
 _WHOLE = 0.85
-#: Least grey level.
-_DARKEST = 0.2
+#: Least grey level, and least painted shading, as a logarithm.
+_DARKEST, _DEEPEST = 0.2, -1.0
 #: The open border of a card counts as hairline within these distances, mm, of the head and of bare skin.
 _ON_SKIN, _AT_RIM = 9.0, 13.0
-#: For pictures whose strands are blurred: blur radius as above, contrast of the strands that are drawn over them, and
-#: half of their length in texels.
-_NARROW, _COMBED, _LENGTH = 0.015, 0.26, 36
+#: For pictures whose strands are blurred: blur radius as above, factor on their contrast, contrast of the strands that
+#: are drawn over them, and half of their length in texels.
+_NARROW, _PAINTED, _COMBED, _LENGTH = 0.015, 0.25, 0.24, 36
 #: Blur radius in texels for the direction of strands that are drawn.
 _SMOOTH = 20
+#: Upper end of the axis of head and neck, mm.
+_INNER = (0.0, 62.0, -8.0)
+#: Share of a style's area below which a card is small.
+_SMALL = 0.12
+#: Largest half width of strips in texels; their coverage in the middle, its contrast between strands, and what it lacks
+#: at their sides.
+_STRIP, _THIN = 12, (1.9, 0.35, 0.55)
+#: Blur radius for hollows, as above, and what is left of them as a fraction of the largest contrast.
+_HOLLOW, _LEFT = 0.012, 0.06
+#: Factors that make contrasts even, at least and at most; and levels, as logarithms relative to the mean, from which on
+#: strands are drawn, and where nothing else is left.
+_EVENED, _BLACK = (0.65, 1.6), (-0.9, -1.6)
 #: Contrast of strands, and blur radius in texels of the structure tensor for their direction.
-_CONTRAST, _DIRECTION = 1.0, 7
+_CONTRAST, _DIRECTION = 0.27, 7
 
 
 def blurred(picture: torch.Tensor, radius: int) -> torch.Tensor:
@@ -49,19 +62,19 @@ def combed(field: torch.Tensor, seed: int = 8) -> torch.Tensor:
     """
     _, high, wide = field.shape
     generator = torch.Generator().manual_seed(seed)
-    noise = F.avg_pool2d(torch.randn(1, 1, high + 1, wide + 1, generator=generator), 2, 1)
+    noise = torch.randn(1, 1, high, wide, generator=generator)
     row, column = torch.meshgrid(torch.arange(high).float(), torch.arange(wide).float(), indexing="ij")
     start, scale = torch.stack((column, row), -1), torch.tensor([2 / (wide - 1), 2 / (high - 1)])
     ways = field[None] * torch.tensor([1.0, -1.0])[None, :, None, None]  # v runs up
     total = noise[0, 0].clone()
     for sign in (1.0, -1.0):
         place, last = start, None
-        for step in range(_LENGTH):
+        for texel in range(_LENGTH):
             way = F.grid_sample(ways, (place * scale - 1)[None], mode="nearest", align_corners=True)[0].permute(1, 2, 0)
             # A direction has no sign: keep on in the same sense.
             last = sign * way if last is None else way * torch.where((way * last).sum(-1, keepdim=True) < 0, -1.0, 1.0)
             place = place + last
-            weight = 0.5 + 0.5 * math.cos(math.pi * step / _LENGTH)
+            weight = 0.5 + 0.5 * math.cos(math.pi * texel / _LENGTH)
             total += weight * F.grid_sample(noise, (place * scale - 1)[None], align_corners=True)[0, 0]
     return (total - total.mean()) / total.std()
 
@@ -87,18 +100,50 @@ def grey_strands(
     # Seams between panels are painted black: clamp to three robust standard deviations.
     most = 3 * 1.48 * fine[cover > 0.5].abs().median()
     fine = fine.clamp(-most, most)
+    # So are hollows, where strands are faint, too.
+    radius = max(2, round(_HOLLOW * size))
+    weight = blurred(cover[None], radius)[0].clamp_min(1e-4)
+    low = blurred((fine * cover)[None], radius)[0] / weight
+    fine = fine - (low - low.clamp(-_LEFT * most, _LEFT * most))
+    local = (blurred((fine.square() * cover)[None], radius)[0] / weight).sqrt()
+    typical = local[cover > 0.5].median()
+    fine = fine * (typical / local.clamp_min(1e-4)).clamp(*_EVENED)
+    if not redrawn:
+        way, level = strand_direction(grey, cover, _SMOOTH), blurred((grey * cover)[None], radius)[0] / weight
+        fine = torch.lerp(fine, typical * combed(way), step(level - whole, *_BLACK))
     spread = (fine.square() * cover).sum() / cover.sum()
     # Give all styles the same contrast of strands, and keep a little of the painted shading.
-    fine = fine * (0.30 / spread.sqrt()) * _CONTRAST + (1 - _FLATTEN) * (mean - whole)
+    shading = (1 - _FLATTEN) * (mean - whole).clamp_min(_DEEPEST)
+    fine = fine * (_CONTRAST / spread.sqrt()) + shading
     if redrawn:
         way = strand_direction(grey, cover, _SMOOTH)
-        fine = 0.4 * (fine - (1 - _FLATTEN) * (mean - whole)) + _COMBED * combed(way)
+        fine = _PAINTED * (fine - shading) + _COMBED * combed(way)
     out = (0.5 * fine.exp()).clamp(_DARKEST, 1)
     # Extend the grey past the ends of strands, so that texture filters do not mix in other values.
     near = blurred(cover[None], 4)[0]
     spilled = blurred((out * cover)[None], 4)[0] / near.clamp_min(1e-4)
     out = torch.where(cover > 0.3, out, torch.where(near > 1e-4, spilled, torch.full_like(out, 0.5)))
     return torch.stack((out, cover))
+
+
+def locks(strands: np.ndarray, uvs: np.ndarray, faces_uvs: np.ndarray, small: np.ndarray) -> np.ndarray:
+    """Draw strands (2, H, W) along cards that are strips, which get thin toward their sides and ends: the pack's are
+    opaque from side to side, and look like tape. ``small`` (F,) bool are the triangles of :func:`strips`.
+    """
+    grey, cover = (torch.from_numpy(t) for t in strands)
+    size = strands.shape[1]
+    strip, large = used(uvs, faces_uvs[small], size, 0), used(uvs, faces_uvs[~small], size)
+    around = used(uvs, faces_uvs[small], size, 5) & ~large
+    inside, deep = strip.float()[None], torch.zeros(1, *strip.shape)
+    for _ in range(_STRIP):
+        deep += inside
+        inside = 1 - F.max_pool2d(1 - inside, 3, 1, 1)
+    most = F.max_pool2d(deep, 2 * _STRIP + 1, 1, _STRIP)[0]
+    around, share = around & (most < _STRIP), deep[0] / most.clamp_min(1)
+    drawn = combed(strand_direction(blurred(strip.float()[None], 3)[0], strip.float(), 3))
+    thin = cover * (_THIN[0] * share + _THIN[1] * drawn - _THIN[2]).clamp(0, 1)
+    own = (0.5 * (_COMBED * drawn).exp()).clamp(_DARKEST, 1)
+    return torch.stack((torch.where(around, own, grey), torch.where(around, thin * strip, cover))).numpy()
 
 
 def strand_direction(grey: torch.Tensor, cover: torch.Tensor, radius: int = _DIRECTION) -> torch.Tensor:
@@ -159,6 +204,29 @@ def welded(verts: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray
     weld = np.unique(np.round(verts, 2), axis=0, return_inverse=True)[1].reshape(-1)
     tris = weld[faces]
     return weld, tris, components(torch.from_numpy(tris), int(tris.max()) + 1).numpy()
+
+
+def strips(verts: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Return which triangles (F,) bool belong to small cards."""
+    _, tris, part = welded(verts, faces)
+    corner = verts[faces]
+    area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
+    own = part[tris[:, 0]]
+    return np.bincount(own, area, len(part))[own] < _SMALL * area.sum()
+
+
+def outward(verts: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Return which triangles (F,) bool belong to cards whose normals point out of the head, for the most part.
+
+    Seen edge-on, cards are lit on the side of their normals.
+    """
+    own = components(torch.from_numpy(faces), len(verts)).numpy()[faces[:, 0]]
+    corner = verts[faces]
+    normal = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+    middle = corner.mean(1)
+    away = middle - np.array(_INNER)
+    away[:, 1] = np.maximum(away[:, 1], 0)
+    return np.bincount(own, (normal * away).sum(1))[own] >= 0
 
 
 def hairline(verts: np.ndarray, faces: np.ndarray, head: np.ndarray, bare: np.ndarray, width: float) -> np.ndarray:

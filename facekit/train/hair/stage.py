@@ -22,7 +22,16 @@ from facekit.train.hair.facial import facial_arrays
 from facekit.train.hair.fringe import with_fringe
 from facekit.train.hair.lashes import SETS, lash_cards
 from facekit.train.hair.light import card_points, closed, covered, openness, relaxed, smoothed
-from facekit.train.hair.pictures import along_cards, frayed, grey_strands, hairline, strand_direction
+from facekit.train.hair.pictures import (
+    along_cards,
+    frayed,
+    grey_strands,
+    hairline,
+    locks,
+    outward,
+    strand_direction,
+    strips,
+)
 from facekit.train.hair.sheets import long_cards
 
 #: Names of the styles derived from the pack's, and the side in texels of their strand textures.
@@ -44,6 +53,8 @@ _EARS, _LEAST = ((61.0, -25.0, -18.0), (100.0, 36.0, 16.5)), 0.35
 _CONCHA = ((58.0, -24.0, -13.0), (110.0, 26.0, 16.0))
 #: Least ambient light inside of hair, which is translucent.
 _INSIDE = 0.3
+#: Styles with loose strips over their hair.
+_STRIPS = ("short01", "short04")
 #: Styles whose picture is blurred.
 _REDRAWN = ("ponytail01", "bun01")
 #: Styles that end on the scalp and so define its extent; styles that hang over the face; styles with a fringe of loose
@@ -51,7 +62,7 @@ _REDRAWN = ("ponytail01", "bun01")
 _TIGHT, _LOOSE, _FRINGED = ("short01", "short04", "ponytail01"), ("short03", "bob02", *CUTS), ("short02",)
 #: Styles whose temples end blunt, where the pack's end in a point: the height of the end above the ear, mm, its rise
 #: toward the front, and the width of the fade, mm; they begin this far to the side and to the front, mm.
-_BLUNT, _TEMPLES = {"short04": (28.0, 0.22, 10.0)}, (45.0, 14.0)
+_BLUNT, _TEMPLES = {"short04": (28.0, 0.22, 10.0), "short01": (18.0, 0.22, 10.0)}, (45.0, 14.0)
 #: Rounds of smoothing by style, for vertices below this height, mm.
 _SMOOTHED, _ABOVE_EARS = {"bob02": 4}, 100.0
 
@@ -109,10 +120,15 @@ def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
 
 def _style(raw: dict[str, np.ndarray], template: Template, name: str) -> dict[str, np.ndarray]:
     raw = {**raw, **_without_empty(raw, raw["strands"][1])}
+    turned = ~outward(raw["verts"].astype(np.float64), raw["faces"].astype(np.int64))
+    for part in ("faces", "faces_uvs"):
+        raw[part] = np.where(turned[:, None], raw[part][:, ::-1], raw[part])
     verts, faces = raw["verts"].astype(np.float64), raw["faces"].astype(np.int64)
     if name in _SMOOTHED:
         raw["verts"] = verts = relaxed(verts, faces, _SMOOTHED[name], _ABOVE_EARS)
     head, strands = template.verts.numpy().astype(np.float64), raw["strands"]
+    if name in _STRIPS:
+        strands = locks(strands, raw["uvs"], raw["faces_uvs"], strips(verts, faces))
     grown = np.isin(template.parts.numpy(), [PARTS.index(n) for n in ("skin", "back_of_head", "neck")])
     if name not in _LOOSE:
         bare = head[grown & (_cap(raw, strands[1], template, name) < 0.3)]

@@ -38,7 +38,7 @@ def hair_entries(subject: Subject) -> tuple[dict[str, Any] | None, Arrays]:
         "hair/uv": np.rint(places.clip(0, 1) * 65535).astype(np.uint16),
         "hair/normals": np.rint(vertex_normals(worn.verts[None], cards.faces)[0].numpy() * 127).astype(np.int8),
         "hair/along": np.rint(cards.along.cpu().numpy() * 127).astype(np.int8),
-        "hair/openness": np.rint(cards.openness.cpu().numpy() * 255).astype(np.uint8),
+        "hair/openness": np.rint(worn.openness.cpu().numpy() * 255).astype(np.uint8),
         "hair/lash": cards.lash.cpu().numpy().astype(np.uint8),
         "hair/hold": index.cpu().numpy().astype(np.uint16 if len(subject.mesh.verts[0]) <= 65536 else np.uint32),
         "hair/share": np.rint(share.cpu().numpy() * 255).astype(np.uint8),

@@ -243,7 +243,7 @@ def _shaded(subject: Subject) -> np.ndarray:
     else:
         eyes = mesh.parts == PARTS.index("eyes") if mesh.parts is not None else torch.zeros_like(mesh.ao) > 0
         light = torch.where(eyes, occlusion.view(-1, len(mesh.ao))[0], mesh.ao).numpy()
-    return light if subject.worn is None else light * subject.worn.cards.shade.numpy()
+    return light if subject.worn is None else light * subject.worn.cards.light.numpy()
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:

@@ -4597,8 +4597,8 @@ void main() {
   vec4 texel = texture(strands, vUv);
   vec3 v = normalize(-vPlace);
   vec3 n = normalize(vNormal);
-  float facing = abs(dot(n, v)) + 0.25 * (texel.r - 0.5); // edges fade strand by strand
-  float cover = texel.a * max(smoothstep(0.03, 0.30, facing), vLash);
+  float facing = abs(dot(n, v)) + 0.18 * (texel.r - 0.5); // edges fade strand by strand
+  float cover = texel.a * max(smoothstep(0.02, 0.18, facing), vLash);
   if (cover < 0.05) discard;
   cover = sqrt(cover);
   float grey = texel.r;
