@@ -40,7 +40,7 @@ def choose_hair(traits: dict[str, torch.Tensor], styles: tuple[str, ...]) -> lis
     Parameters
     ----------
     traits:
-        Trait projections (B,) by name, standard normal, see :data:`facekit.traits.TRAITS`.
+        Traits (B,) by name, from :meth:`facekit.models.composers.micro.MicroLayer.projections`.
     styles:
         Names of the available styles.
     """

@@ -36,7 +36,7 @@ _BROW_DARK = 0.35
 
 
 def hair_weights(p: dict[str, Tensor]) -> Tensor:
-    """Return mixing weights (B, 7) of ``HAIR_SRGB`` from traits `p` (name -> (B,), standard normal); rows sum to 1.
+    """Return mixing weights (B, 7) of ``HAIR_SRGB`` from traits `p`, see :meth:`MicroLayer.projections`; rows sum to 1.
 
     Dark skin comes with dark hair; with light skin the code chooses between brown, blond and red. Half of all people
     are half grey or white at 58; a quarter are white at 75.
@@ -125,8 +125,8 @@ class MicroLayer(nn.Module):
             self.register_buffer(name, value.contiguous(), persistent=False)
 
     def projections(self, identity: Tensor) -> dict[str, Tensor]:
-        """Project identity codes (B, 20) to one standard normal value (B,) per name in
-        :data:`facekit.traits.TRAITS`.
+        """Project the networks' identity codes (B, 20) to one value (B,) per name in :data:`facekit.traits.TRAITS`:
+        standard normal, but for age and masculinity, see :func:`facekit.traits.to_networks`.
         """
         return dict(zip(TRAITS, (identity @ self.axes.T).unbind(-1), strict=True))
 

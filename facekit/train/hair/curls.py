@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from facekit.geometry.uv import bake, rasterize_uv
+from facekit.train.arrays import smoothstep
 from facekit.train.hair.pictures import blurred
 
 #: Heights of the shells as fractions of the outermost, coverage of each, and height of the outermost on the crown, mm.
@@ -96,9 +97,7 @@ def curl_cards(verts: np.ndarray, normals: np.ndarray, cap: np.ndarray, size: in
 
 def _at_temples(points: np.ndarray) -> np.ndarray:
     """Return how far points (N, 3) mm lie at the temples, (N,) in [0, 1]."""
-    x, z = np.abs(points[:, 0]), points[:, 2]
-    shares = [np.clip((t - low) / (high - low), 0, 1) for t, (low, high) in ((x, _ASIDE), (z, _AHEAD))]
-    return np.prod([t * t * (3 - 2 * t) for t in shares], axis=0)
+    return smoothstep(np.abs(points[:, 0]), *_ASIDE) * smoothstep(points[:, 2], *_AHEAD)
 
 
 def _chart(away: np.ndarray) -> np.ndarray:

@@ -40,7 +40,7 @@ from facekit.train.photos.anchors import Anchors
 from facekit.train.photos.frames import Frames
 from facekit.train.photos.stage import write_arrays
 
-#: Number of people, people per file, expressions per person, pictures per expression; skins per process.
+#: Number of people, people per file, expressions per person, pictures per expression; number of skins.
 PEOPLE, PART, SHOTS, VIEWS, SKINS = 6000, 10, 2, 2, 120
 #: Number of people for the error model, people per file, and pictures per person.
 _RESPONSE, _RESPONSE_PART, _RESPONSE_SHOTS = 170, 10, 9
