@@ -57,9 +57,7 @@ def found(picture: Picture, marks: np.ndarray, landmarker: Landmarker, mirror: n
 
 def mesh(photo: PhotoModel, picture: Picture, told: Fitted) -> np.ndarray:
     """The fitted head's points (478, 2), pixels."""
-    places = photo.points.places(told.identity, told.blendshapes[0]) @ told.rotation[0].T + told.translation[0]
-    flat = told.focal[0] * places[:, :2] / -places[:, 2:] * (1, -1)
-    return flat + np.array(picture.size[::-1]) / 2
+    return photo.landmarks(told, 0) + np.array(picture.size[::-1]) / 2
 
 
 def error(points: np.ndarray, marks: np.ndarray) -> float:

@@ -122,7 +122,7 @@ class Judge:
             found, _ = refine_and_fit(self.photo, pictures, faces)
         else:
             found = fit(self.photo.points, response, views_of(pictures, faces, response))
-        neutral = self.photo.neutral(self.pipe.template.verts, torch.from_numpy(found.identity))
+        neutral = self.photo.head(self.pipe.template, found)
         rest = FaceLatents.sample(0, intensity=0.0, truncation=0.0)
         person = self.pipe.with_person(Person(neutral, rest))
         weights = torch.from_numpy(found.blendshapes).float()

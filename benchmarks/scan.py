@@ -120,7 +120,10 @@ class Judge:
             "fit": again,
         }
         found = {
-            name: (self._error_of(one.identity), float(one.blendshapes[:, list(BLINKS)].min(axis=1).mean()))
+            name: (
+                self.error(self.photo.head(self.pipe.template, one)),
+                float(one.blendshapes[:, list(BLINKS)].min(axis=1).mean()),
+            )
             for name, one in told.items()
         }
         return {"network alone": (self._error_of(expected_identity(seen)[0]), float("nan")), **found}

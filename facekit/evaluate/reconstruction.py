@@ -138,7 +138,7 @@ class _Bench:
                 rows.append(self._errors(found, self.pipe.template.verts, None, None))
             else:
                 fitted = self._fitted(found, way)
-                neutral = self.photo.neutral(self.pipe.template.verts, torch.from_numpy(fitted.identity))
+                neutral = self.photo.head(self.pipe.template, fitted)
                 rows.append(self._errors(found, neutral, self._moved(neutral, fitted), fitted))
         if not any(rows):
             raise FileError("a face in some photograph", "none found", "see facekit doctor about the landmarker")

@@ -18,13 +18,13 @@ from facekit.person import Person
 from facekit.pipeline import FacePipeline
 from facekit.reconstruct import TEXTURES, is_film
 from facekit.reconstruct.dense import expected_identity, load_refiner
-from facekit.reconstruct.encoded import Reader
 from facekit.reconstruct.find import find
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.hair import find_hair
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.observe import Picture, read_all
+from facekit.reconstruct.personal import PersonalOffsets, left_over
 from facekit.reconstruct.quality import Quality
 from facekit.reconstruct.response import Response
 from facekit.reconstruct.result import Reconstruction
@@ -41,6 +41,8 @@ from facekit.torch_defaults import with_torch_defaults
 _FOCAL, _SCORES, TONGUE = 0.06, 1.6, BLENDSHAPES.index("tongueOut")
 #: The same factor for the blendshapes that the network predicts, and the least standard deviation of these.
 _READ, _LEAST = 1.5, 0.02
+#: The same factor for the identity: below 1, as the network has read it from the same landmarks.
+_FIRM = 0.25
 _CODES = ("identity", "texture_noise", "style")
 _SIZES = (512, 1024, 2048)
 #: Largest number of photographs that are searched for hair.
@@ -130,16 +132,16 @@ def refine_and_fit(
 ) -> tuple[Fitted, list[FaceLandmarks]]:
     """Refine the landmarks with the network, then fit; return the fit and the refined faces.
 
-    The prior of the identity is the encoder's prediction, which combines several pictures better than the mean of what
-    the network reads in each; for one picture it is the network's.
+    The identity's prior is what the network reads in the pictures; what the fit then leaves at the landmarks becomes
+    the head's :class:`facekit.reconstruct.personal.PersonalOffsets`.
     """
     refiner, response = load_refiner(photo)
     seen = [refiner(picture.pixels, marks) for picture, marks in zip(pictures, faces, strict=True)]
-    prior = expected_identity(seen)
-    if len(seen) > 1:
-        told = Reader(photo.points).stills(seen, [picture.size for picture in pictures])
-        prior = told.identity, told.deviation
-    return fit(photo.points, response, views_of(pictures, seen, response), prior=prior), seen
+    mean, deviation = expected_identity(seen)
+    views = views_of(pictures, seen, response)
+    fitted = fit(photo.points, response, views, prior=(mean, _FIRM * deviation))
+    left = left_over(photo, response, fitted, views, faces, seen)
+    return dataclasses.replace(fitted, offsets=PersonalOffsets.of(photo.points, left)), seen
 
 
 def assembled(
@@ -201,7 +203,7 @@ def posed_heads(
     """Return a fit's neutral head (V, 3) and the head as in each picture (K, V, 3), mm; ``rest`` are the mean's latents
     (B = 1).
     """
-    neutral = photo.neutral(pipe.template.verts, torch.from_numpy(fitted.identity))
+    neutral = photo.head(pipe.template, fitted)
     shaped, weights = pipe.with_person(Person(neutral, rest)), torch.from_numpy(fitted.blendshapes).float()
     return neutral, shaped.decode_shape(shaped.to_model_codes(rest.repeat(len(weights)).with_blendshapes(weights)))
 

@@ -16,6 +16,7 @@ from facekit.pipeline import FacePipeline
 from facekit.reconstruct.modes import IdentityModes, unpack
 from facekit.reconstruct.points import FacePoints
 from facekit.reconstruct.response import Response
+from facekit.reconstruct.unknowns import Fitted
 from facekit.template import Template
 
 #: Model whose topology the identity modes belong to.
@@ -73,6 +74,19 @@ class PhotoModel:
     def neutral(self, template: torch.Tensor, identity: torch.Tensor) -> torch.Tensor:
         """Return vertices (V, 3) in mm of the neutral head with identity weights (M,)."""
         return template + self.modes.displacements(identity[None].float().cpu())[0].to(template)
+
+    def head(self, template: Template, fitted: Fitted) -> torch.Tensor:
+        """Return vertices (V, 3) in mm of a fit's neutral head."""
+        neutral = self.neutral(template.verts, torch.from_numpy(fitted.identity))
+        return neutral if fitted.offsets is None else neutral + fitted.offsets.on_mesh(template, self.points)
+
+    def landmarks(self, fitted: Fitted, k: int) -> np.ndarray:
+        """Return the landmarks (478, 2) on a fit's head in picture k, in pixels from the principal point, y down."""
+        places = self.points.places(fitted.identity, fitted.blendshapes[k])
+        if fitted.offsets is not None:
+            places = places + fitted.offsets.at_landmarks(self.points)
+        camera = places @ fitted.rotation[k].T + fitted.translation[k]
+        return fitted.focal[k] * camera[:, :2] / -camera[:, 2:] * (1, -1)
 
     def masculine(self, template: Template, neutral: torch.Tensor, skin: float | None = None) -> float:
         """Return the probability in [0, 1] that a neutral head (V, 3) mm is called a man's, by its measures

@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES, GAZE_ACROSS, GAZE_SHAPES, GAZE_UP
 from facekit.geometry.angles import rotation_of
+
+if TYPE_CHECKING:
+    from facekit.reconstruct.personal import PersonalOffsets
 
 #: Number of pose parameters: rotation (3), two shifts in mm, logarithm of pixels per mm.
 POSE = 6
@@ -96,6 +100,8 @@ class Fitted:
         (K, 478, 2) pixels: predicted landmarks, including the landmarker's bias.
     rounds:
         Number of iterations.
+    offsets:
+        What the head at rest has beyond its identity modes; None for nothing.
     """
 
     identity: np.ndarray
@@ -106,6 +112,7 @@ class Fitted:
     focal: np.ndarray
     predicted: np.ndarray
     rounds: int
+    offsets: PersonalOffsets | None = None
 
     def picked(self, views: Sequence[int]) -> Fitted:
         """Return the result for some of the pictures."""
