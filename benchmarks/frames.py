@@ -31,7 +31,7 @@ from facekit.models.config import EncoderConfig
 from facekit.models.encoder import Encoder
 from facekit.motion.mapping import tables
 from facekit.progress import progress
-from facekit.reconstruct.api import view_of
+from facekit.reconstruct.api import FIRM, identity_prior, view_of
 from facekit.reconstruct.dense import expected_identity, load_refiner
 from facekit.reconstruct.encoded import STILLS, Reader
 from facekit.reconstruct.fit import fit
@@ -98,6 +98,11 @@ class Ways:
         faces = [self.faces[k] for k in index.tolist()]
         return self._fit(faces, expected_identity(faces))
 
+    def shipped(self, index: torch.Tensor) -> Answer:
+        """The fit with the prior that reconstruct() takes."""
+        faces = [self.faces[k] for k in index.tolist()]
+        return self._fit(faces, identity_prior(self.photo, faces, [self.size] * len(faces)))
+
     def linear(self, model: Encoder) -> Way:
         """Ridge regression, on which the encoder builds, from each frame."""
         reader = Reader(self.photo.points, model)
@@ -134,7 +139,7 @@ class Ways:
 
     def _fit(self, faces: list[FaceLandmarks], prior: tuple[np.ndarray, np.ndarray]) -> Answer:
         views = [view_of(self.size, face, self.response, None) for face in faces]
-        found = fit(self.photo.points, self.response, views, prior=prior)
+        found = fit(self.photo.points, self.response, views, prior=(prior[0], FIRM * prior[1]))
         return found.identity, found.blendshapes
 
 
@@ -218,6 +223,7 @@ def main() -> None:
         ("transformer alone", ways.encoder(model)),
         ("fit, network as prior", ways.fitted),
         ("fit, transformer's identity as prior", ways.refined(model, shapes=False)),
+        ("fit, both identities as prior", ways.shipped),
         ("fit, transformer as prior", ways.refined(model, shapes=True)),
         *((f"transformer alone: {path.stem}", ways.encoder(loaded(path))) for path in args.others),
     ]

@@ -18,6 +18,7 @@ from facekit.person import Person
 from facekit.pipeline import FacePipeline
 from facekit.reconstruct import TEXTURES, is_film
 from facekit.reconstruct.dense import expected_identity, load_refiner
+from facekit.reconstruct.encoded import Reader
 from facekit.reconstruct.find import find
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.hair import find_hair
@@ -42,7 +43,7 @@ _FOCAL, _SCORES, TONGUE = 0.06, 1.6, BLENDSHAPES.index("tongueOut")
 #: The same factor for the blendshapes that the network predicts, and the least standard deviation of these.
 _READ, _LEAST = 1.5, 0.02
 #: The same factor for the identity: below 1, as the network has read it from the same landmarks.
-_FIRM = 0.25
+FIRM = 0.25
 _CODES = ("identity", "texture_noise", "style")
 _SIZES = (512, 1024, 2048)
 #: Largest number of photographs that are searched for hair.
@@ -132,16 +133,36 @@ def refine_and_fit(
 ) -> tuple[Fitted, list[FaceLandmarks]]:
     """Refine the landmarks with the network, then fit; return the fit and the refined faces.
 
-    The identity's prior is what the network reads in the pictures; what the fit then leaves at the landmarks becomes
-    the head's :class:`facekit.reconstruct.personal.PersonalOffsets`.
+    The residuals that the fit leaves at the landmarks become the head's
+    :class:`facekit.reconstruct.personal.PersonalOffsets`.
     """
     refiner, response = load_refiner(photo)
     seen = [refiner(picture.pixels, marks) for picture, marks in zip(pictures, faces, strict=True)]
-    mean, deviation = expected_identity(seen)
     views = views_of(pictures, seen, response)
-    fitted = fit(photo.points, response, views, prior=(mean, _FIRM * deviation))
+    mean, deviation = identity_prior(photo, seen, [view.size for view in views])
+    fitted = fit(photo.points, response, views, prior=(mean, FIRM * deviation))
+    # The firmer prior is for a better mean: it is not surer.
+    precision = np.linalg.inv(fitted.covariance) + np.diag((1 - FIRM**-2) * deviation**-2)
     left = left_over(photo, response, fitted, views, faces, seen)
-    return dataclasses.replace(fitted, offsets=PersonalOffsets.of(photo.points, left)), seen
+    offsets = PersonalOffsets.of(photo.points, left)
+    return dataclasses.replace(fitted, covariance=np.linalg.inv(precision), offsets=offsets), seen
+
+
+def identity_prior(
+    photo: PhotoModel, faces: list[FaceLandmarks], sizes: list[tuple[int, int]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation (M,) of the identity: the network's reading of one picture, and of several its
+    readings and the encoder's together.
+
+    The encoder is closer on people like those that it learned from, the readings on a real head: the product of both is
+    close on both. It is no surer than they are, as both see the same landmarks.
+    """
+    mean, deviation = expected_identity(faces)
+    if len(faces) > 1:
+        told = Reader(photo.points).stills(faces, sizes)
+        a, b = deviation**-2, told.deviation**-2
+        mean, deviation = (a * mean + b * told.identity) / (a + b), np.sqrt(2 / (a + b))
+    return mean, deviation
 
 
 def assembled(

@@ -1,9 +1,9 @@
-"""Personal offsets: what the landmarks tell of a head beyond its identity modes.
+"""Personal offsets: the shape of a head that its landmarks tell beyond its identity modes.
 
 Brows, lids and lips are anywhere in a person, and modes that were learned from few people follow them only in part.
 What the fit leaves at the landmarks moves the head at rest: the mean of a Gaussian process that has seen these
 residuals (Lüthi et al., Gaussian Process Morphable Models, PAMI 2018). The displacement is smooth, up to millimetres
-at the features and small between them, where landmarks lie anywhere on even skin.
+at the features and nothing far from them, where landmarks lie anywhere on even skin.
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ LANDMARKER = ((BROWS, 1.0), (EYES, 0.8), (LIPS, 0.8), (NOSE, 0.4))
 #: Fraction of the landmarks' measured bias that is taken out of them. All of it is best on renders, none on
 #: photographs, where the landmarks are nearer to what people mark.
 _BIAS = 0.25
-#: Length scale in mm; standard deviations in mm at features and far away, and the distance from features over which
-#: they decrease.
-_LENGTH, _FEATURE, _ELSEWHERE, _REACH = 8.0, 1.5, 0.1, 9.0
+#: Length scale, mm; standard deviation at features, mm; and the distance from them over which it decreases, mm.
+_LENGTH, _FEATURE, _REACH = 8.0, 1.5, 9.0
+#: Distance from features, mm, beyond which nothing moves: the standard deviation is a hundredth of a millimetre.
+_FAR = 28.0
 #: Angle from the front, in radians, at which variances count twice: as a head turns, landmarks slide.
 _TURNED = np.radians(30.0)
 #: Residuals beyond this many standard deviations are down-weighted.
@@ -54,7 +55,7 @@ _OUTLIER = 3.0
 
 @dataclass(frozen=True)
 class Residuals:
-    """What a fit leaves at the landmarks of one picture.
+    """Residuals of a fit at the landmarks of one picture.
 
     Parameters
     ----------
@@ -94,7 +95,9 @@ class PersonalOffsets:
         """Return the posterior mean, given the residuals in each picture."""
         used = np.ones(POINTS, dtype=bool)
         used[[*OVAL, *RIGHT_IRIS, *LEFT_IRIS]] = False  # the outline slides, and irises move with the gaze
-        base, features = points.base[used], points.base[sorted(_FEATURES)]
+        features = points.base[sorted(_FEATURES)]
+        used &= _apart(points.base, features) < _FAR
+        base = points.base[used]
         count = len(base)
         precision, told = np.zeros((3, count, 3, count)), np.zeros((3, count))
         own = np.arange(count)
@@ -109,7 +112,10 @@ class PersonalOffsets:
 
     def __call__(self, places: np.ndarray) -> np.ndarray:
         """Return the displacement (P, 3), mm, at places (P, 3) on the template."""
-        return _kernel(places, self.base, self.features) @ self.weights
+        near = _apart(places, self.features) < _FAR
+        moved = np.zeros_like(places)
+        moved[near] = _kernel(places[near], self.base, self.features) @ self.weights
+        return moved
 
     def at_landmarks(self, points: FacePoints) -> np.ndarray:
         """Return the displacement (478, 3) of the landmarks; the irises move with their eyeballs."""
@@ -176,15 +182,22 @@ def _shared(refined: np.ndarray, landmarker: np.ndarray) -> np.ndarray:
 
 def _kernel(a: np.ndarray, b: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Return the covariance (A, B), mm², of the displacements of places (A, 3) and (B, 3), along each axis."""
-    return _size(a, features)[:, None] * np.exp(-_squares(a, b) / (2 * _LENGTH**2)) * _size(b, features)
+    return np.exp(_squares(a, b) / (-2 * _LENGTH**2)) * (_size(a, features)[:, None] * _size(b, features))
 
 
 def _size(places: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Return the standard deviation (P,), mm, of the displacement of places (P, 3)."""
-    near = np.exp(-_squares(places, features).min(axis=1) / (2 * _REACH**2))
-    return _ELSEWHERE + (_FEATURE - _ELSEWHERE) * near
+    return _FEATURE * np.exp(-(_apart(places, features) ** 2) / (2 * _REACH**2))
+
+
+def _apart(places: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Return the distance (P,), mm, of places (P, 3) from the nearest feature."""
+    return np.sqrt(_squares(places, features).min(axis=1))
 
 
 def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the squared distances (A, B)."""
-    return ((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T).clip(0, None)
+    squares = a @ (-2 * b.T)
+    squares += (a**2).sum(axis=1)[:, None]
+    squares += (b**2).sum(axis=1)
+    return squares.clip(0, None, out=squares)

@@ -101,7 +101,7 @@ class Fitted:
     rounds:
         Number of iterations.
     offsets:
-        What the head at rest has beyond its identity modes; None for nothing.
+        Displacement of the head at rest beyond its identity modes; None for none.
     """
 
     identity: np.ndarray
