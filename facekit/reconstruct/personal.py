@@ -48,7 +48,7 @@ _LENGTH, _FEATURE, _REACH = 8.0, 1.5, 9.0
 #: Distance from features, mm, beyond which nothing moves: the standard deviation is a hundredth of a millimetre.
 _FAR = 28.0
 #: Angle from the front, in radians, at which variances count twice: as a head turns, landmarks slide.
-_TURNED = np.radians(30.0)
+_TURNED = np.radians(60.0)
 #: Residuals beyond this many standard deviations are down-weighted.
 _OUTLIER = 3.0
 
