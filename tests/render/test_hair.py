@@ -13,7 +13,7 @@ from facekit.errors import InputError
 from facekit.hair import HAIR_PARTS, HIDDEN, Hair, HairCards
 from facekit.mesh import FaceMesh
 from facekit.render import Camera, Lights, passes
-from facekit.render.hair import _in_order
+from facekit.render.peeling import in_order
 from facekit.render.shading import shade
 from facekit.render.strands import Seen, Strands
 
@@ -143,7 +143,7 @@ def test_outlines_are_smooth_where_borders_are_opaque(plane):
 
 def test_fragments_come_in_order():
     place, depth = torch.tensor([3, 1, 3, 1, 2, 3]), torch.tensor([9.0, 5.0, 7.0, 9.0, 9.0, 8.0])
-    places, order = _in_order(place, depth, 4)
+    places, order = in_order(place, depth, 4)
     assert places.tolist() == [1, 1, 2, 3, 3, 3]  # the farthest of one place stays before the next place's
     assert depth[order].tolist() == [5.0, 9.0, 9.0, 7.0, 8.0, 9.0]
     assert torch.equal(place[order], places)
