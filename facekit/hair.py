@@ -28,6 +28,9 @@ _LIT = 0.75
 _SCATTERED = 0.55
 #: Grey level of the strand texture that is rendered in exactly the hair's colour.
 MIDDLE = 0.5
+#: Contrast of strands, and how much less it is in hair without pigment: light goes on from strand to strand, and fills
+#: what is dark between them. The least channel of the hair's colour at which that begins, and where it ends.
+_CONTRAST, _FILLED, _BLEACHED = 0.75, 0.38, (0.34, 0.74)
 
 
 @dataclass(frozen=True)
@@ -248,13 +251,22 @@ def hair_to(hair: tuple[Hair | None, ...], device: str | torch.device) -> tuple[
     return tuple(None if h is None else Hair(cards[id(h.cards)], h.verts.to(device), h.colour.to(device)) for h in hair)
 
 
+def contrast(colour: torch.Tensor) -> torch.Tensor:
+    """Return the contrast of strands, (1, ...) in [0, 1], for hair of a colour (3, ...) in sRGB: less in grey and white
+    hair, whose strands would look like wires.
+    """
+    low, high = _BLEACHED
+    return _CONTRAST - _FILLED * ((colour.amin(0, keepdim=True) - low) / (high - low)).clamp(0.0, 1.0)
+
+
 def tinted(grey: torch.Tensor, colour: torch.Tensor) -> torch.Tensor:
     """Return colours of strands, (3, ...) sRGB in [0, 1], for grey levels (...) in [0, 1].
 
     ``colour`` is the hair's, sRGB, and broadcasts to the result.
     """
     # In sRGB, which is perceptually even: a strand of half the grey level looks half as bright.
-    return (colour * (0.25 + 0.75 * grey / MIDDLE) + 0.12 * (grey - MIDDLE).clamp_min(0) ** 2).clamp(0, 1)
+    level = 1.0 + contrast(colour) * (grey / MIDDLE - 1.0)
+    return (colour * level + 0.12 * (grey - MIDDLE).clamp_min(0) ** 2).clamp(0, 1)
 
 
 def linear_tint(grey: torch.Tensor, colour: torch.Tensor) -> torch.Tensor:

@@ -34,8 +34,9 @@ from facekit.version import __version__
 QUANTIZATION = "KHR_mesh_quantization"
 _MIME = {".png": "image/png", ".jpg": "image/jpeg"}
 
-#: Alpha cutoff of strands: lower coverage is discarded.
-_CUT = {"alphaMode": "MASK", "alphaCutoff": 0.35}
+#: Strands are blended, in the order of the cards' triangles: a cutoff would tear hairlines, and makes lashes and brows
+#: loud. Not both, one above the other: path tracers have black hair then.
+_BLEND = {"alphaMode": "BLEND"}
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ def _hair(builder: GlbBuilder, node_mesh: dict[str, Any], hair: HairRig, quantiz
         "metallicFactor": 0,
         "roughnessFactor": 0.55,
     }
-    return {"name": "hair", "pbrMetallicRoughness": surface, "doubleSided": True, **_CUT}
+    return {"name": "hair", "pbrMetallicRoughness": surface, "doubleSided": True, **_BLEND}
 
 
 def _animated(builder: GlbBuilder, clip: Clip) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from facekit.template import Template
 BALD = "bald"
 #: Quantisation step of positions, mm.
 _STEP = 1 / 50
+#: Middle of the template's skull, mm, on the axis from which triangles are put in order.
+_SKULL = (0.0, 20.0, -20.0)
 
 
 class Outfit(NamedTuple):
@@ -222,6 +224,8 @@ class Wardrobe:
             faces.append(piece.faces + start)
             faces_uvs.append(piece.faces_uvs + charts)
             start, charts = start + len(piece.verts), charts + len(piece.uvs)
+        points, corners, charted = torch.cat([p.verts for p in pieces]), torch.cat(faces), torch.cat(faces_uvs)
+        order = _outward(points, corners)
         part = [torch.full((len(p.verts),), HAIR_PARTS.index(p.part), dtype=torch.uint8) for p in pieces]
         cap, shade, bearded = like.new_zeros(len(like)), like.new_ones(len(like)), like.new_zeros(len(like))
         if outfit.style != BALD:
@@ -230,11 +234,20 @@ class Wardrobe:
             bearded, light = self.facial.cap(outfit.beard)
             cap, shade = torch.maximum(cap, bearded), shade * light
         return HairCards(
-            name=outfit.name, verts=torch.cat([p.verts for p in pieces]), faces=torch.cat(faces), uvs=torch.cat(uvs),
-            faces_uvs=torch.cat(faces_uvs), strands=strands, along=torch.cat([p.along for p in pieces]),
+            name=outfit.name, verts=points, faces=corners[order], uvs=torch.cat(uvs), faces_uvs=charted[order],
+            strands=strands, along=torch.cat([p.along for p in pieces]),
             openness=torch.cat([p.openness for p in pieces]), part=torch.cat(part).to(like.device),
             lash_from=float(lefts[outfit.lashes][1][0]), cap=cap, bearded=bearded, shade=shade,
         )  # fmt: skip
+
+
+def _outward(verts: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
+    """Return the order (F,) of triangles from the skull outward: what blends them in this order, without sorting them
+    for each view, has the nearer of two on top wherever hair lies on a head.
+    """
+    away = verts[faces].mean(1) - verts.new_tensor(_SKULL)
+    away[:, 1].clamp_(min=0.0)  # hair hangs about the neck's axis
+    return away.norm(dim=1).argsort(stable=True)
 
 
 def _of_tufts(part: str, tufts: Tufts) -> _Piece:

@@ -9,7 +9,7 @@ import torch
 
 from facekit.color import srgb_to_linear
 from facekit.geometry.normals import cross, dot
-from facekit.hair import HAIR_PARTS, MIDDLE, Hair, HairCards, tinted
+from facekit.hair import HAIR_PARTS, MIDDLE, Hair, HairCards, contrast, tinted
 from facekit.render.camera import Camera
 from facekit.render.lights import Lights
 from facekit.render.shading import tone
@@ -19,8 +19,8 @@ from facekit.render.strand_light import strand_light
 _EDGE_ON = (0.02, 0.18)
 #: Difference of this cosine between strands of grey 0 and 1: a sheet ends in single strands, not in a blur.
 _SPLIT = 0.18
-#: Modulation of highlights by the strands' grey level.
-_STREAK = 1.6
+#: Modulation of highlights by the strands' grey level, as a multiple of their contrast.
+_STREAK = 2.13
 #: Strength of highlights for each of :data:`facekit.hair.HAIR_PARTS`.
 _GLOSS = (1.0, 0.35, 0.25, 0.1)
 #: Index of lashes, which have a colour of their own.
@@ -227,7 +227,8 @@ def _paint(hair: tuple[float, ...], lash: tuple[float, ...], device: torch.devic
     """
     grey = torch.linspace(0.0, 1.0, _GREYS, device=device)
     base = torch.cat([srgb_to_linear(tinted(grey, grey.new_tensor(own)[:, None])) for own in (hair, lash)], dim=1)
-    streak = (1.0 + _STREAK * (grey.repeat(2) - MIDDLE) / MIDDLE).clamp_min(0.0)
+    own = torch.cat([contrast(grey.new_tensor(own)[:, None]).expand(1, _GREYS) for own in (hair, lash)], dim=1)[0]
+    streak = (1.0 + _STREAK * own * (grey.repeat(2) - MIDDLE) / MIDDLE).clamp_min(0.0)
     return torch.cat((base, (streak * (0.35 + 1.2 * base.amax(0)))[None]))
 
 

@@ -28,7 +28,7 @@ def test_glb_has_a_second_primitive(face, glb):
     gltf = json.loads(data[20 : 20 + struct.unpack_from("<I", data, 12)[0]])
     head, hair = gltf["meshes"][0]["primitives"]
     assert len(head["targets"]) == len(hair["targets"]) == 19
-    assert gltf["materials"][hair["material"]]["alphaMode"] == "MASK"
+    assert gltf["materials"][hair["material"]]["alphaMode"] == "BLEND"
     moved = [gltf["accessors"][t["POSITION"]]["max"] for t in hair["targets"]]
     names = gltf["meshes"][0]["extras"]["targetNames"]
     assert max(moved[names.index("eye_closed")]) > 0 and any("sparse" in a for a in gltf["accessors"])
@@ -54,3 +54,14 @@ def test_lashes_close_in_the_rig(face):
     worn = rig.hair.neutral.verts + moved
     assert (worn - face.hair[0].verts)[lash].abs().max() < 0.05
     assert float(np.quantile(moved[~lash].norm(dim=1), 0.9)) < 1.0  # a closing eye is no storm
+
+
+def test_cards_are_blended_from_the_skull_outward(face):
+    # What blends the triangles in the order of the file needs no sorting for each view.
+    cards = face.hair[0].cards
+    away = cards.verts[cards.faces].mean(1) - torch.tensor([0.0, 20.0, -20.0])
+    away[:, 1].clamp_(min=0.0)
+    assert bool((away.norm(dim=1).diff() >= -1e-3).all())
+    # Each triangle has kept its UVs.
+    right = cards.uvs[cards.faces_uvs[:, 0], 0] >= cards.lash_from - 1e-4
+    assert torch.equal(cards.part[cards.faces[:, 0]] == 3, right)

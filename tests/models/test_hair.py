@@ -11,7 +11,8 @@ from facekit.errors import InputError
 from facekit.geometry.normals import vertex_normals
 from facekit.latents import FaceLatents
 from facekit.models.hair import Outfit
-from facekit.models.hair_choice import choose_hair
+from facekit.models.hair_choice import choose_hair, style_weights
+from facekit.traits import age_share
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +157,18 @@ def test_the_cap_lies_on_the_scalp(face):
     assert cards.cap[crown] > 0.9
     capped = face.hair[0].capped(face.mesh)
     assert capped.shape == face.texture.shape and not torch.equal(capped, face.texture)
+
+
+def test_styles_are_worn_as_often_as_their_weights_say(default_pipeline):
+    identity = FaceLatents.sample(0, count=4000).identity
+    traits, styles = default_pipeline.composer.micro.projections(identity), default_pipeline.hair_styles
+    man, dark = (torch.special.ndtr(traits[name]).tolist() for name in ("masculinity", "melanin"))
+    age = age_share(traits["age"]).tolist()
+    likely = dict.fromkeys(styles, 0.0)
+    for k in range(len(identity)):
+        weights = style_weights(man[k], age[k], dark[k], styles)
+        for name, weight in weights.items():
+            likely[name] += weight / sum(weights.values())
+    names = choose_hair(traits, styles)
+    for name, mean in likely.items():
+        assert abs(names.count(name) - mean) <= 4 * mean**0.5, name

@@ -10,10 +10,10 @@ import torch
 
 import facekit
 from facekit.errors import InputError
-from facekit.hair import HAIR_PARTS, HIDDEN, Hair, HairCards
+from facekit.hair import HAIR_PARTS, HIDDEN, Hair, HairCards, tinted
 from facekit.mesh import FaceMesh
 from facekit.render import Camera, Lights, passes
-from facekit.render.hair import _in_order
+from facekit.render.peeling import in_order
 from facekit.render.shading import shade
 from facekit.render.strands import Seen, Strands
 
@@ -143,7 +143,7 @@ def test_outlines_are_smooth_where_borders_are_opaque(plane):
 
 def test_fragments_come_in_order():
     place, depth = torch.tensor([3, 1, 3, 1, 2, 3]), torch.tensor([9.0, 5.0, 7.0, 9.0, 9.0, 8.0])
-    places, order = _in_order(place, depth, 4)
+    places, order = in_order(place, depth, 4)
     assert places.tolist() == [1, 1, 2, 3, 3, 3]  # the farthest of one place stays before the next place's
     assert depth[order].tolist() == [5.0, 9.0, 9.0, 7.0, 8.0, 9.0]
     assert torch.equal(place[order], places)
@@ -205,3 +205,14 @@ def test_a_batch_of_people_is_each_alone(default_pipeline):
     shown = pair.render(Camera.front(), 64)
     assert len(shown) == 2 and shown.hair.shape == (2, 1, 64, 64)
     assert (shown.rgb[1] - pair[1].render(Camera.front(), 64).rgb[0]).abs().max() < 1e-6
+
+
+def test_strands_of_hair_without_pigment_differ_less():
+    grey = torch.tensor([0.2, 0.5, 0.8])
+    spans = []
+    for colour in ([0.03, 0.02, 0.02], [0.6, 0.45, 0.3], [0.5, 0.49, 0.47], [0.76, 0.74, 0.71]):
+        own = torch.tensor(colour)[:, None]
+        shown = tinted(grey, own)
+        assert (shown[:, 1] - own[:, 0]).abs().max() < 1e-6  # the hair's own colour in the middle
+        spans.append(float((shown[:, 1] - shown[:, 0]).mean() / own.mean()))
+    assert abs(spans[0] - spans[1]) < 1e-5 and spans[1] > spans[2] > spans[3] and spans[3] < 0.6 * spans[1]

@@ -8,7 +8,7 @@ import torch
 
 from facekit.train.hair.bun import bunned
 from facekit.train.hair.clearance import Skin
-from facekit.train.hair.curls import curl_picture, outside
+from facekit.train.hair.curls import _at_sides, curl_picture, outside
 from facekit.train.hair.cuts import CUTS, Cut, parted
 from facekit.train.hair.fringe import with_fringe
 from facekit.train.hair.lashes import SETS, SIZE, lash_cards
@@ -253,3 +253,9 @@ def test_drawn_strands_follow_a_field():
     noise = combed(field.contiguous())
     way = strand_direction(noise, torch.ones_like(noise))[:, 20:76, 20:76]
     assert float((way * field[:, 20:76, 20:76]).sum(0).abs().mean()) > 0.97
+
+
+def test_curls_are_lower_at_the_sides_than_behind():
+    points = np.array([[75.0, 40.0, 15.0], [75.0, 40.0, -10.0], [0.0, 120.0, 0.0], [75.0, 40.0, -60.0]])
+    low = _at_sides(points)
+    assert low[0] == 1 and 0 < low[1] < 1 and low[2] == low[3] == 0

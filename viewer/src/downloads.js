@@ -59,8 +59,7 @@ export async function glb(rest, targets, face, texture, hair) {
       }));
     }
     mesh.primitives.push(strands);
-    const cut = { alphaMode: "MASK", alphaCutoff: 0.35 };
-    materials.push({ name: "hair", ...surface(0.55), doubleSided: true, ...cut });
+    materials.push({ name: "hair", ...surface(0.55), doubleSided: true, alphaMode: "BLEND" });
     materials[1].pbrMetallicRoughness.baseColorTexture = builder.texture("hair", hair.picture, "image/png");
   }
   return builder.pack({

@@ -32,7 +32,9 @@ void main() {
   cover = sqrt(cover);
   float grey = texel.r;
   vec3 own = mix(tint[0], tint[1], vLash);
-  vec3 base = clamp(own * (0.25 + 1.5 * grey) + 0.12 * pow(max(grey - 0.5, 0.0), 2.0), 0.0, 1.0);
+  float least = min(own.r, min(own.g, own.b));
+  float contrast = 0.75 - 0.38 * clamp((least - 0.34) / 0.4, 0.0, 1.0); // grey and white hair scatters light inside
+  vec3 base = clamp(own * (1.0 + contrast * (2.0 * grey - 1.0)) + 0.12 * pow(max(grey - 0.5, 0.0), 2.0), 0.0, 1.0);
   if (unlit) {
     colour = vec4(base, cover);
     return;
@@ -55,7 +57,7 @@ void main() {
     soft += lampColour[i] * lit * body * vOpenness;
     shine += lampColour[i] * peaks * lit * dull * lampGloss[i].x;
   }
-  float streak = max(1.0 + 3.2 * (grey - 0.5), 0.0);
+  float streak = max(1.0 + 4.26 * contrast * (grey - 0.5), 0.0);
   float bright = max(base.r, max(base.g, base.b));
   colour = vec4(toSrgb(tone(base * soft + shine * streak * (0.35 + 1.2 * bright))), cover);
 }

@@ -20,7 +20,8 @@ export async function strandPictures(strands, tint, lashFrom) {
     const grey = alpha < KNOWN ? 0.5 : data[o] / 255;
     const shine = 0.12 * Math.max(grey - 0.5, 0) ** 2;
     const own = tint[i % width < first ? 0 : 1];
-    for (let c = 0; c < 3; c++) data[o + c] = 255 * (own[c] * (0.25 + 1.5 * grey) + shine);
+    const contrast = 0.75 - 0.38 * Math.min(Math.max((Math.min(...own) - 0.34) / 0.4, 0), 1); // as in hair.frag.glsl
+    for (let c = 0; c < 3; c++) data[o + c] = 255 * (own[c] * (1 + contrast * (2 * grey - 1)) + shine);
   }
   return { colour: await png(data, width, height, 6), coverage: await png(coverage, width, height, 0) };
 }

@@ -16,8 +16,9 @@ _RISE = 24.0
 #: Distances from the hairline, mm, between which the innermost and the outermost shell get dense, and the standard
 #: deviation of the hairline's own place, mm.
 _THIN, _UNEVEN = ((1.0, 9.0), (4.0, 19.0)), 1.5
-#: Share by which hair is lower at the temples, and distances, mm, aside and ahead where that begins and ends.
-_SIDES, _ASIDE, _AHEAD = 0.55, (38.0, 62.0), (0.0, 30.0)
+#: Share by which hair is lower at the sides, and distances, mm, aside and ahead where that begins and ends: from behind
+#: the ears on, over which it would bulge.
+_SIDES, _ASIDE, _AHEAD = 0.55, (38.0, 62.0), (-45.0, 15.0)
 #: Largest angle from the crown in the UV map, radians.
 _WIDEST = 2.2
 #: Number of vertices per shell, and direction of the crown, the centre of the UV map.
@@ -55,7 +56,7 @@ def curl_cards(verts: np.ndarray, normals: np.ndarray, cap: np.ndarray, size: in
     out = 0.35 * normals[picked] + 0.65 * out
     out /= np.linalg.norm(out, axis=1, keepdims=True)
     rise = _HEIGHT * (1 - np.exp(-np.maximum(rim - 3, 0) / _RISE)) * (0.72 + 0.28 * np.clip(out @ _CROWN, 0, 1))
-    rise *= 1 - _SIDES * _at_temples(verts[picked])
+    rise *= 1 - _SIDES * _at_sides(verts[picked])
     chart = _chart(verts[picked] - centre)
     net = Delaunay(chart)
     tris = net.simplices
@@ -95,8 +96,8 @@ def curl_cards(verts: np.ndarray, normals: np.ndarray, cap: np.ndarray, size: in
     }
 
 
-def _at_temples(points: np.ndarray) -> np.ndarray:
-    """Return how far points (N, 3) mm lie at the temples, (N,) in [0, 1]."""
+def _at_sides(points: np.ndarray) -> np.ndarray:
+    """Return how far points (N, 3) mm lie at the sides, (N,) in [0, 1]."""
     return smoothstep(np.abs(points[:, 0]), *_ASIDE) * smoothstep(points[:, 2], *_AHEAD)
 
 

@@ -51,6 +51,8 @@ _EMPTY = 0.06
 #: Bounding box of the left ear, mm; least ambient light on the head under hair.
 _EARS, _LEAST = ((61.0, -25.0, -18.0), (100.0, 36.0, 16.5)), 0.35
 _CONCHA = ((58.0, -24.0, -13.0), (110.0, 26.0, 16.0))
+#: Rounds of smoothing of the shade on the head: some millimetres, or its border is a brown line at the temple.
+_SOFT = 40
 #: Least ambient light inside of hair, which is translucent.
 _INSIDE = 0.3
 #: Styles with loose strips over their hair.
@@ -159,7 +161,7 @@ def _style(raw: dict[str, np.ndarray], template: Template, name: str) -> dict[st
         "openness": _byte(_INSIDE + (1 - _INSIDE) * smoothed(openness(verts, None, both, 6.0), faces, 2)),
         "cap": _byte(cap),
         # Never black: light passes through hair and is reflected between skin and hair.
-        "shade": _byte(_LEAST + (1 - _LEAST) * smoothed(openness(head, normals, points), tris, 3)),
+        "shade": _byte(_LEAST + (1 - _LEAST) * smoothed(openness(head, normals, points), tris, _SOFT)),
     }
 
 

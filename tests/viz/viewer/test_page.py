@@ -193,7 +193,7 @@ def check_hair(data, exact, rig):
     head, hair = told["meshes"][0]["primitives"]
     assert len(hair["targets"]) == len(head["targets"])
     material = told["materials"][hair["material"]]
-    assert material["alphaMode"] == "MASK"
+    assert material["alphaMode"] == "BLEND"
     source = told["textures"][material["pbrMetallicRoughness"]["baseColorTexture"]["index"]]["source"]
 
     def view(index):
