@@ -27,7 +27,7 @@ _COARSE = 1.5
 #: Weight of the landmarker's points in the average with the network's. The landmarker was trained on photographs and is
 #: closer to hand-made points there, the network on renders and is closer to the truth there: a larger weight serves
 #: photographs (benchmarks/photographs.py), a smaller one renders (benchmarks/reconstruct.py).
-SHARE = 0.6
+LANDMARKER_SHARE = 0.6
 #: Fraction of the points' offsets by pose, as measured on renders, that is taken out of photographs: in part they are
 #: how the two networks see renders.
 _OFFSETS = 0.5
@@ -156,7 +156,7 @@ class LandmarkRefiner:
         return self._shared(face, *self.predict(pixels, Frame.of(face.points, self.normaliser), mirrored=False))
 
     def _shared(self, face: FaceLandmarks, points: np.ndarray, spread: np.ndarray, reading: Reading) -> FaceLandmarks:
-        points = points + SHARE * (face.points - points)
+        points = points + LANDMARKER_SHARE * (face.points - points)
         return dataclasses.replace(face, points=points, spread=spread, reading=reading)
 
     @torch.no_grad()

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from facekit.conventions import PARTS
-from facekit.reconstruct.dense import SHARE
+from facekit.reconstruct.dense import LANDMARKER_SHARE
 from facekit.reconstruct.landmarker import LEFT_IRIS, OVAL, POINTS, RIGHT_IRIS, FaceLandmarks
 from facekit.reconstruct.model import PhotoModel
 from facekit.reconstruct.points import FacePoints
@@ -39,7 +39,7 @@ LIPS = (
 NOSE = (1, 2, 4, 5, 19, 48, 60, 75, 94, 97, 98, 99, 115, 220, 278, 290, 305, 326, 327, 328, 344, 440)
 #: Weight of the landmarker's points in the average with the network's, by feature; chosen on photographs with outlines
 #: made by hand (benchmarks/outlines.py).
-LANDMARKER = ((BROWS, 1.0), (EYES, 0.8), (LIPS, 0.8), (NOSE, 0.4))
+SHARES = ((BROWS, 1.0), (EYES, 0.8), (LIPS, 0.8), (NOSE, 0.4))
 #: Fraction of the landmarks' measured bias that is taken out of them. All of it is best on renders, none on
 #: photographs, where the landmarks are nearer to what people mark.
 _BIAS = 0.25
@@ -137,7 +137,7 @@ class PersonalOffsets:
         return torch.from_numpy(moved).to(template.verts)
 
 
-_FEATURES = {point for feature, _ in LANDMARKER for point in feature}
+_FEATURES = {point for feature, _ in SHARES for point in feature}
 
 
 def left_over(
@@ -174,10 +174,10 @@ def left_over(
 
 def _shared(refined: np.ndarray, landmarker: np.ndarray) -> np.ndarray:
     """Return landmarks (478, 2) in which each feature has its own weight of the landmarker's."""
-    weight = np.full((POINTS, 1), SHARE)
-    for feature, own in LANDMARKER:
+    weight = np.full((POINTS, 1), LANDMARKER_SHARE)
+    for feature, own in SHARES:
         weight[list(feature)] = own
-    return refined + (weight - SHARE) / (1 - SHARE) * (landmarker - refined)
+    return refined + (weight - LANDMARKER_SHARE) / (1 - LANDMARKER_SHARE) * (landmarker - refined)
 
 
 def _kernel(a: np.ndarray, b: np.ndarray, features: np.ndarray) -> np.ndarray:
