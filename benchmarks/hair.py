@@ -12,30 +12,16 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from render import clocked
 
 from facekit import FaceLatents, FacePipeline
 from facekit.render import render
 from facekit.render.lights import Lights
 from facekit.render.render import default_camera
 from facekit.render.worn import Worn
-
-
-def timed(works: list[Callable[[], object]], repeat: int) -> list[tuple[list[float], list[float]]]:
-    """Milliseconds of several works, and of the processors, one after the other again and again."""
-    spent: list[tuple[list[float], list[float]]] = [([], []) for _ in works]
-    for turn in range(repeat + 1):
-        for work, (clock, processor) in zip(works, spent, strict=True):
-            start, busy = time.perf_counter(), time.process_time()
-            work()
-            if turn:
-                clock.append(1e3 * (time.perf_counter() - start))
-                processor.append(1e3 * (time.process_time() - busy))
-    return spent
 
 
 def main() -> None:
@@ -61,7 +47,7 @@ def main() -> None:
         face = pipe(seed=args.seed, expression="smile", hair=look)
         camera, cards = default_camera(face.mesh, face.hair), face.hair[0].cards
         head, near = render(bare.mesh, camera, args.size), camera.near_plane(bare.mesh.verts)
-        without, drawn, placed, alone = timed(
+        without, drawn, placed, alone = clocked(
             [
                 lambda camera=camera: render(bare.mesh, camera, args.size),
                 lambda face=face, camera=camera: render(face.mesh, camera, args.size, hair=face.hair[0]),

@@ -77,14 +77,20 @@ def timed(work: Callable[[], object], repeat: int) -> tuple[float, float]:
 
 def timed_in_turn(works: list[Callable[[], object]], repeat: int) -> list[tuple[float, float]]:
     """Likewise for several, one after the other again and again, so that a busy machine slows all of them."""
-    times: list[list[float]] = [[] for _ in works]
+    return [(statistics.median(clock), min(clock)) for clock, _ in clocked(works, repeat)]
+
+
+def clocked(works: list[Callable[[], object]], repeat: int) -> list[tuple[list[float], list[float]]]:
+    """Milliseconds of the clock and of the processors for each run of several works in turn, but for the first run."""
+    spent: list[tuple[list[float], list[float]]] = [([], []) for _ in works]
     for turn in range(repeat + 1):
-        for work, own in zip(works, times, strict=True):
-            start = time.perf_counter()
+        for work, (clock, processor) in zip(works, spent, strict=True):
+            start, busy = time.perf_counter(), time.process_time()
             work()
             if turn:
-                own.append((time.perf_counter() - start) * 1e3)
-    return [(statistics.median(own), min(own)) for own in times]
+                clock.append((time.perf_counter() - start) * 1e3)
+                processor.append((time.process_time() - busy) * 1e3)
+    return spent
 
 
 def detail_of(mesh: FaceMesh) -> torch.Tensor:

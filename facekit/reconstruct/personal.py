@@ -83,7 +83,7 @@ class PersonalOffsets:
     features:
         (F, 3) float64, mm: those of the features.
     weights:
-        (N, 3) float64.
+        (N, 3) float64, mm.
     """
 
     base: np.ndarray
@@ -98,7 +98,7 @@ class PersonalOffsets:
         features = points.base[sorted(_FEATURES)]
         used &= _apart(points.base, features) < _FAR
         base = points.base[used]
-        count = len(base)
+        size, count = _size(_apart(base, features)), len(base)
         precision, told = np.zeros((3, count, 3, count)), np.zeros((3, count))
         own = np.arange(count)
         for picture in pictures:  # their errors are alike, so that several count as one
@@ -106,15 +106,17 @@ class PersonalOffsets:
             weight = (1 / (picture.spread**2 * (1 + (off / _OUTLIER) ** 2) * len(pictures)))[used]
             precision[:, own, :, own] += weight[:, None, None] * (picture.rows.T @ picture.rows)
             told += picture.rows.T @ (weight[:, None] * picture.away[used]).T
-        kernel = np.kron(np.eye(3), _kernel(base, base, features))
+        kernel = np.kron(np.eye(3), size[:, None] * _alike(base, base) * size)
         system = precision.reshape(3 * count, 3 * count) @ kernel + np.eye(3 * count)
-        return cls(base, features, np.linalg.solve(system, told.ravel()).reshape(3, count).T)
+        weights = np.linalg.solve(system, told.ravel()).reshape(3, count).T
+        return cls(base, features, size[:, None] * weights)
 
     def __call__(self, places: np.ndarray) -> np.ndarray:
         """Return the displacement (P, 3), mm, at places (P, 3) on the template."""
-        near = _apart(places, self.features) < _FAR
+        apart = _apart(places, self.features)
+        near = apart < _FAR
         moved = np.zeros_like(places)
-        moved[near] = _kernel(places[near], self.base, self.features) @ self.weights
+        moved[near] = _size(apart[near])[:, None] * (_alike(places[near], self.base) @ self.weights)
         return moved
 
     def at_landmarks(self, points: FacePoints) -> np.ndarray:
@@ -180,14 +182,14 @@ def _shared(refined: np.ndarray, landmarker: np.ndarray) -> np.ndarray:
     return refined + (weight - LANDMARKER_SHARE) / (1 - LANDMARKER_SHARE) * (landmarker - refined)
 
 
-def _kernel(a: np.ndarray, b: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """Return the covariance (A, B), mm², of the displacements of places (A, 3) and (B, 3), along each axis."""
-    return np.exp(_squares(a, b) / (-2 * _LENGTH**2)) * (_size(a, features)[:, None] * _size(b, features))
+def _alike(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the correlation (A, B) of the displacements of places (A, 3) and (B, 3), along each axis."""
+    return np.exp(_squares(a, b) / (-2 * _LENGTH**2))
 
 
-def _size(places: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """Return the standard deviation (P,), mm, of the displacement of places (P, 3)."""
-    return _FEATURE * np.exp(-(_apart(places, features) ** 2) / (2 * _REACH**2))
+def _size(apart: np.ndarray) -> np.ndarray:
+    """Return the standard deviation, mm, of displacements at this distance, mm, from features."""
+    return _FEATURE * np.exp(-(apart**2) / (2 * _REACH**2))
 
 
 def _apart(places: np.ndarray, features: np.ndarray) -> np.ndarray:

@@ -227,8 +227,8 @@ def _paint(hair: tuple[float, ...], lash: tuple[float, ...], device: torch.devic
     """
     grey = torch.linspace(0.0, 1.0, _GREYS, device=device)
     base = torch.cat([srgb_to_linear(tinted(grey, grey.new_tensor(own)[:, None])) for own in (hair, lash)], dim=1)
-    own = torch.cat([contrast(grey.new_tensor(own)[:, None]).expand(1, _GREYS) for own in (hair, lash)], dim=1)[0]
-    streak = (1.0 + _STREAK * own * (grey.repeat(2) - MIDDLE) / MIDDLE).clamp_min(0.0)
+    differ = torch.cat([contrast(grey.new_tensor(own)[:, None]).expand(1, _GREYS) for own in (hair, lash)], dim=1)[0]
+    streak = (1.0 + _STREAK * differ * (grey.repeat(2) - MIDDLE) / MIDDLE).clamp_min(0.0)
     return torch.cat((base, (streak * (0.35 + 1.2 * base.amax(0)))[None]))
 
 
