@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,11 +25,15 @@ from facekit.models.config import COMPOSITIONS, from_manifest
 from facekit.models.detail import DetailHome, unpack_detail
 from facekit.models.detail_layer import DetailLayer, tile_uvs_of
 from facekit.models.hair import Wardrobe
+from facekit.models.modes import IdentityModes
+from facekit.models.modes import unpack as unpack_modes
 from facekit.template import Template
 
 _Network = TypeVar("_Network", bound=nn.Module)
 #: Model whose detail module is used for all models.
 _DETAIL_OF = "default"
+#: Model whose topology the identity modes belong to.
+_MODES_OF = "default"
 #: Parts that exist on other topologies, too; distance in mm that opposite normals count for in the matching of points.
 _SURFACE, _APART = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "back_of_head", "neck")), 5.0
 # Number of times that transferred displacements are averaged with those of neighbouring vertices.
@@ -64,6 +69,12 @@ def load_composer(name: str, template: Template, mode: str = "blend") -> Compose
     roles = ("base", "parts", "iris", "complexion", "micro")
     files = {role: weights.verified(name, role) for role in roles if role in record.files}
     return composer_class(record.config["composer"], mode).load(files, template, mode)
+
+
+@functools.lru_cache(maxsize=1)
+def load_modes() -> IdentityModes:
+    """Load the identity modes of heads, on the topology of the embedded default and on the CPU; kept for next time."""
+    return unpack_modes(load_arrays(weights.verified(_MODES_OF, "modes")))
 
 
 def load_detail(template: Template, size: int, path: Path | None = None, composition: str | None = None) -> DetailLayer:

@@ -8,13 +8,14 @@ from collections.abc import Callable
 
 import torch
 
-from facekit.assembly import load_blendshapes
+from facekit.assembly import load_blendshapes, load_modes
 from facekit.conventions import EXPRESSIONS, PARTS
 from facekit.geometry.lists import alike
 from facekit.latents import FaceLatents
 from facekit.models.ageing import Ageing
 from facekit.models.blendshapes import BLINKS, Blendshapes, wanted
 from facekit.models.eye_corners import EyeCorners
+from facekit.models.features import Features
 from facekit.models.folds import Unfolding
 from facekit.models.lids import LidContact
 from facekit.models.lips import LipContact
@@ -158,9 +159,9 @@ class ShapeDecoder:
     def _others(self, latents: FaceLatents, rest: torch.Tensor, neutral: torch.Tensor) -> torch.Tensor:
         """Return what is added to the default's ``neutral`` faces (B, V, 3) mm, which the networks displace by
         ``rest``."""
-        if self.spread is None or self.ageing is None:
+        if self.spread is None or self.features is None or self.ageing is None:
             return torch.zeros_like(neutral)
-        others = self.spread(rest) + self.ageing(latents.identity)
+        others = self.spread(rest) + self.features(latents.shape_noise) + self.ageing(latents.identity)
         if self.resting_wall is not None:
             # Deep folds of age must not sink through the mouth's walls.
             others = others + (self.resting_wall(neutral + others) - (neutral + others))
@@ -214,6 +215,14 @@ class ShapeDecoder:
         mean = FaceLatents.sample(0, intensity=0.0, truncation=0.0).to(self.device)
         with torch.inference_mode(False), torch.no_grad():
             return Spread(self.template.to("cpu"), self._displaced(mean)[0].cpu()).to(self.device)
+
+    @functools.cached_property
+    def features(self) -> Features | None:
+        """Features of people's own; None for other models than the default."""
+        if self.spread is None:
+            return None
+        with torch.inference_mode(False), torch.no_grad():
+            return Features(self.template, load_modes(), self.spread).to(self.device)
 
     @functools.cached_property
     def ageing(self) -> Ageing | None:

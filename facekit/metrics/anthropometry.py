@@ -57,6 +57,8 @@ MEASURES: dict[str, tuple[Measure, float, float]] = {
     "opening of the eyes over the face": (_eye_opening, -0.8, -0.7),
 }
 
+_SEXES = np.array([male for _, male, _ in MEASURES.values()])
+
 
 def slopes(mean: np.ndarray, modes: np.ndarray) -> np.ndarray:
     """Return the change of each measure (N, M) with each mode's weight.
@@ -82,4 +84,10 @@ def masculine_excess(marks: np.ndarray, mean: np.ndarray, modes: np.ndarray) -> 
     """
     spread = np.linalg.norm(slopes(mean, modes), axis=1)
     away = np.array([f(marks) - f(mean) for f, _, _ in MEASURES.values()]) / spread
-    return float(away @ np.array([male for _, male, _ in MEASURES.values()]))
+    return float(away @ _SEXES)
+
+
+def masculine_direction(mean: np.ndarray, modes: np.ndarray) -> np.ndarray:
+    """Return the change (M,) of :func:`masculine_excess` with each mode's weight; see there."""
+    changes = slopes(mean, modes)
+    return _SEXES @ (changes / np.linalg.norm(changes, axis=1, keepdims=True))

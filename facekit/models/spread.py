@@ -13,7 +13,7 @@ from facekit.models.eyes import Eyeball
 from facekit.template import Template
 
 #: Factor on a person's deviation from the mean head: in the face, and on skull, ears and neck.
-_FACE, _HEAD = 1.65, 1.05
+_FACE, _HEAD = 1.05, 1.0
 #: Distance from the face's centre over which one becomes the other, mm.
 _FADE = (75.0, 130.0)
 #: Distances in mm from the centre of an eye and of the mouth, up to which the surroundings move rigidly with it, and
@@ -87,10 +87,14 @@ class Spread(nn.Module):
 
     def forward(self, rest: torch.Tensor) -> torch.Tensor:
         """Return what is to be added (B, V, 3) to displacements of neutral heads (B, V, 3), mm; differentiable."""
-        away = (rest - self.centre).permute(1, 0, 2).flatten(1)
+        return self.carried(rest - self.centre, self.gain)
+
+    def carried(self, moves: torch.Tensor, gain: torch.Tensor | float = 1.0) -> torch.Tensor:
+        """Return displacements (B, V, 3) mm, times ``gain`` (V, 1), as smooth as eyeballs, lids and lips bear them."""
+        away = moves.permute(1, 0, 2).flatten(1)
         means = F.embedding_bag(self.member, away, self.begin, mode="sum", per_sample_weights=self.weight)
         smooth = F.embedding_bag(self.node, means, mode="sum", per_sample_weights=self.share)
-        smooth = self.gain * smooth.unflatten(1, (-1, 3)).permute(1, 0, 2)
+        smooth = (gain * smooth).unflatten(1, (-1, 3)).permute(1, 0, 2)
         out = smooth * (1 - self.around.sum(0))[:, None] + self.around.t() @ (self.rigid @ smooth)
         bent = torch.einsum("kiv,bvj->bkij", self.slopes, smooth)  # of displacement j along axis i
         turn = 0.5 * (bent[:, :2, 0, 1] - bent[:, :2, 1, 0])[..., None, None]

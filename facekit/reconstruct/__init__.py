@@ -2,7 +2,7 @@
 
 * :mod:`~facekit.reconstruct.observe`, ``find``, ``landmarker``: read photographs, detect faces, detect landmarks;
 * :mod:`~facekit.reconstruct.dense`: a network that predicts landmarks, identity and blendshapes;
-* :mod:`~facekit.reconstruct.modes`, ``points``, ``response``, ``model``: head model, landmark error model;
+* :mod:`~facekit.reconstruct.points`, ``response``, ``model``: head model at the landmarks, landmark error model;
 * :mod:`~facekit.reconstruct.fit`: fit identity, expression, pose and cameras;
 * :mod:`~facekit.reconstruct.texture`: skin texture;
 * :mod:`~facekit.reconstruct.clip`, ``encoded``: videos, and the encoder that reads their frames;

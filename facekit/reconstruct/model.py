@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from facekit import weights
+from facekit.assembly import load_modes
 from facekit.errors import InputError
 from facekit.files.readers import load_arrays
 from facekit.metrics.anthropometry import masculine_excess
+from facekit.models.modes import IdentityModes
 from facekit.pipeline import FacePipeline
-from facekit.reconstruct.modes import IdentityModes, unpack
 from facekit.reconstruct.points import FacePoints
 from facekit.reconstruct.response import Response
 from facekit.reconstruct.unknowns import Fitted
@@ -58,7 +58,7 @@ class PhotoModel:
         InputError
             If the topology has no identity modes.
         """
-        modes = _modes()
+        modes = load_modes()
         if len(pipe.template.verts) != modes.deltas.shape[1]:
             raise InputError(
                 f"a model of {modes.deltas.shape[1]} vertices", f"{pipe.name!r}", 'reconstruct with model="default"'
@@ -97,8 +97,3 @@ class PhotoModel:
         modes = self.modes.deltas[:, template.landmarks.cpu()].double().numpy()
         odds = (masculine_excess(marks, mean, modes) - _EQUAL) / _WIDTH
         return float(1 / (1 + np.exp(-(odds if skin is None else _HEAD * odds + _SKIN * skin))))
-
-
-@functools.lru_cache(maxsize=1)
-def _modes() -> IdentityModes:
-    return unpack(load_arrays(weights.verified(HOME, "modes")))

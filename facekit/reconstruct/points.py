@@ -15,8 +15,8 @@ from facekit.conventions import BLENDSHAPE_DIM, BLENDSHAPES, GAZE_ACROSS, GAZE_U
 from facekit.geometry.normals import vertex_normals
 from facekit.models.blendshapes import BLINKS, Blendshapes
 from facekit.models.eyes import gaze_rotation
+from facekit.models.modes import IdentityModes
 from facekit.reconstruct.landmarker import LEFT_IRIS, RIGHT_IRIS
-from facekit.reconstruct.modes import IdentityModes
 from facekit.template import Template
 
 _CLOSE, _OPEN = BLENDSHAPES.index("mouthClose"), BLENDSHAPES.index("jawOpen")

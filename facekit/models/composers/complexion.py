@@ -38,7 +38,7 @@ _ARRAYS = ("structure", "tint", "rows", "old", "male", "fade", "lips", "melanin"
 # Optical density of blood and of melanin that the most feminine lips have over the network's, and the share of it that
 # the most masculine have: facial contrast is a cue to sex (Russell, *A sex difference in facial contrast*, Perception
 # 2009), but everyone's lips are darker and redder than the skin.
-_LIPS, _MENS_LIPS = (0.23, 0.065), 0.15
+_LIPS, _MENS_LIPS = (0.21, 0.065), 0.15
 
 
 def without_blotches(texture_noise: Tensor) -> Tensor:

@@ -6,13 +6,21 @@ import torch
 from torch import Tensor, nn
 
 from facekit.conventions import PARTS
-from facekit.geometry.charts import bounded, mask_box
+from facekit.geometry.charts import bounded, mask_box, step
 from facekit.geometry.uv import box_blurred
 
-#: Logarithm of red, green and blue: mean, and changes per standard deviation of "lip_depth" and "lip_colour".
-_MEAN, _DEPTH, _COLOUR = (0.04, -0.10, 0.12), (-0.20, -0.20, -0.20), (0.12, -0.04, 0.04)
+#: Logarithm of red, green and blue that lips of the lightest, of middling and of the darkest people get. Lips are less
+#: yellow than the skin, and on the darkest faces the lower one is lighter: as on the 102 photographs of the London Set
+#: (DeBruine and Jones 2017).
+_MEAN = ((0.02, -0.16, 0.08), (0.06, -0.10, 0.24), (0.75, 0.80, 1.35))
+#: The same, for the lower lip of the lightest: it faces the light more than people's does.
+_LOWER = -0.06
+#: Changes per standard deviation of "lip_depth" and "lip_colour".
+_DEPTH, _COLOUR = (-0.20, -0.20, -0.20), (0.12, -0.04, 0.04)
 #: Bound of traits in standard deviations; exponent of sRGB; blur of the border in texels.
 _BOUND, _GAMMA, _FADE = 2.2, 2.2, 5
+#: Share of the lips' height over which the upper one becomes the lower one.
+_BETWEEN = 0.12
 
 
 class LipTone(nn.Module):
@@ -25,6 +33,7 @@ class LipTone(nn.Module):
     """
 
     cover: Tensor
+    lower: Tensor
 
     def __init__(self, parts: Tensor) -> None:
         super().__init__()
@@ -34,10 +43,15 @@ class LipTone(nn.Module):
         #: Rows and columns of the tile that change.
         self.box = mask_box(cover[0] > 0)
         self.register_buffer("cover", cover[(..., *self.box)].clone(), persistent=False)
+        down = torch.linspace(-0.5, 0.5, self.cover.shape[-2])[:, None]
+        self.register_buffer("lower", step(down, -_BETWEEN / 2, _BETWEEN / 2) * self.cover, persistent=False)
 
     def painted(self, skin: Tensor, traits: dict[str, Tensor]) -> Tensor:
         """Return skin (B, 3, h, w) sRGB, in the box, with lips of people with these trait projections (B,) by name."""
         depth, colour = (bounded(traits[name], _BOUND) for name in ("lip_depth", "lip_colour"))
-        mean, darker, redder = skin.new_tensor((_MEAN, _DEPTH, _COLOUR))
-        amount = mean + depth[:, None] * darker + colour[:, None] * redder
-        return skin * torch.exp(self.cover * (amount / _GAMMA)[..., None, None])
+        dark = torch.special.ndtr(traits["melanin"])[:, None]
+        light, middling, deep, darker, redder = skin.new_tensor((*_MEAN, _DEPTH, _COLOUR))
+        mean = torch.where(dark < 0.5, torch.lerp(light, middling, 2 * dark), torch.lerp(middling, deep, 2 * dark - 1))
+        amount = (mean + depth[:, None] * darker + colour[:, None] * redder)[..., None, None]
+        lower = (_LOWER * (1 - dark))[..., None, None]
+        return skin * torch.exp((self.cover * amount + self.lower * lower) / _GAMMA)

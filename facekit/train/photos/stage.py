@@ -20,11 +20,11 @@ from facekit.files.readers import load_arrays
 from facekit.models.blendshape_data import unpack as unpack_rig
 from facekit.models.blendshape_data import unpack_tables
 from facekit.models.blendshapes import Blendshapes
+from facekit.models.modes import IdentityModes
+from facekit.models.modes import pack as pack_modes
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
 from facekit.reconstruct.landmarker import Landmarker
-from facekit.reconstruct.modes import IdentityModes
-from facekit.reconstruct.modes import pack as pack_modes
 from facekit.reconstruct.points import FacePoints
 from facekit.train.context import Context
 from facekit.train.photos import anchors, response

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from facekit.errors import WeightsError
-from facekit.reconstruct.modes import STEP, IdentityModes, pack, spanning_tree, unpack
+from facekit.models.modes import STEP, IdentityModes, pack, spanning_tree, unpack
 
 
 @pytest.fixture
