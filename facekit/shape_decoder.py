@@ -23,7 +23,6 @@ from facekit.models.resting_lids import RestingLids, rims
 from facekit.models.shape import ShapeModel
 from facekit.models.shutting import following, sealed
 from facekit.models.sides import SIDED, mirrored
-from facekit.models.spread import Spread
 from facekit.models.walls import MouthWall
 from facekit.person import Person
 from facekit.template import Template
@@ -152,16 +151,15 @@ class ShapeDecoder:
             worn = self.resting_lids(neutral, worn)
             neutral = worn if posed is rest else self.resting_lids(neutral, neutral)
         # Others: what the person's neutral face has over the networks'.
-        others = self._others(latents, rest, neutral) if self.person is None else self.person.neutral - neutral
+        others = self._others(latents, neutral) if self.person is None else self.person.neutral - neutral
         worn = worn + others
         return worn + following(others, shut, self.blendshapes) if self.contact is not None and wanted(shut) else worn
 
-    def _others(self, latents: FaceLatents, rest: torch.Tensor, neutral: torch.Tensor) -> torch.Tensor:
-        """Return what is added to the default's ``neutral`` faces (B, V, 3) mm, which the networks displace by
-        ``rest``."""
-        if self.spread is None or self.features is None or self.ageing is None:
+    def _others(self, latents: FaceLatents, neutral: torch.Tensor) -> torch.Tensor:
+        """Return what is added to the default's ``neutral`` faces (B, V, 3) mm."""
+        if self.features is None or self.ageing is None:
             return torch.zeros_like(neutral)
-        others = self.spread(rest) + self.features(latents.shape_noise) + self.ageing(latents.identity)
+        others = self.features(latents.shape_noise) + self.ageing(latents.identity)
         if self.resting_wall is not None:
             # Deep folds of age must not sink through the mouth's walls.
             others = others + (self.resting_wall(neutral + others) - (neutral + others))
@@ -208,21 +206,12 @@ class ShapeDecoder:
             return EyeCorners(self.template.to("cpu")).to(self.device)
 
     @functools.cached_property
-    def spread(self) -> Spread | None:
-        """Increase of the differences between heads; None for other models than the default."""
-        if not self.has_traits:
-            return None
-        mean = FaceLatents.sample(0, intensity=0.0, truncation=0.0).to(self.device)
-        with torch.inference_mode(False), torch.no_grad():
-            return Spread(self.template.to("cpu"), self._displaced(mean)[0].cpu()).to(self.device)
-
-    @functools.cached_property
     def features(self) -> Features | None:
         """Features of people's own; None for other models than the default."""
-        if self.spread is None:
+        if not self.has_traits:
             return None
         with torch.inference_mode(False), torch.no_grad():
-            return Features(self.template, load_modes(), self.spread).to(self.device)
+            return Features(self.template.to("cpu"), load_modes()).to(self.device)
 
     @functools.cached_property
     def ageing(self) -> Ageing | None:

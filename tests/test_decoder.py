@@ -69,7 +69,7 @@ def test_frames_of_a_motion_are_single_faces(default_pipeline, codes, more):
         together = default_pipeline.decode_shape(frames)
         alone = torch.cat([default_pipeline.decode_shape(own) for own in frames])
     assert together.shape == alone.shape and together.is_contiguous()
-    torch.testing.assert_close(together, alone, atol=1e-3, rtol=0)
+    torch.testing.assert_close(together, alone, atol=4e-3, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,8 @@ def test_shape_gradients_are_the_plain_networks(default_pipeline, codes):
     (pipe.decode(latents, texture=False, detail=False).verts[0, seen] * weight).sum().backward()
     other = learning(codes)
     own = dataclasses.replace(other, identity=to_networks(other.identity), style=to_networks(other.style))
-    rest = plain_displacement(pipe, own.at_rest())
-    verts = pipe.template.verts + plain_displacement(pipe, own) + pipe.spread(rest) + pipe.ageing(own.identity)
+    verts = pipe.template.verts + plain_displacement(pipe, own) + pipe.features(own.shape_noise)
+    verts = verts + pipe.ageing(own.identity)
     (verts[0, seen] * weight).sum().backward()
     for name in ("identity", "expression", "shape_noise", "style"):
         torch.testing.assert_close(getattr(latents, name).grad, getattr(other, name).grad, rtol=1e-3, atol=1e-4)

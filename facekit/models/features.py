@@ -7,6 +7,7 @@ cheeks, chin, the left side and the right.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -14,19 +15,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facekit.conventions import SHAPE_NOISE_DIM
+from facekit.geometry.charts import step
 from facekit.metrics.anthropometry import masculine_direction
+from facekit.models.eyes import Eyeball
 from facekit.models.modes import IdentityModes
-from facekit.models.spread import Spread
 from facekit.template import Template
 
 #: Modes that the identity code has already: size and proportions of the whole head. Those after them are features.
 _KNOWN = 10
 #: Standard deviation of known modes and of features, in those of the head model, and the share of a displacement that
 #: reaches eyeballs, lids and lips as it is, which their contact bears.
-_PROPORTIONS, _FEATURES, _PLAIN = 0.3, 1.6, 0.4
+_PROPORTIONS, _FEATURES, _PLAIN = 0.3, 1.6, 0.35
+#: Share of it on skull, ears and neck, and distances in mm from the face's centre between which it falls to this.
+_SKULL, _FADE = 0.4, (75.0, 130.0)
 #: Waves of a mode's weight per unit of the noise, in radians: large enough that weights of people have nothing to do
 #: with each other, small enough that a person changes gradually into another.
 _WAVES, _SEED = 3.0, 77
+#: Distances in mm from the centre of an eye and of the mouth, up to which the surroundings move rigidly with it, and
+#: from which on freely.
+_EYE, _MOUTH = (15.0, 32.0), (14.0, 45.0)
+#: Side in mm of the cells over which displacements are smoothed.
+_CELL = 8.0
 
 
 class Features(nn.Module):
@@ -39,30 +48,88 @@ class Features(nn.Module):
     Parameters
     ----------
     template:
-        Template with landmarks.
+        Template with landmarks and eyes.
     modes:
         Head model on its topology.
-    spread:
-        What keeps displacements smooth around eyes and mouth.
     """
 
     deltas: Tensor
     waves: Tensor
 
-    def __init__(self, template: Template, modes: IdentityModes, spread: Spread) -> None:
+    def __init__(self, template: Template, modes: IdentityModes) -> None:
         super().__init__()
         waves = torch.randn(len(modes), SHAPE_NOISE_DIM, generator=torch.Generator().manual_seed(_SEED))
-        amount = torch.full((len(modes),), _FEATURES)
+        amount = torch.full((len(modes), 1, 1), _FEATURES)
         amount[:_KNOWN] = _PROPORTIONS
-        deltas, marks = modes.deltas.to(template.verts), template.landmarks
-        known = (of[..., marks, :].cpu().double().numpy() for of in (template.verts, deltas))
-        male = F.normalize(torch.from_numpy(masculine_direction(*known)).to(deltas), dim=0)
+        deltas, verts, marks = modes.deltas, template.verts, template.landmarks
+        far = step((verts - verts[marks[17:]].mean(dim=0)).norm(dim=1), *_FADE)
+        amount = amount * (1 - (1 - _SKULL) * far)[:, None]
+        known = (of[..., marks, :].double().numpy() for of in (verts, deltas))
+        male = F.normalize(torch.from_numpy(masculine_direction(*known)).float(), dim=0)
         deltas = deltas - male[:, None, None] * torch.einsum("m,mvc->vc", male, deltas)
-        deltas = amount.to(deltas)[:, None, None] * (_PLAIN * deltas + (1 - _PLAIN) * spread.carried(deltas))
+        deltas = amount * torch.lerp(softened(template, deltas), deltas, _PLAIN)
         self.register_buffer("deltas", deltas, persistent=False)
-        self.register_buffer("waves", _WAVES * waves / waves.norm(dim=1, keepdim=True), persistent=False)
+        self.register_buffer("waves", _WAVES * F.normalize(waves, dim=1), persistent=False)
 
     def forward(self, shape_noise: Tensor) -> Tensor:
         """Return displacements (B, V, 3) mm of people with shape noise (B, 5); differentiable."""
         weights = math.sqrt(2) * torch.sin(shape_noise @ self.waves.t())
         return (weights @ self.deltas.flatten(1)).unflatten(1, (-1, 3))
+
+
+def softened(template: Template, moves: Tensor) -> Tensor:
+    """Return displacements (B, V, 3) mm of neutral heads as eyeballs, lids and lips bear them.
+
+    They are smoothed. Around the eyes they are a translation and a rotation about the line of sight, so that eyeballs
+    stay round and lids on them; around the mouth an affine map, so that closed lips stay closed. Lips keep their
+    height: shapes of the rig that press them together were made for it.
+    """
+    verts = template.verts
+    middles = [(Eyeball(template, left).centre(verts[None])[0, 0], _EYE) for left in (False, True)]
+    middles.append((verts[template.landmarks[48:]].mean(dim=0), _MOUTH))
+    around = torch.stack([1 - step((verts - middle).norm(dim=1), *reach) for middle, reach in middles])
+    whole = (around >= 1).float()
+    offset = verts - torch.stack([middle for middle, _ in middles])[:, None]
+    slopes = torch.stack([_slopes(*pair) for pair in zip(offset, around, strict=True)])
+    slopes[2, 1:] = 0  # of the mouth, those across the face alone
+    around, rigid = around / around.sum(0).clamp_min(1), whole / whole.sum(1, keepdim=True)
+    smooth = _smooth(verts, moves)
+    out = smooth * (1 - around.sum(0))[:, None] + around.t() @ (rigid @ smooth)
+    bent = torch.einsum("kiv,bvj->bkij", slopes, smooth)  # of displacement j along axis i
+    turn = 0.5 * (bent[:, :2, 0, 1] - bent[:, :2, 1, 0])[..., None, None]
+    quarter = turn.new_tensor([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    linear = torch.cat((turn * quarter, bent[:, 2:]), 1)
+    return out + torch.einsum("kv,kvi,bkij->bvj", around, offset, linear)
+
+
+def _smooth(verts: Tensor, moves: Tensor) -> Tensor:
+    """Return displacements (B, V, 3) averaged over the cells around vertices (V, 3)."""
+    node, share = _nodes(verts)
+    count = int(node.max()) + 1
+    flat = moves.permute(1, 0, 2).flatten(1)
+    total = torch.zeros(count).index_add(0, node.flatten(), share.flatten()).clamp_min(1e-6)
+    means = torch.zeros(count, flat.shape[1])
+    for corner, weight in zip(node.unbind(1), share.unbind(1), strict=True):
+        means.index_add_(0, corner, flat * weight[:, None])
+    means /= total[:, None]
+    smooth = F.embedding_bag(node, means, mode="sum", per_sample_weights=share)
+    return smooth.unflatten(1, (-1, 3)).permute(1, 0, 2)
+
+
+def _slopes(offset: Tensor, weight: Tensor) -> Tensor:
+    """Return the matrix (3, V) from values at offsets (V, 3) mm to the slopes of their linear fit with weights (V,)."""
+    away = torch.cat((offset, torch.ones_like(offset[:, :1])), 1).double()
+    weighed = away * weight[:, None]
+    return torch.linalg.solve(weighed.t() @ away, weighed.t())[:3].float()
+
+
+def _nodes(verts: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the eight nodes of a grid around each vertex, (V, 8) int64, and their trilinear weights (V, 8)."""
+    place = verts / _CELL - (verts / _CELL).amin(dim=0).floor()
+    low = place.long()
+    sides = place.new_tensor(list(itertools.product((0, 1), repeat=3)))
+    share = (1 - sides + (2 * sides - 1) * (place - low)[:, None]).prod(dim=2)
+    size = int(low.max()) + 2
+    corner = low[:, None] + sides.long()
+    _, node = torch.unique((corner[..., 0] * size + corner[..., 1]) * size + corner[..., 2], return_inverse=True)
+    return node, share

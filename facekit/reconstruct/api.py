@@ -17,13 +17,14 @@ from facekit.latents import FaceLatents
 from facekit.person import Person
 from facekit.pipeline import FacePipeline
 from facekit.reconstruct import TEXTURES, is_film
+from facekit.reconstruct.algebra import solved
 from facekit.reconstruct.dense import expected_identity, load_refiner
 from facekit.reconstruct.encoded import Reader
 from facekit.reconstruct.find import find
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.hair import find_hair
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
-from facekit.reconstruct.model import PhotoModel
+from facekit.reconstruct.model import PhotoModel, loaded
 from facekit.reconstruct.observe import Picture, read_all
 from facekit.reconstruct.personal import PersonalOffsets, left_over
 from facekit.reconstruct.quality import Quality
@@ -86,7 +87,7 @@ def reconstruct(
         Hair: "auto" for the closest style in the person's own colour, a name from ``pipe.hair_styles``, or None for the
         head alone.
     model:
-        The pipeline, or an argument of ``FacePipeline.from_pretrained``.
+        The pipeline, or an argument of ``FacePipeline.from_pretrained``. The default is loaded once in a process.
 
     Raises
     ------
@@ -112,7 +113,7 @@ def reconstruct(
     pictures = read_all(source)
     with contextlib.ExitStack() as opened:
         (pipe, photo), landmarker = together(
-            lambda: _loaded(model), lambda: opened.enter_context(Landmarker()), torch.device("cpu")
+            lambda: loaded(model), lambda: opened.enter_context(Landmarker()), torch.device("cpu")
         )
         found = [find(picture, landmarker, photo.mirror, face) for picture in pictures]
     pictures, faces = [picture for picture, _, _ in found], [marks for _, marks, _ in found]
@@ -120,11 +121,6 @@ def reconstruct(
         lambda: refine_and_fit(photo, pictures, faces), lambda: pipe.contact, torch.device("cpu")
     )
     return assembled(fitted, pictures, faces, pipe, photo, texture, size, hair)
-
-
-def _loaded(model: str | Path | FacePipeline) -> tuple[FacePipeline, PhotoModel]:
-    pipe = model if isinstance(model, FacePipeline) else FacePipeline.from_pretrained(model)
-    return pipe, PhotoModel.of(pipe)
 
 
 @on_one_thread
@@ -142,10 +138,11 @@ def refine_and_fit(
     mean, deviation = identity_prior(photo, seen, [view.size for view in views])
     fitted = fit(photo.points, response, views, prior=(mean, FIRM * deviation))
     # The firmer prior is for a better mean: it is not surer.
-    precision = np.linalg.inv(fitted.covariance) + np.diag((1 - FIRM**-2) * deviation**-2)
+    eye = np.eye(len(deviation))
+    precision = solved(fitted.covariance, eye) + (1 - FIRM**-2) * deviation**-2 * eye
     left = left_over(photo, response, fitted, views, faces, seen)
     offsets = PersonalOffsets.of(photo.points, left)
-    return dataclasses.replace(fitted, covariance=np.linalg.inv(precision), offsets=offsets), seen
+    return dataclasses.replace(fitted, covariance=solved(precision, eye), offsets=offsets), seen
 
 
 def identity_prior(

@@ -16,6 +16,7 @@ from facekit.errors import optional_import
 from facekit.files.readers import load_arrays, load_into, load_tensors
 from facekit.models.config import DenseConfig
 from facekit.models.dense_landmarks import CROP, CROP_MM, SHAPE_UNIT, UNIT, DenseLandmarks
+from facekit.reconstruct.algebra import product, solved
 from facekit.reconstruct.encoded import Normaliser
 from facekit.reconstruct.landmarker import FaceLandmarks, Reading
 from facekit.reconstruct.model import PhotoModel
@@ -190,7 +191,7 @@ def mirrored_identity(points: FacePoints, mirror: np.ndarray) -> np.ndarray:
     """Return the matrix (M, M) from a person's identity weights to those of the mirrored person."""
     modes = points.modes.reshape(-1, points.modes.shape[-1])
     turned = (points.modes[mirror] * np.array([-1.0, 1.0, 1.0])[:, None]).reshape(modes.shape)
-    return np.linalg.solve(modes.T @ modes + 0.5 * np.eye(modes.shape[1]), modes.T @ turned)
+    return solved(product(modes.T, modes) + 0.5 * np.eye(modes.shape[1]), product(modes.T, turned))
 
 
 def expected_identity(faces: Sequence[FaceLandmarks]) -> tuple[np.ndarray, np.ndarray]:

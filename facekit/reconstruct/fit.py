@@ -14,6 +14,7 @@ import numpy as np
 
 from facekit.conventions import BLENDSHAPE_DIM
 from facekit.models.blendshapes import BLINKS
+from facekit.reconstruct.algebra import product, solved
 from facekit.reconstruct.landmarker import LEFT_IRIS, OVAL, POINTS, RIGHT_IRIS
 from facekit.reconstruct.points import FacePoints
 from facekit.reconstruct.response import Response, seen_from, upright
@@ -207,7 +208,7 @@ class _Fit:
         N).
         """
         scaled = rows * certainty.reshape(-1, *[1] * (rows.ndim - 1))
-        return self.trust * (self.response.whitening @ scaled.reshape(2 * POINTS, *rows.shape[2:]))
+        return self.trust * product(self.response.whitening, scaled.reshape(2 * POINTS, *rows.shape[2:]))
 
     def _off(self, state: State, k: int, certainty: np.ndarray, unit: float) -> np.ndarray:
         """Return the residuals (956,) of picture k as unit noise; ``unit``, log pixels per mm, is the scale at which
@@ -240,8 +241,8 @@ class _Fit:
         for k, view in enumerate(self.views):
             whose = np.arange(0 if self.fixed else self.modes)
             where = np.concatenate((whose, [self.modes + self.lens[k]], start + k * own + np.arange(own)))
-            matrix[np.ix_(where, where)] += slopes[k].T @ slopes[k]
-            slope[where] += slopes[k].T @ off[k]
+            matrix[np.ix_(where, where)] += product(slopes[k].T, slopes[k])
+            slope[where] += product(slopes[k].T, off[k])
             rows, by_weights = view.prior(state.weights[k])
             some = slice(start + k * own, start + k * own + BLENDSHAPE_DIM)
             matrix[some, some] += by_weights.T @ by_weights
@@ -282,7 +283,7 @@ class _Fit:
                 step = np.zeros_like(slope)
                 system = matrix[np.ix_(free, free)]
                 system = system + np.diag(np.diag(system) * damping + 1e-9)
-                step[free] = -np.linalg.solve(system, slope[free])
+                step[free] = -solved(system, slope[free])
                 tried = state.moved(step)
                 off = [self._off(tried, k, sure, state.scales[k]) for k, sure in enumerate(certainty)]
                 after = self._cost(tried, off)
@@ -301,7 +302,7 @@ class _Fit:
         for k, view in enumerate(self.views):
             flat = self._predicted(state, k) @ upright(state.turns[k])
             predicted.append(flat * np.exp(state.scales[k]) * (1, -1) + view.principal)
-        covariance = np.linalg.inv(matrix)[: self.modes, : self.modes]
+        covariance = solved(matrix, np.eye(len(matrix)))[: self.modes, : self.modes]
         return Fitted(
             identity=state.identity,
             covariance=covariance,

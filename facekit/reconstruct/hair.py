@@ -22,6 +22,7 @@ from facekit.latents import FaceLatents
 from facekit.metrics.texture import lab
 from facekit.models.hair_choice import style_weights
 from facekit.reconstruct.silhouettes import SIDE, Silhouettes
+from facekit.reconstruct.tied import KNOT, TAIL, chance_of, tied_style
 
 if TYPE_CHECKING:
     from facekit.pipeline import FacePipeline
@@ -62,9 +63,9 @@ _APART, _CHEST = 6, (0.5, 0.3)
 _PRIOR, _ODD, _AGE = 0.05, 0.12, 0.4
 #: L* of the cheeks in the picture at quantiles 0 and 1 of melanin.
 _TONES = (75.0, 30.0)
-#: Styles tied behind and on top of the head. Silhouettes do not tell a knot from full hair: both are taken for the
-#: first, which shows none.
-_TIED = ("ponytail01", "bun01")
+#: Styles tied behind and on top of the head, of which :mod:`facekit.reconstruct.tied` decides: silhouettes do not tell
+#: a knot from full hair.
+_TIED = (TAIL, KNOT)
 #: Share that the bound of a bald crown's colour difference loses for feminine heads.
 _SELDOM_BALD = 0.55
 
@@ -131,25 +132,28 @@ def find_hair(
     agreement = {
         style: float(((1 - (c - likely).abs()) * told).sum() / told.sum().clamp_min(1.0)) for style, c in cover.items()
     }
-    beside = _beside(cover, likely, seen, float(marks[27, 0]))
-    hangs = beside > (_AGREED if max(agreement[style] for style in _LONG) > _WELL else _HANGING)
+    beside = _beside(cover, likely, seen, float(marks[27, 0])) or [0.0]
+    hangs = sum(beside) / len(beside) > (_AGREED if max(agreement[style] for style in _LONG) > _WELL else _HANGING)
     fitting = [style for style in cover if style in _CHIN_LONG or (style in _LONG) == hangs]
     worn = _frequencies(tuple(cover), man, float(tone[0]))
     best = max(fitting, key=lambda style: agreement[style] + _PRIOR * math.log(worn[style] + _ODD))
     if best in _TIED:
-        best = _TIED[0]
+        often = _frequencies(tuple(cover), man, float(tone[0]), together=False)
+        best = tied_style(cover, likely, seen, marks, max(beside), often, chance_of(latents.identity))
     colour = natural_colour(_unlit(whole, least, cheek, _albedo(pipe, latents)).clamp(0.004, 0.7))
     return FoundHair(best, linear_to_srgb(colour), agreement)
 
 
-def _frequencies(styles: tuple[str, ...], man: float, light: float) -> dict[str, float]:
+def _frequencies(styles: tuple[str, ...], man: float, light: float, together: bool = True) -> dict[str, float]:
     """Return how often styles are worn, up to a factor, by heads that are a man's with probability `man` and whose
-    cheeks have the L* `light`.
+    cheeks have the L* `light`; tied styles as often as all of them ``together``.
     """
     pale, deep = _TONES
     dark = min(max((pale - light) / (pale - deep), 0.0), 1.0)
     his, hers = (style_weights(end, _AGE, dark, styles) for end in (1.0, 0.0))
     worn = {style: man * his.get(style, 0.0) + (1 - man) * hers.get(style, 0.0) for style in styles}
+    if not together:
+        return worn
     tied = sum(worn.get(style, 0.0) for style in _TIED)
     return worn | {style: tied for style in _TIED if style in worn}
 
@@ -223,15 +227,14 @@ def _hairy(crown: torch.Tensor, colours: torch.Tensor, behind: list[torch.Tensor
     return own if int(own.sum()) > max(_MOSTLY * int(crown.sum()), _FEWEST) else crown
 
 
-def _beside(cover: dict[str, torch.Tensor], likely: torch.Tensor, seen: torch.Tensor, middle: float) -> float:
-    """Return the fraction of hair beside the neck, where no short style reaches: the mean of the sides, 0 if unseen."""
+def _beside(cover: dict[str, torch.Tensor], likely: torch.Tensor, seen: torch.Tensor, middle: float) -> list[float]:
+    """Return the fraction of hair beside the neck, where no short style reaches, on each side that is seen."""
     short = [c for style, c in cover.items() if style not in (*_LONG, *_CHIN_LONG, "ponytail01")]
     short = torch.stack(short).amax(dim=0)
     spots = (cover["mid01"] > 0.5) & (short < 0.1) & seen
     left = _centres()[1] < middle
     sides = [likely[spots & side] for side in (left, ~left)]
-    shares = [float(side.mean()) for side in sides if len(side) >= _FEWEST // 4]
-    return sum(shares) / max(len(shares), 1)
+    return [float(side.mean()) for side in sides if len(side) >= _FEWEST // 4]
 
 
 def _likely(colours: torch.Tensor, hair: torch.Tensor, tone: torch.Tensor, behind: list[torch.Tensor]) -> torch.Tensor:

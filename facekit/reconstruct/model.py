@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from facekit.assembly import load_modes
 from facekit.errors import InputError
 from facekit.files.readers import load_arrays
 from facekit.metrics.anthropometry import masculine_excess
+from facekit.models.blendshapes import Blendshapes
 from facekit.models.modes import IdentityModes
 from facekit.pipeline import FacePipeline
 from facekit.reconstruct.points import FacePoints
@@ -63,13 +66,9 @@ class PhotoModel:
             raise InputError(
                 f"a model of {modes.deltas.shape[1]} vertices", f"{pipe.name!r}", 'reconstruct with model="default"'
             )
-        arrays = load_arrays(weights.verified(HOME, "landmarks"))
-        rig, template = pipe.blendshapes, pipe.template
-        if template.verts.is_cuda:  # the landmark search runs on the CPU
+        if pipe.template.verts.is_cuda:  # the landmark search runs on the CPU
             pipe = FacePipeline.from_pretrained(pipe.name, "cpu")
-            rig, template = pipe.blendshapes, pipe.template
-        points = FacePoints.of(template, modes, rig, arrays["corners"].long(), arrays["shares"].float())
-        return cls(modes, points, Response.unpack(arrays), arrays["mirror"].long().numpy())
+        return cls(modes, *_rigged(pipe.template, pipe.blendshapes))
 
     def neutral(self, template: torch.Tensor, identity: torch.Tensor) -> torch.Tensor:
         """Return vertices (V, 3) in mm of the neutral head with identity weights (M,)."""
@@ -97,3 +96,30 @@ class PhotoModel:
         modes = self.modes.deltas[:, template.landmarks.cpu()].double().numpy()
         odds = (masculine_excess(marks, mean, modes) - _EQUAL) / _WIDTH
         return float(1 / (1 + np.exp(-(odds if skin is None else _HEAD * odds + _SKIN * skin))))
+
+
+def loaded(model: str | Path | FacePipeline) -> tuple[FacePipeline, PhotoModel]:
+    """Return a pipeline, given by itself or by its name, and its model for photographs.
+
+    The packaged default is kept for later photographs, with what it makes at first use: ties of hair, charts of detail.
+    """
+    if isinstance(model, FacePipeline):
+        pipe = model
+    elif model == HOME and not torch.is_inference_mode_enabled():
+        pipe = _default()
+    else:  # what is made in inference mode cannot be used with gradients: later callers may need them
+        pipe = FacePipeline.from_pretrained(model)
+    return pipe, PhotoModel.of(pipe)
+
+
+@functools.lru_cache(maxsize=1)
+def _default() -> FacePipeline:
+    return FacePipeline.from_pretrained(HOME)
+
+
+@functools.lru_cache(maxsize=1)
+def _rigged(template: Template, rig: Blendshapes) -> tuple[FacePoints, Response, np.ndarray]:
+    """Return points, response and mirror images for the last template and its rig."""
+    arrays = load_arrays(weights.verified(HOME, "landmarks"))
+    points = FacePoints.of(template, load_modes(), rig, arrays["corners"].long(), arrays["shares"].float())
+    return points, Response.unpack(arrays), arrays["mirror"].long().numpy()

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from facekit.conventions import PARTS
+from facekit.reconstruct.algebra import solved
 from facekit.reconstruct.dense import LANDMARKER_SHARE
 from facekit.reconstruct.landmarker import LEFT_IRIS, OVAL, POINTS, RIGHT_IRIS, FaceLandmarks
 from facekit.reconstruct.model import PhotoModel
@@ -51,6 +52,8 @@ _FAR = 28.0
 _TURNED = np.radians(60.0)
 #: Residuals beyond this many standard deviations are down-weighted.
 _OUTLIER = 3.0
+#: Places at a time: whole matrices of distances are slow for memory's sake.
+_CHUNK = 512
 
 
 @dataclass(frozen=True)
@@ -99,20 +102,22 @@ class PersonalOffsets:
         used &= _apart(points.base, features) < _FAR
         base = points.base[used]
         size, count = _size(_apart(base, features)), len(base)
-        precision, told = np.zeros((3, count, 3, count)), np.zeros((3, count))
-        own = np.arange(count)
+        precision, told = np.zeros((3, 3, count)), np.zeros((3, count))  # landmarks are independent
         for picture in pictures:  # their errors are alike, so that several count as one
             off = np.linalg.norm(picture.away, axis=1) / picture.spread
             weight = (1 / (picture.spread**2 * (1 + (off / _OUTLIER) ** 2) * len(pictures)))[used]
-            precision[:, own, :, own] += weight[:, None, None] * (picture.rows.T @ picture.rows)
+            precision += (picture.rows.T @ picture.rows)[..., None] * weight
             told += picture.rows.T @ (weight[:, None] * picture.away[used]).T
-        kernel = np.kron(np.eye(3), size[:, None] * _alike(base, base) * size)
-        system = precision.reshape(3 * count, 3 * count) @ kernel + np.eye(3 * count)
-        weights = np.linalg.solve(system, told.ravel()).reshape(3, count).T
+        kernel = size[:, None] * _alike(base, base) * size
+        system = precision.transpose(0, 2, 1)[..., None] * kernel[:, None]  # (3, N, 3, N)
+        weights = solved(system.reshape(3 * count, 3 * count) + np.eye(3 * count), told.ravel()).reshape(3, count).T
         return cls(base, features, size[:, None] * weights)
 
     def __call__(self, places: np.ndarray) -> np.ndarray:
         """Return the displacement (P, 3), mm, at places (P, 3) on the template."""
+        return np.concatenate([self._moved(places[k : k + _CHUNK]) for k in range(0, len(places), _CHUNK)])
+
+    def _moved(self, places: np.ndarray) -> np.ndarray:
         apart = _apart(places, self.features)
         near = apart < _FAR
         moved = np.zeros_like(places)

@@ -16,6 +16,7 @@ from facekit.geometry.normals import vertex_normals
 from facekit.models.blendshapes import BLINKS, Blendshapes
 from facekit.models.eyes import gaze_rotation
 from facekit.models.modes import IdentityModes
+from facekit.reconstruct.algebra import product
 from facekit.reconstruct.landmarker import LEFT_IRIS, RIGHT_IRIS
 from facekit.template import Template
 
@@ -181,7 +182,7 @@ def gaze(weights: np.ndarray, side: int) -> np.ndarray:
 
 def _sum(fields: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return sums of fields (N, 3, K) with weights (K,) or (K, J): (N, 3) or (N, 3, J), in one product of matrices."""
-    return (fields.reshape(-1, len(weights)) @ weights).reshape(*fields.shape[:2], *weights.shape[1:])
+    return product(fields.reshape(-1, len(weights)), weights).reshape(*fields.shape[:2], *weights.shape[1:])
 
 
 def _one(shape: int) -> torch.Tensor:

@@ -81,8 +81,8 @@ the fraction of people whose displacement never decreases with intensity from 0 
 - Age and masculinity of head and skin are linked by a prior from average anthropometry, not from labelled scans: years
   are on the model's own scale, and masculinity is a matter of degree; that most people look like a woman or like a man
   is a rule (`facekit.traits.dimorphic`).
-- Heads of the networks are too alike: their deviation from the mean is increased by rule (`facekit.models.spread`), in
-  the face beyond that of the head model, around eyes and mouth only in place. What the years do to soft tissue, furrows
+- Heads of the networks are too alike: they get features of the head model by rule (`facekit.models.features`), of a
+  larger amount than the model's own, around eyes and mouth in part. What the years do to soft tissue, furrows
   and brows is a rule, too, after anatomy (`facekit.models.ageing`), not learned from scans. The tables above are of the
   networks without either.
 - An independent recogniser takes a quarter of the pairs of strangers for one person, and an independent network reads

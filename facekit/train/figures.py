@@ -103,7 +103,7 @@ def measure_autoencoder(context: Context, basis: ShapeBasis) -> AutoencoderFigur
 def measure_shape(pipe: FacePipeline, teacher: ShapeTeacher, count: int) -> ShapeReport:
     """Compare the networks' faces of ``count`` people, not spread out or aged, with the teacher's."""
     pipe = copy.copy(pipe)
-    pipe.spread = None
+    pipe.features = None
     template, basis = pipe.template, teacher.basis
     people, face = FaceLatents.sample(_PEOPLE_SEED, count), face_vertices(template.parts)
     modes = teacher.modes(people.identity, people.shape_noise)

@@ -119,7 +119,7 @@ def test_charts_end_without_a_step(default_pipeline):
     high, low = (
         torch.full((len(t.verts),), s * 9.0).scatter_reduce(0, vertex, at, r) for s, r in ((-1, "amax"), (1, "amin"))
     )
-    assert float((high - low).max()) < 0.045
+    assert float((high - low).max()) < 0.055
 
 
 def test_a_sweep_is_what_its_faces_are_alone(default_pipeline):

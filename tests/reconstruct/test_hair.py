@@ -10,6 +10,7 @@ from facekit.person import Person
 from facekit.reconstruct.api import dressed
 from facekit.reconstruct.hair import _groups, _hairy, _unlit, find_hair, natural_colour
 from facekit.reconstruct.silhouettes import Silhouettes
+from facekit.reconstruct.tied import KNOT, TAIL, chance_of, tied_style
 from facekit.render import Camera
 
 CAMERA = Camera.front(distance=900.0, target=(0.0, 0.0, 40.0))
@@ -47,7 +48,28 @@ def test_how_often_styles_are_worn_decides_where_silhouettes_are_alike(person_of
     picture = face.render(CAMERA, image_size=320).rgb[0]
     hers, his = (find_hair(pipe, face.latents, silhouettes(picture, pipe, face), man) for man in (0.02, 0.98))
     assert hers.agreement == his.agreement
-    assert hers.style == "ponytail01" and his.style in ("short01", "short02", "short04")
+    assert hers.style in (TAIL, KNOT) and his.style in ("short01", "short02", "short04")
+
+
+@pytest.mark.parametrize("yaw", [0.0, -40.0])
+@pytest.mark.parametrize("style", [TAIL, KNOT])
+def test_a_knot_above_the_crown_and_a_tail_are_told_apart(person_of, style, yaw):
+    camera, right = Camera.orbit(yaw, distance=900.0), 0
+    for seed in (406, 411, 413):
+        face, pipe = person_of(seed, style)
+        picture = face.render(camera, image_size=320, background=(0.85, 0.86, 0.88)).rgb[0]
+        found = find_hair(pipe, face.latents, silhouettes(picture, pipe, face, camera), 0.02)
+        right += found is not None and found.style == style
+    assert right == 3
+
+
+def test_where_the_crown_is_unseen_tied_styles_are_drawn_by_their_frequency():
+    cover = dict.fromkeys((TAIL, KNOT), torch.zeros(8, 8))
+    nothing, seen, marks = torch.zeros(8, 8), torch.ones(8, 8, dtype=torch.bool), torch.full((68, 2), 4.0)
+    codes = torch.randn(400, 1, 20, generator=torch.Generator().manual_seed(3))
+    for often, least, most in (({TAIL: 1.0, KNOT: 3.0}, 0.65, 0.85), ({TAIL: 1.0, KNOT: 0.0}, 0.0, 0.0)):
+        drawn = [tied_style(cover, nothing, seen, marks, 0.0, often, chance_of(code)) for code in codes]
+        assert least <= sum(style == KNOT for style in drawn) / len(drawn) <= most
 
 
 def test_hair_beside_the_neck_is_a_tail(person_of):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -13,8 +14,10 @@ from facekit.evaluate.photographs import photograph, skin_tone
 from facekit.latents import FaceLatents
 from facekit.metrics.texture import delta_e, lab
 from facekit.reconstruct.texture import mask
-from facekit.reconstruct.texture.compose import PictureStudy, compose_texture
+from facekit.reconstruct.texture.compose import PictureStudy, _view, compose_texture
+from facekit.reconstruct.texture.delight import white_of_eyes
 from facekit.reconstruct.texture.grid import TileGrid
+from facekit.reconstruct.texture.lighting import KeyLight
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +50,22 @@ def test_skin_comes_out_in_its_own_tone(default_pipeline, fair_and_dark):
         rect = default_pipeline.template.tile_rect
         assert float((skin_tone(result.albedo, rect) - skin_tone(taken.albedo, rect)).abs()) < 12
         assert 0.3 < float(result.seen[..., :768, :768].mean() / 0.45) < 1.2
+
+
+def test_whites_of_eyes_tell_the_light_wherever_the_lamp_stands(default_pipeline):
+    """Each pixel reflects as its own normal does: a mean normal of two balls reflects as none of them."""
+    for seed in (60_007, 60_013, 60_023):
+        taken = photograph(default_pipeline, seed, yaw=10.0)
+        lamp = taken.lights.lights[0]
+        azimuth, elevation = math.radians(lamp.azimuth), math.radians(lamp.elevation)
+        flat = math.cos(elevation)
+        toward = torch.tensor([math.sin(azimuth) * flat, math.sin(elevation), math.cos(azimuth) * flat])
+        light = KeyLight(taken.lights.sh, toward, lamp.strength * torch.tensor([float(c) for c in lamp.colour]))
+        white = white_of_eyes(default_pipeline, _view(taken.picture, taken.verts, taken.camera, default_pipeline))
+        assert white is not None
+        colour, albedo, geometry = white
+        off = (light.predict(albedo, geometry) + 0.02).log() - colour
+        assert abs(float(off.mean())) < 0.09
 
 
 @pytest.mark.slow
