@@ -157,9 +157,11 @@ class ShapeDecoder:
 
     def _others(self, latents: FaceLatents, neutral: torch.Tensor) -> torch.Tensor:
         """Return what is added to the default's ``neutral`` faces (B, V, 3) mm."""
-        if self.features is None or self.ageing is None:
+        if self.ageing is None:
             return torch.zeros_like(neutral)
-        others = self.features(latents.shape_noise) + self.ageing(latents.identity)
+        others = self.ageing(latents.identity)
+        if self.features is not None:
+            others = others + self.features(latents.shape_noise)
         if self.resting_wall is not None:
             # Deep folds of age must not sink through the mouth's walls.
             others = others + (self.resting_wall(neutral + others) - (neutral + others))
@@ -207,8 +209,8 @@ class ShapeDecoder:
 
     @functools.cached_property
     def features(self) -> Features | None:
-        """Features of people's own; None for other models than the default."""
-        if not self.has_traits:
+        """Features of people's own; None for other models and topologies than the default's."""
+        if not self.has_traits or load_modes().deltas.shape[1] != len(self.template.verts):
             return None
         with torch.inference_mode(False), torch.no_grad():
             return Features(self.template.to("cpu"), load_modes()).to(self.device)

@@ -36,7 +36,7 @@ def known() -> Motion:
 @pytest.fixture(scope="module")
 def film(default_pipeline, known, tmp_path_factory) -> Path:
     """The video; nobody is visible in two frames."""
-    faces = default_pipeline.animate(default_pipeline(seed=48).latents, known, 6, detail=False)
+    faces = default_pipeline.animate(default_pipeline(seed=47).latents, known, 6, detail=False)
     frames = [
         (one * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
         for some in faces
