@@ -28,7 +28,7 @@ _CARUNCLE, _RADII = 0.6, (0.7, 2.1)
 _PINK, _PINK_COVER = ((0.84, 0.62, 0.58), (0.52, 0.34, 0.30)), 0.75
 _FLESH, _FLESH_COVER = ((0.78, 0.51, 0.46), (0.50, 0.30, 0.27)), 0.75
 # Darkness of the roots' line: of upper lids with sparse lashes, what full lashes add, and the lower lids' share.
-_LINE, _FULLER, _LOWER = 0.22, 0.30, 0.35
+_LINE, _FULLER, _LOWER = 0.25, 0.55, 0.50
 # Height of the crease above the upper lid's margin, mm: at the corners, what the middle has over it, and its standard
 # deviation, with a bound in these; where along the eye it fades in and out.
 _HEIGHT, _ARCH, _VARIES, _BOUND = 3.0, 1.2, 0.7, 2.0

@@ -12,7 +12,7 @@ from facekit.geometry.uv import box_blurred
 #: Logarithm of red, green and blue that lips of the lightest, of middling and of the darkest people get. Lips are less
 #: yellow than the skin, and on the darkest faces the lower one is lighter: as on the 102 photographs of the London Set
 #: (DeBruine and Jones 2017).
-_MEAN = ((0.02, -0.16, 0.08), (0.06, -0.10, 0.24), (0.75, 0.80, 1.35))
+_MEAN = ((0.02, -0.16, 0.08), (0.06, -0.10, 0.24), (0.55, 0.62, 1.05))
 #: The same, for the lower lip of the lightest: it faces the light more than people's does.
 _LOWER = -0.06
 #: Changes per standard deviation of "lip_depth" and "lip_colour".
