@@ -12,9 +12,9 @@ from facekit.geometry.uv import box_blurred
 #: Logarithm of red, green and blue that lips of the lightest, of middling and of the darkest people get. Lips are less
 #: yellow than the skin, and on the darkest faces the lower one is lighter: as on the 102 photographs of the London Set
 #: (DeBruine and Jones 2017).
-_MEAN = ((0.02, -0.16, 0.08), (0.06, -0.10, 0.24), (0.55, 0.62, 1.05))
+_MEAN = ((-0.06, -0.24, 0.00), (-0.10, -0.09, 0.32), (0.50, 0.78, 1.28))
 #: The same, for the lower lip of the lightest: it faces the light more than people's does.
-_LOWER = -0.06
+_LOWER = -0.12
 #: Changes per standard deviation of "lip_depth" and "lip_colour".
 _DEPTH, _COLOUR = (-0.20, -0.20, -0.20), (0.12, -0.04, 0.04)
 #: Bound of traits in standard deviations; exponent of sRGB; blur of the border in texels.
