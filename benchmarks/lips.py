@@ -3,8 +3,8 @@
 The folder has photographs of people from the front, for instance the neutral faces of the Face Research Lab London Set
 (DeBruine and Jones 2017, CC BY 4.0, doi 10.6084/m9.figshare.5047666). Ours are bare heads in daylight. Figures are
 natural logarithms of linear light on the lips over that on the cheeks, within MediaPipe's points: mean and standard
-deviation over people. Constants of :mod:`facekit.models.composers.lips` were set on such a run. Needs the extra
-``photo``.
+deviation over people, by how light the cheeks are. Constants of :mod:`facekit.models.composers.lips` were set on such a
+run. Needs the extra ``photo``.
 """
 
 from __future__ import annotations
@@ -31,11 +31,13 @@ REGIONS = {
     "right cheek": (50, 117, 118, 101, 205),
     "left cheek": (280, 346, 347, 330, 425),
 }
+#: Luminance of the cheeks in the picture up to which skin is dark, and middling.
+CLASSES = {"dark": (0.0, 0.14), "middling": (0.14, 0.28), "light": (0.28, np.inf)}
 SIZE = 640
 
 
 def tones(pixels: np.ndarray, points: np.ndarray) -> list[float]:
-    """Luminance, red over green and blue over green of both lips, relative to the cheeks."""
+    """The cheeks' luminance; then luminance, red over green and blue over green of both lips, relative to the cheeks."""
     light = srgb_to_linear(torch.from_numpy(pixels).float() / 255).numpy()
     means = {}
     for name, corners in REGIONS.items():
@@ -43,7 +45,7 @@ def tones(pixels: np.ndarray, points: np.ndarray) -> list[float]:
         cv2.fillPoly(mask, [points[list(corners)].round().astype(np.int32)], 1)
         means[name] = light[mask > 0].mean(axis=0)
     cheek = (means["right cheek"] + means["left cheek"]) / 2
-    row = []
+    row = [float(cheek @ LUMINANCE)]
     for name in ("upper", "lower"):
         red, green, blue = np.log(means[name] / cheek)
         row += [float(np.log(means[name] @ LUMINANCE / (cheek @ LUMINANCE))), red - green, blue - green]
@@ -51,7 +53,7 @@ def tones(pixels: np.ndarray, points: np.ndarray) -> list[float]:
 
 
 def measured(pictures: Iterable[np.ndarray]) -> np.ndarray:
-    """Tones (N, 6) of those pictures in which a face is found."""
+    """Tones (N, 7) of those pictures in which a face is found."""
     with Landmarker() as landmarker:
         pairs = [(pixels, landmarker(pixels)) for pixels in pictures]
     return np.array([tones(pixels, faces[0].points) for pixels, faces in pairs if faces])
@@ -80,12 +82,17 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=2201)
     args = parser.parse_args()
     people, ours = measured(photographs(args.folder)), measured(renders(args.first, args.people))
-    print(f"| logarithm | {len(people)} photographs | {len(ours)} of ours |\n| --- | --- | --- |")
+    groups = [(some, rows[(rows[:, 0] > low) & (rows[:, 0] <= high)])
+              for low, high in CLASSES.values() for some, rows in (("photographs", people), ("of ours", ours))]  # fmt: skip
+    heads = [
+        f"{len(rows)} {some}, {name}" for (some, rows), name in zip(groups, np.repeat(list(CLASSES), 2), strict=True)
+    ]
+    print(f"| logarithm | {' | '.join(heads)} |\n{'| --- ' * (len(heads) + 1)}|")
     names = [
         f"{what}, {lip} lip" for lip in ("upper", "lower") for what in ("luminance", "red / green", "blue / green")
     ]
-    for k, name in enumerate(names):
-        cells = (f"{rows[:, k].mean():.2f} ± {rows[:, k].std():.2f}" for rows in (people, ours))
+    for k, name in enumerate(names, 1):
+        cells = (f"{rows[:, k].mean():.2f} ± {rows[:, k].std():.2f}" for _, rows in groups)
         print(f"| {name} | {' | '.join(cells)} |")
 
 
