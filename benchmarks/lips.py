@@ -37,7 +37,7 @@ SIZE = 640
 
 
 def tones(pixels: np.ndarray, points: np.ndarray) -> list[float]:
-    """The cheeks' luminance; then luminance, red over green and blue over green of both lips, relative to the cheeks."""
+    """The cheeks' luminance; luminance, red over green and blue over green of both lips, relative to the cheeks."""
     light = srgb_to_linear(torch.from_numpy(pixels).float() / 255).numpy()
     means = {}
     for name, corners in REGIONS.items():
@@ -82,8 +82,11 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=2201)
     args = parser.parse_args()
     people, ours = measured(photographs(args.folder)), measured(renders(args.first, args.people))
-    groups = [(some, rows[(rows[:, 0] > low) & (rows[:, 0] <= high)])
-              for low, high in CLASSES.values() for some, rows in (("photographs", people), ("of ours", ours))]  # fmt: skip
+    groups = [
+        (some, rows[(rows[:, 0] > low) & (rows[:, 0] <= high)])
+        for low, high in CLASSES.values()
+        for some, rows in (("photographs", people), ("of ours", ours))
+    ]
     heads = [
         f"{len(rows)} {some}, {name}" for (some, rows), name in zip(groups, np.repeat(list(CLASSES), 2), strict=True)
     ]
