@@ -85,8 +85,8 @@ the fraction of people whose displacement never decreases with intensity from 0 
   larger amount than the model's own, around eyes and mouth in part. What the years do to soft tissue, furrows
   and brows is a rule, too, after anatomy (`facekit.models.ageing`), not learned from scans. The tables above are of the
   networks without either.
-- An independent recogniser takes a quarter of the pairs of strangers for one person, and an independent network reads
-  ages of 30 to 60 too low, and most people without hair as men: docs/figures.md.
+- An independent recogniser takes a fifth of the pairs of strangers without hair for one person, and an independent
+  network reads ages of 40 to 75 too low, and two in five women without hair as men: docs/figures.md.
 - Thirteen hair styles, one length each, chosen by rule from the code; two of them hide an eye and are worn on request
   only. Hair is pushed out of the skin, but is not simulated. Three beards, one length each; no glasses, no scars, no
   make-up.
