@@ -58,7 +58,7 @@ class FaceLatents:
     expression:
         (B, 20), one-hot times intensity, or a blend (z_exp). All zeros is the neutral face.
     shape_noise:
-        (B, 5), standard normal: shape variation independent of identity.
+        (B, 5), standard normal: shape variation independent of identity, such as the form of the nose.
     texture_noise:
         (B, 128), standard normal: skin variation independent of identity.
     style:
