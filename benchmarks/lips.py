@@ -52,11 +52,17 @@ def tones(pixels: np.ndarray, points: np.ndarray) -> list[float]:
     return row
 
 
+def found(pictures: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Those pictures in which a face is found, and its points (478, 2)."""
+    with Landmarker() as landmarker:
+        for pixels in pictures:
+            if faces := landmarker(pixels):
+                yield pixels, faces[0].points
+
+
 def measured(pictures: Iterable[np.ndarray]) -> np.ndarray:
     """Tones (N, 7) of those pictures in which a face is found."""
-    with Landmarker() as landmarker:
-        pairs = [(pixels, landmarker(pixels)) for pixels in pictures]
-    return np.array([tones(pixels, faces[0].points) for pixels, faces in pairs if faces])
+    return np.array([tones(*face) for face in found(pictures)])
 
 
 def photographs(folder: Path) -> Iterator[np.ndarray]:

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lips import SIZE, photographs, renders
+from lips import SIZE, found, photographs, renders
 
 from facekit import FaceLatents, FacePipeline
 from facekit.evaluate.people import modes_people
 from facekit.files.images import to_uint8
 from facekit.progress import progress
-from facekit.reconstruct.landmarker import LEFT_IRIS, RIGHT_IRIS, Landmarker
+from facekit.reconstruct.landmarker import LEFT_IRIS, RIGHT_IRIS
 from facekit.render import render
 
 #: From points (478, 2) in percent, from the middle of the pupils, x to the image's right and y down, to a length.
@@ -67,9 +67,7 @@ def percent(points: np.ndarray) -> np.ndarray:
 
 def measured(pictures: Iterable[np.ndarray]) -> np.ndarray:
     """Lengths (N, L) in those pictures in which a face is found."""
-    with Landmarker() as landmarker:
-        faces = [landmarker(pixels) for pixels in pictures]
-    places = [percent(found[0].points) for found in faces if found]
+    places = [percent(points) for _, points in found(pictures)]
     return np.array([[length(points) for length in LENGTHS.values()] for points in places])
 
 

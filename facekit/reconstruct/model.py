@@ -22,7 +22,7 @@ from facekit.reconstruct.response import Response
 from facekit.reconstruct.unknowns import Fitted
 from facekit.template import Template
 
-#: Model whose topology the identity modes belong to.
+#: Model that photographs are reconstructed with.
 HOME = "default"
 #: Excess of masculine measures where men and women are equally likely, and its logistic's width: from the means of 25
 #: men and 26 women, and their spread, in reconstructions from photographs.

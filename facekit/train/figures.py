@@ -101,7 +101,7 @@ def measure_autoencoder(context: Context, basis: ShapeBasis) -> AutoencoderFigur
 
 
 def measure_shape(pipe: FacePipeline, teacher: ShapeTeacher, count: int) -> ShapeReport:
-    """Compare the networks' faces of ``count`` people, not spread out or aged, with the teacher's."""
+    """Compare the networks' faces of ``count`` people, without features of their own or age, with the teacher's."""
     pipe = copy.copy(pipe)
     pipe.features = None
     template, basis = pipe.template, teacher.basis

@@ -10,6 +10,7 @@ from facekit.conventions import PARTS
 from facekit.latents import FaceLatents
 from facekit.models.features import Features, softened
 from facekit.reconstruct.model import PhotoModel
+from facekit.render import Camera
 from facekit.template import Template
 
 
@@ -98,3 +99,15 @@ def test_mouths_get_wider_and_lips_stay_closed(moved, template):
     ]
     gap = [v.norm(dim=2) for v in inner]
     assert float((gap[0] - gap[1]).abs().max()) < 0.15
+
+
+def test_closed_eyes_stay_closed(default_pipeline):
+    """Lids of drawn people meet: seen from the front, eyes_closed leaves no eyeball."""
+    codes = FaceLatents.cat([FaceLatents.sample(seed, expression="eye_closed") for seed in (903, 907)])
+    with torch.no_grad():
+        seen = default_pipeline(latents=codes, hair=None).render(
+            image_size=256, camera=Camera.front(distance=300, target=(0, 42, 60))
+        )
+    eyes = default_pipeline.template.parts[default_pipeline.template.faces[:, 0]] == PARTS.index("eyes")
+    ids = seen.face_ids
+    assert int((eyes[ids.clamp_min(0)] & (ids >= 0)).sum()) < 6
