@@ -100,16 +100,27 @@ class MipTexture:
 
     def packed(self) -> MipTexture:
         """Return the same with all levels in one image, which are sampled in two thirds of the time: for textures that
-        many pictures share.
+        many pictures share. Each level has a margin that repeats its border.
         """
         if self.halved is None:
             return self
-        width, (low, narrow) = self.image.shape[3], self.halved.shape[2:]
-        image = F.pad(self.image, (0, narrow))
-        image[..., :low, width:] = self.halved
-        layout = self.layout.clone()
-        layout[1:, 0] += width
-        return MipTexture(image, None, layout)
+        levels, layout, right, high = [], [], 0, 0
+        for k, (x, y, width, height) in enumerate(self.layout.int().tolist()):
+            source = self.halved if k else self.image
+            level = F.pad(source[..., y : y + height, x : x + width], (1, 1, 1, 1), mode="replicate")
+            if k < 3:
+                # The full size, the largest halved level, and the column of the others.
+                left, top = right, 0
+                right += width + 2
+            else:
+                left, top = layout[2][0] - 1, layout[-1][1] + layout[-1][3] + 1
+            layout.append((left + 1, top + 1, width, height))
+            levels.append((level, slice(top, top + height + 2), slice(left, left + width + 2)))
+            high = max(high, top + height + 2)
+        image = self.image.new_zeros(*self.image.shape[:2], high, right)
+        for level, rows, columns in levels:
+            image[..., rows, columns] = level
+        return MipTexture(image, None, torch.tensor(layout, dtype=torch.float32))
 
     def sample(self, uv: torch.Tensor, level: torch.Tensor, frame: torch.Tensor | None = None) -> torch.Tensor:
         """Return trilinear samples (C, P) float32, clamped at the texture's border.
@@ -125,20 +136,29 @@ class MipTexture:
         """
         return self.at(self.taps(uv, level, frame))
 
-    def nearest(self, uv: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-        """Return bilinear samples (C, P) float32 of the nearest level of one :meth:`packed` texture, without gradients:
-        faster than :meth:`sample`. Overwrites ``level``.
+    def places(self, uv: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        """Return where :meth:`read` finds the nearest level of one :meth:`packed` texture, (2, ..., P) float32, without
+        gradients: places of a triangle's corners are interpolated between them as UVs are.
+
+        Parameters
+        ----------
+        uv:
+            (2, ..., P) float32, clamped to [0, 1].
+        level:
+            (P,) float32: mip level, clamped to the available ones.
         """
-        index = level.add_(0.5).clamp_(0.0, len(self.layout) - 0.5).to(torch.int64)
-        # Rows for x and y: factor, largest value and offset of a level, in units of grid_sample.
+        index = (level + 0.5).clamp_(0.0, len(self.layout) - 0.5).to(torch.int64)
+        # Rows for x and y: factor and offset of a level, in units of grid_sample; v runs upward.
         unit = 2.0 / self.layout.new_tensor([self.image.shape[3], self.image.shape[2]])
-        start, size = self.layout.split(2, dim=1)
-        table = torch.cat((size * unit, (size - 0.5) * unit, start * unit - 1.0), dim=1).t()
-        factor, most, offset = table.to(uv.device).contiguous().index_select(1, index).split(2)
-        x, y = torch.minimum(factor.mul_(torch.stack((uv[0], 1.0 - uv[1]))), most, out=factor)
-        for row, least in zip((x, y), unit.tolist(), strict=True):
-            row.clamp_min_(0.5 * least)
-        return _read(self.image, factor.add_(offset).t()[None, None])
+        start, size = (self.layout * unit.repeat(2)).t().split(2)
+        up = size.new_tensor([[0.0], [1.0]])
+        table = torch.cat((size * (1.0 - 2.0 * up), start + size * up - 1.0)).to(uv.device)
+        factor, offset = (rows.view(2, *[1] * (uv.ndim - 2), -1) for rows in table.index_select(1, index).split(2))
+        return uv.clamp(0.0, 1.0).mul_(factor).add_(offset)
+
+    def read(self, places: torch.Tensor) -> torch.Tensor:
+        """Return bilinear samples (C, P) float32 at :meth:`places` (2, P): faster than :meth:`sample`."""
+        return _read(self.image, places.t()[None, None])
 
     def taps(self, uv: torch.Tensor, level: torch.Tensor, frame: torch.Tensor | None = None) -> Taps:
         """Return where :meth:`sample` reads, to be shared by several textures."""

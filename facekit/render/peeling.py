@@ -19,7 +19,7 @@ _ENOUGH = 0.08
 _FEW = 1 << 13
 #: Key of a sample without fragments, greater than all others; and the bits of a key that hold the face.
 _NONE, FACE = (1 << 63) - 1, 0xFFFFFFFF
-#: A shader: linear RGB (3, P) and coverage (P,) for faces (P,) and rays (2, P).
+#: A shader: linear RGB (3, P) and coverage (P,) for keys (P,) and rays (2, P).
 Shader = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -128,7 +128,7 @@ def blended(fragments: Fragments, shader: Shader) -> tuple[torch.Tensor, torch.T
         if len(going) < total:
             near, ray, before = near.index_select(0, going), ray.index_select(1, going), before.index_select(0, going)
         place, key = pick((place, key), flat_indices(key > nearest.index_select(0, place)))
-        rgb, cover = shader(near & FACE, ray)
+        rgb, cover = shader(near, ray)
         after = before * (1.0 - cover)
         # At low transmittance a layer stands for those behind it, if there are any.
         more = _marked(place, total).index_select(0, going).to(torch.bool)
@@ -159,7 +159,7 @@ def _blend_all(
     key = key.index_select(0, order)
     going, count = torch.unique_consecutive(place, return_counts=True)
     start = count.cumsum(0) - count
-    rgb, cover = shader(key & FACE, fragments.ray.index_select(1, place))
+    rgb, cover = shader(key, fragments.ray.index_select(1, place))
     # Rows are layers. Where a sample has no more fragments, nothing is covered.
     rank = torch.arange(int(count.max()), device=key.device)[:, None]
     at = flat_indices(count > rank)

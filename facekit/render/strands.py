@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,6 +13,7 @@ from facekit.geometry.normals import cross, dot
 from facekit.hair import HAIR_PARTS, MIDDLE, Hair, HairCards, contrast, tinted
 from facekit.render.camera import Camera
 from facekit.render.lights import Lights
+from facekit.render.peeling import FACE, depths
 from facekit.render.shading import tone
 from facekit.render.strand_light import strand_light
 
@@ -75,17 +77,16 @@ class Seen:
 class _Layout:
     """Data for shading that depend on the cards alone, not on their places.
 
-    A fan holds a triangle's value at its first corner, and the differences of the other two corners from it.
-
     Parameters
     ----------
     corners, places:
         (3, F) int64: vertices of each corner; and (9 F,) int64: their X, Y and Z, as :attr:`Seen.points` lie in memory.
     charts:
-        (3, 2, F): fans of UVs.
-    marks:
-        (2, F): mip level of the strand texture for triangles of 1 mm² that are seen at a depth of 1 mm in pixels of
-        1 mm, and the first column of :attr:`Strands.paint`.
+        (2, 3, F): UVs of each corner.
+    level:
+        (F,): mip level of the strand texture for triangles of 1 mm² that are seen at a depth of 1 mm in pixels of 1 mm.
+    mark:
+        (F,): the first column of :attr:`Strands.paint`.
     across:
         (2, F): differences of the second and third corner from the first in the strand texture across its strands, in
         texels.
@@ -98,7 +99,8 @@ class _Layout:
     corners: torch.Tensor
     places: torch.Tensor
     charts: torch.Tensor
-    marks: torch.Tensor
+    level: torch.Tensor
+    mark: torch.Tensor
     across: torch.Tensor
     part: torch.Tensor
     gloss: torch.Tensor
@@ -110,18 +112,18 @@ class _Layout:
         if kept is None:
             corners = cards.faces.t().contiguous()
             axes = len(cards.verts) * torch.arange(3, device=corners.device)
-            chart = _fan(cards.uvs.t(), cards.faces_uvs.t())
-            _, across, up = chart
+            charts = cards.uvs.t()[:, cards.faces_uvs.t()]
+            across, up = (charts[:, k] - charts[:, 0] for k in (1, 2))
             flat = (across[0] * up[1] - across[1] * up[0]).abs()
             level = 0.5 * torch.log2(flat.clamp_min(1e-12)) + cards.mip.detail
             part = cards.part.index_select(0, corners[0])
-            marks = torch.stack((level, _GREYS * (part == _LASHES)))
+            mark = _GREYS * (part == _LASHES).to(level)
             high, wide = cards.strands.shape[1:]
             sides = [side * side.new_tensor([[wide], [high]]) for side in (across, up)]
             places = (corners.flatten() + axes[:, None]).flatten()
             gloss = flat.new_tensor(_GLOSS)[cards.part.long()]
             kept = cards.__dict__["_layout"] = cls(
-                corners, places, torch.stack(chart), marks, _across(cards, corners, sides), part, gloss
+                corners, places, charts, level, mark, _across(cards, corners, sides), part, gloss
             )
         return kept
 
@@ -133,12 +135,14 @@ class Strands:
     Parameters
     ----------
     facets:
-        (38, F). Three rows each of the X, Y and Z of the first three vectors in
-        :attr:`facekit.render.surface.Facets.planes`, Z negative; the mip level of the strand texture, and the first
-        column of ``paint``; then the fans of nine values: diffuse and specular light, the cosine between normal and
-        view, which is 1 for lashes, and UVs.
+        (28, F): planes of nine values: diffuse and specular light, the cosine between normal and view, which is 1 for
+        lashes, and places in the strand texture; then the first column of ``paint``. A value's plane is a vector n, and
+        its value at a depth of the ray d = (x, y, -1) is depth * d . n, exact in perspective. All X come first, then
+        all Y and all -Z.
     normals:
-        (9, F): fans of normals.
+        (9, F): planes of normals.
+    level:
+        (F,): mip level of the strand texture.
     part:
         (F,) uint8, indices into :data:`facekit.hair.HAIR_PARTS`.
     paint:
@@ -150,6 +154,7 @@ class Strands:
     hair: Hair
     facets: torch.Tensor
     normals: torch.Tensor
+    level: torch.Tensor
     part: torch.Tensor
     paint: torch.Tensor
     unlit: bool
@@ -169,55 +174,56 @@ class Strands:
         facing = torch.where(cosine < -0.3, -1.0, 1.0)
         along = seen.rotation @ cards.along.t()
         soft, shine = strand_light(normals * facing, view, along, hair.openness, layout.gloss, lights, seen.rotation)
+        area = dot(around, around).clamp_min(1e-18)
+        level = layout.level - 0.25 * torch.log2(area) + torch.log2(-a[2] / seen.intrinsics[1])
+        level = torch.maximum(level, _foreshortened(seen, layout))
+        # Barycentric coordinates at depth 1 along d are the products of d with three vectors.
+        det = dot(a, around)
+        scale = det / (det * det).add_(1e-12)
+        planes = torch.stack((around, torch.stack(cross(c, a)), torch.stack(cross(a, b)))).mul_(scale)
+        planes[:, 2].neg_()  # along d = (x, y, -1)
         # Lashes are round: they do not fade out edge-on.
         values = _fan(torch.cat((soft, shine, cosine.masked_fill(cards.lash, 1.0)[None])), layout.corners)
-        planes = torch.stack((-around, torch.stack(cross(a, c)), torch.stack(cross(b, a))), dim=1)
-        planes[2].neg_()  # along d = (x, y, -1)
-        area = dot(around, around).clamp_min(1e-18)
-        level = layout.marks[0] - 0.25 * torch.log2(area) + torch.log2(-a[2] / seen.intrinsics[1])
-        level = torch.maximum(level, _foreshortened(seen, layout))
-        fans = [row for pair in zip(values, layout.charts, strict=True) for row in pair]
-        facets = torch.cat((planes.flatten(0, 1), level[None], layout.marks[1:], *fans))
+        first, *others = cards.mip.places(layout.charts, level).unbind(1)
+        places = (first, *(other - first for other in others))
+        lit, read, bent = (_planes(fan, planes) for fan in (values, places, _fan(normals, layout.corners)))
+        facets = torch.cat((torch.cat((lit, read), dim=1).flatten(0, 1), layout.mark[None]))
         tints = (tuple(colour) for colour in hair.colours.tolist())
-        bent = torch.cat(_fan(normals, layout.corners))
-        return cls(hair, facets, bent, layout.part, _paint(*tints, points.device), lights.unlit)
+        paint = _paint(*tints, points.device)
+        return cls(hair, facets, bent.flatten(0, 1), level, layout.part, paint, lights.unlit)
 
-    def shaded(self, ids: torch.Tensor, ray: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Shade the intersections of rays (2, P) with faces ``ids`` (P,).
+    def shaded(self, key: torch.Tensor, ray: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Shade fragments of keys (P,), see :meth:`facekit.geometry.coverage.Triangles.fragments`, on rays (2, P).
 
         Returns linear RGB (3, P) and coverage (P,).
         """
-        facet = self.facets.index_select(1, ids)
-        found = _mixed(facet[11:], *_barycentric(facet, ray))
-        grey, cover = self.hair.cards.mip.nearest(found[7:], facet[9])
+        facet = self.facets.index_select(1, key & FACE)
+        found = _along(facet[:27], ray).mul_(depths(key))
+        grey, cover = self.hair.cards.mip.read(found[7:])
         low, high = _EDGE_ON
         t = found[6].abs_().add_(grey, alpha=_SPLIT).sub_(low + _SPLIT * MIDDLE).div_(high - low).clamp_(0.0, 1.0)
         cover = (3.0 - 2.0 * t).mul_(t).mul_(t).mul_(cover)
-        base = self.paint.index_select(1, torch.add(facet[10], grey, alpha=_GREYS - 1).add_(0.5).to(torch.int64))
+        base = self.paint.index_select(1, torch.add(facet[27], grey, alpha=_GREYS - 1).add_(0.5).to(torch.int64))
         if self.unlit:
             return base[:3], cover
         return tone(base[:3].mul_(found[:3]).addcmul_(found[3:6], base[3])), cover
 
     def normal(self, ids: torch.Tensor, ray: torch.Tensor) -> torch.Tensor:
         """Interpolate unit normals (3, P) at the intersections of rays (2, P) with faces (P,)."""
-        found = _mixed(self.normals.index_select(1, ids), *_barycentric(self.facets[:9].index_select(1, ids), ray))
-        return found * torch.rsqrt(dot(found, found).clamp_min(1e-12))
+        found = _along(self.normals.index_select(1, ids), ray)
+        return found * torch.rsqrt(dot(found, found).clamp_min(1e-24))
 
 
-def _barycentric(facet: torch.Tensor, ray: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return u and v as :func:`facekit.render.surface.barycentric` does, for columns (9 or more, P) of
-    :attr:`Strands.facets`, which are written over.
-    """
-    det, u, v = facet[6:9].addcmul_(facet[:3], ray[0]).addcmul_(facet[3:6], ray[1])
-    inverse = det / torch.addcmul(det.new_tensor(1e-24), det, det)
-    v.mul_(inverse).clamp_(0.0, 1.0)
-    return torch.minimum(u.mul_(inverse).clamp_min_(0.0), 1.0 - v, out=u), v
+def _planes(fan: Sequence[torch.Tensor], planes: torch.Tensor) -> torch.Tensor:
+    """Return the planes (3, C, F) of C values of :func:`_fan` for three vectors (3, 3, F)."""
+    (a, b, c), (first, second, third) = fan, planes[:, :, None]
+    return torch.addcmul(torch.addcmul(first * a, second, b), third, c)
 
 
-def _mixed(fan: torch.Tensor, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """Interpolate (3 C, P) values of :func:`_fan`, which are written over: (C, P)."""
-    a, b, c = fan.view(3, len(fan) // 3, fan.shape[1])
-    return a.addcmul_(b, u).addcmul_(c, v)
+def _along(planes: torch.Tensor, ray: torch.Tensor) -> torch.Tensor:
+    """Return the values (C, P) at depth 1 of rays (2, P), for planes (3 C, P), which are written over."""
+    x, y, z = planes.view(3, len(planes) // 3, planes.shape[1])
+    return z.addcmul_(x, ray[0]).addcmul_(y, ray[1])
 
 
 @functools.lru_cache(maxsize=64)

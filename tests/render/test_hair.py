@@ -72,10 +72,23 @@ def test_strands_seen_edge_on_are_blurred_across_and_not_along():
             up = (0.0, 1.0, 0.0) if axis == 0 else (0.0, 0.0, -1.0)
             camera = Camera(500 * away[None], torch.zeros(1, 3), 22.0, up=up)
             seen = Seen.of(hair, camera, (64, 64), 1.0)
-            levels[side, angle] = Strands.of(seen, Lights.preset("studio")).facets[9]
+            levels[side, angle] = Strands.of(seen, Lights.preset("studio")).level
     flat = levels["across", 0.0]
     assert ((levels["across", 80.0] - flat) > 2.2).all()
     assert ((levels["along", 80.0] - flat).abs() < 0.4).all()
+
+
+def test_values_are_interpolated_in_perspective():
+    hair = cards([(0.0, 40.0)], 4)
+    slanted = Camera(torch.tensor([[30.0, -70.0, 25.0]]), torch.zeros(1, 3), 60.0, up=(0.0, 0.0, 1.0))
+    seen = Seen.of(hair, slanted, (64, 64), 1.0)
+    strands = Strands.of(seen, Lights.preset("studio"))
+    for share in torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.2, 0.8], [0.3, 0.3, 0.4]]):
+        point = seen.points[:, hair.cards.faces.t()].mul(share[:, None]).sum(1)  # of each face
+        uv = hair.cards.uvs.t()[:, hair.cards.faces_uvs.t()].mul(share[:, None]).sum(1)
+        x, y, z = strands.facets[:27].view(3, 9, -1)
+        found = (x * point[0] + y * point[1] - z * point[2])[7:]
+        assert (found - hair.cards.mip.places(uv, strands.level)).abs().max() < 1e-4
 
 
 def test_light_hair_is_lit_inside_too(plane):
