@@ -17,7 +17,7 @@ that share an edge or a corner, and coverage does not depend on how far a triang
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -28,6 +28,8 @@ from facekit.geometry.triangles import bounds, edge_functions
 #: Sides in pixels of the tiles in which triangles are tested against the largest depths: small ones are tighter, large
 #: ones hold larger triangles.
 _TILES = (16, 32)
+#: Number of triangles up to which those without a wanted cell are not sought: that takes longer than their rows.
+_MANY = 2000
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,13 @@ class Triangles:
     edges: list[torch.Tensor]
     front: torch.Tensor
     closest: torch.Tensor
+
+    def only(self, faces: torch.Tensor) -> Triangles:
+        """Return the triangles of certain faces, (F,) uint8 or bool."""
+        kept = flat_indices(faces.index_select(0, self.face))
+        face, start, front, closest, *edges = pick((self.face, self.start, self.front, self.closest, *self.edges), kept)
+        box = self.box.index_select(1, kept)
+        return replace(self, face=face, start=start, box=box, edges=edges, front=front, closest=closest)
 
     def nearest(
         self,
@@ -153,6 +162,8 @@ class Triangles:
             self._draw(raster, chosen, boxes)
         if not found:
             return self.face.new_empty(0), self.face.new_empty(0)
+        if len(found) == 1:
+            return found[0]
         place, key = zip(*found, strict=True)
         return torch.cat(place), torch.cat(key)
 
@@ -166,7 +177,7 @@ class Triangles:
         y1 = torch.floor(y1 - 0.5).clamp_(-1, self.height * fine - 1)
         chosen = flat_indices((x0 <= x1) & (y0 <= y1))
         boxes = [row.to(torch.int64) for row in pick((x0, x1, y0, y1), chosen)]
-        if raster.slots is not None:
+        if raster.slots is not None and len(chosen) > _MANY:
             some = flat_indices(self._touches(raster, chosen, [row >> raster.bits for row in boxes]))
             chosen, boxes = chosen.index_select(0, some), pick(boxes, some)
         return chosen, boxes

@@ -76,28 +76,28 @@ def layers_of(seen: Seen, lights: Lights, depth: torch.Tensor, alpha: torch.Tens
         (H, W) of the head: depth, mm, inf in the background, and coverage.
     """
     (height, width), pixels = depth.shape, depth.numel()
-    triangles = prepare(seen.pixels.t()[None], seen.hair.cards.faces, height, width, near=seen.near)
+    faces = seen.hair.cards.faces
+    triangles = prepare(seen.pixels.t()[None], faces, height, width, near=seen.near)
     scene = Strands.of(seen, lights)
-    samples = Fragments.of(triangles, *_head(depth, alpha), seen.intrinsics, scene.part < _TUFTS)
-    left, half, colour = blended(samples, scene.shaded)
-    drawn = samples.summed(torch.cat((colour, 1.0 - left[None])), pixels).view(4, 2, height, width)
-    far, bent = left.new_full((pixels,), torch.inf), left.new_zeros(3, pixels)
-    part = torch.zeros(pixels, dtype=torch.uint8, device=left.device)
+    samples = Fragments.of(triangles, *_head(depth, alpha), seen.intrinsics, faces, scene.part < _TUFTS)
+    values, half = blended(samples, scene.shaded)
+    drawn = samples.pictured(values, values.new_tensor([0.0, 0.0, 0.0, 1.0]))
+    front, behind = (t.unflatten(1, (height, width)).split((3, 1)) for t in drawn)
+    far, bent = values.new_full((pixels,), torch.inf), values.new_zeros(3, pixels)
+    part = torch.zeros(pixels, dtype=torch.uint8, device=values.device)
     # A pixel with four samples takes the depth of the last one, for simplicity. Brows and lashes do not count: depth
     # and part are those of the surface below.
-    kept = flat_indices((half >= 0) & ~samples.behind)
+    kept = flat_indices(half[: samples.front] >= 0)
     hit = half.index_select(0, kept)
     kind = scene.part.index_select(0, hit & FACE)
     thick = flat_indices(kind < _FINE)
     kept, hit, kind = pick((kept, hit, kind), thick)
-    at = samples.owner.index_select(0, kept)
+    at = samples.pixel(kept)
     far.scatter_(0, at, depths(hit))
     part.scatter_(0, at, kind)
     bent.scatter_(1, at.expand(3, -1), scene.normal(hit & FACE, samples.ray.index_select(1, kept)))
-    front, behind = drawn[:3].unbind(1)
-    through, through_behind = (1.0 - drawn[3]).unbind(0)
     return Layers(
-        front, through, behind, through_behind, far.view(height, width), bent.view(3, height, width),
+        front[0], front[1][0], behind[0], behind[1][0], far.view(height, width), bent.view(3, height, width),
         part.view(height, width),
     )  # fmt: skip
 

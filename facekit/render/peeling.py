@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,31 +24,32 @@ Shader = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor
 
 @dataclass(frozen=True)
 class Fragments:
-    """The S samples with hair, and their P fragments in no particular order.
+    """P fragments of hair in no particular order, and the N samples they lie in.
 
-    Hair behind the head is blended on its own: there a sample's fragments count as another sample's.
+    Samples are numbered: first those in the middle of all pixels, then four for each of E pixels at the outline, whose
+    middles have no fragments, then those of hair behind the head, which is blended on its own.
 
     Parameters
     ----------
     place, key:
         (P,) int64: sample of each fragment; and its key, see
         :meth:`facekit.geometry.coverage.Triangles.fragments`.
-    behind:
-        (S,) bool: behind the head.
-    owner:
-        (S,) int64: pixel of each sample. Samples in the middle of their pixels come first, then those of the outline,
-        four a pixel.
-    inner:
-        Number of the former.
+    pixels:
+        Number of pixels.
+    edge:
+        (E,) int64: pixels at the outline.
+    parted:
+        (B,) int64: samples that hair both in front of the head and behind it may cover. What is behind counts as
+        another sample's, the one of this number after the first pixels + 4 E.
     ray:
-        (2, S): X and Y at depth 1.
+        (2, N): X and Y at depth 1.
     """
 
     place: torch.Tensor
     key: torch.Tensor
-    behind: torch.Tensor
-    owner: torch.Tensor
-    inner: int
+    pixels: int
+    edge: torch.Tensor
+    parted: torch.Tensor
     ray: torch.Tensor
 
     @classmethod
@@ -59,52 +59,65 @@ class Fragments:
         head: torch.Tensor,
         limit: torch.Tensor,
         intrinsics: tuple[float, ...],
+        faces: torch.Tensor,
         sheets: torch.Tensor,
     ) -> Fragments:
         """Find fragments up to the depths ``limit`` (H * W,); those beyond ``head`` (H * W,) are behind it.
 
-        Pixels at the outline of triangles in ``sheets`` (F,) bool have four samples.
+        Pixels at the outline of those ``faces`` (F, 3) int64 that are in ``sheets`` (F,) bool have four samples.
         """
         height, width, pixels = triangles.height, triangles.width, len(limit)
         place, key = triangles.fragments(limit)
         dense = flat_indices(sheets.index_select(0, key & FACE))
-        edge = flat_indices(_outline(_marked(place.index_select(0, dense), pixels), height, width))
+        outline = _outline(_marked(place.index_select(0, dense), pixels), height, width)
+        edge, both = flat_indices(outline), limit > head
+        # Marks of pixels: 2 at the outline, 1 beside it; and 4 where hair may lie both before the head and behind it.
+        mark = (_most(outline) + outline).view(-1).add_(both, alpha=4).index_select(0, place)
+        number = edge[:0]
         if len(edge):
+            # Where four samples are wanted, only triangles that cover the middle of a pixel there or beside it, and
+            # their neighbours, for narrow ones cover none.
+            level = mark & 3
+            beside = _marked(key.index_select(0, flat_indices(level > 0)) & FACE, len(sheets))
             slots = torch.full((pixels,), -1, device=key.device)
             slots.scatter_(0, edge, torch.arange(len(edge), device=key.device))
-            fine = triangles.fragments(limit.index_select(0, edge), grid=2, shear=SHEAR, slots=slots)
-            place, key = pick((place, key), flat_indices(slots.index_select(0, place) < 0))
+            fine = triangles.only(_with_neighbours(beside, faces)).fragments(
+                limit.index_select(0, edge), grid=2, shear=SHEAR, slots=slots
+            )
+            place, key, mark = pick((place, key, mark), flat_indices(level < 2))
+            number = flat_indices(both.index_select(0, edge).index_select(0, fine[0] >> 2)) + len(place)
             place, key = torch.cat((place, fine[0] + pixels)), torch.cat((key, fine[1]))
-        heads = torch.cat((head, head.index_select(0, edge).repeat_interleave(4)))
-        place = (depths(key) > heads.index_select(0, place)).to(torch.int64).add_(place, alpha=2)
-        sample = flat_indices(_marked(place, 2 * len(heads)) > 0)
-        number = torch.empty(2 * len(heads), dtype=torch.int64, device=key.device)
-        number.scatter_(0, sample, torch.arange(len(sample), device=key.device))
-        behind, sample = (sample & 1).to(torch.bool), sample >> 1
-        inner = int(torch.searchsorted(sample, pixels))
-        within = sample[inner:] - pixels
-        owner = torch.cat((sample[:inner], edge.index_select(0, within >> 2)))
-        # Float64 is exact here, and dividing takes a tenth of the time of integers.
-        row = torch.div(owner.to(torch.float64), width).floor_()
-        column, row = (owner - row * width).to(torch.float32), row.to(torch.float32)
-        across, down = column.new_tensor(SPOTS).t()
-        column[:inner] += across[4]
-        row[:inner] += down[4]
-        column[inner:] += across.index_select(0, within & 3)
-        row[inner:] += down.index_select(0, within & 3)
-        fx, fy, cx, cy = intrinsics
-        ray = torch.stack(((column - cx) / fx, (cy - row) / fy))
-        return cls(number.index_select(0, place), key, behind, owner, inner, ray)
+        parted = flat_indices(torch.cat((both, both.index_select(0, edge).repeat_interleave(4))))
+        samples = cls(place, key, pixels, edge, parted, _rays(height, width, edge, parted, intrinsics))
+        there = torch.cat((flat_indices(mark >= 4), number))
+        own = torch.searchsorted(parted, place.index_select(0, there))
+        far = head.index_select(0, samples.pixel(parted)).index_select(0, own)
+        hidden = flat_indices(depths(key.index_select(0, there)) > far)
+        place.index_copy_(0, there.index_select(0, hidden), own.index_select(0, hidden) + samples.front)
+        return samples
 
-    def summed(self, values: torch.Tensor, pixels: int) -> torch.Tensor:
-        """Return means of values (C, S) over pixels, (C, 2, H * W): in front of the head, and behind it."""
-        place = self.owner + pixels * self.behind
-        out = torch.zeros(len(values), 2 * pixels, device=values.device)
-        out.scatter_(1, place[: self.inner].expand(len(values), -1), values[:, : self.inner])
-        # Row by row: a tenth of the time.
-        for row, fine in zip(out, values[:, self.inner :] * 0.25, strict=True):
-            row.scatter_add_(0, place[self.inner :], fine)
-        return out.view(-1, 2, pixels)
+    @property
+    def front(self) -> int:
+        """Number of samples in front of the head."""
+        return self.pixels + 4 * len(self.edge)
+
+    def pixel(self, sample: torch.Tensor) -> torch.Tensor:
+        """Return the pixels (S,) of ascending samples (S,) int64 in front of the head."""
+        middle = int(torch.searchsorted(sample, self.pixels))
+        return torch.cat((sample[:middle], self.edge.index_select(0, (sample[middle:] - self.pixels) >> 2)))
+
+    def pictured(self, values: torch.Tensor, bare: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return means of values (C, N), which are written over, for pixels in front of the head and behind it, (C,
+        H * W) each; ``bare`` (C,) where there are no samples behind it.
+        """
+        middle, fine, behind = values.split((self.pixels, 4 * len(self.edge), len(self.parted)), dim=1)
+        own, ones = self.pixel(self.parted), int(torch.searchsorted(self.parted, self.pixels))
+        out = bare[:, None].repeat(1, self.pixels)
+        # Row by row: a tenth of the time. The four samples of a pixel follow each other.
+        for row, means, back, rest in zip(middle, fine, out, behind, strict=True):
+            row.scatter_(0, self.edge, means.view(-1, 4).mean(1))
+            back.scatter_(0, own[:ones], rest[:ones]).scatter_(0, own[ones::4], rest[ones:].view(-1, 4).mean(1))
+        return middle, out
 
 
 def depths(key: torch.Tensor) -> torch.Tensor:
@@ -112,35 +125,35 @@ def depths(key: torch.Tensor) -> torch.Tensor:
     return (key >> 32).to(torch.int32).view(torch.float32)
 
 
-def blended(fragments: Fragments, shader: Shader) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def blended(fragments: Fragments, shader: Shader) -> tuple[torch.Tensor, torch.Tensor]:
     """Blend fragments front to back (depth peeling, Everitt 2001, and an A-buffer, Carpenter 1984, for the last ones).
 
-    Returns the samples' transmittance (S,), the key (S,) of the fragment at which it falls below a half, -1 for none,
-    and their premultiplied colours (3, S).
+    Returns the samples' premultiplied colours and transmittance (4, N), and the key (N,) of the fragment at which the
+    latter falls below a half, -1 for none.
     """
-    place, key, total = fragments.place, fragments.key, len(fragments.owner)
-    left, half = torch.ones(total, device=key.device), torch.full((total,), -1, device=key.device)
-    colour = left.new_zeros(3, total)
+    place, key, total = fragments.place, fragments.key, fragments.ray.shape[1]
+    out, half = torch.zeros(4, total, device=key.device), torch.full((total,), -1, device=key.device)
+    colour, left = out[:3], out[3].fill_(1.0)
+    last = torch.full_like(half, -1).scatter_reduce_(0, place, key, "amax") if len(place) > _FEW else half
     while len(place) > _FEW:
         nearest = torch.full_like(half, _NONE).scatter_reduce_(0, place, key, "amin")
         going = flat_indices(nearest != _NONE)
-        near, ray, before = nearest, fragments.ray, left
-        if len(going) < total:
-            near, ray, before = near.index_select(0, going), ray.index_select(1, going), before.index_select(0, going)
-        place, key = pick((place, key), flat_indices(key > nearest.index_select(0, place)))
-        rgb, cover = shader(near, ray)
+        near, before, most = pick((nearest, left, last), going)
+        rgb, cover = shader(near, fragments.ray.index_select(1, going))
         after = before * (1.0 - cover)
         # At low transmittance a layer stands for those behind it, if there are any.
-        more = _marked(place, total).index_select(0, going).to(torch.bool)
-        after.masked_fill_(more.logical_and_(after <= _ENOUGH), 0.0)
+        done = (after <= _ENOUGH).logical_and_(most > near)
+        after.masked_fill_(done, 0.0)
         crossed = flat_indices((before >= 0.5) & (after < 0.5))
         half.scatter_(0, going.index_select(0, crossed), near.index_select(0, crossed))
-        colour.index_add_(1, going, rgb.mul_(before - after))
+        for row, own in zip(colour, rgb.mul_(before - after), strict=True):
+            row.scatter_add_(0, going, own)
         left.scatter_(0, going, after)
         # Go on with samples that are not opaque yet.
-        place, key = pick((place, key), flat_indices(left.index_select(0, place) > 0.0))
+        nearest.scatter_(0, going, near.masked_fill_(after <= 0.0, _NONE))
+        place, key = pick((place, key), flat_indices(key > nearest.index_select(0, place)))
     _blend_all(fragments, shader, place, key, left, half, colour)
-    return left, half, colour
+    return out, half
 
 
 def _blend_all(
@@ -202,12 +215,46 @@ def _marked(place: torch.Tensor, places: int) -> torch.Tensor:
     return torch.zeros(places, dtype=torch.uint8, device=place.device).scatter_(0, place, ones)
 
 
+def _with_neighbours(some: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
+    """Return (F,) uint8: those of the faces (F, 3) that share a vertex with some, (F,) uint8."""
+    touched = _marked(faces.index_select(0, flat_indices(some)).view(-1), int(faces.max()) + 1)
+    a, b, c = (touched.index_select(0, corner) for corner in faces.unbind(1))
+    return a | b | c
+
+
 def _outline(some: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Return the pixels (height, width) bool on both sides of the outline of those in ``some``, (H * W,) uint8."""
-    padded = torch.nn.functional.pad(some.view(1, height, width), (1, 1, 1, 1), mode="replicate")[0]
-    around = [padded[a : a + height, b : b + width] for a, b in _AROUND]
-    least, most = (functools.reduce(f, around) for f in (torch.minimum, torch.maximum))
-    return least != most
+    """Return the pixels (height, width) uint8 on both sides of the outline of those in ``some``, (H * W,) uint8."""
+    some = some.view(height, width)
+    # Of zeros and ones, the least is one where the most of their opposites is zero.
+    return _most(some) & _most(some ^ 1)
 
 
-_AROUND = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))
+def _most(some: torch.Tensor) -> torch.Tensor:
+    """Return the largest of each pixel's own value and its four neighbours', (height, width) uint8."""
+    out = some.clone()
+    for to, of in ((out[1:], some[:-1]), (out[:-1], some[1:]), (out[:, 1:], some[:, :-1]), (out[:, :-1], some[:, 1:])):
+        torch.maximum(to, of, out=to)
+    return out
+
+
+def _rays(
+    height: int, width: int, edge: torch.Tensor, parted: torch.Tensor, intrinsics: tuple[float, ...]
+) -> torch.Tensor:
+    """Return :attr:`Fragments.ray`."""
+    fx, fy, cx, cy = intrinsics
+    spots = torch.tensor(SPOTS, device=edge.device).t()
+    row = torch.div(edge, width, rounding_mode="floor")
+    across, down = (
+        (torch.arange(number, device=edge.device)[:, None] + spot).sub_(centre).div_(focal)
+        for number, spot, centre, focal in ((width, spots[0], cx, fx), (height, spots[1], cy, -fy))
+    )
+    pixels, front = height * width, height * width + 4 * len(edge)
+    ray = across.new_empty(2, front + len(parted))
+    column = edge - row * width
+    for out, middle, own in zip(
+        ray, (across[:, 4], down[:, 4, None]), (across.index_select(0, column), down.index_select(0, row)), strict=True
+    ):
+        out[:pixels].view(height, width).copy_(middle)
+        out[pixels:front].view(-1, 4).copy_(own[:, :4])
+        out[front:] = out.index_select(0, parted)
+    return ray

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from facekit.geometry import coverage
 from facekit.geometry.coverage import prepare
 
 
@@ -36,8 +37,10 @@ def test_a_grid_samples_cells_row_by_row(scale):
     assert torch.equal(face.view(2, height, width, 2, 2), fine.transpose(2, 3))
 
 
+@pytest.mark.parametrize("many", [0, 2000])
 @pytest.mark.parametrize(("scale", "shear"), [(1, 0.0), (1, 0.125), (2, 0.125)])
-def test_slots_pick_cells(scale, shear):
+def test_slots_pick_cells(scale, shear, many, monkeypatch):
+    monkeypatch.setattr(coverage, "_MANY", many)
     cells = 2 * 24 * 40 * scale * scale
     wanted = (torch.rand(cells, generator=torch.Generator().manual_seed(1)) < 0.1).nonzero()[:, 0]
     slots = torch.full((cells,), -1).scatter_(0, wanted, torch.arange(len(wanted)))
@@ -89,3 +92,14 @@ def test_fragments_at_slots_are_those_of_all_cells():
     expected = torch.stack((cell * 4 + place % 4, key))[:, cell >= 0].tolist()
     found = torch.stack(triangles.fragments(inf[wanted], grid=2, shear=0.125, slots=slots)).tolist()
     assert sorted(zip(*found, strict=True)) == sorted(zip(*expected, strict=True)) and len(found[0]) > 50
+
+
+def test_some_faces_have_the_fragments_they_have_among_all():
+    triangles, limit = at(1), torch.full((2 * 24 * 40,), 30.0)
+    some = torch.arange(40) % 3 == 0
+    place, key = triangles.fragments(limit)
+    theirs = some[key & 0xFFFFFFFF]
+    expected = set(zip(place[theirs].tolist(), key[theirs].tolist(), strict=True))
+    found = triangles.only(some).fragments(limit)
+    assert len(expected) > 100
+    assert expected == set(zip(*(t.tolist() for t in found), strict=True))
