@@ -144,15 +144,21 @@ class ShapeDecoder:
         if self.person is None and not self.has_traits:
             return template + posed
         rest = self._displaced(latents.at_rest()) if wanted(latents.expression) else posed
-        neutral, worn = template + rest, template + posed
-        if self.resting_lids is not None and self.eye_corners is not None:
+        neutral, worn, others = template + rest, template + posed, torch.zeros_like(rest)
+        if self.eye_corners is not None:
             apart = self.eye_corners(neutral)
             neutral, worn = neutral + apart, worn + apart
+        if self.person is None:
+            others = self._others(latents, neutral)
+            neutral, worn = neutral + others, worn + others
+        if self.resting_lids is not None:
             worn = self.resting_lids(neutral, worn)
-            neutral = worn if posed is rest else self.resting_lids(neutral, neutral)
-        # Others: what the person's neutral face has over the networks'.
-        others = self._others(latents, neutral) if self.person is None else self.person.neutral - neutral
-        worn = worn + others
+        if self.person is not None:
+            # What the person's neutral face has over the networks'.
+            others = self.person.neutral - (
+                neutral if self.resting_lids is None else self.resting_lids(neutral, neutral)
+            )
+            worn = worn + others
         return worn + following(others, shut, self.blendshapes) if self.contact is not None and wanted(shut) else worn
 
     def _others(self, latents: FaceLatents, neutral: torch.Tensor) -> torch.Tensor:

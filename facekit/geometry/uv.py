@@ -5,8 +5,12 @@ UVs have their origin bottom-left and texel edges at 0 and 1; image row 0 is the
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
+
+from facekit.geometry.charts import Charted
 
 
 def slopes(heights: torch.Tensor) -> torch.Tensor:
@@ -108,3 +112,38 @@ def bake(
     mixed = sum(rest, first)
     mixed = torch.where(face_ids[..., None] >= 0, mixed, torch.full_like(mixed, fill))
     return mixed.permute(0, 3, 1, 2).contiguous()
+
+
+def bake_box(
+    values: torch.Tensor, mesh: Charted, tile_uvs: torch.Tensor, faces: torch.Tensor, size: int
+) -> tuple[tuple[slice, slice], torch.Tensor]:
+    """Rasterise per-vertex values to the part of a square tile that some triangles cover.
+
+    Parameters
+    ----------
+    values:
+        (V, C) float32.
+    mesh:
+        Mesh with ``faces`` and ``faces_uvs``.
+    tile_uvs:
+        (T, 2) float32: tile coordinates of its UVs (origin bottom-left, the tile is [0, 1]²).
+    faces:
+        (F,) bool: the triangles.
+    size:
+        Side of the tile in texels.
+
+    Returns
+    -------
+    box, maps:
+        Rows and columns of the tile, and (C, h, w) float32 in it, 0 outside of the triangles.
+    """
+    corners = tile_uvs[mesh.faces_uvs[faces]].flatten(0, 1)
+    low, high = corners.amin(0), corners.amax(0)
+    columns = slice(int(low[0] * size), math.ceil(float(high[0]) * size))
+    rows = slice(int((1 - high[1]) * size), math.ceil(float(1 - low[1]) * size))
+    # In coordinates of the box: the whole tile would take ten times as long.
+    width, height = columns.stop - columns.start, rows.stop - rows.start
+    x = (tile_uvs[:, 0] * size - columns.start) / width
+    y = 1 - ((1 - tile_uvs[:, 1]) * size - rows.start) / height
+    ids, weights = rasterize_uv(torch.stack((x, y), 1), mesh.faces_uvs[faces], (height, width))
+    return (rows, columns), bake(values[None], mesh.faces[faces], ids, weights)[0]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from facekit.conventions import PARTS
 from facekit.geometry.charts import bounded, step
-from facekit.geometry.uv import bake, rasterize_uv
+from facekit.geometry.uv import bake_box
 from facekit.models.brows import SHAPING, noise_axes
 from facekit.models.eyes import Eyeball
 from facekit.template import Template
@@ -136,14 +136,4 @@ def _maps(template: Template, tile_uvs: Tensor, size: int) -> tuple[tuple[slice,
         mine = torch.stack((1 - step(gap, *_MARGIN), flesh, line, above, _HEIGHT + _ARCH * sin, window), 1)
         mine[:, :2] *= lids[:, None]
         values = torch.where(own[:, None], mine, values)
-    faces = near[template.faces].all(dim=1)
-    corner = tile_uvs[template.faces_uvs[faces]].flatten(0, 1)
-    low, high = corner.amin(0), corner.amax(0)
-    columns = slice(int(low[0] * size), math.ceil(float(high[0]) * size))
-    rows = slice(int((1 - high[1]) * size), math.ceil(float(1 - low[1]) * size))
-    # In coordinates of the box: the whole tile would take ten times as long.
-    width, height = columns.stop - columns.start, rows.stop - rows.start
-    x = (tile_uvs[:, 0] * size - columns.start) / width
-    y = 1 - ((1 - tile_uvs[:, 1]) * size - rows.start) / height
-    ids, weights = rasterize_uv(torch.stack((x, y), 1), template.faces_uvs[faces], (height, width))
-    return (rows, columns), bake(values[None], template.faces[faces], ids, weights)[0]
+    return bake_box(values, template, tile_uvs, near[template.faces].all(dim=1), size)

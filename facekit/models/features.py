@@ -18,14 +18,15 @@ from facekit.conventions import SHAPE_NOISE_DIM
 from facekit.geometry.charts import step
 from facekit.metrics.anthropometry import masculine_direction
 from facekit.models.eyes import Eyeball
+from facekit.models.lip_shape import lip_shapes
 from facekit.models.modes import IdentityModes
 from facekit.template import Template
 
 #: Modes that the identity code has already: size and proportions of the whole head. Those after them are features.
 _KNOWN = 10
-#: Standard deviation of known modes and of features, in those of the head model, and the share of a displacement that
-#: reaches eyeballs, lids and lips as it is, which their contact bears.
-_PROPORTIONS, _FEATURES, _PLAIN = 0.3, 1.6, 0.35
+#: Standard deviation of features, in those of the head model; the share of a displacement that reaches eyeballs, lids
+#: and lips as it is, which their contact bears, and distances in mm from them between which this rises to all of it.
+_FEATURES, _PLAIN, _FREE = 1.75, 0.35, (6.0, 16.0)
 #: Share of it on skull, ears and neck, and distances in mm from the face's centre between which it falls to this.
 _SKULL, _FADE = 0.4, (75.0, 130.0)
 #: Waves of a mode's weight per unit of the noise, in radians: large enough that weights of people have nothing to do
@@ -58,16 +59,17 @@ class Features(nn.Module):
 
     def __init__(self, template: Template, modes: IdentityModes) -> None:
         super().__init__()
-        waves = torch.randn(len(modes), SHAPE_NOISE_DIM, generator=torch.Generator().manual_seed(_SEED))
-        amount = torch.full((len(modes), 1, 1), _FEATURES)
-        amount[:_KNOWN] = _PROPORTIONS
         deltas, verts, marks = modes.deltas, template.verts, template.landmarks
         far = step((verts - verts[marks[17:]].mean(dim=0)).norm(dim=1), *_FADE)
-        amount = amount * (1 - (1 - _SKULL) * far)[:, None]
+        amount = _FEATURES * (1 - (1 - _SKULL) * far)[:, None]
+        free = step(torch.cdist(verts, verts[marks[36:60]]).amin(dim=1), *_FREE)
+        plain = (_PLAIN + (1 - _PLAIN) * free)[:, None]
         known = (of[..., marks, :].double().numpy() for of in (verts, deltas))
         male = F.normalize(torch.from_numpy(masculine_direction(*known)).float(), dim=0)
-        deltas = deltas - male[:, None, None] * torch.einsum("m,mvc->vc", male, deltas)
-        deltas = amount * torch.lerp(softened(template, deltas), deltas, _PLAIN)
+        deltas = (deltas - male[:, None, None] * torch.einsum("m,mvc->vc", male, deltas))[_KNOWN:]
+        deltas = amount * torch.lerp(softened(template, deltas), deltas, plain)
+        deltas = torch.cat((deltas, lip_shapes(template)))
+        waves = torch.randn(len(deltas), SHAPE_NOISE_DIM, generator=torch.Generator().manual_seed(_SEED))
         self.register_buffer("deltas", deltas, persistent=False)
         self.register_buffer("waves", _WAVES * F.normalize(waves, dim=1), persistent=False)
 

@@ -22,7 +22,7 @@ _LIDS = [PARTS.index(name) for name in ("skin", "lids", "mouth")]
 #: Heights in mm, on an eyeball of the mean size, of the upper lid over the pupil's centre and of the lower lid below:
 #: the networks' median over people, where they shall rest in the median, and the share of a person's difference that
 #: is kept. Pupils end at 2 mm and irises at 6.2.
-_FOUND, _RESTS, _KEPT = (2.1, 5.7), (2.6, 5.7), (0.6, 0.5)
+_FOUND, _RESTS, _KEPT = (2.1, 5.7), (2.6, 5.7), (0.45, 0.45)
 #: Lids move by no more than this, mm.
 _MOST = 3.0
 #: Distance from the rim over which skin goes along, mm, and deviation of what counts as the middle of an eye.

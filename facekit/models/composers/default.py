@@ -20,6 +20,7 @@ from facekit.geometry.charts import mask_box, rect_box, step
 from facekit.geometry.uv import bake, box_blurred, rasterize_uv
 from facekit.models.brows import BrowShape
 from facekit.models.composers.complexion import Complexion
+from facekit.models.composers.contours import Contours
 from facekit.models.composers.lips import LipTone
 from facekit.models.composers.micro import SCALP_COVER, MicroLayer
 from facekit.models.eyelids import Eyelids
@@ -94,7 +95,9 @@ class DefaultComposer(nn.Module):
         height, width = parts.shape
         self.rows, self.columns = rect_box(template.tile_rect, height, width)
         self.complexion, self.micro, self.brows = complexion, micro, brows
-        self.eyelids = Eyelids(template, template.tile_uvs, self.rows.stop - self.rows.start)
+        side = self.rows.stop - self.rows.start
+        self.contours = Contours(template, template.tile_uvs, side)
+        self.eyelids = Eyelids(template, template.tile_uvs, side)
         self.lips = LipTone(parts[self.rows, self.columns])
         skin = torch.zeros(len(PARTS) + 1)
         for name in ("skin", "lips", "lids", "back_of_head", "neck"):
@@ -154,8 +157,10 @@ class DefaultComposer(nn.Module):
         tile = self.complexion(tile, identity, texture_noise, traits)
         atlas[:, :, self.rows, self.columns] = self.micro(tile, identity, texture_noise)
         atlas[(..., *self.lids_box)] *= self.lids
-        face, box = atlas[:, :, self.rows, self.columns], (..., *self.eyelids.box)
+        face, box = atlas[:, :, self.rows, self.columns], (..., *self.contours.box)
         # A copy: gradients need what was there before.
+        face[box] = self.contours.painted(face[box].clone(), texture_noise)
+        box = (..., *self.eyelids.box)
         face[box] = self.eyelids.painted(face[box].clone(), texture_noise, traits)
         box = (..., *self.lips.box)
         face[box] = self.lips.painted(face[box].clone(), traits)
