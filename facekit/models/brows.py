@@ -25,7 +25,7 @@ SHAPING = slice(84, 124)
 # Millimetres per tile unit around the brows, in x and y.
 _MM = (185.0, 263.0)
 # Height relative to the drawn pair's, of the thinnest and of the thickest, and its logarithm's standard deviation.
-_THIN, _THICK, _HEIGHT_VARIES = 0.95, 0.67, 0.15
+_THIN, _THICK, _HEIGHT_VARIES = 0.95, 0.67, 0.28
 # The same along the brow, from the inner to the outer end.
 _TAPER = (0.80, 0.97, 1.0, 0.95, 0.85)
 # Share of their distance from the line that hairs lose at the outer end, where they leave a line that bends.
@@ -34,13 +34,13 @@ _TAIL = 0.6
 _TAIL_FROM, _FALL = 0.75, 8.0
 # Standard deviations, mm: of arch, slope (the outer end's fall), height, inner and outer end; and of the difference
 # between left and right, as a fraction of these.
-_VARIES, _SIDES = (1.1, 1.4, 1.2, 1.5, 1.6), 0.2
+_VARIES, _SIDES = (1.5, 1.9, 1.4, 2.1, 2.2), 0.2
 # Arch, slope and height, mm, that women's brows have over men's, which are flatter and lower.
 _WOMENS = (1.1, 0.5, 0.9)
 # Bounds of the numbers above, in standard deviations.
 _BOUND = 2.0
 # Least density, and the logistic's slope and offset.
-_SPARSE, _DENSITY = 0.55, (1.2, 1.0)
+_SPARSE, _DENSITY = 0.10, (2.2, 0.8)
 # Warp of the painted skin, mm: how far it reaches at full strength above and below the line, over which distance it
 # ends, and the most by which narrowing moves skin.
 _ABOVE, _BELOW, _ENDS, _MOST = 9.0, 6.5, 6.0, 3.5

@@ -31,14 +31,14 @@ _FLESH, _FLESH_COVER = ((0.78, 0.51, 0.46), (0.50, 0.30, 0.27)), 0.75
 _LINE, _FULLER, _LOWER = 0.25, 0.55, 0.50
 # Height of the crease above the upper lid's margin, mm: at the corners, what the middle has over it, and its standard
 # deviation, with a bound in these; where along the eye it fades in and out.
-_HEIGHT, _ARCH, _VARIES, _BOUND = 3.0, 1.2, 0.7, 2.0
+_HEIGHT, _ARCH, _VARIES, _BOUND = 3.0, 1.2, 1.2, 2.0
 _FROM, _TO = (0.08, 0.45), (1.20, 0.75)
 # Depth of the crease and height of the fold above it, mm; distance between them, and their widths, mm.
 _DEEP, _FOLD, _ABOVE, _WIDE = 0.50, 0.25, 1.5, (0.42, 1.0)
 # Share of light that the crease takes in red, green and blue.
 _SHADE = (0.14, 0.20, 0.21)
 # Logistic slope and offset of the depth's distribution.
-_DEPTH = (1.6, 1.1)
+_DEPTH = (3.0, 1.0)
 # Distance around an eye that has lids, mm.
 _REACH = 26.0
 

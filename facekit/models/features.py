@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facekit.conventions import SHAPE_NOISE_DIM
+from facekit.conventions import PARTS, SHAPE_NOISE_DIM
 from facekit.geometry.charts import step
 from facekit.metrics.anthropometry import masculine_direction
 from facekit.models.eyes import Eyeball
@@ -35,6 +35,12 @@ _WAVES, _SEED = 3.0, 77
 #: Distances in mm from the centre of an eye and of the mouth, up to which the surroundings move rigidly with it, and
 #: from which on freely.
 _EYE, _MOUTH = (15.0, 32.0), (14.0, 45.0)
+#: What noses differ more than the head model's, whose are smoother than people's, and distances in mm from the nose
+#: between which this fades out.
+_NOSES, _AT_NOSE = 0.4, (8.0, 20.0)
+#: Openness to light from which on skin of the nose is outside, and below which it is inside of a nostril; the nose's
+#: reach from its base, mm, and the width of the mean over the skin outside.
+_HIDDEN, _NOSE, _THROUGH = (0.25, 0.5), 35.0, 3.0
 #: Side in mm of the cells over which displacements are smoothed.
 _CELL = 8.0
 
@@ -61,14 +67,16 @@ class Features(nn.Module):
         super().__init__()
         deltas, verts, marks = modes.deltas, template.verts, template.landmarks
         far = step((verts - verts[marks[17:]].mean(dim=0)).norm(dim=1), *_FADE)
-        amount = _FEATURES * (1 - (1 - _SKULL) * far)[:, None]
+        nose = 1 - step(torch.cdist(verts, verts[marks[27:36]]).amin(dim=1), *_AT_NOSE)
+        amount = _FEATURES * (1 - (1 - _SKULL) * far)[:, None] * (1 + _NOSES * nose)[:, None]
         free = step(torch.cdist(verts, verts[marks[36:60]]).amin(dim=1), *_FREE)
+        free = free * (template.parts != PARTS.index("mouth"))
         plain = (_PLAIN + (1 - _PLAIN) * free)[:, None]
         known = (of[..., marks, :].double().numpy() for of in (verts, deltas))
         male = F.normalize(torch.from_numpy(masculine_direction(*known)).float(), dim=0)
         deltas = (deltas - male[:, None, None] * torch.einsum("m,mvc->vc", male, deltas))[_KNOWN:]
         deltas = amount * torch.lerp(softened(template, deltas), deltas, plain)
-        deltas = torch.cat((deltas, lip_shapes(template)))
+        deltas = torch.cat((with_nostrils(template, deltas), lip_shapes(template)))
         waves = torch.randn(len(deltas), SHAPE_NOISE_DIM, generator=torch.Generator().manual_seed(_SEED))
         self.register_buffer("deltas", deltas, persistent=False)
         self.register_buffer("waves", _WAVES * F.normalize(waves, dim=1), persistent=False)
@@ -77,6 +85,22 @@ class Features(nn.Module):
         """Return displacements (B, V, 3) mm of people with shape noise (B, 5); differentiable."""
         weights = math.sqrt(2) * torch.sin(shape_noise @ self.waves.t())
         return (weights @ self.deltas.flatten(1)).unflatten(1, (-1, 3))
+
+
+def with_nostrils(template: Template, moves: Tensor) -> Tensor:
+    """Return displacements (B, V, 3) mm with those of the nostrils' insides replaced by those of the skin around, or the
+    thin walls between both would turn inside out.
+    """
+    verts, away = template.verts, template.verts - template.verts[template.landmarks[33]]
+    hidden = 1 - step(template.ao.flatten(), *_HIDDEN)
+    nose = (away.norm(dim=1) < _NOSE) & (template.parts == PARTS.index("skin"))
+    inside, outside = (nose & (hidden > 0)).nonzero()[:, 0], (nose & (hidden == 0)).nonzero()[:, 0]
+    if not len(inside):
+        return moves
+    weights = torch.softmax(-0.5 * (torch.cdist(verts[inside], verts[outside]) / _THROUGH).square(), dim=1)
+    own = moves.index_select(1, inside)
+    led = torch.einsum("io,boc->bic", weights, moves.index_select(1, outside))
+    return moves.index_copy(1, inside, torch.lerp(own, led, hidden[inside, None]))
 
 
 def softened(template: Template, moves: Tensor) -> Tensor:

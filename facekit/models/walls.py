@@ -10,8 +10,8 @@ from facekit.geometry.normals import vertex_normals
 from facekit.template import Template
 
 # Region of wall and skin, mm: down to this far below the lower lip, between the mouth's corners; for the whole mouth,
-# up to this far below the nose, and this far beyond the corners. Largest distance of the wall from the skin.
-_BELOW, _UNDER_NOSE, _BESIDE, _REACH = 20.0, 3.0, 8.0, 12.0
+# up to this far above the base of the nose, and this far beyond the corners. Largest distance of the wall from the skin.
+_BELOW, _ABOVE_NOSE, _BESIDE, _REACH = 20.0, 4.0, 8.0, 12.0
 # Thickness that is kept, as a share of that of the template, and at most, mm.
 _SHARE, _MOST = 0.5, 1.5
 
@@ -39,7 +39,7 @@ class MouthWall(nn.Module):
         super().__init__()
         verts, faces, parts = template.verts, template.faces, template.parts
         left, right, low, nose = verts[template.landmarks[[48, 54, 57, 33]]]
-        top, beside = (nose[1] - _UNDER_NOSE, _BESIDE) if whole else (low[1], 0.0)
+        top, beside = (nose[1] + _ABOVE_NOSE, _BESIDE) if whole else (low[1], 0.0)
         front = (verts[:, 1] > low[1] - _BELOW) & (verts[:, 1] < top)
         front &= (verts[:, 0] > left[0] - beside) & (verts[:, 0] < right[0] + beside)
         normals = vertex_normals(verts[None], faces)[0]
