@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from facekit.conventions import LANDMARK_GROUPS, PARTS
+from facekit.geometry.nearest import Cloud
 from facekit.geometry.normals import dot, vertex_normals
 from facekit.models.ties import Ties
 from facekit.template import Template
@@ -15,10 +16,33 @@ _ANCHORS, _NEAREST, _SOFT = 420, 20, 15.0
 #: Distance from the skin, mm, within which hair is checked for collisions; its least height above the skin, mm; number
 #: of candidate skin vertices, and of iterations.
 _CLOSE, _OFF, _UNDER, _ROUNDS = 26.0, 2.0, 10, 4
-# Search radius for the skin under hair, mm, and number of hair vertices per search.
-_LOOKED, _CHUNK = 40.0, 128
 #: Anchors on the skin lie this far above the brows, or behind this z and above this y; all in mm.
 _ABOVE_BROWS, _BACK, _BELOW = 12.0, 8.0, -25.0
+
+
+class Ground:
+    """A template as hair needs it, for all styles.
+
+    Parameters
+    ----------
+    template:
+        Template that the styles were made for.
+    """
+
+    def __init__(self, template: Template) -> None:
+        parts = template.parts
+        skin = torch.isin(parts, parts.new_tensor([PARTS.index(n) for n in ("skin", "back_of_head", "neck", "lids")]))
+        self.template, self._skin, self._anchors = template, skin.nonzero()[:, 0], still_vertices(template)
+        self._cloud = Cloud(template.verts[self._skin])
+
+    def ties(self, hair: torch.Tensor) -> Ties:
+        """Tie hair (N, 3) mm on the mean head to the anchors."""
+        return Ties.nearest(hair, self.template.verts, self._anchors, _NEAREST, _SOFT)
+
+    def under(self, hair: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return indices (n,) of hair vertices near the skin, and the k nearest skin vertices (n, k) of each."""
+        near, index = self._cloud.near(hair, _UNDER, _CLOSE)
+        return near, self._skin[index]
 
 
 class Carried:
@@ -28,19 +52,19 @@ class Carried:
     ----------
     hair:
         (N, 3) mm on the mean head.
-    anchors:
-        Result of :func:`still_vertices`.
-    template:
-        Template that it was made for.
+    ground:
+        The template.
     """
 
-    def __init__(self, hair: torch.Tensor, anchors: torch.Tensor, template: Template) -> None:
+    def __init__(self, hair: torch.Tensor, ground: Ground) -> None:
+        template = ground.template
         self.verts, self.template = hair, template
         #: Ties to the anchors.
-        self.ties, self._near, under = self._tied(hair, anchors)
+        self.ties, (self._near, under) = ground.ties(hair), ground.under(hair)
         # The skin under hair: its vertices, and the triangles that their normals need.
         self._skin, self._under = under.unique(return_inverse=True)
-        around = template.faces[torch.isin(template.faces, self._skin).any(1)]
+        wanted = torch.zeros(len(template.verts), dtype=torch.bool, device=hair.device).index_fill_(0, self._skin, True)
+        around = template.faces[wanted[template.faces].any(1)]
         self._around, corners = torch.cat((self._skin, around.flatten())).unique(return_inverse=True)
         self._places, self._faces = corners[: len(self._skin)], corners[len(self._skin) :].view(-1, 3)
 
@@ -65,33 +89,6 @@ class Carried:
             push = (_OFF - dot(away, normal)).clamp_min(0)
             near = [own + push * row for own, row in zip(near, normal, strict=True)]
         return moved.index_copy(1, self._near, torch.stack(near, -1))
-
-    def _tied(self, hair: torch.Tensor, anchors: torch.Tensor) -> tuple[Ties, torch.Tensor, torch.Tensor]:
-        """Return ties to the anchors, indices (n,) of hair vertices near the skin, and the k nearest skin vertices
-        (n, k) of each.
-        """
-        head = self.template.verts
-        parts = self.template.parts
-        skin = torch.isin(parts, parts.new_tensor([PARTS.index(n) for n in ("skin", "back_of_head", "neck", "lids")]))
-        place = skin.nonzero()[:, 0]
-        distances, under = [], []
-        for some in hair.split(_CHUNK):
-            low, high = some.amin(0) - _LOOKED, some.amax(0) + _LOOKED
-            around = place[((head[place] > low) & (head[place] < high)).all(1)]
-            if len(around) < _UNDER:
-                around = place
-            d, k = torch.cdist(some, head[around]).topk(_UNDER, largest=False)
-            if bool((d[:, -1] > _LOOKED)[d[:, 0] < _CLOSE].any()):  # nearer vertices may lie outside of the box
-                around = place
-                d, k = torch.cdist(some, head[around]).topk(_UNDER, largest=False)
-            distances.append(d[:, 0])
-            under.append(around[k])
-        close = torch.cat(distances) < _CLOSE
-        return (
-            Ties.nearest(hair, head, anchors, _NEAREST, _SOFT),
-            close.nonzero()[:, 0],
-            torch.cat(under)[close],
-        )
 
 
 def still_vertices(template: Template) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 
 from facekit.errors import InputError
 from facekit.hair import HAIR_PARTS, HairCards
-from facekit.models.carried_hair import Carried, still_vertices
+from facekit.models.carried_hair import Carried, Ground
 from facekit.models.eyes import Eyeball
 from facekit.models.facial_hair import SHAVEN, Brows, FacialHair, Tufts
 from facekit.models.lashes import Lashes
@@ -88,8 +88,8 @@ class Wardrobe:
         self._eyes = [Eyeball(template, left) for left in (False, True)]
 
     @functools.cached_property
-    def _anchors(self) -> torch.Tensor:
-        return still_vertices(self.template)
+    def _ground(self) -> Ground:
+        return Ground(self.template)
 
     @functools.cached_property
     def facial(self) -> FacialHair:
@@ -169,7 +169,7 @@ class Wardrobe:
 
     def _hair(self, style: str) -> Carried:
         if style not in self._carried:
-            self._carried[style] = Carried(self._part(style, "verts").float() * _STEP, self._anchors, self.template)
+            self._carried[style] = Carried(self._part(style, "verts").float() * _STEP, self._ground)
         return self._carried[style]
 
     def _lash(self, name: str) -> Lashes:
