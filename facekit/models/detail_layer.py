@@ -8,15 +8,13 @@ from torch import nn
 
 from facekit.detail import DETAIL_MODES, FaceDetail
 from facekit.errors import InputError
-from facekit.geometry.charts import mask_box
-from facekit.geometry.lists import alike, weighted_sum
+from facekit.geometry.lists import alike
 from facekit.geometry.strain import StrainGraph, lines_across
-from facekit.geometry.uv import bake, rasterize_uv, sample_texture
+from facekit.geometry.uv import sample_texture
 from facekit.models.ageing import aged
-from facekit.models.composers.micro import ATLAS, MicroLayer
-from facekit.models.creases import LipCreases
+from facekit.models.composers.micro import MicroLayer
 from facekit.models.detail import DetailModel
-from facekit.models.eyelids import Eyelids
+from facekit.models.detail_charts import DetailCharts, no_area
 from facekit.template import Template
 
 # Number of smoothing passes over neighbours: computed strain is discontinuous between triangles, skin's response is
@@ -24,16 +22,6 @@ from facekit.template import Template
 _SMOOTHING = 4
 #: Fraction of the furrows of expressions that stay in the neutral faces of the oldest.
 _LASTING = 0.7
-#: Places on the tile, x and y down, with their radii, where less stays, as a factor on that. Frowns between the brows
-#: and the pitted chin show in expressions only; the folds from nose and mouth are in the shape of old heads already.
-_LESS = (
-    ((0.495, 0.195), (0.055, 0.055), 0.40),
-    ((0.495, 0.700), (0.110, 0.060), 0.15),
-    ((0.370, 0.490), (0.060, 0.110), 0.50),
-    ((0.620, 0.490), (0.060, 0.110), 0.50),
-    ((0.365, 0.625), (0.035, 0.055), 0.30),
-    ((0.625, 0.625), (0.035, 0.055), 0.30),
-)
 #: Reference strain of the scalar composition.
 SCALAR_REFERENCE = 0.12
 
@@ -61,11 +49,7 @@ class DetailLayer(nn.Module):
     trust: torch.Tensor
     sure: torch.Tensor
     reference: torch.Tensor
-    corners: torch.Tensor
-    shares: torch.Tensor
-    lasting: torch.Tensor
-    half_mask: torch.Tensor
-    full_mask: torch.Tensor
+    _charts: DetailCharts | None
 
     def __init__(
         self,
@@ -78,9 +62,9 @@ class DetailLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.model, self.micro, self.size = model, micro, size
-        self.creases = LipCreases(template, tile_uvs, model.config.size)
-        self.eyelids = Eyelids(template, tile_uvs, ATLAS)
-        self.register_buffer("lasting", _lasting_share(model.config.size).to(tile_uvs))
+        self._template, self._charts = template, None
+        if not bool((_areas(template.uvs[template.faces_uvs]) * trust[template.faces_uvs].amax(1) > 0).any()):
+            raise no_area()
         self.graph = StrainGraph.of(template.faces, len(template.verts))
         self.register_buffer("tile_uvs", tile_uvs)
         self.register_buffer("trust", trust)
@@ -88,38 +72,17 @@ class DetailLayer(nn.Module):
         self.lines = lines_across(template.verts, template.faces, tile_uvs, template.faces_uvs, along)
         self.register_buffer("sure", _at_vertices(sure, template) * (self.lines.share > 0))
         self.register_buffer("reference", _at_vertices(reference, template).clamp_min(1e-3))
-        self.half_box, ids, weights = self._chart("half", template, tile_uvs, trust, None)
-        self.full_box, _, _ = self._chart("full", template, tile_uvs, trust, self.half_box)
-        self.register_buffer("corners", template.faces[ids.clamp_min(0)].permute(2, 0, 1).flatten(1))
-        self.register_buffer("shares", (weights * (ids >= 0)[..., None]).permute(2, 0, 1).flatten(1))
 
-    def _chart(
-        self,
-        name: str,
-        template: Template,
-        tile_uvs: torch.Tensor,
-        trust: torch.Tensor,
-        half_box: tuple[slice, slice] | None,
-    ) -> tuple[tuple[slice, slice], torch.Tensor, torch.Tensor]:
-        """Register the tile's position in the mesh's UV layout for the size ``name``; return its box, face ids and
-        barycentric weights. The full box is the half one doubled, so that maps of both sizes align.
+    @property
+    def charts(self) -> DetailCharts:
+        """The maps' place in the UV layout, made at first use: what asks for strain alone, as photographs do, is spared
+        them.
         """
-        side = self.size // 2 if half_box is None else self.size
-        ids, weights = rasterize_uv(template.uvs, template.faces_uvs, side)
-        known = torch.cat([tile_uvs, trust[:, None]], dim=1)[None]
-        found = bake(known, template.faces_uvs, ids, weights)[0]
-        if not bool((found[2] > 0).any()):
-            raise InputError("UVs in which the face has an area", "none", "give the mesh UVs, which detail maps need")
-        if half_box is None:
-            box = mask_box(found[2] > 0)
-        else:
-            rows, columns = half_box
-            box = slice(2 * rows.start, 2 * rows.stop), slice(2 * columns.start, 2 * columns.stop)
-        x, y, mask = found[(slice(None), *box)]
-        self.register_buffer(f"{name}_mask", mask)
-        # Tile rows run down, UVs up; grid_sample expects coordinates from -1 to 1.
-        self.register_buffer(f"{name}_grid", torch.stack((2 * x - 1, 1 - 2 * y), dim=-1))
-        return box, ids[box], weights[box]
+        if self._charts is None:
+            with torch.inference_mode(False), torch.no_grad():
+                charts = DetailCharts(self._template, self.tile_uvs, self.trust, self.model.config.size, self.size)
+                self._charts = charts.to(self.tile_uvs.device)
+        return self._charts
 
     def strain(self, rest: torch.Tensor, posed: torch.Tensor) -> torch.Tensor:
         """Return the strain (B, V) that the weights are computed from: positive is compressed, negative stretched.
@@ -168,13 +131,14 @@ class DetailLayer(nn.Module):
             compress, stretch = torch.zeros_like(compress), torch.zeros_like(stretch)
         if mode == "dynamic":
             static = torch.zeros_like(static)
-        rows, columns = self.half_box
-        folded = (self._splat(w) * m[..., rows, columns] for w, m in ((compress, compressed), (stretch, stretched)))
+        charts = self.charts
+        rows, columns = charts.half_box
+        folded = (charts.splat(w) * m[..., rows, columns] for w, m in ((compress, compressed), (stretch, stretched)))
         first, second = folded
-        size = list(self.full_mask.shape)
+        size = list(charts.full_mask.shape)
         dynamic = F.interpolate(first + second, size=size, mode="bilinear", align_corners=False)
         displacement = static.expand(batch, -1, -1, -1).clone()
-        displacement[(..., *self.full_box)] += dynamic
+        displacement[(..., *charts.full_box)] += dynamic
         static, compressed, stretched = (m.expand(batch, -1, -1, -1) for m in (static, compressed, stretched))
         parts = FaceDetail(static, compressed, stretched, compress, stretch, strain, strength)
         return displacement.mul_(strength), parts
@@ -183,47 +147,20 @@ class DetailLayer(nn.Module):
         """Return the three maps in the mesh's UV layout, static at full size, the others at half size; B may be reduced
         to 1.
         """
+        charts = self.charts
         if alike(identity, texture_noise):
             identity, texture_noise = identity[:1], texture_noise[:1]
         static, compressed, stretched = self.model.maps(self.model.coefficients(identity))
-        lasting = self._lasting(identity)[:, None, None, None] * self.lasting
-        static = self.creases(static, texture_noise) + lasting * compressed
+        lasting = self._lasting(identity)[:, None, None, None] * charts.lasting
+        static = charts.creases(static, texture_noise) + lasting * compressed
         relief = self.micro.relief(identity, texture_noise)
-        relief[(..., *self.eyelids.box)] += self.eyelids.relief(texture_noise)
-        static = self._on_mesh(static, "full") + self._on_mesh(relief, "full")
-        return static, self._on_mesh(compressed, "half"), self._on_mesh(stretched, "half")
+        relief[(..., *charts.eyelids.box)] += charts.eyelids.relief(texture_noise)
+        static = charts.on_mesh(static, "full") + charts.on_mesh(relief, "full")
+        return static, charts.on_mesh(compressed, "half"), charts.on_mesh(stretched, "half")
 
     def _lasting(self, identity: torch.Tensor) -> torch.Tensor:
         """Return the fraction (B,) of the furrows of expressions that stay in neutral faces: none in the young."""
         return _LASTING * aged(self.micro.projections(identity)["age"])
-
-    def _on_mesh(self, tile: torch.Tensor, name: str) -> torch.Tensor:
-        """Resample a map (B, 1, S, S) on the tile to the mesh's UV layout."""
-        grid, mask, box = (getattr(self, f"{name}_{part}") for part in ("grid", "mask", "box"))
-        found = F.grid_sample(
-            tile, grid.expand(len(tile), -1, -1, -1), mode="bilinear", padding_mode="border", align_corners=False
-        )
-        side = self.size if name == "full" else self.size // 2
-        spread = tile.new_zeros(len(tile), 1, side, side)
-        spread[(..., *box)] = found * mask
-        return spread
-
-    def _splat(self, values: torch.Tensor) -> torch.Tensor:
-        """Rasterise vertex values (B, V) into the half-size box of the UV map, (B, 1, h, w); both sides of a seam share
-        vertices.
-        """
-        mixed = weighted_sum(values, self.corners, self.shares)
-        return mixed.view(len(values), 1, *self.half_mask.shape)
-
-
-def _lasting_share(size: int) -> torch.Tensor:
-    """Return the factor (size, size) on what of the furrows stays in old faces, see ``_LESS``."""
-    place = (torch.arange(size) + 0.5) / size
-    share = torch.ones(size, size)
-    for (x, y), (wide, high), least in _LESS:
-        away = ((place - x) / wide).square() + ((place[:, None] - y) / high).square()
-        share = torch.minimum(share, 1 - (1 - least) * torch.exp(-0.5 * away.square()))
-    return share
 
 
 def tile_uvs_of(
@@ -256,6 +193,12 @@ def _furrows(
     sure = sure * trust[faces_uvs].amin(dim=1)
     along = torch.stack((angle.cos(), angle.sin()), dim=-1)
     return along * (sure > 0.02)[:, None], sure, reference
+
+
+def _areas(corners: torch.Tensor) -> torch.Tensor:
+    """Return twice the areas (F,) of triangles (F, 3, 2)."""
+    a, b = (corners[:, 1:] - corners[:, :1]).unbind(1)
+    return (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).abs()
 
 
 def _at_vertices(values: torch.Tensor, template: Template) -> torch.Tensor:

@@ -14,7 +14,7 @@ from facekit.models.creases import LipCreases
 
 @pytest.fixture(scope="module")
 def creases(default_pipeline) -> LipCreases:
-    return default_pipeline.detail_layer.creases
+    return default_pipeline.detail_layer.charts.creases
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,7 @@ def test_creases_come_with_static_detail(default_pipeline):
         for name in ("neutral", "eye_closed")
     )
     torch.testing.assert_close(plain, closed)
-    box = default_pipeline.detail_layer.full_box
+    box = default_pipeline.detail_layer.charts.full_box
     assert float(-plain[(..., *box)].min()) > 0.1
 
 
