@@ -18,6 +18,7 @@ import numpy as np
 from facekit.errors import WeightsError, optional_import
 from facekit.files.atomic import atomic_write, expanded
 from facekit.install import install_line
+from facekit.reconstruct.postponed import postponed
 from facekit.reconstruct.quiet import quiet
 from facekit.weights import ToolRecord, cache_folder, tool
 from facekit.weights.cache import sha256_of
@@ -127,7 +128,8 @@ class Landmarker:
     """
 
     def __init__(self, faces: int = 8, confidence: float = 0.5) -> None:
-        with quiet():
+        # Only MediaPipe's drawing and recording use them; importing them takes longer than all the rest of it.
+        with quiet(), postponed("matplotlib.pyplot", "sounddevice"):
             media = optional_import("mediapipe", "photo", "landmarks of photographs")
             tasks = optional_import("mediapipe.tasks.python", "photo", "landmarks of photographs")
             vision = optional_import("mediapipe.tasks.python.vision", "photo", "landmarks of photographs")
