@@ -37,9 +37,10 @@ def colours(pipe: FacePipeline, photo: PhotoModel, landmarker: Landmarker, pictu
     picture, marks, _ = find(picture, landmarker, photo.mirror, None)
     fitted, _ = refine_and_fit(photo, [picture], [marks])
     rest = FaceLatents.sample(0, expression="neutral", intensity=0.0, truncation=0.0)
-    neutral, verts = posed_heads(fitted, pipe, photo, rest)
+    shaped, verts = posed_heads(fitted, pipe, photo, rest)
+    assert shaped.person is not None
     pixels = torch.from_numpy(picture.pixels).float() / 255
-    study = PictureStudy.of([pixels], verts, cameras_of(fitted, [picture]), pipe, neutral)
+    study = PictureStudy.of([pixels], verts, cameras_of(fitted, [picture]), pipe, shaped.person.neutral)
     atlas = study.texture("blend", SIZE).albedo
     tile = atlas[(..., *rect_box(pipe.template.tile_rect, SIZE, SIZE))]
     face = face_of(pipe, tile.shape[-1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from facekit.assembly import load_modes
 from facekit.checks import finite, one_of, whole
 from facekit.conventions import BLENDSHAPES
 from facekit.errors import InputError
@@ -24,7 +24,7 @@ from facekit.reconstruct.find import find
 from facekit.reconstruct.fit import fit
 from facekit.reconstruct.hair import find_hair
 from facekit.reconstruct.landmarker import FaceLandmarks, Landmarker
-from facekit.reconstruct.model import PhotoModel, loaded
+from facekit.reconstruct.model import PhotoModel, loaded, mirrored_marks
 from facekit.reconstruct.observe import Picture, read_all
 from facekit.reconstruct.personal import PersonalOffsets, left_over
 from facekit.reconstruct.quality import Quality
@@ -111,16 +111,24 @@ def reconstruct(
             source, texture=texture, face=face, calm=smoothing, texture_size=size, hair=hair, model=model
         )
     pictures = read_all(source)
-    with contextlib.ExitStack() as opened:
-        (pipe, photo), landmarker = together(
-            lambda: loaded(model), lambda: opened.enter_context(Landmarker()), torch.device("cpu")
-        )
-        found = [find(picture, landmarker, photo.mirror, face) for picture in pictures]
+    (pipe, photo), found = together(lambda: loaded(model), lambda: _found_in(pictures, face), torch.device("cpu"))
     pictures, faces = [picture for picture, _, _ in found], [marks for _, marks, _ in found]
     (fitted, faces), _ = together(
-        lambda: refine_and_fit(photo, pictures, faces), lambda: pipe.contact, torch.device("cpu")
+        lambda: refine_and_fit(photo, pictures, faces), lambda: _settle(pipe), torch.device("cpu")
     )
     return assembled(fitted, pictures, faces, pipe, photo, texture, size, hair)
+
+
+def _found_in(pictures: list[Picture], face: int | None) -> list[tuple[Picture, FaceLandmarks, int]]:
+    """Find a face in each photograph; see :func:`facekit.reconstruct.find.find`."""
+    load_modes()  # the model needs them late
+    with Landmarker() as landmarker:
+        return [find(picture, landmarker, mirrored_marks(), face) for picture in pictures]
+
+
+def _settle(pipe: FacePipeline) -> None:
+    """Make what the shapes of all people share, which is cached; what copies of the pipeline make is lost with them."""
+    _ = pipe.contact, pipe.unfolding, pipe.wall, pipe.eye_corners, pipe.resting_lids
 
 
 @on_one_thread
@@ -176,7 +184,9 @@ def assembled(
     cameras = cameras_of(fitted, pictures)
     weights = torch.from_numpy(fitted.blendshapes).float()
     rest = FaceLatents.sample(0, expression="neutral", intensity=0.0, truncation=0.0, device=pipe.device)
-    neutral, verts = posed_heads(fitted, pipe, photo, rest)
+    shaped, verts = posed_heads(fitted, pipe, photo, rest)
+    assert shaped.person is not None
+    neutral = shaped.person.neutral
     colours = [torch.from_numpy(picture.pixels) for picture in pictures]
     views = [cameras[k] for k in range(len(pictures))]
 
@@ -191,7 +201,7 @@ def assembled(
         pipe.device,
     )
     codes = dataclasses.replace(rest, **{name: getattr(skin.codes, name).float() for name in _CODES})
-    person = pipe.with_person(Person(neutral, codes, skin.albedo.float()))
+    person = shaped.with_person(Person(neutral, codes, skin.albedo.float()))
     if hair is not None:
         posed = codes.repeat(len(pictures)).with_blendshapes(weights)
         trait = trait_direction(pipe, "masculinity")
@@ -217,13 +227,13 @@ def assembled(
 @torch.no_grad()
 def posed_heads(
     fitted: Fitted, pipe: FacePipeline, photo: PhotoModel, rest: FaceLatents
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a fit's neutral head (V, 3) and the head as in each picture (K, V, 3), mm; ``rest`` are the mean's latents
-    (B = 1).
+) -> tuple[FacePipeline, torch.Tensor]:
+    """Return the pipeline with a fit's neutral head, and the head as in each picture (K, V, 3), mm; ``rest`` are the
+    mean's latents (B = 1).
     """
     neutral = photo.head(pipe.template, fitted)
     shaped, weights = pipe.with_person(Person(neutral, rest)), torch.from_numpy(fitted.blendshapes).float()
-    return neutral, shaped.decode_shape(shaped.to_model_codes(rest.repeat(len(weights)).with_blendshapes(weights)))
+    return shaped, shaped.decode_shape(shaped.to_model_codes(rest.repeat(len(weights)).with_blendshapes(weights)))
 
 
 @on_one_thread

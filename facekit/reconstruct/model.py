@@ -120,6 +120,16 @@ def _default() -> FacePipeline:
 @functools.lru_cache(maxsize=1)
 def _rigged(template: Template, rig: Blendshapes) -> tuple[FacePoints, Response, np.ndarray]:
     """Return points, response and mirror images for the last template and its rig."""
-    arrays = load_arrays(weights.verified(HOME, "landmarks"))
+    arrays = _landmark_arrays()
     points = FacePoints.of(template, load_modes(), rig, arrays["corners"].long(), arrays["shares"].float())
-    return points, Response.unpack(arrays), arrays["mirror"].long().numpy()
+    return points, Response.unpack(arrays), mirrored_marks()
+
+
+def mirrored_marks() -> np.ndarray:
+    """Return the index of each landmark's mirror image, (478,) int64."""
+    return _landmark_arrays()["mirror"].long().numpy()
+
+
+@functools.lru_cache(maxsize=1)
+def _landmark_arrays() -> dict[str, torch.Tensor]:
+    return load_arrays(weights.verified(HOME, "landmarks"))
