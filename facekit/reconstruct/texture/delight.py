@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from facekit.color import srgb_to_linear
 from facekit.conventions import EXPRESSION_DIM, IDENTITY_DIM, PARTS, TEXTURE_NOISE_DIM
 from facekit.geometry.charts import mask_box
+from facekit.geometry.uv import box_max
 from facekit.models.composers import DefaultComposer
 from facekit.reconstruct.texture.adam import Adam
 from facekit.reconstruct.texture.grid import TileGrid
@@ -215,7 +216,7 @@ def _mean(shots: list[_Shot], albedo: torch.Tensor) -> torch.Tensor:
 def drawn_eyes(composer: DefaultComposer, uv: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Sample the composer's static eye texture at (P, 2): sRGB (3, P) with a grey iris, and the iris mask (P,)."""
     place = torch.stack((2 * uv[:, 0] - 1, 1 - 2 * uv[:, 1]), -1)[None, None]
-    wide = F.max_pool2d(composer.iris[None], 5, 1, 2)[0]
+    wide = box_max(composer.iris[None], 5)[0]
     found = F.grid_sample(torch.cat((composer.base, wide))[None], place, align_corners=False)[0, :, 0]
     return found[:3], found[3]
 
