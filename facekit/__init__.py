@@ -11,7 +11,6 @@ Public names are imported on first use, so that ``import facekit`` is fast.
 
 from __future__ import annotations
 
-import gc
 import importlib
 import importlib.util
 from typing import TYPE_CHECKING
@@ -64,13 +63,7 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> object:
     if name in _PUBLIC:
-        collects = gc.isenabled()
-        gc.disable()  # what modules make stays: to look for garbage among it takes a sixth of the time
-        try:
-            return getattr(importlib.import_module(_PUBLIC[name]), name)
-        finally:
-            if collects:
-                gc.enable()
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
     # Submodules as attributes, so that `facekit.weights.models()` works after `import facekit`.
     if importlib.util.find_spec(f"facekit.{name}") is not None:
         return importlib.import_module(f"facekit.{name}")
