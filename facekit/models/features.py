@@ -88,8 +88,8 @@ class Features(nn.Module):
 
 
 def with_nostrils(template: Template, moves: Tensor) -> Tensor:
-    """Return displacements (B, V, 3) mm with those of the nostrils' insides replaced by those of the skin around, or the
-    thin walls between both would turn inside out.
+    """Return displacements (B, V, 3) mm with those inside of nostrils replaced by those of the skin around, or the thin
+    walls between both would turn inside out.
     """
     verts, away = template.verts, template.verts - template.verts[template.landmarks[33]]
     hidden = 1 - step(template.ao.flatten(), *_HIDDEN)

@@ -10,7 +10,7 @@ from facekit.geometry.normals import vertex_normals
 from facekit.template import Template
 
 # Region of wall and skin, mm: down to this far below the lower lip, between the mouth's corners; for the whole mouth,
-# up to this far above the base of the nose, and this far beyond the corners. Largest distance of the wall from the skin.
+# up to this far above the nose's base, and this far beyond the corners. Largest distance of the wall from the skin.
 _BELOW, _ABOVE_NOSE, _BESIDE, _REACH = 20.0, 4.0, 8.0, 12.0
 # Thickness that is kept, as a share of that of the template, and at most, mm.
 _SHARE, _MOST = 0.5, 1.5
