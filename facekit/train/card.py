@@ -82,11 +82,11 @@ the fraction of people whose displacement never decreases with intensity from 0 
   are on the model's own scale, and masculinity is a matter of degree; that most people look like a woman or like a man
   is a rule (`facekit.traits.dimorphic`).
 - Heads of the networks are too alike: they get features of the head model by rule (`facekit.models.features`), of a
-  larger amount than the model's own, around eyes and mouth in part. What the years do to soft tissue, furrows
-  and brows is a rule, too, after anatomy (`facekit.models.ageing`), not learned from scans. The tables above are of the
+  larger amount than the model's own, around eyes and mouth in part; lips, brows and the shade in creases differ by
+  rule, too. So does what the years do to soft tissue and furrows, after anatomy (`facekit.models.ageing`), not scans. The tables above are of the
   networks without either.
-- An independent recogniser takes a fifth of the pairs of strangers without hair for one person, and an independent
-  network reads ages of 40 to 75 too low, and two in five women without hair as men: docs/figures.md.
+- An independent recogniser takes a seventh of the pairs of strangers without hair for one person, and an independent
+  network reads ages of 40 to 75 too low, and two in three women without hair as men: docs/figures.md.
 - Thirteen hair styles, one length each, chosen by rule from the code; two of them hide an eye and are worn on request
   only. Hair is pushed out of the skin, but is not simulated. Three beards, one length each; no glasses, no scars, no
   make-up.

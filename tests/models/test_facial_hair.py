@@ -33,7 +33,7 @@ def bearded(default_pipeline):
 
 def test_brows_grow_where_the_network_paints_them(default_pipeline):
     template = default_pipeline.template
-    for seed in (15, 48):
+    for seed in (17, 18):
         face = default_pipeline(seed=seed, hair="bald+shaven")
         cards = corners(face, "brows")
         seen = cards[(cards[:, 4] - cards[:, 0]).norm(dim=1) > 2.0]

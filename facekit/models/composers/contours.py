@@ -35,7 +35,7 @@ _SHADES = {
     "bridge of the nose": (-0.08, 0.15),
     "tip of the nose": (-0.05, 0.15),
     "nose around the nostrils": (0.05, 0.18),
-    "hollows of the cheeks": (0.12, 0.18),
+    "hollows of the cheeks": (0.20, 0.30),
 }
 #: Density in red, green and blue: light that comes out of a crease has passed through skin.
 _COLOUR = (0.72, 1.02, 1.10)
