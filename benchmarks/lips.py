@@ -79,14 +79,19 @@ def renders(first: int, count: int) -> Iterator[np.ndarray]:
         yield to_uint8(rgb)
 
 
+def arguments(doc: str | None, people: int, first: int) -> argparse.Namespace:
+    """Arguments of the command line: a folder of photographs, and how many of our people from which seed on."""
+    parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--people", type=int, default=people)
+    parser.add_argument("--first", type=int, default=first)
+    return parser.parse_args()
+
+
 @torch.no_grad()
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--people", type=int, default=60)
-    parser.add_argument("--first", type=int, default=2201)
-    args = parser.parse_args()
+    args = arguments(__doc__, people=60, first=2201)
     people, ours = measured(photographs(args.folder)), measured(renders(args.first, args.people))
     groups = [
         (some, rows[(rows[:, 0] > low) & (rows[:, 0] <= high)])

@@ -8,14 +8,12 @@ the head model's modes under the mean skin; in brackets the deviation over that 
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
-from lips import SIZE, found, photographs, renders
+from lips import SIZE, arguments, found, photographs, renders
 
 from facekit import FaceLatents, FacePipeline
 from facekit.evaluate.people import modes_people
@@ -82,11 +80,7 @@ def drawn(count: int) -> Iterator[np.ndarray]:
 @torch.no_grad()
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--people", type=int, default=80)
-    parser.add_argument("--first", type=int, default=8000)
-    args = parser.parse_args()
+    args = arguments(__doc__, people=80, first=8000)
     pictures = photographs(args.folder), renders(args.first, args.people), drawn(args.people)
     people, ours, modes = (measured(some) for some in pictures)
     print(f"| % of the pupils' distance | {len(people)} photographs | {len(ours)} of ours | {len(modes)} from modes |")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from facekit.conventions import PARTS
 from facekit.geometry.charts import bounded, step
 from facekit.geometry.curvature import mean_curvature
+from facekit.geometry.strain import StrainGraph
 from facekit.geometry.uv import bake_box
 from facekit.models.brows import SHAPING, noise_axes
 from facekit.template import Template
@@ -103,9 +104,10 @@ def _strengths(template: Template) -> Tensor:
     """Return the strength (V, M) in [0, 1] of each of :data:`_SHADES` at the vertices."""
     verts, marks = template.verts, template.verts[template.landmarks]
     x, y, _ = verts.unbind(1)
-    curve = mean_curvature(verts, template.faces)
+    graph = StrainGraph.of(template.faces, len(verts))
+    curve = mean_curvature(verts, template.faces, graph)
     crease = -torch.expm1(curve.clamp_max(0) / _CREASE)
-    hollow = -torch.expm1(mean_curvature(verts, template.faces, _SMOOTHING).clamp_max(0) / _HOLLOW)
+    hollow = -torch.expm1(graph.smooth(curve[None], _SMOOTHING)[0].clamp_max(0) / _HOLLOW)
     lids, lips = (template.parts == PARTS.index(name) for name in ("lids", "lips"))
 
     def near(ids: list[int], whole: float, none: float, down: float = 0.0) -> Tensor:
