@@ -19,6 +19,7 @@ from facekit.models.features import Features
 from facekit.models.folds import Unfolding
 from facekit.models.lids import LidContact
 from facekit.models.lips import LipContact
+from facekit.models.proportions import Proportions
 from facekit.models.resting_lids import RestingLids, rims
 from facekit.models.shape import ShapeModel
 from facekit.models.shutting import following, sealed
@@ -145,14 +146,17 @@ class ShapeDecoder:
             return template + posed
         rest = self._displaced(latents.at_rest()) if wanted(latents.expression) else posed
         neutral, worn, others = template + rest, template + posed, torch.zeros_like(rest)
+        wider: torch.Tensor | None = None
         if self.eye_corners is not None:
             apart = self.eye_corners(neutral)
             neutral, worn = neutral + apart, worn + apart
         if self.person is None:
             others = self._others(latents, neutral)
             neutral, worn = neutral + others, worn + others
+            if self.features is not None and self.proportions is not None:
+                wider = self.features.wider(latents.shape_noise) + self.proportions.wider(latents.identity)
         if self.resting_lids is not None:
-            worn = self.resting_lids(neutral, worn)
+            worn = self.resting_lids(neutral, worn, wider)
         if self.person is not None:
             # What the person's neutral face has over the networks'.
             others = self.person.neutral - (
@@ -168,6 +172,8 @@ class ShapeDecoder:
         others = self.ageing(latents.identity)
         if self.features is not None:
             others = others + self.features(latents.shape_noise)
+        if self.proportions is not None:
+            others = others + self.proportions(latents.identity)
         if self.resting_wall is not None:
             # Deep folds of age must not sink through the mouth's walls.
             others = others + (self.resting_wall(neutral + others) - (neutral + others))
@@ -220,6 +226,14 @@ class ShapeDecoder:
             return None
         with torch.inference_mode(False), torch.no_grad():
             return Features(self.template.to("cpu"), load_modes()).to(self.device)
+
+    @functools.cached_property
+    def proportions(self) -> Proportions | None:
+        """Proportions of women and men; None where :attr:`features` is."""
+        if self.features is None:
+            return None
+        with torch.inference_mode(False), torch.no_grad():
+            return Proportions(self.template.to("cpu"), load_modes()).to(self.device)
 
     @functools.cached_property
     def ageing(self) -> Ageing | None:

@@ -1,7 +1,8 @@
 """Ambient occlusion by lids and lips: of eyes, teeth and the inside of the mouth, depending on the pose.
 
-Ambient occlusion of skin hardly changes with the expression and is precomputed by ray casting. The brightness of
-surfaces in an opening depends on its width: with static values, eyes and teeth would glow between closed lids and lips.
+Ambient occlusion of skin hardly changes with the expression and is precomputed by ray casting; nostrils get what light
+their wings let through, too. The brightness of surfaces in an opening depends on its width: with static values, eyes
+and teeth would glow between closed lids and lips.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import torch.nn.functional as F
 from facekit.conventions import PARTS
 from facekit.geometry.charts import step
 
-_LIPS, _LIDS, _EYES, _TEETH, _MOUTH = (PARTS.index(name) for name in ("lips", "lids", "eyes", "teeth", "mouth"))
+_SKIN, _LIPS, _LIDS, _EYES, _TEETH, _MOUTH = (
+    PARTS.index(name) for name in ("skin", "lips", "lids", "eyes", "teeth", "mouth")
+)
 # Landmarks of the inner edges of the lips, upper and lower, middle thirds.
 _INNER = ((61, 62, 63), (67, 66, 65))
 # Lengths are in eyeball radii (12 mm), so that the result does not depend on the head's unit. Depth of the shadow of
@@ -30,6 +33,9 @@ _GAP, _WIDE, _CLOSED = 0.03, 0.23, 0.06
 _BEHIND, _SMALLEST = 0.60, 0.30
 # Least light at the inner edges of the closed lips.
 _EDGE = 0.30
+# Radius of a nose about its base, in eyeball radii; light that comes through its thin wings into nostrils, and the
+# precomputed light from which on a place is outside of them.
+_NOSE, _THROUGH, _OUTSIDE = 2.1, 0.12, 0.4
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class Openings:
         (m,), (t,), (r,) int64: teeth and other parts inside the mouth; the teeth alone; the lips' inner edges.
     lips:
         (2, 3) int64: middle of the lips' inner edges, upper and lower.
+    nose:
+        (k,) int64: skin of the lower nose, outside and in the nostrils.
     """
 
     balls: torch.Tensor
@@ -56,6 +64,7 @@ class Openings:
     teeth: torch.Tensor
     edge: torch.Tensor
     lips: torch.Tensor
+    nose: torch.Tensor
 
     @classmethod
     def of(
@@ -80,16 +89,20 @@ class Openings:
             for k in (0, 1)
         )
         # Eye sockets are of this part, too, but above the tip of the nose.
+        centring = torch.stack([sphere_weights(verts[ball]) for ball in balls])
+        radius = (verts[balls[0]] - centring[0] @ verts[balls[0]]).norm(dim=1).mean()
+        nose = (parts == _SKIN) & ((verts - verts[landmarks[33]]).norm(dim=1) < _NOSE * radius)
         behind = (parts == _TEETH) | ((parts == _MOUTH) & (verts[:, 1] < verts[landmarks[30], 1]))
         return cls(
             torch.stack(balls),
-            torch.stack([sphere_weights(verts[ball]) for ball in balls]),
+            centring,
             upper,
             lower,
             behind.nonzero()[:, 0],
             (parts == _TEETH).nonzero()[:, 0],
             edge,
             landmarks[torch.tensor(_INNER, device=landmarks.device)],
+            nose.nonzero()[:, 0],
         )
 
     def to(self, device: str | torch.device) -> Openings:
@@ -101,7 +114,8 @@ class Openings:
     def occlusion(self, verts: torch.Tensor, ao: torch.Tensor) -> torch.Tensor:
         """Return the occlusion (B, V) in [0, 1] of heads with vertices (B, V, 3), in any unit and orientation.
 
-        ``ao`` (V,) is the precomputed occlusion: kept on skin, replaced on eyes, scaled on teeth and mouth.
+        ``ao`` (V,) is the precomputed occlusion: kept on skin but in nostrils, replaced on eyes, scaled on teeth and
+        mouth.
         """
         points = [verts[:, ball] for ball in self.balls]
         centres = [
@@ -109,6 +123,7 @@ class Openings:
         ]
         radius = (points[0] - centres[0]).norm(dim=-1).mean(dim=1)[:, None]
         shade = ao.to(verts).expand(len(verts), -1).clone()
+        shade[:, self.nose] += _THROUGH * (1 - shade[:, self.nose] / _OUTSIDE).clamp_min(0)
         rims = torch.cat((self.upper, self.lower), 1)
         out = torch.stack([verts[:, row] - c for row, c in zip(rims, centres, strict=True)]).mean(dim=(0, 2))
         across = F.normalize(centres[1] - centres[0], dim=-1)[:, 0]

@@ -34,9 +34,11 @@ _TAIL = 0.6
 _TAIL_FROM, _FALL = 0.75, 8.0
 # Standard deviations, mm: of arch, slope (the outer end's fall), height, inner and outer end; and of the difference
 # between left and right, as a fraction of these.
-_VARIES, _SIDES = (1.5, 1.9, 1.4, 2.1, 2.2), 0.2
+_VARIES, _SIDES = (1.5, 2.4, 1.9, 2.1, 2.2), 0.2
 # Arch, slope and height, mm, that women's brows have over men's, which are flatter and lower.
-_WOMENS = (1.1, 0.5, 0.9)
+_WOMENS = (1.1, 0.2, 1.4)
+# By how much brows lie lower than the drawn ones, and by how much more their inner ends, mm: so they do in photographs.
+_LOWER, _INNER_LOWER = 0.8, 1.1
 # Bounds of the numbers above, in standard deviations.
 _BOUND = 2.0
 # Least density, and the logistic's slope and offset.
@@ -118,6 +120,7 @@ class BrowShape(nn.Module):
         t = torch.linspace(0, 1, len(self.columns), device=identity.device)
         bump = torch.exp(-0.5 * ((t - 0.62) / 0.26).square())
         bow = slope[..., None] * (t - 0.4) - arch[..., None] * (bump - 0.5) - rise[..., None]
+        bow = bow + _LOWER + _INNER_LOWER * (1 - t).square()
         line = self.centre + brow_lift(brow_lines(identity, self.guides), self.lift, brow_height(traits))
         # Some of the drawn lines end early and went on level, where the mean falls: their difference rises.
         line = _falling(line, t)

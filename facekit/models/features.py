@@ -41,6 +41,8 @@ _NOSES, _AT_NOSE = 0.4, (8.0, 20.0)
 #: Openness to light from which on skin of the nose is outside, and below which it is inside of a nostril; the nose's
 #: reach from its base, mm, and the width of the mean over the skin outside.
 _HIDDEN, _NOSE, _THROUGH = (0.25, 0.5), 35.0, 3.0
+#: Standard deviations in mm by which upper and lower lids open further at rest, and the seed of their wave.
+_WIDER, _LIDS = (0.38, 0.15), 78
 #: Side in mm of the cells over which displacements are smoothed.
 _CELL = 8.0
 
@@ -62,6 +64,7 @@ class Features(nn.Module):
 
     deltas: Tensor
     waves: Tensor
+    lids: Tensor
 
     def __init__(self, template: Template, modes: IdentityModes) -> None:
         super().__init__()
@@ -69,22 +72,35 @@ class Features(nn.Module):
         far = step((verts - verts[marks[17:]].mean(dim=0)).norm(dim=1), *_FADE)
         nose = 1 - step(torch.cdist(verts, verts[marks[27:36]]).amin(dim=1), *_AT_NOSE)
         amount = _FEATURES * (1 - (1 - _SKULL) * far)[:, None] * (1 + _NOSES * nose)[:, None]
-        free = step(torch.cdist(verts, verts[marks[36:60]]).amin(dim=1), *_FREE)
-        free = free * (template.parts != PARTS.index("mouth"))
-        plain = (_PLAIN + (1 - _PLAIN) * free)[:, None]
         known = (of[..., marks, :].double().numpy() for of in (verts, deltas))
         male = F.normalize(torch.from_numpy(masculine_direction(*known)).float(), dim=0)
         deltas = (deltas - male[:, None, None] * torch.einsum("m,mvc->vc", male, deltas))[_KNOWN:]
-        deltas = amount * torch.lerp(softened(template, deltas), deltas, plain)
+        deltas = amount * borne(template, deltas)
         deltas = torch.cat((with_nostrils(template, deltas), lip_shapes(template)))
         waves = torch.randn(len(deltas), SHAPE_NOISE_DIM, generator=torch.Generator().manual_seed(_SEED))
         self.register_buffer("deltas", deltas, persistent=False)
         self.register_buffer("waves", _WAVES * F.normalize(waves, dim=1), persistent=False)
+        lids = torch.randn(1, SHAPE_NOISE_DIM, generator=torch.Generator().manual_seed(_LIDS))
+        self.register_buffer("lids", _WAVES * F.normalize(lids, dim=1), persistent=False)
 
     def forward(self, shape_noise: Tensor) -> Tensor:
         """Return displacements (B, V, 3) mm of people with shape noise (B, 5); differentiable."""
         weights = math.sqrt(2) * torch.sin(shape_noise @ self.waves.t())
         return (weights @ self.deltas.flatten(1)).unflatten(1, (-1, 3))
+
+    def wider(self, shape_noise: Tensor) -> Tensor:
+        """Return by how much the upper and the lower lid open further at rest, (B, 2) mm; differentiable."""
+        return math.sqrt(2) * torch.sin(shape_noise @ self.lids.t()) * shape_noise.new_tensor(_WIDER)
+
+
+def borne(template: Template, moves: Tensor) -> Tensor:
+    """Return displacements (B, V, 3) mm of neutral heads, whole but for eyeballs, lids, lips and what is near: these
+    get a share of them and the rest :func:`softened`.
+    """
+    verts = template.verts
+    free = step(torch.cdist(verts, verts[template.landmarks[36:60]]).amin(dim=1), *_FREE)
+    free = free * (template.parts != PARTS.index("mouth"))
+    return torch.lerp(softened(template, moves), moves, (_PLAIN + (1 - _PLAIN) * free)[:, None])
 
 
 def with_nostrils(template: Template, moves: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Shapes of lips: full or thin, the upper and the lower one, with a deep or a shallow bow."""
+"""Shapes of lips: full or thin, the upper and the lower one, with a deep or a shallow bow, corners high or low."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from facekit.geometry.charts import step
 from facekit.geometry.normals import vertex_normals
 from facekit.template import Template
 
-#: Standard deviations in mm: of the upper lip's height, the lower lip's, and the bow's depth. Together with what other
-#: shapes give, heights vary as on the 102 photographs of the London Set (DeBruine and Jones 2017).
-_VARIES = (1.2, 1.35, 0.35)
+#: Standard deviations in mm of the upper lip's height, the lower lip's, the bow's depth, and the height of the corners.
+#: With what other shapes give, they vary as on the 102 photographs of the London Set (DeBruine and Jones 2017).
+_VARIES = (1.4, 1.6, 0.35, 1.15)
 #: Distance in mm above and below the lips over which skin goes along with their border, how far fuller lips come
 #: forward in shares of that, and depths in mm behind the mouth's corners over which the surface is that of the lips.
 _ABOVE, _BELOW, _FORWARD, _DEPTH = 9.0, 10.0, 0.5, (14.0, 4.0)
-#: Parts that move, and the normal's component forward from which on a surface is outside.
-_SOFT, _OUTWARD = ("skin", "lips"), (-0.3, 0.2)
+#: Reach in mm of what goes along with a corner of the mouth, in the picture's plane, and depths in mm behind it.
+_CORNER, _BEHIND = 28.0, (30.0, 12.0)
+#: Parts that move; those that move with the corners; the normal's component forward from which on a surface is outside.
+_SOFT, _LINED, _OUTWARD = ("skin", "lips"), ("skin", "lips", "mouth"), (-0.3, 0.2)
 #: Exponent of the profile along the mouth, and waves of the bow over half of it.
 _ROUND, _WAVES = 0.75, 0.75
 #: Landmarks, from the subject's right to the left: borders of both lips to the skin, and to each other.
@@ -28,10 +30,11 @@ _SEAM = ((60, 61, 62, 63, 64), (60, 67, 66, 65, 64))
 
 
 def lip_shapes(template: Template) -> Tensor:
-    """Return displacements (3, V, 3) mm of one standard deviation each: a fuller upper lip, a fuller lower lip, and a
-    deeper bow of the upper one.
+    """Return displacements (4, V, 3) mm of one standard deviation each: a fuller upper lip, a fuller lower lip, a
+    deeper bow of the upper one, and higher corners.
 
-    The border to the skin moves; where lips meet, nothing does, so that closed lips stay closed.
+    Of the first three, the border to the skin moves; where lips meet, nothing does, so that closed lips stay closed.
+    Corners move with all that is around them.
     """
     verts, marks = template.verts, template.verts[template.landmarks]
     x, y, z = verts.unbind(1)
@@ -42,15 +45,25 @@ def lip_shapes(template: Template) -> Tensor:
     front = step(z, *(float(right[2]) - depth for depth in _DEPTH))
     # What looks back into the mouth stays, as teeth do.
     front = front * step(vertex_normals(verts[None], template.faces)[0, :, 2], *_OUTWARD)
-    front = front * torch.isin(template.parts, template.parts.new_tensor([PARTS.index(name) for name in _SOFT]))
+    front = front * _on(template, _SOFT)
     near = front * (1 - along.square()).clamp_min(0) ** _ROUND
     up = torch.where(y <= upper, (y - seam) / (upper - seam).clamp_min(1), 1 - step(y - upper, 0.0, _ABOVE))
     down = torch.where(y >= lower, (seam - y) / (seam - lower).clamp_min(1), 1 - step(lower - y, 0.0, _BELOW))
     up, down = (near * share.clamp(0, 1) * side for share, side in ((up, y > seam), (down, y < seam)))
     bow = up * torch.cos(2 * math.pi * _WAVES * along) * (1 - along.abs()).clamp_min(0)
     none = torch.zeros_like(x)
-    shapes = [(up, _FORWARD * up), (-down, _FORWARD * down), (bow, none)]
+    ends = [
+        (1 - step((verts - end)[:, :2].norm(dim=1), 0.0, _CORNER)) * step(z - end[2], *(-depth for depth in _BEHIND))
+        for end in (right, left)
+    ]
+    corners = sum(ends, none) * _on(template, _LINED)
+    shapes = [(up, _FORWARD * up), (-down, _FORWARD * down), (bow, none), (corners, none)]
     return torch.stack([v * torch.stack((none, *yz), 1) for v, yz in zip(_VARIES, shapes, strict=True)])
+
+
+def _on(template: Template, names: tuple[str, ...]) -> Tensor:
+    """Return which vertices (V,) are of these parts."""
+    return torch.isin(template.parts, template.parts.new_tensor([PARTS.index(name) for name in names]))
 
 
 def _height(line: Tensor, x: Tensor) -> Tensor:

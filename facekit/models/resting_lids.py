@@ -23,6 +23,8 @@ _LIDS = [PARTS.index(name) for name in ("skin", "lids", "mouth")]
 #: the networks' median over people, where they shall rest in the median, and the share of a person's difference that
 #: is kept. Pupils end at 2 mm and irises at 6.2.
 _FOUND, _RESTS, _KEPT = (2.1, 5.7), (2.6, 5.7), (0.45, 0.45)
+#: Height in mm over the pupil's centre that upper lids have at least.
+_LEAST = 1.6
 #: Lids move by no more than this, mm.
 _MOST = 3.0
 #: Distance from the rim over which skin goes along, mm, and deviation of what counts as the middle of an eye.
@@ -88,13 +90,16 @@ class RestingLids(nn.Module):
         """The right and the left eyeball."""
         return tuple(cast(Eyeball, eye) for eye in self._eyeballs)
 
-    def forward(self, neutral: torch.Tensor, posed: torch.Tensor) -> torch.Tensor:
+    def forward(self, neutral: torch.Tensor, posed: torch.Tensor, wider: torch.Tensor | None = None) -> torch.Tensor:
         """Return ``posed`` with the lids of ``neutral`` at rest, vertices (B, V, 3) mm of the networks' faces with an
-        expression and without; differentiable."""
+        expression and without; differentiable. ``wider`` (B, 2) mm is how much further upper and lower lids open.
+        """
         for side, eye in enumerate(self.eyes):
             rest, now, scale = self.heights(neutral, side), self.heights(posed, side), eye.scale(neutral)
             found, rests, kept = (rest.new_tensor(values) for values in (_FOUND, _RESTS, _KEPT))
-            wanted = (rests + kept * (rest / scale - found)) * scale
+            wanted = rests + kept * (rest / scale - found)
+            wanted = wanted if wider is None else wanted + wider
+            wanted = wanted.clamp_min(rest.new_tensor((_LEAST, 0.0))) * scale
             high = rest.sum(dim=1, keepdim=True)
             turned = (rest - wanted).clamp(-_MOST, _MOST) / high
             open_by = (now.sum(dim=1, keepdim=True) / high).clamp(0, 1)

@@ -31,11 +31,17 @@ def part(template, name):
     return template.parts == PARTS.index(name)
 
 
-def test_skin_keeps_what_was_cast(head):
+def test_skin_keeps_what_was_cast_and_nostrils_are_not_black(head):
     template, faces = head
     skin = part(template, "skin") | part(template, "lids") | part(template, "neck")
+    nose = (template.verts - template.verts[template.landmarks[33]]).norm(dim=1) < 25
     for mesh in faces.values():
-        assert torch.equal(mesh.occlusion()[0, skin], mesh.ao[skin])
+        shade = mesh.occlusion()[0]
+        assert torch.equal(shade[skin & ~nose], mesh.ao[skin & ~nose])
+        assert float((shade - mesh.ao)[skin & nose].min()) >= 0
+        inside = skin & (mesh.ao < 0.1)
+        inside &= (template.verts - template.verts[template.landmarks[33]]).norm(dim=1) < 20
+        assert float(mesh.ao[inside].min()) < 0.01 and float(shade[inside].min()) > 0.1
 
 
 def test_eyes_are_as_bright_as_they_are_open(head):
