@@ -42,7 +42,7 @@ def main() -> None:
     lights = Lights.preset("studio")
     verts = pipe.decode_shape(codes)
     rest = pipe.decode_shape(codes.at_rest())
-    brows = pipe.brows(codes)
+    grooming = pipe.grooming(codes)
     for look in looks:
         face = pipe(seed=args.seed, expression="smile", hair=look)
         camera, cards = default_camera(face.mesh, face.hair), face.hair[0].cards
@@ -51,7 +51,7 @@ def main() -> None:
             [
                 lambda camera=camera: render(bare.mesh, camera, args.size),
                 lambda face=face, camera=camera: render(face.mesh, camera, args.size, hair=face.hair[0]),
-                lambda cards=cards: pipe.wardrobe.wear(cards, rest, verts, brows),
+                lambda cards=cards: pipe.wardrobe.wear(cards, rest, verts, grooming),
                 lambda face=face, camera=camera, head=head, near=near: Worn.of(
                     face.hair, camera, lights, near, head.depth, head.alpha
                 ),

@@ -18,7 +18,8 @@ from facekit.mesh import FaceMesh
 from facekit.models.blendshapes import wanted
 from facekit.models.composers import Composer, DefaultComposer
 from facekit.models.detail_layer import DetailLayer
-from facekit.models.facial_hair import SHAVEN, Brows
+from facekit.models.facial_hair import SHAVEN
+from facekit.models.grooming import Grooming
 from facekit.models.hair import Outfit, Wardrobe
 from facekit.models.hair_choice import choose_beards, choose_hair, choose_lashes
 from facekit.models.shape import ShapeModel
@@ -212,7 +213,7 @@ class FaceDecoder(ShapeDecoder):
         own = choose_beards(traits) if drawn else [SHAVEN] * count
         beards, lashes = [beard] * count if beard else own, choose_lashes(traits, wardrobe.lashes)
         cards = [wardrobe.cards(Outfit(*names, drawn)) for names in zip(styles, lashes, beards, strict=True)]
-        brows = self.brows(latents)
+        grooming = self.grooming(latents)
         colours = composer.micro.hair_colour(latents.identity)
         rest = self.decode_neutral(latents) if rest is None else rest
         if self.person is not None and self.person.hair_colour is not None:
@@ -221,17 +222,18 @@ class FaceDecoder(ShapeDecoder):
         for one in {id(c): c for c in cards}.values():
             mine = torch.tensor([k for k in range(count) if cards[k] is one], device=self.device)
             for some in mine.split(_HAIR_CHUNK):
-                worn = wardrobe.wear(one, rest if len(rest) == 1 else rest[some], verts[some], brows[some])
+                worn = wardrobe.wear(one, rest if len(rest) == 1 else rest[some], verts[some], grooming[some])
                 for k, place in zip(some.tolist(), worn, strict=True):
                     places[k] = place
         return tuple(Hair(c, p, t) for c, p, t in zip(cards, places, colours, strict=True) if p is not None)
 
-    def brows(self, latents: FaceLatents) -> Brows:
-        """Return the brows of people with these model codes, for models with hair."""
+    def grooming(self, latents: FaceLatents) -> Grooming:
+        """Return how people with these model codes wear their hair, for models with hair."""
         assert self.wardrobe is not None and isinstance(self.composer, DefaultComposer)
         shape, traits = self.composer.brows, self.composer.micro.projections(latents.identity)
         form = shape.form(latents.identity, latents.texture_noise, traits)
-        return self.wardrobe.facial.brows_of(shape, form, latents.texture_noise)
+        brows = self.wardrobe.facial.brows_of(shape, form, latents.texture_noise)
+        return Grooming.of(brows, latents.texture_noise) if self.person is None else Grooming.plain(brows)
 
     def turned_hair(self, hair: tuple[Hair | None, ...], neck: Neck, head: torch.Tensor) -> tuple[Hair | None, ...]:
         """Rotate hair with the heads, at angles (B, 3) in degrees, like the vertices."""

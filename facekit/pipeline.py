@@ -290,8 +290,8 @@ class FacePipeline(FaceDecoder):
         if worn and worn[0] is not None and self.wardrobe is not None:
             cards = worn[0].cards
             posed = (mesh.verts + deltas).split(_RIG_CHUNK)
-            brows = self.brows(codes)
-            moved = torch.cat([self.wardrobe.wear(cards, mesh.verts, some, brows) for some in posed])
+            grooming = self.grooming(codes)
+            moved = torch.cat([self.wardrobe.wear(cards, mesh.verts, some, grooming) for some in posed])
             carried = HairRig(worn[0], moved - worn[0].verts)
         return FaceRig(mesh, names, deltas, rig_weights(latents, names)[0], carried)
 

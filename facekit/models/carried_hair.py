@@ -7,6 +7,7 @@ import torch
 from facekit.conventions import LANDMARK_GROUPS, PARTS
 from facekit.geometry.nearest import Cloud
 from facekit.geometry.normals import dot, vertex_normals
+from facekit.models.grooming import ways
 from facekit.models.ties import Ties
 from facekit.template import Template
 
@@ -61,6 +62,7 @@ class Carried:
         self.verts, self.template = hair, template
         #: Ties to the anchors.
         self.ties, (self._near, under) = ground.ties(hair), ground.under(hair)
+        self._ways = ways(hair, self.ties(template.verts[None])[0]).flatten(1)
         # The skin under hair: its vertices, and the triangles that their normals need.
         self._skin, self._under = under.unique(return_inverse=True)
         wanted = torch.zeros(len(template.verts), dtype=torch.bool, device=hair.device).index_fill_(0, self._skin, True)
@@ -68,12 +70,14 @@ class Carried:
         self._around, corners = torch.cat((self._skin, around.flatten())).unique(return_inverse=True)
         self._places, self._faces = corners[: len(self._skin)], corners[len(self._skin) :].view(-1, 3)
 
-    def __call__(self, verts: torch.Tensor) -> torch.Tensor:
+    def __call__(self, verts: torch.Tensor, cut: torch.Tensor | None = None) -> torch.Tensor:
         """Deform the hair for heads (B, V, 3) mm: move it with its anchors, then push it out of the skin.
 
-        Returns (B, N, 3) mm.
+        ``cut`` (B or 1, :data:`facekit.models.grooming.WAYS`) is how people wear it. Returns (B, N, 3) mm.
         """
         moved = self.verts + self.ties(verts - self.template.verts)
+        if cut is not None:
+            moved = moved + (cut @ self._ways).unflatten(1, (-1, 3))
         normals = vertex_normals(verts.index_select(1, self._around), self._faces).index_select(1, self._places)
         # Rows of one coordinate each, for which plain torch is fast: of skin vertices and their normals (B, n), and of
         # hair near the skin (B, N).

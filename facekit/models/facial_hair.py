@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from facekit.conventions import PARTS
 from facekit.errors import InputError
@@ -55,10 +56,10 @@ class Brows:
         (B, N) float32 in [0, 1]: length of each tuft as a fraction of its full length; 0 for tufts that are absent.
     """
 
-    rows: torch.Tensor
-    grown: torch.Tensor
+    rows: Tensor
+    grown: Tensor
 
-    def __getitem__(self, index: torch.Tensor | slice) -> Brows:
+    def __getitem__(self, index: Tensor | slice) -> Brows:
         return Brows(self.rows[index], self.grown[index])
 
 
@@ -66,15 +67,15 @@ class Brows:
 class Tufts:
     """Cards of brows or a beard on the mean head, six vertices each; fields as in :class:`facekit.hair.HairCards`."""
 
-    verts: torch.Tensor
-    faces: torch.Tensor
-    uvs: torch.Tensor
-    along: torch.Tensor
-    openness: torch.Tensor
+    verts: Tensor
+    faces: Tensor
+    uvs: Tensor
+    along: Tensor
+    openness: Tensor
     ties: Ties
 
 
-def card_faces(count: int) -> torch.Tensor:
+def card_faces(count: int) -> Tensor:
     """Return the triangles (count * 4, 3) int64 of cards with three rows of two vertices each, root to tip."""
     quads = torch.tensor([[0, 1, 3], [0, 3, 2], [2, 3, 5], [2, 5, 4]])
     return (quads + _CORNERS * torch.arange(count)[:, None, None]).reshape(-1, 3)
@@ -91,11 +92,11 @@ class FacialHair:
         Template that they were made for.
     """
 
-    def __init__(self, arrays: Mapping[str, torch.Tensor], template: Template) -> None:
+    def __init__(self, arrays: Mapping[str, Tensor], template: Template) -> None:
         self.template = template
         like = template.verts
 
-        def part(name: str) -> torch.Tensor:
+        def part(name: str) -> Tensor:
             return arrays[name].to(like.device)
 
         #: Names of beards, :data:`SHAVEN` first.
@@ -107,11 +108,11 @@ class FacialHair:
         self._zone, self._cap = part("beard/zone"), part("beard/cap").float() / 255
         self._tile = _TileMap(template)
         self._kept: dict[str, Tufts] = {}
-        self._planted: dict[str, tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}
+        self._planted: dict[str, tuple[Tensor, Tensor, Tensor, Tensor]] = {}
 
     # -- brows of an identity ---------------------------------------------------------------------------------------
 
-    def brows_of(self, shape: BrowShape, form: BrowForm, texture_noise: torch.Tensor) -> Brows:
+    def brows_of(self, shape: BrowShape, form: BrowForm, texture_noise: Tensor) -> Brows:
         """Return the brows of a form, as `shape` warps the painted ones.
 
         Parameters
@@ -154,14 +155,14 @@ class FacialHair:
         if style not in self.beards:
             raise InputError(f"a beard out of {', '.join(self.beards)}", repr(style), "choose one of these")
 
-    def cap(self, style: str) -> tuple[torch.Tensor, torch.Tensor]:
+    def cap(self, style: str) -> tuple[Tensor, Tensor]:
         """Return a beard's coverage of each head vertex and the ambient light left there, (V,) each."""
         cover = self._cap[list(_ZONES[style])].sum(0).clamp(0, 1)
         return _HIDES * cover, 1 - _SHADES * cover
 
     # -- placement on faces -----------------------------------------------------------------------------------------
 
-    def grow_brows(self, brows: Brows, verts: torch.Tensor) -> torch.Tensor:
+    def grow_brows(self, brows: Brows, verts: Tensor) -> Tensor:
         """Place the cards of brows on faces.
 
         Parameters
@@ -189,29 +190,50 @@ class FacialHair:
         root = points[:, :, None, :1]
         return (root + brows.grown[:, :, None, None, None] * (both - root)).flatten(1, 3)
 
-    def grow_beard(self, style: str, verts: torch.Tensor) -> torch.Tensor:
-        """Place the cards of a beard on faces (B, V, 3) mm. Returns (B, N * 6, 3) mm."""
+    def grow_beard(
+        self, style: str, verts: Tensor, length: Tensor | None = None, density: Tensor | None = None
+    ) -> Tensor:
+        """Place the cards of a beard on faces.
+
+        Parameters
+        ----------
+        style:
+            One of :attr:`beards`.
+        verts:
+            (B, V, 3) mm.
+        length, density:
+            (B,) or (1,): factor on its length, and share of its tufts that grow; None for 1.
+
+        Returns
+        -------
+        torch.Tensor
+            (B, N * 6, 3) mm.
+        """
         if style not in self._planted:
             self._planted[style] = self._plant(style)
-        tris, share, grown = self._planted[style]
+        tris, share, rows, sides = self._planted[style]
+        one = verts.new_ones(1)
+        length, density = (one if value is None else value.to(verts) for value in (length, density))
+        order = torch.arange(len(tris), device=verts.device) * _GOLDEN % 1.0
+        grown = step(density[:, None] - order, -0.02, 0.02)[:, :, None, None]
+        tufts = (length[:, None, None, None] * rows)[..., None, :] + torch.stack((-sides, sides), 2)
+        tufts = grown * tufts.flatten(2, 3) - tufts.new_tensor([0.0, 0.0, _UNDER])
         corners = verts[:, tris]
         root = (corners * share[..., None]).sum(2)
-        # Tufts rotate with the triangle at their root.
-        return (root[:, :, None] + grown @ _frames(corners).transpose(-1, -2)).flatten(1, 2)
+        # Tufts rotate with the triangle at their root; the last axis of its frame is the normal.
+        return (root[:, :, None] + tufts @ _frames(corners).transpose(-1, -2)).flatten(1, 2)
 
-    def _plant(self, style: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return the triangles' vertices (N, 3) at a beard's roots, the roots' barycentric weights (N, 3), and vertices
-        (N, 6, 3) mm of cards from their roots, in the frames of these triangles.
+    def _plant(self, style: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the triangles' vertices (N, 3) at a beard's roots, the roots' barycentric weights (N, 3), and from
+        their roots, in the frames of these triangles, the middles of cards' rows (N, 3, 3) mm and the half widths.
         """
         some = torch.isin(self._zone, self._zone.new_tensor(_ZONES[style]))
         tris, ways, side = self.template.faces[self._face[some]], self._ways[some], self._side[some, None]
-        rows = torch.cat((torch.zeros_like(ways[:, :1]), ways), 1)
+        rows, frames = torch.cat((torch.zeros_like(ways[:, :1]), ways), 1), _frames(self.template.verts[tris])
         side = side * ways.new_tensor([0.8, 1.0, 0.9])[:, None]
-        grown = torch.stack((rows - side, rows + side), 2).flatten(1, 2) @ _frames(self.template.verts[tris])
-        # The last axis of a frame is the normal.
-        return tris, self._share[some], grown - grown.new_tensor([0.0, 0.0, _UNDER])
+        return tris, self._share[some], rows @ frames, side @ frames
 
-    def _tufts(self, verts: torch.Tensor, light: torch.Tensor, picture: tuple[float, float, int]) -> Tufts:
+    def _tufts(self, verts: Tensor, light: Tensor, picture: tuple[float, float, int]) -> Tufts:
         """Build cards from their vertices; ``picture`` is the range of u and the number of tufts in the strand texture,
         where tufts lie side by side.
         """
@@ -240,7 +262,7 @@ class _TileMap:
         ids, _ = rasterize_uv(tile, template.faces_uvs[inside], _MAP)
         self.ids = torch.where(ids < 0, ids, inside[ids.clamp_min(0)])
 
-    def __call__(self, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def __call__(self, places: Tensor) -> tuple[Tensor, Tensor]:
         """Return triangles' vertices (B, P, 3) int64 and barycentric weights (B, P, 3) for positions (B, P, 2), y down.
 
         Positions outside of all triangles are extrapolated from the first one.
@@ -257,14 +279,14 @@ class _TileMap:
         return self.faces[face], torch.stack((1 - second - third, second, third), -1)
 
 
-def _normals(corners: torch.Tensor) -> torch.Tensor:
+def _normals(corners: Tensor) -> Tensor:
     """Unit normals (…, 3) of triangles (…, 3, 3)."""
     return F.normalize(
         torch.linalg.cross(corners[..., 1, :] - corners[..., 0, :], corners[..., 2, :] - corners[..., 0, :]), dim=-1
     )
 
 
-def _frames(corners: torch.Tensor) -> torch.Tensor:
+def _frames(corners: Tensor) -> Tensor:
     """Orthonormal frames (…, 3, 3), axes in columns, of triangles (…, 3, 3)."""
     first = F.normalize(corners[..., 1, :] - corners[..., 0, :], dim=-1)
     normal = _normals(corners)

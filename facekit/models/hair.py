@@ -13,7 +13,8 @@ from facekit.errors import InputError
 from facekit.hair import HAIR_PARTS, HairCards
 from facekit.models.carried_hair import Carried, Ground
 from facekit.models.eyes import Eyeball
-from facekit.models.facial_hair import SHAVEN, Brows, FacialHair, Tufts
+from facekit.models.facial_hair import SHAVEN, FacialHair, Tufts
+from facekit.models.grooming import Grooming
 from facekit.models.lashes import Lashes
 from facekit.models.ties import Ties
 from facekit.template import Template
@@ -120,7 +121,7 @@ class Wardrobe:
         return self._cards[outfit.name]
 
     def wear(
-        self, cards: HairCards, rest: torch.Tensor, verts: torch.Tensor, brows: Brows | None = None
+        self, cards: HairCards, rest: torch.Tensor, verts: torch.Tensor, grooming: Grooming | None = None
     ) -> torch.Tensor:
         """Place cards on heads. Returns (B, N, 3) mm.
 
@@ -132,17 +133,18 @@ class Wardrobe:
             (B or 1, V, 3) mm, heads at rest.
         verts:
             (B, V, 3) mm, posed heads.
-        brows:
-            Brows of B people, or of one person; required for outfits with brows.
+        grooming:
+            That of B people, or of one person; None for hair and beards as they were drawn, and no brows.
         """
         outfit, placed = self._outfits[cards.name], []
         if outfit.style != BALD:
-            placed.append(self._hair(outfit.style)(verts))
+            placed.append(self._hair(outfit.style)(verts, None if grooming is None else grooming.cut))
         if outfit.beard != SHAVEN:
-            placed.append(self.facial.grow_beard(outfit.beard, verts))
+            worn = () if grooming is None else (grooming.length, grooming.density)
+            placed.append(self.facial.grow_beard(outfit.beard, verts, *worn))
         if outfit.brows:
-            assert brows is not None
-            placed.append(self.facial.grow_brows(brows, verts))
+            assert grooming is not None
+            placed.append(self.facial.grow_brows(grooming.brows, verts))
         return torch.cat([*placed, self._lash(outfit.lashes)(rest, verts)], dim=1)
 
     def held(self, cards: HairCards, values: torch.Tensor) -> torch.Tensor:

@@ -39,7 +39,7 @@ def test_brows_grow_where_the_network_paints_them(default_pipeline):
         seen = cards[(cards[:, 4] - cards[:, 0]).norm(dim=1) > 2.0]
         assert 60 < len(seen) <= len(cards)
         # Colour of the skin under the tufts' middle against that of the forehead a centimetre higher.
-        brows = default_pipeline.brows(face.latents)
+        brows = default_pipeline.grooming(face.latents).brows
         middle = brows.rows[0, brows.grown[0] > 0.5, 1]
         x0, y0, x1, y1 = template.tile_rect
         tones = []
@@ -56,7 +56,7 @@ def test_thin_brows_have_fewer_hairs(default_pipeline):
     grown = []
     for thickness in (0.05, 0.95):
         codes = default_pipeline.to_model_codes(FaceLatents.sample(5).with_traits(brow_thickness=thickness))
-        grown.append(float(default_pipeline.brows(codes).grown.mean()))
+        grown.append(float(default_pipeline.grooming(codes).brows.grown.mean()))
     assert grown[0] < 0.75 * grown[1]
 
 
