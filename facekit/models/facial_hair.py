@@ -23,6 +23,8 @@ SHAVEN = "shaven"
 #: Zones of a beard: upper lip, around the mouth and chin, cheeks and jaw, under the jaw.
 MOUSTACHE, CHIN, JAW, NECK = range(4)
 _ZONES = {"full": (MOUSTACHE, CHIN, JAW, NECK), "goatee": (MOUSTACHE, CHIN), "moustache": (MOUSTACHE,)}
+#: Most that a beard's length is in each zone, over that of the drawn one: hair over the mouth is cut.
+_LONGEST = (1.3, 3.0, 1.8, 3.0)
 #: Columns of brows and of beards in the strand texture: first u, last u, number of different tufts.
 BROW_PICTURE, BEARD_PICTURE = (0.0, 0.5, 8), (0.5, 1.0, 4)
 #: Rows of vertices per card, root to tip, and vertices per card.
@@ -108,7 +110,7 @@ class FacialHair:
         self._zone, self._cap = part("beard/zone"), part("beard/cap").float() / 255
         self._tile = _TileMap(template)
         self._kept: dict[str, Tufts] = {}
-        self._planted: dict[str, tuple[Tensor, Tensor, Tensor, Tensor]] = {}
+        self._planted: dict[str, tuple[Tensor, Tensor, Tensor, Tensor, Tensor]] = {}
 
     # -- brows of an identity ---------------------------------------------------------------------------------------
 
@@ -211,27 +213,31 @@ class FacialHair:
         """
         if style not in self._planted:
             self._planted[style] = self._plant(style)
-        tris, share, rows, sides = self._planted[style]
+        tris, share, rows, sides, most = self._planted[style]
         one = verts.new_ones(1)
         length, density = (one if value is None else value.to(verts) for value in (length, density))
         order = torch.arange(len(tris), device=verts.device) * _GOLDEN % 1.0
         grown = step(density[:, None] - order, -0.02, 0.02)[:, :, None, None]
-        tufts = (length[:, None, None, None] * rows)[..., None, :] + torch.stack((-sides, sides), 2)
+        tufts = (torch.minimum(length[:, None], most)[..., None, None] * rows)[..., None, :] + torch.stack(
+            (-sides, sides), 2
+        )
         tufts = grown * tufts.flatten(2, 3) - tufts.new_tensor([0.0, 0.0, _UNDER])
         corners = verts[:, tris]
         root = (corners * share[..., None]).sum(2)
         # Tufts rotate with the triangle at their root; the last axis of its frame is the normal.
         return (root[:, :, None] + tufts @ _frames(corners).transpose(-1, -2)).flatten(1, 2)
 
-    def _plant(self, style: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the triangles' vertices (N, 3) at a beard's roots, the roots' barycentric weights (N, 3), and from
-        their roots, in the frames of these triangles, the middles of cards' rows (N, 3, 3) mm and the half widths.
+    def _plant(self, style: str) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Return the triangles' vertices (N, 3) at a beard's roots; the roots' barycentric weights (N, 3); from the
+        roots, in the frames of these triangles, the middles of cards' rows (N, 3, 3) mm and the half widths; and the
+        longest (N,) that they are let grow.
         """
         some = torch.isin(self._zone, self._zone.new_tensor(_ZONES[style]))
         tris, ways, side = self.template.faces[self._face[some]], self._ways[some], self._side[some, None]
         rows, frames = torch.cat((torch.zeros_like(ways[:, :1]), ways), 1), _frames(self.template.verts[tris])
         side = side * ways.new_tensor([0.8, 1.0, 0.9])[:, None]
-        return tris, self._share[some], rows @ frames, side @ frames
+        most = side.new_tensor(_LONGEST)[self._zone[some].long()]
+        return tris, self._share[some], rows @ frames, side @ frames, most
 
     def _tufts(self, verts: Tensor, light: Tensor, picture: tuple[float, float, int]) -> Tufts:
         """Build cards from their vertices; ``picture`` is the range of u and the number of tufts in the strand texture,

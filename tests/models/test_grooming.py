@@ -58,7 +58,8 @@ def test_beards_differ_in_length_and_density(default_pipeline, people):
         return (tip - root).norm(dim=1)
 
     plain, long, sparse = tufts(1.0, 1.0), tufts(2.0, 1.0), tufts(1.0, 0.6)
-    torch.testing.assert_close(long, 2 * plain, rtol=1e-3, atol=1e-3)
+    factors = long / plain
+    assert 1.25 < float(factors.min()) < 1.35 and 1.95 < float(factors.max()) < 2.05, "over the mouth it is cut"
     assert 0.35 < float((sparse < 1e-3).float().mean()) < 0.45
     torch.testing.assert_close(facial.grow_beard("full", verts)[0].view(-1, 3, 2, 3)[:, 2], facial.grow_beard(
         "full", verts, torch.ones(1), torch.ones(1))[0].view(-1, 3, 2, 3)[:, 2])  # fmt: skip
