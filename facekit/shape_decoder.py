@@ -12,6 +12,7 @@ from facekit.assembly import load_blendshapes, load_modes
 from facekit.conventions import EXPRESSIONS, PARTS
 from facekit.geometry.lists import alike
 from facekit.latents import FaceLatents
+from facekit.models.accents import Accents
 from facekit.models.ageing import Ageing
 from facekit.models.blendshapes import BLINKS, Blendshapes, wanted
 from facekit.models.eye_corners import EyeCorners
@@ -187,7 +188,10 @@ class ShapeDecoder:
         return worn.index_copy(0, rows, self.unfolding(worn[rows], rest().expand_as(worn)[rows]))
 
     def _displaced(self, latents: FaceLatents) -> torch.Tensor:
-        return self.shape(latents.shape_noise, latents.identity, latents.style, latents.expression)
+        moved = self.shape(latents.shape_noise, latents.identity, latents.style, latents.expression)
+        if self.accents is None or not wanted(latents.expression):
+            return moved
+        return moved + self.accents(latents.expression)
 
     @functools.cached_property
     def contact(self) -> tuple[LidContact, LipContact, LidContact] | None:
@@ -200,6 +204,14 @@ class ShapeDecoder:
             template = self.template.to("cpu")
             outer, lips, lids = LidContact(template, outer=True), LipContact(template), LidContact(template)
             return outer.to(self.device), lips.to(self.device), lids.to(self.device)
+
+    @functools.cached_property
+    def accents(self) -> Accents | None:
+        """What expressions have over the networks'; None for other models and topologies than the default's."""
+        if not self.has_traits or self.contact is None:
+            return None
+        with torch.inference_mode(False), torch.no_grad():
+            return Accents(self.template.to("cpu"), self.blendshapes).to(self.device)
 
     @functools.cached_property
     def resting_lids(self) -> RestingLids | None:

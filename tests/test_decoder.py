@@ -156,7 +156,7 @@ def test_shape_gradients_are_the_plain_networks(default_pipeline, codes):
     other = learning(codes)
     own = dataclasses.replace(other, identity=to_networks(other.identity), style=to_networks(other.style))
     verts = pipe.template.verts + plain_displacement(pipe, own) + pipe.features(own.shape_noise)
-    verts = verts + pipe.ageing(own.identity)
+    verts = verts + pipe.ageing(own.identity) + pipe.proportions(own.identity) + pipe.accents(own.expression)
     (verts[0, seen] * weight).sum().backward()
     for name in ("identity", "expression", "shape_noise", "style"):
         torch.testing.assert_close(getattr(latents, name).grad, getattr(other, name).grad, rtol=1e-3, atol=1e-4)
