@@ -27,6 +27,9 @@ _KNOWN = 10
 #: Standard deviation of features, in those of the head model; the share of a displacement that reaches eyeballs, lids
 #: and lips as it is, which their contact bears, and distances in mm from them between which this rises to all of it.
 _FEATURES, _PLAIN, _FREE = 1.75, 0.35, (6.0, 16.0)
+#: Share of what is smoothed on cheeks, chin and forehead, which would be lumpy, and distances in mm from nose, eyes and
+#: mouth between which they begin.
+_SMOOTHED, _CHEEKS = 0.6, (10.0, 24.0)
 #: Share of it on skull, ears and neck, and distances in mm from the face's centre between which it falls to this.
 _SKULL, _FADE = 0.4, (75.0, 130.0)
 #: Waves of a mode's weight per unit of the noise, in radians: large enough that weights of people have nothing to do
@@ -94,13 +97,14 @@ class Features(nn.Module):
 
 
 def borne(template: Template, moves: Tensor) -> Tensor:
-    """Return displacements (B, V, 3) mm of neutral heads, whole but for eyeballs, lids, lips and what is near: these
-    get a share of them and the rest :func:`softened`.
+    """Return displacements (B, V, 3) mm of neutral heads, whole at the nose; eyeballs, lids, lips, what is near, and
+    cheeks get a share of them and the rest :func:`softened`.
     """
     verts = template.verts
-    free = step(torch.cdist(verts, verts[template.landmarks[36:60]]).amin(dim=1), *_FREE)
-    free = free * (template.parts != PARTS.index("mouth"))
-    return torch.lerp(softened(template, moves), moves, (_PLAIN + (1 - _PLAIN) * free)[:, None])
+    away = torch.cdist(verts, verts[template.landmarks[27:60]])
+    free = step(away[:, 9:].amin(dim=1), *_FREE) * (template.parts != PARTS.index("mouth"))
+    share = (_PLAIN + (1 - _PLAIN) * free) * (1 - _SMOOTHED * step(away.amin(dim=1), *_CHEEKS))
+    return torch.lerp(softened(template, moves), moves, share[:, None])
 
 
 def with_nostrils(template: Template, moves: Tensor) -> Tensor:
