@@ -79,19 +79,19 @@ def renders(first: int, count: int) -> Iterator[np.ndarray]:
         yield to_uint8(rgb)
 
 
-def arguments(doc: str | None, people: int, first: int) -> argparse.Namespace:
-    """Arguments of the command line: a folder of photographs, and how many of our people from which seed on."""
+def arguments(doc: str | None, people: int, first: int) -> argparse.ArgumentParser:
+    """Parser of the command line: a folder of photographs, and how many of our people from which seed on."""
     parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--people", type=int, default=people)
     parser.add_argument("--first", type=int, default=first)
-    return parser.parse_args()
+    return parser
 
 
 @torch.no_grad()
 def main() -> None:
     """Measure and print."""
-    args = arguments(__doc__, people=60, first=2201)
+    args = arguments(__doc__, people=60, first=2201).parse_args()
     people, ours = measured(photographs(args.folder)), measured(renders(args.first, args.people))
     groups = [
         (some, rows[(rows[:, 0] > low) & (rows[:, 0] <= high)])

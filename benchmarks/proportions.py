@@ -1,25 +1,31 @@
-"""Proportions of faces beside photographs, as Markdown: python benchmarks/proportions.py FOLDER [--people 80]
+"""Proportions of faces beside photographs, as Markdown: python benchmarks/proportions.py FOLDER [--info CSV]
 
 The folder is that of ``lips.py``: photographs of people from the front. Lengths are percent of the distance between the
 pupils, by MediaPipe's points: mean and standard deviation over photographs, our people, and heads that are drawn from
-the head model's modes under the mean skin; in brackets the deviation over that of the photographs. Needs the extra
-``photo``.
+the head model's modes under the mean skin; in brackets the deviation over that of the photographs. With the set's
+table of people (its ``face_id``, ``face_age`` and ``face_gender``) a second one has women and men apart, and for every
+person photographed one of ours of the same sex and age; the changes of :mod:`facekit.models.proportions` were set on
+other people of ours. Needs the extra ``photo``.
 """
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 from lips import SIZE, arguments, found, photographs, renders
+from portraits import SEXES
 
 from facekit import FaceLatents, FacePipeline
 from facekit.evaluate.people import modes_people
 from facekit.files.images import to_uint8
 from facekit.progress import progress
 from facekit.reconstruct.landmarker import LEFT_IRIS, RIGHT_IRIS
+from facekit.reconstruct.observe import read
 from facekit.render import render
 
 #: From points (478, 2) in percent, from the middle of the pupils, x to the image's right and y down, to a length.
@@ -47,6 +53,9 @@ LENGTHS: dict[str, Length] = {
     "height of the upper lip": between(0, 13),
     "height of the lower lip": between(14, 17),
     "philtrum": between(2, 0),
+    "wings of the nose above its base": lambda points: below(2)(points) - below(64, 294)(points),
+    "width of the nose's tip": between(45, 275),
+    "corners of the mouth below its middle": lambda points: below(61, 291)(points) - below(13, 14)(points),
     "between the eyes": between(133, 362),
     "height of the eyes": lambda points: (between(159, 145)(points) + between(386, 374)(points)) / 2,
     "brows above the pupils": lambda points: -below(105, 334)(points),
@@ -77,10 +86,43 @@ def drawn(count: int) -> Iterator[np.ndarray]:
         yield to_uint8(render(dataclasses.replace(mesh, verts=verts), image_size=SIZE, lights="daylight").rgb[0])
 
 
+def alike(people: list[dict[str, str]], first: int) -> Iterator[np.ndarray]:
+    """Pictures of people of the same sexes and ages."""
+    pipe = FacePipeline.from_pretrained(device="cpu")
+    for seed, person in enumerate(progress(people, desc="people"), first):
+        codes = FaceLatents.sample(seed, masculinity=SEXES[person["face_gender"]], age=float(person["face_age"]))
+        yield to_uint8(pipe(latents=codes, hair="bald+shaven").render(image_size=SIZE, lights="daylight").rgb[0])
+
+
+def compare_sexes(folder: Path, info: Path, first: int) -> None:
+    """Print lengths of women and men, photographed and ours; by how many deviations of the photographed ours are off, and men's
+    are larger than women's.
+    """
+    with info.open(newline="") as file:
+        known = [row for row in csv.DictReader(file) if row["face_age"].isdecimal()]
+    print("\n| % of the pupils' distance | women | ours | off by | men | ours | off by | men over women | ours |")
+    print("| --- |" + " ---: |" * 8)
+    cells: list[list[str]] = [[] for _ in LENGTHS]
+    means, spreads = [], []
+    for sex in SEXES:
+        files = {next(folder.glob(f"{row['face_id']}_*.jpg")): row for row in known if row["face_gender"] == sex}
+        people, ours = measured(read(path).pixels for path in files), measured(alike(list(files.values()), first))
+        means.append(np.array([people.mean(axis=0), ours.mean(axis=0)]))
+        spreads.append(people.std(axis=0))
+        for k, row in enumerate(cells):
+            row += [f"{some[:, k].mean():.1f} ± {some[:, k].std():.1f}" for some in (people, ours)]
+            row.append(f"{(means[-1][1, k] - means[-1][0, k]) / spreads[-1][k]:+.2f}")
+    excess = (means[1] - means[0]) / np.sqrt(np.mean(np.square(spreads), axis=0))
+    for name, row, more in zip(LENGTHS, cells, excess.T, strict=True):
+        print(f"| {name} | {' | '.join([*row, *(f'{value:+.2f}' for value in more)])} |")
+
+
 @torch.no_grad()
 def main() -> None:
     """Measure and print."""
-    args = arguments(__doc__, people=80, first=8000)
+    parser = arguments(__doc__, people=80, first=9200)
+    parser.add_argument("--info", type=Path, help="CSV with face_id, face_age and face_gender")
+    args = parser.parse_args()
     pictures = photographs(args.folder), renders(args.first, args.people), drawn(args.people)
     people, ours, modes = (measured(some) for some in pictures)
     print(f"| % of the pupils' distance | {len(people)} photographs | {len(ours)} of ours | {len(modes)} from modes |")
@@ -88,6 +130,8 @@ def main() -> None:
     for name, known, *others in zip(LENGTHS, people.T, ours.T, modes.T, strict=True):
         cells = [f"{rows.mean():.1f} ± {rows.std():.1f} ({rows.std() / known.std():.2f})" for rows in others]
         print(f"| {name} | {known.mean():.1f} ± {known.std():.1f} | {' | '.join(cells)} |")
+    if args.info:
+        compare_sexes(args.folder, args.info, args.first)
 
 
 if __name__ == "__main__":

@@ -72,9 +72,8 @@ class Features(nn.Module):
     def __init__(self, template: Template, modes: IdentityModes) -> None:
         super().__init__()
         deltas, verts, marks = modes.deltas, template.verts, template.landmarks
-        far = step((verts - verts[marks[17:]].mean(dim=0)).norm(dim=1), *_FADE)
         nose = 1 - step(torch.cdist(verts, verts[marks[27:36]]).amin(dim=1), *_AT_NOSE)
-        amount = _FEATURES * (1 - (1 - _SKULL) * far)[:, None] * (1 + _NOSES * nose)[:, None]
+        amount = (_FEATURES * facial(template) * (1 + _NOSES * nose))[:, None]
         known = (of[..., marks, :].double().numpy() for of in (verts, deltas))
         male = F.normalize(torch.from_numpy(masculine_direction(*known)).float(), dim=0)
         deltas = (deltas - male[:, None, None] * torch.einsum("m,mvc->vc", male, deltas))[_KNOWN:]
@@ -94,6 +93,12 @@ class Features(nn.Module):
     def wider(self, shape_noise: Tensor) -> Tensor:
         """Return by how much the upper and the lower lid open further at rest, (B, 2) mm; differentiable."""
         return math.sqrt(2) * torch.sin(shape_noise @ self.lids.t()) * shape_noise.new_tensor(_WIDER)
+
+
+def facial(template: Template) -> Tensor:
+    """Return the share (V,) of a displacement that vertices get: all of it on the face, less on skull, ears and neck."""
+    away = template.verts - template.verts[template.landmarks[17:]].mean(dim=0)
+    return 1 - (1 - _SKULL) * step(away.norm(dim=1), *_FADE)
 
 
 def borne(template: Template, moves: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from facekit.models.features import borne, with_nostrils
+from facekit.models.features import borne, facial, with_nostrils
 from facekit.models.modes import IdentityModes
 from facekit.template import Template
 from facekit.traits import TRAITS, trait_axes
@@ -22,9 +22,9 @@ _CHANGES = {
     "width of the cheeks": (0.0, -5.8),
     "width of the jaw": (0.0, -3.3),
     "chin below the pupils": (2.0, -11.2),
-    "mouth below the pupils": (0.0, -8.7),
-    "base of the nose below the pupils": (2.3, -8.6),
-    "width of the nose": (-2.0, -4.0),
+    "mouth below the pupils": (-1.3, -10.0),
+    "base of the nose below the pupils": (2.0, -9.8),
+    "width of the nose": (-2.6, -5.2),
     "width between the nostrils' middles": (-1.5, -0.6),
     "width of the mouth": (0.0, -3.5),
     "wings of the nose above its base": (0.6, -2.2),
@@ -60,7 +60,8 @@ class Proportions(nn.Module):
         wanted = np.array(list(_CHANGES.values())) * (1.0, 0.5)
         weights = change.T @ np.linalg.solve(change @ change.T + _SLACK**2 * np.eye(len(change)), wanted)
         moves = torch.einsum("mk,mvc->kvc", torch.from_numpy(weights).float(), modes.deltas)
-        self.register_buffer("moves", with_nostrils(template, borne(template, moves)), persistent=False)
+        moves = facial(template)[:, None] * borne(template, moves)
+        self.register_buffer("moves", with_nostrils(template, moves), persistent=False)
         self.register_buffer("axis", trait_axes()[TRAITS.index("masculinity")].clone(), persistent=False)
 
     def forward(self, identity: Tensor) -> Tensor:
