@@ -102,10 +102,9 @@ def facial(template: Template) -> Tensor:
 
 
 def borne(template: Template, moves: Tensor) -> Tensor:
-    """Return displacements (B, V, 3) mm of neutral heads, whole at the nose; eyeballs, lids, lips, what is near, and
-    cheeks get a share of them and the rest :func:`softened`.
+    """Return displacements (B, V, 3) mm of neutral heads as they are at the nose, partly :func:`softened` on cheeks and
+    forehead, and more so on eyeballs, lids and lips, and near them.
     """
-    verts = template.verts
     away = torch.cdist(verts, verts[template.landmarks[27:60]])
     free = step(away[:, 9:].amin(dim=1), *_FREE) * (template.parts != PARTS.index("mouth"))
     share = (_PLAIN + (1 - _PLAIN) * free) * (1 - _SMOOTHED * step(away.amin(dim=1), *_CHEEKS))

@@ -22,9 +22,9 @@ from facekit.template import Template
 #: Optical density of each shade, at its darkest: mean and standard deviation over people. Negative is lighter than the
 #: network's skin.
 _SHADES = {
-    "right wing of the nose": (0.45, 0.40),
-    "left wing of the nose": (0.45, 0.40),
-    "nostrils": (0.20, 0.30),
+    "right wing of the nose": (0.28, 0.28),
+    "left wing of the nose": (0.28, 0.28),
+    "nostrils": (0.10, 0.25),
     "crease of the upper lids": (0.30, 0.30),
     "below the eyes": (0.25, 0.30),
     "upper lids": (0.25, 0.28),
