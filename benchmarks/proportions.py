@@ -95,8 +95,8 @@ def alike(people: list[dict[str, str]], first: int) -> Iterator[np.ndarray]:
 
 
 def compare_sexes(folder: Path, info: Path, first: int) -> None:
-    """Print lengths of women and men, photographed and ours, how far ours are off, and how much larger men's are than women's, in
-    standard deviations of the photographed.
+    """Print lengths of women and men, photographed and ours, how far ours are off, and how much larger men's are than
+    women's, in standard deviations of the photographed.
     """
     with info.open(newline="") as file:
         known = [row for row in csv.DictReader(file) if row["face_age"].isdecimal()]

@@ -96,7 +96,7 @@ class Features(nn.Module):
 
 
 def facial(template: Template) -> Tensor:
-    """Return the share (V,) of a displacement that vertices get: all of it on the face, less on skull, ears and neck."""
+    """Return the share (V,) of a displacement that is kept: all of it on the face, less on skull, ears and neck."""
     away = template.verts - template.verts[template.landmarks[17:]].mean(dim=0)
     return 1 - (1 - _SKULL) * step(away.norm(dim=1), *_FADE)
 
@@ -105,6 +105,7 @@ def borne(template: Template, moves: Tensor) -> Tensor:
     """Return displacements (B, V, 3) mm of neutral heads as they are at the nose, partly :func:`softened` on cheeks and
     forehead, and more so on eyeballs, lids and lips, and near them.
     """
+    verts = template.verts
     away = torch.cdist(verts, verts[template.landmarks[27:60]])
     free = step(away[:, 9:].amin(dim=1), *_FREE) * (template.parts != PARTS.index("mouth"))
     share = (_PLAIN + (1 - _PLAIN) * free) * (1 - _SMOOTHED * step(away.amin(dim=1), *_CHEEKS))
