@@ -84,13 +84,14 @@ the fraction of people whose displacement never decreases with intensity from 0 
 - Heads of the networks are too alike: they get features of the head model by rule (`facekit.models.features`), of a
   larger amount than the model's own, around eyes and mouth in part; lips, brows and the shade in creases differ by
   rule, too. So does what the years do to soft tissue and furrows, after anatomy (`facekit.models.ageing`), not
-  learned from scans, as are how lids rest, how far apart the corners of eyes are, and the lids' creases. The tables
-  above are of the networks without these.
+  learned from scans, as are how lids rest, how far apart the corners of eyes are, and the lids' creases. Proportions
+  of women and men are corrected to those of 102 photographs of one set (`facekit.models.proportions`), anger and
+  stretched mouths by blendshapes (`facekit.models.accents`). The tables above are of the networks without these.
 - An independent recogniser takes a seventh of the pairs of strangers without hair for one person, and an independent
   network reads ages of 40 to 75 too low, and two in three women without hair as men: docs/figures.md.
-- Thirteen hair styles, one length each, chosen by rule from the code; two of them hide an eye and are worn on request
-  only. Hair is pushed out of the skin, but is not simulated. Three beards, one length each; no glasses, no scars, no
-  make-up.
+- Thirteen hair styles and three beards, chosen by rule from the code; two styles hide an eye and are worn on request
+  only. How full, how high and how long hair and beards are differs by rule, too (`facekit.models.grooming`). Hair is
+  pushed out of the skin, but is not simulated. No glasses, no scars, no make-up.
 - Expressions are combinations of blendshapes; individual differences are modelled, not observed. Teeth and tongue are
   simple. Strong combinations can push lips into each other, above all on people far from the mean, with thin lips.
 - Photographs and videos: a network trained on renders alone (31,560 pictures of 7,890 people, some 6,400 steps, and
