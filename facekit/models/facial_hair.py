@@ -38,6 +38,8 @@ _UNDER = 0.5
 _HIDES, _SHADES, _ROOT_LIGHT = 0.82, 0.35, 0.5
 #: Fraction of ambient light that reaches brows.
 _BROW_LIGHT = 0.85
+#: Share of their tufts that the sparsest brows keep, and how long and wide these are, in shares of a dense brow's.
+_SPARSEST, _FINEST = 0.50, 0.35
 #: Golden section: its multiples leave tufts out evenly.
 _GOLDEN = 0.618034
 #: Resolution of the triangle index over the face tile, and number of head vertices that each card vertex is tied to.
@@ -126,10 +128,11 @@ class FacialHair:
         """
         layout = texture_noise[:, BROW_NOISE].argmax(1)
         rows, rank = self._rows[layout], self._rank[layout]
-        # A thin brow has only the central tufts of a thick one, and a sparse one lacks some everywhere.
+        # A thin brow has only the central tufts of a thick one; a sparse one lacks some everywhere, and has finer ones.
+        many, long = (least + (1 - least) * form.density[:, None] for least in (_SPARSEST, _FINEST))
         reach = 0.34 + 0.46 * form.thickness[:, None]
         thinned = torch.arange(rank.shape[1], device=rank.device) * _GOLDEN % 1.0
-        grown = step(reach - rank, -0.06, 0.10) * step(form.density[:, None] - thinned, -0.05, 0.05)
+        grown = step(reach - rank, -0.06, 0.10) * long * step(many - thinned, -0.05, 0.05)
         return Brows(shape.placed(form, rows), grown)
 
     # -- cards ------------------------------------------------------------------------------------------------------
