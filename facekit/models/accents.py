@@ -18,6 +18,8 @@ _ACCENTS = {
     "anger": {"eyeWide": 0.35, "browDown": -0.15, "mouthPress": 0.30, "mouthRollLower": 0.20},
     "mouth_stretch": {"mouthStretch": -0.40},
 }
+#: The same for every unit of intensity above 1: noses and lips that rise ever further are no longer the person's.
+_BEYOND = {"anger": {"mouthUpperUp": -0.60, "noseSneer": -0.50}}
 
 
 class Accents(nn.Module):
@@ -32,21 +34,25 @@ class Accents(nn.Module):
     """
 
     columns: Tensor
+    beyond: Tensor
     moves: Tensor
 
     def __init__(self, template: Template, shapes: Blendshapes) -> None:
         super().__init__()
-        weights = torch.zeros(len(_ACCENTS), len(BLENDSHAPES))
-        for row, accents in zip(weights, _ACCENTS.values(), strict=True):
+        rows = [*_ACCENTS.values(), *_BEYOND.values()]
+        weights = torch.zeros(len(rows), len(BLENDSHAPES))
+        for row, accents in zip(weights, rows, strict=True):
             for name, weight in accents.items():
                 for place in (name, f"{name}Left", f"{name}Right"):
                     if place in BLENDSHAPES:
                         row[BLENDSHAPES.index(place)] = weight
         verts = template.verts.expand(len(weights), -1, -1)
         moves = shapes(weights.clamp_min(0), verts) - shapes((-weights).clamp_min(0), verts)
-        self.register_buffer("columns", torch.tensor([EXPRESSIONS.index(name) for name in _ACCENTS]), persistent=False)
+        for name, some in (("columns", _ACCENTS), ("beyond", _BEYOND)):
+            self.register_buffer(name, torch.tensor([EXPRESSIONS.index(one) for one in some]), persistent=False)
         self.register_buffer("moves", moves, persistent=False)
 
     def forward(self, expression: Tensor) -> Tensor:
-        """Return displacements (B, V, 3) mm for expression codes (B, 20); differentiable."""
-        return torch.einsum("bk,kvc->bvc", expression[:, self.columns], self.moves)
+        """Return displacements (B, V, 3) mm for expression codes (B, 20); differentiable but at an intensity of 1."""
+        amounts = (expression[:, self.columns].clamp_max(1), (expression[:, self.beyond] - 1).clamp_min(0))
+        return torch.einsum("bk,kvc->bvc", torch.cat(amounts, 1), self.moves)

@@ -31,7 +31,7 @@ _WAVES, _LONG, _SWAY = 6, (70.0, 150.0), 0.10
 #: Heights in mm over which the crown begins, and from which on down hair hangs.
 _CROWN, _HANGS = (40.0, 100.0), -30.0
 #: Standard deviation of the logarithm of a beard's length; least share of tufts that it has.
-_BEARD, _SPARSE = 0.45, 0.55
+_BEARD, _SPARSE = 0.33, 0.55
 #: Bound of all these, in standard deviations; seeds of the axes in noise and of the waves.
 _BOUND, _SEED, _SEA = 2.0, 41, 42
 #: Number of ways in which hair differs.

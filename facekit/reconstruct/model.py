@@ -26,9 +26,9 @@ from facekit.template import Template
 HOME = "default"
 #: Excess of masculine measures where men and women are equally likely, and its logistic's width: from the means of 25
 #: men and 26 women, and their spread, in reconstructions from photographs.
-_EQUAL, _WIDTH = -2.4, 1.05
+_EQUAL, _WIDTH = -5.4, 1.17
 #: Weights of the head's log odds and of the skin's trait in their sum: their ratio is from 51 people in photographs.
-_HEAD, _SKIN = 0.7, 6.0
+_HEAD, _SKIN = 1.08, 6.7
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,13 @@ def test_only_accented_expressions_change(default_pipeline):
     accented = [EXPRESSIONS.index(name) for name in ("anger", "mouth_stretch")]
     assert float(moved[accented].min()) > 1, "mm"
     assert not moved[[k for k in range(len(EXPRESSIONS)) if k not in accented]].any()
-    torch.testing.assert_close(default_pipeline.accents(0.5 * codes[:1]), 0.5 * default_pipeline.accents(codes[:1]))
+    anger = codes[accented[:1]]
+    torch.testing.assert_close(default_pipeline.accents(0.5 * anger), 0.5 * default_pipeline.accents(anger))
+    stretch = codes[accented[1:]]
+    torch.testing.assert_close(default_pipeline.accents(1.5 * stretch), default_pipeline.accents(stretch))
+    lip = default_pipeline.template.landmarks[51]
+    beyond = default_pipeline.accents(1.5 * anger) - default_pipeline.accents(anger)
+    assert float(beyond[0, lip, 1]) < -0.5, "mm: the upper lip rises less"
 
 
 def test_angry_eyes_glare_and_stretched_mouths_are_narrower_than_the_networks(default_pipeline, monkeypatch):

@@ -21,7 +21,7 @@ def test_every_person_has_their_own_within_limits(people):
     assert -0.21 < float(fuller.min()) < -0.15 and 0.3 < float(fuller.max()) < 0.55
     assert float(higher.min()) >= -0.12 and float(higher.max()) < 0.35
     assert float(shorter.min()) >= -0.06 and 0.1 < float(shorter.max()) <= 0.3
-    assert 0.3 < float(people.length.min()) < 0.6 and 1.6 < float(people.length.max()) < 2.6
+    assert 0.45 < float(people.length.min()) < 0.7 and 1.4 < float(people.length.max()) < 2
     assert float(people.density.min()) >= 0.55 and float(people.density.max()) <= 1
     assert len(people[3:5].cut) == 2 and torch.equal(people[3:5].brows.grown, people.brows.grown[3:5])
 
