@@ -24,10 +24,10 @@ from facekit.template import Template
 
 #: Model that photographs are reconstructed with.
 HOME = "default"
-#: Excess of masculine measures where men and women are equally likely, and its logistic's width: from the means of 25
-#: men and 26 women, and their spread, in reconstructions from photographs.
+#: Excess of masculine measures where men and women are equally likely, and its logistic's width; see below.
 _EQUAL, _WIDTH = -5.4, 1.17
-#: Weights of the head's log odds and of the skin's trait in their sum: their ratio is from 51 people in photographs.
+#: Weights of the head's log odds and of the skin's trait in their sum. All four are a logistic regression over
+#: reconstructions of 51 people, every other of the London Set (DeBruine and Jones 2017).
 _HEAD, _SKIN = 1.08, 6.7
 
 
