@@ -207,7 +207,7 @@ class ShapeDecoder:
 
     @functools.cached_property
     def accents(self) -> Accents | None:
-        """What expressions have over the networks'; None for other models and topologies than the default's."""
+        """Accents of expressions over the networks'; None for other models and topologies than the default's."""
         if not self.has_traits or self.contact is None:
             return None
         with torch.inference_mode(False), torch.no_grad():

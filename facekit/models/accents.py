@@ -18,8 +18,8 @@ _ACCENTS = {
     "anger": {"eyeWide": 0.35, "browDown": -0.15, "mouthPress": 0.30, "mouthRollLower": 0.20},
     "mouth_stretch": {"mouthStretch": -0.40},
 }
-#: The same for every unit of intensity above 1: noses and lips that rise ever further are no longer the person's.
-_BEYOND = {"anger": {"mouthUpperUp": -0.60, "noseSneer": -0.50}}
+#: The same for the square of the intensity above 1: noses and lips that rise ever further are no longer the person's.
+_BEYOND = {"anger": {"mouthUpperUp": -1.20, "noseSneer": -1.00}}
 
 
 class Accents(nn.Module):
@@ -53,6 +53,6 @@ class Accents(nn.Module):
         self.register_buffer("moves", moves, persistent=False)
 
     def forward(self, expression: Tensor) -> Tensor:
-        """Return displacements (B, V, 3) mm for expression codes (B, 20); differentiable but at an intensity of 1."""
-        amounts = (expression[:, self.columns].clamp_max(1), (expression[:, self.beyond] - 1).clamp_min(0))
+        """Return displacements (B, V, 3) mm for expression codes (B, 20); differentiable."""
+        amounts = expression[:, self.columns], (expression[:, self.beyond] - 1).clamp_min(0).square()
         return torch.einsum("bk,kvc->bvc", torch.cat(amounts, 1), self.moves)

@@ -40,7 +40,7 @@ WAYS = 3 + _WAVES
 
 @dataclass(frozen=True)
 class Grooming:
-    """How B people wear what grows on them.
+    """Hair, beards and brows as B people wear them.
 
     Parameters
     ----------

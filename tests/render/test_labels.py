@@ -46,7 +46,8 @@ def test_landmarks_lie_where_their_parts_are(face, tmp_path):
     told = json.loads(path.read_text())
     parts = np.asarray(Image.open(tmp_path / "parts.png"))
     points = np.array(told["points"])
-    assert points.shape == (68, 2) and all(told["visible"][17:])
+    hidden = {k for k in range(17, 68) if not told["visible"][k]}
+    assert points.shape == (68, 2) and hidden <= set(range(31, 36)), "the nose may hide its base"
     for k in range(*told["groups"]["outer_lips"]):
         x, y = points[k].astype(int)
         assert PARTS.index("lips") in parts[y - 6 : y + 7, x - 6 : x + 7]
