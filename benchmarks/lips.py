@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import torch
 
-from facekit import FacePipeline
+from facekit import FaceLatents, FacePipeline
 from facekit.color import LUMINANCE, srgb_to_linear
 from facekit.files.images import to_uint8
 from facekit.progress import progress
@@ -65,18 +65,23 @@ def measured(pictures: Iterable[np.ndarray]) -> np.ndarray:
     return np.array([tones(*face) for face in found(pictures)])
 
 
-def photographs(folder: Path) -> Iterator[np.ndarray]:
-    """Pictures of a folder."""
-    for path in progress(sorted(folder.glob("*.jpg")), desc="photographs"):
+def photographs(files: Iterable[Path]) -> Iterator[np.ndarray]:
+    """Pictures in files."""
+    for path in progress(sorted(files), desc="photographs"):
         yield read(path).pixels
 
 
-def renders(first: int, count: int) -> Iterator[np.ndarray]:
-    """Pictures of people by their seeds."""
+def renders(people: list[FaceLatents]) -> Iterator[np.ndarray]:
+    """Pictures of people, one per code."""
     pipe = FacePipeline.from_pretrained(device="cpu")
-    for seed in progress(range(first, first + count), desc="people"):
-        rgb = pipe(seed=seed, hair="bald+shaven").render(image_size=SIZE, lights="daylight").rgb[0]
+    for codes in progress(people, desc="people"):
+        rgb = pipe(latents=codes, hair="bald+shaven").render(image_size=SIZE, lights="daylight").rgb[0]
         yield to_uint8(rgb)
+
+
+def sampled(first: int, count: int) -> list[FaceLatents]:
+    """People of seeds from ``first`` on."""
+    return [FaceLatents.sample(seed) for seed in range(first, first + count)]
 
 
 def arguments(doc: str | None, people: int, first: int) -> argparse.ArgumentParser:
@@ -92,7 +97,7 @@ def arguments(doc: str | None, people: int, first: int) -> argparse.ArgumentPars
 def main() -> None:
     """Measure and print."""
     args = arguments(__doc__, people=60, first=2201).parse_args()
-    people, ours = measured(photographs(args.folder)), measured(renders(args.first, args.people))
+    people, ours = measured(photographs(args.folder.glob("*.jpg"))), measured(renders(sampled(args.first, args.people)))
     groups = [
         (some, rows[(rows[:, 0] > low) & (rows[:, 0] <= high)])
         for low, high in CLASSES.values()

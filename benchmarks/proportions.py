@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lips import SIZE, arguments, found, photographs, renders
+from lips import SIZE, arguments, found, photographs, renders, sampled
 from portraits import SEXES
 
 from facekit import FaceLatents, FacePipeline
@@ -25,7 +25,6 @@ from facekit.evaluate.people import modes_people
 from facekit.files.images import to_uint8
 from facekit.progress import progress
 from facekit.reconstruct.landmarker import LEFT_IRIS, RIGHT_IRIS
-from facekit.reconstruct.observe import read
 from facekit.render import render
 
 #: From points (478, 2) in percent, from the middle of the pupils, x to the image's right and y down, to a length.
@@ -86,12 +85,12 @@ def drawn(count: int) -> Iterator[np.ndarray]:
         yield to_uint8(render(dataclasses.replace(mesh, verts=verts), image_size=SIZE, lights="daylight").rgb[0])
 
 
-def alike(people: list[dict[str, str]], first: int) -> Iterator[np.ndarray]:
-    """Pictures of people of the same sexes and ages."""
-    pipe = FacePipeline.from_pretrained(device="cpu")
-    for seed, person in enumerate(progress(people, desc="people"), first):
-        codes = FaceLatents.sample(seed, masculinity=SEXES[person["face_gender"]], age=float(person["face_age"]))
-        yield to_uint8(pipe(latents=codes, hair="bald+shaven").render(image_size=SIZE, lights="daylight").rgb[0])
+def alike(people: Iterable[dict[str, str]], first: int) -> list[FaceLatents]:
+    """People of ours of the same sexes and ages."""
+    return [
+        FaceLatents.sample(seed, masculinity=SEXES[person["face_gender"]], age=float(person["face_age"]))
+        for seed, person in enumerate(people, first)
+    ]
 
 
 def compare_sexes(folder: Path, info: Path, first: int) -> None:
@@ -106,7 +105,7 @@ def compare_sexes(folder: Path, info: Path, first: int) -> None:
     means, spreads = [], []
     for sex in SEXES:
         files = {next(folder.glob(f"{row['face_id']}_*.jpg")): row for row in known if row["face_gender"] == sex}
-        people, ours = measured(read(path).pixels for path in files), measured(alike(list(files.values()), first))
+        people, ours = measured(photographs(files)), measured(renders(alike(files.values(), first)))
         means.append(np.array([people.mean(axis=0), ours.mean(axis=0)]))
         spreads.append(people.std(axis=0))
         for k, row in enumerate(cells):
@@ -123,7 +122,8 @@ def main() -> None:
     parser = arguments(__doc__, people=80, first=9200)
     parser.add_argument("--info", type=Path, help="CSV with face_id, face_age and face_gender")
     args = parser.parse_args()
-    pictures = photographs(args.folder), renders(args.first, args.people), drawn(args.people)
+    files, ours = args.folder.glob("*.jpg"), sampled(args.first, args.people)
+    pictures = photographs(files), renders(ours), drawn(args.people)
     people, ours, modes = (measured(some) for some in pictures)
     print(f"| % of the pupils' distance | {len(people)} photographs | {len(ours)} of ours | {len(modes)} from modes |")
     print("| --- | ---: | ---: | ---: |")

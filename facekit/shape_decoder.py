@@ -189,7 +189,7 @@ class ShapeDecoder:
 
     def _displaced(self, latents: FaceLatents) -> torch.Tensor:
         moved = self.shape(latents.shape_noise, latents.identity, latents.style, latents.expression)
-        if self.accents is None or not wanted(latents.expression):
+        if not wanted(latents.expression) or self.accents is None:  # made at the first expression
             return moved
         return moved + self.accents(latents.expression)
 

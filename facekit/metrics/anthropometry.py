@@ -60,15 +60,22 @@ MEASURES: dict[str, tuple[Measure, float, float]] = {
 _SEXES = np.array([male for _, male, _ in MEASURES.values()])
 
 
-def slopes(mean: np.ndarray, modes: np.ndarray) -> np.ndarray:
+def measured(marks: np.ndarray) -> np.ndarray:
+    """Return the :data:`MEASURES` (N,) of landmarks (68, 3) mm."""
+    return np.array([measure(marks) for measure, _, _ in MEASURES.values()])
+
+
+def slopes(mean: np.ndarray, modes: np.ndarray, measures: Callable[[np.ndarray], np.ndarray] = measured) -> np.ndarray:
     """Return the change of each measure (N, M) with each mode's weight.
 
     Parameters
     ----------
     mean, modes:
         (68, 3) and (M, 68, 3), mm: landmarks of the mean head, and what modes of standard normal weights add.
+    measures:
+        From landmarks (68, 3) to measures (N,).
     """
-    return np.array([[(f(mean + m) - f(mean - m)) / 2 for m in modes] for f, _, _ in MEASURES.values()])
+    return np.array([(measures(mean + mode) - measures(mean - mode)) / 2 for mode in modes]).T
 
 
 def masculine_excess(marks: np.ndarray, mean: np.ndarray, modes: np.ndarray) -> float:
@@ -83,8 +90,7 @@ def masculine_excess(marks: np.ndarray, mean: np.ndarray, modes: np.ndarray) -> 
         As for :func:`slopes`.
     """
     spread = np.linalg.norm(slopes(mean, modes), axis=1)
-    away = np.array([f(marks) - f(mean) for f, _, _ in MEASURES.values()]) / spread
-    return float(away @ _SEXES)
+    return float((measured(marks) - measured(mean)) / spread @ _SEXES)
 
 
 def masculine_direction(mean: np.ndarray, modes: np.ndarray) -> np.ndarray:

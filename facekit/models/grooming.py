@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from facekit.geometry.charts import bounded, step
@@ -87,16 +88,15 @@ def ways(hair: Tensor, foot: Tensor) -> Tensor:
     crown, shorter below the chin, and waves of the way it lies; ``foot`` (N, 3) is the head below it.
     """
     away = hair - foot
-    height = away.norm(dim=1)
-    fringe = step(hair[:, 2], *_FRINGE)
-    away = away * ((1 - _KEPT * fringe) * height.clamp_max(_FAR) / height.clamp_min(1e-6))[:, None]
+    free = (1 - _KEPT * step(hair[:, 2], *_FRINGE)) * away.norm(dim=1).clamp_max(_FAR)
+    away = free[:, None] * F.normalize(away, dim=1)
     crown = step(hair[:, 1], *_CROWN)[:, None]
     shorter = torch.zeros_like(hair)
     shorter[:, 1] = (_HANGS - hair[:, 1]).clamp_min(0)
     random = torch.Generator().manual_seed(_SEA)
-    toward = torch.nn.functional.normalize(torch.randn(_WAVES, 3, generator=random), dim=1)
+    toward = F.normalize(torch.randn(_WAVES, 3, generator=random), dim=1)
     long = _LONG[0] + (_LONG[1] - _LONG[0]) * torch.rand(_WAVES, 1, generator=random)
     phase, sway = 2 * math.pi * torch.rand(_WAVES, 1, generator=random), torch.randn(_WAVES, 3, generator=random)
     waves = torch.sin(2 * math.pi * (toward / long).to(hair) @ hair.t() + phase.to(hair))
-    swayed = (_SWAY * (1 - _KEPT * fringe) * height.clamp_max(_FAR) * waves)[..., None] * sway.to(hair)[:, None]
+    swayed = (_SWAY * free * waves)[..., None] * sway.to(hair)[:, None]
     return torch.cat((torch.stack((away, away * crown, shorter)), swayed))

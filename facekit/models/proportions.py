@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from facekit.metrics.anthropometry import slopes
 from facekit.models.features import borne, facial, with_nostrils
 from facekit.models.modes import IdentityModes
 from facekit.template import Template
@@ -56,7 +57,7 @@ class Proportions(nn.Module):
     def __init__(self, template: Template, modes: IdentityModes) -> None:
         super().__init__()
         mean, deltas = (of[..., template.landmarks, :].double().numpy() for of in (template.verts, modes.deltas))
-        change = np.array([(lengths(mean + mode) - lengths(mean - mode)) / 2 for mode in deltas]).T
+        change = slopes(mean, deltas, lengths)
         wanted = np.array(list(_CHANGES.values())) * (1.0, 0.5)
         weights = change.T @ np.linalg.solve(change @ change.T + _SLACK**2 * np.eye(len(change)), wanted)
         moves = torch.einsum("mk,mvc->kvc", torch.from_numpy(weights).float(), modes.deltas)
