@@ -38,9 +38,9 @@ _WAVES, _SEED = 3.0, 77
 #: Distances in mm from the centre of an eye and of the mouth, up to which the surroundings move rigidly with it, and
 #: from which on freely.
 _EYE, _MOUTH = (15.0, 32.0), (14.0, 45.0)
-#: Share by which noses differ more than the head model's, which are smoother than people's, and distances in mm from
-#: them between which this fades out.
-_NOSES, _AT_NOSE = 0.4, (8.0, 20.0)
+#: Share by which noses differ more than the head model's, which are smoother than people's, share of what is smoothed on
+#: them, whose wings would get edges, and distances in mm from them between which both fade out.
+_NOSES, _ROUNDED, _AT_NOSE = 0.2, 0.75, (8.0, 20.0)
 #: Openness to light from which on skin of the nose is outside, and below which it is inside of a nostril; the nose's
 #: reach from its base, mm, and the width of the mean over the skin outside.
 _HIDDEN, _NOSE, _THROUGH = (0.25, 0.5), 35.0, 3.0
@@ -72,8 +72,7 @@ class Features(nn.Module):
     def __init__(self, template: Template, modes: IdentityModes) -> None:
         super().__init__()
         deltas, verts, marks = modes.deltas, template.verts, template.landmarks
-        nose = 1 - step(torch.cdist(verts, verts[marks[27:36]]).amin(dim=1), *_AT_NOSE)
-        amount = (_FEATURES * facial(template) * (1 + _NOSES * nose))[:, None]
+        amount = (_FEATURES * facial(template) * (1 + _NOSES * at_nose(template)))[:, None]
         known = (of[..., marks, :].double().numpy() for of in (verts, deltas))
         male = F.normalize(torch.from_numpy(masculine_direction(*known)).float(), dim=0)
         deltas = (deltas - male[:, None, None] * torch.einsum("m,mvc->vc", male, deltas))[_KNOWN:]
@@ -101,14 +100,21 @@ def facial(template: Template) -> Tensor:
     return 1 - (1 - _SKULL) * step(away.norm(dim=1), *_FADE)
 
 
+def at_nose(template: Template) -> Tensor:
+    """Return the share (V,) by which vertices belong to the nose: 1 on it, 0 from 20 mm away."""
+    verts = template.verts
+    return 1 - step(torch.cdist(verts, verts[template.landmarks[27:36]]).amin(dim=1), *_AT_NOSE)
+
+
 def borne(template: Template, moves: Tensor) -> Tensor:
-    """Return displacements (B, V, 3) mm of neutral heads as they are at the nose, partly :func:`softened` on cheeks and
-    forehead, and more so on eyeballs, lids and lips, and near them.
+    """Return displacements (B, V, 3) mm of neutral heads partly :func:`softened`: most on the nose, on eyeballs, lids and
+    lips, and near them, less on cheeks and forehead.
     """
     verts = template.verts
     away = torch.cdist(verts, verts[template.landmarks[27:60]])
     free = step(away[:, 9:].amin(dim=1), *_FREE) * (template.parts != PARTS.index("mouth"))
     share = (_PLAIN + (1 - _PLAIN) * free) * (1 - _SMOOTHED * step(away.amin(dim=1), *_CHEEKS))
+    share = share * (1 - _ROUNDED * at_nose(template))
     return torch.lerp(softened(template, moves), moves, share[:, None])
 
 

@@ -38,11 +38,11 @@ _BROW_DARK = 0.35
 def hair_weights(p: dict[str, Tensor]) -> Tensor:
     """Return mixing weights (B, 7) of ``HAIR_SRGB`` from traits `p`, see :meth:`MicroLayer.projections`; rows sum to 1.
 
-    Dark skin comes with dark hair; with light skin the code chooses between brown, blond and red. Half of all people
+    Dark skin comes with dark hair; with light skin the code chooses between black, brown, blond and red. Half of all people
     are half grey or white at 58; a quarter are white at 75.
     """
     fair = 1 - torch.sigmoid(9 * (torch.special.ndtr(p["melanin"]) - 0.32))
-    age, shade = age_share(p["age"]), p["hair_colour"]
+    age, shade = age_share(p["age"]), p["hair_colour"] * (0.35 + 0.65 * fair)
     logits = [2.5 - 3.2 * fair - 1.5 * shade, 1.2 - 1.5 * fair - 0.3 * shade, 0.4 + 0 * fair,
               -3.0 + 3.6 * fair + 1.6 * shade, -4.6 + 3.4 * fair + 2.2 * p["hair_red"],
               -5.5 + 11.0 * torch.sigmoid(9 * (age - 0.56 - 0.08 * p["mottling"])),
