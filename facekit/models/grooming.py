@@ -27,8 +27,9 @@ _FRINGE, _KEPT = (50.0, 85.0), 0.7
 #: head, and the least of both; of how much shorter it hangs, in shares of its length, and the least and the most.
 _FULLER, _HIGHER, _LEAST = 0.25, 0.15, (-0.20, -0.12)
 _SHORTER, _CUT = 0.18, (-0.06, 0.30)
-#: Waves of the way hair lies: their number, lengths in mm, and amplitude in shares of the distance from the head.
-_WAVES, _LONG, _SWAY = 6, (70.0, 150.0), 0.10
+#: Waves of the way hair lies: their number, lengths in mm, and amplitude in shares of the distance from the head; share
+#: of it that stays where hair lies on the head, and heights in mm between which it begins to hang.
+_WAVES, _LONG, _SWAY, _LYING, _LOOSE = 6, (70.0, 150.0), 0.10, 0.25, (-30.0, 40.0)
 #: Heights in mm over which the crown begins, and from which on down hair hangs.
 _CROWN, _HANGS = (40.0, 100.0), -30.0
 #: Standard deviation of the logarithm of a beard's length; least share of tufts that it has.
@@ -98,5 +99,6 @@ def ways(hair: Tensor, foot: Tensor) -> Tensor:
     long = _LONG[0] + (_LONG[1] - _LONG[0]) * torch.rand(_WAVES, 1, generator=random)
     phase, sway = 2 * math.pi * torch.rand(_WAVES, 1, generator=random), torch.randn(_WAVES, 3, generator=random)
     waves = torch.sin(2 * math.pi * (toward / long).to(hair) @ hair.t() + phase.to(hair))
-    swayed = (_SWAY * free * waves)[..., None] * sway.to(hair)[:, None]
+    loose = 1 - (1 - _LYING) * step(hair[:, 1], *_LOOSE)
+    swayed = (_SWAY * free * loose * waves)[..., None] * sway.to(hair)[:, None]
     return torch.cat((torch.stack((away, away * crown, shorter)), swayed))
