@@ -1,10 +1,10 @@
 """Cost of hair: python benchmarks/hair.py [--size 512] [--repeat 15] [--threads 2]
 
 Prints a Markdown table: for each style and beard of the embedded default the vertices of its cards; milliseconds for
-placing it on a posed head; milliseconds that it adds to a picture of the bare head from the same camera, timed in turn;
-the processors' milliseconds for hair alone, which is what it adds before hair is blended over the head and before the
-head under it is left out, the least of all runs, for that is what other work on the machine changes least; and the size
-of the GLB with 19 morph targets.
+placing it on a posed head; milliseconds that it adds to a picture of the bare head from the same camera, timed in turn,
+and to each of the 15 pictures of a sweep, which threads divide among themselves; the processors' milliseconds for hair
+alone, which is what it adds before hair is blended over the head and before the head under it is left out, the least of
+all runs, for that is what other work on the machine changes least; and the size of the GLB with 19 morph targets.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ from facekit.render.render import default_camera
 from facekit.render.worn import Worn
 
 
+#: Pictures of a sweep, and how often it is drawn.
+FRAMES, SWEEPS = 15, 3
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -36,9 +40,12 @@ def main() -> None:
     pipe = FacePipeline.from_pretrained(device="cpu")
     codes = pipe.to_model_codes(FaceLatents.sample(args.seed).with_expression("smile", 1.0))
     bare = pipe(seed=args.seed, expression="smile", hair=None)
+    sweep = FaceLatents.cat([FaceLatents.sample(args.seed).with_expression("smile", k / 10) for k in range(FRAMES)])
+    bare_sweep = pipe(latents=sweep, hair=None)
     looks = [f"{style}+shaven" for style in pipe.hair_styles] + [f"bald+{beard}" for beard in pipe.beard_styles[1:]]
     print(f"{args.size}², standard quality, {args.threads} threads, median of {args.repeat}\n")
-    print("| worn | vertices | placed, ms | drawn, ms | alone, processor, ms | GLB, MB |\n| --- |" + " ---: |" * 5)
+    heading = "| worn | vertices | placed, ms | drawn, ms | in a sweep, ms | alone, processor, ms | GLB, MB |"
+    print(f"{heading}\n| --- |" + " ---: |" * 6)
     lights = Lights.preset("studio")
     verts = pipe.decode_shape(codes)
     rest = pipe.decode_shape(codes.at_rest())
@@ -58,11 +65,24 @@ def main() -> None:
             ],
             args.repeat,
         )
+        moving = pipe(latents=sweep, hair=look)
+        frames = clocked(
+            [
+                lambda camera=camera: render(bare_sweep.mesh, camera, args.size),
+                lambda moving=moving, camera=camera: render(moving.mesh, camera, args.size, hair=moving.hair),
+            ],
+            SWEEPS,
+        )
         with tempfile.TemporaryDirectory() as folder:
             size = face.save(Path(folder) / "face.glb").stat().st_size
-        more = statistics.median(a - b for a, b in zip(drawn[0], without[0], strict=True))
-        times = f"{statistics.median(placed[0]):.1f} | {more:.0f} | {min(alone[1]):.0f}"
+        more = _added(without[0], drawn[0])
+        each = _added(frames[0][0], frames[1][0]) / FRAMES
+        times = f"{statistics.median(placed[0]):.1f} | {more:.0f} | {each:.0f} | {min(alone[1]):.0f}"
         print(f"| {look} | {len(cards.verts):,} | {times} | {size / 1e6:.2f} |", flush=True)
+
+
+def _added(without: list[float], drawn: list[float]) -> float:
+    return statistics.median(a - b for a, b in zip(drawn, without, strict=True))
 
 
 if __name__ == "__main__":
