@@ -23,7 +23,6 @@ from facekit.render.lights import Lights
 from facekit.render.render import default_camera
 from facekit.render.worn import Worn
 
-
 #: Pictures of a sweep, and how often it is drawn.
 FRAMES, SWEEPS = 15, 3
 

@@ -38,8 +38,8 @@ _BROW_DARK = 0.35
 def hair_weights(p: dict[str, Tensor]) -> Tensor:
     """Return mixing weights (B, 7) of ``HAIR_SRGB`` from traits `p`, see :meth:`MicroLayer.projections`; rows sum to 1.
 
-    Dark skin comes with dark hair; with light skin the code chooses between black, brown, blond and red. Half of all people
-    are half grey or white at 58; a quarter are white at 75.
+    Dark skin comes with dark hair; with light skin the code chooses between black, brown, blond and red. Half of all
+    people are half grey or white at 58; a quarter are white at 75.
     """
     fair = 1 - torch.sigmoid(9 * (torch.special.ndtr(p["melanin"]) - 0.32))
     age, shade = age_share(p["age"]), p["hair_colour"] * (0.35 + 0.65 * fair)

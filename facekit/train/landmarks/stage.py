@@ -162,6 +162,7 @@ def trained(
         samples.add(future.result())
     del waiting[: WATCHED + _ENOUGH]
     smaller = 1 if samples.device.type == "cuda" else _SMALLER
+    some = (_BATCH // smaller,)
     watched = torch.arange(min(WATCHED * PART * SHOTS * VIEWS, len(samples) // 2), device=samples.device)
     whole = steps if total is None else total
     average = Average(model, min(0.998, 1 - 10 / max(whole, 11)))
@@ -173,7 +174,7 @@ def trained(
             samples.add(waiting.pop(0).result())
         set_rate(optimiser, cosine(step, whole, RATE / smaller**0.5, warmup=min(300, max(1, whole // 10))))
         generator = step_generator(17, step, samples.device)
-        index = torch.randint(len(watched), len(samples), (_BATCH // smaller,), generator=generator, device=samples.device)
+        index = torch.randint(len(watched), len(samples), some, generator=generator, device=samples.device)
         lost = learned(model, samples.batch(index, generator))
         descend(lost, model, optimiser, average)
         if step % 250 == 0:

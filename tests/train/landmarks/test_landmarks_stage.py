@@ -104,7 +104,8 @@ def test_compression_is_coarser_where_it_is_told_so_and_keeps_flat_pictures():
 
 
 def test_it_begins_with_the_mean_head_and_training_resumes(model, samples, shard, tmp_path, monkeypatch):  # noqa: F811
-    for name, value in {"WATCHED": 1, "_ENOUGH": 1, "PART": 1, "SHOTS": 2, "VIEWS": 2, "_BATCH": 4}.items():
+    few = {"WATCHED": 1, "_ENOUGH": 1, "PART": 1, "SHOTS": 2, "VIEWS": 2, "_BATCH": 4, "_SMALLER": 1}
+    for name, value in few.items():
         monkeypatch.setattr(stage, name, value)
     there: Future = Future()
     there.set_result(shard)
