@@ -16,6 +16,7 @@ from facekit.errors import InputError
 from facekit.files.readers import load_arrays, load_into, load_tensors
 from facekit.geometry.correspond import interpolate_nearest, similarity, warp
 from facekit.geometry.normals import vertex_normals
+from facekit.geometry.parts import among
 from facekit.models.blendshape_data import BlendshapeData
 from facekit.models.blendshape_data import unpack as unpack_rig
 from facekit.models.blendshapes import Blendshapes
@@ -35,10 +36,10 @@ _DETAIL_OF = "default"
 #: Model whose topology the identity modes belong to.
 _MODES_OF = "default"
 #: Parts that exist on other topologies, too; distance in mm that opposite normals count for in the matching of points.
-_SURFACE, _APART = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "back_of_head", "neck")), 5.0
+_SURFACE, _APART = ("skin", "lips", "lids", "back_of_head", "neck"), 5.0
 # Number of times that transferred displacements are averaged with those of neighbouring vertices.
 _SMOOTHINGS = 3
-_SKIN = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "neck"))
+_SKIN = ("skin", "lips", "lids", "neck")
 
 
 def pick_device(device: str | torch.device | None) -> torch.device:
@@ -139,7 +140,7 @@ def load_blendshapes(template: Template) -> Blendshapes:
 def _transferred_rig(rig: BlendshapeData, template: Template) -> BlendshapeData:
     """Transfer the rig to another topology, where lids close like those of the mean face."""
     owner = Template.load(weights.verified(_DETAIL_OF, "template"))
-    skin = torch.isin(owner.parts, owner.parts.new_tensor(_SURFACE))
+    skin = among(owner.parts, _SURFACE)
     moved, turn = _laid_over(template, owner)
     # Upper and lower lips, and lids, coincide; normals distinguish them.
     ours, theirs = (
@@ -148,7 +149,7 @@ def _transferred_rig(rig: BlendshapeData, template: Template) -> BlendshapeData:
     )
     fields = torch.cat((rig.deltas, rig.corrections)).permute(1, 0, 2).flatten(1)
     found, near = interpolate_nearest(ours, theirs[skin], fields[skin])
-    near = near * torch.isin(template.parts, template.parts.new_tensor(_SURFACE))
+    near = near * among(template.parts, _SURFACE)
     found = _smoothed(found * near[:, None], template.faces).unflatten(1, (-1, 3)).permute(1, 0, 2) @ turn
     none = torch.zeros(0, dtype=torch.long)
     blink = (none, none, torch.zeros(0))
@@ -192,7 +193,7 @@ def _transferred_tile_uvs(home: DetailHome, template: Template) -> tuple[torch.T
     skin = at_home[:, 2] > 0
     moved, _ = _laid_over(template, owner)
     found, near = interpolate_nearest(moved, owner.verts[skin], at_home[skin, :2])
-    near = near * torch.isin(template.parts, template.parts.new_tensor(_SKIN))
+    near = near * among(template.parts, _SKIN)
     at_uvs = tile_uvs.new_zeros(len(template.uvs), 3)
     known = torch.cat((found, near[:, None]), dim=1)
     at_uvs[template.faces_uvs.reshape(-1)] = known[template.faces.reshape(-1)]

@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facekit.conventions import CHIN, LANDMARK_GROUPS, NOSE_ROOT, PARTS
+from facekit.conventions import CHIN, LANDMARK_GROUPS, NOSE_ROOT
 from facekit.errors import InputError
 from facekit.face import FaceOutput
+from facekit.geometry.parts import among
 from facekit.geometry.uv import bake, rasterize_uv, sample_texture
 from facekit.mesh import FaceMesh
 
@@ -27,8 +28,7 @@ def face_vertices(mesh: FaceMesh) -> Tensor:
     """Return the mask (V,) bool of vertices in :data:`FACE_PARTS`; all vertices if the mesh has no parts."""
     if mesh.parts is None:
         return torch.ones(mesh.verts.shape[1], dtype=torch.bool, device=mesh.verts.device)
-    ids = torch.tensor([PARTS.index(name) for name in FACE_PARTS], device=mesh.parts.device)
-    return torch.isin(mesh.parts.long(), ids)
+    return among(mesh.parts, FACE_PARTS)
 
 
 def face_texels(mesh: FaceMesh, size: int) -> Tensor:

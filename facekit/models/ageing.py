@@ -16,6 +16,7 @@ from torch import nn
 from facekit.conventions import IDENTITY_DIM, PARTS
 from facekit.geometry.charts import step, vertex_uvs
 from facekit.geometry.normals import vertex_normals
+from facekit.geometry.parts import among
 from facekit.template import Template
 from facekit.traits import TRAITS, age_share, trait_axes
 
@@ -101,7 +102,7 @@ class Ageing(nn.Module):
     def __init__(self, template: Template) -> None:
         super().__init__()
         tile, normals = tile_places(template), vertex_normals(template.verts[None], template.faces)[0]
-        fixed = torch.isin(template.parts, template.parts.new_tensor([PARTS.index(name) for name in _FIXED]))
+        fixed = among(template.parts, _FIXED)
         free = step(_from_lids(template), *_LIDS) * ~fixed
         down = template.verts.new_tensor([0.0, -1.0, 0.0])
         fields = []

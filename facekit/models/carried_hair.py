@@ -7,6 +7,7 @@ import torch
 from facekit.conventions import LANDMARK_GROUPS, PARTS
 from facekit.geometry.nearest import Cloud
 from facekit.geometry.normals import dot, vertex_normals
+from facekit.geometry.parts import among
 from facekit.models.grooming import ways
 from facekit.models.ties import Ties
 from facekit.template import Template
@@ -32,7 +33,7 @@ class Ground:
 
     def __init__(self, template: Template) -> None:
         parts = template.parts
-        skin = torch.isin(parts, parts.new_tensor([PARTS.index(n) for n in ("skin", "back_of_head", "neck", "lids")]))
+        skin = among(parts, ("skin", "back_of_head", "neck", "lids"))
         self.template, self._skin, self._anchors = template, skin.nonzero()[:, 0], still_vertices(template)
         self._cloud = Cloud(template.verts[self._skin])
 
@@ -102,7 +103,7 @@ def still_vertices(template: Template) -> torch.Tensor:
     skin = parts == PARTS.index("skin")
     high = skin & (verts[:, 1] > brows + _ABOVE_BROWS)
     back = skin & (verts[:, 2] < _BACK) & (verts[:, 1] > _BELOW)
-    rest = torch.isin(parts, parts.new_tensor([PARTS.index("back_of_head"), PARTS.index("neck")]))
+    rest = among(parts, ("back_of_head", "neck"))
     return _spread(verts, (high | back | rest).nonzero()[:, 0], _ANCHORS)
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from facekit.detail import DETAIL_MODES, FaceDetail
 from facekit.errors import InputError
 from facekit.geometry.lists import alike
+from facekit.geometry.parts import among
 from facekit.geometry.strain import StrainGraph, lines_across
 from facekit.geometry.uv import sample_texture
 from facekit.models.ageing import aged
@@ -164,18 +165,18 @@ class DetailLayer(nn.Module):
 
 
 def tile_uvs_of(
-    template: Template, tile_rect: tuple[float, float, float, float], parts: tuple[int, ...]
+    template: Template, tile_rect: tuple[float, float, float, float], parts: tuple[str, ...]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return tile coordinates and weights for :class:`DetailLayer` if the tile lies in the topology's own UV layout at
     ``tile_rect``.
 
-    ``parts`` are the ids of the parts that have detail.
+    ``parts`` are the names of the parts that have detail.
     """
     u0, v0, u1, v1 = tile_rect
     corner = template.uvs.new_tensor([u0, v0])
     tile_uvs = (template.uvs - corner) / (template.uvs.new_tensor([u1, v1]) - corner)
     inside = ((tile_uvs > -0.01) & (tile_uvs < 1.01)).all(dim=1)
-    takes = torch.isin(template.parts, template.parts.new_tensor(parts))
+    takes = among(template.parts, parts)
     at_uvs = torch.zeros(len(template.uvs), dtype=torch.bool, device=takes.device)
     at_uvs[template.faces_uvs.reshape(-1)] = takes[template.faces.reshape(-1)]
     return tile_uvs, (inside & at_uvs).float()

@@ -10,12 +10,12 @@ import math
 import torch
 from torch import nn
 
-from facekit.conventions import PARTS
 from facekit.geometry.charts import step
+from facekit.geometry.parts import among
 from facekit.models.eyes import Eyeball
 from facekit.template import Template
 
-_MOVES = [PARTS.index(name) for name in ("skin", "lids", "mouth")]
+_MOVES = ("skin", "lids", "mouth")
 #: Angles by which the inner and the outer corners turn apart about the eyeball's centre, radians; how far the outer one
 #: also moves away from the eyeball, which is too large to be followed there, mm; and the distance from the eyeball over
 #: which skin moves on straight, mm.
@@ -38,7 +38,7 @@ class EyeCorners(nn.Module):
     def __init__(self, template: Template) -> None:
         super().__init__()
         self.eye = Eyeball(template, left=False)
-        moves = torch.isin(template.parts, template.parts.new_tensor(_MOVES))
+        moves = among(template.parts, _MOVES)
         field = sum((_apart(template, left) for left in (False, True)), torch.zeros_like(template.verts))
         self.register_buffer("field", field * moves[:, None], persistent=False)
 

@@ -38,8 +38,8 @@ _WAVES, _SEED = 3.0, 77
 #: Distances in mm from the centre of an eye and of the mouth, up to which the surroundings move rigidly with it, and
 #: from which on freely.
 _EYE, _MOUTH = (15.0, 32.0), (14.0, 45.0)
-#: Share by which noses differ more than the head model's, which are smoother than people's; share of a displacement that
-#: is smoothed on them, whose wings would get edges; and distances in mm from them between which both fade out.
+#: Share by which noses differ more than the head model's, which are smoother than people's; share of what is smoothed
+#: on them, whose wings would get edges; and distances in mm from them between which both fade out.
 _NOSES, _ROUNDED, _AT_NOSE = 0.2, 0.75, (8.0, 20.0)
 #: Openness to light from which on skin of the nose is outside, and below which it is inside of a nostril; the nose's
 #: reach from its base, mm, and the width of the mean over the skin outside.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from facekit.conventions import PARTS
+from facekit.geometry.parts import among
 from facekit.template import Template
 
 #: Skin that folds: these parts, and what is this near to brows, nose, eyes or mouth, mm; and what never bends.
@@ -43,7 +43,7 @@ class Unfolding(nn.Module):
     def __init__(self, template: Template) -> None:
         super().__init__()
         verts, parts = template.verts, template.parts
-        soft, hard = (torch.isin(parts, parts.new_tensor([PARTS.index(n) for n in names])) for names in (_SOFT, _HARD))
+        soft, hard = (among(parts, names) for names in (_SOFT, _HARD))
         near = torch.cdist(verts, verts[template.landmarks[_LANDMARKS]]).amin(dim=1) < _NEAR
         near |= torch.cdist(verts, verts[template.landmarks[_JAW]]).amin(dim=1) < _CHIN
         bends = soft | (near & ~hard)

@@ -7,11 +7,11 @@ from typing import cast
 import torch
 from torch import nn
 
-from facekit.conventions import PARTS
+from facekit.geometry.parts import among
 from facekit.models.eyes import AHEAD, EYES, Eyeball
 from facekit.template import Template
 
-_SKIN = (PARTS.index("skin"), PARTS.index("lids"))
+_SKIN = ("skin", "lids")
 # Vertices that may cover an eye: so far from its centre at most, mm.
 _REACH = 30.0
 # Pose may take a lid so far round the eye (cosine from straight ahead) before nothing keeps it out.
@@ -46,7 +46,7 @@ class LidContact(nn.Module):
             ray = template.verts - eye.centre(template.verts[None])[0]
             distance = ray.norm(dim=1)
             ahead = ray[:, 2] / distance
-            skin = torch.isin(template.parts, template.parts.new_tensor(_SKIN))
+            skin = among(template.parts, _SKIN)
             gap = eye.gap(template.verts)
             least = _OUTER if outer else 2 * _AT_REST[0]
             lids = (skin & (distance < _REACH) & (ahead > AHEAD) & (gap > least)).nonzero()[:, 0]

@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from facekit.conventions import PARTS
 from facekit.geometry.charts import step
 from facekit.geometry.normals import vertex_normals
+from facekit.geometry.parts import among
 from facekit.template import Template
 
 #: Standard deviations in mm of the upper lip's height, the lower lip's, the bow's depth, and the height of the corners.
@@ -45,7 +45,7 @@ def lip_shapes(template: Template) -> Tensor:
     front = step(z, *(float(right[2]) - depth for depth in _DEPTH))
     # What looks back into the mouth stays, as teeth do.
     front = front * step(vertex_normals(verts[None], template.faces)[0, :, 2], *_OUTWARD)
-    front = front * _on(template, _SOFT)
+    front = front * among(template.parts, _SOFT)
     near = front * (1 - along.square()).clamp_min(0) ** _ROUND
     up = torch.where(y <= upper, (y - seam) / (upper - seam).clamp_min(1), 1 - step(y - upper, 0.0, _ABOVE))
     down = torch.where(y >= lower, (seam - y) / (seam - lower).clamp_min(1), 1 - step(lower - y, 0.0, _BELOW))
@@ -56,14 +56,9 @@ def lip_shapes(template: Template) -> Tensor:
         (1 - step((verts - end)[:, :2].norm(dim=1), 0.0, _CORNER)) * step(z - end[2], *(-depth for depth in _BEHIND))
         for end in (right, left)
     ]
-    corners = sum(ends, none) * _on(template, _LINED)
+    corners = sum(ends, none) * among(template.parts, _LINED)
     shapes = [(up, _FORWARD * up), (-down, _FORWARD * down), (bow, none), (corners, none)]
     return torch.stack([v * torch.stack((none, *yz), 1) for v, yz in zip(_VARIES, shapes, strict=True)])
-
-
-def _on(template: Template, names: tuple[str, ...]) -> Tensor:
-    """Return which vertices (V,) are of these parts."""
-    return torch.isin(template.parts, template.parts.new_tensor([PARTS.index(name) for name in names]))
 
 
 def _height(line: Tensor, x: Tensor) -> Tensor:

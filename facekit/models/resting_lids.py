@@ -12,13 +12,13 @@ from typing import cast
 import torch
 from torch import nn
 
-from facekit.conventions import PARTS
 from facekit.geometry.charts import step
+from facekit.geometry.parts import among
 from facekit.models.blendshapes import Blendshapes
 from facekit.models.eyes import Eyeball
 from facekit.template import Template
 
-_LIDS = [PARTS.index(name) for name in ("skin", "lids", "mouth")]
+_LIDS = ("skin", "lids", "mouth")
 #: Heights in mm, on an eyeball of the mean size, of the upper lid over the pupil's centre and of the lower lid below:
 #: the networks' median over people, where they shall rest in the median, and the share of a person's difference that
 #: is kept. Pupils end at 2 mm and irises at 6.2.
@@ -64,7 +64,7 @@ class RestingLids(nn.Module):
         super().__init__()
         verts = template.verts
         self._eyeballs = nn.ModuleList([Eyeball(template, left) for left in (False, True)])
-        free = torch.isin(template.parts, template.parts.new_tensor(_LIDS))
+        free = among(template.parts, _LIDS)
         for side, eye in enumerate(self.eyes):
             centre = eye.centre(verts[None])[0, 0]
             both = tuple(rim.to(verts.device) for rim in rims(shapes, side))

@@ -12,6 +12,7 @@ from facekit.geometry.charts import step
 from facekit.geometry.lists import flat_indices, pick
 from facekit.geometry.mip import MipTexture
 from facekit.geometry.normals import dot
+from facekit.geometry.parts import among
 from facekit.hair import HairCards
 from facekit.hairline import edge_tone, hairs, thinned
 from facekit.mesh import FaceMesh
@@ -123,7 +124,7 @@ def sheen(mesh: FaceMesh) -> torch.Tensor:
     )
     flank = (1 - step(_nearest(verts, flanks) / unit, *_FLANK)) * step(_nearest(verts, marks[27:31]) / unit, *_RIDGE)
     dull = torch.maximum(dull, (1 - _DULL_FLANK) * flank)
-    skin = torch.isin(parts, parts.new_tensor([PARTS.index(name) for name in _DULLED]))
+    skin = among(parts, _DULLED)
     folds = _nearest(verts, marks[_CORNERS]) / unit
     fold = (1 - _DULL_FOLD) * (1 - step(folds, *_FOLD)) * (skin | (parts == PARTS.index("lips")))
     return torch.where(skin, 1 - dull, 1.0) * (1 - fold)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from facekit.conventions import PARTS
 from facekit.geometry.charts import bounded, step
 from facekit.geometry.curvature import mean_curvature
+from facekit.geometry.parts import among
 from facekit.geometry.strain import StrainGraph
 from facekit.geometry.uv import bake_box
 from facekit.models.brows import SHAPING, noise_axes
@@ -97,7 +98,7 @@ class Contours(nn.Module):
 
 
 def _is_skin(template: Template) -> Tensor:
-    return torch.isin(template.parts, template.parts.new_tensor([PARTS.index(n) for n in ("skin", "lids", "lips")]))
+    return among(template.parts, ("skin", "lids", "lips"))
 
 
 def _strengths(template: Template) -> Tensor:

@@ -9,12 +9,13 @@ import torch
 
 from facekit.conventions import PARTS
 from facekit.geometry.lists import flat_indices, weighted_sum
+from facekit.geometry.parts import among
 from facekit.geometry.uv import box_max, rasterize_uv
 from facekit.template import Template
 
 #: Parts that pictures may show as skin; the rest of the tile is the inside of lips and lids.
-SKIN_PARTS = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "neck", "back_of_head"))
-_TEETH = PARTS.index("teeth")
+_SKIN = ("skin", "lips", "lids", "neck", "back_of_head")
+SKIN_PARTS = tuple(PARTS.index(name) for name in _SKIN)
 
 
 @dataclass(frozen=True)
@@ -87,5 +88,5 @@ def atlas_masks(template: Template, size: int) -> tuple[torch.Tensor, torch.Tens
     corner = weights.argmax(2, keepdim=True)
     part = template.parts[template.faces[ids.clamp_min(0)].gather(2, corner)[..., 0]].long()
     part = torch.where(ids >= 0, part, torch.full_like(part, 255))[None, None]
-    skin, teeth = (torch.isin(part, part.new_tensor(kinds)).float() for kinds in (SKIN_PARTS, [_TEETH]))
+    skin, teeth = (among(part, names).float() for names in (_SKIN, ("teeth",)))
     return box_max(skin, 9), box_max(teeth, 5)

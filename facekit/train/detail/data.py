@@ -9,7 +9,6 @@ from typing import cast
 
 import torch
 
-from facekit.conventions import PARTS
 from facekit.latents import FaceLatents
 from facekit.models.composers import DefaultComposer
 from facekit.models.detail import DetailModel
@@ -22,7 +21,7 @@ from facekit.train.loop import step_generator
 from facekit.train.shape.data import random_expressions
 
 #: Parts of the head with detail.
-DETAIL_PARTS = tuple(PARTS.index(name) for name in ("skin", "lips", "lids", "neck"))
+DETAIL_PARTS = ("skin", "lips", "lids", "neck")
 _BATCH = 8
 
 

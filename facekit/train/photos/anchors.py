@@ -8,7 +8,8 @@ import numpy as np
 import scipy.optimize
 import torch
 
-from facekit.conventions import BLENDSHAPES, PARTS
+from facekit.conventions import BLENDSHAPES
+from facekit.geometry.parts import among
 from facekit.models.lips import LipContact
 from facekit.pipeline import FacePipeline
 from facekit.reconstruct.landmarker import LEFT_IRIS, LOWER_LIP, POINTS, RIGHT_IRIS, UPPER_LIP, Landmarker
@@ -20,7 +21,7 @@ from facekit.train.photos.photographs import Photograph, Photographer
 FRONTAL = 20.0
 #: Parts with landmarks; views per person; distance in mm beyond which a position is down-weighted; number of neighbours
 #: searched.
-_SKIN, _EYES = tuple(PARTS.index(name) for name in ("skin", "lips", "lids")), PARTS.index("eyes")
+_SKIN = ("skin", "lips", "lids")
 _VIEWS, _ROBUST, _ROUNDS, _NEIGHBOURS = 4, 1.0, 10, 24
 
 
@@ -87,8 +88,8 @@ def located(picture: Photograph, template: Template, points: np.ndarray) -> tupl
     # The ray is a combination of the corners whose weights are the barycentric ones, up to scale.
     shares = torch.linalg.lstsq(triangle.transpose(1, 2), ray[..., None]).solution[..., 0].clamp_min(0)
     shares = (shares / shares.sum(dim=1, keepdim=True).clamp_min(1e-9)).float()
-    return (template.verts[corners] * shares[..., None]).sum(dim=1), (face >= 0) & torch.isin(
-        template.parts[corners[:, 0]], template.parts.new_tensor((*_SKIN, _EYES))
+    return (template.verts[corners] * shares[..., None]).sum(dim=1), (face >= 0) & among(
+        template.parts[corners[:, 0]], (*_SKIN, "eyes")
     )
 
 
@@ -106,8 +107,8 @@ def settled(points: torch.Tensor, template: Template) -> tuple[torch.Tensor, tor
     """Project points (478, 3) in mm to the nearest triangles of their part: each lip, the skin, or an eye."""
     part = template.parts[template.faces]
     upper, lower = (torch.isin(template.faces, lip).all(dim=1) for lip in _lips(template))
-    skin = torch.isin(part, part.new_tensor(_SKIN)).all(dim=1)
-    eyes = (part == _EYES).all(dim=1)
+    skin = among(part, _SKIN).all(dim=1)
+    eyes = among(part, ("eyes",)).all(dim=1)
     corners = torch.zeros(POINTS, 3, dtype=torch.long)
     shares = torch.zeros(POINTS, 3)
     rest = torch.ones(POINTS, dtype=torch.bool)

@@ -14,6 +14,7 @@ import torch
 
 from facekit.conventions import BLENDSHAPES, EXPRESSIONS, PARTS
 from facekit.files.atomic import atomic_write
+from facekit.geometry.parts import among
 from facekit.latents import FaceLatents
 from facekit.metrics.contact import opposed
 from facekit.models.blendshape_data import VOCABULARIES, BlendshapeData, Table, pack
@@ -185,7 +186,7 @@ def tables_between(
     rig: BlendshapeData, theirs: PackShapes, template: Template, poses: torch.Tensor
 ) -> dict[tuple[str, str], Table]:
     """Return the tables between all vocabularies, fitted on skin, lips and lids of the mean head."""
-    seen = torch.isin(template.parts, torch.tensor([PARTS.index(name) for name in ("skin", "lips", "lids")]))
+    seen = among(template.parts, ("skin", "lips", "lids"))
     words = {"expressions": poses, "blendshapes": rig.deltas, "units": unit_fields(theirs.shapes)}
     names = {"expressions": EXPRESSIONS, "blendshapes": BLENDSHAPES, "units": tuple(ACTION_UNITS)}
     lateral = {key: torch.tensor([name in LATERAL for name in own]) for key, own in names.items()}
