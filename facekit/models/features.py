@@ -76,7 +76,7 @@ class Features(nn.Module):
         known = (of[..., marks, :].double().numpy() for of in (verts, deltas))
         male = F.normalize(torch.from_numpy(masculine_direction(*known)).float(), dim=0)
         deltas = (deltas - male[:, None, None] * torch.einsum("m,mvc->vc", male, deltas))[_KNOWN:]
-        deltas = amount * borne(template, deltas)
+        deltas = amount * borne(template, deltas, _ROUNDED)
         deltas = torch.cat((with_nostrils(template, deltas), lip_shapes(template)))
         waves = torch.randn(len(deltas), SHAPE_NOISE_DIM, generator=torch.Generator().manual_seed(_SEED))
         self.register_buffer("deltas", deltas, persistent=False)
@@ -106,15 +106,15 @@ def at_nose(template: Template) -> Tensor:
     return 1 - step(torch.cdist(verts, verts[template.landmarks[27:36]]).amin(dim=1), *_AT_NOSE)
 
 
-def borne(template: Template, moves: Tensor) -> Tensor:
-    """Return displacements (B, V, 3) mm of neutral heads partly :func:`softened`: most on the nose, on eyeballs, lids
-    and lips, and near them, less on cheeks and forehead.
+def borne(template: Template, moves: Tensor, rounded: float = 0.0) -> Tensor:
+    """Return displacements (B, V, 3) mm of neutral heads partly :func:`softened`: most on eyeballs, lids and lips, and
+    near them, less on cheeks and forehead, and by the share ``rounded`` on the nose.
     """
     verts = template.verts
     away = torch.cdist(verts, verts[template.landmarks[27:60]])
     free = step(away[:, 9:].amin(dim=1), *_FREE) * (template.parts != PARTS.index("mouth"))
     share = (_PLAIN + (1 - _PLAIN) * free) * (1 - _SMOOTHED * step(away.amin(dim=1), *_CHEEKS))
-    share = share * (1 - _ROUNDED * at_nose(template))
+    share = share * (1 - rounded * at_nose(template))
     return torch.lerp(softened(template, moves), moves, share[:, None])
 
 
