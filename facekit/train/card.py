@@ -87,8 +87,8 @@ the fraction of people whose displacement never decreases with intensity from 0 
   learned from scans, as are how lids rest, how far apart the corners of eyes are, and the lids' creases. Proportions
   of women and men are corrected to those of 102 photographs of one set (`facekit.models.proportions`), anger and
   stretched mouths by blendshapes (`facekit.models.accents`). The tables above are of the networks without these.
-- An independent recogniser takes an eighth of the pairs of strangers without hair for one person, and an independent
-  network reads ages of 40 to 75 too low, and half of the women without hair as men: docs/figures.md.
+- An independent recogniser takes a seventh of the pairs of strangers without hair for one person, and an independent
+  network reads ages of 40 to 75 too low, and two of five women without hair as men: docs/figures.md.
 - Thirteen hair styles and three beards, chosen by rule from the code; two styles hide an eye and are worn on request
   only. How full, how high and how long hair and beards are differs by rule, too (`facekit.models.grooming`). Hair is
   pushed out of the skin, but is not simulated. No glasses, no scars, no make-up.
