@@ -16,7 +16,7 @@ from PIL import Image
 import facekit
 from facekit.viz.animation import save_animation
 
-SEED, EXPRESSION, FRAMES, SIZE = 35, "smile", 24, (860, 520)
+SEED, EXPRESSION, FRAMES, SIZE = 48, "smile", 24, (860, 520)
 FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 # The slider as a hand would move it: the browser then blends and draws.
 MOVE = """(slider, value) => {
