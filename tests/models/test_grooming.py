@@ -36,6 +36,14 @@ def test_fuller_hair_is_further_from_the_head_and_shorter_hair_ends_higher():
     torch.testing.assert_close(shorter, torch.tensor([[0.0, 0, 0], [0, 60.0, 0], [0, 0, 0]]))
 
 
+def test_hair_that_lies_keeps_its_form_and_what_hangs_sways():
+    """Waves are those of two locks as far from the head, above the ears and below them."""
+    side = torch.linspace(-60, 60, 200)
+    locks = [torch.stack((side, torch.full_like(side, height), torch.zeros_like(side)), 1) for height in (90.0, -60.0)]
+    lying, hanging = (ways(lock, lock - torch.tensor([0.0, 0.0, 12.0]))[3:].norm(dim=2).mean() for lock in locks)
+    assert 0 < float(lying) < 0.5 * float(hanging)
+
+
 def test_two_people_of_one_style_have_different_hair_that_stays_out_of_the_skin(default_pipeline):
     faces = [default_pipeline(seed=seed, hair="short02+full", detail=False) for seed in (600, 604)]
     first, second = (face.hair[0] for face in faces)

@@ -52,6 +52,14 @@ def test_hair_greys_with_age():
     assert white[40] == 0 and white[58] < 0.05 and 0.15 < white[75] < 0.4
 
 
+def test_dark_skin_has_dark_hair_whatever_the_shade():
+    traits = dict.fromkeys(TRAITS, torch.zeros(2)) | {"hair_colour": torch.full((2,), 2.5)}
+    traits |= {"melanin": torch.tensor([-1.5, 1.5]), "age": torch.full((2,), -1.0)}
+    light, dark = micro.hair_weights(traits)
+    assert float(light[3]) > 0.5, "light skin: blond"
+    assert float(dark[:3].sum()) > 0.9 and float(dark[3]) < 0.03
+
+
 def test_batch_equals_single(layer, codes):
     alone = torch.cat([layer(*(c[i : i + 1] for c in codes)) for i in range(2)])
     assert torch.allclose(layer(*codes), alone, atol=1e-5)
