@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facekit.conventions import PARTS
 from facekit.data import realy as data
+from facekit.geometry.parts import among
 from facekit.metrics.regions import KEYPOINTS
 from facekit.metrics.scans import Surface, aligned
 from facekit.pipeline import FacePipeline
@@ -47,7 +47,7 @@ def place_keypoints(pipe: FacePipeline, scans: Sequence[np.ndarray]) -> np.ndarr
     template, modes = pipe.template, PhotoModel.of(pipe).modes
     mean, faces = template.verts.cpu().double().numpy(), template.faces.cpu().numpy()
     deltas, landmarks = modes.deltas.numpy(), template.landmarks.cpu().numpy()[_INNER]
-    skin = np.isin(template.parts.cpu().numpy(), [PARTS.index(name) for name in _SKIN])
+    skin = among(template.parts, _SKIN).cpu().numpy()
     skin &= mean[:, 2] > mean[landmarks, 2].min() - _DEPTH
     kept = np.flatnonzero(skin[faces].all(axis=1))
     places = []

@@ -72,11 +72,12 @@ class Features(nn.Module):
     def __init__(self, template: Template, modes: IdentityModes) -> None:
         super().__init__()
         deltas, verts, marks = modes.deltas, template.verts, template.landmarks
-        amount = (_FEATURES * facial(template) * (1 + _NOSES * at_nose(template)))[:, None]
+        nose = at_nose(template)
+        amount = (_FEATURES * facial(template) * (1 + _NOSES * nose))[:, None]
         known = (of[..., marks, :].double().numpy() for of in (verts, deltas))
         male = F.normalize(torch.from_numpy(masculine_direction(*known)).float(), dim=0)
         deltas = (deltas - male[:, None, None] * torch.einsum("m,mvc->vc", male, deltas))[_KNOWN:]
-        deltas = amount * borne(template, deltas, _ROUNDED)
+        deltas = amount * borne(template, deltas, _ROUNDED * nose)
         deltas = torch.cat((with_nostrils(template, deltas), lip_shapes(template)))
         waves = torch.randn(len(deltas), SHAPE_NOISE_DIM, generator=torch.Generator().manual_seed(_SEED))
         self.register_buffer("deltas", deltas, persistent=False)
@@ -106,16 +107,15 @@ def at_nose(template: Template) -> Tensor:
     return 1 - step(torch.cdist(verts, verts[template.landmarks[27:36]]).amin(dim=1), *_AT_NOSE)
 
 
-def borne(template: Template, moves: Tensor, rounded: float = 0.0) -> Tensor:
+def borne(template: Template, moves: Tensor, rounded: Tensor | float = 0.0) -> Tensor:
     """Return displacements (B, V, 3) mm of neutral heads partly :func:`softened`: most on eyeballs, lids and lips, and
-    near them, less on cheeks and forehead, and by the share ``rounded`` on the nose.
+    near them, less on cheeks and forehead, and by the shares ``rounded`` (V,) of the rest.
     """
     verts = template.verts
     away = torch.cdist(verts, verts[template.landmarks[27:60]])
     free = step(away[:, 9:].amin(dim=1), *_FREE) * (template.parts != PARTS.index("mouth"))
     share = (_PLAIN + (1 - _PLAIN) * free) * (1 - _SMOOTHED * step(away.amin(dim=1), *_CHEEKS))
-    share = share * (1 - rounded * at_nose(template))
-    return torch.lerp(softened(template, moves), moves, share[:, None])
+    return torch.lerp(softened(template, moves), moves, (share * (1 - rounded))[:, None])
 
 
 def with_nostrils(template: Template, moves: Tensor) -> Tensor:

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
-from facekit.conventions import PARTS
 from facekit.geometry.lists import flat_indices, weighted_sum
 from facekit.geometry.parts import among
 from facekit.geometry.uv import box_max, rasterize_uv
 from facekit.template import Template
 
 #: Parts that pictures may show as skin; the rest of the tile is the inside of lips and lids.
-_SKIN = ("skin", "lips", "lids", "neck", "back_of_head")
-SKIN_PARTS = tuple(PARTS.index(name) for name in _SKIN)
+SKIN_PARTS = ("skin", "lips", "lids", "neck", "back_of_head")
 
 
 @dataclass(frozen=True)
@@ -74,9 +72,7 @@ class TileGrid:
     @property
     def skin(self) -> torch.Tensor:
         """(P,) bool: texels that may show skin."""
-        table = torch.zeros(256, dtype=torch.bool, device=self.parts.device)
-        table[list(SKIN_PARTS)] = True
-        return table[self.parts.long()]
+        return among(self.parts, SKIN_PARTS)
 
 
 @functools.lru_cache(maxsize=1)
@@ -88,5 +84,5 @@ def atlas_masks(template: Template, size: int) -> tuple[torch.Tensor, torch.Tens
     corner = weights.argmax(2, keepdim=True)
     part = template.parts[template.faces[ids.clamp_min(0)].gather(2, corner)[..., 0]].long()
     part = torch.where(ids >= 0, part, torch.full_like(part, 255))[None, None]
-    skin, teeth = (among(part, names).float() for names in (_SKIN, ("teeth",)))
+    skin, teeth = (among(part, names).float() for names in (SKIN_PARTS, ("teeth",)))
     return box_max(skin, 9), box_max(teeth, 5)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from facekit import weights
 from facekit.color import linear_to_srgb
 from facekit.files.readers import load_into, load_tensors
+from facekit.geometry.parts import among
 from facekit.models.skin_mask import MASK_SIZE, SkinMask
 from facekit.reconstruct.texture.grid import SKIN_PARTS
 from facekit.reconstruct.texture.views import View
@@ -51,9 +52,7 @@ def guide(view: View, template: Template) -> torch.Tensor:
     u0, v0, u1, v1 = template.tile_rect
     chart = template.uvs[template.faces_uvs[face]].mean(2)
     chart = (chart - chart.new_tensor([u0, v0])) / chart.new_tensor([u1 - u0, v1 - v0]) * 2 - 1
-    table = torch.zeros(256, dtype=torch.bool)
-    table[list(SKIN_PARTS)] = True
-    skin = hit & table[template.parts[template.faces[face]].long()].all(-1)
+    skin = hit & among(template.parts, SKIN_PARTS)[template.faces[face]].all(-1)
     chart = chart * (skin[..., None] & (chart.abs() <= 1.001).all(-1, keepdim=True))
     rows = torch.cat((normal * hit[..., None], chart, skin[..., None].float()), -1).permute(2, 0, 1)
     return torch.cat((colour * 2 - 1, rows))

@@ -13,6 +13,7 @@ from facekit.errors import InputError
 from facekit.geometry.charts import step
 from facekit.geometry.lists import flat_indices
 from facekit.geometry.normals import dot
+from facekit.geometry.parts import among
 from facekit.geometry.uv import box_max
 from facekit.reconstruct.texture.grid import SKIN_PARTS, TileGrid
 from facekit.reconstruct.texture.lighting import Geometry, untone
@@ -125,9 +126,7 @@ class View:
         rim = max(1, round(_RIM * float((high - low)[1]) * size[0] / (bottom - top)))
         clear = step(_around(ids >= 0, rim), 0.7, 1.0)
         # Eyes and teeth bleed into the skin next to them: pixels are wider than the rims of lids.
-        whole = template.parts.new_zeros(256, dtype=torch.bool)
-        whole[list(SKIN_PARTS)] = True
-        other = (~whole[template.parts[template.faces].long()]).any(1)
+        other = (~among(template.parts, SKIN_PARTS))[template.faces].any(1)
         clear = clear * step(_around(other[ids.clamp_min(0)] & (ids >= 0), max(1, rim // 3)), 0.12, 0.0)
         mesh = template.mesh(verts[None])
         parts = (near.view(verts[None])[0], mesh.normals()[0] @ near.rotation()[0].T, _materials(template, verts))

@@ -11,6 +11,7 @@ from facekit.conventions import PARTS
 from facekit.errors import optional_import
 from facekit.files.atomic import atomic_write
 from facekit.files.images import load_image
+from facekit.geometry.parts import among
 from facekit.progress import progress
 from facekit.template import Template
 from facekit.train.context import Context
@@ -48,6 +49,8 @@ STEPS_A_MM = 50
 _FILE, _CROWN = "hair.npz", (0.0, 140.0, -25.0)
 #: Triangles whose texels all have at most this coverage are removed.
 _EMPTY = 0.06
+#: Parts of the head that hair may grow on, ears among them.
+_GROWN = ("skin", "back_of_head", "neck")
 #: Bounding box of the left ear, mm; least ambient light on the head under hair.
 _EARS, _LEAST = ((61.0, -25.0, -18.0), (100.0, 36.0, 16.5)), 0.35
 _CONCHA = ((58.0, -24.0, -13.0), (110.0, 26.0, 16.0))
@@ -131,7 +134,7 @@ def _style(raw: dict[str, np.ndarray], template: Template, name: str) -> dict[st
     head, strands = template.verts.numpy().astype(np.float64), raw["strands"]
     if name in _STRIPS:
         strands = locks(strands, raw["uvs"], raw["faces_uvs"], strips(verts, faces))
-    grown = np.isin(template.parts.numpy(), [PARTS.index(n) for n in ("skin", "back_of_head", "neck")])
+    grown = among(template.parts, _GROWN).numpy()
     if name not in _LOOSE:
         bare = head[grown & (_cap(raw, strands[1], template, name) < 0.3)]
         ends = hairline(verts, faces, head, bare, 6.0 if name == CURLS else 10.0)
@@ -173,7 +176,7 @@ def _cap(raw: dict[str, np.ndarray], cover: np.ndarray, template: Template, name
     head, tris = template.verts.numpy().astype(np.float64), template.faces.numpy()
     normals = head_normals(template)
     # Ears are bare, except under loose hair: where they poke through it, they get its tone.
-    grows = np.isin(template.parts.numpy(), [PARTS.index(n) for n in ("skin", "back_of_head", "neck")])
+    grows = among(template.parts, _GROWN).numpy()
     grows &= ~(_ears(template) & (name not in _LOOSE or name in CUTS))
     cap = np.zeros(len(head))
     if "cap" in raw:
@@ -208,7 +211,7 @@ def _curls(raw: dict[str, np.ndarray], template: Template) -> dict[str, np.ndarr
     points, each = card_points(
         raw["verts"].astype(np.float64), faces, raw["uvs"], raw["faces_uvs"], np.ones((4, 4), np.float32)
     )
-    grown = np.isin(template.parts.numpy(), [PARTS.index(n) for n in ("skin", "back_of_head", "neck")])
+    grown = among(template.parts, _GROWN).numpy()
     cap = np.zeros(len(head))
     high = (head[:, 1] > -45) & grown
     cap[high] = covered(head[high], normals[high], points, 2 * each)
@@ -247,7 +250,7 @@ def _without_empty(raw: dict[str, np.ndarray], cover: np.ndarray) -> dict[str, n
 
 
 def _skin(template: Template) -> Skin:
-    solid = np.isin(template.parts.numpy(), [PARTS.index(n) for n in ("skin", "back_of_head", "neck", "lids")])
+    solid = among(template.parts, (*_GROWN, "lids")).numpy()
     return Skin(template.verts.numpy().astype(np.float64)[solid], head_normals(template)[solid])
 
 

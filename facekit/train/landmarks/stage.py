@@ -46,7 +46,8 @@ PEOPLE, PART, SHOTS, VIEWS, SKINS = 6000, 10, 2, 2, 120
 _RESPONSE, _RESPONSE_PART, _RESPONSE_SHOTS = 170, 10, 9
 #: First number of the people for the error model: those that the encoder learns from.
 _OTHERS = 2_000_000
-#: Steps, batch size, and peak learning rate: ten minutes on a GPU. Without one, batches are an eighth of that, an hour.
+#: Steps, batch size, and peak learning rate: ten minutes on a GPU. Divisor of the batch size without one:
+#: an hour and a half on two cores.
 STEPS, _BATCH, RATE = 7800, 256, 1e-3
 _SMALLER = 8
 #: Number of files for validation; number of files to wait for before training begins.
@@ -162,7 +163,7 @@ def trained(
         samples.add(future.result())
     del waiting[: WATCHED + _ENOUGH]
     smaller = 1 if samples.device.type == "cuda" else _SMALLER
-    some = (_BATCH // smaller,)
+    size = (_BATCH // smaller,)
     watched = torch.arange(min(WATCHED * PART * SHOTS * VIEWS, len(samples) // 2), device=samples.device)
     whole = steps if total is None else total
     average = Average(model, min(0.998, 1 - 10 / max(whole, 11)))
@@ -174,7 +175,7 @@ def trained(
             samples.add(waiting.pop(0).result())
         set_rate(optimiser, cosine(step, whole, RATE / smaller**0.5, warmup=min(300, max(1, whole // 10))))
         generator = step_generator(17, step, samples.device)
-        index = torch.randint(len(watched), len(samples), some, generator=generator, device=samples.device)
+        index = torch.randint(len(watched), len(samples), size, generator=generator, device=samples.device)
         lost = learned(model, samples.batch(index, generator))
         descend(lost, model, optimiser, average)
         if step % 250 == 0:

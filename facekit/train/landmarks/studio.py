@@ -113,6 +113,7 @@ class Studio:
             yield dataclasses.replace(shot, pixels=picture.clip(0, 255).round().astype(np.uint8))
 
     def _skin(self, number: int) -> tuple[FaceLatents, torch.Tensor]:
+        """Return codes and an atlas (1, 3, H, W) uint8, with features that the texture network cannot generate."""
         if number not in self.kept:
             codes = self.pipe.to_model_codes(FaceLatents.sample(SEED + number, intensity=0.0))
             atlas = self.pipe.skin(codes)

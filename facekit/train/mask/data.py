@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from facekit.evaluate.occluders import OCCLUDERS, occlude
 from facekit.evaluate.photographs import Photograph, misfitted, photograph
 from facekit.files.atomic import atomic_write
+from facekit.geometry.parts import among
 from facekit.models.skin_mask import CHANNELS, MASK_SIZE
 from facekit.pipeline import FacePipeline
 from facekit.progress import progress
@@ -62,9 +63,7 @@ def bare(pipe: FacePipeline, taken: Photograph, view: View) -> torch.Tensor:
     # The view's camera is that of a crop; use it to find the window in the whole picture.
     camera = view.camera.crop(top, left, (side, side), view.size)
     ids = rasterize(taken.verts[None], template.faces, camera, MASK_SIZE)[0][0]
-    table = torch.zeros(256, dtype=torch.bool)
-    table[list(SKIN_PARTS)] = True
-    skin = (ids >= 0) & table[template.parts[template.faces[ids.clamp_min(0)]].long()].all(-1)
+    skin = (ids >= 0) & among(template.parts, SKIN_PARTS)[template.faces[ids.clamp_min(0)]].all(-1)
     size = taken.picture.shape[0]
     fx, fy, cx, cy = camera.intrinsics(MASK_SIZE)[0].tolist()
     gx, gy, hx, hy = taken.camera.intrinsics(size)[0].tolist()
