@@ -25,6 +25,7 @@ from facekit.models.resting_lids import RestingLids, rims
 from facekit.models.shape import ShapeModel
 from facekit.models.shutting import following, sealed
 from facekit.models.sides import SIDED, mirrored
+from facekit.models.sockets import Sockets
 from facekit.models.walls import MouthWall
 from facekit.person import Person
 from facekit.template import Template
@@ -178,6 +179,8 @@ class ShapeDecoder:
         if self.resting_wall is not None:
             # Deep folds of age must not sink through the mouth's walls.
             others = others + (self.resting_wall(neutral + others) - (neutral + others))
+        if self.sockets is not None:
+            others = others + self.sockets(neutral + others)
         return others
 
     def _unfolded(self, latents: FaceLatents, worn: torch.Tensor, rest: Callable[[], torch.Tensor]) -> torch.Tensor:
@@ -230,6 +233,14 @@ class ShapeDecoder:
             return None
         with torch.inference_mode(False):
             return EyeCorners(self.template.to("cpu")).to(self.device)
+
+    @functools.cached_property
+    def sockets(self) -> Sockets | None:
+        """Draws the sockets' walls to the eyeballs; None for other models than the default."""
+        if not self.has_traits or self.contact is None:
+            return None
+        with torch.inference_mode(False):
+            return Sockets(self.template.to("cpu")).to(self.device)
 
     @functools.cached_property
     def features(self) -> Features | None:

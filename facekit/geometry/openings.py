@@ -26,6 +26,9 @@ _INNER = ((61, 62, 63), (67, 66, 65))
 _UPPER, _LOWER = (0.62, 0.20), (0.28, 0.55)
 # Fraction of the eye's width over which its corners are dark, and light remaining there; light of the open eye.
 _CORNER, _OPEN = (0.20, 0.66), 0.95
+# In the corners of eyes the socket is seen: its light; heights of rims above the eyeball over which light reaches them;
+# distances from the rims over which it fades. Closed lids hide both.
+_LINING, _ABOVE, _INTO = 0.6, (0.02, 0.10), (0.1, 0.6)
 # Gap between the lips at which light starts to enter the mouth, and range over which it increases; light in the closed
 # mouth.
 _GAP, _WIDE, _CLOSED = 0.03, 0.23, 0.06
@@ -46,6 +49,8 @@ class Openings:
     ----------
     balls:
         (2, n) int64: vertices of the right and the left eyeball; ``centring`` (2, n) float32: weights of their centres.
+    sockets:
+        (2, s) int64: vertices of the sockets of both eyes.
     upper, lower:
         (2, k) int64: vertices along the rims of the lids, from the inner corner to the outer; padded with the last one.
     inside, teeth, edge:
@@ -58,6 +63,7 @@ class Openings:
 
     balls: torch.Tensor
     centring: torch.Tensor
+    sockets: torch.Tensor
     upper: torch.Tensor
     lower: torch.Tensor
     inside: torch.Tensor
@@ -80,7 +86,11 @@ class Openings:
         rim, edge = (links[deep & (parts[links[:, 0]] == part), 0].unique() for part in (_LIDS, _LIPS))
         sides = [(verts[eyes, 0] > 0) == left for left in (False, True)]
         balls = [eyes[side] for side in sides]
-        if len(balls[0]) != len(balls[1]) or not len(rim):
+        # Eye sockets are of the mouth's part, too, but above the tip of the nose.
+        low = verts[:, 1] < verts[landmarks[30], 1]
+        socket = ((parts == _MOUTH) & ~low).nonzero()[:, 0]
+        sockets = [socket[(verts[socket, 0] > 0) == left] for left in (False, True)]
+        if any(len(right) != len(left) for right, left in (balls, sockets)) or not len(rim):
             return None
         halves = [_halves(verts, rim[(verts[rim, 0] > 0) == left], 1.0 if left else -1.0) for left in (False, True)]
         longest = max(len(row) for half in halves for row in half)
@@ -88,14 +98,14 @@ class Openings:
             torch.stack([torch.cat((half[k], half[k][-1:].expand(longest - len(half[k])))) for half in halves])
             for k in (0, 1)
         )
-        # Eye sockets are of this part, too, but above the tip of the nose.
         centring = torch.stack([sphere_weights(verts[ball]) for ball in balls])
         radius = (verts[balls[0]] - centring[0] @ verts[balls[0]]).norm(dim=1).mean()
         nose = (parts == _SKIN) & ((verts - verts[landmarks[33]]).norm(dim=1) < _NOSE * radius)
-        behind = (parts == _TEETH) | ((parts == _MOUTH) & (verts[:, 1] < verts[landmarks[30], 1]))
+        behind = (parts == _TEETH) | ((parts == _MOUTH) & low)
         return cls(
             torch.stack(balls),
             centring,
+            torch.stack(sockets),
             upper,
             lower,
             behind.nonzero()[:, 0],
@@ -114,8 +124,8 @@ class Openings:
     def occlusion(self, verts: torch.Tensor, ao: torch.Tensor) -> torch.Tensor:
         """Return the occlusion (B, V) in [0, 1] of heads with vertices (B, V, 3), in any unit and orientation.
 
-        ``ao`` (V,) is the precomputed occlusion: kept on skin but in nostrils, replaced on eyes, scaled on teeth and
-        mouth.
+        ``ao`` (V,) is the precomputed occlusion: kept on skin but in nostrils and, in the corners of eyes, on the
+        rims of lids; replaced on eyes and in their sockets, scaled on teeth and mouth.
         """
         points = [verts[:, ball] for ball in self.balls]
         centres = [
@@ -138,12 +148,15 @@ class Openings:
         depth = ((front[:, None] - verts[:, self.teeth]) @ F.normalize(out, dim=-1)[:, :, None])[..., 0] / radius
         deep = (depth - _BEHIND).clamp_min(0) / gap.clamp_min(_SMALLEST)
         shade[:, self.teeth] /= 1 + deep.square()
-        for side, (ball, outward) in enumerate(zip(self.balls, (-across, across), strict=True)):
-            away, upper, lower = (
-                (v - centres[side]) / radius[..., None]
-                for v in (points[side], verts[:, self.upper[side]], verts[:, self.lower[side]])
+        for side, outward in enumerate((-across, across)):
+            away, upper, lower, socket = (
+                (verts[:, row] - centres[side]) / radius[..., None]
+                for row in (self.balls[side], self.upper[side], self.lower[side], self.sockets[side])
             )
-            shade[:, ball] = self._eye(away, upper, lower, outward[:, :, None], up[:, :, None])
+            shade[:, self.balls[side]] = self._eye(away, upper, lower, outward[:, :, None], up[:, :, None])
+            rim, row = torch.cat((upper, lower), 1), rims[side]
+            shade[:, row] += (_LINING - shade[:, row]).clamp_min(0) * step(rim.norm(dim=2) - 1, *_ABOVE)
+            shade[:, self.sockets[side]] = _LINING * (1 - step(torch.cdist(socket, rim).amin(dim=2), *_INTO))
         return shade
 
     @staticmethod

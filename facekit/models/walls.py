@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from facekit.conventions import PARTS
+from facekit.geometry.lists import unique_pairs
 from facekit.geometry.normals import vertex_normals
 from facekit.template import Template
 
@@ -14,10 +15,12 @@ from facekit.template import Template
 _BELOW, _ABOVE_NOSE, _BESIDE, _REACH = 20.0, 4.0, 8.0, 12.0
 # Thickness that is kept, as a share of that of the template, and at most, mm.
 _SHARE, _MOST = 0.5, 1.5
+# Thickness that is kept over the middles of the wall's edges, mm, which would cross a deep groove above the chin.
+_OVER_EDGES = 1.0
 
 
 class MouthWall(nn.Module):
-    """Pushes the walls behind the skin, each vertex along the skin's normal.
+    """Pushes the walls behind the skin, each vertex along the skin's normal; at rest then edges by their middles.
 
     For a template with an oral cavity and the 68 landmarks; a wall with enough distance is not moved.
 
@@ -34,6 +37,7 @@ class MouthWall(nn.Module):
     tris: torch.Tensor
     skin: torch.Tensor
     kept: torch.Tensor
+    edges: torch.Tensor
 
     def __init__(self, template: Template, whole: bool = False) -> None:
         super().__init__()
@@ -52,12 +56,17 @@ class MouthWall(nn.Module):
         used, tris = faces[around[faces].any(dim=1)].unique(return_inverse=True)
         flesh = ((verts[skin[first]] - verts[wall]) * normals[skin[first]]).sum(dim=1)
         near = (apart < _REACH) & (flesh > 0.7 * apart)
+        row = torch.full((len(verts),), -1)
+        row[wall[near]] = torch.arange(int(near.sum()))
+        ends = row[torch.cat([faces[:, [k, (k + 1) % 3]] for k in range(3)])]
+        edges, _ = unique_pairs(ends[(ends >= 0).all(dim=1) & whole], len(row))
         for name, value in (
             ("wall", wall[near]),
             ("used", used),
             ("tris", tris),
             ("skin", torch.searchsorted(used, skin)),
             ("kept", (_SHARE * flesh[near]).clamp_max(_MOST)),
+            ("edges", edges),
         ):
             self.register_buffer(name, value, persistent=False)
 
@@ -65,8 +74,21 @@ class MouthWall(nn.Module):
         """Return vertices (B, V, 3) mm with the wall behind the skin; differentiable."""
         own, used = verts.index_select(1, self.wall), verts.index_select(1, self.used)
         skin = used.index_select(1, self.skin)
-        with torch.no_grad():
-            first = torch.cdist(own, skin).argmin(dim=2, keepdim=True).expand(-1, -1, 3)
-        normal = vertex_normals(used, self.tris).index_select(1, self.skin).gather(1, first)
-        lacks = self.kept.to(verts) - ((skin.gather(1, first) - own) * normal).sum(dim=-1)
-        return verts.index_add(1, self.wall, -normal * lacks.clamp_min(0)[..., None])
+        normals = vertex_normals(used, self.tris).index_select(1, self.skin)
+        moved = _behind(own, skin, normals, self.kept.to(verts))
+        if len(self.edges):
+            middles = (own + moved).index_select(1, self.edges.flatten()).unflatten(1, self.edges.shape).mean(dim=2)
+            push = _behind(middles, skin, normals, verts.new_tensor(_OVER_EDGES))
+            push = torch.cat((push, push.detach().any(dim=2, keepdim=True).to(push)), dim=2)  # and how many they are
+            sums = push.new_zeros(*own.shape[:2], 4).index_add(1, self.edges.t().flatten(), torch.cat((push, push), 1))
+            moved = moved + sums[..., :3] / sums[..., 3:].clamp_min(1)
+        return verts.index_add(1, self.wall, moved)
+
+
+def _behind(points: torch.Tensor, skin: torch.Tensor, normals: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    """Return displacements (B, n, 3) that bring points as far behind the nearest vertex of the skin as is kept, mm."""
+    with torch.no_grad():
+        first = torch.cdist(points, skin).argmin(dim=2, keepdim=True).expand(-1, -1, 3)
+    normal = normals.gather(1, first)
+    lacks = kept - ((skin.gather(1, first) - points) * normal).sum(dim=-1)
+    return -normal * lacks.clamp_min(0)[..., None]

@@ -34,6 +34,7 @@ def part(template, name):
 def test_skin_keeps_what_was_cast_and_nostrils_are_not_black(head):
     template, faces = head
     skin = part(template, "skin") | part(template, "lids") | part(template, "neck")
+    skin[torch.cat((template.openings.upper, template.openings.lower))] = False
     nose = (template.verts - template.verts[template.landmarks[33]]).norm(dim=1) < 25
     for mesh in faces.values():
         shade = mesh.occlusion()[0]
@@ -49,6 +50,19 @@ def test_eyes_are_as_bright_as_they_are_open(head):
     eyes = part(template, "eyes")
     light = {name: float(mesh.occlusion()[0, eyes].mean()) for name, mesh in faces.items()}
     assert light["blink"] < 0.8 * light["rest"] < light["rest"] < light["wide"]
+
+
+def test_corners_of_open_eyes_are_not_black_holes(head, default_pipeline):
+    """A person whose lids stand off the eyeballs, in the corners: their rims and the lining behind them have light."""
+    template, _ = head
+    mesh = default_pipeline(seed=7053, detail=False, hair=None).mesh
+    corners = torch.cat((template.openings.upper, template.openings.lower))[:, -1]  # the outer ones
+    lining = template.openings.sockets.flatten()
+    lining = lining[torch.cdist(mesh.verts[0, lining], mesh.verts[0, corners]).amin(dim=1) < 5]
+    assert len(lining) >= 4
+    for behind in (lining, corners):
+        assert mesh.ao is not None and float(mesh.ao[behind].max()) < 0.15
+        assert float(mesh.occlusion()[0, behind].median()) > 0.3
 
 
 def test_under_the_upper_lid_it_is_darker_than_over_the_lower(head):

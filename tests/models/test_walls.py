@@ -54,3 +54,21 @@ def test_an_old_face_with_deep_folds_keeps_its_mouth_inside(default_pipeline, mo
     assert behind(whole, default_pipeline.decode_shape(codes)) > 0
     monkeypatch.setitem(default_pipeline.__dict__, "resting_wall", None)
     assert behind(whole, default_pipeline.decode_shape(codes)) < 0
+
+
+def test_no_wall_crosses_a_deep_groove_above_the_chin(default_pipeline, monkeypatch):
+    """A person with full lips over a deep groove: between its vertices the wall came through the skin, a black hole."""
+    codes = default_pipeline.to_model_codes(FaceLatents.sample(7039).at_rest())
+    whole = default_pipeline.resting_wall
+
+    def through(edges: torch.Tensor) -> int:
+        verts = default_pipeline.decode_shape(codes)
+        skin, wall = verts[0, whole.used[whole.skin]], verts[0, whole.wall]
+        middles = wall[edges].mean(dim=1)
+        nearest = torch.cdist(middles[:, :2], skin[:, :2]).argmin(dim=1)
+        return int((middles[:, 2] > skin[nearest, 2]).sum())
+
+    assert through(whole.edges) == 0
+    edges = whole.edges
+    monkeypatch.setitem(whole._buffers, "edges", edges[:0])
+    assert through(edges) > 0
