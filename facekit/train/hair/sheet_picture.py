@@ -10,7 +10,7 @@ from facekit.train.hair.pictures import blurred
 #: Texels that the sheet spans, and each of the locks' patterns after it.
 SHEET, GAP, PATTERNS, WIDE = 440, 4, 2, 30
 #: Texels over which the front edge frays.
-_RIM = 14.0
+_RIM = 6.0
 #: Contrast of strands by width in texels, and lengths, in texels, over which they vary.
 _CONTRASTS = ((0, 0.16, 64), (1, 0.15, 110), (5, 0.07, 200))
 #: Sideways shift of strands, texels; darkening at the root, and its height in texels.
@@ -43,12 +43,13 @@ def sheet_picture(size: int, seed: int = 22) -> torch.Tensor:
     # The front edge is ragged too: every strand there is visible along a part of its way only.
     reach = F.interpolate(torch.randn(1, 1, 20, size, generator=generator), size=(size, size), mode="bicubic")[0, 0]
     rim = (column / _RIM).clamp(0, 1)
-    cover = cover * (1.6 * rim - 0.3 + 0.35 * reach * (1 - rim)).clamp(0, 1)
+    cover = cover * (2.2 * rim - 0.5 + 0.5 * reach * (1 - rim)).clamp(0, 1)
     locks = column >= SHEET + GAP // 2
     place = (column - SHEET - GAP) % (WIDE + GAP)
-    middle = (1 - (2 * place / (WIDE - 1) - 1).abs()).clamp(0, 1)
+    # They thin out from the side that is on the sheet.
+    inner = (1 - place / (WIDE - 1)).clamp(0, 1)
     noise = F.avg_pool1d(noise[None], 3, 1, 1)[0] * 1.5
-    thin = (middle * 1.6 + 0.9 * noise[None] - 0.5 - 1.2 * row.square()).clamp(0, 1)
+    thin = (inner * 1.6 + 0.9 * noise[None] - 0.8 - 1.2 * row.square()).clamp(0, 1)
     thin = thin * (row / 0.2).clamp(0, 1) * (((0.97 + 0.06 * noise[None]).clamp_max(0.985) - row) / 0.05).clamp(0, 1)
     inside = (place < WIDE) & (place >= 0)
     cover = torch.where(locks, thin * inside, cover)

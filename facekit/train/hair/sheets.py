@@ -15,8 +15,9 @@ _DENSE = 1.35
 _ALONG, _ACROSS = 14.0, 0.8
 #: UVs of the pack beyond this u are loose strips, which cross the sheets.
 _STRIPS = 0.63
-#: Locks: their width, mm, height above the sheet, mm, and range of roots, as fractions of the sheet.
-_LOCK_WIDTH, _ABOVE, _FROM = (7.0, 15.0), (2.2, 4.2), (0.22, 0.55)
+#: Locks: how far they stand out of the sheet, mm, lean to a side, mm, and range of roots, as fractions of the sheet. Flat
+#: on the sheet they would be seen edge-on where they stand against the background, as pale stripes.
+_STAND, _LEAN, _FROM = (3.0, 6.5), 3.0, (0.22, 0.55)
 #: Number of columns at the front that are turned inward in the pack.
 _TURNED = 1
 #: Index along a column, out of 256, of the points whose mean between both sides is the parting.
@@ -187,21 +188,23 @@ def _normals(sheet: np.ndarray) -> np.ndarray:
 
 
 def _locks(sheet: np.ndarray, rng: np.random.Generator, counts: tuple[int, int]) -> list[tuple[np.ndarray, int]]:
-    """Return ribbons (2, I, 3) mm over a sheet, and the index of each one's pattern; ``counts`` of them and of rows."""
+    """Return ribbons (2, I, 3) mm that stand on a sheet, and the index of each one's pattern; ``counts`` of them and of
+    rows.
+    """
     across, rows, _ = sheet.shape
     normal, (count, steps) = _normals(sheet), counts
     width = np.linalg.norm(np.diff(sheet, axis=0), axis=2).sum(0).mean() / (across - 1)
     out = []
     for k in range(count):
         middle = (k + rng.uniform(0.2, 0.8)) / count * (across - 1)
-        half, drift = 0.5 * rng.uniform(*_LOCK_WIDTH) / width, rng.normal(0, 0.5)
+        lean, drift = rng.uniform(-_LEAN, _LEAN) / width, rng.normal(0, 0.5)
         share = np.linspace(rng.uniform(*_FROM), 1, steps)
         row = share ** (1 / _DENSE) * (rows - 1)
-        lift = rng.uniform(*_ABOVE) * np.minimum(1, 0.4 + (share - share[0]) / 0.15)[:, None]
+        stand = rng.uniform(*_STAND) * np.minimum(1, (share - share[0]) / 0.15)[:, None]
         ribbon = []
-        for end in (-half, half):
-            j = np.clip(middle + end + drift * (share - share[0]), 0, across - 1)
-            ribbon.append(_at(sheet, j, row) + lift * _at(normal, j, row))
+        for end in (0, 1):
+            j = np.clip(middle + end * lean + drift * (share - share[0]), 0, across - 1)
+            ribbon.append(_at(sheet, j, row) + end * stand * _at(normal, j, row))
         out.append((np.stack(ribbon), int(rng.integers(PATTERNS))))
     return out
 
