@@ -15,8 +15,8 @@ _DENSE = 1.35
 _ALONG, _ACROSS = 14.0, 0.8
 #: UVs of the pack beyond this u are loose strips, which cross the sheets.
 _STRIPS = 0.63
-#: Locks: how far they stand out of the sheet, mm, lean to a side, mm, and range of roots, as fractions of the sheet. Flat
-#: on the sheet they would be seen edge-on where they stand against the background, as pale stripes.
+#: Locks: how far they stand out of the sheet, mm, lean to a side, mm, and range of roots, as fractions of the sheet.
+#: Flat on it they would be seen edge-on against the background, as pale stripes.
 _STAND, _LEAN, _FROM = (3.0, 6.5), 3.0, (0.22, 0.55)
 #: Number of columns at the front that are turned inward in the pack.
 _TURNED = 1
