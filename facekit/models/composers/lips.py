@@ -12,11 +12,13 @@ from facekit.geometry.uv import box_blurred
 #: Logarithm of red, green and blue that lips of the lightest, of middling and of the darkest people get. Lips are less
 #: yellow than the skin, and on the darkest faces the lower one is lighter: as on the 102 photographs of the London Set
 #: (DeBruine and Jones 2017).
-_MEAN = ((-0.06, -0.24, 0.00), (-0.10, -0.09, 0.32), (0.50, 0.78, 1.28))
+_MEAN = ((-0.06, -0.24, 0.00), (-0.10, -0.09, 0.32), (0.33, 0.96, 1.56))
 #: The same, for the lower lip of the lightest: it faces the light more than people's does.
 _LOWER = -0.12
 #: Changes per standard deviation of "lip_depth" and "lip_colour".
 _DEPTH, _COLOUR = (-0.20, -0.20, -0.20), (0.12, -0.04, 0.04)
+#: Share of the changes of colour on the darkest, whose lips differ less in it.
+_ALIKE = 0.4
 #: Bound of traits in standard deviations; exponent of sRGB; blur of the border in texels.
 _BOUND, _GAMMA, _FADE = 2.2, 2.2, 5
 #: Share of the lips' height over which the upper one becomes the lower one.
@@ -52,6 +54,7 @@ class LipTone(nn.Module):
         dark = torch.special.ndtr(traits["melanin"])[:, None]
         light, middling, deep, darker, redder = skin.new_tensor((*_MEAN, _DEPTH, _COLOUR))
         mean = torch.where(dark < 0.5, torch.lerp(light, middling, 2 * dark), torch.lerp(middling, deep, 2 * dark - 1))
+        redder = torch.lerp(redder, _ALIKE * redder, dark)
         amount = (mean + depth[:, None] * darker + colour[:, None] * redder)[..., None, None]
         lower = (_LOWER * (1 - dark))[..., None, None]
         return skin * torch.exp((self.cover * amount + self.lower * lower) / _GAMMA)

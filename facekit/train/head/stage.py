@@ -17,6 +17,7 @@ from facekit.train.context import Context
 from facekit.train.head import lids
 from facekit.train.head import parts as head_parts
 from facekit.train.head.atlas import write_atlas
+from facekit.train.head.ears import relief
 from facekit.train.head.occlusion import ambient_occlusion
 from facekit.train.head.parts import Patch
 from facekit.train.head.surface import (
@@ -154,6 +155,7 @@ def build_template(pack: Path) -> HeadTemplate:
         shapes[k] += extra
         # The pack's pupil shapes have noise elsewhere.
         shapes[names.index(f"PupilDilate_{side}")][whole.parts != EYES] = 0.0
+    whole.verts += relief(whole.verts, whole.faces)
     ao = ambient_occlusion(whole.verts, whole.faces, shapes, head.expression_names, whole.parts)
     return HeadTemplate(
         whole.verts.astype(np.float32),

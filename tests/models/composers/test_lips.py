@@ -32,7 +32,9 @@ def test_skin_far_from_lips_stays(tone):
 
 def test_deep_lips_are_darker_and_coloured_ones_redder(tone):
     middle = tone.cover.shape[1] // 2, tone.cover.shape[2] // 2
-    pale, deep, red = (painted(tone, *of)[(slice(None), *middle)] for of in ((-1.0, 0.0), (1.0, 0.0), (-1.0, 2.0)))
+    pale, deep, red = (
+        painted(tone, *of)[(slice(None), *middle)] for of in ((-1.0, 0.0, -1.0), (1.0, 0.0, -1.0), (-1.0, 2.0, -1.0))
+    )
     assert (deep < 0.9 * pale).all()
     assert red[0] / red[1] > 1.1 * pale[0] / pale[1]
 
