@@ -36,7 +36,7 @@ _IRIS_PATH = (
     (0.29, 0.37, 0.45),
 )
 # Mean grey of the iris fibres in the static picture, chosen a little lower for livelier eyes.
-IRIS_GREY = 0.60
+IRIS_GREY = 0.62
 # Rows of the tile, as fractions of its height, that the teacher paints in the border tone: top of the scalp and bottom
 # of the neck.
 _BORDER_ROWS = ((0.025, 0.045), (0.955, 0.975))
