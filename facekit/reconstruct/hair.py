@@ -46,9 +46,12 @@ _WARM = 0.45
 #: Ratio of hair albedo to observed brightness, which includes self-shadowing; the share of a crown, its darkest part,
 #: that mirrors hardly a lamp, and the ratio of the albedo to that. Fitted to renders of hair of known colour.
 _SHADED, _DARKEST, _MATT = 0.95, 0.4, 1.6
-#: Red less blue of natural hair that mirrors nothing, as a fraction of red, linear; brightness of the darkest part, as
-#: a fraction of the cheeks', from which on less colour means grey hair, and no mirror.
-_COLOURED, _GREY = 0.6, (0.16, 0.36)
+#: Red less blue of natural hair that mirrors nothing, as a fraction of red, linear; albedo of the darkest part from
+#: which on less colour means grey hair, and no mirror.
+_COLOURED, _GREY = 0.6, (0.035, 0.085)
+#: Albedos of skin between which coloured hair is as bright as it looks, and the share of that on the darkest, whose hair
+#: is black: what shows between short hairs is skin.
+_FAIR, _BLACK = (0.08, 0.25), 0.35
 #: Colour difference from the background from which on a crown is hair, and the least share of it that must be.
 _BEHIND, _MOSTLY = 14.0, 0.3
 #: Styles that hang beside the neck; the least fraction of hair there for one of them, and for one that agrees well.
@@ -166,7 +169,8 @@ def _unlit(hair: torch.Tensor, matt: torch.Tensor, cheeks: torch.Tensor, skin: t
     white = skin / cheeks.clamp_min(1e-3)
     whole, matt = hair * white, matt * white
     coloured = ((whole[0] - whole[2]) / (_COLOURED * whole[0])).clamp(0, 1)
-    grey = step(matt.mean() / skin.mean(), *_GREY)
+    coloured = coloured * (_BLACK + (1 - _BLACK) * step(skin.mean(), *_FAIR))
+    grey = step(matt.mean(), *_GREY)
     return torch.maximum(_SHADED * coloured * whole, _MATT * grey * matt)
 
 

@@ -164,6 +164,13 @@ def test_lamps_mirrored_in_hair_do_not_lighten_it_and_grey_hair_stays_grey():
         assert 0.6 < float(found.mean() / albedo.mean()) < 1.6, (albedo, lamps, found)
 
 
+def test_skin_between_short_hairs_does_not_make_black_hair_brown_or_grey():
+    skin, black = torch.tensor([0.12, 0.06, 0.035]), torch.tensor([0.018, 0.014, 0.012])
+    shown = [(1 - bare) * black + bare * skin + gleam for bare, gleam in ((0.4, 0.02), (0.25, 0.004))]
+    found = _unlit(*shown, skin, skin)
+    assert float(found.mean()) < 0.5 * float(shown[0].mean()) and float(found.mean()) < 0.3 * float(skin.mean())
+
+
 def test_the_background_above_flat_hair_is_not_its_colour():
     colours = torch.full((3, 64, 64), 40.0)
     colours[:, :20] = torch.tensor([86.0, 0.0, 0.0])[:, None, None]

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from facekit.color import linear_to_srgb, srgb_to_linear
 from facekit.conventions import PARTS
+from facekit.geometry.charts import step
 from facekit.models.composers import DefaultComposer
 from facekit.models.composers.default import IRIS_GREY
 from facekit.reconstruct.texture.delight import drawn_eyes
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 _IRIS_PRIOR, _TEETH_PRIOR = 40.0, 120.0
 #: Range of iris brightness, sRGB.
 _IRIS_RANGE = (0.10, 0.60)
+#: Colourfulness, as a fraction of the brightest channel, and brightness, sRGB, up to which an iris counts as brown: what
+#: the cornea mirrors makes dark irises grey in photographs.
+_COLOURLESS, _DARK = (0.15, 0.35), (0.25, 0.42)
+#: Red, green and blue of brown irises, sRGB, as fractions of red.
+_BROWN = (1.0, 0.60, 0.33)
 #: Range of the teeth's colour correction, as factors of linear light.
 _TEETH_RANGE = (0.55, 1.05)
 #: Brightness below which the static eye texture shows the pupil.
@@ -48,8 +54,17 @@ def iris_colour(pipe: FacePipeline, views: list[tuple[View, KeyLight]], identity
     if tints.shape[1] < 8:
         return own
     # Specular highlights are brighter, lashes darker: the median is the iris.
-    seen = tints.median(1).values.clamp(*_IRIS_RANGE)
+    seen = natural_iris(tints.median(1).values.clamp(*_IRIS_RANGE))
     return torch.lerp(own, seen, tints.shape[1] / (tints.shape[1] + _IRIS_PRIOR))
+
+
+def natural_iris(colour: torch.Tensor) -> torch.Tensor:
+    """Return a natural iris colour (3,) sRGB for a measured one: dark irises without colour are brown, for there is no
+    other pigment; light grey and coloured ones stay.
+    """
+    high, low = colour.amax(), colour.amin()
+    brown = (1 - step((high - low) / high, *_COLOURLESS)) * (1 - step(high, *_DARK))
+    return torch.lerp(colour, high * colour.new_tensor(_BROWN), brown)
 
 
 def with_iris(composer: DefaultComposer, atlas: torch.Tensor, colour: torch.Tensor) -> torch.Tensor:
