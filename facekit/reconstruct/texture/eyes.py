@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _IRIS_PRIOR, _TEETH_PRIOR = 40.0, 120.0
 #: Range of iris brightness, sRGB.
 _IRIS_RANGE = (0.10, 0.60)
-#: Colourfulness, as a fraction of the brightest channel, and brightness, sRGB, up to which an iris counts as brown: what
-#: the cornea mirrors makes dark irises grey in photographs.
+#: Colourfulness, as a fraction of the brightest channel, and brightness, sRGB, up to which an iris counts as brown: the
+#: room that corneas mirror makes dark irises grey in photographs.
 _COLOURLESS, _DARK = (0.15, 0.35), (0.25, 0.42)
 #: Red, green and blue of brown irises, sRGB, as fractions of red.
 _BROWN = (1.0, 0.60, 0.33)
