@@ -49,7 +49,7 @@ _SHADED, _DARKEST, _MATT = 0.95, 0.4, 1.6
 #: Red less blue of natural hair that mirrors nothing, as a fraction of red, linear; albedo of the darkest part from
 #: which on less colour means grey hair, and no mirror.
 _COLOURED, _GREY = 0.6, (0.035, 0.085)
-#: Albedos of skin between which coloured hair becomes as bright as it looks, and the share of that on the darkest, whose
+#: Albedos of skin between which coloured hair becomes as bright as it looks, and the share of it on the darkest, whose
 #: hair is black: what shows between short hairs is skin.
 _FAIR, _BLACK = (0.08, 0.25), 0.35
 #: Colour difference from the background from which on a crown is hair, and the least share of it that must be.
