@@ -241,8 +241,11 @@ def _shaded(subject: Subject) -> np.ndarray:
     if mesh.ao is None or occlusion is None:
         light = np.ones(mesh.verts.shape[1], np.float32)
     else:
-        eyes = mesh.parts == PARTS.index("eyes") if mesh.parts is not None else torch.zeros_like(mesh.ao) > 0
-        light = torch.where(eyes, occlusion.view(-1, len(mesh.ao))[0], mesh.ao).numpy()
+        shade = occlusion.view(-1, len(mesh.ao))[0].clone()
+        if mesh.openings is not None:
+            mouth = torch.cat((mesh.openings.inside, mesh.openings.edge))
+            shade[mouth] = mesh.ao[mouth].to(shade)
+        light = shade.numpy()
     return light if subject.worn is None else light * subject.worn.cards.light.numpy()
 
 
