@@ -1,4 +1,4 @@
-// Hair as facekit.render has it (hair.py): cards whose coverage becomes samples, and Kajiya and Kay's light on strands.
+// Hair as facekit.render has it (hair.py): cards, what covers wholly and the rest, and Kajiya and Kay's light on strands.
 in vec3 vPlace;
 in vec3 vNormal;
 in vec3 vAlong;
@@ -28,8 +28,12 @@ void main() {
   vec3 n = normalize(vNormal);
   float facing = abs(dot(n, v)) + 0.18 * (texel.r - 0.5); // edges fade strand by strand
   float cover = texel.a * max(smoothstep(0.02, 0.18, facing), vLash);
-  if (cover < 0.05) discard;
-  cover = sqrt(cover);
+#ifdef WHOLE
+  if (cover < 0.9) discard;
+  cover = 1.0;
+#else
+  if (cover < 0.05 || cover >= 0.9) discard;
+#endif
   float grey = texel.r;
   vec3 own = mix(tint[0], tint[1], vLash);
   float least = min(own.r, min(own.g, own.b));

@@ -38,17 +38,19 @@ export class Hair {
       vertexShader: vertex,
       fragmentShader: colour + fragment,
       side: DoubleSide,
-      // Both, each with the root of the coverage: samples alone would leave holes in the canvas, blending alone needs order.
-      alphaToCoverage: true,
-      transparent: true,
+      defines: { WHOLE: true },
       uniforms: {
         ...shared,
         strands: { value: null },
         tint: { value: header.tint.map((colour) => new Vector3(...colour)) },
       },
     });
+    // What covers wholly is drawn first, the rest blended over it: nothing behind hair is missing where its borders are.
+    this.border = this.material.clone();
+    Object.assign(this.border, { defines: {}, transparent: true, depthWrite: false, uniforms: this.material.uniforms });
     this.mesh = new Mesh(geometry, this.material);
-    this.mesh.frustumCulled = false;
+    this.mesh.add(new Mesh(geometry, this.border));
+    for (const mesh of [this.mesh, ...this.mesh.children]) mesh.frustumCulled = false;
     this.#copy();
   }
 
@@ -121,6 +123,7 @@ export class Hair {
   dispose() {
     this.mesh.geometry.dispose();
     this.material.dispose();
+    this.border.dispose();
   }
 }
 
