@@ -10,15 +10,15 @@ from facekit.train.arrays import smoothstep
 from facekit.train.hair.pictures import blurred
 
 #: Heights of the shells as fractions of the outermost, coverage of each, and height of the outermost on the crown, mm.
-_SHELLS, _COVERS, _HEIGHT = (0.68, 0.86, 1.0), (1.0, 0.66, 0.32), 36.0
+_SHELLS, _COVERS, _HEIGHT = (0.68, 0.86, 1.0), (1.0, 0.66, 0.32), 33.0
 #: Distance from the hairline, mm, over which the height rises to 1 - 1/e of its full value.
-_RISE = 24.0
+_RISE = 18.0
 #: Distances from the hairline, mm, between which the innermost and the outermost shell get dense, and the standard
 #: deviation of the hairline's own place, mm.
 _THIN, _UNEVEN = ((1.0, 9.0), (4.0, 19.0)), 1.5
-#: Share by which hair is lower at the sides, and distances, mm, aside and ahead where that begins and ends: from behind
-#: the ears on, over which it would bulge.
-_SIDES, _ASIDE, _AHEAD = 0.55, (38.0, 62.0), (-45.0, 15.0)
+#: Share by which hair is lower at the sides, and distances, mm, aside, ahead and up where that begins and ends: from
+#: behind the ears on, over which it would bulge, up to above them, or heads would be pointed.
+_SIDES, _ASIDE, _AHEAD, _UP = 0.55, (38.0, 62.0), (-45.0, 15.0), (92.0, 52.0)
 #: Largest angle from the crown in the UV map, radians.
 _WIDEST = 2.2
 #: Number of vertices per shell, and direction of the crown, the centre of the UV map.
@@ -98,7 +98,8 @@ def curl_cards(verts: np.ndarray, normals: np.ndarray, cap: np.ndarray, size: in
 
 def _at_sides(points: np.ndarray) -> np.ndarray:
     """Return how far points (N, 3) mm lie at the sides, (N,) in [0, 1]."""
-    return smoothstep(np.abs(points[:, 0]), *_ASIDE) * smoothstep(points[:, 2], *_AHEAD)
+    x, y, z = points.T
+    return smoothstep(np.abs(x), *_ASIDE) * smoothstep(z, *_AHEAD) * smoothstep(y, *_UP)
 
 
 def _chart(away: np.ndarray) -> np.ndarray:
