@@ -24,7 +24,7 @@ from facekit.render.render import default_camera
 from facekit.render.worn import Worn
 
 #: Pictures of a sweep, and how often it is drawn.
-FRAMES, SWEEPS = 15, 3
+FRAMES, SWEEPS = 15, 7
 
 
 def main() -> None:
