@@ -237,7 +237,7 @@ class ShapeDecoder:
     @functools.cached_property
     def sockets(self) -> Sockets | None:
         """Draws the sockets' walls to the eyeballs; None for other models than the default."""
-        if not self.has_traits or self.contact is None:
+        if not self.has_traits or self.template.openings is None:
             return None
         with torch.inference_mode(False):
             return Sockets(self.template.to("cpu")).to(self.device)

@@ -8,7 +8,6 @@ from typing import cast
 import torch
 from torch import nn
 
-from facekit.conventions import PARTS
 from facekit.models.eyes import Eyeball
 from facekit.template import Template
 
@@ -25,22 +24,19 @@ class Sockets(nn.Module):
         Template with eyes and landmarks.
     """
 
-    right: torch.Tensor
-    left: torch.Tensor
+    walls: torch.Tensor
 
     def __init__(self, template: Template) -> None:
         super().__init__()
-        verts = template.verts
-        # Mouths are of this part, too, but below the tip of the nose.
-        socket = (template.parts == PARTS.index("mouth")) & (verts[:, 1] > verts[template.landmarks[30], 1])
+        if template.openings is None:
+            raise ValueError("a template without eyes")
         self._eyeballs = nn.ModuleList([Eyeball(template, left) for left in (False, True)])
-        self.register_buffer("right", (socket & (verts[:, 0] <= 0)).nonzero()[:, 0], persistent=False)
-        self.register_buffer("left", (socket & (verts[:, 0] > 0)).nonzero()[:, 0], persistent=False)
+        self.register_buffer("walls", template.openings.sockets, persistent=False)
 
     def forward(self, neutral: torch.Tensor) -> torch.Tensor:
         """Return displacements (B, V, 3) mm for neutral heads (B, V, 3) mm; differentiable."""
         moved = torch.zeros_like(neutral)
-        for eye, wall in zip(cast(Iterable[Eyeball], self._eyeballs), (self.right, self.left), strict=True):
+        for eye, wall in zip(cast(Iterable[Eyeball], self._eyeballs), self.walls, strict=True):
             ray = neutral.index_select(1, wall) - eye.centre(neutral)
             distance = ray.norm(dim=2)
             ahead = (ray * eye.axis(neutral)[:, None]).sum(dim=2) / distance

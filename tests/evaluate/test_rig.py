@@ -36,7 +36,7 @@ def test_folds_and_depths_are_found(measure, rest, default_pipeline):
     around = template.faces[(template.faces == tip).any(dim=1)]
     folded[0, tip] += 3 * (rest[0, around[0]].mean(dim=0) - rest[0, tip])
     skin, _ = measure.eyes[0]
-    sunk[0, skin, 2] -= 2.0
+    sunk[0, skin, 2] -= 1.6
     tally = RigTally(measure)
     tally.add(rest, folded)
     assert 1 <= tally.figures().most_flips <= FLIPS and tally.figures().lids_mm == 0
