@@ -148,13 +148,13 @@ class Openings:
         depth = ((front[:, None] - verts[:, self.teeth]) @ F.normalize(out, dim=-1)[:, :, None])[..., 0] / radius
         deep = (depth - _BEHIND).clamp_min(0) / gap.clamp_min(_SMALLEST)
         shade[:, self.teeth] /= 1 + deep.square()
-        for side, outward in enumerate((-across, across)):
-            away, upper, lower, socket = (
-                (verts[:, row] - centres[side]) / radius[..., None]
-                for row in (self.balls[side], self.upper[side], self.lower[side], self.sockets[side])
+        for side, (ball, row, outward) in enumerate(zip(self.balls, rims, (-across, across), strict=True)):
+            away, rim, socket = (
+                (v - centres[side]) / radius[..., None]
+                for v in (points[side], verts[:, row], verts[:, self.sockets[side]])
             )
-            shade[:, self.balls[side]] = self._eye(away, upper, lower, outward[:, :, None], up[:, :, None])
-            rim, row = torch.cat((upper, lower), 1), rims[side]
+            upper, lower = rim.chunk(2, dim=1)
+            shade[:, ball] = self._eye(away, upper, lower, outward[:, :, None], up[:, :, None])
             shade[:, row] += (_LINING - shade[:, row]).clamp_min(0) * step(rim.norm(dim=2) - 1, *_ABOVE)
             shade[:, self.sockets[side]] = _LINING * (1 - step(torch.cdist(socket, rim).amin(dim=2), *_INTO))
         return shade
