@@ -41,6 +41,9 @@ _GRAZING = 50.0
 # Cosine between a lamp and the direction outward from the middle of the head at which the head begins to hide the lamp,
 # and at which it does: noses and folds in front glint in no lamp from behind.
 _ROUND = (-0.55, -0.15)
+# The same for what skin mirrors at grazing angles: behind the outline of noses and jaws there are cheeks and the neck in
+# place of the sky.
+_BEHIND = (-0.40, 0.45)
 # Occlusion below which wet surfaces reflect no lamp; from twice as much on they do fully.
 _DRY = 0.12
 # Curvature of the cornea relative to the template's, which has a radius of 11 mm: a real one of 7.8 mm would be 1.4.
@@ -210,14 +213,16 @@ def shade(
     diffuse = ambient * torch.addcmul(occlusion, base, 0.55 * (1.0 - occlusion) * occlusion)
     facing = dot(normal, view).clamp(1e-3, 1.0)
     openness = occlusion.square()
+    outward = found.outward(middle)
     fresnel = (1.0 - facing).square().square() * (1.0 - facing)
+    fresnel = fresnel * (_GRAZING * reflectance).clamp_max(1.0)
+    fresnel = fresnel * step(2.0 * facing * dot(outward, normal) - dot(outward, view), *_BEHIND)
     gleam = ambient * ((reflectance + (0.35 - 0.3 * roughness) * fresnel) * openness)
     # A crevice only receives light along its axis (Chan, *Material advances in Call of Duty WWII*, 2018).
     aperture = 2.0 * openness + 0.25 * occlusion - 1.0
     local = (aperture, roughness.square(), reflectance, scatter, facing)
     directions = lights.directions(rotation)
     diffuse, gleam = list(diffuse), list(gleam)
-    outward = found.outward(middle)
     for k, light in enumerate(lights.lights):
         toward = directions[0, k, :, None] if single else directions[:, k].t().index_select(1, found.frame)
         cosine = dot(normal, toward)
