@@ -39,6 +39,7 @@ export function makeMaterial(stage, blank) {
       shadowMap: { value: null },
       shadowMatrix: { value: new Matrix4() },
       shadowSize: { value: new Vector3() },
+      middle: { value: new Vector3() },
       wrap: { value: new Vector3(...stage.wrap) },
       clay: { value: new Vector3(...stage.clay.colour) },
       clayMaterial: { value: new Vector4(...stage.clay.material) },

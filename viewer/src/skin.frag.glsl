@@ -27,6 +27,7 @@ uniform bool shadowed;
 uniform highp sampler2DShadow shadowMap;
 uniform mat4 shadowMatrix; // from view space to the map
 uniform vec3 shadowSize; // a millimetre, a texel, the filter's radius, in parts of the map
+uniform vec3 middle; // of the head, world space
 uniform vec3 wrap;
 uniform vec3 clay;
 uniform vec4 clayMaterial;
@@ -117,7 +118,12 @@ void main() {
   vec3 ambient = unlit ? vec3(0.9) : 0.5 * (sky + ground) + 0.5 * (sky - ground) * dot(n, up);
   float facing = clamp(dot(n, v), 1e-3, 1.0);
   vec3 diffuse = ambient * (occlusion + base * 0.55 * (1.0 - occlusion) * occlusion);
-  vec3 gleam = ambient * (reflectance + (0.35 - 0.3 * roughness) * pow(1.0 - facing, 5.0)) * openness;
+  vec3 outward = normalize(vPlace - (viewMatrix * vec4(middle, 1.0)).xyz);
+  // Dull skin does not glint at grazing angles, nor what mirrors the head itself.
+  float grazing = min(50.0 * reflectance, 1.0);
+  float fresnel = grazing * pow(1.0 - facing, 5.0);
+  fresnel *= smoothstep(-0.40, 0.45, 2.0 * facing * dot(outward, n) - dot(outward, v));
+  vec3 gleam = ambient * (reflectance + (0.35 - 0.3 * roughness) * fresnel) * openness;
   float aperture = 2.0 * openness + 0.25 * occlusion - 1.0;
   float alpha = roughness * roughness;
   float spread = alpha * alpha;
@@ -131,7 +137,8 @@ void main() {
     float reach = clamp(lit + aperture, 0.0, 1.0);
     vec3 soft = max((cosine + wrapped) / (1.0 + wrapped), 0.0);
     soft += 2.0 * wrapped * soft * (soft - 1.0);
-    float share = i == 0 ? arriving : 1.0;
+    // The head keeps the other lamps from what faces them on its far side.
+    float share = i == 0 ? arriving : smoothstep(-0.55, -0.15, dot(outward, l));
     // A cast shadow's edge, too, lets red through before green and blue.
     diffuse += soft * reach * pow(vec3(share), 1.0 - 0.6 * wrapped) * lampColour[i];
     reach *= share;
@@ -140,7 +147,7 @@ void main() {
     float h = min((lit + facing) * scale, 1.0);
     float seen = (1.0 + between) * scale;
     float peak = h * h * (spread - 1.0) + 1.0;
-    float f = reflectance + (min(50.0 * reflectance, 1.0) - reflectance) * exp2((-5.55473 * seen - 6.98316) * seen);
+    float f = reflectance + (grazing - reflectance) * exp2((-5.55473 * seen - 6.98316) * seen);
     float hidden = (facing * (1.0 - k) + k) * (lit * (1.0 - k) + k);
     gleam += reach * lit * f * spread * 0.25 / (peak * peak * hidden) * lampColour[i] * lampGloss[i].x;
   }

@@ -114,6 +114,7 @@ export class Stage {
         this.texture(arrays["hair/strands"], NoColorSpace).then((t) => (this.hair.material.uniforms.strands.value = t)),
       );
     }
+    uniforms.middle.value.set(...mean(face.positions));
     this.shadow.around(face.positions, this.hair?.positions ?? []);
     await Promise.all(jobs);
   }
@@ -281,4 +282,11 @@ export class Stage {
     this.renderer.dispose();
     this.renderer.forceContextLoss();
   }
+}
+
+// The mean of points x, y, z, …
+function mean(positions) {
+  const sum = [0, 0, 0];
+  positions.forEach((value, i) => (sum[i % 3] += value));
+  return sum.map((value) => (3 * value) / positions.length);
 }
