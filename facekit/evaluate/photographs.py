@@ -18,9 +18,11 @@ import torch.nn.functional as F
 from facekit.color import linear_to_srgb, srgb_to_linear
 from facekit.evaluate.occluders import occlude
 from facekit.geometry.charts import rect_box
+from facekit.hair import HIDDEN, Hair
 from facekit.latents import FaceLatents
+from facekit.mesh import FaceMesh
 from facekit.metrics.texture import lab
-from facekit.render import Camera, Light, Lights, render
+from facekit.render import Camera, Light, Lights, RenderOutput, render
 from facekit.render.harmonics import project
 from facekit.render.shading import tone
 
@@ -54,9 +56,11 @@ class Photograph:
     albedo:
         (1, 3, S, S) float32 sRGB: the whole atlas.
     covered:
-        (H, W) float32 in [0, 1]: opacity of the occluder.
+        (H, W) float32 in [0, 1]: opacity of the occluder, or of hair on the scalp.
     latents:
         Latents of the person with the expression.
+    bearded:
+        (H, W) float32 in [0, 1]: opacity of a beard, painted or worn.
     """
 
     picture: torch.Tensor
@@ -67,6 +71,7 @@ class Photograph:
     albedo: torch.Tensor
     covered: torch.Tensor
     latents: FaceLatents
+    bearded: torch.Tensor
 
 
 def photograph(
@@ -79,6 +84,9 @@ def photograph(
     occluder: str | None = None,
     marks: float = 1.0,
     identity: torch.Tensor | None = None,
+    hair: str | None = None,
+    paint: torch.Tensor | None = None,
+    gloss: float = 1.0,
 ) -> Photograph:
     """Render a photograph of the person with this seed.
 
@@ -96,6 +104,12 @@ def photograph(
         Strength of the features that the network cannot generate, see :func:`marked`.
     identity:
         (1, 20): replaces the seed's identity code, for instance to choose a skin tone.
+    hair:
+        Hair and beard as in a call of the pipeline; by default a bare head.
+    paint:
+        (4, S, S) float32: a beard to paint on the atlas, sRGB and opacity.
+    gloss:
+        Factor on how strongly the lamp glints on the skin.
     """
     rng = np.random.default_rng((seed, shot))
     latents = FaceLatents.sample(seed)
@@ -104,32 +118,55 @@ def photograph(
     with torch.no_grad():
         albedo = pipe.compose(pipe.decode_texture(latents), latents)
         albedo = marked(albedo, pipe.template.tile_rect, np.random.default_rng((seed, 10_000)), marks)
+        if paint is not None:
+            albedo = torch.lerp(albedo, paint[:3], paint[3:])
         worn = latents.with_expression(_expression(rng))
-        verts, neutral = pipe.decode_shape(pipe.to_model_codes(worn))[0], pipe.decode_shape(latents)[0]
-        camera, lights = _camera(rng, yaw), room_lights(rng)
+        codes = pipe.to_model_codes(worn)
+        verts, neutral = pipe.decode_shape(codes)[0], pipe.decode_shape(latents)[0]
+        camera, lights = _camera(rng, yaw), room_lights(rng, gloss)
         mesh = pipe.template.mesh(verts[None], albedo)
-        taken = render(
-            mesh,
-            camera,
-            size,
-            lights=lights,
-            background="transparent",
-            quality="high" if rng.random() < 0.5 else "standard",
-        )
+        dressed = pipe.dress(codes, verts[None], hair)
+        quality = "high" if rng.random() < 0.5 else "standard"
+        taken = render(mesh, camera, size, lights, background="transparent", quality=quality, hair=dressed or None)
+        covered, bearded = _hairy(mesh, camera, taken, dressed, paint)
     behind = room_background(size, rng)
     alpha = taken.alpha[0]
     linear = srgb_to_linear(taken.rgb[0].clamp(0, 1)) * alpha + behind * (1 - alpha)
     linear = linear * torch.tensor(np.exp(rng.normal(0, 0.04, 3)), dtype=torch.float32)[:, None, None]  # white balance
     picture = linear_to_srgb(linear.clamp(0, 1)).permute(1, 2, 0)
-    covered = torch.zeros(size, size)
     if occluder is not None:
         place = camera.project(verts[None], size)[0, :, :2]
         crown = place[int(verts[:, 1].argmax())]
         drawn, cover = occlude(picture.numpy(), place[pipe.template.landmarks].numpy(), crown.numpy(), occluder, rng)
-        picture, covered = torch.from_numpy(drawn), torch.from_numpy(cover)
+        picture, covered = torch.from_numpy(drawn), torch.maximum(covered, torch.from_numpy(cover))
     picture = picture + torch.from_numpy(rng.normal(0, 1.5 / 255, picture.shape).astype(np.float32))
     picture = (picture.clamp(0, 1) * 255).round() / 255
-    return Photograph(picture, verts, neutral, camera, lights, albedo, covered, worn)
+    return Photograph(picture, verts, neutral, camera, lights, albedo, covered, worn, bearded)
+
+
+def _hairy(
+    mesh: FaceMesh, camera: Camera, taken: RenderOutput, worn: tuple[Hair | None, ...], paint: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the coverage of a picture's pixels by hair on the scalp, and by a beard, (H, W) in [0, 1] each."""
+    size = taken.face_ids.shape[1]
+    atlas = torch.zeros(1, 3, *mesh.texture.shape[2:]) if mesh.texture is not None else torch.zeros(1, 3, 2, 2)
+    if paint is not None:
+        atlas[:, 1] = paint[3]
+    covered, bearded = torch.zeros(2, size, size)
+    if worn and worn[0] is not None and taken.hair is not None:
+        cards, hidden = worn[0].cards, taken.face_ids
+        # Brows and lashes are the skin's; single hairs hide the middle of no pixel, but stand beside some that do.
+        near = [F.max_pool2d((hidden == HIDDEN - k).float(), 5, 1, 2)[0] for k in (0, 1)]
+        covered, bearded = (taken.hair[0, 0] * found for found in near)
+        for channel, cap in ((0, cards.cap - cards.bearded), (1, cards.bearded)):
+            map_ = dataclasses.replace(cards, cap=cap).cap_map(mesh)[:, 0]
+            atlas[:, channel] = torch.maximum(atlas[:, channel], map_)
+    if bool(atlas.any()):
+        unlit = dataclasses.replace(mesh, texture=atlas)
+        drawn = render(unlit, camera, size, Lights(unlit=True), background="transparent")
+        shown = drawn.rgb[0] * drawn.alpha[0]
+        covered, bearded = torch.maximum(covered, shown[0]), torch.maximum(bearded, shown[1])
+    return covered, bearded
 
 
 def marked(
@@ -212,8 +249,11 @@ def _camera(rng: np.random.Generator, yaw: float | None) -> Camera:
     return dataclasses.replace(camera, up=(float(np.sin(roll)), float(np.cos(roll)), 0.0))
 
 
-def room_lights(rng: np.random.Generator) -> Lights:
-    """Sample a sky or a room with a lamp or window, in the camera's frame; a white face reflects about 0.9."""
+def room_lights(rng: np.random.Generator, gloss: float = 1.0) -> Lights:
+    """Sample a sky or a room with a lamp or window, in the camera's frame; a white face reflects about 0.9.
+
+    ``gloss`` is a factor on the lamp's specular reflection.
+    """
     warm = rng.normal(0, 0.10)
     tint = np.exp(np.array([warm, rng.normal(0, 0.03), -warm]))
     sky, floor = rng.uniform(0.5, 1.2), rng.uniform(0.1, 0.6)
@@ -235,6 +275,7 @@ def room_lights(rng: np.random.Generator) -> Lights:
         level * share * 1.1,
         tuple(lamp / lamp.mean()),
         float(rng.uniform(8, 20)),
+        gloss,
     )
     return Lights(lights=(key,), sh=sh * (level * (1 - share * 0.8) / front), background=(0.5, 0.5, 0.5))
 

@@ -1,4 +1,4 @@
-"""SkinMask: a small U-Net (Ronneberger et al., MICCAI 2015) that segments bare skin, not covered by occluders.
+"""SkinMask: a small U-Net (Ronneberger et al., MICCAI 2015) that segments skin not covered by occluders, and beards.
 
 The input is a square picture of the face with guides from the fitted head: normals, face tile coordinates and the mask
 of skin pixels. These let it tell hair from brows by position as much as by appearance.
@@ -14,12 +14,14 @@ from torch import nn
 MASK_SIZE = 112
 #: Number of input channels: red, green, blue; normal x, y, z; tile u, v; skin mask.
 CHANNELS = 9
+#: Number of outputs: skin that nothing but a beard, brows or lashes covers; beards on it.
+OUTPUTS = 2
 #: Features at each resolution, from the finest to the coarsest.
 WIDTHS = (24, 32, 48, 72)
 
 
 class SkinMask(nn.Module):
-    """Map pictures and guides (B, 9, S, S) to logits (B, 1, S, S) of bare skin."""
+    """Map pictures and guides (B, 9, S, S) to logits (B, 2, S, S) of bare skin and of beards."""
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
@@ -31,7 +33,7 @@ class SkinMask(nn.Module):
         for width in widths[-2::-1]:
             self.up.append(_block(before + width, width))
             before = width
-        self.out = nn.Conv2d(before, 4, 1)
+        self.out = nn.Conv2d(before, 4 * OUTPUTS, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Run the U-Net; sides must be multiples of 16.

@@ -35,6 +35,8 @@ _CROWN, _CHEEK = 0.22, 0.10
 #: Colour difference from skin (CIE76), as a fraction of the skin's L*, below which a crown is bald, and its bounds:
 #: light skin varies more; least number of pixels for a decision.
 _BARE, _BARE_RANGE, _FEWEST = 0.25, (7.0, 17.0), 40
+#: Quantile of a crown's L* that is in the gaps between hairs, and L* of cheeks from which on these are darker.
+_GAPS, _PALE = 0.1, 50.0
 #: Bounds of the standard deviations of colours in L*, a*, b*.
 _TIGHT, _LOOSE = (5.0, 2.5, 2.5), (22.0, 8.0, 10.0)
 #: Number of clusters of background colours, and iterations of k-means.
@@ -45,13 +47,15 @@ _NEAR = 16.0
 _WARM = 0.45
 #: Ratio of hair albedo to observed brightness, which includes self-shadowing; the share of a crown, its darkest part,
 #: that mirrors hardly a lamp, and the ratio of the albedo to that. Fitted to renders of hair of known colour.
-_SHADED, _DARKEST, _MATT = 0.95, 0.4, 1.6
+_SHADED, _DARKEST, _MATT = 0.95, 0.2, 1.75
 #: Red less blue of natural hair that mirrors nothing, as a fraction of red, linear; albedo of the darkest part from
 #: which on less colour means grey hair, and no mirror.
 _COLOURED, _GREY = 0.6, (0.035, 0.085)
 #: Albedos of skin between which coloured hair becomes as bright as it looks, and the share of it on the darkest, whose
 #: hair is black: what shows between short hairs is skin.
 _FAIR, _BLACK = (0.08, 0.25), 0.35
+#: How much brighter the darkest part of cropped hair is on the darkest skin: it glints between the hairs.
+_GLOSSY = 0.03
 #: Colour difference from the background from which on a crown is hair, and the least share of it that must be.
 _BEHIND, _MOSTLY = 14.0, 0.3
 #: Styles that hang beside the neck; the least fraction of hair there for one of them, and for one that agrees well.
@@ -127,7 +131,9 @@ def find_hair(
     whole, least, cheek = (srgb_to_linear(crop[:, where]).median(dim=1).values for where in (crown, matt, cheeks))
     low, high = _BARE_RANGE
     bound = min(max(_BARE * float(tone[0]), low), high) * (1 - _SELDOM_BALD * (1 - man))
-    if float((hair.median(dim=1).values - tone).norm()) < bound:
+    # Hair has dark gaps. What is lighter than light cheeks even there is a lamp's reflection on a bald head.
+    mirror = float(hair[0].quantile(_GAPS)) > max(float(tone[0]), _PALE)
+    if mirror or float((hair.median(dim=1).values - tone).norm()) < bound:
         return FoundHair("bald", linear_to_srgb(whole), {"bald": 1.0})
     likely = _likely(colours, hair, tone, behind)
     # Pixels that all styles cover, or none, carry no information; nor do those outside of the picture.
@@ -169,8 +175,9 @@ def _unlit(hair: torch.Tensor, matt: torch.Tensor, cheeks: torch.Tensor, skin: t
     white = skin / cheeks.clamp_min(1e-3)
     whole, matt = hair * white, matt * white
     coloured = ((whole[0] - whole[2]) / (_COLOURED * whole[0])).clamp(0, 1)
-    coloured = coloured * (_BLACK + (1 - _BLACK) * step(skin.mean(), *_FAIR))
-    grey = step(matt.mean(), *_GREY)
+    fair = step(skin.mean(), *_FAIR)
+    coloured = coloured * (_BLACK + (1 - _BLACK) * fair)
+    grey = step(matt.mean() - _GLOSSY * (1 - fair), *_GREY)
     return torch.maximum(_SHADED * coloured * whole, _MATT * grey * matt)
 
 

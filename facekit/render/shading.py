@@ -214,10 +214,7 @@ def shade(
     facing = dot(normal, view).clamp(1e-3, 1.0)
     openness = occlusion.square()
     outward = found.outward(middle)
-    fresnel = (1.0 - facing).square().square() * (1.0 - facing)
-    fresnel = fresnel * (_GRAZING * reflectance).clamp_max(1.0)
-    fresnel = fresnel * step(2.0 * facing * dot(outward, normal) - dot(outward, view), *_BEHIND)
-    gleam = ambient * ((reflectance + (0.35 - 0.3 * roughness) * fresnel) * openness)
+    gleam = ambient * (mirrored(roughness, reflectance, normal, view, facing, outward) * openness)
     # A crevice only receives light along its axis (Chan, *Material advances in Call of Duty WWII*, 2018).
     aperture = 2.0 * openness + 0.25 * occlusion - 1.0
     local = (aperture, roughness.square(), reflectance, scatter, facing)
@@ -257,6 +254,23 @@ def shade(
         spark = key.strength * amount * _reflection(n, v, toward, f, key.size)
         gleam = [row.index_add(0, wet, spark, alpha=tint) for row, tint in zip(gleam, key.colour, strict=True)]
     return tone(torch.stack([torch.addcmul(g, b, d) for g, b, d in zip(gleam, base, diffuse, strict=True)]))
+
+
+def mirrored(
+    roughness: torch.Tensor,
+    reflectance: torch.Tensor,
+    normal: torch.Tensor,
+    view: torch.Tensor,
+    facing: torch.Tensor,
+    outward: torch.Tensor,
+) -> torch.Tensor:
+    """Return the fraction of ambient light that points (P,) mirror.
+
+    ``facing`` is the cosine between normal and viewer, ``outward`` (3, P) the direction from the middle of the head.
+    """
+    fresnel = (1.0 - facing).square().square() * (1.0 - facing) * (_GRAZING * reflectance).clamp_max(1.0)
+    fresnel = fresnel * step(2.0 * facing * dot(outward, normal) - dot(outward, view), *_BEHIND)
+    return torch.addcmul(reflectance, 0.35 - 0.3 * roughness, fresnel)
 
 
 def direct(

@@ -9,6 +9,8 @@ import torch
 from facekit.evaluate.occluders import OCCLUDERS, occlude
 from facekit.evaluate.photographs import ITA_CLASSES, ita_class, marked, misfitted, photograph, skin_tone
 
+_HAIRY = ("covered", "bearded")
+
 
 def test_the_same_seed_gives_the_same_picture(default_pipeline):
     one, again, other = (photograph(default_pipeline, 60_000, shot=k, size=96) for k in (0, 0, 1))
@@ -30,6 +32,18 @@ def test_things_in_front_cover_what_they_say(default_pipeline, kind):
     # Noise is drawn after it, so that it differs.
     assert float(changed[other.covered == 0].mean()) < 0.02
     assert float(changed[other.covered > 0.9].mean()) > 0.04
+
+
+def test_hair_covers_what_it_says(default_pipeline):
+    """Hair on the scalp covers skin, a beard is told apart, brows and lashes are the skin's."""
+    bare, worn = (
+        photograph(default_pipeline, 60_004, size=160, yaw=0.0, hair=hair) for hair in ("bald+shaven", "bob02+full")
+    )
+    assert float(bare.covered.max()) == 0 and float(bare.bearded.max()) == 0
+    marks = worn.camera.project(worn.verts[None], 160)[0, default_pipeline.template.landmarks, 1]
+    rows = {name: mask.gt(0.5).nonzero()[:, 0].float() for name, mask in vars(worn).items() if name in _HAIRY}
+    assert all(len(found) > 100 for found in rows.values())
+    assert float(rows["covered"].mean()) < float(marks[30]) < float(rows["bearded"].mean())
 
 
 def test_occluders_leave_their_argument_alone():

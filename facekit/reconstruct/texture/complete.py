@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -23,19 +24,25 @@ _MIRRORED, _LOOSE = 0.85, 1.5e-4
 #: Range of deviations from the network's skin over areas larger than a cell of this grid, logarithms of linear albedo:
 #: of all channels, and of each against their mean. What is more is light that was not removed.
 _CELLS, _UNEVEN, _STAIN = 48, 0.14, 0.04
+#: How much darker than the face, in logarithms of linear albedo, a beard begins to be, and certainly is; range of its
+#: hue against the skin's.
+_GROWN, _HUES = (0.05, 0.25), 0.2
 #: Width of the border in which the tile fades to one tone, as a fraction of its side.
 _BORDER = 0.06
 
 
 @dataclass(frozen=True)
 class Fused:
-    """Fused albedo of several pictures, (3, P) linear, and the confidence of each texel, (P,) in [0, 1]."""
+    """Fused albedo of several pictures, (3, P) linear; the confidence of each texel, and its beard, (P,) in [0, 1]."""
 
     albedo: torch.Tensor
     weight: torch.Tensor
+    bearded: torch.Tensor
 
 
-def fuse(albedos: list[torch.Tensor], weights: list[torch.Tensor], spans: list[torch.Tensor]) -> Fused:
+def fuse(
+    albedos: list[torch.Tensor], weights: list[torch.Tensor], spans: list[torch.Tensor], beards: list[torch.Tensor]
+) -> Fused:
     """Blend pictures per texel, favouring the most frontal and sharpest.
 
     Parameters
@@ -46,17 +53,20 @@ def fuse(albedos: list[torch.Tensor], weights: list[torch.Tensor], spans: list[t
         (P,) in [0, 1] per picture.
     spans:
         (P,) pixels per texel, per picture; values above one give no further advantage.
+    beards:
+        (P,) in [0, 1] per picture: where a beard grows.
     """
     if len(albedos) == 1:
-        return Fused(albedos[0], weights[0])
+        return Fused(albedos[0], weights[0], beards[0])
     known = torch.stack(weights)
     worth = (known * torch.stack(spans).clamp(0.1, 1.0)).pow(_PREFER) + 1e-9 * known
     shares = worth / worth.sum(0).clamp_min(1e-12)
-    return Fused((shares[:, None] * torch.stack(albedos)).sum(0), (shares * known).sum(0))
+    albedo, weight = (shares[:, None] * torch.stack(albedos)).sum(0), (shares * known).sum(0)
+    return Fused(albedo, weight, (shares * torch.stack(beards)).sum(0))
 
 
 def without_stains(grid: TileGrid, fused: Fused, drawn: torch.Tensor) -> Fused:
-    """Limit deviations of fused albedo from the network's over large areas; details are kept.
+    """Limit deviations of fused albedo from the network's over large areas; details and beards are kept.
 
     Where light was estimated wrongly, under brows above all, removing it leaves pale, dark or coloured areas. Skin
     itself varies less over areas of their size, least in hue.
@@ -68,12 +78,17 @@ def without_stains(grid: TileGrid, fused: Fused, drawn: torch.Tensor) -> Fused:
     """
     base = (grid.gather(drawn).clamp_min(0) + FLOOR).log()
     ratio = (fused.albedo.clamp(0, 1.5) + FLOOR).log() - base
+    skin = fused.weight * (1 - fused.bearded)
+    middle = (ratio * skin).sum(1, keepdim=True) / skin.sum().clamp_min(1e-6)
+    # Hair on a chin is darker than the skin; what is not, is a lamp's or a shirt's light on the jaw.
     wide = _blurred(grid, ratio, fused.weight)
-    mean = (ratio * fused.weight).sum(1, keepdim=True) / fused.weight.sum().clamp_min(1e-6)
-    off = wide - mean
+    bearded = fused.bearded * step((middle - wide).mean(0), *_GROWN)
+    off = torch.lerp(_blurred(grid, ratio, fused.weight * (1 - bearded)), wide, bearded) - middle
     grey = off.mean(0, keepdim=True)
-    kept = _UNEVEN * (grey / _UNEVEN).tanh() + _STAIN * ((off - grey) / _STAIN).tanh()
-    return Fused(((base + ratio + kept - off).exp() - FLOOR).clamp_min(0), fused.weight)
+    level = torch.lerp(_UNEVEN * (grey / _UNEVEN).tanh(), grey, bearded)
+    most = torch.lerp(off.new_tensor(_STAIN), off.new_tensor(_HUES), bearded)
+    change = level + most * ((off - grey) / most).tanh() - off
+    return dataclasses.replace(fused, albedo=((base + ratio + change).exp() - FLOOR).clamp_min(0))
 
 
 def complete(grid: TileGrid, fused: Fused, drawn: torch.Tensor, mirror: bool = True) -> torch.Tensor:

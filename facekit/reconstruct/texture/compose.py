@@ -24,7 +24,7 @@ from facekit.reconstruct.texture.complete import FLOOR, Fused, complete, fuse, m
 from facekit.reconstruct.texture.delight import COARSE, Delit, delight, trait_direction
 from facekit.reconstruct.texture.grid import TileGrid, atlas_masks
 from facekit.reconstruct.texture.lighting import KeyLight
-from facekit.reconstruct.texture.segment import bare_skin, network
+from facekit.reconstruct.texture.segment import network, segmented
 from facekit.reconstruct.texture.views import Texels, View
 from facekit.render import Camera, Lights
 from facekit.torch_defaults import with_torch_defaults
@@ -124,7 +124,7 @@ class PictureStudy:
                 for view, light in zip(views, found.lights, strict=True):
                     seen = view.texels(grid)
                     photo = _albedo(view, light, seen, drawn)
-                    skin = mask.skin_mask(grid, photo, drawn, seen.weight, spread)
+                    skin = mask.skin_mask(grid, photo, drawn, seen, spread)
                     skins.append(mask.in_one_piece(grid, region * mask.shrunk(grid, skin * seen.bare)))
             folds = verts.new_zeros(verts.shape[1], count)
             if neutral is not None:
@@ -177,7 +177,7 @@ class PictureStudy:
 
     def _fused(self, grid: TileGrid, drawn: torch.Tensor) -> Fused:
         """Return the pictures' albedo, given the network's tile (3, S, S), linear."""
-        albedos, weights, spans = [], [], []
+        albedos, weights, spans, beards = [], [], [], []
         folds = grid.bake(self.folds).clamp(0, 1)
         for view, light, skin, fold in zip(self.views, self.found.lights, self.skins, folds, strict=True):
             seen = view.texels(grid)
@@ -186,7 +186,8 @@ class PictureStudy:
             # What the expression folds is furrows and their shade, which the face at rest does not have.
             weights.append(seen.weight * grid.gather(fine)[0] * (1 - _FOLDED * fold))
             spans.append(seen.span)
-        return fuse(albedos, weights, spans)
+            beards.append(seen.bearded)
+        return fuse(albedos, weights, spans, beards)
 
     def _notes(self, grid: TileGrid, fused: Fused) -> list[str]:
         notes = []
@@ -256,7 +257,8 @@ def _view(picture: torch.Tensor, verts: torch.Tensor, camera: Camera, pipe: Face
         raise InputError("pictures (H, W, 3), float in [0, 1] or uint8", got, "see facekit.files.images.to_float")
     with torch.no_grad():
         view = View.of(picture.detach(), verts.detach().float(), camera, pipe.template)
-        return dataclasses.replace(view, bare=bare_skin(network(), view, pipe.template))
+        bare, bearded = segmented(network(), view, pipe.template).split(1)
+        return dataclasses.replace(view, bare=bare, bearded=bearded)
 
 
 def _albedo(view: View, light: KeyLight, seen: Texels, drawn: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from facekit.color import luminance
 from facekit.geometry.normals import dot
 from facekit.render.harmonics import irradiance
 from facekit.render.lights import Light, Lights
-from facekit.render.shading import TONE_START, direct, tone
+from facekit.render.shading import TONE_START, direct, mirrored, tone
 
 #: Largest value that the inverse tone curve accepts: brighter ones are clipped.
 _BRIGHTEST = 0.985
@@ -33,8 +33,8 @@ class Geometry:
 
     Parameters
     ----------
-    normal, view:
-        (3, P) float32 unit vectors; ``view`` points toward the camera.
+    normal, view, outward:
+        (3, P) float32 unit vectors; ``view`` points toward the camera, ``outward`` away from the middle of the head.
     material:
         (4, P): occlusion, roughness, reflectance, scattering, the first rows of
         :func:`facekit.render.shading.material_table`.
@@ -42,15 +42,20 @@ class Geometry:
 
     normal: torch.Tensor
     view: torch.Tensor
+    outward: torch.Tensor
     material: torch.Tensor
 
+    @property
+    def _rows(self) -> tuple[torch.Tensor, ...]:
+        return self.normal, self.view, self.outward, self.material
+
     def __getitem__(self, index: torch.Tensor) -> Geometry:
-        return Geometry(*(t[:, index] for t in (self.normal, self.view, self.material)))
+        return Geometry(*(t[:, index] for t in self._rows))
 
     @classmethod
     def cat(cls, parts: list[Geometry]) -> Geometry:
         """Concatenate the points of several pictures."""
-        rows = zip(*((p.normal, p.view, p.material) for p in parts), strict=True)
+        rows = zip(*(p._rows for p in parts), strict=True)
         return cls(*(torch.cat(row, 1) for row in rows))
 
 
@@ -137,5 +142,5 @@ def luminances(colour: torch.Tensor) -> torch.Tensor:
 def gleaming(at: Geometry) -> torch.Tensor:
     """Return the fraction of ambient light that points (P,) reflect specularly."""
     occlusion, roughness, reflectance, _ = at.material
-    fresnel = (1.0 - dot(at.normal, at.view).clamp(1e-3, 1.0)) ** 5
-    return (reflectance + (0.35 - 0.3 * roughness) * fresnel) * occlusion.square()
+    facing = dot(at.normal, at.view).clamp(1e-3, 1.0)
+    return mirrored(roughness, reflectance, at.normal, at.view, facing, at.outward) * occlusion.square()

@@ -19,6 +19,7 @@ from facekit.geometry.charts import step
 from facekit.latents import FaceLatents
 from facekit.models.texture import TextureModel
 from facekit.reconstruct.texture.grid import TileGrid
+from facekit.reconstruct.texture.views import Texels
 
 if TYPE_CHECKING:
     from facekit.pipeline import FacePipeline
@@ -76,7 +77,7 @@ def spread_of_skins(texture: TextureModel, size: int) -> torch.Tensor:
 
 
 def skin_mask(
-    grid: TileGrid, photo: torch.Tensor, drawn: torch.Tensor, seen: torch.Tensor, spread: torch.Tensor
+    grid: TileGrid, photo: torch.Tensor, drawn: torch.Tensor, seen: Texels, spread: torch.Tensor
 ) -> torch.Tensor:
     """Separate skin from occluders.
 
@@ -87,7 +88,7 @@ def skin_mask(
     photo, drawn:
         (3, P) linear albedo: from the picture, and from the network.
     seen:
-        (P,) in [0, 1]: visibility of each texel.
+        The picture at the grid's texels.
     spread:
         (2, P): :func:`spread_of_skins` at the grid's texels.
 
@@ -98,7 +99,8 @@ def skin_mask(
     """
     off = (photo + 0.01).log() - (drawn + 0.01).log()
     grey = off.mean(0)
-    known = seen > 0.3
+    weight = seen.weight * (1 - seen.bearded)
+    known = weight > 0.3
     if bool(known.any()):
         grey = grey - grey[known].median()
     tint = (off - off.mean(0)).square().sum(0).sqrt()
@@ -106,8 +108,9 @@ def skin_mask(
     room = torch.where(grey > 0, _GLEAM, _BRIGHTNESS) + spread[0]
     odd = torch.stack((grey / room, tint / (_COLOUR + spread[1])))
     # Details finer than a mole are not occluders.
-    calm = [_averaged(grid, row, seen) for row in odd]
-    score = torch.maximum(calm[0].abs(), calm[1].abs())
+    calm = [_averaged(grid, row, weight) for row in odd]
+    # A beard has any colour of hair.
+    score = torch.maximum(calm[0].abs(), calm[1].abs()) * (1 - seen.bearded)
     skin = grid.spread(step(score, *_ODD[::-1])[None], 1.0)
     shrunk = -F.max_pool2d(-skin[None], _SHRINK, 1, _SHRINK // 2)
     return grid.gather(F.avg_pool2d(shrunk, _SOFT, 1, _SOFT // 2, count_include_pad=False)[0].minimum(shrunk[0]))[0]

@@ -1,4 +1,4 @@
-"""Bare-skin segmentation with :mod:`facekit.models.skin_mask`: the network's input, and its output per pixel."""
+"""Segmentation of skin and beards with :mod:`facekit.models.skin_mask`: the network's input, and its output per pixel."""
 
 from __future__ import annotations
 
@@ -59,8 +59,10 @@ def guide(view: View, template: Template) -> torch.Tensor:
 
 
 @torch.no_grad()
-def bare_skin(network: SkinMask, view: View, template: Template) -> torch.Tensor:
-    """Return the probability of bare skin per pixel of the view, (1, h, w); 0 outside of the square."""
+def segmented(network: SkinMask, view: View, template: Template) -> torch.Tensor:
+    """Return the probabilities per pixel of the view, (2, h, w), that skin is not occluded, and that a beard grows on
+    it; 0 outside of the square.
+    """
     said = network(guide(view, template)[None])[0].sigmoid()
     left, top, side = window(view, template)
     height, width = view.size

@@ -40,6 +40,8 @@ _GREY = 0.012
 
 #: Probabilities of bare skin at which a pixel starts to count, and fully does.
 _BARE = (0.5, 0.85)
+#: The same of a beard.
+_BEARDED = (0.4, 0.7)
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,8 @@ class View:
         vertex.
     scene:
         (3,) linear: median colour of the whole picture.
-    bare:
-        (1, h, w) in [0, 1]: probability that the skin is not occluded.
+    bare, bearded:
+        (1, h, w) in [0, 1]: probability that the skin is not occluded, and that a beard grows on it.
     grey:
         Whether the picture has no colour.
     """
@@ -81,6 +83,7 @@ class View:
     rows: torch.Tensor
     scene: torch.Tensor
     bare: torch.Tensor
+    bearded: torch.Tensor
     grey: bool = False
 
     @classmethod
@@ -147,6 +150,7 @@ class View:
             torch.cat(parts, 1),
             middle,
             torch.ones_like(clear),
+            torch.zeros_like(clear),
             grey,
         )
 
@@ -165,18 +169,17 @@ class View:
     def texels(self, grid: TileGrid) -> Texels:
         """Sample the picture at the texels of a tile."""
         rows = grid.bake(self.rows)
-        geometry, (place, depth) = _geometry(rows), self.project(rows[:3])
+        geometry, (place, depth) = self._geometry(rows), self.project(rows[:3])
         slant = dot(geometry.normal, geometry.view)
         span = _pixels_per_texel(grid, place)
-        colour = _sampled(
-            self._shrunk(torch.cat((self.picture, self.sound, self.clear, self.bare)), grid, span, slant), self, place
-        )
+        rows = torch.cat((self.picture, self.sound, self.clear, self.bare, self.bearded))
+        colour = _sampled(self._shrunk(rows, grid, span, slant), self, place)
         hidden = depth - _nearest(self.depth, place) > _BEHIND / slant.clamp_min(0.15)
         height, width = self.size
         inside = (place[0] > 1) & (place[0] < width - 1) & (place[1] > 1) & (place[1] < height - 1)
         bare = step(colour[5], *_BARE)
         weight = step(slant, *_GRAZING) * (colour[3] * colour[4] * bare) * (inside & ~hidden & grid.skin)
-        return Texels(colour[:3], weight, bare, span, geometry)
+        return Texels(colour[:3], weight, bare, step(colour[6], *_BEARDED), span, geometry)
 
     def _shrunk(self, rows: torch.Tensor, grid: TileGrid, span: torch.Tensor, slant: torch.Tensor) -> torch.Tensor:
         """Average a picture down so that a texel covers about a pixel."""
@@ -211,7 +214,12 @@ class View:
         charts = template.uvs[template.faces_uvs[self.ids.view(-1)[index]]]
         mixed = (corners * shares[..., None]).sum(1).T
         colour = self.picture.flatten(1)[:, index]
-        return Pixels(colour, (charts * shares[..., None]).sum(1), _geometry(mixed), self._open.view(-1)[index])
+        return Pixels(colour, (charts * shares[..., None]).sum(1), self._geometry(mixed), self._open.view(-1)[index])
+
+    def _geometry(self, rows: torch.Tensor) -> Geometry:
+        """Build geometry from rows (10, P) as in :attr:`rows`."""
+        outward = rows[:3] - self.rows[:, :3].mean(0)[:, None]
+        return Geometry(*(F.normalize(t, dim=0) for t in (rows[3:6], -rows[:3], outward)), rows[6:])
 
     @functools.cached_property
     def _open(self) -> torch.Tensor:
@@ -229,8 +237,8 @@ class Texels:
         (3, P) float32: linear light without the tone curve.
     weight:
         (P,) in [0, 1]: visibility.
-    bare:
-        (P,) in [0, 1]: probability that the texel is not occluded.
+    bare, bearded:
+        (P,) in [0, 1]: probability that the texel is not occluded, and that a beard grows there.
     span:
         (P,) picture pixels per texel side.
     geometry:
@@ -240,6 +248,7 @@ class Texels:
     colour: torch.Tensor
     weight: torch.Tensor
     bare: torch.Tensor
+    bearded: torch.Tensor
     span: torch.Tensor
     geometry: Geometry
 
@@ -280,11 +289,6 @@ def _sparse(picture: torch.Tensor) -> torch.Tensor:
 def _materials(template: Template, verts: torch.Tensor) -> torch.Tensor:
     # With any texture the mesh is shaded as skin; without, as clay.
     return material_table(template.mesh(verts[None], verts.new_zeros(1, 3, 2, 2)))[:4].T
-
-
-def _geometry(rows: torch.Tensor) -> Geometry:
-    """Build geometry from rows (10, P) as in :attr:`View.rows`."""
-    return Geometry(F.normalize(rows[3:6], dim=0), F.normalize(-rows[:3], dim=0), rows[6:])
 
 
 def _pixels_per_texel(grid: TileGrid, place: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,7 @@ def points(count: int = 500) -> Geometry:
     view = torch.where((view * normal).sum(0) < 0.1, normal, view)
     occlusion = 0.4 + 0.6 * torch.rand(count, generator=g)
     rest = torch.tensor(MATERIALS["skin"][:3])[:, None].expand(3, count)
-    return Geometry(normal, view, torch.cat((occlusion[None], rest)))
+    return Geometry(normal, view, normal, torch.cat((occlusion[None], rest)))
 
 
 def a_light() -> KeyLight:
@@ -66,7 +66,9 @@ def test_it_is_the_renderers_own_equation():
     view = F.normalize(-ray * depth, dim=0)
     skin = torch.tensor((1.0, *MATERIALS["skin"][:3]))[:, None].expand(4, len(x))
     albedo = srgb_to_linear(torch.tensor([0.7, 0.5, 0.4]))[:, None].expand(3, len(x))
-    predicted = light.predict(albedo, Geometry(normal, view, skin))
+    middle = camera.view(mesh.verts)[0].mean(0)
+    outward = F.normalize(ray * depth - middle[:, None], dim=0)
+    predicted = light.predict(albedo, Geometry(normal, view, outward, skin))
     off = (predicted - srgb_to_linear(seen.rgb[0][:, y, x])).abs()
     assert float(off.mean()) < 0.003
     assert float(off.quantile(0.99)) < 0.02

@@ -1,4 +1,4 @@
-"""The segmentation network for bare skin: its input, and that it separates hair, glasses and hands from skin."""
+"""The segmentation network: its input, and that it separates hair, glasses and hands from skin, and beards on it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import torch
 
 from facekit.evaluate.occluders import OCCLUDERS
 from facekit.evaluate.photographs import misfitted, photograph
-from facekit.models.skin_mask import CHANNELS, MASK_SIZE, SkinMask
-from facekit.reconstruct.texture.segment import bare_skin, guide, network, window
+from facekit.models.skin_mask import CHANNELS, MASK_SIZE, OUTPUTS, SkinMask
+from facekit.reconstruct.texture.segment import segmented, guide, network, window
 from facekit.reconstruct.texture.views import View
 
 
 def test_the_network_keeps_the_size():
     made = SkinMask((8, 8, 8))(torch.rand(2, CHANNELS, 32, 48))
-    assert made.shape == (2, 1, 32, 48)
+    assert made.shape == (2, OUTPUTS, 32, 48)
 
 
 def test_guides_show_the_face_in_the_middle(default_pipeline):
@@ -46,7 +46,7 @@ def test_what_lies_in_front_is_found(default_pipeline, kind):
         taken = photograph(default_pipeline, seed, size=256, occluder=kind)
         wrong = misfitted(taken.verts, 1.5, seed)
         view = View.of(taken.picture, wrong, taken.camera, default_pipeline.template)
-        said = bare_skin(network(), view, default_pipeline.template)[0]
+        said = segmented(network(), view, default_pipeline.template)[0]
         # The view is a cut of the picture: the truth is cut likewise.
         truth = taken.covered[..., None].expand(-1, -1, 3)
         other = View.of(truth, wrong, taken.camera, default_pipeline.template)

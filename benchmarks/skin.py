@@ -1,0 +1,76 @@
+"""Skin that photographs of people give to their textures, as Markdown: python benchmarks/skin.py FOLDER [--every 2]
+
+The folder has photographs of people from the front whose faces nothing covers, for instance the neutral faces of the
+Face Research Lab London Set (DeBruine and Jones 2017, CC BY 4.0, doi 10.6084/m9.figshare.5047666). Each is reconstructed;
+a texel counts by how far it comes out of the photograph: mean over the texels of a region, and over people, by how light
+the cheeks are in the photograph. What is missing the texture network made up. Needs the extra ``photo``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from lips import CLASSES, found, tones
+
+import facekit
+from facekit import FacePipeline
+from facekit.geometry.parts import among
+from facekit.geometry.uv import bake, rasterize_uv
+from facekit.progress import progress
+from facekit.reconstruct.observe import read
+from facekit.reconstruct.texture.grid import SKIN_PARTS
+from facekit.template import Template
+
+#: Height above the brows, mm, and half width of the forehead, where few have a fringe; distance of the other regions
+#: from the chin and from the front of the ears.
+FOREHEAD, WIDE, ABOVE, BEFORE = (3.0, 28.0), 38.0, 6.0, 12.0
+
+
+def regions(template: Template, size: int) -> dict[str, torch.Tensor]:
+    """Masks (S, S) bool of the forehead, of eyes, nose and cheeks, and of mouth and jaw, in an atlas."""
+    verts, marks = template.verts, template.verts[template.landmarks]
+    brows, nose, chin = marks[17:27, 1], marks[33, 1], marks[8, 1]
+    skin, front = among(template.parts, SKIN_PARTS), verts[:, 2] > marks[[1, 15], 2].mean() + BEFORE
+    high = verts[:, 1] - brows.max()
+    masks = {
+        "forehead": (high > FOREHEAD[0]) & (high < FOREHEAD[1]) & (verts[:, 0].abs() < WIDE),
+        "nose and cheeks": (verts[:, 1] < brows.min()) & (verts[:, 1] > nose) & front,
+        "mouth and jaw": (verts[:, 1] <= nose) & (verts[:, 1] > chin + ABOVE) & front,
+    }
+    ids, weights = rasterize_uv(template.uvs, template.faces_uvs, (size, size))
+    return {
+        name: (bake((mask & skin)[None, :, None].float(), template.faces, ids, weights)[0, 0] > 0.99) & (ids >= 0)
+        for name, mask in masks.items()
+    }
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--every", type=int, default=2, help="take every so manieth photograph (default 2)")
+    args = parser.parse_args()
+    pipe = FacePipeline.from_pretrained(device="cpu")
+    masks, rows = {}, []
+    for path in progress(sorted(args.folder.glob("*.jpg"))[:: args.every], desc="photographs"):
+        for pixels, points in found([read(path).pixels]):
+            made = facekit.reconstruct(path, model=pipe, hair=None)
+            assert made.seen is not None
+            masks = masks or regions(pipe.template, made.seen.shape[-1])
+            shares = [float(made.seen[0, 0][mask].mean()) for mask in masks.values()]
+            rows.append([tones(pixels, points)[0], *shares])
+    table = np.array(rows)
+    print("| cheeks | people | " + " | ".join(masks) + " | worst person |")
+    print("| --- |" + " ---: |" * (len(masks) + 2))
+    for name, (low, high) in (*CLASSES.items(), ("all", (0.0, np.inf))):
+        some = table[(table[:, 0] > low) & (table[:, 0] <= high)]
+        if len(some):
+            shares = [f"{share:.0%}" for share in (*some[:, 1:].mean(axis=0), some[:, 1:].mean(axis=1).min())]
+            print(f"| {name} | {len(some)} | " + " | ".join(shares) + " |")
+
+
+if __name__ == "__main__":
+    main()
