@@ -1,9 +1,10 @@
 """Skin that photographs of people give to their textures, as Markdown: python benchmarks/skin.py FOLDER [--every 2]
 
 The folder has photographs of people from the front whose faces nothing covers, for instance the neutral faces of the
-Face Research Lab London Set (DeBruine and Jones 2017, CC BY 4.0, doi 10.6084/m9.figshare.5047666). Each is reconstructed;
-a texel counts by how far it comes out of the photograph: mean over the texels of a region, and over people, by how light
-the cheeks are in the photograph. What is missing the texture network made up. Needs the extra ``photo``.
+Face Research Lab London Set (DeBruine and Jones 2017, CC BY 4.0, doi 10.6084/m9.figshare.5047666). Each is
+reconstructed; a texel counts by how far it comes out of the photograph: mean over the texels of a region, and over
+people, by how light the cheeks are in the photograph. What is missing the texture network made up. Needs the extra
+``photo``.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ _GRAZING = 50.0
 # Cosine between a lamp and the direction outward from the middle of the head at which the head begins to hide the lamp,
 # and at which it does: noses and folds in front glint in no lamp from behind.
 _ROUND = (-0.55, -0.15)
-# The same for what skin mirrors at grazing angles: behind the outline of noses and jaws there are cheeks and the neck in
-# place of the sky.
+# The same for what skin mirrors at grazing angles: behind the outline of noses and jaws there are cheeks and the neck
+# in place of the sky.
 _BEHIND = (-0.40, 0.45)
 # Occlusion below which wet surfaces reflect no lamp; from twice as much on they do fully.
 _DRY = 0.12

@@ -49,15 +49,16 @@ _NOISE, _COUNT = 0.06, 80.0
 #: Scale of the robust loss: residuals beyond it, a mean over red, green and blue, are outliers.
 _ODD = 0.30
 #: Logarithm of the light reflected by a white face: mean and standard deviation over pictures; standard deviations of
-#: the light's colour, of its first and of its second order relative to the mean.
-_LEVEL, _LEVEL_SPREAD, _TINT, _FIRST, _SECOND = -0.10, 0.35, 0.12, 0.7, 0.25
+#: the light's colour, of its first and of its second order relative to the mean. Cameras balance white: with more room
+#: for colour, light that is grey in photographs was found to be blue, and fair skin yellow.
+_LEVEL, _LEVEL_SPREAD, _TINT, _FIRST, _SECOND = -0.10, 0.35, 0.09, 0.7, 0.25
 #: Hard bound on the deviation from that mean.
 _LEVEL_MOST = 0.8
 #: Standard deviations of log whites of eyes against the prediction: in brightness, which the shade of lids and lashes
 #: changes (0.11 on renders whose shapes are 1.5 mm off) and people's own (some 0.13), and in colour.
-_WHITE, _WHITE_TINT = 0.17, 0.15
-#: Factors on our whites of eyes: those in portraits are less red. Brighter ones make light skin lighter than it is.
-_WHITER = (1.00, 1.04, 1.07)
+_WHITE, _WHITE_TINT = 0.17, 0.10
+#: Factors on our whites of eyes: those in portraits are less yellow. Brighter ones make light skin lighter than it is.
+_WHITER = (1.04, 1.02, 1.09)
 #: A larger residual means that the white is covered, for instance by dark glasses.
 _WHITE_ODD = 1.0
 #: Least number of pixels that show the white of an eye, and about how many of them are compared.

@@ -27,7 +27,7 @@ _IRIS_PRIOR, _TEETH_PRIOR = 40.0, 120.0
 _IRIS_RANGE = (0.10, 0.60)
 #: Colourfulness, as a fraction of the brightest channel, and brightness, sRGB, up to which an iris counts as brown: the
 #: room that corneas mirror makes dark irises grey in photographs.
-_COLOURLESS, _DARK = (0.15, 0.35), (0.25, 0.42)
+_COLOURLESS, _DARK = (0.15, 0.35), (0.15, 0.24)
 #: Red, green and blue of brown irises, sRGB, as fractions of red.
 _BROWN = (1.0, 0.60, 0.33)
 #: Range of the teeth's colour correction, as factors of linear light.
@@ -60,7 +60,7 @@ def iris_colour(pipe: FacePipeline, views: list[tuple[View, KeyLight]], identity
 
 def natural_iris(colour: torch.Tensor) -> torch.Tensor:
     """Return a natural iris colour (3,) sRGB for a measured one: dark irises without colour are brown, for there is no
-    other pigment; light grey and coloured ones stay.
+    other pigment; grey, blue and coloured ones stay.
     """
     high, low = colour.amax(), colour.amin()
     brown = (1 - step((high - low) / high, *_COLOURLESS)) * (1 - step(high, *_DARK))

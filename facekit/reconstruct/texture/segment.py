@@ -1,4 +1,4 @@
-"""Segmentation of skin and beards with :mod:`facekit.models.skin_mask`: the network's input, and its output per pixel."""
+"""Segmentation of skin and beards with :mod:`facekit.models.skin_mask`: its input, and output per pixel."""
 
 from __future__ import annotations
 

@@ -219,7 +219,8 @@ class View:
     def _geometry(self, rows: torch.Tensor) -> Geometry:
         """Build geometry from rows (10, P) as in :attr:`rows`."""
         outward = rows[:3] - self.rows[:, :3].mean(0)[:, None]
-        return Geometry(*(F.normalize(t, dim=0) for t in (rows[3:6], -rows[:3], outward)), rows[6:])
+        normal, view, outward = (F.normalize(t, dim=0) for t in (rows[3:6], -rows[:3], outward))
+        return Geometry(normal, view, outward, rows[6:])
 
     @functools.cached_property
     def _open(self) -> torch.Tensor:

@@ -1,5 +1,5 @@
-"""Samples for the skin mask: synthetic photographs with hair, beards, glasses, hats, hands and scarves, and the masks of
-bare skin and of beards.
+"""Samples for the skin mask: synthetic photographs with hair, beards, glasses, hats, hands and scarves, and the masks
+of bare skin and of beards.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from facekit.train.context import Context
 from facekit.train.loop import Average, Checkpoint, cosine, set_rate, step_generator
 from facekit.train.mask.data import make_samples
 
-#: Number of photographs, and per file; steps, batch size and peak learning rate.
+#: Number of photographs, and per file; steps, batch size and peak learning rate: 35 minutes on two cores.
 _SAMPLES, _SHARD, _STEPS, _BATCH, _RATE = 1000, 50, 3000, 24, 4e-3
 _FILE = "skin_mask.safetensors"
 

@@ -8,7 +8,7 @@ import torch
 from facekit.evaluate.occluders import OCCLUDERS
 from facekit.evaluate.photographs import misfitted, photograph
 from facekit.models.skin_mask import CHANNELS, MASK_SIZE, OUTPUTS, SkinMask
-from facekit.reconstruct.texture.segment import segmented, guide, network, window
+from facekit.reconstruct.texture.segment import guide, network, segmented, window
 from facekit.reconstruct.texture.views import View
 
 
