@@ -184,7 +184,8 @@ class PictureStudy:
             fine = F.interpolate(self.grid.spread(skin[None])[None], size=(grid.size, grid.size), mode="bilinear")[0]
             albedos.append(_albedo(view, light, seen, grid.gather(drawn)))
             # What the expression folds is furrows and their shade, which the face at rest does not have.
-            weights.append(seen.weight * grid.gather(fine)[0] * (1 - _FOLDED * fold))
+            told = light.told(seen.colour, seen.geometry)
+            weights.append(seen.weight * told * grid.gather(fine)[0] * (1 - _FOLDED * fold))
             spans.append(seen.span)
             beards.append(seen.bearded)
         return fuse(albedos, weights, spans, beards)

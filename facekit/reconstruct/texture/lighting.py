@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from facekit.color import luminance
+from facekit.geometry.charts import step
 from facekit.geometry.normals import dot
 from facekit.render.harmonics import irradiance
 from facekit.render.lights import Light, Lights
@@ -18,6 +19,9 @@ from facekit.render.shading import TONE_START, direct, mirrored, tone
 
 #: Largest value that the inverse tone curve accepts: brighter ones are clipped.
 _BRIGHTEST = 0.985
+
+#: Shares of a picture that no mirror makes from which on it tells of the skin's albedo, and fully does.
+_MATT = (0.15, 0.45)
 
 
 def untone(toned: torch.Tensor) -> torch.Tensor:
@@ -113,6 +117,13 @@ class KeyLight:
         rest = (untoned - g).clamp_min(1e-4)
         # The root that stays finite without interreflection.
         return 2 * rest / (a + (a.square() + 4 * c * rest).sqrt()).clamp_min(1e-3)
+
+    def told(self, untoned: torch.Tensor, at: Geometry) -> torch.Tensor:
+        """Return how much a picture (3, P) after :func:`untone` tells of the skin, (P,) in [0, 1]: where most of it is
+        mirrored, albedo would be the difference of two numbers alike.
+        """
+        matt = 1 - self.terms(at)[2] / untoned.clamp_min(1e-3)
+        return step(matt.amin(0), *_MATT)
 
     def level(self) -> torch.Tensor:
         """Return the mean light (3,) reflected by white faces that look ahead and to both sides."""

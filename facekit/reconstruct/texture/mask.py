@@ -31,7 +31,10 @@ _NECK, _EARS = (6.0, 30.0), (4.0, 22.0)
 #: Number of sampled people to measure the variation of skin, and of those drawn at once.
 _PEOPLE, _AT_ONCE = 24, 4
 #: Standard deviations of log albedo from errors in the light: darker, brighter, and in colour.
-_BRIGHTNESS, _GLEAM, _COLOUR = 0.20, 0.11, 0.09
+_BRIGHTNESS, _GLEAM, _COLOUR = 0.20, 0.13, 0.09
+#: Offset added to albedo before the logarithm: what skin mirrors is as bright on dark skin as on light, so that there it
+#: would count several times as much.
+_LIFT = 0.05
 #: Deviations at which a texel starts to be rejected, and is fully rejected.
 _ODD = (1.5, 2.6)
 #: Rows and columns of the tile with nose and cheeks, as fractions of its side.
@@ -97,7 +100,7 @@ def skin_mask(
     torch.Tensor
         (P,) in [0, 1].
     """
-    off = (photo + 0.01).log() - (drawn + 0.01).log()
+    off = (photo + _LIFT).log() - (drawn + _LIFT).log()
     grey = off.mean(0)
     weight = seen.weight * (1 - seen.bearded)
     known = weight > 0.3
