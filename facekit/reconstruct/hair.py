@@ -54,8 +54,9 @@ _COLOURED, _GREY = 0.6, (0.035, 0.085)
 #: Albedos of skin between which coloured hair becomes as bright as it looks, and the share of it on the darkest, whose
 #: hair is black: what shows between short hairs is skin.
 _FAIR, _BLACK = (0.08, 0.25), 0.35
-#: How much brighter the darkest part of cropped hair is on the darkest skin: it glints between the hairs.
-_GLOSSY = 0.03
+#: How much brighter the darkest part of cropped hair is on the darkest skin, which glints between the hairs, if the
+#: crown is so many times as bright as that part.
+_GLOSSY, _PATCHY = 0.03, (1.4, 2.0)
 #: Colour difference from the background from which on a crown is hair, and the least share of it that must be.
 _BEHIND, _MOSTLY = 14.0, 0.3
 #: Styles that hang beside the neck; the least fraction of hair there for one of them, and for one that agrees well.
@@ -177,7 +178,8 @@ def _unlit(hair: torch.Tensor, matt: torch.Tensor, cheeks: torch.Tensor, skin: t
     coloured = ((whole[0] - whole[2]) / (_COLOURED * whole[0])).clamp(0, 1)
     fair = step(skin.mean(), *_FAIR)
     coloured = coloured * (_BLACK + (1 - _BLACK) * fair)
-    grey = step(matt.mean() - _GLOSSY * (1 - fair), *_GREY)
+    glossy = _GLOSSY * (1 - fair) * step(whole.mean() / matt.mean(), *_PATCHY)
+    grey = step(matt.mean() - glossy, *_GREY)
     return torch.maximum(_SHADED * coloured * whole, _MATT * grey * matt)
 
 

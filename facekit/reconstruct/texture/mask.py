@@ -32,8 +32,8 @@ _NECK, _EARS = (6.0, 30.0), (4.0, 22.0)
 _PEOPLE, _AT_ONCE = 24, 4
 #: Standard deviations of log albedo from errors in the light: darker, brighter, and in colour.
 _BRIGHTNESS, _GLEAM, _COLOUR = 0.20, 0.13, 0.09
-#: Offset added to albedo before the logarithm: what skin mirrors is as bright on dark skin as on light, so that there it
-#: would count several times as much.
+#: Offset added to albedo before the logarithm: what skin mirrors is as bright on dark skin as on light, and would count
+#: several times as much there.
 _LIFT = 0.05
 #: Deviations at which a texel starts to be rejected, and is fully rejected.
 _ODD = (1.5, 2.6)
