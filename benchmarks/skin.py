@@ -3,7 +3,10 @@
 The folder has photographs of people from the front whose faces nothing covers, for instance the neutral faces of the
 Face Research Lab London Set (DeBruine and Jones 2017, CC BY 4.0, doi 10.6084/m9.figshare.5047666). Each is
 reconstructed; a texel counts by how far it comes out of the photograph: mean over the texels of a region, and over
-people, by how light the cheeks are in the photograph. What is missing the texture network made up. Needs the extra
+people, by how light the cheeks are in the photograph. What is missing the texture network made up.
+
+With ``--grey`` the background is grey, so that it has the colour of the light: a second table has the logarithms of red
+over green and of blue over green in the light that was found, less those in the background's corner. Needs the extra
 ``photo``.
 """
 
@@ -18,11 +21,14 @@ from lips import CLASSES, found, tones
 
 import facekit
 from facekit import FacePipeline
+from facekit.color import srgb_to_linear
 from facekit.geometry.parts import among
 from facekit.geometry.uv import bake, rasterize_uv
 from facekit.progress import progress
 from facekit.reconstruct.observe import read
 from facekit.reconstruct.texture.grid import SKIN_PARTS
+from facekit.render import Lights
+from facekit.render.harmonics import irradiance
 from facekit.template import Template
 
 #: Height above the brows, mm, and half width of the forehead, where few have a fringe; distance of the other regions
@@ -48,11 +54,26 @@ def regions(template: Template, size: int) -> dict[str, torch.Tensor]:
     }
 
 
+def hue(light: torch.Tensor) -> list[float]:
+    """Logarithms of red over green and of blue over green of a linear colour (3,)."""
+    red, green, blue = light.log().tolist()
+    return [red - green, blue - green]
+
+
+def arriving(lights: Lights) -> torch.Tensor:
+    """Light (3,) that white faces reflect which look ahead."""
+    assert lights.sh is not None
+    ahead, forward = torch.tensor([[0.0], [0.0], [1.0]]), lights.directions(torch.eye(3)[None])[0, :, 2]
+    lamps = [k.strength * float(f) * torch.tensor(k.colour) for k, f in zip(lights.lights, forward, strict=True)]
+    return sum(lamps, irradiance(lights.sh, ahead)[:, 0])
+
+
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--every", type=int, default=2, help="take every so manieth photograph (default 2)")
+    parser.add_argument("--grey", type=int, metavar="PIXELS", help="side of the grey corner, for the light's colour")
     args = parser.parse_args()
     pipe = FacePipeline.from_pretrained(device="cpu")
     masks, rows = {}, []
@@ -62,8 +83,11 @@ def main() -> None:
             assert made.seen is not None
             masks = masks or regions(pipe.template, made.seen.shape[-1])
             shares = [float(made.seen[0, 0][mask].mean()) for mask in masks.values()]
-            rows.append([tones(pixels, points)[0], *shares])
-    table = np.array(rows)
+            corner = srgb_to_linear(torch.from_numpy(pixels[: args.grey, : args.grey].copy()).float() / 255)
+            behind = corner.flatten(0, 1).median(0).values
+            off = np.subtract(hue(arriving(made.lights[0])), hue(behind)) if args.grey else (0.0, 0.0)
+            rows.append([tones(pixels, points)[0], *shares, *off])
+    table, lights = np.array(rows)[:, :-2], np.array(rows)[:, -2:]
     print("| cheeks | people | " + " | ".join(masks) + " | worst person |")
     print("| --- |" + " ---: |" * (len(masks) + 2))
     for name, (low, high) in (*CLASSES.items(), ("all", (0.0, np.inf))):
@@ -71,6 +95,11 @@ def main() -> None:
         if len(some):
             shares = [f"{share:.0%}" for share in (*some[:, 1:].mean(axis=0), some[:, 1:].mean(axis=1).min())]
             print(f"| {name} | {len(some)} | " + " | ".join(shares) + " |")
+    if args.grey:
+        root = f"{np.sqrt((lights**2).mean()):.3f}"
+        means = " | ".join(f"{m:+.3f} ± {s:.3f}" for m, s in zip(lights.mean(axis=0), lights.std(axis=0), strict=True))
+        print("\n| red / green | blue / green | root mean square |\n| --- | --- | --- |")
+        print(f"| {means} | {root} |")
 
 
 if __name__ == "__main__":
