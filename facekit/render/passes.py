@@ -17,11 +17,12 @@ from facekit.render.backends import visibility
 from facekit.render.camera import Camera
 from facekit.render.frames import together
 from facekit.render.lights import Lights
+from facekit.render.materials import material_table
 from facekit.render.output import resolve
 from facekit.render.rasterize import pixel_points
 from facekit.render.relief import relief_of
 from facekit.render.samples import SPOTS, Samples
-from facekit.render.shading import material_table, shade
+from facekit.render.shading import shade
 from facekit.render.shadows import key_shadow
 from facekit.render.surface import Facets, Surface, surface
 from facekit.render.worn import Worn
@@ -65,7 +66,7 @@ class Scene:
 
     @functools.cached_property
     def values(self) -> torch.Tensor:
-        """Result of :func:`facekit.render.shading.material_table`."""
+        """Result of :func:`facekit.render.materials.material_table`."""
         return material_table(self.mesh, self.hair[0].cards if self.hair else None)
 
     @functools.cached_property

@@ -10,8 +10,9 @@ from facekit.conventions import PARTS
 from facekit.errors import InputError
 from facekit.render import PRESETS, Camera, rasterize, render
 from facekit.render.lights import Light, Lights
+from facekit.render.materials import sheen
 from facekit.render.rasterize import pixel_points
-from facekit.render.shading import sheen, tone
+from facekit.render.shading import mirrored, tone
 from tests.render.scenes import ball, board
 
 FACING = {"target": (0.0, 0.0, 0.0), "distance": 260.0}
@@ -262,3 +263,18 @@ def test_a_lamp_from_behind_lights_the_rim_of_a_head_and_not_what_stands_out_in_
     lit = rgb[y, x]
     assert float(lit[27:36].max()) < 0.02, "nose"
     assert float(rgb[20:100, 64:].max()) > 0.3, "the lit side's outline"
+
+
+def test_outlines_mirror_the_sky_unless_the_head_is_behind_them():
+    """At grazing angles skin mirrors the sky, but not where cheeks or the neck are; dull skin mirrors little."""
+    away = torch.tensor([[0.995], [0.0], [0.1]])
+    normal, view = torch.nn.functional.normalize(away, dim=0), torch.tensor([[0.0], [0.0], [1.0]])
+    facing, rough = (normal * view).sum(0), torch.tensor([0.5])
+
+    def share(outward: list[float], reflectance: float = 0.025) -> float:
+        outside = torch.tensor(outward)[:, None]
+        return float(mirrored(rough, torch.tensor([reflectance]), normal, view, facing, outside))
+
+    assert share([1.0, 0.0, 0.0]) > 3 * share([0.0, 0.0, 1.0])
+    assert share([0.0, 0.0, 1.0]) == pytest.approx(0.025, abs=1e-3), "a nose before a cheek"
+    assert share([1.0, 0.0, 0.0], 0.005) < 0.5 * share([1.0, 0.0, 0.0])

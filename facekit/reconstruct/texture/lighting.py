@@ -41,7 +41,7 @@ class Geometry:
         (3, P) float32 unit vectors; ``view`` points toward the camera, ``outward`` away from the middle of the head.
     material:
         (4, P): occlusion, roughness, reflectance, scattering, the first rows of
-        :func:`facekit.render.shading.material_table`.
+        :func:`facekit.render.materials.material_table`.
     """
 
     normal: torch.Tensor

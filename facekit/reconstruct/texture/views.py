@@ -18,8 +18,8 @@ from facekit.geometry.uv import box_max
 from facekit.reconstruct.texture.grid import SKIN_PARTS, TileGrid
 from facekit.reconstruct.texture.lighting import Geometry, untone
 from facekit.render import Camera
+from facekit.render.materials import material_table
 from facekit.render.rasterize import rasterize
-from facekit.render.shading import material_table
 from facekit.template import Template
 
 #: Least longer side of the cropped picture in pixels, so that small parts are resolved, and largest, which is finer

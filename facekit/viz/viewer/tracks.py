@@ -18,7 +18,7 @@ from facekit.geometry.uv import slopes
 from facekit.hair import hair_to
 from facekit.io.arrays import mesh_of, split_at_seams
 from facekit.latents import FaceLatents
-from facekit.render.shading import sheen
+from facekit.render.materials import sheen
 from facekit.viz.viewer.block import (
     POSITION_BUDGET,
     POSITION_TOLERANCE,
@@ -272,7 +272,8 @@ def _stage(roomy: bool) -> dict[str, Any]:
     """Return lights, materials and camera of :mod:`facekit.render`, so that faces look the same."""
     from facekit.render.camera import HAIR_CENTRE, HAIR_DISTANCE, HEAD_CENTRE, PORTRAIT_DISTANCE, PORTRAIT_FOV
     from facekit.render.lights import PRESETS, Lights
-    from facekit.render.shading import CLAY, CLAY_MATERIAL, MATERIALS, ROUGHER, WRAP
+    from facekit.render.materials import CLAY, CLAY_MATERIAL, MATERIALS, ROUGHER
+    from facekit.render.shading import WRAP
 
     def described(lights: Lights) -> dict[str, Any]:
         toward = lights.directions(torch.eye(3)[None])[0].tolist() if lights.lights else []

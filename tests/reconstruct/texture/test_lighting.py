@@ -10,7 +10,8 @@ from facekit.color import srgb_to_linear
 from facekit.mesh import FaceMesh
 from facekit.reconstruct.texture.lighting import Geometry, KeyLight, luminances, untone
 from facekit.render import Camera, render
-from facekit.render.shading import MATERIALS, tone
+from facekit.render.materials import MATERIALS
+from facekit.render.shading import tone
 from tests.conftest import sphere
 
 
