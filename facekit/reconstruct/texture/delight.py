@@ -48,10 +48,10 @@ _FLOOR = 0.02
 _NOISE, _COUNT = 0.06, 80.0
 #: Scale of the robust loss: residuals beyond it, a mean over red, green and blue, are outliers.
 _ODD = 0.30
-#: Logarithm of the light reflected by a white face: mean and standard deviation over pictures; standard deviations of
-#: the light's colour, of its first and of its second order relative to the mean. Cameras balance white: with more room
+#: Logarithm of the light reflected by a white face: mean and standard deviation over pictures; scale of the light's
+#: colour, standard deviations of its first and of its second order relative to the mean. Cameras balance white: with more room
 #: for colour, light that is grey in photographs was found to be blue, and fair skin yellow.
-_LEVEL, _LEVEL_SPREAD, _TINT, _FIRST, _SECOND = -0.10, 0.35, 0.09, 0.7, 0.25
+_LEVEL, _LEVEL_SPREAD, _TINT, _FIRST, _SECOND = -0.10, 0.35, 0.08, 0.7, 0.25
 #: Hard bound on the deviation from that mean.
 _LEVEL_MOST = 0.8
 #: Standard deviations of log whites of eyes against the prediction: in brightness, which the shade of lids and lashes
@@ -254,8 +254,9 @@ def _light_cost(light: KeyLight) -> torch.Tensor:
     # Nobody over- or underexposes a face by more than two stops.
     beyond = (mean_level.abs() - _LEVEL_MOST).clamp_min(0)
     cost = 0.5 * (mean_level / _LEVEL_SPREAD) ** 2 + 100.0 * beyond.square()
-    cost = cost + 0.5 * (tint / _TINT).square().sum()
-    cost = cost + 0.5 * (lamp / _TINT).square().sum()
+    # Student's distribution, of three degrees of freedom: most light is white, and some is as red as a sunset.
+    for colour in (tint, lamp):
+        cost = cost + 2.0 * (1 + (colour / _TINT).square().sum() / 3.0).log()
     shares = light.sh[1:] / mean
     grey = shares.mean(1, keepdim=True)
     cost = cost + 0.5 * (grey[:3] / _FIRST).square().sum() + 0.5 * (grey[3:] / _SECOND).square().sum()
