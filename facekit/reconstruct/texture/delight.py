@@ -51,7 +51,7 @@ _ODD = 0.30
 #: Logarithm of the light reflected by a white face: mean and standard deviation over pictures; scale of the light's
 #: colour, standard deviations of its first and of its second order relative to the mean. Cameras balance white: with
 #: more room for colour, light that is grey in photographs was found to be blue, and fair skin yellow.
-_LEVEL, _LEVEL_SPREAD, _TINT, _FIRST, _SECOND = -0.10, 0.35, 0.08, 0.7, 0.25
+_LEVEL, _LEVEL_SPREAD, _TINT, _FIRST, _SECOND = -0.10, 0.35, 0.06, 0.7, 0.25
 #: Hard bound on the deviation from that mean.
 _LEVEL_MOST = 0.8
 #: Standard deviations of log whites of eyes against the prediction: in brightness, which the shade of lids and lashes
