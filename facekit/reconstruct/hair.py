@@ -54,8 +54,8 @@ _COLOURED, _GREY = 0.6, (0.035, 0.085)
 #: Albedos of skin between which coloured hair becomes as bright as it looks, and the share of it on the darkest, whose
 #: hair is black: what shows between short hairs is skin.
 _FAIR, _BLACK = (0.08, 0.25), 0.35
-#: How much brighter the darkest part of cropped hair is on the darkest skin, which glints between the hairs, if the
-#: crown is so many times as bright as that part.
+#: Light that the darkest part of cropped hair has from the darkest skin, which glints between the hairs, if the crown
+#: is so many times as bright as that part.
 _GLOSSY, _PATCHY = 0.03, (1.4, 2.0)
 #: Colour difference from the background from which on a crown is hair, and the least share of it that must be.
 _BEHIND, _MOSTLY = 14.0, 0.3

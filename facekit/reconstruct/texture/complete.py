@@ -24,8 +24,8 @@ _MIRRORED, _LOOSE = 0.85, 1.5e-4
 #: Range of deviations from the network's skin over areas larger than a cell of this grid, logarithms of linear albedo:
 #: of all channels, and of each against their mean. What is more is light that was not removed.
 _CELLS, _UNEVEN, _STAIN = 48, 0.14, 0.04
-#: How much darker than the face, in logarithms of linear albedo, a beard begins to be, and certainly is; range of its
-#: hue against the skin's.
+#: Logarithms of linear albedo by which skin is darker than the face where a beard may grow, and where one surely does;
+#: range of its hue against the skin's.
 _GROWN, _HUES = (0.05, 0.25), 0.2
 #: Width of the border in which the tile fades to one tone, as a fraction of its side.
 _BORDER = 0.06
