@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lips import CLASSES, found, tones
+from lips import CLASSES, tones
 
 import facekit
 from facekit import FacePipeline
@@ -25,7 +25,6 @@ from facekit.color import srgb_to_linear
 from facekit.geometry.parts import among
 from facekit.geometry.uv import bake, rasterize_uv
 from facekit.progress import progress
-from facekit.reconstruct.observe import read
 from facekit.reconstruct.texture.grid import SKIN_PARTS
 from facekit.render import Lights
 from facekit.render.harmonics import irradiance
@@ -76,18 +75,18 @@ def main() -> None:
     parser.add_argument("--grey", type=int, metavar="PIXELS", help="side of the grey corner, for the light's colour")
     args = parser.parse_args()
     pipe = FacePipeline.from_pretrained(device="cpu")
-    masks, rows = {}, []
+    masks, rows, lights = {}, [], []
     for path in progress(sorted(args.folder.glob("*.jpg"))[:: args.every], desc="photographs"):
-        for pixels, points in found([read(path).pixels]):
-            made = facekit.reconstruct(path, model=pipe, hair=None)
-            assert made.seen is not None
-            masks = masks or regions(pipe.template, made.seen.shape[-1])
-            shares = [float(made.seen[0, 0][mask].mean()) for mask in masks.values()]
-            corner = srgb_to_linear(torch.from_numpy(pixels[: args.grey, : args.grey].copy()).float() / 255)
-            behind = corner.flatten(0, 1).median(0).values
-            off = np.subtract(hue(arriving(made.lights[0])), hue(behind)) if args.grey else (0.0, 0.0)
-            rows.append([tones(pixels, points)[0], *shares, *off])
-    table, lights = np.array(rows)[:, :-2], np.array(rows)[:, -2:]
+        made = facekit.reconstruct(path, model=pipe, hair=None)
+        assert made.seen is not None
+        masks = masks or regions(pipe.template, made.seen.shape[-1])
+        rows.append([tones(made.pictures[0], made.landmarks[0].numpy())[0]])
+        rows[-1] += [float(made.seen[0, 0][mask].mean()) for mask in masks.values()]
+        if args.grey:
+            corner = torch.from_numpy(made.pictures[0][: args.grey, : args.grey].copy())
+            behind = srgb_to_linear(corner.float() / 255).flatten(0, 1).median(0).values
+            lights.append(np.subtract(hue(arriving(made.lights[0])), hue(behind)))
+    table = np.array(rows)
     print("| cheeks | people | " + " | ".join(masks) + " | worst person |")
     print("| --- |" + " ---: |" * (len(masks) + 2))
     for name, (low, high) in (*CLASSES.items(), ("all", (0.0, np.inf))):
@@ -96,8 +95,9 @@ def main() -> None:
             shares = [f"{share:.0%}" for share in (*some[:, 1:].mean(axis=0), some[:, 1:].mean(axis=1).min())]
             print(f"| {name} | {len(some)} | " + " | ".join(shares) + " |")
     if args.grey:
-        root = f"{np.sqrt((lights**2).mean()):.3f}"
-        means = " | ".join(f"{m:+.3f} ± {s:.3f}" for m, s in zip(lights.mean(axis=0), lights.std(axis=0), strict=True))
+        off = np.array(lights)
+        root = f"{np.sqrt((off**2).mean()):.3f}"
+        means = " | ".join(f"{m:+.3f} ± {s:.3f}" for m, s in zip(off.mean(axis=0), off.std(axis=0), strict=True))
         print("\n| red / green | blue / green | root mean square |\n| --- | --- | --- |")
         print(f"| {means} | {root} |")
 

@@ -112,12 +112,7 @@ class HairCards:
         kept = self.__dict__.setdefault("_cap_maps", {})
         size = tuple(mesh.texture.shape[2:])
         if size not in kept:
-            ids, weights = rasterize_uv(mesh.uvs, mesh.faces_uvs, (size[0], size[1]))
-            known = (ids >= 0).float()[None, None]
-            baked = bake(self.cap[None, :, None].to(mesh.uvs), mesh.faces, ids, weights)
-            # Extend it past the edges of UV charts, so that texture filters do not mix in bare skin.
-            spread = [box_blurred(t, 9) for t in (baked * known, known)]
-            kept[size] = torch.where(known > 0, baked, spread[0] / spread[1].clamp_min(1e-6))
+            kept[size] = cover_maps(self.cap[:, None], mesh)
         return kept[size]
 
     def __repr__(self) -> str:
@@ -272,3 +267,14 @@ def tinted(grey: torch.Tensor, colour: torch.Tensor) -> torch.Tensor:
 def linear_tint(grey: torch.Tensor, colour: torch.Tensor) -> torch.Tensor:
     """Return :func:`tinted` in linear RGB."""
     return srgb_to_linear(tinted(grey, colour))
+
+
+def cover_maps(cover: torch.Tensor, mesh: FaceMesh) -> torch.Tensor:
+    """Return the coverage of each texel of a head's texture, (1, C, H, W), by that of its vertices, (V, C)."""
+    assert mesh.texture is not None
+    ids, weights = rasterize_uv(mesh.uvs, mesh.faces_uvs, (mesh.texture.shape[2], mesh.texture.shape[3]))
+    known = (ids >= 0).float()[None, None]
+    baked = bake(cover[None].to(mesh.uvs), mesh.faces, ids, weights)
+    # Extend it past the edges of UV charts, so that texture filters do not mix in bare skin.
+    spread = [box_blurred(t, 9) for t in (baked * known, known)]
+    return torch.where(known > 0, baked, spread[0] / spread[1].clamp_min(1e-6))

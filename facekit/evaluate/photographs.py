@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from facekit.color import linear_to_srgb, srgb_to_linear
 from facekit.evaluate.occluders import occlude
 from facekit.geometry.charts import rect_box
-from facekit.hair import HIDDEN, Hair
+from facekit.hair import HIDDEN, Hair, cover_maps
 from facekit.latents import FaceLatents
 from facekit.mesh import FaceMesh
 from facekit.metrics.texture import lab
@@ -148,19 +148,19 @@ def _hairy(
     mesh: FaceMesh, camera: Camera, taken: RenderOutput, worn: tuple[Hair | None, ...], paint: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the coverage of a picture's pixels by hair on the scalp, and by a beard, (H, W) in [0, 1] each."""
-    size = taken.face_ids.shape[1]
-    atlas = torch.zeros(1, 3, *mesh.texture.shape[2:]) if mesh.texture is not None else torch.zeros(1, 3, 2, 2)
+    assert mesh.texture is not None
+    atlas = torch.zeros_like(mesh.texture)
     if paint is not None:
         atlas[:, 1] = paint[3]
+    size = taken.face_ids.shape[1]
     covered, bearded = torch.zeros(2, size, size)
     if worn and worn[0] is not None and taken.hair is not None:
         cards, hidden = worn[0].cards, taken.face_ids
         # Brows and lashes are the skin's; single hairs hide the middle of no pixel, but stand beside some that do.
         near = [F.max_pool2d((hidden == HIDDEN - k).float(), 5, 1, 2)[0] for k in (0, 1)]
         covered, bearded = (taken.hair[0, 0] * found for found in near)
-        for channel, cap in ((0, cards.cap - cards.bearded), (1, cards.bearded)):
-            map_ = dataclasses.replace(cards, cap=cap).cap_map(mesh)[:, 0]
-            atlas[:, channel] = torch.maximum(atlas[:, channel], map_)
+        caps = torch.stack((cards.cap - cards.bearded, cards.bearded), 1)
+        atlas[:, :2] = torch.maximum(atlas[:, :2], cover_maps(caps, mesh))
     if bool(atlas.any()):
         unlit = dataclasses.replace(mesh, texture=atlas)
         drawn = render(unlit, camera, size, Lights(unlit=True), background="transparent")

@@ -23,7 +23,7 @@ from facekit.reconstruct.texture import eyes, mask
 from facekit.reconstruct.texture.complete import FLOOR, Fused, complete, fuse, membrane, without_stains
 from facekit.reconstruct.texture.delight import COARSE, Delit, delight, trait_direction
 from facekit.reconstruct.texture.grid import TileGrid, atlas_masks
-from facekit.reconstruct.texture.lighting import KeyLight
+from facekit.reconstruct.texture.lighting import Terms
 from facekit.reconstruct.texture.segment import network, segmented
 from facekit.reconstruct.texture.views import Texels, View
 from facekit.render import Camera, Lights
@@ -123,7 +123,7 @@ class PictureStudy:
                 spread = grid.gather(mask.spread_of_skins(pipe.texture, COARSE))
                 for view, light in zip(views, found.lights, strict=True):
                     seen = view.texels(grid)
-                    photo = _albedo(view, light, seen, drawn)
+                    photo = _albedo(view, light.terms(seen.geometry), seen, drawn)
                     skin = mask.skin_mask(grid, photo, drawn, seen, spread)
                     skins.append(mask.in_one_piece(grid, region * mask.shrunk(grid, skin * seen.bare)))
             folds = verts.new_zeros(verts.shape[1], count)
@@ -182,10 +182,10 @@ class PictureStudy:
         for view, light, skin, fold in zip(self.views, self.found.lights, self.skins, folds, strict=True):
             seen = view.texels(grid)
             fine = F.interpolate(self.grid.spread(skin[None])[None], size=(grid.size, grid.size), mode="bilinear")[0]
-            albedos.append(_albedo(view, light, seen, grid.gather(drawn)))
+            terms = light.terms(seen.geometry)
+            albedos.append(_albedo(view, terms, seen, grid.gather(drawn)))
             # What the expression folds is furrows and their shade, which the face at rest does not have.
-            told = light.told(seen.colour, seen.geometry)
-            weights.append(seen.weight * told * grid.gather(fine)[0] * (1 - _FOLDED * fold))
+            weights.append(seen.weight * terms.told(seen.colour) * grid.gather(fine)[0] * (1 - _FOLDED * fold))
             spans.append(seen.span)
             beards.append(seen.bearded)
         return fuse(albedos, weights, spans, beards)
@@ -262,10 +262,9 @@ def _view(picture: torch.Tensor, verts: torch.Tensor, camera: Camera, pipe: Face
         return dataclasses.replace(view, bare=bare, bearded=bearded)
 
 
-def _albedo(view: View, light: KeyLight, seen: Texels, drawn: torch.Tensor) -> torch.Tensor:
+def _albedo(view: View, terms: Terms, seen: Texels, drawn: torch.Tensor) -> torch.Tensor:
     """Return a picture's linear albedo (3, P); without colour, in the hues of the network's (3, P)."""
-    colour = light.coloured(seen.colour, drawn, seen.geometry) if view.grey else seen.colour
-    return light.invert(colour, seen.geometry)
+    return terms.invert(terms.coloured(seen.colour, drawn) if view.grey else seen.colour)
 
 
 def _shaven(pipe: FacePipeline, identity: torch.Tensor) -> torch.Tensor:

@@ -173,8 +173,7 @@ def _drawer(
 
 def _shot(pipe: FacePipeline, view: View, grid: TileGrid, mask: torch.Tensor | None) -> _Shot:
     seen = view.texels(grid)
-    weight = seen.weight * (1 - seen.bearded)
-    weight = weight if mask is None else weight * mask
+    weight = seen.shaven if mask is None else seen.shaven * mask
     texels = (weight > 0.05).nonzero()[:, 0]
     target = (tone(seen.colour[:, texels]) + _FLOOR).log()
     return _Shot(texels, target, weight[texels], seen.geometry[texels], white_of_eyes(pipe, view), view.grey)

@@ -47,7 +47,7 @@ def iris_colour(pipe: FacePipeline, views: list[tuple[View, KeyLight]], identity
         eyes = view.pixels(pipe.template, PARTS.index("eyes"))
         drawn, iris = drawn_eyes(composer, eyes.uv)
         ring = ((iris > 0.9) & (drawn.mean(0) > _PUPIL) & (eyes.bare > 0.5)).nonzero()[:, 0]
-        albedo = linear_to_srgb(light.invert(eyes.colour[:, ring], eyes.geometry[ring]).clamp(0, 1))
+        albedo = linear_to_srgb(light.terms(eyes.geometry[ring]).invert(eyes.colour[:, ring]).clamp(0, 1))
         found.append(albedo / drawn[:, ring] * IRIS_GREY)
     own = composer.iris_colour(identity)[0]
     tints = torch.cat(found, 1)
@@ -86,7 +86,7 @@ def teeth_tone(pipe: FacePipeline, views: list[tuple[View, KeyLight]]) -> torch.
         index = (teeth.bare > 0.5).nonzero()[:, 0]
         drawn, _ = drawn_eyes(composer, teeth.uv[index])
         found.append(
-            light.invert(teeth.colour[:, index], teeth.geometry[index]) / srgb_to_linear(drawn).clamp_min(0.05)
+            light.terms(teeth.geometry[index]).invert(teeth.colour[:, index]) / srgb_to_linear(drawn).clamp_min(0.05)
         )
     ratios = torch.cat(found, 1)
     if ratios.shape[1] < 24:

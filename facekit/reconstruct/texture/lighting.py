@@ -64,6 +64,43 @@ class Geometry:
 
 
 @dataclass(frozen=True)
+class Terms:
+    """The module's equation at P points under some lights.
+
+    Parameters
+    ----------
+    arriving, again, gleam:
+        (3, P) float32: a, c and g.
+    """
+
+    arriving: torch.Tensor
+    again: torch.Tensor
+    gleam: torch.Tensor
+
+    def reflected(self, albedo: torch.Tensor) -> torch.Tensor:
+        """Return the picture (3, P), linear, of linear albedo (3, P), before the tone curve."""
+        return self.arriving * albedo + self.again * albedo.square() + self.gleam
+
+    def invert(self, untoned: torch.Tensor) -> torch.Tensor:
+        """Return the linear albedo (3, P) of a picture (3, P) after :func:`untone`."""
+        rest = (untoned - self.gleam).clamp_min(1e-4)
+        # The root that stays finite without interreflection.
+        return 2 * rest / (self.arriving + (self.arriving.square() + 4 * self.again * rest).sqrt()).clamp_min(1e-3)
+
+    def coloured(self, grey: torch.Tensor, albedo: torch.Tensor) -> torch.Tensor:
+        """Return a picture without colour, (3, P) after :func:`untone`, in the hues of a linear albedo (3, P)."""
+        likely = self.reflected(albedo).clamp_min(1e-4)
+        return grey * (likely / luminances(likely))
+
+    def told(self, untoned: torch.Tensor) -> torch.Tensor:
+        """Return how much a picture (3, P) after :func:`untone` tells of the skin, (P,) in [0, 1]: where most of it is
+        mirrored, albedo would be the difference of two numbers alike.
+        """
+        matt = 1 - self.gleam / untoned.clamp_min(1e-3)
+        return step(matt.amin(0), *_MATT)
+
+
+@dataclass(frozen=True)
 class KeyLight:
     """Ambient light as harmonics, and one lamp, in camera space.
 
@@ -81,8 +118,8 @@ class KeyLight:
     key: torch.Tensor
     colour: torch.Tensor
 
-    def terms(self, at: Geometry) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return a, c and g of the module's equation, (3, P) each."""
+    def terms(self, at: Geometry) -> Terms:
+        """Return the module's equation at some points."""
         occlusion, roughness, reflectance, scatter = at.material
         around = irradiance(self.sh, at.normal)
         facing = dot(at.normal, at.view).clamp(1e-3, 1.0)
@@ -95,35 +132,11 @@ class KeyLight:
         aperture = 2.0 * openness + 0.25 * occlusion - 1.0
         rows, shine = direct(cosine, between, aperture, roughness.square(), reflectance, scatter, facing)
         colour = self.colour[:, None]
-        return arrives + torch.stack(rows) * colour, again, gleam + shine * colour
-
-    def reflected(self, albedo: torch.Tensor, at: Geometry) -> torch.Tensor:
-        """Return the picture (3, P), linear, of linear albedo (3, P), before the tone curve."""
-        a, c, g = self.terms(at)
-        return a * albedo + c * albedo.square() + g
+        return Terms(arrives + torch.stack(rows) * colour, again, gleam + shine * colour)
 
     def predict(self, albedo: torch.Tensor, at: Geometry) -> torch.Tensor:
         """Return the tone-mapped picture (3, P), linear, of linear albedo (3, P)."""
-        return tone(self.reflected(albedo, at))
-
-    def coloured(self, grey: torch.Tensor, albedo: torch.Tensor, at: Geometry) -> torch.Tensor:
-        """Return a picture without colour, (3, P) after :func:`untone`, in the hues of a linear albedo (3, P)."""
-        likely = self.reflected(albedo, at).clamp_min(1e-4)
-        return grey * (likely / luminances(likely))
-
-    def invert(self, untoned: torch.Tensor, at: Geometry) -> torch.Tensor:
-        """Return the linear albedo (3, P) of a picture (3, P) after :func:`untone`."""
-        a, c, g = self.terms(at)
-        rest = (untoned - g).clamp_min(1e-4)
-        # The root that stays finite without interreflection.
-        return 2 * rest / (a + (a.square() + 4 * c * rest).sqrt()).clamp_min(1e-3)
-
-    def told(self, untoned: torch.Tensor, at: Geometry) -> torch.Tensor:
-        """Return how much a picture (3, P) after :func:`untone` tells of the skin, (P,) in [0, 1]: where most of it is
-        mirrored, albedo would be the difference of two numbers alike.
-        """
-        matt = 1 - self.terms(at)[2] / untoned.clamp_min(1e-3)
-        return step(matt.amin(0), *_MATT)
+        return tone(self.terms(at).reflected(albedo))
 
     def level(self) -> torch.Tensor:
         """Return the mean light (3,) reflected by white faces that look ahead and to both sides."""

@@ -102,7 +102,7 @@ def skin_mask(
     """
     off = (photo + _LIFT).log() - (drawn + _LIFT).log()
     grey = off.mean(0)
-    weight = seen.weight * (1 - seen.bearded)
+    weight = seen.shaven
     known = weight > 0.3
     if bool(known.any()):
         grey = grey - grey[known].median()

@@ -254,6 +254,11 @@ class Texels:
     span: torch.Tensor
     geometry: Geometry
 
+    @property
+    def shaven(self) -> torch.Tensor:
+        """(P,) in [0, 1]: visibility of skin without a beard."""
+        return self.weight * (1 - self.bearded)
+
 
 @dataclass(frozen=True)
 class Pixels:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from facekit.color import linear_to_srgb
 from facekit.geometry.charts import step
+from facekit.hair import cover_maps
 from facekit.latents import FaceLatents
 from facekit.pipeline import FacePipeline
 
@@ -35,7 +34,7 @@ def zones(pipe: FacePipeline, size: int) -> dict[str, torch.Tensor]:
     for style in pipe.beard_styles[1:]:
         worn = pipe.dress(mean, mesh.verts, f"bald+{style}")[0]
         assert worn is not None
-        found[style] = dataclasses.replace(worn.cards, cap=worn.cards.bearded).cap_map(mesh)[0]
+        found[style] = cover_maps(worn.cards.bearded[:, None], mesh)[0]
     return found
 
 
