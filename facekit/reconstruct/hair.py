@@ -126,15 +126,16 @@ def find_hair(
     if int(crown.sum()) < _FEWEST or not bool(cheeks.any()):
         return None
     behind = _groups(colours[:, _backdrop(anyone, head, marks) & seen])
-    crown = _hairy(crown, colours, behind)
+    # Above hair that lies flat a crown shows the background.
+    crown = _unlike(crown, colours, [group.median(dim=1).values for group in behind], _BEHIND)
     tone, hair = colours[:, cheeks].median(dim=1).values, colours[:, crown]
-    matt = crown & (colours[0] <= hair[0].quantile(_DARKEST))
-    whole, least, cheek = (srgb_to_linear(crop[:, where]).median(dim=1).values for where in (crown, matt, cheeks))
     low, high = _BARE_RANGE
-    bound = min(max(_BARE * float(tone[0]), low), high) * (1 - _SELDOM_BALD * (1 - man))
+    apart = min(max(_BARE * float(tone[0]), low), high)
+    bound = apart * (1 - _SELDOM_BALD * (1 - man))
     # Hair has dark gaps. What is lighter than light cheeks even there is a lamp's reflection on a bald head.
     mirror = float(hair[0].quantile(_GAPS)) > max(float(tone[0]), _PALE)
     if mirror or float((hair.median(dim=1).values - tone).norm()) < bound:
+        whole = srgb_to_linear(crop[:, crown]).median(dim=1).values
         return FoundHair("bald", linear_to_srgb(whole), {"bald": 1.0})
     likely = _likely(colours, hair, tone, behind)
     # Pixels that all styles cover, or none, carry no information; nor do those outside of the picture.
@@ -150,6 +151,10 @@ def find_hair(
     if best in _TIED:
         often = _frequencies(tuple(cover), man, float(tone[0]), together=False)
         best = tied_style(cover, likely, seen, marks, max(beside), often, chance_of(latents.identity))
+    # Below a high hairline, or in a parting, a crown shows skin.
+    crown = _unlike(crown, colours, [tone], apart)
+    matt = crown & (colours[0] <= colours[0, crown].quantile(_DARKEST))
+    whole, least, cheek = (srgb_to_linear(crop[:, where]).median(dim=1).values for where in (crown, matt, cheeks))
     colour = natural_colour(_unlit(whole, least, cheek, _albedo(pipe, latents)).clamp(0.004, 0.7))
     return FoundHair(best, linear_to_srgb(colour), agreement)
 
@@ -227,16 +232,14 @@ def _backdrop(anyone: torch.Tensor, head: torch.Tensor, marks: torch.Tensor) -> 
     return (away & (y < marks[27, 1])) | chest
 
 
-def _hairy(crown: torch.Tensor, colours: torch.Tensor, behind: list[torch.Tensor]) -> torch.Tensor:
-    """Return a crown (S, S) bool without the background above hair that lies flat; all of it if hair looks alike.
-
-    ``behind`` are clusters (3, n) of background colours, from :func:`_groups`.
+def _unlike(crown: torch.Tensor, colours: torch.Tensor, others: list[torch.Tensor], apart: float) -> torch.Tensor:
+    """Return the pixels of a crown (S, S) bool whose colour differs by more than ``apart`` from all ``others``, (3,)
+    each; all of it if too few do: hair may look like them.
     """
-    if not behind:
+    if not others:
         return crown
-    middles = torch.stack([group.median(dim=1).values for group in behind])
-    away = (colours - middles[..., None, None]).norm(dim=1).amin(0)
-    own = crown & (away > _BEHIND)
+    away = (colours - torch.stack(others)[..., None, None]).norm(dim=1).amin(0)
+    own = crown & (away > apart)
     return own if int(own.sum()) > max(_MOSTLY * int(crown.sum()), _FEWEST) else crown
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
 from facekit.color import luminance
 from facekit.person import Person
 from facekit.reconstruct.api import dressed
-from facekit.reconstruct.hair import _groups, _hairy, _unlit, find_hair, natural_colour
+from facekit.reconstruct.hair import _groups, _unlike, _unlit, find_hair, natural_colour
 from facekit.reconstruct.silhouettes import Silhouettes
 from facekit.reconstruct.tied import KNOT, TAIL, chance_of, tied_style
 from facekit.render import Camera
@@ -81,6 +83,21 @@ def test_hair_beside_the_neck_is_a_tail(person_of):
     picture = torch.where(tail & (drawn.alpha[0, 0] < 0.5), colour[:, None, None], drawn.rgb[0])
     found = find_hair(pipe, face.latents, silhouettes(picture, pipe, face), 0.02)
     assert found is not None and found.style == "ponytail01"
+
+
+def test_skin_below_a_high_hairline_does_not_lighten_hair(person_of):
+    """Photograph 017 of the London Set has it: black hair came out as light as the forehead made it."""
+    face, pipe = person_of(412, "short02")
+    square = silhouettes(face.render(CAMERA, image_size=320).rgb[0], pipe, face)
+    brows, height = square.marks[17:27, 1].mean(), square.marks[8, 1] - square.marks[17:27, 1].mean()
+    crown = torch.stack(list(square.cover.values())).amin(0) > 0.6
+    crown &= torch.arange(len(crown))[:, None] < brows - 0.22 * height
+    crown &= crown.sum(1).cumsum(0)[:, None] > 0.55 * crown.sum()
+    skin = square.crop[:, int(square.marks[30, 1]), int(square.marks[27, 0]) + 22]
+    high = dataclasses.replace(square, crop=torch.where(crown, skin[:, None, None], square.crop))
+    before, after = (find_hair(pipe, face.latents, one) for one in (square, high))
+    assert before is not None and after is not None and after.style != "bald"
+    assert float((after.colour - before.colour).abs().max()) < 0.01
 
 
 def test_hair_wider_and_lighter_than_any_style_is_no_background(person_of):
@@ -177,9 +194,9 @@ def test_the_background_above_flat_hair_is_not_its_colour():
     crown = torch.zeros(64, 64, dtype=torch.bool)
     crown[10:40, 20:40] = True
     outside = torch.tensor([86.0, 0.0, 0.0])[:, None] + torch.linspace(-1, 1, 200)
-    own = _hairy(crown, colours, _groups(outside))
+    behind = [group.median(dim=1).values for group in _groups(outside)]
+    own = _unlike(crown, colours, behind, 14.0)
     assert bool(own[20:40, 20:40].all()) and not own[:20].any()
-    assert torch.equal(_hairy(crown, colours, _groups(outside[:, :4])), crown), "no background to tell from"
-    assert torch.equal(_hairy(crown, torch.full((3, 64, 64), 86.0), _groups(outside)), crown), (
-        "hair like the background"
-    )
+    assert torch.equal(_unlike(crown, colours, [], 14.0), crown), "no background to tell from"
+    alike = torch.full((3, 64, 64), 86.0)
+    assert torch.equal(_unlike(crown, alike, [alike[:, 0, 0]], 14.0), crown), "hair like the background"
