@@ -59,6 +59,8 @@ _FAIR, _BLACK = (0.08, 0.25), 0.35
 _GLOSSY, _PATCHY = 0.03, (1.4, 2.0)
 #: Colour difference from the background from which on a crown is hair, and the least share of it that must be.
 _BEHIND, _MOSTLY = 14.0, 0.3
+#: Colour difference from the cheeks from which on a crown is hair, as a fraction of that of its darkest part.
+_SKIN = 0.25
 #: Styles that hang beside the neck; the least fraction of hair there for one of them, and for one that agrees well.
 _LONG, _HANGING, _AGREED, _WELL = ("long01", "mid01", "side01", "wavy01"), 0.65, 0.5, 0.78
 #: Styles that end at the chin, so that hair beside the neck says nothing of them.
@@ -130,8 +132,7 @@ def find_hair(
     crown = _unlike(crown, colours, [group.median(dim=1).values for group in behind], _BEHIND)
     tone, hair = colours[:, cheeks].median(dim=1).values, colours[:, crown]
     low, high = _BARE_RANGE
-    apart = min(max(_BARE * float(tone[0]), low), high)
-    bound = apart * (1 - _SELDOM_BALD * (1 - man))
+    bound = min(max(_BARE * float(tone[0]), low), high) * (1 - _SELDOM_BALD * (1 - man))
     # Hair has dark gaps. What is lighter than light cheeks even there is a lamp's reflection on a bald head.
     mirror = float(hair[0].quantile(_GAPS)) > max(float(tone[0]), _PALE)
     if mirror or float((hair.median(dim=1).values - tone).norm()) < bound:
@@ -152,9 +153,10 @@ def find_hair(
         often = _frequencies(tuple(cover), man, float(tone[0]), together=False)
         best = tied_style(cover, likely, seen, marks, max(beside), often, chance_of(latents.identity))
     # Below a high hairline, or in a parting, a crown shows skin.
-    crown = _unlike(crown, colours, [tone], apart)
-    matt = crown & (colours[0] <= colours[0, crown].quantile(_DARKEST))
-    whole, least, cheek = (srgb_to_linear(crop[:, where]).median(dim=1).values for where in (crown, matt, cheeks))
+    matt = crown & (colours[0] <= hair[0].quantile(_DARKEST))
+    apart = _SKIN * float((colours[:, matt].median(dim=1).values - tone).norm())
+    own = _unlike(crown, colours, [tone], apart)
+    whole, least, cheek = (srgb_to_linear(crop[:, where]).median(dim=1).values for where in (own, matt, cheeks))
     colour = natural_colour(_unlit(whole, least, cheek, _albedo(pipe, latents)).clamp(0.004, 0.7))
     return FoundHair(best, linear_to_srgb(colour), agreement)
 
