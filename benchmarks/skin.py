@@ -80,10 +80,10 @@ def main() -> None:
         made = facekit.reconstruct(path, model=pipe, hair=None)
         assert made.seen is not None
         masks = masks or regions(pipe.template, made.seen.shape[-1])
-        rows.append([tones(made.pictures[0].pixels, made.landmarks[0].numpy())[0]])
-        rows[-1] += [float(made.seen[0, 0][mask].mean()) for mask in masks.values()]
+        pixels, shares = made.pictures[0].pixels, [float(made.seen[0, 0][mask].mean()) for mask in masks.values()]
+        rows.append([tones(pixels, made.landmarks[0].numpy())[0], *shares])
         if args.grey:
-            corner = torch.from_numpy(made.pictures[0].pixels[: args.grey, : args.grey].copy())
+            corner = torch.from_numpy(pixels[: args.grey, : args.grey].copy())
             behind = srgb_to_linear(corner.float() / 255).flatten(0, 1).median(0).values
             lights.append(np.subtract(hue(arriving(made.lights[0])), hue(behind)))
     table = np.array(rows)

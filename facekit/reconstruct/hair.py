@@ -136,8 +136,7 @@ def find_hair(
     # Hair has dark gaps. What is lighter than light cheeks even there is a lamp's reflection on a bald head.
     mirror = float(hair[0].quantile(_GAPS)) > max(float(tone[0]), _PALE)
     if mirror or float((hair.median(dim=1).values - tone).norm()) < bound:
-        whole = srgb_to_linear(crop[:, crown]).median(dim=1).values
-        return FoundHair("bald", linear_to_srgb(whole), {"bald": 1.0})
+        return FoundHair("bald", linear_to_srgb(_middle(crop, crown)), {"bald": 1.0})
     likely = _likely(colours, hair, tone, behind)
     # Pixels that all styles cover, or none, carry no information; nor do those outside of the picture.
     told = ((anyone > 0.3) & (everyone < 0.7) & seen).float()
@@ -156,7 +155,7 @@ def find_hair(
     matt = crown & (colours[0] <= hair[0].quantile(_DARKEST))
     apart = _SKIN * float((colours[:, matt].median(dim=1).values - tone).norm())
     own = _unlike(crown, colours, [tone], apart)
-    whole, least, cheek = (srgb_to_linear(crop[:, where]).median(dim=1).values for where in (own, matt, cheeks))
+    whole, least, cheek = (_middle(crop, where) for where in (own, matt, cheeks))
     colour = natural_colour(_unlit(whole, least, cheek, _albedo(pipe, latents)).clamp(0.004, 0.7))
     return FoundHair(best, linear_to_srgb(colour), agreement)
 
@@ -208,6 +207,11 @@ def _centres() -> tuple[torch.Tensor, ...]:
     """Return the rows and the columns (S, S) of the square's pixel centres."""
     along = torch.arange(SIDE) + 0.5
     return torch.meshgrid(along, along, indexing="ij")
+
+
+def _middle(crop: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    """Return the median (3,), linear RGB, of an sRGB picture (3, S, S) in a mask (S, S) bool."""
+    return srgb_to_linear(crop[:, where]).median(dim=1).values
 
 
 def _cheeks(marks: torch.Tensor, head: torch.Tensor) -> torch.Tensor:

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from facekit.color import luminance
+from facekit.conventions import CHIN
 from facekit.person import Person
 from facekit.reconstruct.api import dressed
-from facekit.reconstruct.hair import _groups, _unlike, _unlit, find_hair, natural_colour
+from facekit.reconstruct.hair import _COVERED, _CROWN, _groups, _unlike, _unlit, find_hair, natural_colour
 from facekit.reconstruct.silhouettes import Silhouettes
 from facekit.reconstruct.tied import KNOT, TAIL, chance_of, tied_style
 from facekit.render import Camera
@@ -89,9 +90,9 @@ def test_skin_below_a_high_hairline_does_not_lighten_hair(person_of):
     """Photograph 017 of the London Set has it: black hair came out as light as the forehead made it."""
     face, pipe = person_of(412, "short02")
     square = silhouettes(face.render(CAMERA, image_size=320).rgb[0], pipe, face)
-    brows, height = square.marks[17:27, 1].mean(), square.marks[8, 1] - square.marks[17:27, 1].mean()
-    crown = torch.stack(list(square.cover.values())).amin(0) > 0.6
-    crown &= torch.arange(len(crown))[:, None] < brows - 0.22 * height
+    brows = square.marks[17:27, 1].mean()
+    crown = torch.stack(list(square.cover.values())).amin(0) > _COVERED
+    crown &= torch.arange(len(crown))[:, None] < brows - _CROWN * (square.marks[CHIN, 1] - brows)
     crown &= crown.sum(1).cumsum(0)[:, None] > 0.55 * crown.sum()
     skin = square.crop[:, int(square.marks[30, 1]), int(square.marks[27, 0]) + 22]
     high = dataclasses.replace(square, crop=torch.where(crown, skin[:, None, None], square.crop))
@@ -194,9 +195,12 @@ def test_the_background_above_flat_hair_is_not_its_colour():
     crown = torch.zeros(64, 64, dtype=torch.bool)
     crown[10:40, 20:40] = True
     outside = torch.tensor([86.0, 0.0, 0.0])[:, None] + torch.linspace(-1, 1, 200)
-    behind = [group.median(dim=1).values for group in _groups(outside)]
-    own = _unlike(crown, colours, behind, 14.0)
+
+    def middles(samples):
+        return [group.median(dim=1).values for group in _groups(samples)]
+
+    own = _unlike(crown, colours, middles(outside), 14.0)
     assert bool(own[20:40, 20:40].all()) and not own[:20].any()
-    assert torch.equal(_unlike(crown, colours, [], 14.0), crown), "no background to tell from"
+    assert torch.equal(_unlike(crown, colours, middles(outside[:, :4]), 14.0), crown), "no background to tell from"
     alike = torch.full((3, 64, 64), 86.0)
-    assert torch.equal(_unlike(crown, alike, [alike[:, 0, 0]], 14.0), crown), "hair like the background"
+    assert torch.equal(_unlike(crown, alike, middles(outside), 14.0), crown), "hair like the background"

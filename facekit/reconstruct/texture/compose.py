@@ -178,12 +178,12 @@ class PictureStudy:
     def _fused(self, grid: TileGrid, drawn: torch.Tensor) -> Fused:
         """Return the pictures' albedo, given the network's tile (3, S, S), linear."""
         albedos, weights, spans, beards = [], [], [], []
-        folds = grid.bake(self.folds).clamp(0, 1)
+        folds, own = grid.bake(self.folds).clamp(0, 1), grid.gather(drawn)
         for view, light, skin, fold in zip(self.views, self.found.lights, self.skins, folds, strict=True):
             seen = view.texels(grid)
             fine = F.interpolate(self.grid.spread(skin[None])[None], size=(grid.size, grid.size), mode="bilinear")[0]
             terms = light.terms(seen.geometry)
-            albedos.append(_albedo(view, terms, seen, grid.gather(drawn)))
+            albedos.append(_albedo(view, terms, seen, own))
             # What the expression folds is furrows and their shade, which the face at rest does not have.
             weights.append(seen.weight * terms.told(seen.colour) * grid.gather(fine)[0] * (1 - _FOLDED * fold))
             spans.append(seen.span)
