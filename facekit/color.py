@@ -26,6 +26,15 @@ def linear_to_srgb(colour: torch.Tensor) -> torch.Tensor:
     return torch.add(high, colour.clamp_max(0.0031308), alpha=12.92) - (0.055 + 12.92 * 0.0031308)
 
 
+def scaled(colour: torch.Tensor, log: torch.Tensor) -> torch.Tensor:
+    """Multiply the linear light of sRGB values by exp(log), without converting them. Differentiable.
+
+    Exact from 0.04 on; darker values are off by less than 0.03 times the factor's distance from 1.
+    """
+    factor = torch.exp(log / 2.4)
+    return colour * factor + 0.055 * (factor - 1)
+
+
 def luminance(colour: torch.Tensor) -> torch.Tensor:
     """Return the weighted sum of red, green and blue: (B, 3, H, W) to (B, 1, H, W)."""
     return (colour * colour.new_tensor(LUMINANCE)[:, None, None]).sum(1, keepdim=True)

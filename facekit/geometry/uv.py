@@ -122,6 +122,19 @@ def bake(
     return mixed.permute(0, 3, 1, 2).contiguous()
 
 
+def bake_skirted(values: torch.Tensor, mesh: Charted, size: int | tuple[int, int], skirt: int = 9) -> torch.Tensor:
+    """Rasterise per-vertex values to a map, and extend them beyond the charts' edges: (V, C) to (C, H, W).
+
+    Filtering a texture at an edge mixes in texels outside of it. They get the mean of the values within ``skirt // 2``
+    texels, 0 farther out.
+    """
+    ids, weights = rasterize_uv(mesh.uvs, mesh.faces_uvs, size)
+    baked = bake(values[None], mesh.faces, ids, weights)[0]
+    known = (ids >= 0).float()[None]
+    near, count = (box_blurred(t, skirt) for t in (baked * known, known))
+    return torch.where(known > 0, baked, near / count.clamp_min(1e-6))
+
+
 def bake_box(
     values: torch.Tensor, mesh: Charted, tile_uvs: torch.Tensor, faces: torch.Tensor, size: int
 ) -> tuple[tuple[slice, slice], torch.Tensor]:

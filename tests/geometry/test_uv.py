@@ -1,9 +1,11 @@
 """Mip pyramids and baking."""
 
+from types import SimpleNamespace
+
 import torch
 
 from facekit.geometry.mip import MipTexture, halve
-from facekit.geometry.uv import bake, rasterize_uv, sample_texture
+from facekit.geometry.uv import bake, bake_skirted, rasterize_uv, sample_texture
 
 
 def test_halving_takes_means():
@@ -82,3 +84,16 @@ def test_baking_a_linear_function_gives_it_back():
     assert torch.allclose(baked[0, 0][inside], x[inside], atol=1e-5)
     assert torch.allclose(baked[1, 1][inside], 1.0 - y[inside], atol=1e-5)
     assert bool((baked[:, :, ~inside] == -1.0).all())
+
+
+def test_a_skirt_extends_charts_by_some_texels_and_leaves_them_as_they_are():
+    uvs = torch.tensor([[0.25, 0.25], [0.75, 0.25], [0.75, 0.75], [0.25, 0.75]])
+    mesh = SimpleNamespace(uvs=uvs, faces=torch.tensor([[0, 1, 2], [0, 2, 3]]), landmarks=torch.zeros(0))
+    mesh.faces_uvs = mesh.faces
+    values = uvs[:, :1]
+    ids, weights = rasterize_uv(uvs, mesh.faces, 64)
+    baked = bake_skirted(values, mesh, 64, skirt=5)[0]
+    assert torch.equal(baked[16:48, 16:48], bake(values[None], mesh.faces, ids, weights)[0, 0, 16:48, 16:48])
+    assert (baked[30, 14:16] - baked[30, 16:18].mean()).abs().max() < 0.02, "two texels on the left"
+    assert (baked[30, 48:50] - baked[30, 46:48].mean()).abs().max() < 0.02, "two texels on the right"
+    assert baked[:, :14].abs().max() == 0 and baked[:, 50:].abs().max() == 0

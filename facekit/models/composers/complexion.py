@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facekit.color import scaled
 from facekit.errors import WeightsError
 from facekit.models.ageing import aged
 from facekit.traits import age_share
@@ -134,7 +135,7 @@ class Complexion(nn.Module):
         share = (1 - (1 - _MENS_LIPS) * male) * (1 - _AGED_LIPS * old)
         density = density + share[:, None, None, None] * self.lips * colour[:, None, None]
         density = self._with_moles(density, texture_noise, dark)
-        return ((tile + 0.055) * torch.exp(density / -2.4) - 0.055).clamp(0, 1)
+        return scaled(tile, -density).clamp(0, 1)
 
     def _structure(self, identity: Tensor, texture_noise: Tensor, age: Tensor, male: Tensor, old: Tensor) -> Tensor:
         """Return the density (B, S * S) of folds, pores and mottling: a mix of a few skins, each partly mirrored."""

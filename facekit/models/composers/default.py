@@ -17,12 +17,13 @@ from facekit.conventions import PARTS
 from facekit.errors import InputError
 from facekit.files.readers import load_arrays, load_picture
 from facekit.geometry.charts import mask_box, rect_box, step
-from facekit.geometry.uv import bake, box_blurred, rasterize_uv
+from facekit.geometry.uv import bake_skirted, box_blurred
 from facekit.models.brows import BrowShape
 from facekit.models.composers.complexion import Complexion
 from facekit.models.composers.contours import Contours
 from facekit.models.composers.lips import LipTone
 from facekit.models.composers.micro import SCALP_COVER, MicroLayer
+from facekit.models.composers.neck import NeckTone
 from facekit.models.eyelids import Eyelids
 from facekit.template import Template
 
@@ -99,6 +100,7 @@ class DefaultComposer(nn.Module):
         self.contours = Contours(template, template.tile_uvs, side)
         self.eyelids = Eyelids(template, template.tile_uvs, side)
         self.lips = LipTone(parts[self.rows, self.columns])
+        self.neck = NeckTone(template, (height, width))
         skin = torch.zeros(len(PARTS) + 1)
         for name in ("skin", "lips", "lids", "back_of_head", "neck"):
             skin[PARTS.index(name)] = 1.0
@@ -169,6 +171,8 @@ class DefaultComposer(nn.Module):
         hair = SCALP_COVER * self.micro.hair_strength(identity)[:, None, None, None] * self.scalp[box]
         back = torch.lerp(tone, self.micro.hair_colour(identity)[:, :, None, None], hair)
         atlas[box] = torch.lerp(atlas[box], back, self.outside[box])
+        box = (..., *self.neck.box)
+        atlas[box] = self.neck.painted(atlas[box])
         box = (..., *self.iris_box)
         tinted = atlas[box] / IRIS_GREY * self.iris_colour(identity)[:, :, None, None]
         atlas[box] = torch.lerp(atlas[box], tinted, self.iris[box])
@@ -214,10 +218,4 @@ def _scalp(template: Template, size: tuple[int, int]) -> torch.Tensor:
     x, y, z = template.verts.unbind(-1)
     (z0, y0), (z1, y1) = _HAIRLINE
     line = y0 + (y1 - y0) * ((z0 - z) / (z0 - z1)).clamp(0, 1)
-    density = step(y - line, 0.0, _HAIR_FADE)[None, :, None]
-    face_ids, weights = rasterize_uv(template.uvs, template.faces_uvs, size)
-    baked = bake(density, template.faces, face_ids, weights)[0]
-    # Extend the mask beyond the chart's edge, so that filtering does not mix in bald texels.
-    known = (face_ids >= 0).float()[None]
-    blurred = [box_blurred(t, 9) for t in (baked * known, known)]
-    return torch.where(known > 0, baked, blurred[0] / blurred[1].clamp_min(1e-6))
+    return bake_skirted(step(y - line, 0.0, _HAIR_FADE)[:, None], template, size)

@@ -24,6 +24,7 @@ from facekit.reconstruct.texture.complete import FLOOR, Fused, complete, fuse, m
 from facekit.reconstruct.texture.delight import COARSE, Delit, delight, trait_direction
 from facekit.reconstruct.texture.grid import TileGrid, atlas_masks
 from facekit.reconstruct.texture.lighting import Terms
+from facekit.reconstruct.texture.neck import neck_colour, with_neck
 from facekit.reconstruct.texture.segment import network, segmented
 from facekit.reconstruct.texture.views import Texels, View
 from facekit.render import Camera, Lights
@@ -84,6 +85,8 @@ class PictureStudy:
         (P,) in [0, 1] per picture, over the grid's texels: skin mask.
     folds:
         (V, K) in [0, 1] per vertex: how much the expression in each picture folds the skin.
+    neck:
+        (3,) linear: albedo of the neck in the pictures that have colour, None if it is not seen.
     """
 
     pipe: FacePipeline
@@ -92,6 +95,7 @@ class PictureStudy:
     grid: TileGrid
     skins: list[torch.Tensor]
     folds: torch.Tensor
+    neck: torch.Tensor | None
 
     @classmethod
     @with_torch_defaults
@@ -119,19 +123,23 @@ class PictureStudy:
             with torch.enable_grad():
                 found = delight(pipe, views, grid, masks=[region] * count)
             with torch.no_grad():
-                drawn, skins = _coarse_tile(pipe, grid, found), []
+                drawn, skins, necks = _coarse_tile(pipe, grid, found), [], []
                 spread = grid.gather(mask.spread_of_skins(pipe.texture, COARSE))
                 for view, light in zip(views, found.lights, strict=True):
                     seen = view.texels(grid)
-                    photo = _albedo(view, light.terms(seen.geometry), seen, drawn)
+                    terms = light.terms(seen.geometry)
+                    photo = _albedo(view, terms, seen, drawn)
                     skin = mask.skin_mask(grid, photo, drawn, seen, spread)
                     skins.append(mask.in_one_piece(grid, region * mask.shrunk(grid, skin * seen.bare)))
+                    if not view.grey:
+                        necks.append((photo, seen.shaven * terms.told(seen.colour)))
+                neck = neck_colour(grid, pipe.template, *(zip(*necks, strict=True) if necks else ([], [])))
             folds = verts.new_zeros(verts.shape[1], count)
             if neutral is not None:
                 with torch.no_grad():
                     layer = pipe.detail_layer
                     folds = layer.weights(layer.strain(neutral[None].detach(), verts.detach()))[0].T
-        return cls(pipe, views, found, grid, skins, folds)
+        return cls(pipe, views, found, grid, skins, folds, neck)
 
     @with_torch_defaults
     @torch.no_grad()
@@ -167,6 +175,8 @@ class PictureStudy:
             skin, teeth = atlas_masks(pipe.template, size)
             atlas = _back_toned(skin, atlas, drawn, tile)
             if isinstance(pipe.composer, DefaultComposer):
+                if self.neck is not None:
+                    atlas = with_neck(pipe.composer.neck.cover, atlas, self.neck)
                 coloured = [pair for pair in zip(self.views, found.lights, strict=True) if not pair[0].grey]
                 iris = eyes.iris_colour(pipe, coloured, found.identity)
                 atlas = eyes.with_iris(pipe.composer, atlas, iris)
