@@ -26,6 +26,8 @@ LASH_SRGB, LASH_SHARE = (0.085, 0.060, 0.052), 0.88
 _LIT = 0.75
 #: Fraction of the light that hair takes which white hair scatters on.
 _SCATTERED = 0.55
+#: Height, mm, between mouth and chin: a style whose lowest hair is above it lies on the head.
+_HANGING = -60.0
 #: Grey level of the strand texture that is rendered in exactly the hair's colour.
 MIDDLE = 0.5
 #: Contrast of strands, and how much less it is in hair without pigment: light goes on from strand to strand, and fills
@@ -88,6 +90,14 @@ class HairCards:
     def on_scalp(self) -> torch.Tensor:
         """(N,) bool: vertices of hair on the scalp, which framing of pictures includes and which casts shadows."""
         return self.part == HAIR_PARTS.index("hair")
+
+    @functools.cached_property
+    def fuzzy(self) -> torch.Tensor:
+        """(N,) bool: vertices of hair that lies on the head, whose outline is drawn strand by strand: the edges of its
+        triangles are not seen. Of sheets that hang free, edge-on, too little would be left.
+        """
+        heights = self.verts[self.on_scalp, 1]
+        return self.on_scalp & (len(heights) > 0 and float(heights.min()) > _HANGING)
 
     @functools.cached_property
     def light(self) -> torch.Tensor:

@@ -78,6 +78,23 @@ def test_strands_seen_edge_on_are_blurred_across_and_not_along():
     assert ((levels["along", 80.0] - flat).abs() < 0.4).all()
 
 
+def test_hair_that_lies_on_the_head_fades_at_its_outline_and_first_from_behind(plane):
+    on, free = cards([(0.0, 40.0)], 4), cards([(0.0, 70.0)], 4)
+    assert on.cards.fuzzy.all() and not free.cards.fuzzy.any(), "what reaches below the chin hangs free"
+    assert not cards([(0.0, 40.0)], 4, "beard").cards.fuzzy.any()
+
+    def covered(hair, angle):
+        turn = math.radians(angle)
+        camera = Camera(500 * torch.tensor([[math.sin(turn), 0.0, math.cos(turn)]]), torch.zeros(1, 3), 22.0)
+        out = facekit.render(dataclasses.replace(plane, verts=plane.verts - 500.0), camera, 64, "flat", hair=hair)
+        return float(out.hair[0, 0, 32, 32])
+
+    for angle in (0.0, 60.0, 180.0):
+        assert covered(on, angle) == pytest.approx(covered(free, angle), abs=1e-3)
+    assert covered(free, 80.0) == pytest.approx(covered(free, 100.0), abs=0.01)
+    assert covered(on, 100.0) < 0.6 * covered(on, 80.0) < 0.4 * covered(free, 80.0)
+
+
 def test_values_are_interpolated_in_perspective():
     hair = cards([(0.0, 40.0)], 4)
     slanted = Camera(torch.tensor([[30.0, -70.0, 25.0]]), torch.zeros(1, 3), 60.0, up=(0.0, 0.0, 1.0))

@@ -4,6 +4,7 @@ in vec3 vNormal;
 in vec3 vAlong;
 in vec2 vUv;
 in float vOpenness;
+in float vFuzzy;
 in float vLash;
 out vec4 colour;
 
@@ -26,7 +27,9 @@ void main() {
   vec4 texel = texture(strands, vUv);
   vec3 v = normalize(-vPlace);
   vec3 n = normalize(vNormal);
-  float facing = abs(dot(n, v)) + 0.18 * (texel.r - 0.5); // edges fade strand by strand
+  float slant = dot(n, v);
+  slant = (1.0 - 0.35 * vFuzzy) * (slant - clamp(slant, -0.11 * vFuzzy, 0.06 * vFuzzy));
+  float facing = abs(slant) + 0.18 * (texel.r - 0.5); // edges fade strand by strand
   float cover = texel.a * max(smoothstep(0.02, 0.18, facing), vLash);
 #ifdef WHOLE
   if (cover < 0.9) discard;
@@ -54,8 +57,8 @@ void main() {
     if (i >= lampCount) break;
     vec3 l = lampDirection[i];
     float lit = max((dot(n, l) + 0.35) / 1.35, 0.0);
-    float slant = dot(along, l);
-    float body = 0.45 + 0.55 * sqrt(max(1.0 - slant * slant, 0.0));
+    float leaning = dot(along, l);
+    float body = 0.45 + 0.55 * sqrt(max(1.0 - leaning * leaning, 0.0));
     vec3 halfway = normalize(v + l);
     float peaks = 0.16 * lobe(along, n, halfway, -0.10, 60.0) + 0.18 * lobe(along, n, halfway, 0.14, 14.0);
     soft += lampColour[i] * lit * body * vOpenness;

@@ -31,8 +31,9 @@ PORE_DEPTH = 1.0
 """Millimetres that the skin lies deeper where its grain takes all light: pores come out 0.02 to 0.05 mm deep."""
 SCALP_COVER = 0.62
 """Share of the skin that the scalp's hair hides where it is densest."""
-# Darkness relative to the forehead at which a texel of the brows counts as hair.
-_BROW_DARK = 0.35
+# Darkness relative to the forehead at which a texel of the brows counts as hair, and share of it that turns grey with
+# the hair: brows keep dark hairs among grey ones.
+_BROW_DARK, _BROW_GREY = 0.35, 0.4
 
 
 def hair_weights(p: dict[str, Tensor]) -> Tensor:
@@ -193,7 +194,8 @@ class MicroLayer(nn.Module):
         # Bilinear, because bicubic alone would take the whole time budget and the grain hides the difference.
         out = F.interpolate(tile, size=(ATLAS, ATLAS), mode="bilinear", align_corners=False, antialias=True)
         # The network's brows stay dark when the hair turns grey.
-        grey = hair_weights(p)[:, -2:].sum(1)[:, None, None] * self.brow_zone * (gate / _BROW_DARK).clamp_max(1.0)
+        share = _BROW_GREY * hair_weights(p)[:, -2:].sum(1)
+        grey = share[:, None, None] * self.brow_zone * (gate / _BROW_DARK).clamp_max(1.0)
         out[:, :, rows] += grey[:, None] * (hair[:, :, None, None] - out[:, :, rows])
         return out.mul_(gain[:, None]).addcmul_(hair[:, :, None, None], cover[:, None]).clamp_(0, 1)
 
