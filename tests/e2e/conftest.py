@@ -69,7 +69,11 @@ def lab(tmp_path_factory):
         yield _address(server, state), folder
     finally:
         server.terminate()
-        server.wait(30)
+        try:
+            server.wait(30)
+        except subprocess.TimeoutExpired:  # it waits for kernels, which may not answer on a busy machine
+            server.kill()
+            server.wait()
         log.close()
 
 
