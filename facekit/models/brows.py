@@ -41,8 +41,8 @@ _WOMENS = (1.1, 0.2, 1.4)
 _LOWER, _INNER_LOWER = 0.8, 1.1
 # Bounds of the numbers above, in standard deviations.
 _BOUND = 2.0
-# Least density, and the logistic's slope and offset.
-_SPARSE, _DENSITY = 0.10, (2.2, 0.8)
+# Least density, and the logistic's slope and offset: with more sparse ones, brows are fainter than photographed ones.
+_SPARSE, _DENSITY = 0.5, (2.2, 1.2)
 # Warp of the painted skin, mm: how far it reaches at full strength above and below the line, over which distance it
 # ends, and the most by which narrowing moves skin.
 _ABOVE, _BELOW, _ENDS, _MOST = 9.0, 6.5, 6.0, 3.5

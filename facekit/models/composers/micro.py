@@ -27,8 +27,8 @@ TILE, ATLAS = 512, 768
 # Entries of the texture noise that choose the growth pattern of brows, and the sharpness of the choice.
 BROW_NOISE, _GROWTH = slice(124, 128), 5.0
 PATTERN = 384
-PORE_DEPTH = 1.0
-"""Millimetres that the skin lies deeper where its grain takes all light: pores come out 0.02 to 0.05 mm deep."""
+PORE_DEPTH = 2.0
+"""Millimetres that the skin lies deeper where its grain takes all light: pores come out 0.04 to 0.1 mm deep."""
 SCALP_COVER = 0.62
 """Share of the skin that the scalp's hair hides where it is densest."""
 # Darkness relative to the forehead at which a texel of the brows counts as hair, and share of it that turns grey with
