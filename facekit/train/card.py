@@ -85,9 +85,9 @@ the fraction of people whose displacement never decreases with intensity from 0 
   larger amount than the model's own, around eyes and mouth in part; lips, brows and the shade in creases differ by
   rule, too. So does what the years do to soft tissue and furrows, after anatomy (`facekit.models.ageing`), not
   learned from scans, as are how lids rest, how far apart the corners of eyes are, the lids' creases and the relief of
-  ears (`facekit.train.head.ears`). Proportions of women and men are corrected to those of 102 photographs of one set
-  (`facekit.models.proportions`), anger and stretched mouths by blendshapes (`facekit.models.accents`). The tables
-  above are of the networks without these.
+  ears (`facekit.train.head.ears`). Proportions of women and men and the hue of necks are corrected to those of 102
+  photographs of one set (`facekit.models.proportions`, `facekit.models.composers.neck`), anger and stretched mouths by
+  blendshapes (`facekit.models.accents`). The tables above are of the networks without these.
 - An independent recogniser takes a seventh of the pairs of strangers without hair for one person, and an independent
   network reads ages of 40 to 75 too low, and two of five women without hair as men: docs/figures.md.
 - Thirteen hair styles and three beards, chosen by rule from the code; two styles hide an eye and are worn on request

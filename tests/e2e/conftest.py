@@ -70,7 +70,7 @@ def lab(tmp_path_factory):
     finally:
         server.terminate()
         try:
-            server.wait(30)
+            server.wait(10)
         except subprocess.TimeoutExpired:  # it waits for kernels, which may not answer on a busy machine
             server.kill()
             server.wait()
