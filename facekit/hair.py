@@ -26,8 +26,11 @@ LASH_SRGB, LASH_SHARE = (0.085, 0.060, 0.052), 0.88
 _LIT = 0.75
 #: Fraction of the light that hair takes which white hair scatters on.
 _SCATTERED = 0.55
-#: Height, mm, between mouth and chin: a style whose lowest hair is above it lies on the head.
-_HANGING = -60.0
+#: Heights y below which, mm, and depths z in front of which hair of loose styles hangs beside chin and neck; depth
+#: behind which there is only a tail.
+_LOOSE, _TAIL = (-60.0, -50.0), -105.0
+#: Cosines from behind within which hair that lies on the head is gone: tousled, and tied, which is smooth.
+_TOUSLED, _TIED = 0.11, 0.25
 #: Grey level of the strand texture that is rendered in exactly the hair's colour.
 MIDDLE = 0.5
 #: Contrast of strands, and how much less it is in hair without pigment: light goes on from strand to strand, and fills
@@ -92,12 +95,16 @@ class HairCards:
         return self.part == HAIR_PARTS.index("hair")
 
     @functools.cached_property
-    def fuzzy(self) -> torch.Tensor:
-        """(N,) bool: vertices of hair that lies on the head, whose outline is drawn strand by strand: the edges of its
-        triangles are not seen. Of sheets that hang free, edge-on, too little would be left.
+    def fuzz(self) -> torch.Tensor:
+        """(N,) float32: cosine between normal and view, from behind, within which hair is gone whose outline is drawn
+        strand by strand, so that the edges of its triangles are not seen: short and tied hair, where it lies on the head.
+
+        0 for all other hair. Of sheets that hang free, edge-on, too little would be left.
         """
-        heights = self.verts[self.on_scalp, 1]
-        return self.on_scalp & (len(heights) > 0 and float(heights.min()) > _HANGING)
+        _, y, z = self.verts.unbind(1)
+        loose, tail = self.on_scalp & (y < _LOOSE[0]) & (z > _LOOSE[1]), self.on_scalp & (z < _TAIL)
+        lies = self.on_scalp & ~tail & ~loose.any()
+        return lies.to(self.verts) * (_TIED if bool(tail.any()) else _TOUSLED)
 
     @functools.cached_property
     def light(self) -> torch.Tensor:

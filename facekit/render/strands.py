@@ -21,9 +21,9 @@ from facekit.render.strand_light import strand_light
 _EDGE_ON = (0.02, 0.18)
 #: Difference of this cosine between strands of grey 0 and 1: a sheet ends in single strands, not in a blur.
 _SPLIT = 0.18
-#: The same for fuzzy hair: cosines from behind and from the front within which it is gone, and the factor beyond them,
-#: which widens the fade. What is behind an outline is gone first: it would be seen through the strands before it.
-_FUZZ, _FUZZIER = (-0.11, 0.06), 0.65
+#: The same for hair that has fuzz: the cosine from the front within which it is gone, and the factor beyond it, which
+#: widens the fade. What is behind an outline is gone first: it would be seen through the strands before it.
+_FUZZ, _FUZZIER = 0.06, 0.65
 #: Modulation of highlights by the strands' grey level, as a multiple of their contrast.
 _STREAK = 2.13
 #: Strength of highlights for each of :data:`facekit.hair.HAIR_PARTS`.
@@ -139,7 +139,7 @@ class Strands:
     ----------
     facets:
         (28, F): planes of nine values: diffuse and specular light, the cosine between normal and view, which is 1 for
-        lashes and smaller for fuzzy hair, and places in the strand texture; then the first column of ``paint``. A
+        lashes and smaller for hair with fuzz, and places in the strand texture; then the first column of ``paint``. A
         value's plane is a vector n, and its value at a depth of the ray d = (x, y, -1) is depth * d . n, exact in
         perspective. All X come first, then all Y and all -Z.
     normals:
@@ -185,7 +185,8 @@ class Strands:
         scale = det / (det * det).add_(1e-12)
         planes = torch.stack((around, torch.stack(cross(c, a)), torch.stack(cross(a, b)))).mul_(scale)
         planes[:, 2].neg_()  # along d = (x, y, -1)
-        whole = torch.where(cards.fuzzy, _FUZZIER * (cosine - cosine.clamp(*_FUZZ)), cosine)
+        gone = torch.maximum(cosine, -cards.fuzz).clamp_max(_FUZZ)
+        whole = torch.where(cards.fuzz > 0, _FUZZIER * (cosine - gone), cosine)
         # Lashes are round: they do not fade out edge-on.
         whole = whole.masked_fill_(cards.lash, 1.0)
         values = _fan(torch.cat((soft, shine, whole[None])), layout.corners)

@@ -4,7 +4,7 @@ in vec3 vNormal;
 in vec3 vAlong;
 in vec2 vUv;
 in float vOpenness;
-in float vFuzzy;
+in float vFuzz;
 in float vLash;
 out vec4 colour;
 
@@ -28,7 +28,7 @@ void main() {
   vec3 v = normalize(-vPlace);
   vec3 n = normalize(vNormal);
   float slant = dot(n, v);
-  slant = (1.0 - 0.35 * vFuzzy) * (slant - clamp(slant, -0.11 * vFuzzy, 0.06 * vFuzzy));
+  if (vFuzz > 0.0) slant = 0.65 * (slant - clamp(slant, -vFuzz, 0.06));
   float facing = abs(slant) + 0.18 * (texel.r - 0.5); // edges fade strand by strand
   float cover = texel.a * max(smoothstep(0.02, 0.18, facing), vLash);
 #ifdef WHOLE

@@ -30,7 +30,7 @@ export class Hair {
     geometry.setAttribute("normal", new BufferAttribute(this.#spread(arrays["hair/normals"], 3), 3, true));
     geometry.setAttribute("along", new BufferAttribute(this.#spread(arrays["hair/along"], 3), 3, true));
     geometry.setAttribute("openness", new BufferAttribute(this.#spread(arrays["hair/openness"], 1), 1, true));
-    geometry.setAttribute("fuzzy", new BufferAttribute(this.#spread(arrays["hair/fuzzy"], 1), 1));
+    geometry.setAttribute("fuzz", new BufferAttribute(this.#spread(arrays["hair/fuzz"], 1), 1, true));
     geometry.setAttribute("lash", new BufferAttribute(this.#spread(this.lash, 1), 1));
     geometry.setAttribute("uv", new BufferAttribute(arrays["hair/uv"], 2, true));
     const shared = Object.fromEntries(LIGHTS.map((name) => [name, skin.uniforms[name]]));

@@ -1,13 +1,13 @@
 in vec3 along;
 in float openness;
-in float fuzzy;
+in float fuzz;
 in float lash;
 out vec3 vPlace;
 out vec3 vNormal;
 out vec3 vAlong;
 out vec2 vUv;
 out float vOpenness;
-out float vFuzzy;
+out float vFuzz;
 out float vLash;
 
 void main() {
@@ -17,7 +17,7 @@ void main() {
   vAlong = normalMatrix * along;
   vUv = uv;
   vOpenness = openness;
-  vFuzzy = fuzzy;
+  vFuzz = fuzz;
   vLash = lash;
   gl_Position = projectionMatrix * place;
 }

@@ -39,7 +39,7 @@ def hair_entries(subject: Subject) -> tuple[dict[str, Any] | None, Arrays]:
         "hair/normals": np.rint(vertex_normals(worn.verts[None], cards.faces)[0].numpy() * 127).astype(np.int8),
         "hair/along": np.rint(cards.along.cpu().numpy() * 127).astype(np.int8),
         "hair/openness": np.rint(worn.openness.cpu().numpy() * 255).astype(np.uint8),
-        "hair/fuzzy": cards.fuzzy.cpu().numpy().astype(np.uint8),
+        "hair/fuzz": np.rint(cards.fuzz.cpu().numpy() * 255).astype(np.uint8),
         "hair/lash": cards.lash.cpu().numpy().astype(np.uint8),
         "hair/hold": index.cpu().numpy().astype(np.uint16 if len(subject.mesh.verts[0]) <= 65536 else np.uint32),
         "hair/share": np.rint(share.cpu().numpy() * 255).astype(np.uint8),
