@@ -97,7 +97,7 @@ class HairCards:
     @functools.cached_property
     def fuzz(self) -> torch.Tensor:
         """(N,) float32: cosine between normal and view, from behind, within which hair is gone whose outline is drawn
-        strand by strand, so that the edges of its triangles are not seen: short and tied hair, where it lies on the head.
+        strand by strand, so that its triangles' edges are not seen: short and tied hair, where it lies on the head.
 
         0 for all other hair. Of sheets that hang free, edge-on, too little would be left.
         """
