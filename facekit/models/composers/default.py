@@ -23,7 +23,7 @@ from facekit.models.composers.complexion import Complexion
 from facekit.models.composers.contours import Contours
 from facekit.models.composers.lips import LipTone
 from facekit.models.composers.micro import SCALP_COVER, MicroLayer
-from facekit.models.composers.neck import NeckTone
+from facekit.models.composers.neck import NeckTone, neck_share
 from facekit.models.eyelids import Eyelids
 from facekit.template import Template
 
@@ -100,7 +100,9 @@ class DefaultComposer(nn.Module):
         self.contours = Contours(template, template.tile_uvs, side)
         self.eyelids = Eyelids(template, template.tile_uvs, side)
         self.lips = LipTone(parts[self.rows, self.columns])
-        self.neck = NeckTone(template, (height, width))
+        shares = torch.stack((_scalp(template), neck_share(template)), 1)
+        scalp, neck = bake_skirted(shares, template, (height, width)).split(1)
+        self.neck = NeckTone(neck.clone())
         skin = torch.zeros(len(PARTS) + 1)
         for name in ("skin", "lips", "lids", "back_of_head", "neck"):
             skin[PARTS.index(name)] = 1.0
@@ -109,7 +111,7 @@ class DefaultComposer(nn.Module):
         self.register_buffer("base", base.permute(2, 0, 1).float() / 255, persistent=False)
         self.register_buffer("iris", iris[None].float() / 255, persistent=False)
         self.register_buffer("outside", outside[None], persistent=False)
-        self.register_buffer("scalp", _scalp(template, (height, width)) * outside, persistent=False)
+        self.register_buffer("scalp", scalp * outside, persistent=False)
         lids = (parts == PARTS.index("lids")).float()[None]
         for _ in range(2):
             lids = box_blurred(lids, _LIDS_FADE)
@@ -213,9 +215,9 @@ def _border(size: int, device: torch.device) -> torch.Tensor:
     return step(1.4 * (1 - inside / _BORDER_WIDTH), 0.0, 1.0)
 
 
-def _scalp(template: Template, size: tuple[int, int]) -> torch.Tensor:
-    """Return the density of hair on the back of the head: (1, H, W) in [0, 1]."""
-    x, y, z = template.verts.unbind(-1)
+def _scalp(template: Template) -> torch.Tensor:
+    """Return the density of hair on the back of the head at vertices of the mean head: (V,) in [0, 1]."""
+    _, y, z = template.verts.unbind(-1)
     (z0, y0), (z1, y1) = _HAIRLINE
     line = y0 + (y1 - y0) * ((z0 - z) / (z0 - z1)).clamp(0, 1)
-    return bake_skirted(step(y - line, 0.0, _HAIR_FADE)[:, None], template, size)
+    return step(y - line, 0.0, _HAIR_FADE)

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from facekit.color import scaled
 from facekit.geometry.charts import mask_box, step
-from facekit.geometry.uv import bake_skirted
 from facekit.template import Template
 
 #: Upper end of the neck, mm: heights at depths, from the nape along the lobes of the ears and the jaw to the chin, and
@@ -24,22 +23,15 @@ class NeckTone(nn.Module):
 
     Parameters
     ----------
-    template:
-        The template.
-    size:
-        Height and width of the atlas in texels.
-
-    Attributes
-    ----------
     cover:
-        (1, H, W) in [0, 1]: share of the hue that texels of the atlas have.
+        (1, H, W) in [0, 1]: share of the hue that texels of the atlas have, see :func:`neck_share`.
     """
 
     cover: Tensor
 
-    def __init__(self, template: Template, size: tuple[int, int]) -> None:
+    def __init__(self, cover: Tensor) -> None:
         super().__init__()
-        self.register_buffer("cover", bake_skirted(_share(template)[:, None], template, size), persistent=False)
+        self.register_buffer("cover", cover, persistent=False)
         #: Rows and columns of the atlas that change.
         self.box = mask_box(self.cover[0] > 0)
 
@@ -48,8 +40,8 @@ class NeckTone(nn.Module):
         return scaled(skin, self.cover[(..., *self.box)] * skin.new_tensor(_HUE)[:, None, None])
 
 
-def _share(template: Template) -> Tensor:
-    """Return how much of the neck's hue vertices have: (V,) in [0, 1]."""
+def neck_share(template: Template) -> Tensor:
+    """Return how much of the neck's hue the vertices of the mean head have: (V,) in [0, 1]."""
     y, z = template.verts[:, 1], template.verts[:, 2]
     line = torch.from_numpy(np.interp(z.numpy(), _DEPTHS, _HEIGHTS)).to(y)
     return step(line - y, 0.0, _FADE)
