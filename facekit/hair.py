@@ -12,7 +12,7 @@ import torch
 from facekit.color import srgb_to_linear
 from facekit.files.pickling import compact_state
 from facekit.geometry.mip import MipTexture
-from facekit.geometry.uv import bake, box_blurred, rasterize_uv
+from facekit.geometry.uv import bake_skirted
 from facekit.hairline import CAP_SHADE, edge_tone, hairs, thinned
 from facekit.mesh import FaceMesh
 
@@ -289,9 +289,4 @@ def linear_tint(grey: torch.Tensor, colour: torch.Tensor) -> torch.Tensor:
 def cover_maps(cover: torch.Tensor, mesh: FaceMesh) -> torch.Tensor:
     """Return the coverage of each texel of a head's texture, (1, C, H, W), by that of its vertices, (V, C)."""
     assert mesh.texture is not None
-    ids, weights = rasterize_uv(mesh.uvs, mesh.faces_uvs, (mesh.texture.shape[2], mesh.texture.shape[3]))
-    known = (ids >= 0).float()[None, None]
-    baked = bake(cover[None].to(mesh.uvs), mesh.faces, ids, weights)
-    # Extend it past the edges of UV charts, so that texture filters do not mix in bare skin.
-    spread = [box_blurred(t, 9) for t in (baked * known, known)]
-    return torch.where(known > 0, baked, spread[0] / spread[1].clamp_min(1e-6))
+    return bake_skirted(cover.to(mesh.uvs), mesh, (mesh.texture.shape[2], mesh.texture.shape[3]))[None]

@@ -10,8 +10,8 @@ from facekit.conventions import LANDMARK_GROUPS
 from facekit.geometry.lists import unique_pairs
 
 
-class Charted(Protocol):
-    """Interface to the parts of a template that these functions read."""
+class Unwrapped(Protocol):
+    """Interface to triangles with UVs."""
 
     @property
     def faces(self) -> torch.Tensor: ...
@@ -19,6 +19,11 @@ class Charted(Protocol):
     def uvs(self) -> torch.Tensor: ...
     @property
     def faces_uvs(self) -> torch.Tensor: ...
+
+
+class Charted(Unwrapped, Protocol):
+    """Interface to the parts of a template that these functions read."""
+
     @property
     def landmarks(self) -> torch.Tensor: ...
 

@@ -10,7 +10,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from facekit.geometry.charts import Charted
+from facekit.geometry.charts import Charted, Unwrapped
 
 
 def slopes(heights: torch.Tensor) -> torch.Tensor:
@@ -122,7 +122,7 @@ def bake(
     return mixed.permute(0, 3, 1, 2).contiguous()
 
 
-def bake_skirted(values: torch.Tensor, mesh: Charted, size: int | tuple[int, int], skirt: int = 9) -> torch.Tensor:
+def bake_skirted(values: torch.Tensor, mesh: Unwrapped, size: int | tuple[int, int], skirt: int = 9) -> torch.Tensor:
     """Rasterise per-vertex values to a map, and extend them beyond the charts' edges: (V, C) to (C, H, W).
 
     Filtering a texture at an edge mixes in texels outside of it. They get the mean of the values within ``skirt // 2``

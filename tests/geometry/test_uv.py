@@ -88,7 +88,7 @@ def test_baking_a_linear_function_gives_it_back():
 
 def test_a_skirt_extends_charts_by_some_texels_and_leaves_them_as_they_are():
     uvs = torch.tensor([[0.25, 0.25], [0.75, 0.25], [0.75, 0.75], [0.25, 0.75]])
-    mesh = SimpleNamespace(uvs=uvs, faces=torch.tensor([[0, 1, 2], [0, 2, 3]]), landmarks=torch.zeros(0))
+    mesh = SimpleNamespace(uvs=uvs, faces=torch.tensor([[0, 1, 2], [0, 2, 3]]))
     mesh.faces_uvs = mesh.faces
     values = uvs[:, :1]
     ids, weights = rasterize_uv(uvs, mesh.faces, 64)

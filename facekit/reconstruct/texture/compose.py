@@ -133,7 +133,7 @@ class PictureStudy:
                     skins.append(mask.in_one_piece(grid, region * mask.shrunk(grid, skin * seen.bare)))
                     if not view.grey:
                         necks.append((photo, seen.shaven * terms.told(seen.colour)))
-                neck = neck_colour(grid, pipe.template, *(zip(*necks, strict=True) if necks else ([], [])))
+                neck = neck_colour(grid, pipe.template, necks)
             folds = verts.new_zeros(verts.shape[1], count)
             if neutral is not None:
                 with torch.no_grad():

@@ -25,7 +25,7 @@ _WHOLE = 0.95
 
 
 def neck_colour(
-    grid: TileGrid, template: Template, albedos: Sequence[torch.Tensor], weights: Sequence[torch.Tensor]
+    grid: TileGrid, template: Template, seen: Sequence[tuple[torch.Tensor, torch.Tensor]]
 ) -> torch.Tensor | None:
     """Return the median linear albedo (3,) of the neck in pictures, or None if hardly any of it is seen.
 
@@ -35,15 +35,14 @@ def neck_colour(
         The coarse tile.
     template:
         The template.
-    albedos:
-        (3, P) linear per picture.
-    weights:
-        (P,) in [0, 1] per picture: visibility of bare skin.
+    seen:
+        Per picture, linear albedo (3, P), and visibility of bare skin (P,) in [0, 1].
     """
+    if not seen:
+        return None
     below = grid.bake((template.verts[template.landmarks[CHIN], 1] - template.verts[:, 1])[:, None])[0]
     band = (below > _BAND[0]) & (below < _BAND[1])
-    seen = [albedo[:, band & (weight > _SEEN)] for albedo, weight in zip(albedos, weights, strict=True)]
-    rows = torch.cat(seen, 1) if seen else torch.zeros(3, 0)
+    rows = torch.cat([albedo[:, band & (weight > _SEEN)] for albedo, weight in seen], 1)
     return rows.median(1).values if rows.shape[1] >= _FEWEST else None
 
 

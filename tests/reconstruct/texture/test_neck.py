@@ -29,16 +29,16 @@ def seen(grid, rows):
 
 def test_the_neck_is_looked_for_below_the_chin(grid, default_pipeline):
     albedo, weight = seen(grid, 0.75), torch.ones(len(grid.inside))
-    assert torch.equal(neck_colour(grid, default_pipeline.template, [albedo], [weight]), torch.tensor(NECK))
+    assert torch.equal(neck_colour(grid, default_pipeline.template, [(albedo, weight)]), torch.tensor(NECK))
 
 
 def test_necks_that_are_not_seen_are_not_told(grid, default_pipeline):
     albedo = seen(grid, 0.75)
     hidden = ((grid.inside // grid.size) / grid.size < 0.7).float()
-    assert neck_colour(grid, default_pipeline.template, [albedo], [hidden]) is None
-    assert neck_colour(grid, default_pipeline.template, [], []) is None
+    assert neck_colour(grid, default_pipeline.template, [(albedo, hidden)]) is None
+    assert neck_colour(grid, default_pipeline.template, []) is None
     # One of two pictures is enough.
-    told = neck_colour(grid, default_pipeline.template, [0.1 * albedo, albedo], [hidden, 1 - hidden])
+    told = neck_colour(grid, default_pipeline.template, [(0.1 * albedo, hidden), (albedo, 1 - hidden)])
     assert torch.equal(told, torch.tensor(NECK))
 
 
