@@ -28,18 +28,20 @@ _TIED, _SHORT = "bun01 ponytail01", "short01 short02 short03 short04"
 SEEN = {
     _TIED: "1 2 6 7 9 10 11 14 16 20 25 27 32 34 38 39 62 66 83 86 87 90 91 94 97 99 100 102 107 112 118 122 124 126 "
     "127 134 135 136 139 144",
-    _SHORT: "5 8 12 17 18 22 24 29 31 36 41 45 63 67 68 70 101 103 104 108 117 119 121 128 130 131 132 138 140 141 "
+    _SHORT: "5 8 12 17 18 22 24 29 31 36 41 45 63 67 68 101 103 104 108 117 119 121 128 130 131 132 138 140 141 "
     "142 143 173",
     f"{_SHORT} afro01": "43 44 115",
     f"{_SHORT} {_TIED}": "4",
     f"{_SHORT} ponytail01": "33",
     "afro01": "96",
     "afro01 short02": "69 92 123",
-    "short01 short04 afro01": "82",
-    "short01 short04 afro01 bald": "137",
-    "short04 afro01 bald": "114",
-    "short04 bald": "21 42 61 105 125 172",
-    "bald": "37",
+    "cropped01": "42 61 105 172",
+    "cropped01 short01 short04 afro01": "82",
+    f"cropped01 {_SHORT}": "70",
+    "cropped01 short04 afro01": "114 137",
+    "cropped01 short04": "125",
+    "cropped01 bald": "37",
+    "bald": "21",
     "bob03": "3 81",
     "bob03 bun01 short02": "30",
     "bob03 short02 wavy01": "113",

@@ -13,7 +13,8 @@ from facekit.traits import age_share
 _STYLES: dict[str, tuple[float, float]] = {
     "short01": (3.0, 0.05),
     "short02": (2.6, 0.7),
-    "short04": (2.4, 0.05),
+    "short04": (1.2, 0.03),
+    "cropped01": (1.2, 0.02),
     "ponytail01": (0.25, 0.8),
     "bun01": (0.0, 1.0),
     "side01": (0.0, 2.0),
@@ -25,7 +26,9 @@ _STYLES: dict[str, tuple[float, float]] = {
 #: Factors on women's weights at the greatest age, and one over them at the least: long hair gets rarer. What gets rarer
 #: stands beside what gets more frequent, so that most people keep their style when their age is edited.
 _AGED = {"short02": 2.0, "ponytail01": 0.7, "bun01": 1.4, "side01": 0.7, "bob03": 1.4, "long01": 0.55, "wavy01": 0.8}
-_CURLS = "afro01"
+_CURLS, _CROPPED = "afro01", "cropped01"
+#: Weight of tight curls for the darkest skin, and the part of it that masculine heads wear cropped.
+_TIGHT, _CUT = 5.0, 1.8
 #: Weights of beards for people with strong beard growth, and the least stubble strength that counts as such.
 _BEARDS, _GROWS = {"full": 3.6, "moustache": 0.9, "goatee": 1.5, SHAVEN: 4.0}, 0.75
 # Traits that serve as random numbers for the choice of styles, and of beards; see _chance.
@@ -65,7 +68,9 @@ def style_weights(man: float, age: float, dark: float, styles: tuple[str, ...]) 
     share = min(max((man - 0.3) / 0.3, 0.0), 1.0)
     for name, (his, hers) in _STYLES.items():
         weights[name] = share * his + (1 - share) * hers * _AGED.get(name, 1.0) ** (2 * age - 1)
-    weights[_CURLS] = 5.0 * min(max((dark - 0.6) / 0.25, 0.0), 1.0)
+    tight = min(max((dark - 0.6) / 0.25, 0.0), 1.0)
+    weights[_CURLS] = (_TIGHT - _CUT * share) * tight
+    weights[_CROPPED] += _CUT * share * tight
     return {name: weight for name, weight in weights.items() if name in styles}
 
 

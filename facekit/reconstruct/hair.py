@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from facekit.color import linear_to_srgb, luminance, srgb_to_linear
+from facekit.color import linear_to_srgb, srgb_to_linear
 from facekit.conventions import CHIN
-from facekit.geometry.charts import step
 from facekit.latents import FaceLatents
 from facekit.metrics.texture import lab
 from facekit.models.hair_choice import style_weights
+from facekit.reconstruct.hair_colour import between, cheek_albedo, fair, natural_colour, unlit
 from facekit.reconstruct.silhouettes import SIDE, Silhouettes
 from facekit.reconstruct.tied import KNOT, TAIL, chance_of, tied_style
 
@@ -41,24 +41,10 @@ _GAPS, _PALE = 0.1, 50.0
 _TIGHT, _LOOSE = (5.0, 2.5, 2.5), (22.0, 8.0, 10.0)
 #: Number of clusters of background colours, and iterations of k-means.
 _CLUSTERS, _ROUNDS = 4, 8
-#: Radius, mm, of the cheek samples on the template.
-_NEAR = 16.0
-#: Least difference of natural hair between red and green as a fraction of that between red and blue, linear RGB.
-_WARM = 0.45
-#: Ratio of hair albedo to observed brightness, which includes self-shadowing; the share of a crown, its darkest part,
-#: that mirrors hardly a lamp, and the ratio of the albedo to that. Fitted to renders of hair of known colour.
-_SHADED, _DARKEST, _MATT = 0.95, 0.2, 1.75
-#: Red less blue of natural hair that mirrors nothing, as a fraction of red, linear; albedo of the darkest part from
-#: which on less colour means grey hair, and no mirror.
-_COLOURED, _GREY = 0.6, (0.035, 0.085)
-#: Albedos of skin between which coloured hair becomes as bright as it looks, and the share of it on the darkest, whose
-#: hair is black: what shows between short hairs is skin.
-_FAIR, _BLACK = (0.08, 0.25), 0.35
-#: Light that the darkest part of cropped hair has from the darkest skin, which glints between the hairs, if the crown
-#: is so many times as bright as that part.
-_GLOSSY, _PATCHY = 0.03, (1.4, 2.0)
 #: Colour difference from the background from which on a crown is hair, and the least share of it that must be.
 _BEHIND, _MOSTLY = 14.0, 0.3
+#: Share of a crown, its darkest part, that mirrors hardly a lamp, and of the sides under cropped hair.
+_DARKEST, _HALF_DARK = 0.2, 0.6
 #: Colour difference from the cheeks from which on a crown is hair, as a fraction of that of its darkest part.
 _SKIN = 0.25
 #: Styles that hang beside the neck; the least fraction of hair there for one of them, and for one that agrees well.
@@ -76,6 +62,12 @@ _TONES = (75.0, 30.0)
 #: Styles tied behind and on top of the head, of which :mod:`facekit.reconstruct.tied` decides: silhouettes do not tell
 #: a knot from full hair.
 _TIED = (TAIL, KNOT)
+#: The style with nearly the head's own silhouette, styles that reach beyond it, and the most that its coverage and the
+#: head's may be there; the score of cropped hair if nothing is there, and the share of hair there that gives none.
+_CROPPED, _FULLER, _FREE, _EMPTY, _FILLED = "cropped01", ("short01", "short02", "short04"), 0.15, 0.085, 0.5
+#: Heights above the brows between which the sides of a head tell cropped hair from none, as fractions of the
+#: brow-to-chin distance, and how much darker than the cheeks both are under it, L*.
+_SIDES, _STUBBLE = (0.05, 0.35), 10.0
 #: Share that the bound of a bald crown's colour difference loses for feminine heads.
 _SELDOM_BALD = 0.55
 
@@ -120,7 +112,10 @@ def find_hair(
     if silhouettes is None:
         return None
     crop, seen, marks = silhouettes.crop, silhouettes.seen, silhouettes.marks
-    head, cover, colours = silhouettes.head, silhouettes.cover, lab(crop[None])[0]
+    head, colours = silhouettes.head, lab(crop[None])[0]
+    # Cropped hair has nearly the head's own silhouette, and is compared with the best of the others.
+    cover = {style: hair for style, hair in silhouettes.cover.items() if style != _CROPPED}
+    cropped = silhouettes.cover[_CROPPED]
     everyone, anyone = torch.stack(list(cover.values())).aminmax(dim=0)
     brows = float(marks[17:27, 1].mean())
     above = torch.arange(SIDE)[:, None] < brows - _CROWN * (float(marks[CHIN, 1]) - brows)
@@ -130,34 +125,63 @@ def find_hair(
     behind = _groups(colours[:, _backdrop(anyone, head, marks) & seen])
     # Above hair that lies flat a crown shows the background.
     crown = _unlike(crown, colours, [group.median(dim=1).values for group in behind], _BEHIND)
-    tone, hair = colours[:, cheeks].median(dim=1).values, colours[:, crown]
+    tone, hair, sides = colours[:, cheeks].median(dim=1).values, colours[:, crown], _sides(cropped, marks) & seen
     low, high = _BARE_RANGE
     bound = min(max(_BARE * float(tone[0]), low), high) * (1 - _SELDOM_BALD * (1 - man))
     # Hair has dark gaps. What is lighter than light cheeks even there is a lamp's reflection on a bald head.
     mirror = float(hair[0].quantile(_GAPS)) > max(float(tone[0]), _PALE)
     if mirror or float((hair.median(dim=1).values - tone).norm()) < bound:
-        return FoundHair("bald", linear_to_srgb(_middle(crop, crown)), {"bald": 1.0})
+        # A crown may be bare, or glossy, above hair at the sides.
+        if not _darker(colours, sides, marks, float(tone[0])):
+            return FoundHair("bald", linear_to_srgb(_middle(crop, crown)), {"bald": 1.0})
+        crown, hair = sides, colours[:, sides]
     likely = _likely(colours, hair, tone, behind)
     # Pixels that all styles cover, or none, carry no information; nor do those outside of the picture.
     told = ((anyone > 0.3) & (everyone < 0.7) & seen).float()
     agreement = {
-        style: float(((1 - (c - likely).abs()) * told).sum() / told.sum().clamp_min(1.0)) for style, c in cover.items()
+        style: float(((1 - (c - likely).abs()) * told).sum() / told.sum().clamp_min(1.0))
+        for style, c in silhouettes.cover.items()
     }
     beside = _beside(cover, likely, seen, float(marks[27, 0])) or [0.0]
     hangs = sum(beside) / len(beside) > (_AGREED if max(agreement[style] for style in _LONG) > _WELL else _HANGING)
     fitting = [style for style in cover if style in _CHIN_LONG or (style in _LONG) == hangs]
-    worn = _frequencies(tuple(cover), man, float(tone[0]))
-    best = max(fitting, key=lambda style: agreement[style] + _PRIOR * math.log(worn[style] + _ODD))
-    if best in _TIED:
+    worn = _frequencies(tuple(silhouettes.cover), man, float(tone[0]))
+    score = {style: agreement[style] + _PRIOR * math.log(worn[style] + _ODD) for style in agreement}
+    best = max(fitting, key=lambda style: score[style])
+    fuller = torch.stack([cover[style] for style in _FULLER]).amax(dim=0) > _COVERED
+    beyond = fuller & (cropped < _FREE) & (head < _FREE) & seen & (_centres()[0] < brows)
+    filled = float(likely[beyond].mean()) if int(beyond.sum()) >= _FEWEST else 1.0
+    if not hangs and score[_CROPPED] + _EMPTY * (1 - filled / _FILLED) > score[best]:
+        best = _CROPPED
+    elif best in _TIED:
         often = _frequencies(tuple(cover), man, float(tone[0]), together=False)
         best = tied_style(cover, likely, seen, marks, max(beside), often, chance_of(latents.identity))
     # Below a high hairline, or in a parting, a crown shows skin.
     matt = crown & (colours[0] <= hair[0].quantile(_DARKEST))
     apart = _SKIN * float((colours[:, matt].median(dim=1).values - tone).norm())
     own = _unlike(crown, colours, [tone], apart)
-    whole, least, cheek = (_middle(crop, where) for where in (own, matt, cheeks))
-    colour = natural_colour(_unlit(whole, least, cheek, _albedo(pipe, latents)).clamp(0.004, 0.7))
+    skin, whole, least, cheek = cheek_albedo(pipe, latents), *(_middle(crop, where) for where in (own, matt, cheeks))
+    colour = unlit(whole, least, cheek, skin)
+    if best == _CROPPED and bool(sides.any()):
+        # On light skin the sides tell it: from above, lamps glint on scalp and hair alike.
+        dark = sides & (colours[0] <= colours[0, sides].quantile(_HALF_DARK))
+        colour = torch.lerp(colour, between(_middle(crop, dark), cheek, skin), fair(skin))
+    colour = natural_colour(colour.clamp(0.004, 0.7))
     return FoundHair(best, linear_to_srgb(colour), agreement)
+
+
+def _sides(cropped: torch.Tensor, marks: torch.Tensor) -> torch.Tensor:
+    """Return the mask (S, S) bool of the hair above both temples that a head with cropped hair has."""
+    brows = marks[17:27, 1].mean()
+    y, (low, high) = _centres()[0], (brows - share * (marks[CHIN, 1] - brows) for share in _SIDES)
+    return (cropped > 0.5) & (y < low) & (y > high)
+
+
+def _darker(colours: torch.Tensor, sides: torch.Tensor, marks: torch.Tensor, light: float) -> bool:
+    """Return whether both sides of a head, as far as they are seen, are darker than its cheeks, whose L* is ``light``."""
+    left = _centres()[1] < float(marks[27, 0])
+    told = [light - float(colours[0, half].median()) for half in (sides & left, sides & ~left) if int(half.sum()) >= 10]
+    return bool(told) and min(told) > _STUBBLE
 
 
 def _frequencies(styles: tuple[str, ...], man: float, light: float, together: bool = True) -> dict[str, float]:
@@ -172,35 +196,6 @@ def _frequencies(styles: tuple[str, ...], man: float, light: float, together: bo
         return worn
     tied = sum(worn.get(style, 0.0) for style in _TIED)
     return worn | {style: tied for style in _TIED if style in worn}
-
-
-def _unlit(hair: torch.Tensor, matt: torch.Tensor, cheeks: torch.Tensor, skin: torch.Tensor) -> torch.Tensor:
-    """Return the albedo (3,) of hair: what it mirrors of the lamps, which has no colour, is taken off.
-
-    All (3,) linear RGB: the hair's median in the picture, that of its darkest part, the cheeks', and their albedo.
-    """
-    white = skin / cheeks.clamp_min(1e-3)
-    whole, matt = hair * white, matt * white
-    coloured = ((whole[0] - whole[2]) / (_COLOURED * whole[0])).clamp(0, 1)
-    fair = step(skin.mean(), *_FAIR)
-    coloured = coloured * (_BLACK + (1 - _BLACK) * fair)
-    glossy = _GLOSSY * (1 - fair) * step(whole.mean() / matt.mean(), *_PATCHY)
-    grey = step(matt.mean() - glossy, *_GREY)
-    return torch.maximum(_SHADED * coloured * whole, _MATT * grey * matt)
-
-
-def natural_colour(colour: torch.Tensor) -> torch.Tensor:
-    """Return a natural hair colour of the same luminance, (3,) linear RGB, for a measured one.
-
-    Melanin absorbs blue most and red least. Sky, shade and reflections make hair in photographs blue, violet
-    or green; natural colours are returned as they are, dyed ones lose their hue.
-    """
-    red, green, blue = colour
-    green = torch.minimum(green, red)
-    blue = torch.minimum(blue, green)
-    green = torch.minimum(green, red - _WARM * (red - blue))
-    found = torch.stack((red, green, blue))
-    return found * (luminance(colour.view(1, 3, 1, 1)) / luminance(found.view(1, 3, 1, 1))).item()
 
 
 def _centres() -> tuple[torch.Tensor, ...]:
@@ -285,14 +280,3 @@ def _groups(samples: torch.Tensor) -> list[torch.Tensor]:
         groups = [samples[:, nearest == k] for k in range(_CLUSTERS)]
         centres = torch.stack([g.mean(1) if g.shape[1] else c for g, c in zip(groups, centres.T, strict=True)], 1)
     return [group for group in groups if group.shape[1] >= _FEWEST // 4]
-
-
-def _albedo(pipe: FacePipeline, latents: FaceLatents) -> torch.Tensor:
-    """Return the skin albedo (3,), linear RGB, of the cheeks in the person's atlas."""
-    atlas = pipe.skin(pipe.to_model_codes(latents))[0]
-    template = pipe.template
-    marks = template.verts[template.landmarks]
-    near = torch.cdist(template.verts, 0.5 * (marks[[36, 45]] + marks[[31, 35]])).amin(1) < _NEAR
-    u, v = template.uvs[template.faces_uvs[near[template.faces]].unique()].T
-    place = torch.stack((2 * u - 1, 1 - 2 * v), -1)[None, None]
-    return srgb_to_linear(F.grid_sample(atlas[None], place, align_corners=False)[0, :, 0]).median(dim=1).values

@@ -52,7 +52,8 @@ def test_identity_alone_decides(default_pipeline):
     ]  # seeds and batches agree
     assert "bob02" not in names, "it hides an eye"
     assert len(set(names)) >= 6 and max(names.count(n) for n in set(names)) < 50
-    manly = traits["masculinity"] > 0.8
+    traits = pipe.composer.micro.projections(FaceLatents.sample(0, count=1600).identity)
+    names, manly = choose_hair(traits, styles), traits["masculinity"] > 0.8
     tied = torch.tensor([n in ("ponytail01", "long01", "bob02") for n in names])
     assert tied[~manly].float().mean() > 2 * tied[manly].float().mean()
 
@@ -82,6 +83,15 @@ def test_women_wear_all_kinds_of_hair(default_pipeline, women):
 def test_men_wear_none_of_womens_styles(default_pipeline, women):
     names = choose_hair(women | {"masculinity": torch.full((400,), 2.0)}, default_pipeline.hair_styles)
     assert not {"side01", "wavy01", "bob03", "bun01", "mid01"} & set(names)
+
+
+def test_men_with_tight_curls_often_crop_them(default_pipeline, women):
+    styles = default_pipeline.hair_styles
+    dark = women | {"masculinity": torch.full((400,), 2.0), "melanin": torch.full((400,), 2.0)}
+    light, men = dark | {"melanin": torch.full((400,), -2.0)}, choose_hair(dark, styles)
+    assert men.count("cropped01") > 1.4 * choose_hair(light, styles).count("cropped01") > 0
+    hers = choose_hair(dark | {"masculinity": torch.full((400,), -2.0)}, styles)
+    assert hers.count("afro01") > men.count("afro01") > 0 and hers.count("cropped01") < 8
 
 
 def hidden(pipe, seed: int, style: str) -> int:

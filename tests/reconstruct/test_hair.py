@@ -11,7 +11,8 @@ from facekit.color import luminance
 from facekit.conventions import CHIN
 from facekit.person import Person
 from facekit.reconstruct.api import dressed
-from facekit.reconstruct.hair import _COVERED, _CROWN, _groups, _unlike, _unlit, find_hair, natural_colour
+from facekit.reconstruct.hair import _COVERED, _CROWN, _groups, _unlike, find_hair
+from facekit.reconstruct.hair_colour import between, natural_colour, unlit
 from facekit.reconstruct.silhouettes import Silhouettes
 from facekit.reconstruct.tied import KNOT, TAIL, chance_of, tied_style
 from facekit.render import Camera
@@ -34,7 +35,9 @@ def silhouettes(picture, pipe, face, camera=CAMERA):
     return Silhouettes.of(picture, pipe, neutral, posed, camera[0])
 
 
-@pytest.mark.parametrize(("seed", "style"), [(404, "afro01"), (403, "long01"), (406, "short02"), (405, "bald")])
+@pytest.mark.parametrize(
+    ("seed", "style"), [(404, "afro01"), (403, "long01"), (406, "short02"), (405, "bald"), (411, "cropped01")]
+)
 def test_the_style_that_was_worn_is_found(person_of, seed, style):
     face, pipe = person_of(seed, style)
     picture = face.render(CAMERA, image_size=320).rgb[0]
@@ -51,7 +54,7 @@ def test_how_often_styles_are_worn_decides_where_silhouettes_are_alike(person_of
     picture = face.render(CAMERA, image_size=320).rgb[0]
     hers, his = (find_hair(pipe, face.latents, silhouettes(picture, pipe, face), man) for man in (0.02, 0.98))
     assert hers.agreement == his.agreement
-    assert hers.style in (TAIL, KNOT) and his.style in ("short01", "short02", "short04")
+    assert hers.style in (TAIL, KNOT) and his.style in ("cropped01", "short01", "short02", "short04")
 
 
 @pytest.mark.parametrize("yaw", [0.0, -40.0])
@@ -178,15 +181,33 @@ def test_lamps_mirrored_in_hair_do_not_lighten_it_and_grey_hair_stays_grey():
     brown, grey, blond = (torch.tensor(c) for c in ([0.040, 0.020, 0.012], [0.20, 0.18, 0.165], [0.30, 0.18, 0.08]))
     for albedo, lamps in ((brown, 0.0), (brown, 0.03), (grey, 0.02), (blond, 0.02)):
         shown = [(share * albedo + mirrored) * light for share, mirrored in ((1.0, lamps), (0.6, 0.2 * lamps))]
-        found = _unlit(*shown, skin * light, skin)
+        found = unlit(*shown, skin * light, skin)
         assert 0.6 < float(found.mean() / albedo.mean()) < 1.6, (albedo, lamps, found)
 
 
 def test_skin_between_short_hairs_does_not_make_black_hair_brown_or_grey():
     skin, black = torch.tensor([0.12, 0.06, 0.035]), torch.tensor([0.018, 0.014, 0.012])
     shown = [(1 - bare) * black + bare * skin + gleam for bare, gleam in ((0.4, 0.02), (0.25, 0.004))]
-    found = _unlit(*shown, skin, skin)
+    found = unlit(*shown, skin, skin)
     assert float(found.mean()) < 0.5 * float(shown[0].mean()) and float(found.mean()) < 0.3 * float(skin.mean())
+
+
+def test_skin_between_cropped_hairs_does_not_lighten_them():
+    skin, hair, light = torch.tensor([0.42, 0.30, 0.24]), torch.tensor([0.10, 0.07, 0.05]), 1.7
+    seen = 0.75 * hair + 0.25 * skin
+    found = between(0.95**-1 * seen * light, skin * light, skin)
+    assert abs(float(found.mean() / hair.mean()) - 1) < 1e-3
+    assert float(between(skin * 0.3, skin, skin).mean()) > 0.02 * float(skin.mean())  # never less than none
+
+
+def test_a_glossy_crown_above_dark_sides_is_not_bald(person_of):
+    face, pipe = person_of(21, "cropped01")
+    picture = face.render(CAMERA, image_size=320).rgb[0].clone()
+    drawn = silhouettes(picture, pipe, face)
+    crop = drawn.crop.clone()
+    crop[:, : int(drawn.marks[17:27, 1].mean()) - 30] = crop.new_tensor([0.97, 0.94, 0.92])[:, None, None]
+    found = find_hair(pipe, face.latents, dataclasses.replace(drawn, crop=crop), 1.0)
+    assert found is not None and found.style != "bald" and float(found.colour.max()) < 0.7
 
 
 def test_the_background_above_flat_hair_is_not_its_colour():

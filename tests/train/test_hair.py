@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from facekit.train.hair.bun import bunned
-from facekit.train.hair.clearance import Skin
-from facekit.train.hair.curls import _at_sides, curl_picture, outside
+from facekit.train.hair.clearance import Skin, head_normals
+from facekit.train.hair.cropped import cropped_cards, cropped_picture
+from facekit.train.hair.curls import _at_sides, curl_picture
 from facekit.train.hair.cuts import CUTS, Cut, parted
 from facekit.train.hair.fringe import with_fringe
 from facekit.train.hair.lashes import SETS, SIZE, lash_cards
@@ -16,6 +17,7 @@ from facekit.train.hair.light import openness, relaxed
 from facekit.train.hair.pictures import combed, grey_strands, locks, outward, strand_direction, strips
 from facekit.train.hair.sheet_picture import sheet_picture
 from facekit.train.hair.sheets import long_cards
+from facekit.train.hair.shells import outside
 from facekit.train.hair.stage import above_ears
 
 
@@ -55,6 +57,27 @@ def test_curls_get_sparser_outward():
         columns = thin[q].mean(0)
         assert float(columns[0]) == 0 < float(columns[4:10].mean()) < mean
         assert float((thin[q] - cover[q])[:, 20:].abs().max()) < 1e-6
+
+
+def test_cropped_hair_is_as_dense_as_asked_and_ends_at_the_hairline():
+    deep = torch.linspace(-5, 60, 128).expand(128, 128)
+    grey, cover = cropped_picture(128, deep, torch.full((128, 128), 0.6))
+    assert float(grey.min()) > 0 and float(grey.max()) <= 1
+    assert float(cover[:, 0].max()) == 0 and 0 < float(cover[:, 14:30].mean()) < 0.45
+    assert abs(float(cover[:, 60:].mean()) - 0.53) < 0.07  # hairs have soft edges
+
+
+def test_cropped_hair_is_lower_and_thinner_at_the_sides(default_pipeline):
+    template = default_pipeline.template
+    head, up = template.verts.numpy().astype(np.float64), template.verts[:, 1].numpy()
+    scalp = ((template.parts == 0).numpy() & (up > 60)).astype(float)
+    cards = cropped_cards(head, head_normals(template), scalp, 64)
+    shells = len(cards["verts"]) // 2
+    apart = np.linalg.norm(cards["verts"][shells:] - cards["verts"][:shells], axis=1)
+    low, high = cards["verts"][:shells, 1] < 70, cards["verts"][:shells, 1] > 100
+    assert low.any() and high.any() and apart[low].max() < apart[high].min()
+    assert cards["cap"][(scalp > 0) & (up < 70)].max() < cards["cap"][(scalp > 0) & (up > 100)].min()
+    assert cards["cap"][scalp == 0].max() == 0
 
 
 def test_temples_end_blunt_in_some_styles():

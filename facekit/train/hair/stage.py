@@ -17,6 +17,7 @@ from facekit.template import Template
 from facekit.train.context import Context
 from facekit.train.hair.bun import bunned
 from facekit.train.hair.clearance import Skin, head_normals
+from facekit.train.hair.cropped import cropped_cards
 from facekit.train.hair.curls import curl_cards
 from facekit.train.hair.cuts import CUTS
 from facekit.train.hair.facial import facial_arrays
@@ -40,8 +41,8 @@ STYLES = {
     "short01": 512, "short02": 512, "short03": 512, "short04": 512, "bob02": 512,
     "long01": 512, "mid01": 512, "side01": 512, "wavy01": 512, "bob03": 512, "ponytail01": 768, "bun01": 768,
 }  # fmt: skip
-#: The procedural style, and the style of the pack that it replaces.
-CURLS = "afro01"
+#: The procedural styles: that of curls replaces a style of the pack, cropped hair grows where another one does.
+CURLS, CROPPED, _CROPPED_AS = "afro01", "cropped01", "short04"
 #: Styles that are made of a style of the pack, and with its strand texture.
 _MADE_OF = {"mid01": "long01", "side01": "long01", "wavy01": "long01", "bob03": "long01", "bun01": "ponytail01"}
 #: Quantisation of positions: steps per millimetre; 16 bits reach 650 mm.
@@ -67,7 +68,8 @@ _REDRAWN = ("ponytail01", "bun01")
 _TIGHT, _LOOSE, _FRINGED = ("short01", "short04", "ponytail01"), ("short03", "bob02", *CUTS), ("short02",)
 #: Styles whose temples end blunt, where the pack's end in a point: the height of the end above the ear, mm, its rise
 #: toward the front, and the width of the fade, mm; they begin this far to the side and to the front, mm.
-_BLUNT, _TEMPLES = {"short04": (28.0, 0.22, 10.0), "short01": (18.0, 0.22, 10.0)}, (45.0, 14.0)
+_BLUNT = {"short04": (28.0, 0.22, 10.0), "short01": (18.0, 0.22, 10.0), "cropped01": (16.0, 0.22, 14.0)}
+_TEMPLES = (45.0, 14.0)
 #: Rounds of smoothing by style, for vertices below this height, mm.
 _SMOOTHED, _ABOVE_EARS = {"bob02": 4}, 100.0
 
@@ -94,14 +96,18 @@ def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
     pack = np.load(folder / "hair.npz", allow_pickle=False)
     out: dict[str, np.ndarray] = {}
     scalp, skin = _ears(template).astype(float), _skin(template)
-    for name in progress([*STYLES, CURLS], desc="hair"):
-        raw = {part: pack[f"{_MADE_OF.get(name, name)}/{part}"] for part in ("verts", "uvs", "faces", "faces_uvs")}
-        if name == CURLS:
+    for name in progress([*STYLES, CURLS, CROPPED], desc="hair"):
+        source = _CROPPED_AS if name == CROPPED else _MADE_OF.get(name, name)
+        raw = {part: pack[f"{source}/{part}"] for part in ("verts", "uvs", "faces", "faces_uvs")}
+        if name == CROPPED:
+            cut = out[f"{source}/strands"][1] / 255
+            raw = _cropped(template, _cap(raw, cut, template, source))
+        elif name == CURLS:
             raw = _curls(raw, template)
         elif name in CUTS:
             raw = long_cards(raw, STYLES[name], CUTS[name], skin)
         else:
-            picture = load_image(folder / f"{_MADE_OF.get(name, name)}.png")
+            picture = load_image(folder / f"{source}.png")
             raw = bunned(raw, skin) if name == "bun01" else raw
             raw["strands"] = grey_strands(picture, raw["uvs"], raw["faces_uvs"], STYLES[name], name in _REDRAWN).numpy()
         for part, value in _style(raw, template, name).items():
@@ -114,7 +120,7 @@ def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
     # Hair that hangs over the face shades it, but only the scalp gets the hair's tone.
     for name in (*_LOOSE, *_FRINGED):
         out[f"{name}/cap"] = _byte(out[f"{name}/cap"] / 255 * scalp)
-    for name in _BLUNT:
+    for name in _BLUNT.keys() & STYLES.keys():
         out[f"{name}/cap"] = _byte(out[f"{name}/cap"] / 255 * above_ears(template.verts.numpy(), name).clip(0))
     for name in SETS:
         raw = lash_cards(template, name)
@@ -144,7 +150,7 @@ def _style(raw: dict[str, np.ndarray], template: Template, name: str) -> dict[st
     grey, cover = (torch.from_numpy(t) for t in strands)
     if "along" in raw:
         along = raw["along"]
-    elif name == CURLS:  # curls have no common direction
+    elif name in (CURLS, CROPPED):  # they have no common direction
         along = np.random.default_rng(3).normal(size=verts.shape)
         along /= np.linalg.norm(along, axis=1, keepdims=True)
     else:
@@ -217,6 +223,12 @@ def _curls(raw: dict[str, np.ndarray], template: Template) -> dict[str, np.ndarr
     cap[high] = covered(head[high], normals[high], points, 2 * each)
     cap = smoothed(cap, template.faces.numpy(), 4)
     return {**curl_cards(head, normals, cap, 512), "cap": np.clip((cap - 0.6) / 0.4, 0, 1)}
+
+
+def _cropped(template: Template, cap: np.ndarray) -> dict[str, np.ndarray]:
+    """Build cropped hair over the vertices of the head that the cap (V,) covers."""
+    head = template.verts.numpy().astype(np.float64)
+    return cropped_cards(head, head_normals(template), cap * above_ears(head, CROPPED).clip(0), 512)
 
 
 def _quantised(raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,0 +1,94 @@
+"""Procedural cropped hair: two low shells over the scalp with a texture of short hairs, thinner at the sides."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from facekit.train.arrays import smoothstep
+from facekit.train.hair.pictures import blurred
+from facekit.train.hair.shells import Net
+
+#: Heights of both shells, mm, on the crown and at the sides.
+_HEIGHTS = ((2.1, 2.0), (4.4, 2.9))
+#: Heights y, mm, between which the sides pass into the crown, and the nape's hair into theirs; share at the nape.
+_FADED, _NAPE, _THINNED = (40.0, 85.0), (-60.0, -10.0), 0.45
+#: Distances from the hairline, mm, between which hair gets dense, and the standard deviation of the hairline's place.
+_THIN, _UNEVEN = (1.0, 11.0), 1.8
+#: Coverage of one shell on the crown and at the sides.
+_DENSE = (0.80, 0.52)
+#: Length of hairs in texels, and how bright and how dark they are: grey is 0.5 times e to the plus or minus this.
+_LENGTH, _CONTRAST = 5, 0.34
+#: Coverage of the scalp under both shells, on the crown and at the sides.
+_CAP = (0.9, 0.62)
+
+
+def cropped_cards(verts: np.ndarray, normals: np.ndarray, cap: np.ndarray, size: int) -> dict[str, np.ndarray]:
+    """Build shells over the head vertices that the cap covers.
+
+    Parameters
+    ----------
+    verts, normals:
+        (V, 3) of the head, mm and unit.
+    cap:
+        (V,) in [0, 1], extent of the hair.
+    size:
+        Side of the strand texture in texels.
+
+    Returns
+    -------
+    dict
+        ``verts``, ``uvs``, ``faces`` and ``faces_uvs`` as for the pack's styles, ``strands`` (2, size, size), which
+        both shells share, mirrored, and ``cap`` (V,) in [0, 1], the coverage of the scalp.
+    """
+    net = Net.over(verts, normals, cap)
+    heights = [_from_sides(net.roots, top, low) for top, low in _HEIGHTS]
+    mirrored = np.stack((1 - net.chart[:, 0], net.chart[:, 1]), 1)
+    dense = _from_sides(net.roots, *_DENSE) * _nape(net.roots)
+    deep, dense = net.baked(net.rim, size), net.baked(dense, size)
+    return {
+        **net.shells(heights, [net.chart, mirrored]),
+        "strands": cropped_picture(size, deep, dense).numpy(),
+        "cap": cap * _from_sides(verts, *_CAP) * _nape(verts),
+    }
+
+
+def _from_sides(points: np.ndarray, top: float, low: float) -> np.ndarray:
+    """Return a value (N,) for points (N, 3) mm: ``top`` on the crown and ``low`` at the sides."""
+    return low + (top - low) * smoothstep(points[:, 1], *_FADED)
+
+
+def _nape(points: np.ndarray) -> np.ndarray:
+    """Return the density (N,) in [0, 1] at points (N, 3) mm: hair gets thin toward the nape."""
+    return _THINNED + (1 - _THINNED) * smoothstep(points[:, 1], *_NAPE)
+
+
+def cropped_picture(size: int, deep: torch.Tensor, dense: torch.Tensor, seed: int = 12) -> torch.Tensor:
+    """Draw the strand texture of cropped hair, grey and coverage (2, size, size) in [0, 1].
+
+    Hairs point away from the whorl at the crown, the picture's middle. ``deep`` (size, size) is the distance from the
+    hairline, mm, and ``dense`` (size, size) in [0, 1] the coverage away from it.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(1, 1, size, size, generator=generator)
+    at = torch.linspace(-1, 1, size)
+    y, x = torch.meshgrid(at, at, indexing="ij")
+    place = torch.stack((x, y), -1)
+    # Not quite radial: hair turns about the whorl, and no two hairs are parallel.
+    way = torch.stack((x - 0.35 * y, y + 0.35 * x), -1)
+    turn = blurred(torch.randn(2, size, size, generator=generator), 3).movedim(0, -1)
+    way = F.normalize(way, dim=-1) + 0.5 * turn / turn.std()
+    way = 2 / size * F.normalize(way, dim=-1)
+    steps = torch.arange(_LENGTH) - (_LENGTH - 1) / 2
+    strands = torch.zeros(size, size)
+    for step in steps.tolist():
+        strands += F.grid_sample(noise, (place + step * way)[None], align_corners=True)[0, 0]
+    rank = strands.flatten().argsort().argsort().view(size, size).float() / size**2
+    tone = blurred(torch.randn(1, size, size, generator=generator), 1)[0]
+    uneven = blurred(torch.randn(1, size, size, generator=generator), 4)[0]
+    low, far = _THIN
+    dense = dense * ((deep + _UNEVEN * uneven / uneven.std() - low) / (far - low)).clamp(0, 1)
+    alpha = ((rank - (1 - dense)) / 0.15).clamp(0, 1)
+    grey = 0.5 * torch.exp(_CONTRAST * (rank + 0.35 * (tone / tone.std()).clamp(-1, 1) - 0.5))
+    return torch.stack((grey.clamp(0, 1), alpha))
