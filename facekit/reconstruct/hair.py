@@ -178,7 +178,7 @@ def _sides(cropped: torch.Tensor, marks: torch.Tensor) -> torch.Tensor:
 
 
 def _darker(colours: torch.Tensor, sides: torch.Tensor, marks: torch.Tensor, light: float) -> bool:
-    """Return whether both sides of a head, as far as they are seen, are darker than its cheeks, whose L* is ``light``."""
+    """Return whether both sides of a head, where they are seen, are darker than its cheeks, whose L* is ``light``."""
     left = _centres()[1] < float(marks[27, 0])
     told = [light - float(colours[0, half].median()) for half in (sides & left, sides & ~left) if int(half.sum()) >= 10]
     return bool(told) and min(told) > _STUBBLE
