@@ -25,12 +25,19 @@ WORKERS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 # Compiled files are kept, whatever the environment says, since Python starts often.
 QUICKLY := OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=268435456 MALLOC_TRIM_THRESHOLD_=536870912 PYTHONDONTWRITEBYTECODE=
 
+# How other versions are installed, and most of what they need, with what runs notebooks as tests: all but our own sources,
+# of which pip makes one environment's at a time.
+COLAB := .venv-colab/bin/python -m pip install --disable-pip-version-check --no-compile --constraint constraints.txt \
+	--constraint constraints-colab.txt
+NEWEST := .venv-newest/bin/python -m pip install --disable-pip-version-check --no-compile --constraint constraints.txt
+MOST := torch matplotlib plotly ipywidgets ipykernel pytest pytest-xdist nbclient nbformat
+
 # Notebooks that need more than the notebook extra run with everything installed; the others with other versions.
 EXTRAS := 06_rig or 07_from or 08_from or 09_eval or 10_data
 MATRIX := tests/test_notebooks.py tests/test_colab.py tests/viz/test_notebook.py tests/viz/test_charts.py \
 	tests/viz/viewer/test_widget.py -k "not ($(EXTRAS))"
 
-.PHONY: demo lab app test suite test-release test-notebooks test-colab test-newest lint style types \
+.PHONY: demo lab app test suite test-release test-notebooks test-colab test-newest environments lint style types \
 	format docs space bench train-default notebooks notebooks-translated picture viewer wheel lock clean
 
 demo: $(VENV)/.core
@@ -59,9 +66,11 @@ test-colab: .venv-colab/.ready
 	$(QUICKLY) .venv-colab/bin/python -m pytest $(WORKERS) $(MATRIX)
 
 test-newest: .venv-newest/.ready
-	.venv-newest/bin/python -m pip install --disable-pip-version-check --upgrade --upgrade-strategy eager \
-		--constraint constraints.txt --editable '.[notebook]'
+	$(NEWEST) --upgrade --upgrade-strategy eager --editable '.[notebook]'
 	$(QUICKLY) .venv-newest/bin/python -m pytest $(WORKERS) $(MATRIX)
+
+# What continuous integration begins with: pip uses one core, so that with --jobs it takes half as long.
+environments: $(VENV)/.dev .venv-colab/.most .venv-newest/.most
 
 lint: style types
 
@@ -159,16 +168,22 @@ $(VENV)/.train: $(VENV)/.core
 	$(PIP) --editable '.[train]'
 	@touch $@
 
-.venv-colab/.ready: Makefile setup.py constraints.txt constraints-colab.txt
+.venv-colab/.most: Makefile constraints.txt constraints-colab.txt
 	$(PYTHON) -m venv .venv-colab
-	.venv-colab/bin/python -m pip install --disable-pip-version-check --constraint constraints.txt \
-		--constraint constraints-colab.txt --editable '.[notebook]' pytest pytest-xdist nbclient nbformat
+	$(COLAB) $(MOST)
 	@touch $@
 
-.venv-newest/.ready: Makefile setup.py constraints.txt
+.venv-colab/.ready: .venv-colab/.most setup.py
+	$(COLAB) --editable '.[notebook]'
+	@touch $@
+
+.venv-newest/.most: Makefile constraints.txt
 	$(PYTHON) -m venv .venv-newest
-	.venv-newest/bin/python -m pip install --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[notebook]' pytest pytest-xdist nbclient nbformat
+	$(NEWEST) $(MOST)
+	@touch $@
+
+.venv-newest/.ready: .venv-newest/.most setup.py
+	$(NEWEST) --editable '.[notebook]'
 	@touch $@
 
 clean:
