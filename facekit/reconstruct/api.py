@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,12 @@ from facekit.reconstruct.personal import PersonalOffsets, left_over
 from facekit.reconstruct.quality import Quality
 from facekit.reconstruct.response import Response
 from facekit.reconstruct.result import Reconstruction
-from facekit.reconstruct.silhouettes import Silhouettes
-from facekit.reconstruct.texture.compose import compose_texture, prepare
+from facekit.reconstruct.silhouettes import Silhouettes, prepare_silhouettes
+from facekit.reconstruct.texture.compose import compose_texture, prepare_texture
 from facekit.reconstruct.texture.delight import trait_direction
 from facekit.reconstruct.unknowns import Fitted, View
 from facekit.render import Camera
-from facekit.render.frames import on_one_thread, together
+from facekit.render.frames import beside, on_threads
 from facekit.torch_defaults import with_torch_defaults
 
 #: Standard deviation of a log focal length read from EXIF; factor on the standard deviations of blendshape scores,
@@ -49,6 +50,8 @@ _CODES = ("identity", "texture_noise", "style")
 _SIZES = (512, 1024, 2048)
 #: Largest number of photographs that are searched for hair.
 _LOOKED = 4
+#: Most threads for textures: their operations are too small for more.
+_THREADS = 2
 
 
 @with_torch_defaults
@@ -111,14 +114,19 @@ def reconstruct(
             source, texture=texture, face=face, calm=smoothing, texture_size=size, hair=hair, model=model
         )
     pictures = read_all(source)
-    (pipe, photo), found = together(lambda: loaded(model), lambda: _found_in(pictures, face), torch.device("cpu"))
-    pictures, faces = [picture for picture, _, _ in found], [marks for _, marks, _ in found]
-    (fitted, faces), _ = together(
-        lambda: refine_and_fit(photo, pictures, faces), lambda: _settle(pipe), torch.device("cpu")
-    )
-    return assembled(fitted, pictures, faces, pipe, photo, texture, size, hair)
+    with torch.no_grad(), beside(torch.device("cpu")) as begin:
+        known = begin(lambda: loaded(model))
+        found = _found_in(pictures, face)
+        pipe = known.result()
+        settled, ready = begin(lambda: _settle(pipe)), begin(lambda: _prepare(pipe, size, hair))
+        photo = on_threads(1)(PhotoModel.of)(pipe)
+        pictures, faces = [picture for picture, _, _ in found], [marks for _, marks, _ in found]
+        fitted, faces = refine_and_fit(photo, pictures, faces)
+        settled.result()
+        return assembled(fitted, pictures, faces, pipe, photo, texture, size, hair, ready)
 
 
+@on_threads(1)
 def _found_in(pictures: list[Picture], face: int | None) -> list[tuple[Picture, FaceLandmarks, int]]:
     """Find a face in each photograph; see :func:`facekit.reconstruct.find.find`."""
     load_modes()  # the model needs them late
@@ -131,7 +139,14 @@ def _settle(pipe: FacePipeline) -> None:
     _ = pipe.contact, pipe.unfolding, pipe.wall, pipe.eye_corners, pipe.resting_lids
 
 
-@on_one_thread
+def _prepare(pipe: FacePipeline, size: int, hair: str | None) -> None:
+    """Make what the textures and the hair of all people share, which is cached."""
+    prepare_texture(pipe, size)
+    if hair is not None:
+        prepare_silhouettes(pipe)
+
+
+@on_threads(1)
 def refine_and_fit(
     photo: PhotoModel, pictures: list[Picture], faces: list[FaceLandmarks]
 ) -> tuple[Fitted, list[FaceLandmarks]]:
@@ -170,6 +185,7 @@ def identity_prior(
     return mean, deviation
 
 
+@on_threads(_THREADS)
 def assembled(
     fitted: Fitted,
     pictures: list[Picture],
@@ -179,8 +195,12 @@ def assembled(
     texture: str,
     size: int,
     hair: str | None = "auto",
+    ready: Future[None] | None = None,
 ) -> Reconstruction:
-    """Build the reconstruction from a fit: shape, texture and quality."""
+    """Build the reconstruction from a fit: shape, texture and quality.
+
+    ``ready`` is what another thread still prepares for textures and hair, if it does.
+    """
     cameras = cameras_of(fitted, pictures)
     weights = torch.from_numpy(fitted.blendshapes).float()
     rest = FaceLatents.sample(0, expression="neutral", intensity=0.0, truncation=0.0, device=pipe.device)
@@ -190,22 +210,17 @@ def assembled(
     colours = [torch.from_numpy(picture.pixels) for picture in pictures]
     views = [cameras[k] for k in range(len(pictures))]
 
-    def silhouettes() -> list[Silhouettes | None]:
-        prepare(pipe, size)  # the texture asks for it late
-        looked = list(zip(colours, verts.split(1), views, strict=True))[: 0 if hair is None else _LOOKED]
-        return [Silhouettes.of(c.permute(2, 0, 1), pipe, neutral[None], v, camera) for c, v, camera in looked]
-
-    skin, styles = together(
-        lambda: compose_texture(colours, verts, views, neutral, pipe, mode=texture, size=size),
-        silhouettes,
-        pipe.device,
-    )
+    if ready is not None:
+        ready.result()  # or threads would wait for each other
+    skin = compose_texture(colours, verts, views, neutral, pipe, mode=texture, size=size)
     codes = dataclasses.replace(rest, **{name: getattr(skin.codes, name).float() for name in _CODES})
     person = shaped.with_person(Person(neutral, codes, skin.albedo.float()))
     if hair is not None:
         posed = codes.repeat(len(pictures)).with_blendshapes(weights)
         trait = trait_direction(pipe, "masculinity")
         man = photo.masculine(pipe.template, neutral, None if trait is None else float(codes.identity[0] @ trait))
+        looked = list(zip(colours, verts.split(1), views, strict=True))[:_LOOKED]
+        styles = [Silhouettes.of(c.permute(2, 0, 1), pipe, neutral[None], v, camera) for c, v, camera in looked]
         person = dressed(person, posed, styles, hair, man)
     names = [picture.name for picture in pictures]
     return Reconstruction(
@@ -223,7 +238,7 @@ def assembled(
     )
 
 
-@on_one_thread
+@on_threads(1)
 @torch.no_grad()
 def posed_heads(
     fitted: Fitted, pipe: FacePipeline, photo: PhotoModel, rest: FaceLatents
@@ -236,7 +251,7 @@ def posed_heads(
     return shaped, shaped.decode_shape(shaped.to_model_codes(rest.repeat(len(weights)).with_blendshapes(weights)))
 
 
-@on_one_thread
+@on_threads(1)
 def dressed(
     pipe: FacePipeline, latents: FaceLatents, silhouettes: list[Silhouettes | None], hair: str, man: float = 0.5
 ) -> FacePipeline:

@@ -98,18 +98,17 @@ class PhotoModel:
         return float(1 / (1 + np.exp(-(odds if skin is None else _HEAD * odds + _SKIN * skin))))
 
 
-def loaded(model: str | Path | FacePipeline) -> tuple[FacePipeline, PhotoModel]:
-    """Return a pipeline, given by itself or by its name, and its model for photographs.
+def loaded(model: str | Path | FacePipeline) -> FacePipeline:
+    """Return a pipeline, given by itself or by its name.
 
     The packaged default is kept for later photographs, with what it makes at first use: ties of hair, charts of detail.
     """
     if isinstance(model, FacePipeline):
-        pipe = model
-    elif model == HOME and not torch.is_inference_mode_enabled():
-        pipe = _default()
-    else:  # what is made in inference mode cannot be used with gradients: later callers may need them
-        pipe = FacePipeline.from_pretrained(model)
-    return pipe, PhotoModel.of(pipe)
+        return model
+    if model == HOME and not torch.is_inference_mode_enabled():
+        return _default()
+    # What is made in inference mode cannot be used with gradients: later callers may need them.
+    return FacePipeline.from_pretrained(model)
 
 
 @functools.lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SIDE = 144
 #: The same in brow-to-chin distances; fraction of it above the eyes.
 _HEIGHT, _ABOVE = 2.6, 0.45
+_PREPARING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Silhouettes:
         wardrobe = pipe.wardrobe
         if wardrobe is None:
             return None
+        prepare_silhouettes(pipe)
         mesh = pipe.template.mesh(posed)
         crop, box, seen, marks = _square(picture, mesh.verts, pipe.template.landmarks, camera)
         bare, light = render(mesh, box, (SIDE, SIDE), lights="flat"), Lights.preset("flat")
@@ -79,6 +82,17 @@ class Silhouettes:
             worn = Hair(cards, wardrobe.wear(cards, neutral, posed)[0], colour)
             cover[style] = 1.0 - hair_layers(worn, box, light, (SIDE, SIDE), bare.depth[0, 0], head).through
         return cls(crop, seen, marks, head, cover)
+
+
+@torch.no_grad()
+def prepare_silhouettes(pipe: FacePipeline) -> None:
+    """Make what the silhouettes of all people share, which is cached; threads wait for each other here."""
+    wardrobe = pipe.wardrobe
+    if wardrobe is None:
+        return
+    with _PREPARING:
+        for style in wardrobe.styles:
+            _ = wardrobe.cards(Outfit(style, wardrobe.lashes[0])).mip
 
 
 def _square(

@@ -4,11 +4,12 @@ the next faces are made beside the pictures.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 import torch
 
@@ -48,19 +49,72 @@ def side_by_side(function: Callable[[T], R], items: Sequence[T], device: torch.d
         torch.set_num_threads(threads)
 
 
-def on_one_thread(function: Callable[P, R]) -> Callable[P, R]:
-    """Run a function with one thread of torch's: many small operations wait for each other on more."""
+def on_threads(most: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Run a function with at most so many threads of torch's: many small operations wait for each other on more."""
 
-    @functools.wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            return function(*args, **kwargs)
-        finally:
-            torch.set_num_threads(threads)
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            threads = torch.get_num_threads()
+            torch.set_num_threads(min(most, threads))
+            try:
+                return function(*args, **kwargs)
+            finally:
+                torch.set_num_threads(threads)
 
-    return run
+        return run
+
+    return decorate
+
+
+class Begin(Protocol):
+    """Begins a function beside the caller."""
+
+    def __call__(self, function: Callable[[], T], /) -> Future[T]:
+        """See :func:`beside`."""
+        ...
+
+
+@contextlib.contextmanager
+def beside(device: torch.device) -> Iterator[Begin]:
+    """Yield what begins a function without gradients beside the caller, and returns the future of its result.
+
+    All run in turn on one thread of their own, each with one of torch's threads. On other devices than the CPU, or if
+    torch has one thread, a function runs as it is begun. After an error no further function is begun.
+    """
+    threads, inference = torch.get_num_threads(), torch.is_inference_mode_enabled()
+    if threads < 2 or device.type != "cpu":
+        yield _at_once
+        return
+
+    def alone(function: Callable[[], T]) -> T:
+        # Modes belong to a thread.
+        with torch.inference_mode(inference), torch.no_grad():
+            return function()
+
+    def begin(function: Callable[[], T], /) -> Future[T]:
+        return pool.submit(alone, function)
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix="facekit-beside")
+    try:
+        pool.submit(_be_alone).result()
+        torch.set_num_threads(threads)  # what one thread sets is at first the others' number, too
+        yield begin
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@torch.no_grad()
+def _at_once(function: Callable[[], T], /) -> Future[T]:
+    future: Future[T] = Future()
+    future.set_result(function())
+    return future
+
+
+def _be_alone() -> None:
+    """Give the calling thread one of torch's threads, whatever others set."""
+    torch.get_num_threads()  # a thread takes over the common number when it is first asked, and then keeps its own
+    torch.set_num_threads(1)
 
 
 @torch.no_grad()
@@ -71,19 +125,9 @@ def together(first: Callable[[], T], second: Callable[[], R], device: torch.devi
     """
     if torch.get_num_threads() < 2 or device.type != "cpu":
         return first(), second()
-    inference = torch.is_inference_mode_enabled()
-
-    def beside() -> R:
-        with torch.inference_mode(inference), torch.no_grad():
-            return second()
-
-    @on_one_thread  # the worker's, too, until both are done
-    def both() -> tuple[T, R]:
-        with ThreadPoolExecutor(1, thread_name_prefix="facekit-beside") as pool:
-            future = pool.submit(beside)
-            return first(), future.result()
-
-    return both()
+    with beside(device) as begin:
+        later = begin(second)
+        return on_threads(1)(first)(), later.result()
 
 
 def ahead(items: Iterable[T], device: torch.device) -> Iterator[T]:

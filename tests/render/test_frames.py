@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from facekit.render import Camera, render
-from facekit.render.frames import ahead, side_by_side, together
+from facekit.render.frames import ahead, beside, on_threads, side_by_side, together
 
 CPU = torch.device("cpu")
 
@@ -153,4 +153,37 @@ def test_an_error_of_either_arrives(two_threads, which):
     jobs[which] = fails
     with pytest.raises(ValueError, match="no"):
         together(*jobs, CPU)
+    assert torch.get_num_threads() == 2
+
+
+def test_what_is_begun_runs_beside_the_caller_on_one_thread(two_threads):
+    met = threading.Barrier(2, timeout=20)
+
+    def job():
+        met.wait()
+        return threading.current_thread().name, torch.get_num_threads(), torch.is_grad_enabled()
+
+    with beside(CPU) as begin:
+        first, second = begin(job), begin(lambda: 2)
+        met.wait()  # breaks unless it is under way
+        assert torch.get_num_threads() == 2
+        name, threads, gradients = first.result()
+    assert name.startswith("facekit-beside") and threads == 1 and not gradients and second.result() == 2
+    assert torch.get_num_threads() == 2
+
+
+def test_after_an_error_nothing_more_is_begun(two_threads):
+    ran, go = [], threading.Event()
+    with pytest.raises(KeyError, match="mine"), beside(CPU) as begin:
+        begin(lambda: go.wait(20))
+        begin(lambda: ran.append(1))
+        threading.Timer(0.2, go.set).start()
+        raise KeyError("mine")
+    assert not ran
+
+
+def test_threads_are_limited_and_given_back(two_threads):
+    assert on_threads(1)(torch.get_num_threads)() == 1 and on_threads(8)(torch.get_num_threads)() == 2
+    with pytest.raises(ZeroDivisionError):
+        on_threads(1)(lambda: 1 // 0)()
     assert torch.get_num_threads() == 2

@@ -24,7 +24,7 @@ from facekit.reconstruct.clip.views import Pool, for_skin
 from facekit.reconstruct.dense import LandmarkRefiner, load_refiner
 from facekit.reconstruct.find import average_close_ups
 from facekit.reconstruct.landmarker import Landmarker
-from facekit.reconstruct.model import loaded
+from facekit.reconstruct.model import PhotoModel, loaded
 from facekit.reconstruct.observe import Picture
 from facekit.reconstruct.response import Response
 from facekit.reconstruct.unknowns import View
@@ -57,7 +57,8 @@ def reconstruct_clip(
         If the video cannot be read or shows no face, or if the extra is not installed.
     """
     film = Film.open(path)
-    pipe, photo = loaded(model)
+    pipe = loaded(model)
+    photo = PhotoModel.of(pipe)
     refiner, response = load_refiner(photo)
     notes: list[str] = []
     with contextlib.closing(Track()) as track, Landmarker() as finder:

@@ -250,8 +250,8 @@ def compose_texture(
 
 
 @torch.no_grad()
-def prepare(pipe: FacePipeline, size: int) -> None:
-    """Make what all textures of a model share, which is cached; for threads beside :func:`compose_texture`."""
+def prepare_texture(pipe: FacePipeline, size: int) -> None:
+    """Make what all textures of a model share, which is cached; for threads beside what comes before them."""
     _ = pipe.detail_layer, mask.spread_of_skins(pipe.texture, COARSE)
     _ = _tile_grid(pipe, size), atlas_masks(pipe.template, size)
 
