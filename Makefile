@@ -7,7 +7,7 @@
 # make picture  the pictures of README.md
 # make test-release   what the documentation shows, its site, and the package that is released
 # make test-notebooks   the notebooks that need more than the notebook extra
-# make test-colab test-newest   the other notebooks with Colab's versions, and with the newest
+# make test-colab test-newest   the other notebooks with Colab's versions, and what versions touch with the newest
 # make viewer  the notebook viewer's module, after a change in viewer/
 # make train-default PACK=path   train the embedded default again
 
@@ -36,6 +36,9 @@ MOST := torch matplotlib plotly ipywidgets ipykernel pytest pytest-xdist nbclien
 EXTRAS := 06_rig or 07_from or 08_from or 09_eval or 10_data
 MATRIX := tests/test_notebooks.py tests/test_colab.py tests/viz/test_notebook.py tests/viz/test_charts.py \
 	tests/viz/viewer/test_widget.py -k "not ($(EXTRAS))"
+# The newest versions are mostly those of .venv: what is left are files, charts and a notebook that shows them.
+LATEST := tests/files tests/io tests/viz/test_charts.py tests/test_notebooks.py \
+	-k "not test_runs or 01_generate or 04_comparison"
 
 .PHONY: demo lab app test suite test-release test-notebooks test-colab test-newest environments lint style types \
 	format docs space bench train-default notebooks notebooks-translated picture viewer wheel lock clean
@@ -67,7 +70,7 @@ test-colab: .venv-colab/.ready
 
 test-newest: .venv-newest/.ready
 	$(NEWEST) --upgrade --upgrade-strategy eager --editable '.[notebook]'
-	$(QUICKLY) .venv-newest/bin/python -m pytest $(WORKERS) $(MATRIX)
+	$(QUICKLY) .venv-newest/bin/python -m pytest $(WORKERS) $(LATEST)
 
 # What continuous integration begins with: pip uses one core, so that with --jobs it takes half as long.
 environments: $(VENV)/.dev .venv-colab/.most .venv-newest/.most
