@@ -78,6 +78,10 @@ def test_cropped_hair_is_lower_and_thinner_at_the_sides(default_pipeline):
     assert low.any() and high.any() and apart[low].max() < apart[high].min()
     assert cards["cap"][(scalp > 0) & (up < 70)].max() < cards["cap"][(scalp > 0) & (up > 100)].min()
     assert cards["cap"][scalp == 0].max() == 0
+    along, up = cards["along"], cards["verts"] - np.array([0.0, 62.0, -8.0])
+    assert np.allclose(np.linalg.norm(along, axis=1), 1)
+    standing = (along * up).sum(1) / np.linalg.norm(up, axis=1)
+    assert standing.min() > 0.5 and standing.mean() < 0.9, "hairs stand up, and lean"
 
 
 def test_temples_end_blunt_in_some_styles():

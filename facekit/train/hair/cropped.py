@@ -20,6 +20,8 @@ _THIN, _UNEVEN = (1.0, 11.0), 1.8
 _DENSE = (0.80, 0.52)
 #: Length of hairs in texels, and how bright and how dark they are: grey is 0.5 times e to the plus or minus this.
 _LENGTH, _CONTRAST = 5, 0.34
+#: How far hairs lean, the tangent of their angle, and the radius of the whorl, mm, within which they stand up.
+_LEAN, _WHORL = 0.8, 12.0
 #: Coverage of the scalp under both shells, on the crown and at the sides.
 _CAP = (0.9, 0.62)
 
@@ -40,7 +42,8 @@ def cropped_cards(verts: np.ndarray, normals: np.ndarray, cap: np.ndarray, size:
     -------
     dict
         ``verts``, ``uvs``, ``faces`` and ``faces_uvs`` as for the pack's styles, ``strands`` (2, size, size), which
-        both shells share, mirrored, and ``cap`` (V,) in [0, 1], the coverage of the scalp.
+        both shells share, mirrored, ``along`` (N, 3), the unit directions of hairs, and ``cap`` (V,) in [0, 1], the
+        coverage of the scalp.
     """
     net = Net.over(verts, normals, cap)
     heights = [_from_sides(net.roots, top, low) for top, low in _HEIGHTS]
@@ -50,8 +53,17 @@ def cropped_cards(verts: np.ndarray, normals: np.ndarray, cap: np.ndarray, size:
     return {
         **net.shells(heights, [net.chart, mirrored]),
         "strands": cropped_picture(size, deep, dense).numpy(),
+        "along": np.tile(_standing(net), (len(heights), 1)),
         "cap": cap * _from_sides(verts, *_CAP) * _nape(verts),
     }
+
+
+def _standing(net: Net) -> np.ndarray:
+    """Return the direction (N, 3) of the hairs at each point: up from the scalp, and leaning away from the crown."""
+    away = net.roots - net.roots[np.argmin(np.linalg.norm(net.chart - 0.5, axis=1))]
+    away -= (away * net.out).sum(1, keepdims=True) * net.out
+    along = net.out + _LEAN * away / np.maximum(np.linalg.norm(away, axis=1, keepdims=True), _WHORL)
+    return along / np.linalg.norm(along, axis=1, keepdims=True)
 
 
 def _from_sides(points: np.ndarray, top: float, low: float) -> np.ndarray:

@@ -150,7 +150,7 @@ def _style(raw: dict[str, np.ndarray], template: Template, name: str) -> dict[st
     grey, cover = (torch.from_numpy(t) for t in strands)
     if "along" in raw:
         along = raw["along"]
-    elif name in (CURLS, CROPPED):  # they have no common direction
+    elif name == CURLS:  # curls have no common direction
         along = np.random.default_rng(3).normal(size=verts.shape)
         along /= np.linalg.norm(along, axis=1, keepdims=True)
     else:
