@@ -64,7 +64,7 @@ _TONES = (75.0, 30.0)
 _TIED = (TAIL, KNOT)
 #: The style with nearly the head's own silhouette, styles that reach beyond it, and the most that its coverage and the
 #: head's may be there; the score of cropped hair if nothing is there, and the share of hair there that gives none.
-_CROPPED, _FULLER, _FREE, _EMPTY, _FILLED = "cropped01", ("short01", "short02", "short04"), 0.15, 0.085, 0.5
+_CROPPED, _FULLER, _FREE, _EMPTY, _FILLED = "cropped01", ("short01", "short02", "short04"), 0.15, 0.1, 0.55
 #: Heights above the brows between which the sides of a head tell cropped hair from none, as fractions of the
 #: brow-to-chin distance, and how much darker than the cheeks both are under it, L*.
 _SIDES, _STUBBLE = (0.05, 0.35), 10.0

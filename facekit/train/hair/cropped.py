@@ -1,4 +1,4 @@
-"""Procedural cropped hair: two low shells over the scalp with a texture of short hairs, thinner at the sides."""
+"""Procedural cropped hair: a low shell over the scalp with a texture of short hairs, thinner at the sides."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from facekit.train.arrays import smoothstep
 from facekit.train.hair.pictures import blurred
 from facekit.train.hair.shells import Net
 
-#: Heights of both shells, mm, on the crown and at the sides.
-_HEIGHTS = ((2.1, 2.0), (4.4, 2.9))
+#: Height of the shell, mm, on the crown and at the sides.
+_HEIGHT = (3.6, 2.5)
 #: Heights y, mm, between which the sides pass into the crown, and the nape's hair into theirs; share at the nape.
 _FADED, _NAPE, _THINNED = (40.0, 85.0), (-60.0, -10.0), 0.45
 #: Distances from the hairline, mm, between which hair gets dense, and the standard deviation of the hairline's place.
 _THIN, _UNEVEN = (1.0, 11.0), 1.8
-#: Coverage of one shell on the crown and at the sides.
-_DENSE = (0.80, 0.52)
+#: Coverage of the shell on the crown and at the sides.
+_DENSE = (0.94, 0.72)
 #: Length of hairs in texels, and how bright and how dark they are: grey is 0.5 times e to the plus or minus this.
 _LENGTH, _CONTRAST = 5, 0.34
 #: How far hairs lean, the tangent of their angle, and the radius of the whorl, mm, within which they stand up.
 _LEAN, _WHORL = 0.8, 12.0
-#: Coverage of the scalp under both shells, on the crown and at the sides.
+#: Coverage of the scalp under it, on the crown and at the sides.
 _CAP = (0.9, 0.62)
 
 
 def cropped_cards(verts: np.ndarray, normals: np.ndarray, cap: np.ndarray, size: int) -> dict[str, np.ndarray]:
-    """Build shells over the head vertices that the cap covers.
+    """Build the shell over the head vertices that the cap covers.
 
     Parameters
     ----------
@@ -41,19 +41,16 @@ def cropped_cards(verts: np.ndarray, normals: np.ndarray, cap: np.ndarray, size:
     Returns
     -------
     dict
-        ``verts``, ``uvs``, ``faces`` and ``faces_uvs`` as for the pack's styles, ``strands`` (2, size, size), which
-        both shells share, mirrored, ``along`` (N, 3), the unit directions of hairs, and ``cap`` (V,) in [0, 1], the
-        coverage of the scalp.
+        ``verts``, ``uvs``, ``faces`` and ``faces_uvs`` as for the pack's styles, ``strands`` (2, size, size), ``along``
+        (N, 3), the unit directions of hairs, and ``cap`` (V,) in [0, 1], the coverage of the scalp.
     """
     net = Net.over(verts, normals, cap)
-    heights = [_from_sides(net.roots, top, low) for top, low in _HEIGHTS]
-    mirrored = np.stack((1 - net.chart[:, 0], net.chart[:, 1]), 1)
     dense = _from_sides(net.roots, *_DENSE) * _nape(net.roots)
     deep, dense = net.baked(net.rim, size), net.baked(dense, size)
     return {
-        **net.shells(heights, [net.chart, mirrored]),
+        **net.shells([_from_sides(net.roots, *_HEIGHT)], [net.chart]),
         "strands": cropped_picture(size, deep, dense).numpy(),
-        "along": np.tile(_standing(net), (len(heights), 1)),
+        "along": _standing(net),
         "cap": cap * _from_sides(verts, *_CAP) * _nape(verts),
     }
 
