@@ -148,9 +148,7 @@ def find_hair(
     worn = _frequencies(tuple(silhouettes.cover), man, float(tone[0]))
     score = {style: agreement[style] + _PRIOR * math.log(worn[style] + _ODD) for style in agreement}
     best = max(fitting, key=lambda style: score[style])
-    fuller = torch.stack([cover[style] for style in _FULLER]).amax(dim=0) > _COVERED
-    beyond = fuller & (cropped < _FREE) & (head < _FREE) & seen & (_centres()[0] < brows)
-    filled = float(likely[beyond].mean()) if int(beyond.sum()) >= _FEWEST else 1.0
+    filled = _filled(silhouettes, likely, brows)
     if not hangs and score[_CROPPED] + _EMPTY * (1 - filled / _FILLED) > score[best]:
         best = _CROPPED
     elif best in _TIED:
@@ -168,6 +166,14 @@ def find_hair(
         colour = torch.lerp(colour, between(_middle(crop, dark), cheek, skin), fair(skin))
     colour = natural_colour(colour.clamp(0.004, 0.7))
     return FoundHair(best, linear_to_srgb(colour), agreement)
+
+
+def _filled(silhouettes: Silhouettes, likely: torch.Tensor, brows: float) -> float:
+    """Return the share of hair above the brows where short hair stands that is not cropped; 1 if that is not seen."""
+    cover, seen = silhouettes.cover, silhouettes.seen & (_centres()[0] < brows)
+    fuller = torch.stack([cover[style] for style in _FULLER]).amax(dim=0) > _COVERED
+    beyond = fuller & (torch.maximum(cover[_CROPPED], silhouettes.head) < _FREE) & seen
+    return float(likely[beyond].mean()) if int(beyond.sum()) >= _FEWEST else 1.0
 
 
 def _sides(cropped: torch.Tensor, marks: torch.Tensor) -> torch.Tensor:
