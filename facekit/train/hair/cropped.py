@@ -20,7 +20,7 @@ _THIN, _UNEVEN = (1.0, 11.0), 1.8
 _DENSE = (0.94, 0.72)
 #: Length of hairs in texels, and how bright and how dark they are: grey is 0.5 times e to the plus or minus this.
 _LENGTH, _CONTRAST = 5, 0.34
-#: How far hairs lean, the tangent of their angle, and the radius of the whorl, mm, within which they stand up.
+#: Tangent of the angle at which hairs lean, and the radius of the whorl, mm, within which they stand up.
 _LEAN, _WHORL = 0.8, 12.0
 #: Coverage of the scalp under it, on the crown and at the sides.
 _CAP = (0.9, 0.62)
