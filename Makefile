@@ -14,7 +14,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+INSTALL := -m pip install --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python $(INSTALL)
 OUT ?= out
 # Where torch comes from, if not from the package index: the CPU's own wheel is a fifth as large. See README.md.
 TORCH_INDEX ?=
@@ -27,16 +28,15 @@ QUICKLY := OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=268435456 MALLOC_TRIM_THRESH
 
 # How other versions are installed, and most of what they need, with what runs notebooks as tests: all but our own sources,
 # of which pip makes one environment's at a time.
-COLAB := .venv-colab/bin/python -m pip install --disable-pip-version-check --no-compile --constraint constraints.txt \
-	--constraint constraints-colab.txt
-NEWEST := .venv-newest/bin/python -m pip install --disable-pip-version-check --no-compile --constraint constraints.txt
+COLAB := .venv-colab/bin/python $(INSTALL) --no-compile --constraint constraints-colab.txt
+NEWEST := .venv-newest/bin/python $(INSTALL) --no-compile
 MOST := torch matplotlib plotly ipywidgets ipykernel pytest pytest-xdist nbclient nbformat
 
 # Notebooks that need more than the notebook extra run with everything installed; the others with other versions.
 EXTRAS := 06_rig or 07_from or 08_from or 09_eval or 10_data
 MATRIX := tests/test_notebooks.py tests/test_colab.py tests/viz/test_notebook.py tests/viz/test_charts.py \
 	tests/viz/viewer/test_widget.py -k "not ($(EXTRAS))"
-# The newest versions are mostly those of .venv: what is left are files, charts and a notebook that shows them.
+# The newest versions are mostly those of .venv: what is left are files, charts and two notebooks with them.
 LATEST := tests/files tests/io tests/viz/test_charts.py tests/test_notebooks.py \
 	-k "not test_runs or 01_generate or 04_comparison"
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from facekit.train.hair.bun import bunned
-from facekit.train.hair.clearance import Skin, head_normals
-from facekit.train.hair.cropped import cropped_cards, cropped_picture
+from facekit.train.hair.clearance import Skin
+from facekit.train.hair.cropped import cropped_picture
 from facekit.train.hair.curls import _at_sides, curl_picture
 from facekit.train.hair.cuts import CUTS, Cut, parted
 from facekit.train.hair.fringe import with_fringe
@@ -18,7 +18,7 @@ from facekit.train.hair.pictures import combed, grey_strands, locks, outward, st
 from facekit.train.hair.sheet_picture import sheet_picture
 from facekit.train.hair.sheets import long_cards
 from facekit.train.hair.shells import outside
-from facekit.train.hair.stage import above_ears
+from facekit.train.hair.stage import _cropped, above_ears
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_cropped_hair_is_lower_and_thinner_at_the_sides(default_pipeline):
     template = default_pipeline.template
     head, up = template.verts.numpy().astype(np.float64), template.verts[:, 1].numpy()
     scalp = ((template.parts == 0).numpy() & (up > 60)).astype(float)
-    cards = cropped_cards(head, head_normals(template), scalp, 64)
+    cards = _cropped(template, scalp)
     off = np.linalg.norm(cards["verts"][:, None] - head[None, scalp > 0], axis=2).min(1)
     low, high = cards["verts"][:, 1] < 70, cards["verts"][:, 1] > 100
     assert low.any() and high.any() and off[low].mean() + 0.3 < off[high].mean() < 4

@@ -26,33 +26,24 @@ _LEAN, _WHORL = 0.8, 12.0
 _CAP = (0.9, 0.62)
 
 
-def cropped_cards(verts: np.ndarray, normals: np.ndarray, cap: np.ndarray, size: int) -> dict[str, np.ndarray]:
-    """Build the shell over the head vertices that the cap covers.
+def cropped_cards(net: Net, size: int) -> dict[str, np.ndarray]:
+    """Build the shell over a net, with a strand texture of ``size`` texels along a side.
 
-    Parameters
-    ----------
-    verts, normals:
-        (V, 3) of the head, mm and unit.
-    cap:
-        (V,) in [0, 1], extent of the hair.
-    size:
-        Side of the strand texture in texels.
-
-    Returns
-    -------
-    dict
-        ``verts``, ``uvs``, ``faces`` and ``faces_uvs`` as for the pack's styles, ``strands`` (2, size, size), ``along``
-        (N, 3), the unit directions of hairs, and ``cap`` (V,) in [0, 1], the coverage of the scalp.
+    Returns ``verts``, ``uvs``, ``faces`` and ``faces_uvs`` as for the pack's styles, ``strands`` (2, size, size), and
+    ``along`` (N, 3), the unit directions of hairs.
     """
-    net = Net.over(verts, normals, cap)
     dense = _from_sides(net.roots, *_DENSE) * _nape(net.roots)
     deep, dense = net.baked(net.rim, size), net.baked(dense, size)
     return {
         **net.shells([_from_sides(net.roots, *_HEIGHT)], [net.chart]),
         "strands": cropped_picture(size, deep, dense).numpy(),
         "along": _standing(net),
-        "cap": cap * _from_sides(verts, *_CAP) * _nape(verts),
     }
+
+
+def cropped_cover(points: np.ndarray) -> np.ndarray:
+    """Return the coverage of the scalp under cropped hair, (N,) in [0, 1], at points (N, 3) mm."""
+    return _from_sides(points, *_CAP) * _nape(points)
 
 
 def _standing(net: Net) -> np.ndarray:

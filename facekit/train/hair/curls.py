@@ -21,24 +21,11 @@ _THIN, _UNEVEN = ((1.0, 9.0), (4.0, 19.0)), 1.5
 _SIDES, _ASIDE, _AHEAD, _UP = 0.55, (38.0, 62.0), (-45.0, 15.0), (92.0, 52.0)
 
 
-def curl_cards(verts: np.ndarray, normals: np.ndarray, cap: np.ndarray, size: int) -> dict[str, np.ndarray]:
-    """Build shells over the head vertices that the cap covers.
+def curl_cards(net: Net, size: int) -> dict[str, np.ndarray]:
+    """Build shells over a net, with a strand texture of ``size`` texels along a side.
 
-    Parameters
-    ----------
-    verts, normals:
-        (V, 3) of the head, mm and unit.
-    cap:
-        (V,) in [0, 1], coverage by hair.
-    size:
-        Side of the strand texture in texels.
-
-    Returns
-    -------
-    dict
-        ``verts``, ``uvs``, ``faces`` and ``faces_uvs`` as for the pack's styles, and ``strands`` (2, size, size).
+    Returns ``verts``, ``uvs``, ``faces`` and ``faces_uvs`` as for the pack's styles, and ``strands`` (2, size, size).
     """
-    net = Net.over(verts, normals, cap)
     rise = _HEIGHT * (1 - np.exp(-np.maximum(net.rim - 3, 0) / _RISE)) * (0.72 + 0.28 * np.clip(net.out @ CROWN, 0, 1))
     rise *= 1 - _SIDES * _at_sides(net.roots)
     rng = np.random.default_rng(5)

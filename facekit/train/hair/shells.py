@@ -1,4 +1,4 @@
-"""Shells over the scalp, for hair without a common direction: curls and cropped hair."""
+"""Shells over the scalp, for curls and cropped hair."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from facekit.template import Template
 from facekit.train.context import Context
 from facekit.train.hair.bun import bunned
 from facekit.train.hair.clearance import Skin, head_normals
-from facekit.train.hair.cropped import cropped_cards
+from facekit.train.hair.cropped import cropped_cards, cropped_cover
 from facekit.train.hair.curls import curl_cards
 from facekit.train.hair.cuts import CUTS
 from facekit.train.hair.facial import facial_arrays
@@ -35,6 +35,7 @@ from facekit.train.hair.pictures import (
     strips,
 )
 from facekit.train.hair.sheets import long_cards
+from facekit.train.hair.shells import Net
 
 #: Names of the styles derived from the pack's, and the side in texels of their strand textures.
 STYLES = {
@@ -43,6 +44,8 @@ STYLES = {
 }  # fmt: skip
 #: The procedural styles: that of curls replaces a style of the pack, cropped hair grows where another one does.
 CURLS, CROPPED, _CROPPED_AS = "afro01", "cropped01", "short04"
+#: Side in texels of their strand textures.
+_SHELL_SIZE = 512
 #: Styles that are made of a style of the pack, and with its strand texture.
 _MADE_OF = {"mid01": "long01", "side01": "long01", "wavy01": "long01", "bob03": "long01", "bun01": "ponytail01"}
 #: Quantisation of positions: steps per millimetre; 16 bits reach 650 mm.
@@ -120,7 +123,7 @@ def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
     # Hair that hangs over the face shades it, but only the scalp gets the hair's tone.
     for name in (*_LOOSE, *_FRINGED):
         out[f"{name}/cap"] = _byte(out[f"{name}/cap"] / 255 * scalp)
-    for name in _BLUNT.keys() & STYLES.keys():
+    for name in _BLUNT.keys() - {CROPPED}:  # which grows above the ears alone
         out[f"{name}/cap"] = _byte(out[f"{name}/cap"] / 255 * above_ears(template.verts.numpy(), name).clip(0))
     for name in SETS:
         raw = lash_cards(template, name)
@@ -222,13 +225,16 @@ def _curls(raw: dict[str, np.ndarray], template: Template) -> dict[str, np.ndarr
     high = (head[:, 1] > -45) & grown
     cap[high] = covered(head[high], normals[high], points, 2 * each)
     cap = smoothed(cap, template.faces.numpy(), 4)
-    return {**curl_cards(head, normals, cap, 512), "cap": np.clip((cap - 0.6) / 0.4, 0, 1)}
+    net = Net.over(head, normals, cap)
+    return {**curl_cards(net, _SHELL_SIZE), "cap": np.clip((cap - 0.6) / 0.4, 0, 1)}
 
 
 def _cropped(template: Template, cap: np.ndarray) -> dict[str, np.ndarray]:
     """Build cropped hair over the vertices of the head that the cap (V,) covers."""
     head = template.verts.numpy().astype(np.float64)
-    return cropped_cards(head, head_normals(template), cap * above_ears(head, CROPPED).clip(0), 512)
+    cap = cap * above_ears(head, CROPPED).clip(0)
+    net = Net.over(head, head_normals(template), cap)
+    return {**cropped_cards(net, _SHELL_SIZE), "cap": cap * cropped_cover(head)}
 
 
 def _quantised(raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
