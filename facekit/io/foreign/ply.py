@@ -37,6 +37,8 @@ _NAMES = {
 }
 _HEADER = re.compile(rb"\s*end_header[ \t]*(\r\n|\n|\r)")
 _INDEX = ("vertex_indices", "vertex_index")
+#: Elements that are passed on. Of edges, trimesh makes paths, for which it needs SciPy.
+_KEPT = ("vertex", "face")
 
 
 @dataclass
@@ -79,7 +81,7 @@ def mend(path: Path, data: bytes, notes: ImportNotes) -> Mended:
     if len(textures) > 1:
         notes.add(f"textures after the first one ({', '.join(textures[1:])}) were left out")
     head = [f"ply\nformat {encoding} 1.0\n"]
-    for element in elements:
+    for element in (e for e in elements if e.name in _KEPT):
         head.append(f"element {element.name} {element.count}\n")
         for name, kind, length in element.properties:
             head.append(f"property {f'list {length} ' if length else ''}{kind} {_NAMES.get(name, name)}\n")
@@ -89,7 +91,7 @@ def mend(path: Path, data: bytes, notes: ImportNotes) -> Mended:
 
 
 def _parse(lines: list[str]) -> tuple[str, list[_Element], list[str]]:
-    """Return encoding, elements and texture names; extra elements are kept."""
+    """Return encoding, elements and texture names."""
     encoding, elements, textures = "", [], []
     try:
         for line in lines[1:]:
@@ -115,11 +117,11 @@ def _parse(lines: list[str]) -> tuple[str, list[_Element], list[str]]:
 
 
 def _ascii(body: bytes, elements: list[_Element]) -> bytes:
-    """Normalise the body line by line; each line has the numbers of its element."""
+    """Normalise the body line by line; each line has the numbers of its element. Extra elements are dropped."""
     lines = [line for line in decoded(body)[0].split("\n") if line.strip()]
     if len(lines) < sum(element.count for element in elements):
         raise cut_off("PLY", f"{len(lines)} lines where its header says {sum(e.count for e in elements)}")
-    row = 0
+    row, kept = 0, []
     for element in elements:
         lists = any(length for _, _, length in element.properties)
         for line in lines[row : row + element.count]:
@@ -127,8 +129,10 @@ def _ascii(body: bytes, elements: list[_Element]) -> bytes:
             least = len(element.properties)
             if len(words) < least or (lists and len(words) < _length(words, element)):
                 raise cut_off("PLY", f"the line {line[:60]!r}")
+        if element.name in _KEPT:
+            kept += lines[row : row + element.count]
         row += element.count
-    return ("\n".join(lines[:row]) + "\n").encode()
+    return ("\n".join(kept) + "\n").encode()
 
 
 def _length(words: list[str], element: _Element) -> int:
@@ -145,17 +149,20 @@ def _length(words: list[str], element: _Element) -> int:
 
 
 def _binary(body: bytes, elements: list[_Element], order: str) -> bytes:
-    """Return the body; faces with different numbers of corners, which trimesh does not read, are triangulated."""
+    """Return the body without extra elements; faces with different numbers of corners, which trimesh does not read,
+    are triangulated.
+    """
     place = 0
     parts = []
     for element in elements:
         if not any(length for _, _, length in element.properties):
             size = element.count * sum(np.dtype(_TYPES[kind]).itemsize for _, kind, _ in element.properties)
-            parts.append(body[place : place + size])
+            data = body[place : place + size]
             if place + size > len(body):
                 raise cut_off("PLY", f"{len(body)} bytes where its header says more than {place + size}")
         else:
             data, size = _lists(body, place, element, order)
+        if element.name in _KEPT:
             parts.append(data)
         place += size
     return b"".join(parts)
@@ -215,8 +222,7 @@ def _unequal(body: bytes, place: int, element: _Element, order: str) -> tuple[by
             place += count * value.itemsize
     triangles = np.concatenate(fans) if fans else np.zeros((0, 3), np.int32)
     index = next((name for name, _, length in element.properties if length and name in _INDEX), "vertex_indices")
-    if element.name != "face":  # not needed for a face
-        element.count, element.properties = 0, [(index, "int", "uchar")]
+    if element.name not in _KEPT:
         return b"", place - start
     element.count, element.properties = len(triangles), [(index, "int", "uchar")]
     table = np.zeros(len(triangles), np.dtype([("n", "u1"), ("v", order + "i4", (3,))]))

@@ -56,6 +56,21 @@ def test_binary_ply(tmp_path, order, mixed):
         loaded(tmp_path, "face.ply", text.encode() + body[:-2])
 
 
+@pytest.mark.parametrize("kind", ["ascii", "binary_little_endian"])
+def test_elements_that_are_no_part_of_a_surface(tmp_path, monkeypatch, kind):
+    """Edges stand between vertices and faces, and lists of strips' corners after them."""
+    monkeypatch.setattr(trimesh.graph, "traversals", None)  # what trimesh follows edges with, by means of SciPy
+    edges = "element edge 2\nproperty int vertex1\nproperty int vertex2\n"
+    strips = "element tristrips 2\nproperty list int int vertex_indices\n"
+    text = HEAD.format(kind, edges) + FACES.format(2, strips)
+    lines = [*ROWS, "0 1", "1 2", "3 0 1 2", "3 0 2 3", "1 0", "2 0 1"]
+    body = "\n".join(lines).encode()
+    if kind != "ascii":
+        body = VERTS.tobytes() + struct.pack("<4i", 0, 1, 1, 2)
+        body += struct.pack("<B3iB3i", 3, 0, 1, 2, 3, 0, 2, 3) + struct.pack("<2i3i", 1, 0, 2, 0, 1)
+    assert is_square(loaded(tmp_path, "face.ply", text.encode() + body))
+
+
 def test_wedge_uvs_and_their_texture(tmp_path):
     Image.new("RGB", (8, 8), (10, 200, 30)).save(tmp_path / "Skin.png")
     head = HEAD.format("ascii", "").replace("ascii 1.0\n", "ascii 1.0\ncomment TextureFile skin.png\n")
