@@ -26,9 +26,11 @@ _STYLES: dict[str, tuple[float, float]] = {
 #: Factors on women's weights at the greatest age, and one over them at the least: long hair gets rarer. What gets rarer
 #: stands beside what gets more frequent, so that most people keep their style when their age is edited.
 _AGED = {"short02": 2.0, "ponytail01": 0.7, "bun01": 1.4, "side01": 0.7, "bob03": 1.4, "long01": 0.55, "wavy01": 0.8}
-_CURLS, _CROPPED = "afro01", "cropped01"
+_CURLS, _CROPPED, _RECEDING, _FULL = "afro01", "cropped01", "receding01", "short01"
 #: Weight of tight curls for the darkest skin, and the part of it that masculine heads wear cropped.
 _TIGHT, _CUT = 5.0, 1.8
+#: Weight of receding hair for the oldest men, age from which on it has one, and the share of it that full hair loses.
+_RECEDED, _FROM, _LOST = 2.6, 0.25, 1.0
 #: Weights of beards for people with strong beard growth, and the least stubble strength that counts as such.
 _BEARDS, _GROWS = {"full": 3.6, "moustache": 0.9, "goatee": 1.5, SHAVEN: 4.0}, 0.75
 # Traits that serve as random numbers for the choice of styles, and of beards; see _chance.
@@ -49,11 +51,17 @@ def choose_hair(traits: dict[str, torch.Tensor], styles: tuple[str, ...]) -> lis
     """
     man, dark = (torch.special.ndtr(traits[name]).tolist() for name in ("masculinity", "melanin"))
     age = age_share(traits["age"]).tolist()
-    chance = _chance(traits)
-    return [_among(style_weights(man[k], age[k], dark[k], styles), chance[k]) for k in range(len(chance))]
+    chance, painted = _chance(traits), (traits["hair_strength"] > 0).tolist()
+    # Where hair receded, that of a painted scalp would show: half of the people have one.
+    return [
+        _among(style_weights(man[k], age[k], dark[k], styles, 0.0 if painted[k] else 2.0), chance[k])
+        for k in range(len(chance))
+    ]
 
 
-def style_weights(man: float, age: float, dark: float, styles: tuple[str, ...]) -> dict[str, float]:
+def style_weights(
+    man: float, age: float, dark: float, styles: tuple[str, ...], receded: float = 1.0
+) -> dict[str, float]:
     """Return how often styles are worn, by name, up to a common factor.
 
     Parameters
@@ -62,12 +70,17 @@ def style_weights(man: float, age: float, dark: float, styles: tuple[str, ...]) 
         Masculinity, age and melanin as quantiles in [0, 1].
     styles:
         Names of the available styles.
+    receded:
+        Factor on the weight of receding hair.
     """
-    weights = {"bald": _OLD_AND_BALD * max(0.0, 2 * age - 1) * max(0.0, 2 * man - 1) * 6}
+    weights = {"bald": _OLD_AND_BALD * max(0.0, 2 * age - 1) * max(0.0, 2 * man - 1) * 6, _RECEDING: 0.0}
     # People between the ends get a blend of both weights, with a steep transition.
     share = min(max((man - 0.3) / 0.3, 0.0), 1.0)
     for name, (his, hers) in _STYLES.items():
         weights[name] = share * his + (1 - share) * hers * _AGED.get(name, 1.0) ** (2 * age - 1)
+    if _RECEDING in styles:
+        weights[_RECEDING] = share * receded * _RECEDED * max(0.0, age - _FROM) / (1 - _FROM)
+        weights[_FULL] -= min(_LOST * weights[_RECEDING], 0.8 * weights[_FULL])
     tight = min(max((dark - 0.6) / 0.25, 0.0), 1.0)
     weights[_CURLS] = (_TIGHT - _CUT * share) * tight
     weights[_CROPPED] += _CUT * share * tight

@@ -19,16 +19,18 @@ from facekit.color import linear_to_srgb, srgb_to_linear
 from facekit.conventions import CHIN
 from facekit.latents import FaceLatents
 from facekit.metrics.texture import lab
-from facekit.models.hair_choice import style_weights
 from facekit.reconstruct.hair_colour import between, cheek_albedo, fair, natural_colour, unlit
 from facekit.reconstruct.silhouettes import SIDE, Silhouettes
 from facekit.reconstruct.tied import KNOT, TAIL, chance_of, tied_style
+from facekit.reconstruct.worn import frequencies, of_a_man, tied_back
 
 if TYPE_CHECKING:
     from facekit.pipeline import FacePipeline
 
 #: Coverage from which on a style counts as opaque.
 _COVERED = 0.6
+#: Coverage from which on a pixel is in the face.
+_FACE = 0.9
 #: Least height of the crown sample above the brows, and radius of the cheek samples, both as fractions of the
 #: brow-to-chin distance.
 _CROWN, _CHEEK = 0.22, 0.10
@@ -54,17 +56,21 @@ _CHIN_LONG = ("bob03",)
 #: Distance in pixels from all styles beyond which there is no hair above the eyes; height below the chin from which,
 #: and half width in which, the chest is free of hair, both as fractions of the brow-to-chin distance.
 _APART, _CHEST = 6, (0.5, 0.3)
-#: Agreement that a style of e times the frequency makes up for, and the frequency that is added to each; quantile of
-#: age that frequencies are taken at.
-_PRIOR, _ODD, _AGE = 0.05, 0.12, 0.4
-#: L* of the cheeks in the picture at quantiles 0 and 1 of melanin.
-_TONES = (75.0, 30.0)
+#: Agreement that a style of e times the frequency makes up for, and the frequency that is added to each.
+_PRIOR, _ODD = 0.05, 0.12
+#: Weight of the agreement on forehead and temples in choosing a short style, since a fringe is a small part of hair and
+#: seen first; the style with one, which hair that agrees less is tied back from.
+_FRINGE, _FRINGED = 0.3, "short02"
 #: Styles tied behind and on top of the head, of which :mod:`facekit.reconstruct.tied` decides: silhouettes do not tell
 #: a knot from full hair.
 _TIED = (TAIL, KNOT)
-#: The style with nearly the head's own silhouette, styles that reach beyond it, and the most that its coverage and the
-#: head's may be there; the score of cropped hair if nothing is there, and the share of hair there that gives none.
-_CROPPED, _FULLER, _FREE, _EMPTY, _FILLED = "cropped01", ("short01", "short02", "short04"), 0.15, 0.1, 0.55
+#: Short styles, as which tied hair may appear.
+_SHORT = ("short01", "short02", "short03", "short04")
+#: Styles with nearly the head's own silhouette: the second has a thin crown.
+_CROPPED, _RECEDING = "cropped01", "receding01"
+#: Styles that reach beyond cropped hair, and the most that its coverage and the head's may be there; the score of
+#: cropped hair if nothing is there, and the share of hair there that gives none.
+_FULLER, _FREE, _EMPTY, _FILLED = ("short01", "short02", "short04"), 0.15, 0.1, 0.55
 #: Heights above the brows between which the sides of a head tell cropped hair from none, as fractions of the
 #: brow-to-chin distance, and how much darker than the cheeks both are under it, L*.
 _SIDES, _STUBBLE = (0.05, 0.35), 10.0
@@ -113,8 +119,8 @@ def find_hair(
         return None
     crop, seen, marks = silhouettes.crop, silhouettes.seen, silhouettes.marks
     head, colours = silhouettes.head, lab(crop[None])[0]
-    # Cropped hair has nearly the head's own silhouette, and is compared with the best of the others.
-    cover = {style: hair for style, hair in silhouettes.cover.items() if style != _CROPPED}
+    # Hair with nearly the head's own silhouette is compared with the best of the others.
+    cover = {style: hair for style, hair in silhouettes.cover.items() if style not in (_CROPPED, _RECEDING)}
     cropped = silhouettes.cover[_CROPPED]
     everyone, anyone = torch.stack(list(cover.values())).aminmax(dim=0)
     brows = float(marks[17:27, 1].mean())
@@ -130,7 +136,8 @@ def find_hair(
     bound = min(max(_BARE * float(tone[0]), low), high) * (1 - _SELDOM_BALD * (1 - man))
     # Hair has dark gaps. What is lighter than light cheeks even there is a lamp's reflection on a bald head.
     mirror = float(hair[0].quantile(_GAPS)) > max(float(tone[0]), _PALE)
-    if mirror or float((hair.median(dim=1).values - tone).norm()) < bound:
+    bare = mirror or float((hair.median(dim=1).values - tone).norm()) < bound
+    if bare:
         # A crown may be bare, or glossy, above hair at the sides.
         if not _darker(colours, sides, marks, float(tone[0])):
             return FoundHair("bald", linear_to_srgb(_middle(crop, crown)), {"bald": 1.0})
@@ -138,29 +145,37 @@ def find_hair(
     likely = _likely(colours, hair, tone, behind)
     # Pixels that all styles cover, or none, carry no information; nor do those outside of the picture.
     told = ((anyone > 0.3) & (everyone < 0.7) & seen).float()
-    agreement = {
-        style: float(((1 - (c - likely).abs()) * told).sum() / told.sum().clamp_min(1.0))
-        for style, c in silhouettes.cover.items()
-    }
+    agreement, front = (
+        {
+            style: float(((1 - (c - likely).abs()) * where).sum() / where.sum().clamp_min(1.0))
+            for style, c in silhouettes.cover.items()
+        }
+        for where in (told, told * ((head > _FACE) & (_centres()[0] < brows)))
+    )
     beside = _beside(cover, likely, seen, float(marks[27, 0])) or [0.0]
     hangs = sum(beside) / len(beside) > (_AGREED if max(agreement[style] for style in _LONG) > _WELL else _HANGING)
     fitting = [style for style in cover if style in _CHIN_LONG or (style in _LONG) == hangs]
-    worn = _frequencies(tuple(silhouettes.cover), man, float(tone[0]))
+    man = of_a_man(colours, marks, head, tone, man)
+    worn = frequencies(silhouettes.cover, man, float(tone[0]))
     score = {style: agreement[style] + _PRIOR * math.log(worn[style] + _ODD) for style in agreement}
-    best = max(fitting, key=lambda style: score[style])
+    best = max(fitting, key=score.__getitem__)
+    if best in (*_TIED, *_SHORT):
+        short, tied = (max(alike, key=lambda style: score[style] + _FRINGE * front[style]) for alike in (_SHORT, _TIED))
+        best = tied if front[tied] > front[_FRINGED] and tied_back(worn, _TIED, _SHORT) else short
     filled = _filled(silhouettes, likely, brows)
-    if not hangs and score[_CROPPED] + _EMPTY * (1 - filled / _FILLED) > score[best]:
+    if bare:
+        best = _RECEDING
+    elif not hangs and best not in _TIED and score[_CROPPED] + _EMPTY * (1 - filled / _FILLED) > score[best]:
         best = _CROPPED
-    elif best in _TIED:
-        often = _frequencies(tuple(cover), man, float(tone[0]), together=False)
-        best = tied_style(cover, likely, seen, marks, max(beside), often, chance_of(latents.identity))
+    if best in _TIED:
+        best = tied_style(cover, likely, seen, marks, max(beside), worn, chance_of(latents.identity))
     # Below a high hairline, or in a parting, a crown shows skin.
     matt = crown & (colours[0] <= hair[0].quantile(_DARKEST))
     apart = _SKIN * float((colours[:, matt].median(dim=1).values - tone).norm())
     own = _unlike(crown, colours, [tone], apart)
     skin, whole, least, cheek = cheek_albedo(pipe, latents), *(_middle(crop, where) for where in (own, matt, cheeks))
     colour = unlit(whole, least, cheek, skin)
-    if best == _CROPPED and bool(sides.any()):
+    if best in (_CROPPED, _RECEDING) and bool(sides.any()):
         # On light skin the sides tell it: from above, lamps glint on scalp and hair alike.
         dark = sides & (colours[0] <= colours[0, sides].quantile(_HALF_DARK))
         colour = torch.lerp(colour, between(_middle(crop, dark), cheek, skin), fair(skin))
@@ -190,20 +205,6 @@ def _darker(colours: torch.Tensor, sides: torch.Tensor, marks: torch.Tensor, lig
     return bool(told) and min(told) > _STUBBLE
 
 
-def _frequencies(styles: tuple[str, ...], man: float, light: float, together: bool = True) -> dict[str, float]:
-    """Return how often styles are worn, up to a factor, by heads that are a man's with probability `man` and whose
-    cheeks have the L* `light`; tied styles as often as all of them ``together``.
-    """
-    pale, deep = _TONES
-    dark = min(max((pale - light) / (pale - deep), 0.0), 1.0)
-    his, hers = (style_weights(end, _AGE, dark, styles) for end in (1.0, 0.0))
-    worn = {style: man * his.get(style, 0.0) + (1 - man) * hers.get(style, 0.0) for style in styles}
-    if not together:
-        return worn
-    tied = sum(worn.get(style, 0.0) for style in _TIED)
-    return worn | {style: tied for style in _TIED if style in worn}
-
-
 def _centres() -> tuple[torch.Tensor, ...]:
     """Return the rows and the columns (S, S) of the square's pixel centres."""
     along = torch.arange(SIDE) + 0.5
@@ -223,7 +224,7 @@ def _cheeks(marks: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
     for eye, nose in ((36, 31), (45, 35)):
         spot = torch.stack((0.5 * (marks[eye, 0] + marks[nose, 0]), marks[nose, 1]))
         found |= torch.hypot(x - spot[0], y - spot[1]) < reach
-    return found & (head > 0.9)
+    return found & (head > _FACE)
 
 
 def _backdrop(anyone: torch.Tensor, head: torch.Tensor, marks: torch.Tensor) -> torch.Tensor:

@@ -24,6 +24,9 @@ _SHADED, _MATT = 0.95, 1.75
 #: Red less blue of natural hair that mirrors nothing, as a fraction of red, linear; albedo of the darkest part from
 #: which on less colour means grey hair, and no mirror.
 _COLOURED, _GREY = 0.6, (0.035, 0.085)
+#: Share of the colour by which skin and its albedo differ that is the light's: pale skin is paler than the model's, and
+#: hair would be as red as the difference.
+_CAST = 0.5
 #: Albedos of skin between which coloured hair becomes as bright as it looks, and the share of it on the darkest, whose
 #: hair is black: what shows between short hairs is skin.
 _FAIR, _BLACK = (0.08, 0.25), 0.35
@@ -46,7 +49,13 @@ def unlit(hair: torch.Tensor, matt: torch.Tensor, cheeks: torch.Tensor, skin: to
     coloured = coloured * (_BLACK + (1 - _BLACK) * light)
     glossy = _GLOSSY * (1 - light) * step(whole.mean() / matt.mean(), *_PATCHY)
     grey = step(matt.mean() - glossy, *_GREY)
-    return torch.maximum(_SHADED * coloured * whole, _MATT * grey * matt)
+    return torch.maximum(_SHADED * coloured * whole, _MATT * grey * matt) / _paleness(cheeks, skin)
+
+
+def _paleness(cheeks: torch.Tensor, skin: torch.Tensor) -> torch.Tensor:
+    """Return the factors (3,) by which the cheeks' albedo is redder than the cheeks, apart from the light's colour."""
+    ratio = skin / cheeks.clamp_min(1e-3)
+    return (ratio / ratio.mean()) ** (1 - _CAST)
 
 
 def fair(skin: torch.Tensor) -> torch.Tensor:
@@ -73,7 +82,7 @@ def between(hair: torch.Tensor, cheeks: torch.Tensor, skin: torch.Tensor) -> tor
 
     All (3,) linear RGB: hair and cheeks in the picture, and the cheeks' albedo.
     """
-    seen = _SHADED * hair * skin / cheeks.clamp_min(1e-3)
+    seen = _SHADED * hair * skin / cheeks.clamp_min(1e-3) / _paleness(cheeks, skin)
     return seen * ((1 - (1 - _COVERS) * skin.mean() / seen.mean()) / _COVERS).clamp(_LEAST, 1.0)
 
 

@@ -1,7 +1,8 @@
 """Tied hair from photographs: a knot on top of the head, or a tail behind it.
 
 What a photograph shows decides: hair that stands above the crown in the middle alone is a knot, hair beside the neck or
-where the tail of a turned head is seen is a tail. Where neither is told, styles are drawn by how often they are worn.
+where the tail of a turned head is seen is a tail. Where neither is told, styles are drawn by how often they are worn,
+and most have a tail.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ _STANDS, _FILLED, _TURNED, _BESIDE = (4.0, 0.9), (8.0, 0.2), (-6.0, 0.4), (-8.0,
 #: Bound of each of them, log odds from which on the photograph decides, and the least numbers of pixels that tell of a
 #: knot and of a tail.
 _SURE, _TOLD, _FEWEST = 4.0, 1.0, (20, 100)
+#: Least height of a style's knot above its crown, in pixels, that tells anything, and the factor on the frequency of
+#: knots where nothing is told: most would be seen.
+_HIGH, _UNSEEN = 3.0, 0.25
 #: Distances from a knot's middle, in standard deviations of its columns: of its middle, and of the crown's sides.
 _MIDDLE, _SIDES = 1.2, (2.6, 3.8)
 #: Periods of a person's chance in their codes: many, so that it is uniform.
@@ -55,7 +59,8 @@ def tied_style(
     tail = (cover[TAIL] > 0.5) & (cover[KNOT] < 0.1) & seen & low
     if int(tail.sum()) >= _FEWEST[1]:
         odds += _odds(_TURNED, float(likely[tail].mean()))
-    knot = odds > 0 if abs(odds) > _TOLD else chance * (worn[KNOT] + worn[TAIL]) < worn[KNOT]
+    often = _UNSEEN * worn[KNOT]
+    knot = odds > 0 if abs(odds) > _TOLD else chance * (often + worn[TAIL]) < often
     return KNOT if knot else TAIL
 
 
@@ -83,7 +88,7 @@ def _knot(knot: torch.Tensor, tail: torch.Tensor, likely: torch.Tensor, seen: to
         return float(heights[inner].mean() - heights[outer].mean())
 
     seen_by, least, most = (stands(hair) for hair in (likely, tail, knot))
-    if not most > least:
+    if most - least < _HIGH:
         return 0.0
     return min(_odds(_STANDS, (seen_by - least) / (most - least)), _odds(_FILLED, float(likely[place].mean())))
 

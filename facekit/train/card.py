@@ -40,7 +40,7 @@ research weights. Not for identifying, ranking or judging people, nor for imitat
 - ICT Face Model Light (USC ICT, MIT): mean head, 100 identity modes, 57 expression shapes.
 - MakeHuman system skins and eyebrows (CC0 1.0): 14 skins, 12 brow shapes.
 - MakeHuman system hair (CC0 1.0): seven styles as cards, converted to grey, smoothed and quantised to 16 bits; curls,
-  cropped hair, lashes, brows and beards are our own.
+  cropped and receding hair, lashes, brows and beards are our own.
 - Everything else (recipes of the 20 expressions, skin tones, folds, flush, freckles, moles, hair strokes, iris, teeth)
   was modelled by us. The texture network learned from samples of that model ("the teacher"), not from photographs.
 
@@ -90,7 +90,7 @@ the fraction of people whose displacement never decreases with intensity from 0 
   blendshapes (`facekit.models.accents`). The tables above are of the networks without these.
 - An independent recogniser takes a seventh of the pairs of strangers without hair for one person, and an independent
   network reads ages of 40 to 75 too low, and two of five women without hair as men: docs/figures.md.
-- Fourteen hair styles and three beards, chosen by rule from the code; two styles hide an eye and are worn on request
+- Fifteen hair styles and three beards, chosen by rule from the code; two styles hide an eye and are worn on request
   only. How full, how high and how long hair and beards are differs by rule, too (`facekit.models.grooming`). Hair is
   pushed out of the skin, but is not simulated. No glasses, no scars, no make-up.
 - Expressions are combinations of blendshapes; individual differences are modelled, not observed. Teeth and tongue are

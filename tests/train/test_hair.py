@@ -8,7 +8,7 @@ import torch
 
 from facekit.train.hair.bun import bunned
 from facekit.train.hair.clearance import Skin
-from facekit.train.hair.cropped import cropped_picture
+from facekit.train.hair.cropped import cropped_picture, receded
 from facekit.train.hair.curls import _at_sides, curl_picture
 from facekit.train.hair.cuts import CUTS, Cut, parted
 from facekit.train.hair.fringe import with_fringe
@@ -81,6 +81,27 @@ def test_cropped_hair_is_lower_and_thinner_at_the_sides(default_pipeline):
     assert np.allclose(np.linalg.norm(along, axis=1), 1)
     standing = (along * up).sum(1) / np.linalg.norm(up, axis=1)
     assert standing.min() > 0.5 and standing.mean() < 0.9, "hairs stand up, and lean"
+
+
+def test_receding_hair_is_gone_at_the_temples_and_thin_on_the_crown():
+    temples = np.array([[48.0, 97.0, 69.0], [-48.0, 97.0, 69.0]])
+    crown, forelock, sides, back = ([[0.0, 144, 0]], [[0.0, 118, 70]], [[70.0, 55, -10]], [[0.0, 20, -90]])
+    assert receded(temples).max() < 0.01
+    assert receded(np.array(sides))[0] == receded(np.array(back))[0] == 1
+    assert 0.2 < receded(np.array(forelock))[0] <= receded(np.array(crown))[0] < 0.6
+
+
+def test_receding_hair_lies_flat_where_it_is_thin(default_pipeline):
+    template = default_pipeline.template
+    up, z = template.verts[:, 1].numpy(), template.verts[:, 2].numpy()
+    scalp = ((template.parts == 0).numpy() & (up > 60)).astype(float)
+    full, thin = (_cropped(template, scalp, name) for name in ("cropped01", "receding01"))
+    assert np.allclose(full["faces"], thin["faces"])
+    lower = np.linalg.norm(full["verts"] - thin["verts"], axis=1)
+    assert lower[full["verts"][:, 1] > 125].min() > 0.5 > 1e-3 > lower[full["verts"][:, 1] < 66].min()
+    assert thin["strands"][1].mean() < 0.75 * full["strands"][1].mean()
+    temple = (up > 90) & (z > 70) & (np.abs(template.verts[:, 0].numpy()) > 45)
+    assert thin["cap"][temple].max() < 0.02 < full["cap"][temple].max()
 
 
 def test_temples_end_blunt_in_some_styles():

@@ -1,4 +1,4 @@
-"""Procedural cropped hair: a low shell over the scalp with a texture of short hairs, thinner at the sides."""
+"""Procedural cropped and receding hair: a low shell over the scalp with a texture of short hairs."""
 
 from __future__ import annotations
 
@@ -24,26 +24,52 @@ _LENGTH, _CONTRAST = 5, 0.34
 _LEAN, _WHORL = 0.8, 12.0
 #: Coverage of the scalp under it, on the crown and at the sides.
 _CAP = (0.9, 0.62)
+#: Receding hair: height y of the thin crown's border at the sides, its rise toward the front, how much lower it is in
+#: the middle of the back, the width of the border, mm, and the share of hair that is left above it.
+_BORDER, _RISE, _DIP, _SOFT, _LEFT = 104.0, 0.14, 10.0, 40.0, 0.42
+#: Depths z where hair ends above the middle of the forehead, and at the temples at the height of the brows; how far it
+#: recedes there per height; the width of the end, mm; distances from the middle between which one becomes the other.
+_MIDDLE, _TEMPLE, _SLANT, _GRADUAL, _BAYS = 73.0, 54.0, 0.42, 24.0, (14.0, 54.0)
+#: Height of the shell where hair is thin, mm, and the share up to which there is none: few hairs would cast the shadow
+#: of many.
+_FLAT, _NONE = 1.1, 0.3
 
 
-def cropped_cards(net: Net, size: int) -> dict[str, np.ndarray]:
+def cropped_cards(net: Net, size: int, left: np.ndarray) -> dict[str, np.ndarray]:
     """Build the shell over a net, with a strand texture of ``size`` texels along a side.
+
+    ``left`` (N,) in [0, 1] is the share of hair that is left: 1 but for :func:`receded` hair.
 
     Returns ``verts``, ``uvs``, ``faces`` and ``faces_uvs`` as for the pack's styles, ``strands`` (2, size, size), and
     ``along`` (N, 3), the unit directions of hairs.
     """
-    dense = _from_sides(net.roots, *_DENSE) * _nape(net.roots)
+    dense, height = _from_sides(net.roots, *_DENSE) * _nape(net.roots), _from_sides(net.roots, *_HEIGHT)
+    dense, height = np.where(left > _NONE, dense * left, 0.0), _FLAT + (height - _FLAT) * left
     deep, dense = net.baked(net.rim, size), net.baked(dense, size)
     return {
-        **net.shells([_from_sides(net.roots, *_HEIGHT)], [net.chart]),
+        **net.shells([height], [net.chart]),
         "strands": cropped_picture(size, deep, dense).numpy(),
         "along": _standing(net),
     }
 
 
-def cropped_cover(points: np.ndarray) -> np.ndarray:
-    """Return the coverage of the scalp under cropped hair, (N,) in [0, 1], at points (N, 3) mm."""
-    return _from_sides(points, *_CAP) * _nape(points)
+def cropped_cover(points: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """Return the coverage of the scalp under cropped hair, (N,) in [0, 1], at points (N, 3) mm; ``left`` (N,) as in
+    :func:`cropped_cards`.
+    """
+    return _from_sides(points, *_CAP) * _nape(points) * left
+
+
+def receded(points: np.ndarray) -> np.ndarray:
+    """Return the share of hair (N,) in [0, 1] that is left at points (N, 3) mm on a head from whose temples it receded
+    and on whose crown it got thin.
+    """
+    x, y, z = points.T
+    back = smoothstep(-z, 0.0, 80.0) * (1 - smoothstep(np.abs(x), 10.0, 90.0))
+    crown = smoothstep(y - _RISE * z + _DIP * back, _BORDER - _SOFT, _BORDER)
+    temple = _TEMPLE - _SLANT * (y - 60.0)
+    ends = temple + (_MIDDLE - temple) * (1 - smoothstep(np.abs(x), *_BAYS))
+    return (1 - smoothstep(z, ends - _GRADUAL, ends)) * (1 - (1 - _LEFT) * crown)
 
 
 def _standing(net: Net) -> np.ndarray:

@@ -17,7 +17,7 @@ from facekit.template import Template
 from facekit.train.context import Context
 from facekit.train.hair.bun import bunned
 from facekit.train.hair.clearance import Skin, head_normals
-from facekit.train.hair.cropped import cropped_cards, cropped_cover
+from facekit.train.hair.cropped import cropped_cards, cropped_cover, receded
 from facekit.train.hair.curls import curl_cards
 from facekit.train.hair.cuts import CUTS
 from facekit.train.hair.facial import facial_arrays
@@ -42,8 +42,8 @@ STYLES = {
     "short01": 512, "short02": 512, "short03": 512, "short04": 512, "bob02": 512,
     "long01": 512, "mid01": 512, "side01": 512, "wavy01": 512, "bob03": 512, "ponytail01": 768, "bun01": 768,
 }  # fmt: skip
-#: The procedural styles: that of curls replaces a style of the pack, cropped hair grows where another one does.
-CURLS, CROPPED, _CROPPED_AS = "afro01", "cropped01", "short04"
+#: The procedural styles: that of curls replaces a style of the pack, cropped and receding hair grow where another does.
+CURLS, CROPPED, RECEDING, _CROPPED_AS = "afro01", "cropped01", "receding01", "short04"
 #: Side in texels of their strand textures.
 _SHELL_SIZE = 512
 #: Styles that are made of a style of the pack, and with its strand texture.
@@ -72,6 +72,7 @@ _TIGHT, _LOOSE, _FRINGED = ("short01", "short04", "ponytail01"), ("short03", "bo
 #: Styles whose temples end blunt, where the pack's end in a point: the height of the end above the ear, mm, its rise
 #: toward the front, and the width of the fade, mm; they begin this far to the side and to the front, mm.
 _BLUNT = {"short04": (28.0, 0.22, 10.0), "short01": (18.0, 0.22, 10.0), "cropped01": (16.0, 0.22, 14.0)}
+_BLUNT["receding01"] = _BLUNT["cropped01"]
 _TEMPLES = (45.0, 14.0)
 #: Rounds of smoothing by style, for vertices below this height, mm.
 _SMOOTHED, _ABOVE_EARS = {"bob02": 4}, 100.0
@@ -99,12 +100,12 @@ def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
     pack = np.load(folder / "hair.npz", allow_pickle=False)
     out: dict[str, np.ndarray] = {}
     scalp, skin = _ears(template).astype(float), _skin(template)
-    for name in progress([*STYLES, CURLS, CROPPED], desc="hair"):
-        source = _CROPPED_AS if name == CROPPED else _MADE_OF.get(name, name)
+    for name in progress([*STYLES, CURLS, CROPPED, RECEDING], desc="hair"):
+        source = _CROPPED_AS if name in (CROPPED, RECEDING) else _MADE_OF.get(name, name)
         raw = {part: pack[f"{source}/{part}"] for part in ("verts", "uvs", "faces", "faces_uvs")}
-        if name == CROPPED:
+        if name in (CROPPED, RECEDING):
             cut = out[f"{source}/strands"][1] / 255
-            raw = _cropped(template, _cap(raw, cut, template, source))
+            raw = _cropped(template, _cap(raw, cut, template, source), name)
         elif name == CURLS:
             raw = _curls(raw, template)
         elif name in CUTS:
@@ -123,7 +124,7 @@ def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
     # Hair that hangs over the face shades it, but only the scalp gets the hair's tone.
     for name in (*_LOOSE, *_FRINGED):
         out[f"{name}/cap"] = _byte(out[f"{name}/cap"] / 255 * scalp)
-    for name in _BLUNT.keys() - {CROPPED}:  # which grows above the ears alone
+    for name in _BLUNT.keys() - {CROPPED, RECEDING}:  # which grow above the ears alone
         out[f"{name}/cap"] = _byte(out[f"{name}/cap"] / 255 * above_ears(template.verts.numpy(), name).clip(0))
     for name in SETS:
         raw = lash_cards(template, name)
@@ -229,12 +230,13 @@ def _curls(raw: dict[str, np.ndarray], template: Template) -> dict[str, np.ndarr
     return {**curl_cards(net, _SHELL_SIZE), "cap": np.clip((cap - 0.6) / 0.4, 0, 1)}
 
 
-def _cropped(template: Template, cap: np.ndarray) -> dict[str, np.ndarray]:
-    """Build cropped hair over the vertices of the head that the cap (V,) covers."""
+def _cropped(template: Template, cap: np.ndarray, name: str = CROPPED) -> dict[str, np.ndarray]:
+    """Build cropped or receding hair over the vertices of the head that the cap (V,) covers."""
     head = template.verts.numpy().astype(np.float64)
     cap = cap * above_ears(head, CROPPED).clip(0)
     net = Net.over(head, head_normals(template), cap)
-    return {**cropped_cards(net, _SHELL_SIZE), "cap": cap * cropped_cover(head)}
+    left, whole = (receded(points) if name == RECEDING else np.ones(len(points)) for points in (net.roots, head))
+    return {**cropped_cards(net, _SHELL_SIZE, left), "cap": cap * cropped_cover(head, whole)}
 
 
 def _quantised(raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
