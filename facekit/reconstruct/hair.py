@@ -48,7 +48,7 @@ _BEHIND, _MOSTLY = 14.0, 0.3
 #: Share of a crown, its darkest part, that mirrors hardly a lamp, and of the sides under cropped hair.
 _DARKEST, _HALF_DARK = 0.2, 0.6
 #: Colour difference from the cheeks from which on a crown is hair, as a fraction of that of its darkest part.
-_SKIN = 0.25
+_SKIN = 0.4
 #: Styles that hang beside the neck; the least fraction of hair there for one of them, and for one that agrees well.
 _LONG, _HANGING, _AGREED, _WELL = ("long01", "mid01", "side01", "wavy01"), 0.65, 0.5, 0.78
 #: Styles that end at the chin, so that hair beside the neck says nothing of them.
@@ -172,7 +172,10 @@ def find_hair(
     # Below a high hairline, or in a parting, a crown shows skin.
     matt = crown & (colours[0] <= hair[0].quantile(_DARKEST))
     apart = _SKIN * float((colours[:, matt].median(dim=1).values - tone).norm())
-    own = _unlike(crown, colours, [tone], apart)
+    own = _unlike(crown, colours, [tone], apart) & (likely > 0.5)
+    if int(own.sum()) < _MOSTLY * int(crown.sum()):
+        around = (anyone > _COVERED) & above & seen & (likely > 0.9)
+        own = around if int(around.sum()) > _FEWEST else crown
     skin, whole, least, cheek = cheek_albedo(pipe, latents), *(_middle(crop, where) for where in (own, matt, cheeks))
     colour = unlit(whole, least, cheek, skin)
     if best in (_CROPPED, _RECEDING) and bool(sides.any()):
