@@ -27,7 +27,7 @@ _CHOICE, _CHANCE, _OLD, _MALE = 1.6, 1.6, 2.5, 1.5
 #: Optical density of blotches at one standard deviation: of melanin and of blood.
 _PIGMENT, _BLOOD = 0.046, 0.050
 #: Addition to the contrast of structure for the oldest, and the share of the colour of lips that they lose.
-_AGED_STRUCTURE, _AGED_LIPS = 0.5, 0.5
+_AGED_STRUCTURE, _AGED_LIPS = 0.3, 0.5
 #: Factor on the contrast of structure for the most feminine, whose skin has finer pores, and for the most masculine.
 _SMOOTH, _ROUGH = 0.66, 1.02
 #: Age spots: size of their map, frequency band in waves per tile, threshold in standard deviations without age and its

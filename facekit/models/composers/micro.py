@@ -161,7 +161,7 @@ class MicroLayer(nn.Module):
         mix = texture_noise[:, 16:24]
         mix = mix / mix.norm(dim=1, keepdim=True).clamp_min(1e-3)
         repeats = ATLAS // PATTERN
-        old = 0.76 + 0.27 * age_share(self.projections(identity)["age"])
+        old = 0.76 + 0.36 * age_share(self.projections(identity)["age"])
         grain = (mix @ self.patterns * old[:, None]).view(-1, 1, PATTERN, 1, PATTERN)
         return grain * self.amplitude.view(1, repeats, PATTERN, repeats, PATTERN)
 
