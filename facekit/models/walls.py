@@ -17,6 +17,8 @@ _BELOW, _ABOVE_NOSE, _BESIDE, _REACH = 20.0, 4.0, 8.0, 12.0
 _SHARE, _MOST = 0.5, 1.5
 # Thickness that is kept over the middles of the wall's edges, mm, which would cross a deep groove above the chin.
 _OVER_EDGES = 1.0
+# Number of times that edges are pushed: a vertex has many, and goes by their mean.
+_ROUNDS = 3
 
 
 class MouthWall(nn.Module):
@@ -76,12 +78,17 @@ class MouthWall(nn.Module):
         skin = used.index_select(1, self.skin)
         normals = vertex_normals(used, self.tris).index_select(1, self.skin)
         moved = _behind(own, skin, normals, self.kept.to(verts))
-        if len(self.edges):
-            middles = (own + moved).index_select(1, self.edges.flatten()).unflatten(1, self.edges.shape).mean(dim=2)
+        edges = self.edges
+        for _ in range(_ROUNDS):
+            if not len(edges):
+                break
+            middles = (own + moved).index_select(1, edges.flatten()).unflatten(1, edges.shape).mean(dim=2)
             push = _behind(middles, skin, normals, verts.new_tensor(_OVER_EDGES))
-            push = torch.cat((push, push.detach().any(dim=2, keepdim=True).to(push)), dim=2)  # and how many they are
-            sums = push.new_zeros(*own.shape[:2], 4).index_add(1, self.edges.t().flatten(), torch.cat((push, push), 1))
+            pushed = push.detach().any(dim=2, keepdim=True)
+            push = torch.cat((push, pushed.to(push)), dim=2)  # and how many they are
+            sums = push.new_zeros(*own.shape[:2], 4).index_add(1, edges.t().flatten(), torch.cat((push, push), 1))
             moved = moved + sums[..., :3] / sums[..., 3:].clamp_min(1)
+            edges = edges[pushed.any(dim=0)[:, 0]]
         return verts.index_add(1, self.wall, moved)
 
 
