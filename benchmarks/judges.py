@@ -8,12 +8,14 @@ Whoever is not named is not asked. To have them, each in a place of its own:
 
 then ``--dlib dlib/bin/python --faceapi faceapi``. Portraits are 512² in the studio's light, all from one camera, of
 people on whom nothing was set. ``--photographs FOLDER`` adds real people from one camera in one light, such as the
-neutral faces of the Face Research Lab London Set (DeBruine and Jones 2017, CC BY 4.0, doi 10.6084/m9.figshare.5047666).
+neutral faces of the Face Research Lab London Set (DeBruine and Jones 2017, CC BY 4.0, doi 10.6084/m9.figshare.5047666),
+and ``--info`` that set's table of people: how old they are for face-api.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import subprocess
@@ -36,6 +38,8 @@ ALIKE = 0.6
 MOST = {"hair": "10 %", "bare": "20 %"}
 #: What face-api should read in an expression at 1.
 READ = {"neutral": "neutral", "smile": "happy", "mouth_stretch": "surprised", "anger": "angry"}
+#: Bounds of ages at which photographs are told apart.
+BANDS = (18, 25, 30, 40, 60)
 _DRAWS = 2000
 #: Longer side, in pixels, to which photographs are shrunk.
 _SIDE = 800
@@ -51,6 +55,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=40, help="strangers (default 40)")
     parser.add_argument("--judged", type=int, default=12, help="people of each other question (default 12)")
     parser.add_argument("--photographs", type=Path, help="folder with one JPEG of each of many people, as a control")
+    parser.add_argument("--info", type=Path, help="CSV with their face_id and face_age")
     args = parser.parse_args()
     if not (args.dlib or args.faceapi):
         parser.error("name a judge: --dlib PYTHON, --faceapi FOLDER")
@@ -67,10 +72,12 @@ def main() -> None:
         if args.faceapi:
             posed = (f"acting/* {name} 1.0" for name in READ)
             worn = (f"{who}-{worn}/*" for who in ("strangers", *SEXES) for worn in WORN)
-            names = (*worn, "ages/*", *posed)
+            names = (*worn, "ages/*", *posed, "strangers-photographed/*")
             modules = str((args.faceapi / "node_modules").resolve())
             read = asked(["node", str(_HERE / "judge_faceapi.cjs")], folder, names, NODE_PATH=modules)
             print("\n".join(reader(read, args.people, args.judged)), flush=True)
+            if args.info and photographed:
+                print("\n".join(ages_photographed(read, args.info)), flush=True)
 
 
 def asked(command: list[str], folder: Path, patterns: tuple[str, ...], **variables: str) -> dict[str, list]:
@@ -204,6 +211,7 @@ def described(pipe: FacePipeline, seeds: list[int], hair: str | None) -> dict[st
 
 def reader(read: dict[str, list[dict]], people: int, judged: int) -> list[str]:
     """Tables of face-api's networks: who is found, expressions, ages, women and men."""
+    read = {name: faces for name, faces in read.items() if not name.startswith("strangers-photographed/")}
     missed = [name for name, faces in read.items() if not faces]
     told = f", all but {', '.join(missed)}" if missed else ""
     lines = ["**face-api**", "", f"Finds a face in {len(read) - len(missed)} of {len(read)} portraits{told}.", ""]
@@ -229,6 +237,23 @@ def reader(read: dict[str, list[dict]], people: int, judged: int) -> list[str]:
         }  # fmt: skip
         women, men = (f"{sum(told)} of {len(told)}" for told in right.values())
         lines.append(f"| {worn} | {women} | {men} | {np.mean(sum(right.values(), [])):.0%} | 80 % |")
+    return [*lines, ""]
+
+
+def ages_photographed(read: dict[str, list[dict]], info: Path) -> list[str]:
+    """Table of the ages that face-api reads in photographs, by the ages of these people."""
+    with info.open(newline="") as file:
+        known = {row["face_id"]: row["face_age"] for row in csv.DictReader(file)}
+    told = [
+        (float(known[name.split("/")[1][:3]]), faces[0]["age"])
+        for name, faces in read.items()
+        if name.startswith("strangers-photographed/") and faces and known[name.split("/")[1][:3]].isdecimal()
+    ]
+    lines = ["", "| photographed, years | people | mean age | read, mean |", "| --- | ---: | ---: | ---: |"]
+    for low, high in zip(BANDS, BANDS[1:], strict=False):
+        some = np.array([pair for pair in told if low <= pair[0] < high])
+        if len(some):
+            lines.append(f"| {low} to {high - 1} | {len(some)} | {some[:, 0].mean():.0f} | {some[:, 1].mean():.0f} |")
     return [*lines, ""]
 
 
