@@ -20,14 +20,14 @@ from facekit.traits import TRAITS, trait_axes
 #: men's change than women's. The differences between ours and those of the 102 photographs of the London Set (DeBruine
 #: and Jones 2017) by MediaPipe's points, adults up to 54 years; ``benchmarks/proportions.py`` shows what is left.
 _CHANGES = {
-    "width of the cheeks": (7.0, -10.0),
-    "width of the jaw": (3.6, -4.5),
-    "chin below the pupils": (0.6, -11.4),
-    "mouth below the pupils": (-2.4, -10.0),
-    "base of the nose below the pupils": (0.9, -9.8),
+    "width of the cheeks": (3.5, -7.9),
+    "width of the jaw": (1.8, -3.9),
+    "chin below the pupils": (1.3, -11.3),
+    "mouth below the pupils": (-1.8, -10.0),
+    "base of the nose below the pupils": (1.5, -9.8),
     "width of the nose": (-2.6, -5.2),
     "width between the nostrils' middles": (-1.5, -0.6),
-    "width of the mouth": (1.4, -5.4),
+    "width of the mouth": (0.7, -4.5),
     "wings of the nose above its base": (0.6, -2.2),
     "tip of the nose above its base": (0.0, 1.2),
 }
