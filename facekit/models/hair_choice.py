@@ -29,8 +29,9 @@ _AGED = {"short02": 2.0, "ponytail01": 0.7, "bun01": 1.4, "side01": 0.7, "bob03"
 _CURLS, _CROPPED, _RECEDING, _FULL = "afro01", "cropped01", "receding01", "short01"
 #: Weight of tight curls for the darkest skin, and the part of it that masculine heads wear cropped.
 _TIGHT, _CUT = 5.0, 1.8
-#: Weight of receding hair for the oldest men, age from which on it has one, and the share of it that full hair loses.
-_RECEDED, _FROM, _LOST = 2.6, 0.25, 1.0
+#: Weight of receding hair for the oldest men, age from which on it has one, and the share of its own that full hair may
+#: lose to it.
+_RECEDED, _FROM, _LOST = 2.6, 0.25, 0.8
 #: Weights of beards for people with strong beard growth, and the least stubble strength that counts as such.
 _BEARDS, _GROWS = {"full": 3.6, "moustache": 0.9, "goatee": 1.5, SHAVEN: 4.0}, 0.75
 # Traits that serve as random numbers for the choice of styles, and of beards; see _chance.
@@ -80,7 +81,7 @@ def style_weights(
         weights[name] = share * his + (1 - share) * hers * _AGED.get(name, 1.0) ** (2 * age - 1)
     if _RECEDING in styles:
         weights[_RECEDING] = share * receded * _RECEDED * max(0.0, age - _FROM) / (1 - _FROM)
-        weights[_FULL] -= min(_LOST * weights[_RECEDING], 0.8 * weights[_FULL])
+        weights[_FULL] -= min(weights[_RECEDING], _LOST * weights[_FULL])
     tight = min(max((dark - 0.6) / 0.25, 0.0), 1.0)
     weights[_CURLS] = (_TIGHT - _CUT * share) * tight
     weights[_CROPPED] += _CUT * share * tight

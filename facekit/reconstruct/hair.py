@@ -172,10 +172,7 @@ def find_hair(
     # Below a high hairline, or in a parting, a crown shows skin.
     matt = crown & (colours[0] <= hair[0].quantile(_DARKEST))
     apart = _SKIN * float((colours[:, matt].median(dim=1).values - tone).norm())
-    own = _unlike(crown, colours, [tone], apart) & (likely > 0.5)
-    if int(own.sum()) < _MOSTLY * int(crown.sum()):
-        around = (anyone > _COVERED) & above & seen & (likely > 0.9)
-        own = around if int(around.sum()) > _FEWEST else crown
+    own = _unlike(crown, colours, [tone], apart)
     skin, whole, least, cheek = cheek_albedo(pipe, latents), *(_middle(crop, where) for where in (own, matt, cheeks))
     colour = unlit(whole, least, cheek, skin)
     if best in (_CROPPED, _RECEDING) and bool(sides.any()):

@@ -71,8 +71,8 @@ _REDRAWN = ("ponytail01", "bun01")
 _TIGHT, _LOOSE, _FRINGED = ("short01", "short04", "ponytail01"), ("short03", "bob02", *CUTS), ("short02",)
 #: Styles whose temples end blunt, where the pack's end in a point: the height of the end above the ear, mm, its rise
 #: toward the front, and the width of the fade, mm; they begin this far to the side and to the front, mm.
-_BLUNT = {"short04": (28.0, 0.22, 10.0), "short01": (18.0, 0.22, 10.0), "cropped01": (16.0, 0.22, 14.0)}
-_BLUNT["receding01"] = _BLUNT["cropped01"]
+_BLUNT = {"short04": (28.0, 0.22, 10.0), "short01": (18.0, 0.22, 10.0)}
+_BLUNT |= dict.fromkeys((CROPPED, RECEDING), (16.0, 0.22, 14.0))
 _TEMPLES = (45.0, 14.0)
 #: Rounds of smoothing by style, for vertices below this height, mm.
 _SMOOTHED, _ABOVE_EARS = {"bob02": 4}, 100.0
