@@ -246,7 +246,7 @@ def test_above_dark_sides_a_glossy_crown_is_thin_rather_than_bald(person_of):
     picture = face.render(CAMERA, image_size=320).rgb[0].clone()
     drawn = silhouettes(picture, pipe, face)
     crop = drawn.crop.clone()
-    crop[:, : int(drawn.marks[17:27, 1].mean()) - 14] = crop.new_tensor([0.97, 0.94, 0.92])[:, None, None]
+    crop[:, : int(drawn.marks[17:27, 1].mean()) - 18] = crop.new_tensor([0.97, 0.94, 0.92])[:, None, None]
     found = find_hair(pipe, face.latents, dataclasses.replace(drawn, crop=crop), 1.0)
     assert found is not None and found.style == "receding01" and float(found.colour.max()) < 0.7
 
