@@ -15,7 +15,7 @@ from tests.viz.viewer.browser import chromium, window
 
 @pytest.fixture(scope="module")
 def face(default_pipeline):
-    return default_pipeline(seed=3, expression="neutral", intensity=0.0)
+    return default_pipeline(seed=4, expression="neutral", intensity=0.0)
 
 
 @pytest.fixture(scope="module")
