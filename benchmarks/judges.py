@@ -244,11 +244,11 @@ def ages_photographed(read: dict[str, list[dict]], info: Path) -> list[str]:
     """Table of the ages that face-api reads in photographs, by the ages of these people."""
     with info.open(newline="") as file:
         known = {row["face_id"]: row["face_age"] for row in csv.DictReader(file)}
-    told = [
-        (float(known[name.split("/")[1][:3]]), faces[0]["age"])
-        for name, faces in read.items()
-        if name.startswith("strangers-photographed/") and faces and known[name.split("/")[1][:3]].isdecimal()
-    ]
+    told = []
+    for name, faces in read.items():
+        folder, _, file = name.partition("/")
+        if folder == "strangers-photographed" and faces and known[file[:3]].isdecimal():
+            told.append((float(known[file[:3]]), faces[0]["age"]))
     lines = ["", "| photographed, years | people | mean age | read, mean |", "| --- | ---: | ---: | ---: |"]
     for low, high in zip(BANDS, BANDS[1:], strict=False):
         some = np.array([pair for pair in told if low <= pair[0] < high])

@@ -26,7 +26,9 @@ _STYLES: dict[str, tuple[float, float]] = {
 #: Factors on women's weights at the greatest age, and one over them at the least: long hair gets rarer. What gets rarer
 #: stands beside what gets more frequent, so that most people keep their style when their age is edited.
 _AGED = {"short02": 2.0, "ponytail01": 0.7, "bun01": 1.4, "side01": 0.7, "bob03": 1.4, "long01": 0.55, "wavy01": 0.8}
-_CURLS, _CROPPED, _RECEDING, _FULL = "afro01", "cropped01", "receding01", "short01"
+#: Styles with nearly the head's own silhouette: the second has a thin crown.
+CROPPED, RECEDING = "cropped01", "receding01"
+_CURLS, _FULL = "afro01", "short01"
 #: Weight of tight curls for the darkest skin, and the part of it that masculine heads wear cropped.
 _TIGHT, _CUT = 5.0, 1.8
 #: Weight of receding hair for the oldest men, age from which on it has one, and the share of its own that full hair may
@@ -74,17 +76,17 @@ def style_weights(
     receded:
         Factor on the weight of receding hair.
     """
-    weights = {"bald": _OLD_AND_BALD * max(0.0, 2 * age - 1) * max(0.0, 2 * man - 1) * 6, _RECEDING: 0.0}
+    weights = {"bald": _OLD_AND_BALD * max(0.0, 2 * age - 1) * max(0.0, 2 * man - 1) * 6, RECEDING: 0.0}
     # People between the ends get a blend of both weights, with a steep transition.
     share = min(max((man - 0.3) / 0.3, 0.0), 1.0)
     for name, (his, hers) in _STYLES.items():
         weights[name] = share * his + (1 - share) * hers * _AGED.get(name, 1.0) ** (2 * age - 1)
-    if _RECEDING in styles:
-        weights[_RECEDING] = share * receded * _RECEDED * max(0.0, age - _FROM) / (1 - _FROM)
-        weights[_FULL] -= min(weights[_RECEDING], _LOST * weights[_FULL])
+    if RECEDING in styles:
+        weights[RECEDING] = share * receded * _RECEDED * max(0.0, age - _FROM) / (1 - _FROM)
+        weights[_FULL] -= min(weights[RECEDING], _LOST * weights[_FULL])
     tight = min(max((dark - 0.6) / 0.25, 0.0), 1.0)
     weights[_CURLS] = (_TIGHT - _CUT * share) * tight
-    weights[_CROPPED] += _CUT * share * tight
+    weights[CROPPED] += _CUT * share * tight
     return {name: weight for name, weight in weights.items() if name in styles}
 
 

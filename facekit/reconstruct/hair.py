@@ -19,8 +19,9 @@ from facekit.color import linear_to_srgb, srgb_to_linear
 from facekit.conventions import CHIN
 from facekit.latents import FaceLatents
 from facekit.metrics.texture import lab
+from facekit.models.hair_choice import CROPPED, RECEDING
 from facekit.reconstruct.hair_colour import between, cheek_albedo, fair, natural_colour, unlit
-from facekit.reconstruct.silhouettes import SIDE, Silhouettes
+from facekit.reconstruct.silhouettes import FACE, SIDE, Silhouettes, centres
 from facekit.reconstruct.tied import KNOT, TAIL, chance_of, tied_style
 from facekit.reconstruct.worn import frequencies, of_a_man, tied_back
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 #: Coverage from which on a style counts as opaque.
 _COVERED = 0.6
-#: Coverage from which on a pixel is in the face.
-_FACE = 0.9
 #: Least height of the crown sample above the brows, and radius of the cheek samples, both as fractions of the
 #: brow-to-chin distance.
 _CROWN, _CHEEK = 0.22, 0.10
@@ -66,8 +65,6 @@ _FRINGE, _FRINGED = 0.3, "short02"
 _TIED = (TAIL, KNOT)
 #: Short styles, as which tied hair may appear.
 _SHORT = ("short01", "short02", "short03", "short04")
-#: Styles with nearly the head's own silhouette: the second has a thin crown.
-_CROPPED, _RECEDING = "cropped01", "receding01"
 #: Styles that reach beyond cropped hair, and the most that its coverage and the head's may be there; the score of
 #: cropped hair if nothing is there, and the share of hair there that gives none.
 _FULLER, _FREE, _EMPTY, _FILLED = ("short01", "short02", "short04"), 0.15, 0.1, 0.55
@@ -119,9 +116,9 @@ def find_hair(
         return None
     crop, seen, marks = silhouettes.crop, silhouettes.seen, silhouettes.marks
     head, colours = silhouettes.head, lab(crop[None])[0]
-    # Hair with nearly the head's own silhouette is compared with the best of the others.
-    cover = {style: hair for style, hair in silhouettes.cover.items() if style not in (_CROPPED, _RECEDING)}
-    cropped = silhouettes.cover[_CROPPED]
+    # Cropped hair has nearly the head's own silhouette, and is compared with the best of the others.
+    cover = {style: hair for style, hair in silhouettes.cover.items() if style != CROPPED}
+    cropped = silhouettes.cover[CROPPED]
     everyone, anyone = torch.stack(list(cover.values())).aminmax(dim=0)
     brows = float(marks[17:27, 1].mean())
     above = torch.arange(SIDE)[:, None] < brows - _CROWN * (float(marks[CHIN, 1]) - brows)
@@ -150,7 +147,7 @@ def find_hair(
             style: float(((1 - (c - likely).abs()) * where).sum() / where.sum().clamp_min(1.0))
             for style, c in silhouettes.cover.items()
         }
-        for where in (told, told * ((head > _FACE) & (_centres()[0] < brows)))
+        for where in (told, told * ((head > FACE) & (centres()[0] < brows)))
     )
     beside = _beside(cover, likely, seen, float(marks[27, 0])) or [0.0]
     hangs = sum(beside) / len(beside) > (_AGREED if max(agreement[style] for style in _LONG) > _WELL else _HANGING)
@@ -164,9 +161,9 @@ def find_hair(
         best = tied if front[tied] > front[_FRINGED] and tied_back(worn, _TIED, _SHORT) else short
     filled = _filled(silhouettes, likely, brows)
     if bare:
-        best = _RECEDING
-    elif not hangs and best not in _TIED and score[_CROPPED] + _EMPTY * (1 - filled / _FILLED) > score[best]:
-        best = _CROPPED
+        best = RECEDING
+    elif not hangs and best not in _TIED and score[CROPPED] + _EMPTY * (1 - filled / _FILLED) > score[best]:
+        best = CROPPED
     if best in _TIED:
         best = tied_style(cover, likely, seen, marks, max(beside), worn, chance_of(latents.identity))
     # Below a high hairline, or in a parting, a crown shows skin.
@@ -175,7 +172,7 @@ def find_hair(
     own = _unlike(crown, colours, [tone], apart)
     skin, whole, least, cheek = cheek_albedo(pipe, latents), *(_middle(crop, where) for where in (own, matt, cheeks))
     colour = unlit(whole, least, cheek, skin)
-    if best in (_CROPPED, _RECEDING) and bool(sides.any()):
+    if best in (CROPPED, RECEDING) and bool(sides.any()):
         # On light skin the sides tell it: from above, lamps glint on scalp and hair alike.
         dark = sides & (colours[0] <= colours[0, sides].quantile(_HALF_DARK))
         colour = torch.lerp(colour, between(_middle(crop, dark), cheek, skin), fair(skin))
@@ -185,30 +182,24 @@ def find_hair(
 
 def _filled(silhouettes: Silhouettes, likely: torch.Tensor, brows: float) -> float:
     """Return the share of hair above the brows where short hair stands that is not cropped; 1 if that is not seen."""
-    cover, seen = silhouettes.cover, silhouettes.seen & (_centres()[0] < brows)
+    cover, seen = silhouettes.cover, silhouettes.seen & (centres()[0] < brows)
     fuller = torch.stack([cover[style] for style in _FULLER]).amax(dim=0) > _COVERED
-    beyond = fuller & (torch.maximum(cover[_CROPPED], silhouettes.head) < _FREE) & seen
+    beyond = fuller & (torch.maximum(cover[CROPPED], silhouettes.head) < _FREE) & seen
     return float(likely[beyond].mean()) if int(beyond.sum()) >= _FEWEST else 1.0
 
 
 def _sides(cropped: torch.Tensor, marks: torch.Tensor) -> torch.Tensor:
     """Return the mask (S, S) bool of the hair above both temples that a head with cropped hair has."""
     brows = marks[17:27, 1].mean()
-    y, (low, high) = _centres()[0], (brows - share * (marks[CHIN, 1] - brows) for share in _SIDES)
+    y, (low, high) = centres()[0], (brows - share * (marks[CHIN, 1] - brows) for share in _SIDES)
     return (cropped > 0.5) & (y < low) & (y > high)
 
 
 def _darker(colours: torch.Tensor, sides: torch.Tensor, marks: torch.Tensor, light: float) -> bool:
     """Return whether both sides of a head, where they are seen, are darker than its cheeks, whose L* is ``light``."""
-    left = _centres()[1] < float(marks[27, 0])
+    left = centres()[1] < float(marks[27, 0])
     told = [light - float(colours[0, half].median()) for half in (sides & left, sides & ~left) if int(half.sum()) >= 10]
     return bool(told) and min(told) > _STUBBLE
-
-
-def _centres() -> tuple[torch.Tensor, ...]:
-    """Return the rows and the columns (S, S) of the square's pixel centres."""
-    along = torch.arange(SIDE) + 0.5
-    return torch.meshgrid(along, along, indexing="ij")
 
 
 def _middle(crop: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
@@ -218,13 +209,13 @@ def _middle(crop: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
 
 def _cheeks(marks: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
     """Return the mask (S, S) bool of both cheeks."""
-    y, x = _centres()
+    y, x = centres()
     reach = _CHEEK * float((marks[CHIN] - marks[27]).norm())
     found = torch.zeros(SIDE, SIDE, dtype=torch.bool)
     for eye, nose in ((36, 31), (45, 35)):
         spot = torch.stack((0.5 * (marks[eye, 0] + marks[nose, 0]), marks[nose, 1]))
         found |= torch.hypot(x - spot[0], y - spot[1]) < reach
-    return found & (head > _FACE)
+    return found & (head > FACE)
 
 
 def _backdrop(anyone: torch.Tensor, head: torch.Tensor, marks: torch.Tensor) -> torch.Tensor:
@@ -232,7 +223,7 @@ def _backdrop(anyone: torch.Tensor, head: torch.Tensor, marks: torch.Tensor) -> 
 
     Beside the face wide hair reaches beyond every style, and would be taken for background.
     """
-    y, x = _centres()
+    y, x = centres()
     some = ((anyone > 0.02) | (head > 0.02)).float()[None]
     away = F.max_pool2d(some, 2 * _APART + 1, stride=1, padding=_APART)[0] == 0
     height = marks[CHIN, 1] - marks[17:27, 1].mean()
@@ -256,7 +247,7 @@ def _beside(cover: dict[str, torch.Tensor], likely: torch.Tensor, seen: torch.Te
     short = [c for style, c in cover.items() if style not in (*_LONG, *_CHIN_LONG, "ponytail01")]
     short = torch.stack(short).amax(dim=0)
     spots = (cover["mid01"] > 0.5) & (short < 0.1) & seen
-    left = _centres()[1] < middle
+    left = centres()[1] < middle
     sides = [likely[spots & side] for side in (left, ~left)]
     return [float(side.mean()) for side in sides if len(side) >= _FEWEST // 4]
 

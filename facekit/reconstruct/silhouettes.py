@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from facekit.conventions import CHIN
 from facekit.hair import Hair
 from facekit.models.hair import BALD, Outfit
+from facekit.models.hair_choice import RECEDING
 from facekit.reconstruct.texture.views import unit
 from facekit.render import Camera, Lights, render
 from facekit.render.hair import hair_layers
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 SIDE = 144
 #: The same in brow-to-chin distances; fraction of it above the eyes.
 _HEIGHT, _ABOVE = 2.6, 0.45
+#: Coverage by the head from which on a pixel is in the face.
+FACE = 0.9
 _PREPARING = threading.Lock()
 
 
@@ -76,12 +79,18 @@ class Silhouettes:
         head, colour = bare.alpha[0, 0], crop.new_tensor([0.2, 0.15, 0.1])
         cover: dict[str, torch.Tensor] = {}
         for style in wardrobe.styles:
-            if style == BALD:
+            if style in (BALD, RECEDING):  # what a thin crown shows decides of the second
                 continue
             cards = wardrobe.cards(Outfit(style, wardrobe.lashes[0]))  # lashes cover the same in all styles
             worn = Hair(cards, wardrobe.wear(cards, neutral, posed)[0], colour)
             cover[style] = 1.0 - hair_layers(worn, box, light, (SIDE, SIDE), bare.depth[0, 0], head).through
         return cls(crop, seen, marks, head, cover)
+
+
+def centres() -> tuple[torch.Tensor, ...]:
+    """Return the rows and the columns (S, S) of the square's pixel centres."""
+    along = torch.arange(SIDE) + 0.5
+    return torch.meshgrid(along, along, indexing="ij")
 
 
 @torch.no_grad()

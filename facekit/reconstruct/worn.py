@@ -13,6 +13,7 @@ import torch
 
 from facekit.conventions import CHIN
 from facekit.models.hair_choice import style_weights
+from facekit.reconstruct.silhouettes import FACE, centres
 
 #: Quantile of age that frequencies are taken at.
 _AGE = 0.4
@@ -58,8 +59,7 @@ def _logit(share: float) -> float:
 
 def _parts(marks: torch.Tensor, head: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Return the masks (S, S) bool of jaw, chin and upper lip, where beards grow."""
-    along = torch.arange(len(head)) + 0.5
-    y, x = torch.meshgrid(along, along, indexing="ij")
+    y, x = centres()
     long = float((marks[CHIN] - marks[27]).norm())
     left, right = marks[48, 0], marks[54, 0]
     right_jaw = (x > marks[4, 0] + 0.06 * long) & (x < left - 0.04 * long)
@@ -68,7 +68,7 @@ def _parts(marks: torch.Tensor, head: torch.Tensor) -> tuple[torch.Tensor, ...]:
     chin = (x > left) & (x < right) & (y > marks[57, 1] + 0.05 * long) & (y < marks[CHIN, 1] - 0.04 * long)
     lip = (x > marks[31, 0]) & (x < marks[35, 0]) & (y > marks[33, 1] + 0.03 * long)
     lip &= y < marks[50:53, 1].min() - 0.01 * long
-    return tuple(part & (head > 0.9) for part in (jaw, chin, lip))
+    return tuple(part & (head > FACE) for part in (jaw, chin, lip))
 
 
 def frequencies(styles: Iterable[str], man: float, light: float) -> dict[str, float]:
@@ -77,7 +77,7 @@ def frequencies(styles: Iterable[str], man: float, light: float) -> dict[str, fl
     """
     styles, (pale, deep) = tuple(styles), _TONES
     dark = min(max((pale - light) / (pale - deep), 0.0), 1.0)
-    his, hers = (style_weights(end, _AGE, dark, styles, receded=0.0) for end in (1.0, 0.0))
+    his, hers = (style_weights(end, _AGE, dark, styles) for end in (1.0, 0.0))
     return {style: man * his.get(style, 0.0) + (1 - man) * hers.get(style, 0.0) for style in styles}
 
 

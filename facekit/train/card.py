@@ -89,7 +89,7 @@ the fraction of people whose displacement never decreases with intensity from 0 
   photographs of one set (`facekit.models.proportions`, `facekit.models.composers.neck`), anger and stretched mouths by
   blendshapes (`facekit.models.accents`). The tables above are of the networks without these.
 - An independent recogniser takes a seventh of the pairs of strangers without hair for one person, and an independent
-  network reads ages of 40 to 75 too low, and two of five women without hair as men: docs/figures.md.
+  network reads ages of 40 to 75 too low, and one of three women without hair as men: docs/figures.md.
 - Fifteen hair styles and three beards, chosen by rule from the code; two styles hide an eye and are worn on request
   only. How full, how high and how long hair and beards are differs by rule, too (`facekit.models.grooming`). Hair is
   pushed out of the skin, but is not simulated. No glasses, no scars, no make-up.

@@ -222,7 +222,8 @@ def _unequal(body: bytes, place: int, element: _Element, order: str) -> tuple[by
             place += count * value.itemsize
     triangles = np.concatenate(fans) if fans else np.zeros((0, 3), np.int32)
     index = next((name for name, _, length in element.properties if length and name in _INDEX), "vertex_indices")
-    if element.name not in _KEPT:
+    if element.name != "face":  # not needed for a face
+        element.count, element.properties = 0, [(index, "int", "uchar")]
         return b"", place - start
     element.count, element.properties = len(triangles), [(index, "int", "uchar")]
     table = np.zeros(len(triangles), np.dtype([("n", "u1"), ("v", order + "i4", (3,))]))

@@ -12,6 +12,7 @@ from facekit.errors import optional_import
 from facekit.files.atomic import atomic_write
 from facekit.files.images import load_image
 from facekit.geometry.parts import among
+from facekit.models.hair_choice import CROPPED, RECEDING
 from facekit.progress import progress
 from facekit.template import Template
 from facekit.train.context import Context
@@ -42,8 +43,8 @@ STYLES = {
     "short01": 512, "short02": 512, "short03": 512, "short04": 512, "bob02": 512,
     "long01": 512, "mid01": 512, "side01": 512, "wavy01": 512, "bob03": 512, "ponytail01": 768, "bun01": 768,
 }  # fmt: skip
-#: The procedural styles: that of curls replaces a style of the pack, cropped and receding hair grow where another does.
-CURLS, CROPPED, RECEDING, _CROPPED_AS = "afro01", "cropped01", "receding01", "short04"
+#: The procedural styles: that of curls replaces a style of the pack, low ones grow where another does.
+CURLS, _LOW, _LOW_AS = "afro01", (CROPPED, RECEDING), "short04"
 #: Side in texels of their strand textures.
 _SHELL_SIZE = 512
 #: Styles that are made of a style of the pack, and with its strand texture.
@@ -72,7 +73,7 @@ _TIGHT, _LOOSE, _FRINGED = ("short01", "short04", "ponytail01"), ("short03", "bo
 #: Styles whose temples end blunt, where the pack's end in a point: the height of the end above the ear, mm, its rise
 #: toward the front, and the width of the fade, mm; they begin this far to the side and to the front, mm.
 _BLUNT = {"short04": (28.0, 0.22, 10.0), "short01": (18.0, 0.22, 10.0)}
-_BLUNT |= dict.fromkeys((CROPPED, RECEDING), (16.0, 0.22, 14.0))
+_BLUNT |= dict.fromkeys(_LOW, (16.0, 0.22, 14.0))
 _TEMPLES = (45.0, 14.0)
 #: Rounds of smoothing by style, for vertices below this height, mm.
 _SMOOTHED, _ABOVE_EARS = {"bob02": 4}, 100.0
@@ -100,10 +101,10 @@ def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
     pack = np.load(folder / "hair.npz", allow_pickle=False)
     out: dict[str, np.ndarray] = {}
     scalp, skin = _ears(template).astype(float), _skin(template)
-    for name in progress([*STYLES, CURLS, CROPPED, RECEDING], desc="hair"):
-        source = _CROPPED_AS if name in (CROPPED, RECEDING) else _MADE_OF.get(name, name)
+    for name in progress([*STYLES, CURLS, *_LOW], desc="hair"):
+        source = _LOW_AS if name in _LOW else _MADE_OF.get(name, name)
         raw = {part: pack[f"{source}/{part}"] for part in ("verts", "uvs", "faces", "faces_uvs")}
-        if name in (CROPPED, RECEDING):
+        if name in _LOW:
             cut = out[f"{source}/strands"][1] / 255
             raw = _cropped(template, _cap(raw, cut, template, source), name)
         elif name == CURLS:
@@ -124,7 +125,7 @@ def build(folder: Path, template: Template) -> dict[str, np.ndarray]:
     # Hair that hangs over the face shades it, but only the scalp gets the hair's tone.
     for name in (*_LOOSE, *_FRINGED):
         out[f"{name}/cap"] = _byte(out[f"{name}/cap"] / 255 * scalp)
-    for name in _BLUNT.keys() - {CROPPED, RECEDING}:  # which grow above the ears alone
+    for name in _BLUNT.keys() - set(_LOW):  # which grow above the ears alone
         out[f"{name}/cap"] = _byte(out[f"{name}/cap"] / 255 * above_ears(template.verts.numpy(), name).clip(0))
     for name in SETS:
         raw = lash_cards(template, name)
@@ -233,7 +234,7 @@ def _curls(raw: dict[str, np.ndarray], template: Template) -> dict[str, np.ndarr
 def _cropped(template: Template, cap: np.ndarray, name: str = CROPPED) -> dict[str, np.ndarray]:
     """Build cropped or receding hair over the vertices of the head that the cap (V,) covers."""
     head = template.verts.numpy().astype(np.float64)
-    cap = cap * above_ears(head, CROPPED).clip(0)
+    cap = cap * above_ears(head, name).clip(0)
     net = Net.over(head, head_normals(template), cap)
     left, whole = (receded(points) if name == RECEDING else np.ones(len(points)) for points in (net.roots, head))
     return {**cropped_cards(net, _SHELL_SIZE, left), "cap": cap * cropped_cover(head, whole)}
